@@ -1,0 +1,17 @@
+"""Quantiles of the mean ratings in a label file, as JSON: what percentiles are read from.
+
+    python scripts/reference_quantiles.py ava_labels_test.json > src/nimakit/data/aesthetic_quantiles.json
+"""
+
+import json
+import sys
+
+from nimakit import histogram
+from nimakit.labels import read_labels
+
+labels = read_labels(sys.argv[1])
+if labels.histograms is None:
+    sys.exit(f"{sys.argv[1]} has no labels")
+means = histogram.mean(labels.histograms, histogram.default_bins(labels.histograms.shape[1]))
+json.dump(histogram.quantiles(means).round(4).tolist(), sys.stdout)
+print()

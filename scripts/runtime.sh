@@ -1,0 +1,181 @@
+# shellcheck shell=bash
+# What the launchers share: which runtime, its set-up, and what a container gets to see. Sourced, not run.
+
+REPOSITORY=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
+readonly REPOSITORY
+readonly OUR_IMAGES=(nima-cpu nima-gpu)
+
+say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+fail() {
+  say "error: $*"
+  exit 1
+}
+
+# --- runtime -------------------------------------------------------------------------------------------
+
+# Prints docker or native: what NIMAKIT_RUNTIME asks for, else docker where an engine answers.
+choose_runtime() {
+  case ${NIMAKIT_RUNTIME:-} in
+    native) echo native ;;
+    docker)
+      engine_answers || fail "NIMAKIT_RUNTIME=docker needs a Docker engine, and none answers. Start one, or unset it."
+      echo docker
+      ;;
+    '') if engine_answers; then echo docker; else echo native; fi ;;
+    *) fail "NIMAKIT_RUNTIME must be docker or native. Received: $NIMAKIT_RUNTIME" ;;
+  esac
+}
+
+engine_answers() { command -v docker >/dev/null && docker info >/dev/null 2>&1; }
+
+# The help of a command, out of the docs (a test holds them to the code): it needs no set-up.
+show_help() {
+  awk -v heading="## nimakit $1" '
+    $0 == heading { found = 1; next }
+    found && /^## / { exit }
+    found && /^```/ { inside = !inside; next }
+    found && inside { print }
+  ' "$REPOSITORY/docs/cli.md" | sed "s|nimakit $1|./$1|g"
+}
+
+wants_help() {
+  local argument
+  for argument in "$@"; do
+    case $argument in -h | --help) return 0 ;; esac
+  done
+  return 1
+}
+
+# --- native --------------------------------------------------------------------------------------------
+
+# Makes or refreshes .venv from a lock file: ensure_venv cpu|dev
+ensure_venv() {
+  local lock=$REPOSITORY/requirements/$1.txt python stamp
+  stamp=$(cat "$lock" "$REPOSITORY/pyproject.toml" | checksum)
+  # The dev lock holds all of the cpu lock, in the same versions.
+  if [[ -f $REPOSITORY/.venv/lock-$1 && $(<"$REPOSITORY/.venv/lock-$1") == "$stamp" ]]; then return; fi
+  python=$(find_python)
+  (
+    if command -v flock >/dev/null; then
+      exec 9>"$REPOSITORY/.venv.lock"
+      flock 9
+    fi
+    say "installing the $1 requirements into .venv (once, some minutes)"
+    local install=("$REPOSITORY/.venv/bin/python" -m pip install --disable-pip-version-check)
+    if [[ ! -t 2 ]]; then install+=(--quiet); fi
+    [[ -x $REPOSITORY/.venv/bin/python ]] || "$python" -m venv "$REPOSITORY/.venv"
+    "${install[@]}" --require-hashes -r "$lock"
+    "${install[@]}" --no-deps --no-build-isolation -e "$REPOSITORY"
+    printf '%s' "$stamp" >"$REPOSITORY/.venv/lock-$1"
+    if [[ $1 == dev ]]; then
+      cat "$REPOSITORY/requirements/cpu.txt" "$REPOSITORY/pyproject.toml" | checksum >"$REPOSITORY/.venv/lock-cpu"
+    fi
+  ) >&2
+}
+
+find_python() {
+  local candidate
+  for candidate in python3.11 python3.12 python3.13 python3; do
+    if command -v "$candidate" >/dev/null &&
+      "$candidate" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      echo "$candidate"
+      return
+    fi
+  done
+  fail "Running without Docker needs Python 3.11 or newer with venv; none was found. Install python3.11."
+}
+
+checksum() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi | cut -d ' ' -f 1; }
+
+# --- Docker --------------------------------------------------------------------------------------------
+
+# Builds one of our images where it is missing or older than its sources; other images are used as they are.
+ensure_image() {
+  local image=$1 dockerfile sources
+  [[ " ${OUR_IMAGES[*]} " == *" $image "* ]] || return 0
+  dockerfile=Dockerfile.${image#nima-}
+  sources=$(source_checksum "$dockerfile" "${image#nima-}")
+  if [[ $(docker image inspect --format '{{index .Config.Labels "nimakit.sources"}}' "$image" 2>/dev/null) == "$sources" ]]; then
+    return
+  fi
+  say "building the image $image (once, some minutes)"
+  local options=(--file "$REPOSITORY/$dockerfile" --tag "$image" --label "nimakit.sources=$sources")
+  if [[ -n ${NIMAKIT_BASE_IMAGE:-} ]]; then options+=(--build-arg "BASE_IMAGE=$NIMAKIT_BASE_IMAGE"); fi
+  docker build "${options[@]}" "$REPOSITORY" >&2
+}
+
+source_checksum() {
+  (
+    cd -- "$REPOSITORY"
+    find "$1" "requirements/$2.txt" pyproject.toml entrypoints src -type f ! -path '*/__pycache__/*' -print0 |
+      LC_ALL=C sort -z | xargs -0 cat | checksum
+  )
+}
+
+# Mounts of the container to run: path -> ro or rw. Paths are the same inside and outside, so that messages
+# and results are the same with and without Docker.
+declare -A MOUNTS=()
+
+mount_input() {
+  if [[ -e $1 ]]; then add_mount "$1" ro; fi
+}
+
+mount_output() {
+  local folder=.
+  if [[ $1 == */* ]]; then folder=${1%/*}; fi
+  if [[ -d ${folder:-/} ]]; then add_mount "${folder:-/}" rw; fi
+}
+
+add_mount() {
+  local target
+  target=$(normalise_path "$1" && echo .)
+  target=${target%$'\n.'}
+  case $target in
+    / | /bin | /dev | /etc | /lib | /lib64 | /opt | /opt/nimakit* | /proc | /run | /sbin | /sys | /usr | /usr/bin | /usr/lib | /usr/local | /usr/local/*)
+      fail "A container cannot be given $target, which is its own. Use another folder, or NIMAKIT_RUNTIME=native."
+      ;;
+  esac
+  if [[ ${MOUNTS[$target]:-} != rw ]]; then MOUNTS[$target]=$2; fi
+}
+
+# An absolute path without . and .. parts, links left as they are.
+normalise_path() {
+  local path=$1 part parts=() kept=()
+  [[ $path == /* ]] || path=$PWD/$path
+  IFS=/ read -r -d '' -a parts < <(printf '%s\0' "$path")
+  for part in "${parts[@]}"; do
+    case $part in
+      '' | .) ;;
+      ..) if ((${#kept[@]})); then unset 'kept[-1]'; fi ;;
+      *) kept+=("$part") ;;
+    esac
+  done
+  printf '/%s' "${kept[0]:-}"
+  if ((${#kept[@]} > 1)); then printf '/%s' "${kept[@]:1}"; fi
+  echo
+}
+
+# run_container IMAGE ENTRYPOINT ARGUMENT...: as the calling user, without a network, root read-only.
+run_container() {
+  local image=$1 entrypoint=$2 target source cache options
+  shift 2
+  options=(--rm --init --network none --read-only --tmpfs /run/nimakit:mode=1777 --user "$(id -u):$(id -g)")
+  options+=(--env HOME=/run/nimakit --env TMPDIR=/run/nimakit --workdir "$PWD")
+  cache=${NIMAKIT_CACHE:-${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/nimakit}
+  if mkdir -p -- "$cache" 2>/dev/null && [[ -w $cache ]]; then
+    add_mount "$cache" rw
+    options+=(--env "NIMAKIT_CACHE=$(normalise_path "$cache")")
+  fi
+  if [[ $image == *gpu* ]]; then options+=(--gpus all); fi
+  for target in "${!MOUNTS[@]}"; do
+    source=$(realpath -- "$target" && echo .)
+    source=${source%$'\n.'}
+    local mount
+    mount="type=bind,$(csv_field "source=$source"),$(csv_field "target=$target")"
+    if [[ ${MOUNTS[$target]} == ro ]]; then mount+=,readonly; fi
+    options+=(--mount "$mount")
+  done
+  exec docker run "${options[@]}" --entrypoint "/opt/nimakit/entrypoints/$entrypoint" "$image" "$@"
+}
+
+csv_field() { printf '"%s"' "${1//\"/\"\"}"; }

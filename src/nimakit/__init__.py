@@ -1,0 +1,82 @@
+"""nimakit scores how good photographs look, and learns it from people's ratings.
+
+    import nimakit
+    nimakit.predict("photo.jpg")
+    nimakit.predict(["a.jpg", "b.png"], augmented=True)
+    model = nimakit.load_model("aesthetic")
+
+Importing the package loads nothing heavy; the first call does.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from nimakit.engine import Augmentation, Model
+    from nimakit.images import ImageInput
+
+__all__ = ["load_model", "predict"]
+__version__ = "0.1.0"
+
+_loaded: "dict[str, Model]" = {}
+
+
+def predict(
+    images: "ImageInput | Sequence[ImageInput]",
+    augmented: bool = False,
+    *,
+    model: "str | os.PathLike[str]" = "aesthetic",
+    tta: "Augmentation | bool" = False,
+) -> list[Any]:
+    """Score images in one call; the model is loaded once a process.
+
+    Args:
+        images: One image or several: paths, encoded bytes, Pillow images, or arrays (H, W, 3) uint8 or
+            float, 0-255, RGB. A folder stands for the images in it.
+        augmented: Whether each result is a record (mean, standard deviation, distribution, percentile)
+            rather than a distribution alone.
+        model: A public model, an .onnx file, or an ensemble .json.
+        tta: Test-time augmentation: True or "flips", or "crops".
+
+    Returns:
+        As `nimakit.engine.Model.predict`: a list in the order of the images, of (bins,) float64 arrays that
+        sum to 1, or of dicts.
+
+    Raises:
+        NimakitError: A model that cannot be loaded; plain only: an image that cannot be scored.
+
+    Example:
+        >>> import nimakit
+        >>> [histogram] = nimakit.predict("data/samples/portrait.jpg")
+        >>> histogram.shape
+        (10,)
+    """
+    key = str(model)
+    if key not in _loaded:
+        _loaded[key] = load_model(model)
+    return _loaded[key].predict(images, augmented, tta=tta)
+
+
+def load_model(name: "str | os.PathLike[str]" = "aesthetic") -> "Model":
+    """Load a model, to score with it many times.
+
+    Args:
+        name: A public model ("aesthetic"), an .onnx file, or an ensemble .json.
+
+    Returns:
+        The model; its ``predict`` takes what `predict` does.
+
+    Raises:
+        ModelError: No such model, or a file that breaks the contract.
+        DownloadError: Public weights that are neither cached nor reachable.
+
+    Example:
+        >>> import nimakit
+        >>> nimakit.load_model("aesthetic").name
+        'aesthetic'
+    """
+    from nimakit import zoo
+
+    return zoo.load_model(name)

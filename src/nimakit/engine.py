@@ -1,0 +1,315 @@
+"""Score images: one model or several averaged, decoding and inference side by side, in input order."""
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal, get_args
+
+import numpy as np
+from PIL import Image
+
+from nimakit import histogram
+from nimakit.errors import ImageError, ModelError
+from nimakit.histogram import FloatArray
+from nimakit.images import MAX_PIXELS, ImageInput, PixelArray, Preprocessing, find_images, open_photo, prepare
+from nimakit.network import Network
+from nimakit.records import error_record, score_record
+from nimakit.score import Score
+
+Augmentation = Literal["none", "flips", "crops"]
+AUGMENTATIONS: tuple[str, ...] = get_args(Augmentation)
+
+_CPU_BATCH = 8
+_GPU_BATCH = 32
+_CROP = 0.875
+_CENTRE = (0.5, 0.5)
+_CORNERS = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
+
+_Prepared = dict[Preprocessing, PixelArray]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A network and its share in a model."""
+
+    network: Network
+    weight: float = 1.0
+
+
+class Model:
+    """One network, or several scored as one.
+
+    Where the members' bins agree, their histograms are averaged, each by its weight. Where they do not,
+    each member's mean is first moved to the first member's scale (ends to ends), and only means and spreads
+    are averaged.
+
+    Args:
+        members: At least one.
+        name: What people call the model; the first member's name where None.
+
+    Attributes:
+        name: What people call the model.
+        bins: (bins,) float64, value of each bin, ascending.
+        reference_quantiles: Means a score is ranked among, lowest first; None where the members have none
+            in common.
+        reference: What those were taken from; empty where there are none.
+
+    Raises:
+        ModelError: No member.
+    """
+
+    def __init__(self, members: Sequence[Member], *, name: str | None = None) -> None:
+        if not members:
+            raise ModelError("A model has at least one member. Received: none")
+        self.members = tuple(members)
+        first = members[0].network.metadata
+        self.name = name or first.name
+        self.bins: FloatArray = np.asarray(first.bins, np.float64)
+        shared = {member.network.metadata.reference_quantiles for member in members}
+        quantiles = shared.pop() if len(shared) == 1 else ()
+        self.reference_quantiles = np.asarray(quantiles, np.float64) if quantiles else None
+        self.reference = first.reference if quantiles else ""
+        total = sum(member.weight for member in members)
+        self._weights = [member.weight / total for member in members]
+
+    @property
+    def preprocessings(self) -> tuple[Preprocessing, ...]:
+        """The different inputs its members want, each once."""
+        return tuple(dict.fromkeys(member.network.metadata.preprocessing for member in self.members))
+
+    def score_prepared(self, prepared: dict[Preprocessing, PixelArray], views: int = 1) -> list[Score]:
+        """Score images that are already fitted and resized.
+
+        Args:
+            prepared: For each of `preprocessings`, (N * views, height, width, 3) uint8.
+            views: How many consecutive rows show the same image; their outputs are averaged.
+
+        Returns:
+            N scores.
+        """
+        histograms: list[FloatArray | None] = []
+        means: list[FloatArray] = []
+        spreads: list[FloatArray | None] = []
+        for member in self.members:
+            metadata = member.network.metadata
+            outputs = member.network.run(prepared[metadata.preprocessing])
+            bins = np.asarray(metadata.bins, np.float64)
+            if outputs.histogram is None:
+                assert outputs.score is not None  # Network holds every file to one of the two
+                histograms.append(None)
+                means.append(_average_views(outputs.score[:, None], views)[:, 0])
+                spreads.append(None)
+            else:
+                rows = histogram.normalise(_average_views(outputs.histogram, views))
+                histograms.append(rows)
+                means.append(histogram.mean(rows, bins))
+                spreads.append(histogram.standard_deviation(rows, bins))
+        if all(rows is not None and self._same_bins(m) for rows, m in zip(histograms, self.members, strict=True)):
+            rows = sum(w * h for w, h in zip(self._weights, histograms, strict=True) if h is not None)
+            mean, sd = histogram.mean(rows, self.bins), histogram.standard_deviation(rows, self.bins)
+            return self._scores(mean, sd, rows)
+        return self._scores(*self._combine_means(means, spreads), None)
+
+    def predict(
+        self,
+        images: ImageInput | Sequence[ImageInput],
+        augmented: bool = False,
+        *,
+        tta: Augmentation | bool = False,
+        max_pixels: int = MAX_PIXELS,
+    ) -> list[Any]:
+        """Score images.
+
+        Args:
+            images: One image or several: paths, encoded bytes, Pillow images, or arrays (H, W, 3) uint8 or
+                float, 0-255, RGB. A folder stands for the images in it.
+            augmented: Whether each result is a record rather than a distribution alone.
+            tta: Test-time augmentation: True or "flips" averages the image and its mirror image, "crops"
+                also the corners and the centre.
+            max_pixels: Largest width times height of an image.
+
+        Returns:
+            A list in the order of the images. Plain: (bins,) float64, sums to 1; (1,), the mean score, from
+            a model without a distribution. Augmented: a dict with ``image`` (as it was given),
+            ``predictions`` (list of the distribution), ``mean_score_prediction``, ``sd_score_prediction``,
+            ``percentile`` where the model has reference quantiles; with ``error`` in place of the scores for
+            an image that could not be scored.
+
+        Raises:
+            ImageError: Plain only: one or more images could not be scored; all are named.
+            UsageError: A folder without images.
+
+        Example:
+            >>> import nimakit
+            >>> [record] = nimakit.predict("data/samples/portrait.jpg", augmented=True)
+            >>> sorted(record)
+            ['image', 'mean_score_prediction', 'percentile', 'predictions', 'sd_score_prediction']
+        """
+        sources = _as_list(images)
+        scorer = Scorer(self, tta="flips" if tta is True else tta or "none", max_pixels=max_pixels)
+        results = list(scorer.score(sources))
+        if augmented:
+            return [
+                {"image": source, **(error_record(r) if isinstance(r, ImageError) else score_record(r))}
+                for source, r in zip(sources, results, strict=True)
+            ]
+        failed = [(i, r) for i, r in enumerate(results) if isinstance(r, ImageError)]
+        if failed:
+            listed = "; ".join(f"{_describe(sources[i], i)}: {error}" for i, error in failed)
+            raise ImageError(
+                f"{len(failed)} of {len(sources)} images could not be scored: {listed}"
+                " (augmented=True returns the scores of the others)"
+            )
+        return [np.array([r.mean]) if r.histogram is None else r.histogram for r in results if isinstance(r, Score)]
+
+    def _same_bins(self, member: Member) -> bool:
+        return np.array_equal(np.asarray(member.network.metadata.bins, np.float64), self.bins)
+
+    def _combine_means(
+        self, means: list[FloatArray], spreads: list[FloatArray | None]
+    ) -> tuple[FloatArray, FloatArray | None]:
+        """Mean and standard deviation of the mixture of the members' distributions, on the first's scale."""
+        low, high = self.bins[0], self.bins[-1]
+        moved_means, moved_squares = [], []
+        for member, mean, spread in zip(self.members, means, spreads, strict=True):
+            bins = member.network.metadata.bins
+            stretch = (high - low) / (bins[-1] - bins[0])
+            moved = low + (mean - bins[0]) * stretch
+            moved_means.append(moved)
+            if spread is not None:
+                moved_squares.append((spread * stretch) ** 2 + moved**2)
+        mean = np.average(moved_means, axis=0, weights=self._weights)
+        if len(moved_squares) < len(self.members):
+            return mean, None
+        variance = np.average(moved_squares, axis=0, weights=self._weights) - mean**2
+        return mean, np.sqrt(np.maximum(variance, 0))
+
+    def _scores(self, mean: FloatArray, sd: FloatArray | None, rows: FloatArray | None) -> list[Score]:
+        reference = self.reference_quantiles
+        ranks = None if reference is None else histogram.percentile(mean, reference)
+        return [
+            Score(
+                mean=float(mean[i]),
+                sd=None if sd is None else float(sd[i]),
+                histogram=None if rows is None else rows[i],
+                percentile=None if ranks is None else float(ranks[i]),
+            )
+            for i in range(len(mean))
+        ]
+
+
+class Scorer:
+    """Scores a stream of images with all cores, in order, in memory that does not grow with their number.
+
+    Decoding and inference are tasks of one pool with as many threads as there are cores, so the cores are
+    shared as the work needs, and never over-subscribed.
+
+    Args:
+        model: What to score with.
+        tta: Test-time augmentation: "none", "flips" (2 views) or "crops" (10 views).
+        max_pixels: Largest width times height of an image.
+        workers: Threads; the cores this process may use where None.
+        batch_size: Images a run; 8 on a CPU, 32 on a GPU where None.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        tta: Augmentation = "none",
+        max_pixels: int = MAX_PIXELS,
+        workers: int | None = None,
+        batch_size: int | None = None,
+    ) -> None:
+        self._model = model
+        self._tta = tta
+        self._max_pixels = max_pixels
+        self._workers = workers or _cores()
+        on_gpu = any(m.network.provider != "CPUExecutionProvider" for m in model.members)
+        self._batch_size = batch_size or (_GPU_BATCH if on_gpu else _CPU_BATCH)
+
+    def score(self, images: Iterable[ImageInput]) -> Iterator[Score | ImageError]:
+        """Score images as they come.
+
+        Args:
+            images: Any number; they are taken a few ahead of the results.
+
+        Yields:
+            For each image, in order, its score, or the error that says why it has none.
+        """
+        sources = iter(images)
+        decoding: deque[Future[_Prepared | ImageError]] = deque()
+        scoring: deque[Future[list[Score | ImageError]]] = deque()
+        ahead = max(2 * self._batch_size, self._workers + self._batch_size)
+        pool = ThreadPoolExecutor(self._workers, thread_name_prefix="nimakit-score")
+
+        def fill() -> None:
+            decoding.extend(pool.submit(self._prepare, s) for s in islice(sources, ahead - len(decoding)))
+
+        try:
+            fill()
+            while decoding:
+                size = self._batch_size
+                if len(decoding) < ahead:  # the end: what is left is shared out evenly
+                    size = min(size, -(-len(decoding) // self._workers))
+                batch = [decoding.popleft() for _ in range(size)]
+                fill()
+                scoring.append(pool.submit(self._score_batch, [future.result() for future in batch]))
+                while len(scoring) > self._workers:
+                    yield from scoring.popleft().result()
+            while scoring:
+                yield from scoring.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _prepare(self, source: ImageInput) -> _Prepared | ImageError:
+        try:
+            photo = open_photo(source, max_pixels=self._max_pixels)
+        except ImageError as error:
+            return error
+        prepared = {}
+        for wanted in self._model.preprocessings:
+            views = [prepare(photo, wanted)]
+            if self._tta == "crops":
+                views = [prepare(photo, wanted, _CROP, at) for at in (_CENTRE, *_CORNERS)]
+            if self._tta != "none":
+                views += [view[:, ::-1] for view in views]
+            prepared[wanted] = np.stack(views)
+        return prepared
+
+    def _score_batch(self, batch: list[_Prepared | ImageError]) -> list[Score | ImageError]:
+        good = [item for item in batch if not isinstance(item, ImageError)]
+        scores: Iterator[Score] = iter(())
+        if good:
+            joined = {wanted: np.concatenate([item[wanted] for item in good]) for wanted in good[0]}
+            views = len(next(iter(good[0].values())))
+            scores = iter(self._model.score_prepared(joined, views))
+        return [item if isinstance(item, ImageError) else next(scores) for item in batch]
+
+
+def _average_views(values: np.ndarray[Any, Any], views: int) -> FloatArray:
+    """(N * views, D) to (N, D) float64."""
+    return np.asarray(values.reshape(-1, views, values.shape[-1]).mean(axis=1, dtype=np.float64))
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _as_list(images: ImageInput | Sequence[ImageInput]) -> list[ImageInput]:
+    if isinstance(images, str | os.PathLike):
+        return [str(path) for path in find_images(images)] if os.path.isdir(images) else [images]
+    if isinstance(images, bytes | Image.Image):
+        return [images]
+    if isinstance(images, np.ndarray):
+        return [*images] if images.ndim == 4 else [images]
+    return list(images)
+
+
+def _describe(source: ImageInput, index: int) -> str:
+    return str(source) if isinstance(source, str | os.PathLike) else f"image {index}"

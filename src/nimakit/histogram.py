@@ -1,0 +1,217 @@
+"""Rating distributions as arrays: normalise, summarise, compare, and place among others.
+
+A histogram is an array whose last axis runs over the bins; ``bins`` holds the value of each bin, ascending
+(1 to 10 for AVA).
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+def default_bins(count: int) -> FloatArray:
+    """Bin values 1, 2, ... count, as AVA has them for ten bins.
+
+    Args:
+        count: Number of bins, at least 2.
+
+    Returns:
+        (count,) float64.
+
+    Raises:
+        ValueError: Fewer than two bins.
+
+    >>> default_bins(3)
+    array([1., 2., 3.])
+    """
+    if count < 2:
+        raise ValueError(f"A histogram has at least 2 bins. Received: count={count}")
+    return np.arange(1, count + 1, dtype=np.float64)
+
+
+def normalise(histogram: ArrayLike) -> FloatArray:
+    """Counts or frequencies to probabilities.
+
+    Args:
+        histogram: (..., bins), finite, no value below 0, each row with a sum above 0.
+
+    Returns:
+        (..., bins) float64, rows sum to 1.
+
+    Raises:
+        ValueError: A row with a negative or non-finite value, or a sum of 0.
+
+    >>> normalise([1, 1, 2])
+    array([0.25, 0.25, 0.5 ])
+    """
+    values = np.asarray(histogram, dtype=np.float64)
+    if not np.isfinite(values).all() or (values < 0).any():
+        raise ValueError("A histogram holds finite values, none below 0.")
+    total = values.sum(axis=-1, keepdims=True)
+    if (total <= 0).any():
+        raise ValueError("A histogram needs at least one rating; all its values are 0.")
+    return np.asarray(values / total)
+
+
+def mean(histogram: ArrayLike, bins: ArrayLike) -> FloatArray:
+    """Mean score of each distribution, on the scale of the bins.
+
+    Args:
+        histogram: (..., bins), rows sum to 1.
+        bins: (bins,), the value of each bin.
+
+    Returns:
+        (...,) float64, between the first and the last bin.
+
+    >>> float(mean([0.25, 0.25, 0.5], [1, 2, 3]))
+    2.25
+    """
+    return np.asarray(np.asarray(histogram, np.float64) @ np.asarray(bins, np.float64))
+
+
+def standard_deviation(histogram: ArrayLike, bins: ArrayLike) -> FloatArray:
+    """Standard deviation of each distribution (how much raters disagree), on the scale of the bins.
+
+    Args:
+        histogram: (..., bins), rows sum to 1.
+        bins: (bins,), the value of each bin.
+
+    Returns:
+        (...,) float64, not below 0.
+
+    >>> float(standard_deviation([0.5, 0.0, 0.5], [1, 2, 3]))
+    1.0
+    """
+    values = np.asarray(bins, np.float64)
+    centre = mean(histogram, values)
+    deviation = values - centre[..., None]
+    return np.sqrt((np.asarray(histogram, np.float64) * deviation**2).sum(axis=-1))
+
+
+def emd(first: ArrayLike, second: ArrayLike, r: float = 1.0) -> FloatArray:
+    """Earth mover's distance between distributions over the same ordered bins.
+
+    ``(mean over bins of |CDF_first - CDF_second|^r)^(1/r)``: equation 1 of Talebi and Milanfar,
+    "NIMA: Neural Image Assessment", 2018, who train with r=2 and report r=1.
+
+    Args:
+        first: (..., bins), rows sum to 1.
+        second: (..., bins), rows sum to 1, as many bins.
+        r: Exponent, at least 1.
+
+    Returns:
+        (...,) float64, from 0 (equal) to below 1.
+
+    Raises:
+        ValueError: Different numbers of bins.
+
+    >>> float(emd([1, 0], [0, 1]))
+    0.5
+    """
+    p, q = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if p.shape[-1] != q.shape[-1]:
+        raise ValueError(
+            f"EMD compares histograms over the same bins. Received: {p.shape[-1]} and {q.shape[-1]} bins"
+        )
+    gap = np.abs(np.cumsum(p, axis=-1) - np.cumsum(q, axis=-1))
+    return np.asarray((gap**r).mean(axis=-1) ** (1.0 / r))
+
+
+def max_entropy(mean_score: float, bins: ArrayLike) -> FloatArray:
+    """The distribution over the bins that has the given mean and is otherwise as even as can be.
+
+    It is ``p_i proportional to exp(t * bin_i)`` (Jaynes, "Information Theory and Statistical Mechanics",
+    1957); t is found by bisection on the mean, which rises with t.
+
+    Args:
+        mean_score: Wanted mean, strictly between the first and the last bin.
+        bins: (bins,), ascending.
+
+    Returns:
+        (bins,) float64, sums to 1.
+
+    Raises:
+        ValueError: A mean on or outside the ends of the scale.
+
+    >>> max_entropy(2.0, [1, 2, 3]).round(6)
+    array([0.333333, 0.333333, 0.333333])
+    """
+    values = np.asarray(bins, np.float64)
+    low, high = float(values[0]), float(values[-1])
+    if not low < mean_score < high:
+        raise ValueError(f"The mean lies strictly between {low:g} and {high:g}. Received: {mean_score}")
+    scaled = (values - low) / (high - low)
+    target = (mean_score - low) / (high - low)
+
+    def distribution(t: float) -> FloatArray:
+        exponent = t * scaled
+        weights = np.exp(exponent - exponent.max())
+        return np.asarray(weights / weights.sum())
+
+    bottom, top = -1.0, 1.0
+    while distribution(bottom) @ scaled > target:
+        bottom *= 2
+    while distribution(top) @ scaled < target:
+        top *= 2
+    for _ in range(200):
+        middle = (bottom + top) / 2
+        if distribution(middle) @ scaled < target:
+            bottom = middle
+        else:
+            top = middle
+    return distribution((bottom + top) / 2)
+
+
+def quantiles(scores: ArrayLike, count: int = 101) -> FloatArray:
+    """Evenly spaced quantiles of scores, lowest first: what `percentile` places a score among.
+
+    Args:
+        scores: (N,), N at least 1.
+        count: How many; 101 gives one for each per cent.
+
+    Returns:
+        (count,) float64, ascending.
+
+    >>> quantiles([0.0, 10.0], 3)
+    array([ 0.,  5., 10.])
+    """
+    return np.asarray(np.quantile(np.asarray(scores, np.float64), np.linspace(0, 1, count)))
+
+
+def percentile(score: ArrayLike, reference_quantiles: ArrayLike) -> FloatArray:
+    """Per cent of the reference scores that lie below a score, by linear interpolation.
+
+    Args:
+        score: (...,).
+        reference_quantiles: (count,), from `quantiles`.
+
+    Returns:
+        (...,) float64, 0 to 100.
+
+    >>> float(percentile(7.5, [0.0, 5.0, 10.0]))
+    75.0
+    """
+    reference = np.asarray(reference_quantiles, np.float64)
+    return np.asarray(np.interp(score, reference, np.linspace(0, 100, len(reference))))
+
+
+def min_max(scores: ArrayLike) -> FloatArray:
+    """Scores stretched so that the lowest is 0 and the highest 1; 0.5 throughout where all are equal.
+
+    Args:
+        scores: (N,).
+
+    Returns:
+        (N,) float64, 0 to 1.
+
+    >>> min_max([4.0, 5.0, 6.0])
+    array([0. , 0.5, 1. ])
+    """
+    values = np.asarray(scores, np.float64)
+    if values.size == 0:
+        return values
+    low, high = values.min(), values.max()
+    if high == low:
+        return np.full_like(values, 0.5)
+    return np.asarray((values - low) / (high - low))

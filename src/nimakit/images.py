@@ -1,0 +1,375 @@
+"""Find photographs, open them safely, turn them upright, fit and resize them for a model."""
+
+import io
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from nimakit.errors import ImageError, ImageTooLargeError, UsageError
+
+ImageInput: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
+PixelArray: TypeAlias = NDArray[np.uint8]
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tiff", ".tif", ".gif")
+# Naming the plugins registers them, and no other decoder ever sees a file. Phones' MPO files open as JPEG.
+FORMATS: tuple[str, ...] = tuple(
+    plugin.format
+    for plugin in (
+        JpegImagePlugin.JpegImageFile,
+        PngImagePlugin.PngImageFile,
+        WebPImagePlugin.WebPImageFile,
+        BmpImagePlugin.BmpImageFile,
+        TiffImagePlugin.TiffImageFile,
+        GifImagePlugin.GifImageFile,
+    )
+)
+MAX_PIXELS = 89_478_485
+"""Pixels an image may have by default: a quarter of a gibibyte at three bytes a pixel, as in Pillow."""
+
+ResizeFilter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+RESIZE_FILTERS: tuple[str, ...] = get_args(ResizeFilter)
+Fit = Literal["squash", "pad", "crop"]
+FITS: tuple[str, ...] = get_args(Fit)
+
+EXIF_ORIENTATION = 0x0112
+BACKGROUND = (255, 255, 255)
+"""What shows through transparent pixels: white, as on most pages that show a photograph."""
+
+# Freed pixel blocks are kept for the next image: without this, each decode pays the page faults of tens of
+# megabytes anew (a quarter of the time of a 12-megapixel JPEG).
+if "PILLOW_BLOCKS_MAX" not in os.environ:
+    Image.core.set_blocks_max(16)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preprocessing:
+    """How a model wants its input: it travels inside the model file.
+
+    Attributes:
+        height: Input height in pixels.
+        width: Input width in pixels.
+        resize_filter: One of `RESIZE_FILTERS` (Pillow's filters).
+        fit: ``squash`` ignores the aspect ratio, ``pad`` keeps it and fills the rest with black, ``crop``
+            keeps it and cuts the longer sides off evenly.
+    """
+
+    height: int
+    width: int
+    resize_filter: ResizeFilter
+    fit: Fit
+
+
+# Orientation -> the turn that makes the picture upright, and whether the stored x and y axes run backwards
+# in the upright picture.
+_TURNS: dict[int, tuple[Image.Transpose, bool, bool]] = {
+    2: (Image.Transpose.FLIP_LEFT_RIGHT, True, False),
+    3: (Image.Transpose.ROTATE_180, True, True),
+    4: (Image.Transpose.FLIP_TOP_BOTTOM, False, True),
+    5: (Image.Transpose.TRANSPOSE, False, False),
+    6: (Image.Transpose.ROTATE_270, False, True),
+    7: (Image.Transpose.TRANSVERSE, True, True),
+    8: (Image.Transpose.ROTATE_90, True, False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A decoded picture: pixels as stored, and the EXIF orientation that makes them upright.
+
+    Turning is put off until the picture has been made smaller, which costs a tenth of turning it whole.
+
+    Attributes:
+        pixels: Pillow image, mode RGB.
+        orientation: 1 to 8, as in EXIF.
+    """
+
+    pixels: Image.Image
+    orientation: int = 1
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the upright picture, in pixels."""
+        width, height = self.pixels.size
+        return (height, width) if self.orientation >= 5 else (width, height)
+
+    def resize(
+        self,
+        size: tuple[int, int],
+        resize_filter: ResizeFilter,
+        box: tuple[float, float, float, float] | None = None,
+    ) -> Image.Image:
+        """The upright picture, or a box of it, at another size.
+
+        Equal to turning first and resizing then. A nearest-neighbour pick between two equally near pixels
+        depends on the direction an axis is walked in; so an axis is made smaller before the turn only where
+        the turn keeps its direction.
+
+        Args:
+            size: (width, height) of the result.
+            resize_filter: One of `RESIZE_FILTERS`.
+            box: (left, top, right, bottom) in pixels of the upright picture; the whole where None.
+
+        Returns:
+            Pillow image of that size, mode RGB.
+        """
+        method = Image.Resampling[resize_filter.upper()]
+        box = box or (0, 0, *self.size)
+        if self.orientation == 1:
+            return self.pixels.resize(size, method, box)
+        turn, x_backwards, y_backwards = _TURNS[self.orientation]
+        swapped = self.orientation >= 5
+        pixels = self.pixels
+        stored_width, stored_height = pixels.size
+        if not x_backwards:
+            axis = 1 if swapped else 0
+            pixels = pixels.resize(
+                (size[axis], stored_height), method, (box[axis], 0, box[axis + 2], stored_height)
+            )
+        elif not y_backwards:
+            axis = 0 if swapped else 1
+            pixels = pixels.resize(
+                (stored_width, size[axis]), method, (0, box[axis], stored_width, box[axis + 2])
+            )
+        else:
+            return pixels.transpose(turn).resize(size, method, box)
+        upright = pixels.transpose(turn)
+        rest = [0.0, 0.0, float(upright.width), float(upright.height)]
+        rest[1 - axis], rest[3 - axis] = box[1 - axis], box[3 - axis]
+        return upright.resize(size, method, (rest[0], rest[1], rest[2], rest[3]))
+
+
+def image_id(path: str | os.PathLike[str]) -> str:
+    """The file name without its last suffix.
+
+    >>> image_id("shoot/a.b.jpg")
+    'a.b'
+    """
+    return Path(path).stem
+
+
+def find_images(source: str | os.PathLike[str], *, recursive: bool = False) -> list[Path]:
+    """Image files of a folder, sorted by name; or the one file that was named.
+
+    Files are taken by suffix (`SUFFIXES`, any case); hidden ones (a leading dot) are left out.
+
+    Args:
+        source: A folder or a file; a file is taken whatever its suffix.
+        recursive: Whether to look into sub-folders.
+
+    Returns:
+        Paths, at least one.
+
+    Raises:
+        UsageError: The path does not exist or cannot be read, or the folder holds no image.
+    """
+    root = Path(source)
+    if not root.is_dir():
+        if root.exists() or root.is_symlink():
+            return [root]
+        raise UsageError(f"The image source must be a file or a folder that exists. Received: {root}")
+
+    def refuse(error: OSError) -> None:
+        raise UsageError(f"The folder must be readable. Received: {error.filename} ({error.strerror})")
+
+    found: list[Path] = []
+    for folder, subfolders, names in os.walk(root, onerror=refuse):
+        subfolders[:] = sorted(name for name in subfolders if recursive and not name.startswith("."))
+        found += [
+            Path(folder, name)
+            for name in sorted(names)
+            if name.lower().endswith(SUFFIXES) and not name.startswith(".")
+        ]
+    if not found:
+        remedy = "" if recursive else " Add --recursive to look into its sub-folders."
+        raise UsageError(
+            f"The folder must hold an image file ({', '.join(s[1:] for s in SUFFIXES)})."
+            f" Received: {root}, with none.{remedy}"
+        )
+    return found
+
+
+def match_images(
+    image_ids: Iterable[str], folder: str | os.PathLike[str], *, recursive: bool = False
+) -> dict[str, Path | None]:
+    """The file of each image_id in a folder.
+
+    Args:
+        image_ids: File names without their last suffix.
+        folder: A folder, or one image file.
+        recursive: Whether to look into sub-folders.
+
+    Returns:
+        image_id -> path, None where the folder has no such image; the first by `SUFFIXES` where several
+        files share the image_id.
+
+    Raises:
+        UsageError: As `find_images`.
+    """
+    by_id: dict[str, Path] = {}
+    for path in find_images(folder, recursive=recursive):
+        known = by_id.get(image_id(path))
+        if known is None or _suffix_rank(path) < _suffix_rank(known):
+            by_id[image_id(path)] = path
+    return {name: by_id.get(name) for name in image_ids}
+
+
+def open_photo(source: ImageInput, *, max_pixels: int = MAX_PIXELS, at_least: int | None = None) -> Photo:
+    """Decode an image; nothing is decoded before its format and its pixel count are checked.
+
+    Of an animation the first frame is taken. Transparent pixels show `BACKGROUND`. 16-bit grey is scaled to
+    8 bits; colour profiles are not applied (neither were they when the public weights were trained).
+
+    Args:
+        source: A path, encoded bytes, a Pillow image, or an array: (H, W, 3), (H, W, 1) or (H, W), uint8 or
+            float, 0-255, RGB.
+        max_pixels: Largest width times height.
+        at_least: Whether a JPEG may be decoded at a half, a quarter or an eighth, and the side in pixels
+            that it keeps at the least. For thumbnails: scores come from whole decodes alone.
+
+    Returns:
+        The decoded picture.
+
+    Raises:
+        ImageError: Missing, unreadable, damaged or truncated, or of no supported format.
+        ImageTooLargeError: More pixels than max_pixels.
+    """
+    if isinstance(source, np.ndarray):
+        return Photo(_from_array(source, max_pixels))
+    try:
+        if isinstance(source, Image.Image):
+            return _decode(source, max_pixels, at_least)
+        stream = io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")  # noqa: SIM115 - closed below, whichever it is
+        with stream, Image.open(stream, formats=FORMATS) as image:
+            return _decode(image, max_pixels, at_least)
+    except ImageError:
+        raise
+    except FileNotFoundError as error:
+        broken = isinstance(source, str | os.PathLike) and os.path.islink(source)
+        reason = "the link points to nothing" if broken else "no such file"
+        raise ImageError(f"The image must exist; {reason}.") from error
+    except PermissionError as error:
+        raise ImageError("The image must be readable; permission was denied.") from error
+    except IsADirectoryError as error:
+        raise ImageError("An image is a file, not a folder.") from error
+    except Image.DecompressionBombError as error:
+        raise ImageTooLargeError(f"An image has at most {max_pixels} pixels. {error}") from error
+    except Image.UnidentifiedImageError as error:
+        raise ImageError(
+            f"The file must be an image ({', '.join(FORMATS)}); its content is none of these."
+        ) from error
+    except Exception as error:  # noqa: BLE001 - decoders raise almost anything on damaged bytes
+        raise ImageError(f"The image cannot be decoded: {_first_line(error)}") from error
+
+
+def prepare(photo: Photo, preprocessing: Preprocessing, zoom: float = 1.0, at: tuple[float, float] = (0.5, 0.5)) -> PixelArray:
+    """A picture as a model wants it.
+
+    Args:
+        photo: The decoded picture.
+        preprocessing: From the model's metadata.
+        zoom: Share of each side that is kept, above 0 to 1; below 1 for crops.
+        at: Where the kept part lies: (0, 0) left top, (0.5, 0.5) centre, (1, 1) right bottom.
+
+    Returns:
+        (height, width, 3) uint8, RGB.
+    """
+    width, height = photo.size
+    target = (preprocessing.width, preprocessing.height)
+    kept_width, kept_height = width * zoom, height * zoom
+    left, top = (width - kept_width) * at[0], (height - kept_height) * at[1]
+    if preprocessing.fit == "crop":
+        side = min(kept_width / target[0], kept_height / target[1])
+        crop_width, crop_height = target[0] * side, target[1] * side
+        left += (kept_width - crop_width) / 2
+        top += (kept_height - crop_height) / 2
+        kept_width, kept_height = crop_width, crop_height
+    box = (left, top, min(left + kept_width, width), min(top + kept_height, height))
+    if preprocessing.fit != "pad":
+        return np.asarray(photo.resize(target, preprocessing.resize_filter, box))
+    scale = min(target[0] / kept_width, target[1] / kept_height)
+    inner = (max(1, round(kept_width * scale)), max(1, round(kept_height * scale)))
+    canvas = Image.new("RGB", target)
+    canvas.paste(
+        photo.resize(inner, preprocessing.resize_filter, box),
+        ((target[0] - inner[0]) // 2, (target[1] - inner[1]) // 2),
+    )
+    return np.asarray(canvas)
+
+
+def _decode(image: Image.Image, max_pixels: int, at_least: int | None) -> Photo:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ImageTooLargeError(
+            f"An image has at most {max_pixels} pixels. Received: {width}x{height} = {width * height}."
+        )
+    # Read before decoding: a later frame or a converted copy may have lost it.
+    orientation = image.getexif().get(EXIF_ORIENTATION, 1)
+    if at_least is not None:
+        image.draft("RGB", (at_least, at_least))
+    image.load()
+    return Photo(_to_rgb(image), orientation if orientation in _TURNS else 1)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode.startswith("I"):
+        # 16-bit grey (65,535 is white), which Pillow's own conversion would clip at 255.
+        grey = np.asarray(image).astype(np.float64) / 257.0
+        return Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise ImageError("Pixels must be integers: floating-point pixels have no agreed white.")
+    if image.has_transparency_data:
+        layered = image.convert("RGBA")
+        if layered.getextrema()[3] != (255, 255):
+            canvas = Image.new("RGBA", layered.size, (*BACKGROUND, 255))
+            canvas.alpha_composite(layered)
+            layered = canvas
+        return layered.convert("RGB")
+    return image.convert("RGB")
+
+
+def _from_array(array: NDArray[Any], max_pixels: int) -> Image.Image:
+    rule = "An image array is (H, W, 3), (H, W, 1) or (H, W), 0-255, RGB."
+    shape = array.shape
+    if array.ndim not in (2, 3) or 0 in shape or (array.ndim == 3 and shape[2] not in (1, 3)):
+        raise ImageError(f"{rule} Received: shape={shape}")
+    if shape[0] * shape[1] > max_pixels:
+        raise ImageTooLargeError(
+            f"An image has at most {max_pixels} pixels. Received: {shape[1]}x{shape[0]}."
+        )
+    if array.dtype != np.uint8:
+        if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+            raise ImageError(f"{rule} Received: dtype={array.dtype}")
+        if array.min() < 0 or array.max() > 255:
+            raise ImageError(f"{rule} Received: values from {array.min():g} to {array.max():g}")
+        if array.dtype.kind == "f" and 0 < array.max() <= 1:
+            raise ImageError(f"{rule} Received: no value above 1; multiply by 255.")
+        array = np.rint(array).astype(np.uint8)
+    if array.ndim == 3 and shape[2] == 1:
+        array = array[:, :, 0]
+    return Image.fromarray(np.ascontiguousarray(array)).convert("RGB")
+
+
+def _suffix_rank(path: Path) -> int:
+    suffix = path.suffix.lower()
+    return SUFFIXES.index(suffix) if suffix in SUFFIXES else len(SUFFIXES)
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    return text.splitlines()[0]

@@ -1,0 +1,132 @@
+"""How well predicted distributions agree with what people said."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from nimakit import histogram
+from nimakit.errors import MissingExtraError
+from nimakit.histogram import FloatArray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Metrics:
+    """Agreement of predictions with labels over a set of images.
+
+    A figure is None where it is not defined: fewer than two images, scores that are all equal, labels with
+    other bins than the model (EMD), a model without distributions (EMD, SRCC of the standard deviation).
+
+    Attributes:
+        images: How many images were compared.
+        emd: Mean earth mover's distance, r=1 (as the NIMA paper reports it).
+        emd_r2: Mean earth mover's distance, r=2 (as NIMA is trained).
+        lcc_mean: Pearson's linear correlation (LCC, PLCC) of the mean scores, -1 to 1.
+        srcc_mean: Spearman's rank correlation (SRCC) of the mean scores, -1 to 1.
+        lcc_sd: LCC of the standard deviations.
+        srcc_sd: SRCC of the standard deviations.
+        accuracy: Share of images on the same side of the cut by prediction and by label.
+        cut: The lower middle bin of the labels: 5 for AVA.
+    """
+
+    images: int
+    emd: float | None
+    emd_r2: float | None
+    lcc_mean: float | None
+    srcc_mean: float | None
+    lcc_sd: float | None
+    srcc_sd: float | None
+    accuracy: float
+    cut: float
+
+    def to_dict(self) -> dict[str, float | int | None]:
+        """Field -> figure."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        def show(value: float | None) -> str:
+            return "undefined" if value is None else f"{value:.4f}"
+
+        return (
+            f"{self.images} labelled images: EMD {show(self.emd)}, mean LCC {show(self.lcc_mean)}"
+            f" SRCC {show(self.srcc_mean)}, sd LCC {show(self.lcc_sd)} SRCC {show(self.srcc_sd)},"
+            f" accuracy at {self.cut:g} {show(self.accuracy)}"
+        )
+
+
+def compare(
+    labels: FloatArray,
+    label_bins: FloatArray,
+    means: FloatArray,
+    sds: FloatArray | None,
+    histograms: FloatArray | None,
+    bins: FloatArray,
+) -> Metrics:
+    """Compare predictions with labels.
+
+    Args:
+        labels: (N, label bins) float64, rows sum to 1; N at least 1.
+        label_bins: (label bins,), their values.
+        means: (N,) predicted means, on the scale of bins.
+        sds: (N,) predicted standard deviations; None where the model gives none.
+        histograms: (N, bins), rows sum to 1; None where the model gives none.
+        bins: (bins,), values of the model's bins.
+
+    Returns:
+        The metrics.
+
+    Raises:
+        MissingExtraError: SciPy is not installed.
+    """
+    label_means = histogram.mean(labels, label_bins)
+    label_sds = histogram.standard_deviation(labels, label_bins)
+    same_bins = histograms is not None and np.array_equal(bins, label_bins)
+    emd = emd_r2 = None
+    if same_bins and histograms is not None:
+        emd = float(histogram.emd(labels, histograms, r=1).mean())
+        emd_r2 = float(histogram.emd(labels, histograms, r=2).mean())
+    cut, label_cut = middle_cut(bins), middle_cut(label_bins)
+    return Metrics(
+        images=len(labels),
+        emd=emd,
+        emd_r2=emd_r2,
+        lcc_mean=lcc(means, label_means),
+        srcc_mean=srcc(means, label_means),
+        lcc_sd=None if sds is None else lcc(sds, label_sds),
+        srcc_sd=None if sds is None else srcc(sds, label_sds),
+        accuracy=float(((means > cut) == (label_means > label_cut)).mean()),
+        cut=label_cut,
+    )
+
+
+def middle_cut(bins: FloatArray) -> float:
+    """The lower middle bin, above which a picture counts as good: 5 of 1 to 10, 4 of 1 to 7."""
+    return float(bins[(len(bins) - 1) // 2])
+
+
+def lcc(first: FloatArray, second: FloatArray) -> float | None:
+    """Pearson's linear correlation coefficient of two (N,) arrays; None where it is not defined."""
+    if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return None
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def srcc(first: FloatArray, second: FloatArray) -> float | None:
+    """Spearman's rank correlation coefficient of two (N,) arrays; None where it is not defined."""
+    require_scipy()
+    from scipy.stats import rankdata
+
+    return lcc(rankdata(first), rankdata(second))
+
+
+def require_scipy() -> None:
+    """Refuse early, before hours of scoring.
+
+    Raises:
+        MissingExtraError: SciPy is not installed.
+    """
+    try:
+        import scipy  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(
+            "Metrics against labels need SciPy. Install it: pip install 'nimakit[report]'"
+        ) from error

@@ -1,0 +1,144 @@
+"""One .onnx file, checked once and then run: pixels in, histograms (or scores) and features out."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from nimakit.errors import ModelError
+from nimakit.images import PixelArray
+from nimakit.metadata import METADATA_KEY, Metadata
+
+Float32Array = NDArray[np.float32]
+
+_INPUT = "image"
+_DTYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
+_ERRORS_ONLY = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What one run gives.
+
+    Attributes:
+        histogram: (N, bins) float32, rows sum to 1; None for a regression head.
+        score: (N,) float32 on the scale of the bins; None for a histogram head.
+        features: (N, D) float32.
+    """
+
+    histogram: Float32Array | None
+    score: Float32Array | None
+    features: Float32Array
+
+
+class Network:
+    """A loaded model file. Safe to run from several threads at once.
+
+    Args:
+        path: The .onnx file.
+        threads: Threads of one run on a CPU. One by default: images are scored by several runs at once,
+            which keeps every core busy without any of them waiting for another.
+
+    Attributes:
+        metadata: What the file says of itself.
+        provider: The execution provider in use (``CUDAExecutionProvider`` where there is one).
+
+    Raises:
+        ModelError: Not an ONNX model, one without nimakit metadata, or one that breaks the contract.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, threads: int = 1) -> None:
+        path = Path(path)
+        if not path.is_file():
+            raise ModelError(f"A model file must exist. Received: {path}")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _ERRORS_ONLY
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, providers=_providers())
+        except Exception as error:  # noqa: BLE001 - the runtime has one exception class a failure, none of them public
+            reason = str(error).splitlines()[0]
+            raise ModelError(f"The file must be a valid ONNX model. Received: {path} ({reason})") from error
+        self.provider: str = self._session.get_providers()[0]
+        self.metadata = self._read_metadata(path)
+        self._outputs = self._check_graph(path)
+        self._dtype = _DTYPES[self._session.get_inputs()[0].type]
+
+    def run(self, pixels: PixelArray | Float32Array) -> Outputs:
+        """Score prepared images.
+
+        Args:
+            pixels: (N, height, width, 3), RGB, 0-255, as `Metadata.preprocessing` says.
+
+        Returns:
+            The outputs of these N images, in their order.
+        """
+        values = self._session.run(self._outputs, {_INPUT: pixels.astype(self._dtype, copy=False)})
+        named: dict[str, Any] = dict(zip(self._outputs, values, strict=True))
+        score = named.get("score")
+        return Outputs(
+            histogram=named.get("histogram"),
+            score=None if score is None else score.reshape(-1),
+            features=named["features"],
+        )
+
+    def _read_metadata(self, path: Path) -> Metadata:
+        custom = self._session.get_modelmeta().custom_metadata_map
+        if METADATA_KEY not in custom:
+            raise ModelError(
+                f"A model file carries its preprocessing under the metadata key {METADATA_KEY!r}."
+                f" Received: {path}, without it; docs/models.md says how to add it."
+            )
+        try:
+            return Metadata.from_json(custom[METADATA_KEY])
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from error
+
+    def _check_graph(self, path: Path) -> list[str]:
+        prepared = self.metadata.preprocessing
+        wanted = [prepared.height, prepared.width, 3]
+        inputs = self._session.get_inputs()
+        if (
+            [i.name for i in inputs] != [_INPUT]
+            or inputs[0].type not in _DTYPES
+            or len(inputs[0].shape) != 4
+            or any(isinstance(n, int) and n != w for n, w in zip(inputs[0].shape[1:], wanted, strict=True))
+        ):
+            received = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs)
+            raise ModelError(
+                f"A model has one input {_INPUT!r}, (N, {prepared.height}, {prepared.width}, 3) float or"
+                f" uint8. Received: {path} with {received}"
+            )
+        outputs = {o.name: o.shape for o in self._session.get_outputs()}
+        heads = [name for name in ("histogram", "score") if name in outputs]
+        if len(heads) != 1 or "features" not in outputs:
+            raise ModelError(
+                "A model has the outputs 'histogram' or 'score', and 'features'."
+                f" Received: {path} with {', '.join(outputs)}"
+            )
+        width = outputs["histogram"][-1] if heads == ["histogram"] else None
+        if isinstance(width, int) and width != len(self.metadata.bins):
+            raise ModelError(
+                f"The histogram has as many columns as the metadata has bins ({len(self.metadata.bins)})."
+                f" Received: {path} with {width}"
+            )
+        return [*heads, "features"]
+
+
+def _providers() -> list[str]:
+    """CUDA where the installed runtime has it and a device answers, else the CPU."""
+    available = onnxruntime.get_available_providers()
+    if "CUDAExecutionProvider" not in available or not _has_nvidia_device():
+        return ["CPUExecutionProvider"]
+    # The GPU build finds the CUDA libraries that pip installed only after this call.
+    onnxruntime.preload_dlls()
+    return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+
+def _has_nvidia_device() -> bool:
+    return Path("/dev/nvidiactl").exists() or os.name == "nt"

@@ -1,0 +1,45 @@
+"""Progress of long work: a bar on a terminal, a line now and then where stderr is a file or a log."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+import click
+
+Item = TypeVar("Item")
+
+_SECONDS_BETWEEN_LINES = 10.0
+_BAR_FROM = 20
+"""Fewer items than that are done before a bar is of use."""
+
+
+def track(items: Iterable[Item], total: int, label: str) -> Iterator[Item]:
+    """Hand the items on, showing on stderr how far they are.
+
+    Args:
+        items: Any iterable.
+        total: How many there will be.
+        label: What is being done, such as "scoring".
+
+    Yields:
+        The items.
+    """
+    if total < _BAR_FROM:
+        yield from items
+    elif sys.stderr.isatty():
+        with click.progressbar(items, total, label, show_pos=True, file=sys.stderr, update_min_steps=8) as bar:
+            yield from bar
+    else:
+        yield from _with_lines(items, total, label)
+
+
+def _with_lines(items: Iterable[Item], total: int, label: str) -> Iterator[Item]:
+    started = said = time.monotonic()
+    for done, item in enumerate(items, start=1):
+        yield item
+        now = time.monotonic()
+        if now - said >= _SECONDS_BETWEEN_LINES:
+            said = now
+            left = (now - started) / done * (total - done)
+            print(f"{label}: {done} of {total}, about {left:.0f} s left", file=sys.stderr, flush=True)

@@ -1,0 +1,139 @@
+"""Score records: what the command line, HTTP and Python give for each image, and the files they go to."""
+
+import csv
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from nimakit import histogram
+from nimakit.errors import ImageError, OutputError, UsageError
+from nimakit.score import Score
+
+Record = dict[str, Any]
+
+FILE_SUFFIXES = (".json", ".jsonl", ".csv")
+_DIGITS = 6
+_CSV_COLUMNS = (
+    "image_id",
+    "image",
+    "mean_score_prediction",
+    "sd_score_prediction",
+    "percentile",
+    "normalized_score",
+    "error",
+)
+
+
+def score_record(score: Score) -> Record:
+    """The scores of one image as plain values, rounded to six decimals.
+
+    Returns:
+        ``mean_score_prediction``, ``sd_score_prediction`` (None without a distribution), ``predictions``
+        (list of floats; empty without a distribution), and ``percentile`` where there is one.
+    """
+    record: Record = {
+        "mean_score_prediction": round(score.mean, _DIGITS),
+        "sd_score_prediction": None if score.sd is None else round(score.sd, _DIGITS),
+        "predictions": [] if score.histogram is None else score.histogram.round(_DIGITS).tolist(),
+    }
+    if score.percentile is not None:
+        record["percentile"] = round(score.percentile, 2)
+    return record
+
+
+def error_record(error: ImageError) -> Record:
+    """What stands in place of the scores of an image that has none."""
+    return {"error": str(error)}
+
+
+def add_min_max(records: Sequence[Record]) -> None:
+    """Add ``normalized_score`` to each scored record: 0 for the lowest mean of the set, 1 for the highest."""
+    scored = [record for record in records if "error" not in record]
+    stretched = histogram.min_max([record["mean_score_prediction"] for record in scored])
+    for record, value in zip(scored, stretched, strict=True):
+        record["normalized_score"] = round(float(value), _DIGITS)
+
+
+def rank(record: Record) -> tuple[bool, float, str]:
+    """Sort key for best first: falling mean, equal ones by image_id, and errors at the end."""
+    return "error" in record, -record.get("mean_score_prediction", 0.0), record["image_id"]
+
+
+class RecordWriter:
+    """Writes records one by one, so that a list of any length needs no memory.
+
+    Args:
+        stream: Text stream.
+        suffix: ``.json`` (an array, a record a line), ``.jsonl`` or ``.csv``.
+    """
+
+    def __init__(self, stream: IO[str], suffix: str) -> None:
+        self._stream = stream
+        self._suffix = suffix
+        self._count = 0
+        self._csv = csv.writer(stream, lineterminator="\n") if suffix == ".csv" else None
+
+    def write(self, record: Record) -> None:
+        """Write one record."""
+        if self._csv:
+            if self._count == 0:
+                self._csv.writerow([*_CSV_COLUMNS, "predictions"])
+            predictions = " ".join(str(p) for p in record.get("predictions", ()))
+            self._csv.writerow([*(record.get(column, "") for column in _CSV_COLUMNS), predictions])
+        else:
+            if self._suffix == ".json":
+                self._stream.write("[\n" if self._count == 0 else ",\n")
+            self._stream.write(json.dumps(record))
+            if self._suffix == ".jsonl":
+                self._stream.write("\n")
+        self._count += 1
+
+    def close(self) -> None:
+        """End the list; the stream stays open."""
+        if self._suffix == ".json":
+            self._stream.write("[]\n" if self._count == 0 else "\n]\n")
+        self._stream.flush()
+
+
+def check_output(path: Path, suffixes: Sequence[str]) -> None:
+    """Refuse an output path before hours of scoring go towards it.
+
+    Raises:
+        UsageError: Another suffix than those, or a folder that is missing or cannot be written to.
+    """
+    if path.suffix.lower() not in suffixes:
+        raise UsageError(f"The output file ends in {', '.join(suffixes)}. Received: {path}")
+    folder = path.absolute().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise UsageError(f"The folder of an output file must exist and be writable. Received: {path}")
+    if path.is_dir():
+        raise UsageError(f"An output file must not be a folder. Received: {path}")
+
+
+@contextmanager
+def atomic_writer(path: Path) -> Iterator[IO[str]]:
+    """A text file that appears whole or not at all.
+
+    Args:
+        path: Where it will be; an older file there stays until the new one is complete.
+
+    Raises:
+        OutputError: It could not be written: a full disk, most likely.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    except BrokenPipeError:
+        raise  # of another stream than this file
+    except OSError as error:
+        raise OutputError(f"{path} could not be written: {error.strerror}; nothing was left there.") from error
+    finally:
+        partial.unlink(missing_ok=True)
+

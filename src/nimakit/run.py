@@ -1,0 +1,172 @@
+"""One run of `nimakit predict`: scores stream to stdout and to the files asked for."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from nimakit import contact_sheet, metrics, records
+from nimakit.engine import Augmentation, Model, Scorer
+from nimakit.errors import ImageError
+from nimakit.images import MAX_PIXELS
+from nimakit.labels import Labels
+from nimakit.progress import track
+from nimakit.records import Record, RecordWriter
+from nimakit.scoring import Agreement, Item, list_items, score_items, to_record
+
+_LISTED = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """How a run ended.
+
+    Attributes:
+        scored: Images with a score.
+        failed: Images without.
+        failures: A line for each of the first of those, with the reason.
+        metrics: Agreement with the labels, where there were any.
+    """
+
+    scored: int
+    failed: int
+    failures: list[str]
+    metrics: metrics.Metrics | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """What to score, how, and where the results go.
+
+    Attributes:
+        source: A photo or a folder.
+        labels: The images to score, with labels or without; None for all of the source.
+        recursive: Whether to look into sub-folders.
+        tta: Test-time augmentation.
+        normalise: Whether records get a ``normalized_score``.
+        top: How many of the best to give; None for all, in the source's order.
+        predictions_file: .json, .jsonl or .csv; None for none.
+        metrics_file: .json; None for none.
+        report_file: .html; None for none.
+        max_pixels: Largest width times height of an image; None for the default.
+    """
+
+    source: Path
+    labels: Labels | None = None
+    recursive: bool = False
+    tta: Augmentation = "none"
+    normalise: bool = False
+    top: int | None = None
+    predictions_file: Path | None = None
+    metrics_file: Path | None = None
+    report_file: Path | None = None
+    max_pixels: int | None = None
+
+    def check(self) -> None:
+        """Refuse what would fail only after the work is done.
+
+        Raises:
+            UsageError: An output path that cannot be written.
+            MissingExtraError: A package that is needed for the metrics or the report.
+        """
+        if self.predictions_file:
+            records.check_output(self.predictions_file, records.FILE_SUFFIXES)
+        if self.metrics_file:
+            records.check_output(self.metrics_file, (".json",))
+        if self.report_file:
+            records.check_output(self.report_file, (".html", ".htm"))
+            contact_sheet.require_jinja()
+        if self.labels is not None and self.labels.histograms is not None:
+            metrics.require_scipy()
+
+    def score(self, model: Model, stdout: IO[str]) -> Summary:
+        """Score everything.
+
+        Args:
+            model: What to score with.
+            stdout: Gets a JSON array of score records.
+
+        Returns:
+            How it ended.
+
+        Raises:
+            UsageError: The source is missing, unreadable, or holds no image.
+            OutputError: A file could not be written.
+        """
+        items = list_items(self.source, self.labels, recursive=self.recursive)
+        scorer = Scorer(model, tta=self.tta, max_pixels=self._max_pixels)
+        agreement = Agreement(model)
+        failures: list[str] = []
+        failed = 0
+
+        def scored() -> Iterator[tuple[Item, Record]]:
+            nonlocal failed
+            for item, result in track(score_items(scorer, items), len(items), "scoring"):
+                agreement.add(item, result)
+                record = to_record(item, result)
+                if isinstance(result, ImageError):
+                    failed += 1
+                    if failed <= _LISTED:
+                        failures.append(f"{item.image or item.image_id}: {result}")
+                yield item, record
+
+        with ExitStack() as files:
+            write = self._open_outputs(stdout, files)
+            if self.normalise or self.top or self.report_file:
+                self._write_all(list(scored()), model, write)
+            else:
+                for _, record in scored():
+                    write(record)
+        if failed > _LISTED:
+            failures.append(f"and {failed - _LISTED} more, in their records")
+        result = agreement.metrics()
+        if self.metrics_file:
+            with records.atomic_writer(self.metrics_file) as stream:
+                json.dump(result.to_dict() if result else {"images": 0}, stream, indent=2)
+                stream.write("\n")
+        return Summary(scored=len(items) - failed, failed=failed, failures=failures, metrics=result)
+
+    @property
+    def _max_pixels(self) -> int:
+        return MAX_PIXELS if self.max_pixels is None else self.max_pixels
+
+    def _open_outputs(self, stdout: IO[str], files: ExitStack) -> Callable[[Record], None]:
+        """A function that writes a record everywhere it goes; the lists end when `files` closes."""
+        writers = [RecordWriter(stdout, ".json")]
+        if self.predictions_file:
+            stream = files.enter_context(records.atomic_writer(self.predictions_file))
+            writers.append(RecordWriter(stream, self.predictions_file.suffix.lower()))
+        for writer in writers:
+            files.callback(writer.close)
+
+        def write(record: Record) -> None:
+            for writer in writers:
+                writer.write(record)
+
+        return write
+
+    def _write_all(
+        self, scored: list[tuple[Item, Record]], model: Model, write: Callable[[Record], None]
+    ) -> None:
+        """For what needs the whole set: normalisation, the best N, the contact sheet."""
+        if self.normalise:
+            records.add_min_max([record for _, record in scored])
+        ranked = sorted(scored, key=lambda pair: records.rank(pair[1]))
+        if self.top:
+            ranked = [pair for pair in ranked if "error" not in pair[1]][: self.top]
+            scored = ranked
+        for _, record in scored:
+            write(record)
+        if self.report_file:
+            page = contact_sheet.render(
+                [record for _, record in ranked],
+                [item.path for item, _ in ranked],
+                model_name=model.name,
+                bins=model.bins,
+                reference=model.reference,
+                max_pixels=self._max_pixels,
+            )
+            with records.atomic_writer(self.report_file) as stream:
+                stream.write(page)
