@@ -1,6 +1,6 @@
 """Quantiles of the mean ratings in a label file, as JSON: what percentiles are read from.
 
-    python scripts/reference_quantiles.py ava_labels_test.json > src/nimakit/data/aesthetic_quantiles.json
+python scripts/reference_quantiles.py ava_labels_test.json > src/nimakit/data/aesthetic_quantiles.json
 """
 
 import json

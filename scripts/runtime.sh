@@ -106,7 +106,7 @@ ensure_image() {
 
 source_checksum() {
   (
-    cd -- "$REPOSITORY"
+    cd -- "$REPOSITORY" || exit
     find "$1" "requirements/$2.txt" pyproject.toml entrypoints src -type f ! -path '*/__pycache__/*' -print0 |
       LC_ALL=C sort -z | xargs -0 cat | checksum
   )

@@ -14,7 +14,7 @@ from nimakit import __version__
 from nimakit.errors import ImageError, NimakitError, UsageError
 
 if TYPE_CHECKING:
-    from nimakit.engine import Model
+    from nimakit.engine import Augmentation, Model
 
 _INTERRUPTED = 130
 _FILE = click.Path(path_type=Path)
@@ -108,6 +108,7 @@ def cli() -> None:
     help="For the ./predict launcher: the image it runs. Without effect inside it.",
 )
 def predict(
+    *,
     image_source: Path,
     models: tuple[str, ...],
     weights_file: Path | None,
@@ -115,16 +116,16 @@ def predict(
     config_file: Path | None,
     samples_file: Path | None,
     recursive: bool,
-    tta: str,
+    tta: "Augmentation",
     normalize: str | None,
     top: int | None,
     predictions_file: Path | None,
     metrics_file: Path | None,
     report: Path | None,
     max_pixels: int | None,
-    docker_image: str | None,
+    docker_image: str | None,  # noqa: ARG001 - the launcher's
 ) -> int:
-    """Score a photo or a folder of photos; a JSON array of score records goes to stdout.
+    r"""Score a photo or a folder of photos; a JSON array of score records goes to stdout.
 
     Exit code: 0 all scored, 1 usage or model error, 2 some images could not be scored (their records say
     why, all others are scored).
@@ -191,12 +192,12 @@ def _model(
 @cli.command()
 @click.argument("name", default="aesthetic")
 def fetch(name: str) -> None:
-    """Obtain a public model now, so that no later use needs a network; prints where it is kept.
+    r"""Obtain a public model now, so that no later use needs a network; prints where it is kept.
 
     \b
     Example:
       nimakit fetch aesthetic
     """
-    from nimakit import zoo
+    from nimakit import conversion
 
-    click.echo(zoo.fetch(name, notify=say))
+    click.echo(conversion.fetch(name, notify=say))

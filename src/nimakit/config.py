@@ -116,7 +116,9 @@ _MEMBER_RULES = {
 _ENSEMBLE_RULES = {
     "name": _TEXT,
     "members": Rule(
-        lambda value: isinstance(value, list) and len(value) >= 1, "a list of one or more members", required=True
+        lambda value: isinstance(value, list) and len(value) >= 1,
+        "a list of one or more members",
+        required=True,
     ),
 }
 

@@ -87,7 +87,11 @@ def render(
         for rank, ((record, _), thumbnail) in enumerate(zip(shown, thumbnails, strict=True), start=1)
     ]
     environment = Environment(
-        loader=PackageLoader("nimakit"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("nimakit"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     means = np.array([record["mean_score_prediction"] for record, _ in scored])
     return environment.get_template("contact_sheet.html").render(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -13,8 +14,9 @@ from PIL import Image
 
 from nimakit import histogram
 from nimakit.errors import ImageError, ModelError
+from nimakit.files import find_images
 from nimakit.histogram import FloatArray
-from nimakit.images import MAX_PIXELS, ImageInput, PixelArray, Preprocessing, find_images, open_photo, prepare
+from nimakit.images import MAX_PIXELS, ImageInput, PixelArray, Preprocessing, open_photo, prepare
 from nimakit.network import Network
 from nimakit.records import error_record, score_record
 from nimakit.score import Score
@@ -72,6 +74,10 @@ class Model:
         quantiles = shared.pop() if len(shared) == 1 else ()
         self.reference_quantiles = np.asarray(quantiles, np.float64) if quantiles else None
         self.reference = first.reference if quantiles else ""
+        self._gives_histograms = all(
+            not member.network.is_regression and member.network.metadata.bins == first.bins
+            for member in members
+        )
         total = sum(member.weight for member in members)
         self._weights = [member.weight / total for member in members]
 
@@ -90,28 +96,15 @@ class Model:
         Returns:
             N scores.
         """
-        histograms: list[FloatArray | None] = []
-        means: list[FloatArray] = []
-        spreads: list[FloatArray | None] = []
-        for member in self.members:
-            metadata = member.network.metadata
-            outputs = member.network.run(prepared[metadata.preprocessing])
-            bins = np.asarray(metadata.bins, np.float64)
-            if outputs.histogram is None:
-                assert outputs.score is not None  # Network holds every file to one of the two
-                histograms.append(None)
-                means.append(_average_views(outputs.score[:, None], views)[:, 0])
-                spreads.append(None)
-            else:
-                rows = histogram.normalise(_average_views(outputs.histogram, views))
-                histograms.append(rows)
-                means.append(histogram.mean(rows, bins))
-                spreads.append(histogram.standard_deviation(rows, bins))
-        if all(rows is not None and self._same_bins(m) for rows, m in zip(histograms, self.members, strict=True)):
-            rows = sum(w * h for w, h in zip(self._weights, histograms, strict=True) if h is not None)
-            mean, sd = histogram.mean(rows, self.bins), histogram.standard_deviation(rows, self.bins)
-            return self._scores(mean, sd, rows)
-        return self._scores(*self._combine_means(means, spreads), None)
+        values = [
+            _average_views(member.network.run(prepared[member.network.metadata.preprocessing]).values, views)
+            for member in self.members
+        ]
+        if not self._gives_histograms:
+            return self._scores(*self._mix_means(values), None)
+        rows = np.average([histogram.normalise(v) for v in values], axis=0, weights=self._weights)
+        sds = histogram.standard_deviation(rows, self.bins)
+        return self._scores(histogram.mean(rows, self.bins), sds, rows)
 
     def predict(
         self,
@@ -163,28 +156,29 @@ class Model:
                 f"{len(failed)} of {len(sources)} images could not be scored: {listed}"
                 " (augmented=True returns the scores of the others)"
             )
-        return [np.array([r.mean]) if r.histogram is None else r.histogram for r in results if isinstance(r, Score)]
+        return [
+            np.array([r.mean]) if r.histogram is None else r.histogram
+            for r in results
+            if isinstance(r, Score)
+        ]
 
-    def _same_bins(self, member: Member) -> bool:
-        return np.array_equal(np.asarray(member.network.metadata.bins, np.float64), self.bins)
-
-    def _combine_means(
-        self, means: list[FloatArray], spreads: list[FloatArray | None]
-    ) -> tuple[FloatArray, FloatArray | None]:
+    def _mix_means(self, values: list[FloatArray]) -> tuple[FloatArray, FloatArray | None]:
         """Mean and standard deviation of the mixture of the members' distributions, on the first's scale."""
         low, high = self.bins[0], self.bins[-1]
-        moved_means, moved_squares = [], []
-        for member, mean, spread in zip(self.members, means, spreads, strict=True):
-            bins = member.network.metadata.bins
+        means, squares = [], []
+        for member, value in zip(self.members, values, strict=True):
+            bins = np.asarray(member.network.metadata.bins, np.float64)
             stretch = (high - low) / (bins[-1] - bins[0])
-            moved = low + (mean - bins[0]) * stretch
-            moved_means.append(moved)
-            if spread is not None:
-                moved_squares.append((spread * stretch) ** 2 + moved**2)
-        mean = np.average(moved_means, axis=0, weights=self._weights)
-        if len(moved_squares) < len(self.members):
+            if member.network.is_regression:
+                means.append(low + (value[:, 0] - bins[0]) * stretch)
+                continue
+            rows = histogram.normalise(value)
+            means.append(low + (histogram.mean(rows, bins) - bins[0]) * stretch)
+            squares.append((histogram.standard_deviation(rows, bins) * stretch) ** 2 + means[-1] ** 2)
+        mean = np.average(means, axis=0, weights=self._weights)
+        if len(squares) < len(self.members):
             return mean, None
-        variance = np.average(moved_squares, axis=0, weights=self._weights) - mean**2
+        variance = np.average(squares, axis=0, weights=self._weights) - mean**2
         return mean, np.sqrt(np.maximum(variance, 0))
 
     def _scores(self, mean: FloatArray, sd: FloatArray | None, rows: FloatArray | None) -> list[Score]:
@@ -303,7 +297,7 @@ def _cores() -> int:
 
 def _as_list(images: ImageInput | Sequence[ImageInput]) -> list[ImageInput]:
     if isinstance(images, str | os.PathLike):
-        return [str(path) for path in find_images(images)] if os.path.isdir(images) else [images]
+        return [str(path) for path in find_images(images)] if Path(images).is_dir() else [images]
     if isinstance(images, bytes | Image.Image):
         return [images]
     if isinstance(images, np.ndarray):

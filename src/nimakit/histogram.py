@@ -86,7 +86,7 @@ def standard_deviation(histogram: ArrayLike, bins: ArrayLike) -> FloatArray:
     values = np.asarray(bins, np.float64)
     centre = mean(histogram, values)
     deviation = values - centre[..., None]
-    return np.sqrt((np.asarray(histogram, np.float64) * deviation**2).sum(axis=-1))
+    return np.asarray(np.sqrt((np.asarray(histogram, np.float64) * deviation**2).sum(axis=-1)))
 
 
 def emd(first: ArrayLike, second: ArrayLike, r: float = 1.0) -> FloatArray:
@@ -193,7 +193,9 @@ def percentile(score: ArrayLike, reference_quantiles: ArrayLike) -> FloatArray:
     75.0
     """
     reference = np.asarray(reference_quantiles, np.float64)
-    return np.asarray(np.interp(score, reference, np.linspace(0, 100, len(reference))))
+    return np.asarray(
+        np.interp(np.asarray(score, np.float64), reference, np.linspace(0, 100, len(reference)))
+    )
 
 
 def min_max(scores: ArrayLike) -> FloatArray:

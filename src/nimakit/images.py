@@ -1,8 +1,7 @@
-"""Find photographs, open them safely, turn them upright, fit and resize them for a model."""
+"""Open photographs safely, turn them upright, fit and resize them for a model."""
 
 import io
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -16,15 +15,15 @@ from PIL import (
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
+    UnidentifiedImageError,
     WebPImagePlugin,
 )
 
-from nimakit.errors import ImageError, ImageTooLargeError, UsageError
+from nimakit.errors import ImageError, ImageTooLargeError
 
 ImageInput: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
 PixelArray: TypeAlias = NDArray[np.uint8]
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tiff", ".tif", ".gif")
 # Naming the plugins registers them, and no other decoder ever sees a file. Phones' MPO files open as JPEG.
 FORMATS: tuple[str, ...] = tuple(
     plugin.format
@@ -52,7 +51,7 @@ BACKGROUND = (255, 255, 255)
 # Freed pixel blocks are kept for the next image: without this, each decode pays the page faults of tens of
 # megabytes anew (a quarter of the time of a 12-megapixel JPEG).
 if "PILLOW_BLOCKS_MAX" not in os.environ:
-    Image.core.set_blocks_max(16)
+    Image.core.set_blocks_max(16)  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,81 +151,6 @@ class Photo:
         return upright.resize(size, method, (rest[0], rest[1], rest[2], rest[3]))
 
 
-def image_id(path: str | os.PathLike[str]) -> str:
-    """The file name without its last suffix.
-
-    >>> image_id("shoot/a.b.jpg")
-    'a.b'
-    """
-    return Path(path).stem
-
-
-def find_images(source: str | os.PathLike[str], *, recursive: bool = False) -> list[Path]:
-    """Image files of a folder, sorted by name; or the one file that was named.
-
-    Files are taken by suffix (`SUFFIXES`, any case); hidden ones (a leading dot) are left out.
-
-    Args:
-        source: A folder or a file; a file is taken whatever its suffix.
-        recursive: Whether to look into sub-folders.
-
-    Returns:
-        Paths, at least one.
-
-    Raises:
-        UsageError: The path does not exist or cannot be read, or the folder holds no image.
-    """
-    root = Path(source)
-    if not root.is_dir():
-        if root.exists() or root.is_symlink():
-            return [root]
-        raise UsageError(f"The image source must be a file or a folder that exists. Received: {root}")
-
-    def refuse(error: OSError) -> None:
-        raise UsageError(f"The folder must be readable. Received: {error.filename} ({error.strerror})")
-
-    found: list[Path] = []
-    for folder, subfolders, names in os.walk(root, onerror=refuse):
-        subfolders[:] = sorted(name for name in subfolders if recursive and not name.startswith("."))
-        found += [
-            Path(folder, name)
-            for name in sorted(names)
-            if name.lower().endswith(SUFFIXES) and not name.startswith(".")
-        ]
-    if not found:
-        remedy = "" if recursive else " Add --recursive to look into its sub-folders."
-        raise UsageError(
-            f"The folder must hold an image file ({', '.join(s[1:] for s in SUFFIXES)})."
-            f" Received: {root}, with none.{remedy}"
-        )
-    return found
-
-
-def match_images(
-    image_ids: Iterable[str], folder: str | os.PathLike[str], *, recursive: bool = False
-) -> dict[str, Path | None]:
-    """The file of each image_id in a folder.
-
-    Args:
-        image_ids: File names without their last suffix.
-        folder: A folder, or one image file.
-        recursive: Whether to look into sub-folders.
-
-    Returns:
-        image_id -> path, None where the folder has no such image; the first by `SUFFIXES` where several
-        files share the image_id.
-
-    Raises:
-        UsageError: As `find_images`.
-    """
-    by_id: dict[str, Path] = {}
-    for path in find_images(folder, recursive=recursive):
-        known = by_id.get(image_id(path))
-        if known is None or _suffix_rank(path) < _suffix_rank(known):
-            by_id[image_id(path)] = path
-    return {name: by_id.get(name) for name in image_ids}
-
-
 def open_photo(source: ImageInput, *, max_pixels: int = MAX_PIXELS, at_least: int | None = None) -> Photo:
     """Decode an image; nothing is decoded before its format and its pixel count are checked.
 
@@ -252,13 +176,13 @@ def open_photo(source: ImageInput, *, max_pixels: int = MAX_PIXELS, at_least: in
     try:
         if isinstance(source, Image.Image):
             return _decode(source, max_pixels, at_least)
-        stream = io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")  # noqa: SIM115 - closed below, whichever it is
-        with stream, Image.open(stream, formats=FORMATS) as image:
+        stream = io.BytesIO(source) if isinstance(source, bytes) else source
+        with Image.open(stream, formats=FORMATS) as image:
             return _decode(image, max_pixels, at_least)
     except ImageError:
         raise
     except FileNotFoundError as error:
-        broken = isinstance(source, str | os.PathLike) and os.path.islink(source)
+        broken = isinstance(source, str | os.PathLike) and Path(source).is_symlink()
         reason = "the link points to nothing" if broken else "no such file"
         raise ImageError(f"The image must exist; {reason}.") from error
     except PermissionError as error:
@@ -267,15 +191,17 @@ def open_photo(source: ImageInput, *, max_pixels: int = MAX_PIXELS, at_least: in
         raise ImageError("An image is a file, not a folder.") from error
     except Image.DecompressionBombError as error:
         raise ImageTooLargeError(f"An image has at most {max_pixels} pixels. {error}") from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise ImageError(
             f"The file must be an image ({', '.join(FORMATS)}); its content is none of these."
         ) from error
-    except Exception as error:  # noqa: BLE001 - decoders raise almost anything on damaged bytes
+    except Exception as error:
         raise ImageError(f"The image cannot be decoded: {_first_line(error)}") from error
 
 
-def prepare(photo: Photo, preprocessing: Preprocessing, zoom: float = 1.0, at: tuple[float, float] = (0.5, 0.5)) -> PixelArray:
+def prepare(
+    photo: Photo, preprocessing: Preprocessing, zoom: float = 1.0, at: tuple[float, float] = (0.5, 0.5)
+) -> PixelArray:
     """A picture as a model wants it.
 
     Args:
@@ -335,7 +261,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         raise ImageError("Pixels must be integers: floating-point pixels have no agreed white.")
     if image.has_transparency_data:
         layered = image.convert("RGBA")
-        if layered.getextrema()[3] != (255, 255):
+        if layered.getchannel("A").getextrema() != (255, 255):
             canvas = Image.new("RGBA", layered.size, (*BACKGROUND, 255))
             canvas.alpha_composite(layered)
             layered = canvas
@@ -345,7 +271,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 def _from_array(array: NDArray[Any], max_pixels: int) -> Image.Image:
     rule = "An image array is (H, W, 3), (H, W, 1) or (H, W), 0-255, RGB."
-    shape = array.shape
+    shape: tuple[int, ...] = array.shape
     if array.ndim not in (2, 3) or 0 in shape or (array.ndim == 3 and shape[2] not in (1, 3)):
         raise ImageError(f"{rule} Received: shape={shape}")
     if shape[0] * shape[1] > max_pixels:
@@ -363,11 +289,6 @@ def _from_array(array: NDArray[Any], max_pixels: int) -> Image.Image:
     if array.ndim == 3 and shape[2] == 1:
         array = array[:, :, 0]
     return Image.fromarray(np.ascontiguousarray(array)).convert("RGB")
-
-
-def _suffix_rank(path: Path) -> int:
-    suffix = path.suffix.lower()
-    return SUFFIXES.index(suffix) if suffix in SUFFIXES else len(SUFFIXES)
 
 
 def _first_line(error: Exception) -> str:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from nimakit.errors import LabelError
 from nimakit.histogram import FloatArray, normalise
 from nimakit.schema import is_number, read_json
@@ -50,7 +48,7 @@ def read_labels(path: str | os.PathLike[str]) -> Labels:
     problems = []
     seen: set[str] = set()
     for number, entry in enumerate(entries, start=1):
-        problem = _problem(entry, seen, bins, labelled)
+        problem = _problem(entry, seen, bins, labelled=labelled)
         if problem:
             problems.append(f"entry {number}: {problem}")
     if problems:
@@ -76,23 +74,23 @@ def _usual_shape(entries: Sequence[Any]) -> tuple[int, bool]:
     return (lengths.most_common(1)[0][0] if lengths else 0), bool(lengths)
 
 
-def _problem(entry: Any, seen: set[str], bins: int, labelled: bool) -> str:
+def _problem(entry: Any, seen: set[str], bins: int, *, labelled: bool) -> str:
+    """What is wrong with an entry; empty where nothing is."""
     if not isinstance(entry, dict) or not isinstance(entry.get("image_id"), str) or not entry["image_id"]:
         return "it must be an object whose image_id is text"
     name = entry["image_id"]
     if name in seen:
         return f"image_id {name!r} is there twice"
     seen.add(name)
-    if not labelled and "label" not in entry:
-        return ""
-    label = entry.get("label")
+    wrong = _label_problem(entry.get("label"), bins) if labelled or "label" in entry else ""
+    return f"the label of {name!r} {wrong}" if wrong else ""
+
+
+def _label_problem(label: Any, bins: int) -> str:
     if not isinstance(label, list) or len(label) < 2:
-        return f"the label of {name!r} must be a list of 2 or more numbers"
+        return "must be a list of 2 or more numbers"
     if len(label) != bins:
-        return f"the label of {name!r} has {len(label)} bins, most have {bins}"
-    not_negative = is_number(0)
-    if not all(map(not_negative, label)):
-        return f"the label of {name!r} must hold finite numbers, none below 0"
-    if not np.any(label):
-        return f"the label of {name!r} is all zero: nobody rated it"
-    return ""
+        return f"has {len(label)} bins, most have {bins}"
+    if not all(map(is_number(0), label)):
+        return "must hold finite numbers, none below 0"
+    return "" if any(label) else "is all zero: nobody rated it"

@@ -107,10 +107,14 @@ class Metadata:
         )
 
 
-
 def _is_ascending(values: Any) -> bool:
     number = is_number()
-    return isinstance(values, list) and len(values) >= 2 and all(map(number, values)) and values == sorted(values)
+    return (
+        isinstance(values, list)
+        and len(values) >= 2
+        and all(map(number, values))
+        and values == sorted(values)
+    )
 
 
 def _is_size(value: Any) -> bool:

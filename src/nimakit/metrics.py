@@ -54,6 +54,7 @@ class Metrics:
 
 
 def compare(
+    *,
     labels: FloatArray,
     label_bins: FloatArray,
     means: FloatArray,

@@ -3,7 +3,6 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -25,13 +24,12 @@ class Outputs:
     """What one run gives.
 
     Attributes:
-        histogram: (N, bins) float32, rows sum to 1; None for a regression head.
-        score: (N,) float32 on the scale of the bins; None for a histogram head.
+        values: (N, bins) float32, rows sum to 1; from a regression head (N, 1) float32, scores on the scale
+            of the bins.
         features: (N, D) float32.
     """
 
-    histogram: Float32Array | None
-    score: Float32Array | None
+    values: Float32Array
     features: Float32Array
 
 
@@ -46,6 +44,7 @@ class Network:
     Attributes:
         metadata: What the file says of itself.
         provider: The execution provider in use (``CUDAExecutionProvider`` where there is one).
+        is_regression: Whether the head gives a score rather than a histogram.
 
     Raises:
         ModelError: Not an ONNX model, one without nimakit metadata, or one that breaks the contract.
@@ -61,12 +60,14 @@ class Network:
         options.log_severity_level = _ERRORS_ONLY
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=_providers())
-        except Exception as error:  # noqa: BLE001 - the runtime has one exception class a failure, none of them public
+        except Exception as error:  # the runtime has an exception class a failure, none of them public
             reason = str(error).splitlines()[0]
             raise ModelError(f"The file must be a valid ONNX model. Received: {path} ({reason})") from error
         self.provider: str = self._session.get_providers()[0]
         self.metadata = self._read_metadata(path)
-        self._outputs = self._check_graph(path)
+        head = self._check_graph(path)
+        self.is_regression = head == "score"
+        self._outputs = [head, "features"]
         self._dtype = _DTYPES[self._session.get_inputs()[0].type]
 
     def run(self, pixels: PixelArray | Float32Array) -> Outputs:
@@ -78,14 +79,8 @@ class Network:
         Returns:
             The outputs of these N images, in their order.
         """
-        values = self._session.run(self._outputs, {_INPUT: pixels.astype(self._dtype, copy=False)})
-        named: dict[str, Any] = dict(zip(self._outputs, values, strict=True))
-        score = named.get("score")
-        return Outputs(
-            histogram=named.get("histogram"),
-            score=None if score is None else score.reshape(-1),
-            features=named["features"],
-        )
+        values, features = self._session.run(self._outputs, {_INPUT: pixels.astype(self._dtype, copy=False)})
+        return Outputs(values=values.reshape(len(pixels), -1), features=features)
 
     def _read_metadata(self, path: Path) -> Metadata:
         custom = self._session.get_modelmeta().custom_metadata_map
@@ -99,7 +94,7 @@ class Network:
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from error
 
-    def _check_graph(self, path: Path) -> list[str]:
+    def _check_graph(self, path: Path) -> str:
         prepared = self.metadata.preprocessing
         wanted = [prepared.height, prepared.width, 3]
         inputs = self._session.get_inputs()
@@ -127,7 +122,7 @@ class Network:
                 f"The histogram has as many columns as the metadata has bins ({len(self.metadata.bins)})."
                 f" Received: {path} with {width}"
             )
-        return [*heads, "features"]
+        return heads[0]
 
 
 def _providers() -> list[str]:

@@ -28,7 +28,9 @@ def track(items: Iterable[Item], total: int, label: str) -> Iterator[Item]:
     if total < _BAR_FROM:
         yield from items
     elif sys.stderr.isatty():
-        with click.progressbar(items, total, label, show_pos=True, file=sys.stderr, update_min_steps=8) as bar:
+        with click.progressbar(
+            items, total, label, show_pos=True, file=sys.stderr, update_min_steps=8
+        ) as bar:
             yield from bar
     else:
         yield from _with_lines(items, total, label)

@@ -133,7 +133,8 @@ def atomic_writer(path: Path) -> Iterator[IO[str]]:
     except BrokenPipeError:
         raise  # of another stream than this file
     except OSError as error:
-        raise OutputError(f"{path} could not be written: {error.strerror}; nothing was left there.") from error
+        raise OutputError(
+            f"{path} could not be written: {error.strerror}; nothing was left there."
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
-

@@ -77,7 +77,9 @@ def is_text(value: Any) -> bool:
     return isinstance(value, str) and value != ""
 
 
-def is_number(low: float = -math.inf, high: float = math.inf, *, above: bool = False) -> Callable[[Any], bool]:
+def is_number(
+    low: float = -math.inf, high: float = math.inf, *, above: bool = False
+) -> Callable[[Any], bool]:
     """A check for a finite number from low (or above it) to high, both included."""
 
     def holds(value: Any) -> bool:

@@ -10,8 +10,8 @@ import numpy as np
 from nimakit import histogram, metrics
 from nimakit.engine import Model, Scorer
 from nimakit.errors import ImageError
+from nimakit.files import find_images, image_id, match_images
 from nimakit.histogram import FloatArray
-from nimakit.images import find_images, image_id, match_images
 from nimakit.labels import Labels
 from nimakit.records import Record, error_record, score_record
 from nimakit.score import Score
@@ -57,7 +57,9 @@ def list_items(source: Path, labels: Labels | None = None, *, recursive: bool = 
             for p in paths
         ]
     wanted: Sequence[str] = labels.image_ids
-    rows: Sequence[FloatArray | None] = [None] * len(wanted) if labels.histograms is None else [*labels.histograms]
+    rows: Sequence[FloatArray | None] = (
+        [None] * len(wanted) if labels.histograms is None else [*labels.histograms]
+    )
     if not source.is_dir():
         label_of = dict(zip(wanted, rows, strict=True))
         wanted = [image_id(source)]
@@ -115,10 +117,10 @@ class Agreement:
         sds = [score.sd for score in self._scores if score.sd is not None]
         same_count = labels.shape[1] == len(self._bins)
         return metrics.compare(
-            labels,
-            self._bins if same_count else histogram.default_bins(labels.shape[1]),
-            np.array([score.mean for score in self._scores]),
-            np.array(sds) if sds else None,
-            np.stack(histograms) if histograms else None,
-            self._bins,
+            labels=labels,
+            label_bins=self._bins if same_count else histogram.default_bins(labels.shape[1]),
+            means=np.array([score.mean for score in self._scores]),
+            sds=np.array(sds) if sds else None,
+            histograms=np.stack(histograms) if histograms else None,
+            bins=self._bins,
         )

@@ -54,7 +54,9 @@ def get(name: str) -> Backbone:
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
         hint = f"nearest: {', '.join(near)}" if near else f"known: {', '.join(sorted(known))}"
-        raise ModelError(f"A base model is an image classifier of keras.applications. Received: {name} ({hint})")
+        raise ModelError(
+            f"A base model is an image classifier of keras.applications. Received: {name} ({hint})"
+        )
     constructor, module = known[name]
     return Backbone(
         name=name,
@@ -64,7 +66,7 @@ def get(name: str) -> Backbone:
 
 
 def _constructors() -> dict[str, tuple[Callable[..., keras.Model], ModuleType]]:
-    found = {}
+    found: dict[str, tuple[Callable[..., keras.Model], ModuleType]] = {}
     for _, module in inspect.getmembers(keras.applications, inspect.ismodule):
         if not hasattr(module, "preprocess_input"):
             continue

@@ -34,7 +34,7 @@ def load(model: keras.Model, path: Path) -> None:
             model.load_weights(weights)
         except Exception as error:
             raise WeightsError(
-                f"The weights must fit the base model ({model.name}, {len(model.layers)} layers) and its head."
+                f"The weights must fit the base model and its head ({len(model.layers)} layers)."
                 f" Received: {path} ({_first_line(error)}); give the base model they were trained with."
             ) from error
 
@@ -97,8 +97,8 @@ def _unpack(path: Path, folder: Path) -> Path:
             foreign = sorted(set(_foreign_code(config)))
             if foreign:
                 raise WeightsError(
-                    f"A .keras file must hold no code of its own. Received: {path}, with {', '.join(foreign)};"
-                    " save its weights alone (model.save_weights('x.weights.h5')) and give that file."
+                    f"A .keras file must hold no code of its own. Received: {path},"
+                    f" with {', '.join(foreign)}; save its weights alone (model.save_weights('x.weights.h5')) and give that file."
                 )
             return Path(archive.extract(_KERAS_WEIGHTS, folder))
     except (zipfile.BadZipFile, KeyError, json.JSONDecodeError, UnicodeDecodeError) as error:
