@@ -89,9 +89,15 @@ checksum() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 
 
 # --- Docker --------------------------------------------------------------------------------------------
 
+# What a container needs of a JSON file is read with jq alone, never by a shell.
+require_jq() {
+  command -v jq >/dev/null || fail "Reading $1 needs jq, and none was found. Install it, or set NIMAKIT_RUNTIME=native."
+}
+
 # Builds one of our images where it is missing or older than its sources; other images are used as they are.
 ensure_image() {
   local image=$1 dockerfile sources
+  [[ $image =~ ^[[:alnum:]][[:alnum:]._/:@-]*$ ]] || fail "A Docker image has a name such as nima-cpu. Received: $image"
   [[ " ${OUR_IMAGES[*]} " == *" $image "* ]] || return 0
   dockerfile=Dockerfile.${image#nima-}
   sources=$(source_checksum "$dockerfile" "${image#nima-}")
@@ -104,20 +110,24 @@ ensure_image() {
   docker build "${options[@]}" "$REPOSITORY" >&2
 }
 
+# Of names and contents: tail heads each file with its name.
 source_checksum() {
   (
     cd -- "$REPOSITORY" || exit
     find "$1" "requirements/$2.txt" pyproject.toml entrypoints src -type f ! -path '*/__pycache__/*' -print0 |
-      LC_ALL=C sort -z | xargs -0 cat | checksum
+      LC_ALL=C sort -z | xargs -0 tail -n +1 | checksum
   )
 }
 
 # Mounts of the container to run: path -> ro or rw. Paths are the same inside and outside, so that messages
 # and results are the same with and without Docker.
 declare -A MOUNTS=()
+# The same paths -> what they lead to outside, links followed.
+declare -A SOURCES=()
 
 mount_input() {
-  if [[ -e $1 ]]; then add_mount "$1" ro; fi
+  if [[ -p $1 ]]; then fail "A container cannot read the pipe $1. Use a file, or NIMAKIT_RUNTIME=native."; fi
+  if [[ -f $1 || -d $1 ]]; then add_mount "$1" ro; fi
 }
 
 mount_output() {
@@ -126,52 +136,58 @@ mount_output() {
   if [[ -d ${folder:-/} ]]; then add_mount "${folder:-/}" rw; fi
 }
 
+# add_mount PATH ro|rw: at its absolute path without . and .. parts, links left as they are. A folder the path
+# leaves again by .. is mounted too: without it, the path would lead nowhere inside.
 add_mount() {
-  local target
-  target=$(normalise_path "$1" && echo .)
-  target=${target%$'\n.'}
-  case $target in
-    / | /bin | /dev | /etc | /lib | /lib64 | /opt | /opt/nimakit* | /proc | /run | /sbin | /sys | /usr | /usr/bin | /usr/lib | /usr/local | /usr/local/*)
-      fail "A container cannot be given $target, which is its own. Use another folder, or NIMAKIT_RUNTIME=native."
-      ;;
-  esac
-  if [[ ${MOUNTS[$target]:-} != rw ]]; then MOUNTS[$target]=$2; fi
-}
-
-# An absolute path without . and .. parts, links left as they are.
-normalise_path() {
-  local path=$1 part parts=() kept=()
+  local path=$1 parts=() part walked='' target=''
   [[ $path == /* ]] || path=$PWD/$path
   IFS=/ read -r -d '' -a parts < <(printf '%s\0' "$path")
   for part in "${parts[@]}"; do
     case $part in
-      '' | .) ;;
-      ..) if ((${#kept[@]})); then unset 'kept[-1]'; fi ;;
-      *) kept+=("$part") ;;
+      '' | .) continue ;;
+      ..)
+        if [[ $PWD/ != "$target"/* ]] && ! is_system_folder "$target"; then set_mount "$target" ro "$walked"; fi
+        target=${target%/*}
+        ;;
+      *) target+=/$part ;;
     esac
+    walked+=/$part
   done
-  printf '/%s' "${kept[0]:-}"
-  if ((${#kept[@]} > 1)); then printf '/%s' "${kept[@]:1}"; fi
-  echo
+  if is_system_folder "${target:-/}"; then
+    fail "A container cannot be given ${target:-/}, which is its own. Use another folder, or NIMAKIT_RUNTIME=native."
+  fi
+  set_mount "$target" "$2" "$walked"
+}
+
+# set_mount TARGET ro|rw PATH: what PATH leads to outside is at TARGET inside.
+set_mount() {
+  local source
+  source=$(realpath -- "$3" && echo .)
+  SOURCES[$1]=${source%$'\n.'}
+  if [[ ${MOUNTS[$1]:-} != rw ]]; then MOUNTS[$1]=$2; fi
+}
+
+is_system_folder() {
+  case $1 in
+    / | /bin | /dev | /etc | /lib | /lib64 | /opt | /opt/nimakit* | /proc | /run | /sbin | /sys | /usr | /usr/bin | /usr/lib | /usr/local | /usr/local/*) return 0 ;;
+  esac
+  return 1
 }
 
 # run_container IMAGE ENTRYPOINT ARGUMENT...: as the calling user, without a network, root read-only.
 run_container() {
-  local image=$1 entrypoint=$2 target source cache options
+  local image=$1 entrypoint=$2 target mount cache options
   shift 2
   options=(--rm --init --network none --read-only --tmpfs /run/nimakit:mode=1777 --user "$(id -u):$(id -g)")
   options+=(--env HOME=/run/nimakit --env TMPDIR=/run/nimakit --workdir "$PWD")
   cache=${NIMAKIT_CACHE:-${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/nimakit}
   if mkdir -p -- "$cache" 2>/dev/null && [[ -w $cache ]]; then
     add_mount "$cache" rw
-    options+=(--env "NIMAKIT_CACHE=$(normalise_path "$cache")")
+    options+=(--env "NIMAKIT_CACHE=$cache")
   fi
   if [[ $image == *gpu* ]]; then options+=(--gpus all); fi
   for target in "${!MOUNTS[@]}"; do
-    source=$(realpath -- "$target" && echo .)
-    source=${source%$'\n.'}
-    local mount
-    mount="type=bind,$(csv_field "source=$source"),$(csv_field "target=$target")"
+    mount="type=bind,$(csv_field "source=${SOURCES[$target]}"),$(csv_field "target=$target")"
     if [[ ${MOUNTS[$target]} == ro ]]; then mount+=,readonly; fi
     options+=(--mount "$mount")
   done

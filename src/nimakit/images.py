@@ -2,6 +2,7 @@
 
 import io
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -173,30 +174,22 @@ def open_photo(source: ImageInput, *, max_pixels: int = MAX_PIXELS, at_least: in
     """
     if isinstance(source, np.ndarray):
         return Photo(_from_array(source, max_pixels))
+    _raise_ceiling(max_pixels)
     try:
         if isinstance(source, Image.Image):
             return _decode(source, max_pixels, at_least)
-        stream = io.BytesIO(source) if isinstance(source, bytes) else source
+        if isinstance(source, bytes):
+            stream: io.BytesIO | str | os.PathLike[str] = io.BytesIO(source)
+        else:
+            stream = source
+            if not stat.S_ISREG(os.stat(source).st_mode):  # noqa: PTH116 - the source may be text
+                raise ImageError("An image is a regular file; not a folder, a pipe or a device.")
         with Image.open(stream, formats=FORMATS) as image:
             return _decode(image, max_pixels, at_least)
     except ImageError:
         raise
-    except FileNotFoundError as error:
-        broken = isinstance(source, str | os.PathLike) and Path(source).is_symlink()
-        reason = "the link points to nothing" if broken else "no such file"
-        raise ImageError(f"The image must exist; {reason}.") from error
-    except PermissionError as error:
-        raise ImageError("The image must be readable; permission was denied.") from error
-    except IsADirectoryError as error:
-        raise ImageError("An image is a file, not a folder.") from error
-    except Image.DecompressionBombError as error:
-        raise ImageTooLargeError(f"An image has at most {max_pixels} pixels. {error}") from error
-    except UnidentifiedImageError as error:
-        raise ImageError(
-            f"The file must be an image ({', '.join(FORMATS)}); its content is none of these."
-        ) from error
     except Exception as error:
-        raise ImageError(f"The image cannot be decoded: {_first_line(error)}") from error
+        raise _as_image_error(error, source, max_pixels) from error
 
 
 def prepare(
@@ -223,6 +216,7 @@ def prepare(
         left += (kept_width - crop_width) / 2
         top += (kept_height - crop_height) / 2
         kept_width, kept_height = crop_width, crop_height
+    left, top = max(left, 0.0), max(top, 0.0)  # rounding may have moved them a hair outside
     box = (left, top, min(left + kept_width, width), min(top + kept_height, height))
     if preprocessing.fit != "pad":
         return np.asarray(photo.resize(target, preprocessing.resize_filter, box))
@@ -234,6 +228,12 @@ def prepare(
         ((target[0] - inner[0]) // 2, (target[1] - inner[1]) // 2),
     )
     return np.asarray(canvas)
+
+
+def _raise_ceiling(max_pixels: int) -> None:
+    """Lift Pillow's own limit to what the caller allows, or it would refuse first."""
+    if Image.MAX_IMAGE_PIXELS is not None and max_pixels > Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = max_pixels
 
 
 def _decode(image: Image.Image, max_pixels: int, at_least: int | None) -> Photo:
@@ -267,6 +267,24 @@ def _to_rgb(image: Image.Image) -> Image.Image:
             layered = canvas
         return layered.convert("RGB")
     return image.convert("RGB")
+
+
+def _as_image_error(error: Exception, source: ImageInput, max_pixels: int) -> ImageError:
+    """What a failed decode means to the owner of the image. Decoders raise almost anything on damaged bytes."""
+    match error:
+        case FileNotFoundError():
+            is_link = isinstance(source, str | os.PathLike) and Path(source).is_symlink()
+            reason = "the link points to nothing" if is_link else "no such file"
+            return ImageError(f"The image must exist; {reason}.")
+        case PermissionError():
+            return ImageError("The image must be readable; permission was denied.")
+        case Image.DecompressionBombError() | Image.DecompressionBombWarning():
+            return ImageTooLargeError(f"An image has at most {max_pixels} pixels. {error}")
+        case UnidentifiedImageError():
+            return ImageError(
+                f"The file must be an image ({', '.join(FORMATS)}); its content is none of these."
+            )
+    return ImageError(f"The image cannot be decoded: {_first_line(error)}")
 
 
 def _from_array(array: NDArray[Any], max_pixels: int) -> Image.Image:

@@ -102,12 +102,13 @@ class Network:
             [i.name for i in inputs] != [_INPUT]
             or inputs[0].type not in _DTYPES
             or len(inputs[0].shape) != 4
+            or isinstance(inputs[0].shape[0], int)
             or any(isinstance(n, int) and n != w for n, w in zip(inputs[0].shape[1:], wanted, strict=True))
         ):
             received = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs)
             raise ModelError(
                 f"A model has one input {_INPUT!r}, (N, {prepared.height}, {prepared.width}, 3) float or"
-                f" uint8. Received: {path} with {received}"
+                f" uint8, with any N. Received: {path} with {received}"
             )
         outputs = {o.name: o.shape for o in self._session.get_outputs()}
         heads = [name for name in ("histogram", "score") if name in outputs]

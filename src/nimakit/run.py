@@ -1,7 +1,7 @@
 """One run of `nimakit predict`: scores stream to stdout and to the files asked for."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,11 +64,15 @@ class Run:
     report_file: Path | None = None
     max_pixels: int | None = None
 
-    def check(self) -> None:
-        """Refuse what would fail only after the work is done.
+    def items(self) -> list[Item]:
+        """The images to score; what would fail only after the work is done is refused here.
+
+        Returns:
+            At least one item.
 
         Raises:
-            UsageError: An output path that cannot be written.
+            UsageError: The source is missing, unreadable, or holds no image; an output path that cannot be
+                written.
             MissingExtraError: A package that is needed for the metrics or the report.
         """
         if self.predictions_file:
@@ -80,11 +84,13 @@ class Run:
             contact_sheet.require_jinja()
         if self.labels is not None and self.labels.histograms is not None:
             metrics.require_scipy()
+        return list_items(self.source, self.labels, recursive=self.recursive)
 
-    def score(self, model: Model, stdout: IO[str]) -> Summary:
+    def score(self, items: Sequence[Item], model: Model, stdout: IO[str]) -> Summary:
         """Score everything.
 
         Args:
+            items: From `items`.
             model: What to score with.
             stdout: Gets a JSON array of score records.
 
@@ -92,10 +98,8 @@ class Run:
             How it ended.
 
         Raises:
-            UsageError: The source is missing, unreadable, or holds no image.
             OutputError: A file could not be written.
         """
-        items = list_items(self.source, self.labels, recursive=self.recursive)
         scorer = Scorer(model, tta=self.tta, max_pixels=self._max_pixels)
         agreement = Agreement(model)
         failures: list[str] = []

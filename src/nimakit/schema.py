@@ -3,6 +3,7 @@
 import difflib
 import json
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +69,7 @@ def read_json(path: Path, error_class: type[NimakitError], what: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise error_class(f"{what} must be a readable file. Received: {path} ({error.strerror})") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or absurdly long or deep
         raise error_class(f"{what} must be JSON. Received: {path} ({error})") from error
 
 
@@ -86,7 +87,7 @@ def is_number(
         return (
             isinstance(value, int | float)
             and not isinstance(value, bool)
-            and math.isfinite(value)
+            and abs(value) <= sys.float_info.max  # false for NaN, and for integers no float can hold
             and (value > low if above else value >= low)
             and value <= high
         )

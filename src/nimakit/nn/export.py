@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import sys
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ def export_model(model: keras.Model, backbone: backbones.Backbone, metadata: Met
         },
     )
     whole(np.zeros((1, size.height, size.width, 3), np.float32))  # Keras exports no model that never ran
-    partial = output.with_name(f".{output.stem}.{os.getpid()}.onnx")
+    partial = output.with_name(f".{output.stem}.{secrets.token_hex(4)}.onnx")
     try:
         whole.export(partial, format="onnx", verbose=False, opset_version=_OPSET)
         graph = onnx.load(partial)

@@ -94,11 +94,11 @@ def _unpack(path: Path, folder: Path) -> Path:
     try:
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read("config.json"))
-            foreign = sorted(set(_foreign_code(config)))
+            foreign = ", ".join(sorted(set(_foreign_code(config))))
             if foreign:
                 raise WeightsError(
-                    f"A .keras file must hold no code of its own. Received: {path},"
-                    f" with {', '.join(foreign)}; save its weights alone (model.save_weights('x.weights.h5')) and give that file."
+                    f"A .keras file must hold no code of its own. Received: {path}, with {foreign};"
+                    " save its weights alone (model.save_weights('x.weights.h5')) and give that file."
                 )
             return Path(archive.extract(_KERAS_WEIGHTS, folder))
     except (zipfile.BadZipFile, KeyError, json.JSONDecodeError, UnicodeDecodeError) as error:
