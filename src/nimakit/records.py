@@ -68,17 +68,27 @@ class RecordWriter:
 
     Args:
         stream: Text stream.
+        name: What the stream is called in an error.
         suffix: ``.json`` (an array, a record a line), ``.jsonl`` or ``.csv``.
     """
 
-    def __init__(self, stream: IO[str], suffix: str) -> None:
+    def __init__(self, stream: IO[str], name: str, suffix: str) -> None:
         self._stream = stream
+        self._name = name
         self._suffix = suffix
         self._count = 0
         self._csv = csv.writer(stream, lineterminator="\n") if suffix == ".csv" else None
 
     def write(self, record: Record) -> None:
-        """Write one record."""
+        """Write one record.
+
+        Raises:
+            OutputError: It could not be written.
+        """
+        with _named(self._name):
+            self._write(record)
+
+    def _write(self, record: Record) -> None:
         if self._csv:
             if self._count == 0:
                 self._csv.writerow([*_CSV_COLUMNS, "predictions"])
@@ -93,10 +103,15 @@ class RecordWriter:
         self._count += 1
 
     def close(self) -> None:
-        """End the list; the stream stays open."""
-        if self._suffix == ".json":
-            self._stream.write("[]\n" if self._count == 0 else "\n]\n")
-        self._stream.flush()
+        """End the list; the stream stays open.
+
+        Raises:
+            OutputError: It could not be written.
+        """
+        with _named(self._name):
+            if self._suffix == ".json":
+                self._stream.write("[]\n" if self._count == 0 else "\n]\n")
+            self._stream.flush()
 
 
 def check_output(path: Path, suffixes: Sequence[str]) -> None:
@@ -126,16 +141,25 @@ def atomic_writer(path: Path) -> Iterator[IO[str]]:
     """
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
-        with partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        with (
+            _named(str(path)),
+            partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream,
+        ):
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        partial.replace(path)
-    except BrokenPipeError:
-        raise  # of another stream than this file
-    except OSError as error:
-        raise OutputError(
-            f"{path} could not be written: {error.strerror}; nothing was left there."
-        ) from error
+        with _named(str(path)):
+            partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Say which output failed; a reader that went away is no failure of ours."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"{name} could not be written: {error.strerror}.") from error

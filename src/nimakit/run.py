@@ -138,10 +138,11 @@ class Run:
 
     def _open_outputs(self, stdout: IO[str], files: ExitStack) -> Callable[[Record], None]:
         """A function that writes a record everywhere it goes; the lists end when `files` closes."""
-        writers = [RecordWriter(stdout, ".json")]
+        writers = [RecordWriter(stdout, "stdout", ".json")]
         if self.predictions_file:
             stream = files.enter_context(records.atomic_writer(self.predictions_file))
-            writers.append(RecordWriter(stream, self.predictions_file.suffix.lower()))
+            suffix = self.predictions_file.suffix.lower()
+            writers.append(RecordWriter(stream, str(self.predictions_file), suffix))
         for writer in writers:
             files.callback(writer.close)
 

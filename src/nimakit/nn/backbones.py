@@ -66,11 +66,10 @@ def get(name: str) -> Backbone:
 
 
 def _constructors() -> dict[str, tuple[Callable[..., keras.Model], ModuleType]]:
+    """Name -> constructor, and the module that holds the preprocessing it was trained with."""
     found: dict[str, tuple[Callable[..., keras.Model], ModuleType]] = {}
-    for _, module in inspect.getmembers(keras.applications, inspect.ismodule):
-        if not hasattr(module, "preprocess_input"):
-            continue
-        for name, member in inspect.getmembers(module, inspect.isfunction):
-            if name[0].isupper():
-                found[name] = (member, module)
+    for name, member in inspect.getmembers(keras.applications, inspect.isfunction):
+        module = inspect.getmodule(member)
+        if module is not None and hasattr(module, "preprocess_input"):
+            found[name] = (member, module)
     return found

@@ -1,6 +1,7 @@
 """Keras weights to a model file. `python -m nimakit.nn.export` does it in a process of its own."""
 
 import json
+import math
 import os
 import secrets
 import sys
@@ -10,14 +11,17 @@ from typing import Any
 import keras
 import numpy as np
 import onnx
+import tensorflow as tf
 
-from nimakit.errors import NimakitError
+from nimakit.errors import ModelError, NimakitError
 from nimakit.histogram import default_bins
 from nimakit.images import Preprocessing
 from nimakit.metadata import METADATA_KEY, Metadata
+from nimakit.network import Network
 from nimakit.nn import backbones, heads, weights
 
 _OPSET = 18
+_TOLERANCE = 1e-4
 
 
 def export_weights(
@@ -63,9 +67,13 @@ def export_model(model: keras.Model, backbone: backbones.Backbone, metadata: Met
         backbone: Its backbone; the preprocessing becomes part of the graph.
         metadata: Goes into the file.
         output: The .onnx file; appears whole or not at all.
+
+    Raises:
+        ModelError: The exported graph does not load, or does not give what Keras gives.
     """
     size = metadata.preprocessing
     image = keras.Input((size.height, size.width, 3), name="image", dtype="float32")
+    model = _with_onnx_operations(model)
     # The head is dropout and a dense layer: its input, before the dropout, is the features.
     trunk = keras.Model(model.input, [model.layers[-2].input, model.output])
     features, histogram = trunk(backbone.preprocess(image))
@@ -81,12 +89,70 @@ def export_model(model: keras.Model, backbone: backbones.Backbone, metadata: Met
     try:
         whole.export(partial, format="onnx", verbose=False, opset_version=_OPSET)
         graph = onnx.load(partial)
+        _bake_constants(graph, whole)
         _name_batch_axis(graph)
         onnx.helper.set_model_props(graph, {METADATA_KEY: metadata.to_json()})
         onnx.save(graph, partial)
+        _check(partial, whole)
         partial.replace(output)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _with_onnx_operations(model: keras.Model) -> keras.Model:
+    """The same network, with the two operations the exporter does not know (ConvNeXt's) as ones it does.
+
+    A convolution with a group for each channel becomes a depthwise one, and GELU is written out:
+    ``x / 2 * (1 + erf(x / sqrt(2)))`` (Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016).
+    """
+
+    def is_depthwise(layer: keras.Layer) -> bool:
+        return type(layer) is keras.layers.Conv2D and layer.groups == layer.filters > 1
+
+    def replace(layer: keras.Layer) -> keras.Layer:
+        if is_depthwise(layer):
+            return keras.layers.DepthwiseConv2D(
+                layer.kernel_size, layer.strides, layer.padding, use_bias=layer.use_bias, name=layer.name
+            )
+        if isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.gelu:
+            return keras.layers.Lambda(
+                lambda x: x / 2 * (1 + keras.ops.erf(x / math.sqrt(2))), name=layer.name
+            )
+        return layer.__class__.from_config(layer.get_config())
+
+    twin = keras.models.clone_model(model, clone_function=replace)
+    for old, new in zip(model.layers, twin.layers, strict=True):
+        values = old.get_weights()
+        if is_depthwise(old):
+            values[0] = values[0].transpose(0, 1, 3, 2)
+        new.set_weights(values)
+    return twin
+
+
+def _check(exported: Path, model: keras.Model) -> None:
+    """Hold an exported file to the contract, and to Keras on noise: no wrong model ever leaves here."""
+    network = Network(exported)
+    shape = (2, *model.input.shape[1:])
+    pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.float32)
+    expected = {name: np.asarray(value) for name, value in model(pixels).items()}
+    outputs = network.run(pixels)
+    for name, received in (("histogram", outputs.values), ("features", outputs.features)):
+        worst = float(np.abs(expected[name] - received).max())
+        if not worst <= _TOLERANCE * max(1.0, float(np.abs(expected[name]).max())):
+            raise ModelError(
+                f"The exported model must give what Keras gives; its {name} is off by {worst:g}."
+            )
+
+
+def _bake_constants(graph: onnx.ModelProto, model: keras.Model) -> None:
+    """Make initialisers of what tf2onnx took for further inputs: constants of the preprocessing, in order."""
+    image, *extra = graph.graph.input
+    function = tf.function(model).get_concrete_function(tf.TensorSpec(model.input.shape, tf.float32))
+    values = [value.numpy() for value, _ in function.graph.captures if value.dtype != tf.resource]
+    for constant, value in zip(extra, values, strict=True):
+        graph.graph.initializer.append(onnx.numpy_helper.from_array(value, constant.name))
+    del graph.graph.input[:]
+    graph.graph.input.append(image)
 
 
 def _name_batch_axis(graph: onnx.ModelProto) -> None:

@@ -94,6 +94,7 @@ def _unpack(path: Path, folder: Path) -> Path:
     try:
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read("config.json"))
+            config.pop("compile_config", None)  # how it was trained: never read
             foreign = ", ".join(sorted(set(_foreign_code(config))))
             if foreign:
                 raise WeightsError(
@@ -101,7 +102,7 @@ def _unpack(path: Path, folder: Path) -> Path:
                     " save its weights alone (model.save_weights('x.weights.h5')) and give that file."
                 )
             return Path(archive.extract(_KERAS_WEIGHTS, folder))
-    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (zipfile.BadZipFile, KeyError, ValueError, AttributeError) as error:
         raise WeightsError(f"A .keras file is a Keras 3 archive. Received: {path} ({error})") from error
 
 

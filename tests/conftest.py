@@ -1,0 +1,52 @@
+"""What the tests share: small models, and no network."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from nimakit.engine import Member, Model
+from nimakit.network import Network
+from samples import metadata, write_model
+
+CLOSED_PORT = "http://127.0.0.1:9/simple"
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Point pip, the only thing that would use the network, at a port where nobody answers."""
+    for name in list(os.environ):
+        if name.startswith("PIP_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", CLOSED_PORT)
+    monkeypatch.setenv("PIP_RETRIES", "0")
+
+
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder of the test's own, which does not exist yet."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("NIMAKIT_CACHE", str(folder))
+    monkeypatch.delenv("NIMAKIT_BUILTIN_MODELS", raising=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file with ten bins and reference quantiles."""
+    about = metadata(quantiles=(4.0, 5.5, 7.0), reference="scores of a test")
+    return write_model(tmp_path_factory.mktemp("models") / "tiny.onnx", about)
+
+
+@pytest.fixture(scope="session")
+def score_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file with a regression head."""
+    about = metadata(name="one number")
+    return write_model(tmp_path_factory.mktemp("models") / "score.onnx", about, head="score")
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_file: Path) -> Model:
+    """The model with ten bins, loaded."""
+    return Model([Member(Network(tiny_file))])

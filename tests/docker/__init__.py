@@ -1,0 +1,1 @@
+"""Tests in real containers, run by ./run-tests --docker."""

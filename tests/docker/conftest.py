@@ -1,0 +1,73 @@
+"""The launchers over a real Docker engine: the image is built once a session, by the launcher itself."""
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = ROOT / "data" / "samples"
+BUILD_SECONDS = 900
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launcher:
+    """Runs ./predict, in Docker unless told otherwise.
+
+    Attributes:
+        cache: Its cache folder, empty at first.
+    """
+
+    cache: Path
+
+    def command(self, arguments: Sequence[str | Path], *, repository: Path = ROOT) -> list[str | Path]:
+        """What a shell would be given."""
+        return [repository / "predict", *arguments]
+
+    def environment(self, runtime: str = "docker") -> dict[str, str]:
+        """The surroundings of a run."""
+        kept = {name: value for name, value in os.environ.items() if name not in {"PWD", "NIMAKIT_CACHE"}}
+        return {**kept, "NIMAKIT_RUNTIME": runtime, "NIMAKIT_CACHE": str(self.cache)}
+
+    def __call__(
+        self,
+        *arguments: str | Path,
+        folder: Path = ROOT,
+        runtime: str = "docker",
+        env: Mapping[str, str] | None = None,
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run it to its end."""
+        return subprocess.run(
+            self.command(arguments),
+            cwd=folder,
+            env={**self.environment(runtime), **(env or {})},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of our CPU image, built by the launcher where it is missing or old."""
+    launcher = Launcher(cache=tmp_path_factory.mktemp("cache"))
+    done = subprocess.run(
+        launcher.command(["--image-source", SAMPLES / "coffee.jpg"]),
+        env=launcher.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=BUILD_SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    return "nima-cpu"
+
+
+@pytest.fixture
+def predict(image: str, tmp_path: Path) -> Launcher:
+    """The launcher, with the image built."""
+    return Launcher(cache=tmp_path / "cache")

@@ -1,0 +1,192 @@
+"""Runs the bash launchers with a fake docker that records what it is asked, or with the real .venv."""
+
+import csv
+import io
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "data" / "samples" / "coffee.jpg"
+TOOLS = """
+awk bash cat cut dirname docker env find id jq mkdir realpath sed sha256sum sort tail xargs
+"""
+RUN_CODE = 2  # what the fake container exits with
+
+# Keeps the label a build gives, as an engine does; writes to stdout what the real one writes there.
+FAKE_DOCKER = """\
+#!/usr/bin/env bash
+here=$(dirname -- "$(realpath -- "$0")")
+printf '%s\\0' "$#" "$@" >>"$here/calls"
+case $1 in
+  info) [[ ! -e $here/engine-is-down ]] ;;
+  image) if [[ -e $here/label ]]; then cat "$here/label"; else exit 1; fi ;;
+  build)
+    echo 'Step 1/13'
+    while (($#)); do
+      if [[ $1 == --label ]]; then printf '%s\\n' "${2#nimakit.sources=}" >"$here/label"; fi
+      shift
+    done
+    ;;
+  run)
+    echo '[]'
+    exit 2
+    ;;
+esac
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Container:
+    """A `docker run`, taken apart.
+
+    Attributes:
+        flags: Options without a value.
+        options: Option -> its values.
+        mounts: Path inside -> path outside, and ro or rw; without the cache folder.
+        image: The image.
+        arguments: What the entrypoint gets.
+    """
+
+    flags: set[str]
+    options: dict[str, list[str]]
+    mounts: dict[str, tuple[str, str]]
+    image: str
+    arguments: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """How a launcher ended, and what it asked of docker."""
+
+    code: int
+    stdout: str
+    stderr: str
+    calls: list[list[str]]
+
+    def asked(self, verb: str) -> list[list[str]]:
+        """The docker calls of one kind."""
+        return [call for call in self.calls if call[0] == verb]
+
+    @property
+    def container(self) -> Container:
+        """The one container that was run."""
+        (call,) = self.asked("run")
+        return take_apart(call)
+
+    @property
+    def runtime_lines(self) -> list[str]:
+        """The lines that say which runtime it is."""
+        return [line for line in self.stderr.splitlines() if "runtime " in line]
+
+
+def take_apart(call: list[str]) -> Container:
+    """Read the arguments of `docker run`."""
+    flags: set[str] = set()
+    options: dict[str, list[str]] = {}
+    rest = iter(call[1:])
+    for word in rest:
+        if not word.startswith("--"):
+            break
+        if word in {"--rm", "--init", "--read-only"}:
+            flags.add(word)
+        else:
+            options.setdefault(word, []).append(next(rest))
+    mounts = {}
+    for text in options.get("--mount", []):
+        (fields,) = csv.reader(io.StringIO(text, newline=""))
+        assert fields[0] == "type=bind"
+        source, target = fields[1].removeprefix("source="), fields[2].removeprefix("target=")
+        assert fields[3:] in ([], ["readonly"])
+        if not target.endswith("/nimakit-cache"):
+            mounts[target] = (source, "ro" if fields[3:] else "rw")
+    return Container(flags=flags, options=options, mounts=mounts, image=word, arguments=list(rest))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launcher:
+    """Runs ./predict where docker is the fake one.
+
+    Attributes:
+        repository: The checkout whose launcher it is.
+        bin: Folder of the fake docker.
+        folder: Where it is started.
+    """
+
+    repository: Path
+    bin: Path
+    folder: Path
+
+    def stop_engine(self) -> None:
+        """From now on no engine answers."""
+        (self.bin / "engine-is-down").touch()
+
+    def __call__(
+        self,
+        *arguments: str | Path,
+        runtime: str | None = None,
+        folder: Path | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> Result:
+        """Run it."""
+        calls = self.bin / "calls"
+        calls.unlink(missing_ok=True)
+        surroundings = {name: value for name, value in os.environ.items() if not name.startswith("NIMAKIT_")}
+        surroundings["PATH"] = f"{self.bin}:{surroundings['PATH']}"
+        surroundings["NIMAKIT_CACHE"] = str(self.bin.parent / "nimakit-cache")
+        surroundings.pop("PWD", None)
+        if runtime is not None:
+            surroundings["NIMAKIT_RUNTIME"] = runtime
+        done = subprocess.run(
+            [self.repository / "predict", *arguments],
+            cwd=folder or self.folder,
+            env={**surroundings, **(env or {})},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        return Result(
+            code=done.returncode,
+            stdout=done.stdout,
+            stderr=done.stderr,
+            calls=read_calls(calls) if calls.exists() else [],
+        )
+
+
+def read_calls(path: Path) -> list[list[str]]:
+    """What the fake docker recorded: a count, then as many arguments, again and again."""
+    words = path.read_bytes().decode().split("\0")[:-1]
+    calls = []
+    while words:
+        count = int(words[0])
+        calls.append(words[1 : count + 1])
+        del words[: count + 1]
+    return calls
+
+
+def without(tmp_path: Path, *missing: str) -> str:
+    """A PATH on which those tools cannot be found, beside what the launchers need."""
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    for name in set(TOOLS.split()) - set(missing):
+        tool = tmp_path / "bin" / name if name == "docker" else shutil.which(name)
+        if tool:
+            (folder / name).symlink_to(tool)
+    return str(folder)
+
+
+def write_json(path: Path, value: object) -> Path:
+    """Write a JSON file; returns its path."""
+    path.write_text(json.dumps(value))
+    return path
+
+
+def settle(launcher: Launcher) -> None:
+    """Let the fake .venv have what the lock file says."""
+    result = launcher("--image-source", "photos", runtime="native")
+    assert result.code == 0, result.stderr

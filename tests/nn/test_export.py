@@ -1,0 +1,98 @@
+"""nimakit.nn.export: Keras weights to a model file that gives the same numbers."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from nimakit.errors import ModelError, WeightsError
+from nimakit.metadata import Metadata
+from nimakit.network import Network
+from nimakit.nn import backbones, export, heads, weights
+from samples import random_pixels
+
+pytestmark = [
+    # Keras and TensorFlow are behind NumPy 2 in two places.
+    pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
+]
+
+SIDE = backbones.INPUT_SIZE
+PIXELS = np.stack([random_pixels(SIDE, SIDE, seed) // (1 + seed) for seed in range(3)])
+FAST = "MobileNet"
+TOLERANCE = 1e-4
+
+
+def _keras_answers(
+    model: keras.Model, backbone: backbones.Backbone
+) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.float32]], ...]:
+    trunk = keras.Model(model.input, [model.layers[-2].input, model.output])
+    features, histogram = trunk(backbone.preprocess(keras.ops.convert_to_tensor(PIXELS.astype(np.float32))))
+    return np.asarray(histogram), np.asarray(features)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name == FAST else pytest.param(name, marks=pytest.mark.slow) for name in backbones.names()],
+)
+def test_every_backbone_keeps_the_contract(tmp_path: Path, name: str) -> None:
+    """Exported with random weights, each loads, takes any batch, and gives what Keras gives."""
+    keras.utils.set_random_seed(0)
+    backbone = backbones.get(name)
+    model = heads.histogram_model(backbone, 6)
+    model.save_weights(tmp_path / "w.weights.h5")
+    export.export_weights(tmp_path / "w.weights.h5", name, tmp_path / "m.onnx")
+    network = Network(tmp_path / "m.onnx")
+    outputs = network.run(PIXELS)
+    histogram, features = _keras_answers(model, backbone)
+    np.testing.assert_allclose(outputs.values, histogram, atol=TOLERANCE)
+    np.testing.assert_allclose(outputs.features, features, atol=TOLERANCE * max(1.0, np.abs(features).max()))
+    assert (network.metadata.base_model, len(network.metadata.bins)) == (name, 6)
+    keras.backend.clear_session()
+
+
+def test_the_public_weights_give_the_same_in_keras_and_onnx(public_weights: Path, public_model: Path) -> None:
+    """The model file in use agrees with the Keras network it was made of."""
+    backbone = backbones.get("MobileNet")
+    model = heads.histogram_model(backbone, weights.count_bins(public_weights))
+    weights.load(model, public_weights)
+    histogram, features = _keras_answers(model, backbone)
+    outputs = Network(public_model).run(PIXELS)
+    assert np.ptp(histogram, axis=0).max() > 100 * TOLERANCE  # the pictures are told apart
+    np.testing.assert_allclose(outputs.values, histogram, atol=TOLERANCE)
+    np.testing.assert_allclose(outputs.features, features, atol=TOLERANCE)
+
+
+def test_writes_the_metadata_it_is_given(public_weights: Path, tmp_path: Path) -> None:
+    """Fields that are given replace the defaults, and the file says what the function returns."""
+    output = tmp_path / "m.onnx"
+    given = {"name": "mine", "bins": list(range(10)), "fit": "pad", "licence": "MIT"}
+    written = export.export_weights(public_weights, "MobileNet", output, given)
+    assert isinstance(written, Metadata)
+    assert Network(output).metadata == written
+    assert (written.name, written.bins[0], written.preprocessing.fit) == ("mine", 0, "pad")
+    assert (written.licence, written.preprocessing.resize_filter) == ("MIT", "nearest")
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+
+
+@pytest.fixture
+def head_only(tmp_path: Path) -> Path:
+    """A weights file with a head of three bins and no backbone."""
+    inputs = keras.Input((4,))
+    path = tmp_path / "head.weights.h5"
+    keras.Model(inputs, keras.layers.Dense(3)(inputs)).save_weights(path)
+    return path
+
+
+def test_leaves_nothing_behind_when_it_fails(head_only: Path) -> None:
+    """Weights that do not fit leave no file, whole or partial."""
+    with pytest.raises(WeightsError, match="must fit the base model"):
+        export.export_weights(head_only, "MobileNet", head_only.parent / "m.onnx")
+    assert list(head_only.parent.iterdir()) == [head_only]
+
+
+def test_rejects_an_unknown_backbone_before_reading_weights(tmp_path: Path) -> None:
+    """The name is checked first."""
+    with pytest.raises(ModelError, match=r"nearest: .*MobileNet"):
+        export.export_weights(tmp_path / "none.h5", "MobilNet", tmp_path / "m.onnx")

@@ -1,0 +1,132 @@
+"""Which runtime a launcher picks, its help, and the set-up of .venv."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from launchers import ROOT, RUN_CODE, Launcher, settle, without
+from nimakit.cli import cli
+
+
+def test_docker_is_chosen_where_an_engine_answers(predict: Launcher) -> None:
+    """With an engine the container runs, its output and exit code come through, and one line says so."""
+    result = predict("--image-source", "photos")
+    assert result.runtime_lines == ["predict: runtime docker (image nima-cpu)"]
+    assert result.container.image == "nima-cpu"
+    assert (result.code, result.stdout) == (RUN_CODE, "[]\n")
+
+
+def test_native_is_chosen_where_no_engine_answers(predict: Launcher) -> None:
+    """Without an engine the real .venv runs, and one line says so."""
+    predict.stop_engine()
+    result = predict("--image-source", "missing folder")
+    assert result.runtime_lines == ["predict: runtime native (.venv)"]
+    assert (result.code, result.stdout) == (1, "")
+    assert result.stderr.splitlines()[-1].endswith("Received: missing folder")
+    assert result.asked("run") == []
+
+
+def test_native_is_chosen_where_docker_is_not_installed(copied: Launcher, tmp_path: Path) -> None:
+    """Without a docker command the launcher goes native and complains of nothing."""
+    settle(copied)
+    result = copied("--image-source", "photos", env={"PATH": without(tmp_path, "docker")})
+    assert result.stderr == "predict: runtime native (.venv)\n"
+
+
+def test_native_scores_as_the_command_does(predict: Launcher, public_model: Path) -> None:
+    """Forced native, the real .venv gives the very output of `nimakit predict`, and docker is not asked."""
+    cache = {"NIMAKIT_CACHE": str(public_model.parent)}
+    result = predict("--image-source", "photos", runtime="native", env=cache)
+    direct = subprocess.run(
+        [ROOT / ".venv" / "bin" / "nimakit", "predict", "--image-source", "photos"],
+        cwd=predict.folder,
+        env={**os.environ, **cache},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (result.code, result.stdout) == (0, direct.stdout)
+    assert [record["image_id"] for record in json.loads(result.stdout)] == ["coffee"]
+    assert (result.runtime_lines, result.calls) == (["predict: runtime native (.venv)"], [])
+
+
+def test_docker_is_used_where_it_is_forced(predict: Launcher) -> None:
+    """NIMAKIT_RUNTIME=docker runs the container."""
+    result = predict("--image-source", "photos", runtime="docker")
+    assert result.runtime_lines == ["predict: runtime docker (image nima-cpu)"]
+    assert len(result.asked("run")) == 1
+
+
+def test_forced_docker_is_refused_without_an_engine(predict: Launcher) -> None:
+    """NIMAKIT_RUNTIME=docker without an engine exits with 1 and says what to do; nothing runs instead."""
+    predict.stop_engine()
+    result = predict("--image-source", "photos", runtime="docker")
+    assert (result.code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "predict: error: NIMAKIT_RUNTIME=docker needs a Docker engine, and none answers."
+        " Start one, or unset it.\n"
+    )
+
+
+def test_an_unknown_runtime_is_refused(predict: Launcher) -> None:
+    """Any other NIMAKIT_RUNTIME is refused with the two that exist."""
+    result = predict("--image-source", "photos", runtime="podman")
+    assert (result.code, result.stdout, result.calls) == (1, "", [])
+    assert result.stderr == "predict: error: NIMAKIT_RUNTIME must be docker or native. Received: podman\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["--image-source", "photos", "--help"]])
+def test_help_needs_no_set_up_and_no_engine(copied: Launcher, arguments: list[str]) -> None:
+    """--help prints the options of the command, with neither .venv nor docker."""
+    shutil.rmtree(copied.repository / ".venv")
+    result = copied(*arguments, runtime="podman")
+    assert (result.code, result.stderr, result.calls) == (0, "", [])
+    assert result.stdout.startswith("Usage: ./predict [OPTIONS]\n")
+    assert "\n    ./predict --image-source data/samples" in result.stdout
+    for option in cli.commands["predict"].params:
+        assert f"  {option.opts[-1]}" in result.stdout
+    assert "```" not in result.stdout
+
+
+def test_help_prints_one_section_of_the_reference(copied: Launcher) -> None:
+    """--help ends where the section of the command ends, whatever stands around it."""
+    page = copied.repository / "docs" / "cli.md"
+    page.write_text(
+        "# C\n\n## nimakit\n\n```text\nno\n```\n\n## nimakit predict\n\n```text\nUsage: nimakit predict\n\n"
+        "  yes\n```\n\n## nimakit serve\n\n```text\nno\n```\n"
+    )
+    assert copied("--help").stdout == "Usage: ./predict\n\n  yes\n"
+
+
+def test_native_installs_once_from_the_lock_file(copied: Launcher) -> None:
+    """The first native run installs by hash, without dependencies of its own; the second installs nothing."""
+    first = copied("--image-source", "my photos", runtime="native")
+    assert first.stdout == "nimakit<predict --image-source my photos>\n"
+    requirements, package = (line for line in first.stderr.splitlines() if line.startswith("python<"))
+    assert requirements.endswith(f"--require-hashes -r {copied.repository}/requirements/cpu.txt>")
+    assert "--no-deps --no-build-isolation -e" in package
+    second = copied("--image-source", "my photos", runtime="native")
+    assert (second.stdout, second.stderr) == (first.stdout, "predict: runtime native (.venv)\n")
+
+
+@pytest.mark.parametrize("name", ["requirements/cpu.txt", "pyproject.toml"])
+def test_native_installs_anew_after_a_change(copied: Launcher, name: str) -> None:
+    """A changed lock file or pyproject.toml leads to a new installation."""
+    settle(copied)
+    with (copied.repository / name).open("a") as file:
+        file.write("# changed\n")
+    assert "installing the cpu requirements" in copied("--image-source", "x", runtime="native").stderr
+
+
+def test_a_failed_installation_is_not_taken_for_done(copied: Launcher) -> None:
+    """Where pip fails, the launcher fails, and the next run installs again."""
+    python = copied.repository / ".venv" / "bin" / "python"
+    works = python.read_text()
+    python.write_text("#!/usr/bin/env bash\nexit 3\n")
+    assert copied("--image-source", "photos", runtime="native").code == 3
+    python.write_text(works)
+    assert "installing" in copied("--image-source", "photos", runtime="native").stderr

@@ -1,0 +1,124 @@
+"""nimakit.config: configuration files."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nimakit.config import (
+    TRAIN_RULES,
+    MemberConfig,
+    TrainConfig,
+    read_ensemble_config,
+    read_train_config,
+)
+from nimakit.errors import ConfigError
+
+ROOT = Path(__file__).parent.parent
+
+
+def _write(folder: Path, value: Any) -> Path:
+    path = folder / "config.json"
+    path.write_text(json.dumps(value), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "models").rglob("config_*.json")), ids=lambda p: p.name)
+def test_reads_the_configs_that_come_with_the_project(path: Path) -> None:
+    """Every committed config keeps the rules."""
+    values = json.loads(path.read_text(encoding="utf-8"))
+    config = dataclasses.asdict(read_train_config(path))
+    assert {key: config[key] for key in values} == values
+
+
+def test_fills_in_defaults(tmp_path: Path) -> None:
+    """Only the backbone is required."""
+    config = read_train_config(_write(tmp_path, {"base_model_name": "VGG16"}))
+    assert config == TrainConfig(base_model_name="VGG16")
+
+
+def test_has_a_rule_for_every_field() -> None:
+    """Fields and rules cannot drift apart."""
+    assert set(TRAIN_RULES) == {field.name for field in dataclasses.fields(TrainConfig)}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("base_model_name", ""),
+        ("n_classes", 1),
+        ("n_classes", 10.0),
+        ("batch_size", 0),
+        ("epochs_train_all", -1),
+        ("learning_rate_dense", 0),
+        ("learning_rate_all", "0.1"),
+        ("decay_all", -1e-9),
+        ("dropout_rate", 1),
+        ("dropout_rate", "half"),
+        ("multiprocessing_data_load", 1),
+        ("existing_weights", ""),
+        ("s3_bucket", 5),
+    ],
+)
+def test_rejects_a_bad_value_by_key(tmp_path: Path, key: str, value: Any) -> None:
+    """A value out of its range is refused with its key and what was received."""
+    path = _write(tmp_path, {"base_model_name": "MobileNet", key: value})
+    with pytest.raises(ConfigError, match=rf"'{key}' must be .*; received {json.dumps(value)}"):
+        read_train_config(path)
+
+
+def test_rejects_unknown_keys_with_the_nearest_known_one(tmp_path: Path) -> None:
+    """A typing error is met with the key that was meant, and all errors come together."""
+    path = _write(tmp_path, {"base_model_nam": "MobileNet", "batch_sise": 3, "n_classes": 0})
+    with pytest.raises(ConfigError) as caught:
+        read_train_config(path)
+    message = str(caught.value)
+    assert "breaks 4 rule(s)" in message
+    assert "'batch_sise' is unknown (nearest known: 'batch_size')" in message
+    assert "'base_model_nam' is unknown (nearest known: 'base_model_name')" in message
+
+
+@pytest.mark.parametrize("value", [[], 3, None, "text"])
+def test_rejects_what_is_no_object(tmp_path: Path, value: Any) -> None:
+    """A config is a JSON object."""
+    with pytest.raises(ConfigError, match="must be a JSON object"):
+        read_train_config(_write(tmp_path, value))
+
+
+def test_configs_cannot_be_changed_after_they_were_checked() -> None:
+    """A checked config is frozen."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        TrainConfig(base_model_name="MobileNet").batch_size = 0  # type: ignore[misc]
+
+
+def test_reads_an_ensemble(tmp_path: Path) -> None:
+    """Members keep their order and weights; a weight left out is 1, a name left out the file's."""
+    path = _write(tmp_path, {"members": [{"model": "a.onnx", "weight": 0.5}, {"model": "aesthetic"}]})
+    ensemble = read_ensemble_config(path)
+    assert ensemble.name == "config"
+    assert ensemble.members == (
+        MemberConfig(model="a.onnx", weight=0.5),
+        MemberConfig(model="aesthetic", weight=1.0),
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({}, "'members' is missing"),
+        ({"members": []}, "one or more members"),
+        ({"members": ["a.onnx"]}, "member 1 must be an object"),
+        (
+            {"members": [{"model": "a.onnx"}, {"weight": 0}]},
+            "member 2: 'model' is.*member 2: 'weight'",
+        ),
+        ({"members": [{"model": "a.onnx", "wieght": 1}]}, "member 1: 'wieght' is unknown .*'weight'"),
+        ([], "must be a JSON object"),
+    ],
+)
+def test_rejects_a_broken_ensemble(tmp_path: Path, value: Any, message: str) -> None:
+    """Every broken member is told by its number."""
+    with pytest.raises(ConfigError, match=message):
+        read_ensemble_config(_write(tmp_path, value))

@@ -1,0 +1,76 @@
+"""nimakit.labels: label files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nimakit.errors import LabelError
+from nimakit.labels import read_labels
+
+
+def _write(folder: Path, entries: Any) -> Path:
+    path = folder / "labels.json"
+    path.write_text(json.dumps(entries), encoding="utf-8")
+    return path
+
+
+def _entry(name: str, *label: float) -> dict[str, Any]:
+    return {"image_id": name, "label": list(label)}
+
+
+def test_normalises_counts_and_keeps_the_order(tmp_path: Path) -> None:
+    """Un-normalised frequencies become shares, in the file's order."""
+    labels = read_labels(_write(tmp_path, [_entry("b", 1, 3), _entry("a", 0.5, 0.5)]))
+    assert labels.image_ids == ("b", "a")
+    assert labels.histograms is not None
+    np.testing.assert_allclose(labels.histograms, [[0.25, 0.75], [0.5, 0.5]])
+
+
+def test_reads_a_file_that_names_images_only(tmp_path: Path) -> None:
+    """Without any label there are names alone."""
+    labels = read_labels(_write(tmp_path, [{"image_id": "a"}, {"image_id": "b"}]))
+    assert labels.image_ids == ("a", "b")
+    assert labels.histograms is None
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ("text", "must be an object whose image_id is text"),
+        ({"label": [1, 2]}, "must be an object whose image_id is text"),
+        ({"image_id": 7, "label": [1, 2]}, "must be an object whose image_id is text"),
+        ({"image_id": "", "label": [1, 2]}, "must be an object whose image_id is text"),
+        (_entry("a", 1, 2), "image_id 'a' is there twice"),
+        ({"image_id": "x"}, "the label of 'x' must be a list of 2 or more numbers"),
+        (_entry("x", 1), "must be a list of 2 or more numbers"),
+        (_entry("x", 1, 2, 3), "has 3 bins, most have 2"),
+        (_entry("x", 1, -1), "none below 0"),
+        (_entry("x", 1, float("nan")), "must hold finite numbers"),
+        (_entry("x", 1, 10**400), "must hold finite numbers"),
+        ({"image_id": "x", "label": [1, "2"]}, "must hold finite numbers"),
+        (_entry("x", 0, 0), "is all zero: nobody rated it"),
+    ],
+)
+def test_rejects_a_bad_entry_by_its_number(tmp_path: Path, bad: Any, message: str) -> None:
+    """The message has the entry's place in the file and what is wrong with it."""
+    path = _write(tmp_path, [_entry("a", 1, 2), _entry("b", 3, 4), bad])
+    with pytest.raises(LabelError, match=f"has 1 bad entry: entry 3: .*{message}"):
+        read_labels(path)
+
+
+def test_lists_twenty_bad_entries_and_counts_the_rest(tmp_path: Path) -> None:
+    """A file full of errors gives a message of bounded length."""
+    path = _write(tmp_path, [_entry("a", 1, 2)] + [_entry(f"x{i}", 0, 0) for i in range(30)])
+    with pytest.raises(LabelError, match=r"30 bad entries.*and 10 more$") as caught:
+        read_labels(path)
+    assert str(caught.value).count("all zero") == 20
+
+
+@pytest.mark.parametrize("value", [[], {}, {"image_id": "a"}, "x", None])
+def test_rejects_what_is_no_list_of_entries(tmp_path: Path, value: Any) -> None:
+    """A label file is a list with at least one entry."""
+    with pytest.raises(LabelError, match="a JSON list with at least one entry"):
+        read_labels(_write(tmp_path, value))

@@ -1,0 +1,88 @@
+"""Imports point one way: a module imports only modules of a lower layer."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "nimakit"
+
+LAYERS = (
+    {"errors"},
+    {"schema", "histogram"},
+    {"score", "images"},
+    {"files", "metadata", "labels", "config", "records", "progress"},
+    {"network", "metrics"},
+    {"engine", "nn"},
+    {"conversion", "contact_sheet", "scoring"},
+    {"zoo", "run"},
+    {"cli"},
+    {"__init__", "__main__"},
+)
+"""Lowest first; modules of one layer never import each other. `import nimakit` itself has no layer."""
+
+NN_LAYERS = ({"__init__"}, {"backbones", "weights"}, {"heads"}, {"export"})
+"""The order inside nimakit.nn, where TensorFlow lives."""
+
+TRAINING_ONLY = {"tensorflow", "keras", "tf2onnx", "onnx", "h5py"}
+
+MODULES = {
+    ".".join(path.relative_to(SOURCE).with_suffix("").parts): path for path in sorted(SOURCE.rglob("*.py"))
+}
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """Every imported name, wherever in the file the import stands: `from a import b` gives a and a.b."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: relative imports hide their layer"
+            assert node.module is not None
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _own_imports(module: str) -> set[str]:
+    """Modules of nimakit that a module imports, without the leading name."""
+    names = {name.removeprefix("nimakit.") for name in _imports(MODULES[module])}
+    return {name for name in names if name in MODULES or f"{name}.__init__" in MODULES}
+
+
+def _layer_of(name: str, layers: tuple[set[str], ...]) -> int:
+    [layer] = [i for i, members in enumerate(layers) if name in members]
+    return layer
+
+
+def test_every_module_has_its_layer() -> None:
+    """A new module is given a layer when it is written, and a deleted one loses it."""
+    assert {name.split(".")[0] for name in MODULES} == set().union(*LAYERS)
+    assert {n.split(".")[1] for n in MODULES if n.startswith("nn.")} == set().union(*NN_LAYERS)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_down(module: str) -> None:
+    """A module imports only modules of a lower layer, inside functions too."""
+    own = module.split(".", maxsplit=1)[0]
+    for imported in _own_imports(module):
+        other = imported.split(".")[0]
+        if own == other == "nn":
+            if imported != "nn":
+                parts = (module.split(".")[1], imported.split(".")[1])
+                assert _layer_of(parts[1], NN_LAYERS) < _layer_of(parts[0], NN_LAYERS), imported
+        else:
+            assert _layer_of(other, LAYERS) < _layer_of(own, LAYERS), imported
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if not name.startswith("nn.")])
+def test_only_nn_knows_the_training_libraries(module: str) -> None:
+    """Outside nimakit.nn nothing imports TensorFlow, Keras, tf2onnx, onnx or h5py, anywhere."""
+    assert {name.split(".")[0] for name in _imports(MODULES[module])} & TRAINING_ONLY == set()
+
+
+def test_the_layers_are_read_from_real_imports() -> None:
+    """The check sees imports at the top of a file, in functions and for types alone."""
+    assert "engine" in _own_imports("zoo")
+    assert {"zoo", "engine", "images"} <= _own_imports("__init__")
+    assert "keras" in set(_imports(MODULES["nn.heads"]))

@@ -1,0 +1,120 @@
+"""nimakit.scoring: which images a run has, and their agreement with labels."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nimakit.engine import Model, Scorer
+from nimakit.errors import ImageError, UsageError
+from nimakit.histogram import normalise
+from nimakit.labels import Labels
+from nimakit.score import Score
+from nimakit.scoring import Agreement, Item, list_items, score_items, to_record
+from samples import write_photo
+
+LABELS = Labels(image_ids=("b", "none", "a"), histograms=normalise([[1, 2], [1, 1], [3, 1]]))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a.jpg, b.png and sub/a.png."""
+    (tmp_path / "sub").mkdir()
+    for name, level in (("a.jpg", 200), ("b.png", 50), ("sub/a.png", 100)):
+        write_photo(tmp_path / name, level)
+    return tmp_path
+
+
+def test_lists_a_folder_by_name(folder: Path) -> None:
+    """Without labels every image of the folder is an item, without a path where names are enough."""
+    assert list_items(folder) == [
+        Item(image_id="a", path=folder / "a.jpg"),
+        Item(image_id="b", path=folder / "b.png"),
+    ]
+
+
+def test_tells_repeated_names_apart_by_path(folder: Path) -> None:
+    """As soon as one image_id repeats, every item has its path below the source."""
+    assert [item.image for item in list_items(folder, recursive=True)] == ["a.jpg", "b.png", "sub/a.png"]
+
+
+def test_takes_the_images_and_the_order_of_the_labels(folder: Path) -> None:
+    """Labels choose the images; one without a file stays, without a path."""
+    items = list_items(folder, LABELS)
+    assert [(item.image_id, item.path) for item in items] == [
+        ("b", folder / "b.png"),
+        ("none", None),
+        ("a", folder / "a.jpg"),
+    ]
+    assert items[2].label is not None
+    assert items[2].label.tolist() == [0.75, 0.25]
+
+
+def test_takes_the_own_label_of_a_single_photo(folder: Path) -> None:
+    """Of a single photo its own label is taken, and none where it has none."""
+    [item] = list_items(folder / "a.jpg", LABELS)
+    assert item.label is not None
+    assert item.label.tolist() == [0.75, 0.25]
+    [item] = list_items(write_photo(folder / "other.jpg"), LABELS)
+    assert (item.path, item.label) == (folder / "other.jpg", None)
+
+
+def test_takes_labels_that_name_images_only(folder: Path) -> None:
+    """A list of names chooses images and labels none."""
+    [item] = list_items(folder, Labels(image_ids=("b",), histograms=None))
+    assert (item.image_id, item.label) == ("b", None)
+
+
+def test_rejects_a_missing_source(tmp_path: Path) -> None:
+    """With and without labels a path that does not exist is refused."""
+    for labels in (None, LABELS):
+        with pytest.raises(UsageError, match="that exists"):
+            list_items(tmp_path / "none.jpg", labels)
+
+
+def test_scores_items_in_order_and_says_which_have_no_file(folder: Path, tiny: Model) -> None:
+    """An image_id without a file gets an error in its place."""
+    results = list(score_items(Scorer(tiny), list_items(folder, LABELS)))
+    assert [item.image_id for item, _ in results] == ["b", "none", "a"]
+    dark, missing, bright = (result for _, result in results)
+    assert isinstance(missing, ImageError)
+    assert "no image of this image_id" in str(missing)
+    assert isinstance(dark, Score)
+    assert isinstance(bright, Score)
+    assert dark.mean < bright.mean
+
+
+def test_records_carry_the_path_only_where_names_repeat() -> None:
+    """A record has an image_id, then its scores or its error."""
+    item = Item(image_id="a", path=None, image="sub/a.jpg")
+    assert to_record(item, ImageError("broken")) == {"image_id": "a", "image": "sub/a.jpg", "error": "broken"}
+    record = to_record(Item(image_id="a", path=None), Score(5.0, None, None, None))
+    assert list(record) == ["image_id", "mean_score_prediction", "sd_score_prediction", "predictions"]
+
+
+def _score(row: list[float]) -> Score:
+    shares = normalise(row)
+    return Score(float(shares @ np.arange(1, len(row) + 1)), 1.0, shares, None)
+
+
+def test_agreement_counts_labelled_scores_alone(tiny: Model) -> None:
+    """Errors and unlabelled images are left out, and without any there are no metrics."""
+    agreement = Agreement(tiny)
+    row = [1.0, 2, 3, 4, 5, 4, 3, 2, 1, 1]
+    agreement.add(Item(image_id="a", path=None), _score(row))
+    agreement.add(Item(image_id="b", path=None, label=normalise(row)), ImageError("broken"))
+    assert agreement.metrics() is None
+    agreement.add(Item(image_id="c", path=None, label=normalise(row)), _score(row))
+    metrics = agreement.metrics()
+    assert metrics is not None
+    assert (metrics.images, metrics.emd) == (1, 0)
+
+
+def test_agreement_compares_other_scales_without_distances(tiny: Model) -> None:
+    """Labels of seven bins and a model of ten have no distance, but sides of the cut."""
+    agreement = Agreement(tiny)
+    good = Item(image_id="a", path=None, label=normalise([0, 0, 0, 0, 0, 1, 1]))
+    agreement.add(good, _score([0, 0, 0, 0, 0, 0, 0, 1, 1, 1]))
+    metrics = agreement.metrics()
+    assert metrics is not None
+    assert (metrics.emd, metrics.cut, metrics.accuracy) == (None, 4, 1)
