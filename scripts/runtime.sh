@@ -110,13 +110,14 @@ ensure_image() {
   docker build "${options[@]}" "$REPOSITORY" >&2
 }
 
-# Of names and contents: tail heads each file with its name.
+# Of the base image's name, and of names and contents: tail heads each file with its name.
 source_checksum() {
   (
     cd -- "$REPOSITORY" || exit
+    printf '%s\n' "${NIMAKIT_BASE_IMAGE:-}"
     find "$1" "requirements/$2.txt" pyproject.toml entrypoints src -type f ! -path '*/__pycache__/*' -print0 |
-      LC_ALL=C sort -z | xargs -0 tail -n +1 | checksum
-  )
+      LC_ALL=C sort -z | xargs -0 tail -n +1
+  ) | checksum
 }
 
 # Mounts of the container to run: path -> ro or rw. Paths are the same inside and outside, so that messages
@@ -176,7 +177,7 @@ is_system_folder() {
 
 # run_container IMAGE ENTRYPOINT ARGUMENT...: as the calling user, without a network, root read-only.
 run_container() {
-  local image=$1 entrypoint=$2 target mount cache options
+  local image=$1 entrypoint=$2 target mount cache options group
   shift 2
   options=(--rm --init --network none --read-only --tmpfs /run/nimakit:mode=1777 --user "$(id -u):$(id -g)")
   options+=(--env HOME=/run/nimakit --env TMPDIR=/run/nimakit --workdir "$PWD")
@@ -185,6 +186,7 @@ run_container() {
     add_mount "$cache" rw
     options+=(--env "NIMAKIT_CACHE=$cache")
   fi
+  for group in $(id -G); do options+=(--group-add "$group"); done
   if [[ $image == *gpu* ]]; then options+=(--gpus all); fi
   for target in "${!MOUNTS[@]}"; do
     mount="type=bind,$(csv_field "source=${SOURCES[$target]}"),$(csv_field "target=$target")"

@@ -267,8 +267,9 @@ def test_max_pixels_refuses_larger_photos(predict: Command, folder: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model", "a.onnx", "--weights-file", "w.h5"], "not both"),
-        (["--model", "a.onnx", "--base-model-name", "MobileNet"], "not both"),
+        (["--model", "a.onnx", "--weights-file", "w.h5"], "Received: --model, --weights-file"),
+        (["--model", "a.onnx", "--base-model-name", "MobileNet"], "Received: --model, --base-model-name"),
+        (["--config-file", "c.json", "--model", "a.onnx"], "Received: --model, --config-file"),
         (["--weights-file", "w.h5"], "--weights-file needs --base-model-name"),
         (["--metrics-file", "m.json"], "--metrics-file needs a --samples-file with labels"),
         (["--tta", "rotations"], "'rotations' is not one of 'none', 'flips', 'crops'"),

@@ -91,7 +91,7 @@ def test_a_command_has_help_and_an_example(name: str) -> None:
     """Every command says what it does, and shows a line to type."""
     command = COMMANDS[name]
     assert command.help
-    help_text = command.get_help(click.Context(command, info_name=name))
+    help_text = command.get_help(click.Context(command, info_name=name, **cli.context_settings))
     assert re.search(rf"^  Example:\n    {name}\b", help_text, re.MULTILINE)
 
 

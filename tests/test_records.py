@@ -71,7 +71,7 @@ def test_ranks_best_first_equals_by_name_and_errors_last() -> None:
 
 def _written(suffix: str, records: list[dict[str, Any]]) -> str:
     stream = io.StringIO()
-    writer = RecordWriter(stream, suffix)
+    writer = RecordWriter(stream, "a stream", suffix)
     for record in records:
         writer.write(record)
     writer.close()

@@ -21,6 +21,21 @@ pytestmark = [
 SIDE = backbones.INPUT_SIZE
 PIXELS = np.stack([random_pixels(SIDE, SIDE, seed) // (1 + seed) for seed in range(3)])
 FAST = "MobileNet"
+SMALLEST = {
+    "ConvNeXtTiny",
+    "DenseNet121",
+    "EfficientNetB0",
+    "EfficientNetV2B0",
+    "InceptionResNetV2",
+    "InceptionV3",
+    "MobileNetV2",
+    "MobileNetV3Small",
+    "NASNetMobile",
+    "ResNet50",
+    "ResNet50V2",
+    "VGG16",
+    "Xception",
+}
 TOLERANCE = 1e-4
 
 
@@ -32,10 +47,14 @@ def _keras_answers(
     return np.asarray(histogram), np.asarray(features)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [name if name == FAST else pytest.param(name, marks=pytest.mark.slow) for name in backbones.names()],
-)
+def _marks(name: str) -> list[pytest.MarkDecorator]:
+    """The smallest of each family is slow, its larger sisters are for thorough runs."""
+    if name == FAST:
+        return []
+    return [pytest.mark.slow if name in SMALLEST else pytest.mark.exhaustive]
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=_marks(name)) for name in backbones.names()])
 def test_every_backbone_keeps_the_contract(tmp_path: Path, name: str) -> None:
     """Exported with random weights, each loads, takes any batch, and gives what Keras gives."""
     keras.utils.set_random_seed(0)

@@ -190,7 +190,9 @@ def test_the_launcher_knows_which_options_take_a_value(predict: Launcher) -> Non
     for option in command.params:
         name = option.opts[0]
         arguments = [name, "--image-source", "photos"]
-        context = command.make_context("predict", list(arguments), resilient_parsing=True)
+        context = command.make_context(
+            "predict", list(arguments), resilient_parsing=True, **cli.context_settings
+        )
         stands_alone = context.params["image_source"] == Path("photos")
         runs = predict(*arguments).asked("run")
         mounted = any(str(predict.folder / "photos") in take_apart(run).mounts for run in runs)

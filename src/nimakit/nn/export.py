@@ -109,17 +109,22 @@ def _with_onnx_operations(model: keras.Model) -> keras.Model:
     def is_depthwise(layer: keras.Layer) -> bool:
         return type(layer) is keras.layers.Conv2D and layer.groups == layer.filters > 1
 
+    def is_gelu(layer: keras.Layer) -> bool:
+        return isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.gelu
+
     def replace(layer: keras.Layer) -> keras.Layer:
         if is_depthwise(layer):
             return keras.layers.DepthwiseConv2D(
                 layer.kernel_size, layer.strides, layer.padding, use_bias=layer.use_bias, name=layer.name
             )
-        if isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.gelu:
+        if is_gelu(layer):
             return keras.layers.Lambda(
                 lambda x: x / 2 * (1 + keras.ops.erf(x / math.sqrt(2))), name=layer.name
             )
         return layer.__class__.from_config(layer.get_config())
 
+    if not any(is_depthwise(layer) or is_gelu(layer) for layer in model.layers):
+        return model
     twin = keras.models.clone_model(model, clone_function=replace)
     for old, new in zip(model.layers, twin.layers, strict=True):
         values = old.get_weights()
