@@ -49,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a fifth of the images, one run each")
     quick = parser.parse_args().quick
-    runs = 1 if quick else 3
+    runs = 1 if quick else 5
     share = 5 if quick else 1
     with tempfile.TemporaryDirectory(prefix="nimakit-benchmark-") as name:
         folder = Path(name)
@@ -63,7 +63,7 @@ def main() -> None:
             (f"(a) {500 // share} JPEGs of 640x480: plain way / nimakit", small, ">= 3.5"),
             ("(c) one JPEG of 640x480: plain way / nimakit", single, ">= 10"),
             (
-                f"(d) {60 // share} JPEGs of 12 megapixels, whole process: plain way / nimakit",
+                f"(d) {60 // share} JPEGs of 12 megapixels: plain way / nimakit",
                 large,
                 ">= 3.5",
             ),
