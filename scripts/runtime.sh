@@ -51,33 +51,37 @@ wants_help() {
 # Makes or refreshes .venv from a lock file: ensure_venv cpu|dev
 ensure_venv() {
   local lock=$REPOSITORY/requirements/$1.txt python stamp
-  stamp=$(cat "$lock" "$REPOSITORY/pyproject.toml" | checksum)
+  stamp=$(venv_stamp "$1")
   # The dev lock holds all of the cpu lock, in the same versions.
-  if [[ -f $REPOSITORY/.venv/lock-$1 && $(<"$REPOSITORY/.venv/lock-$1") == "$stamp" ]]; then return; fi
+  if venv_is_current "$1" "$stamp"; then return; fi
   python=$(find_python)
   (
     if command -v flock >/dev/null; then
       exec 9>"$REPOSITORY/.venv.lock"
       flock 9
     fi
+    if venv_is_current "$1" "$stamp"; then exit; fi # another launcher made it meanwhile
     say "installing the $1 requirements into .venv (once, some minutes)"
     local install=("$REPOSITORY/.venv/bin/python" -m pip install --disable-pip-version-check)
     if [[ ! -t 2 ]]; then install+=(--quiet); fi
-    [[ -x $REPOSITORY/.venv/bin/python ]] || "$python" -m venv "$REPOSITORY/.venv"
+    "$REPOSITORY/.venv/bin/python" -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear "$REPOSITORY/.venv"
     "${install[@]}" --require-hashes -r "$lock"
     "${install[@]}" --no-deps --no-build-isolation -e "$REPOSITORY"
     printf '%s' "$stamp" >"$REPOSITORY/.venv/lock-$1"
-    if [[ $1 == dev ]]; then
-      cat "$REPOSITORY/requirements/cpu.txt" "$REPOSITORY/pyproject.toml" | checksum >"$REPOSITORY/.venv/lock-cpu"
-    fi
+    if [[ $1 == dev ]]; then venv_stamp cpu >"$REPOSITORY/.venv/lock-cpu"; fi
   ) >&2
 }
+
+# What .venv is made of: a lock file, the project, and where it stands (a virtual environment cannot be moved).
+venv_stamp() { { cat "$REPOSITORY/requirements/$1.txt" "$REPOSITORY/pyproject.toml" && echo "$REPOSITORY"; } | checksum; }
+
+venv_is_current() { [[ -f $REPOSITORY/.venv/lock-$1 && $(<"$REPOSITORY/.venv/lock-$1") == "$2" ]]; }
 
 find_python() {
   local candidate
   for candidate in python3.11 python3.12 python3.13 python3; do
     if command -v "$candidate" >/dev/null &&
-      "$candidate" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
       echo "$candidate"
       return
     fi

@@ -87,7 +87,7 @@ def test_puts_json_alone_on_stdout_and_words_on_stderr(predict: Command, folder:
     assert result.code == 0
     assert [record["image_id"] for record in result.records] == ["a", "b", "c"]
     assert all(list(record) == SCORED for record in result.records)
-    assert "nimakit: scored 3 of 3 images with tiny in " in result.err
+    assert "nimakit: scored 3 of 3 images with tiny on the CPU in " in result.err
 
 
 def test_scores_a_single_photo(predict: Command, folder: Path) -> None:

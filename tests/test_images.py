@@ -334,3 +334,47 @@ def test_fits_pictures_of_any_size(fit: Fit) -> None:
             photo = Photo(Image.new("RGB", (width, height), (9, 9, 9)))
             for zoom, at in ((1.0, (0.5, 0.5)), (0.875, (1.0, 1.0))):
                 assert prepare(photo, wanted, zoom, at).shape == (224, 224, 3)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_format_is_turned_once(form: str, orientation: int) -> None:
+    """Formats that Pillow turns by itself as it decodes them are not turned again."""
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION] = orientation
+    stored = Image.new("RGB", (60, 30))
+    stored.paste((255, 255, 255), (0, 0, 30, 15))  # the stored left top
+    data = _encoded(stored, form, exif=exif)
+    with Image.open(io.BytesIO(_encoded(stored, "PNG", exif=exif))) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image))
+    photo = open_photo(data)
+    upright = np.asarray(photo.resize(photo.size, "nearest"))
+    assert upright.shape == expected.shape
+    assert np.abs(upright.astype(int) - expected).mean() < 8
+
+
+def test_scales_wide_integers_by_what_they_hold() -> None:
+    """32-bit pixels up to 255 are 8-bit grey, up to 65,535 16-bit grey; more has no agreed white."""
+    for value, expected in ((200, 200), (51_400, 200)):
+        photo = open_photo(Image.fromarray(np.full((4, 4), value, np.int32)))
+        assert int(_pixels(photo)[0, 0, 0]) == expected
+    with pytest.raises(ImageError, match="8 or 16 bits"):
+        open_photo(Image.fromarray(np.full((4, 4), 70_000, np.int32)))
+
+
+def test_says_that_permission_was_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the system refuses to open is told as that, whoever runs the test."""
+
+    def refuse(*args: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = write_photo(tmp_path / "closed.jpg")
+    monkeypatch.setattr(Image, "open", refuse)
+    with pytest.raises(ImageError, match="permission was denied"):
+        open_photo(path)
+
+
+def test_rejects_what_is_no_image_source() -> None:
+    """An integer is not taken for an open file."""
+    with pytest.raises(ImageError, match="Received: int"):
+        open_photo(7)  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
 """nimakit: the one-liners, and how little importing them loads."""
 
+import shutil
 import statistics
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from PIL import Image
 
 import nimakit
 from nimakit import zoo
-from nimakit.errors import ModelError
+from nimakit.errors import ModelError, UsageError
 
 ROOT = Path(__file__).parent.parent
 AVA = ROOT.parent / "shared" / "data" / "ava" / "images"
@@ -104,3 +105,38 @@ def test_likes_a_sample_better_than_its_spoilt_copy(public_model: Path) -> None:
     }
     assert means["otter"] > means["otter_blurred"]
     assert means["landscape"] > means["landscape_underexposed"]
+
+
+def test_gives_a_sample_its_score(public_model: Path) -> None:
+    """A committed photograph has the score it had when the published ones were checked."""
+    [record] = nimakit.predict(ROOT / "data" / "samples" / "portrait.jpg", augmented=True)
+    assert record["mean_score_prediction"] == pytest.approx(5.192052, abs=1e-3)
+    assert record["percentile"] == pytest.approx(39.21, abs=0.1)
+
+
+def test_loads_a_file_anew_where_it_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_file: Path, public_model: Path
+) -> None:
+    """The same relative path in another folder is another model."""
+    names = []
+    for folder, model in (("one", tiny_file), ("two", public_model)):
+        (tmp_path / folder).mkdir()
+        shutil.copy(model, tmp_path / folder / "m.onnx")
+        monkeypatch.chdir(tmp_path / folder)
+        [row] = nimakit.predict(ROOT / "data" / "samples" / "coffee.jpg", model="m.onnx")
+        names.append(row.tolist())
+    assert names[0] != names[1]
+
+
+def test_expands_folders_in_lists(tmp_path: Path, tiny_file: Path) -> None:
+    """A folder stands for its images, alone and in a list."""
+    shutil.copy(ROOT / "data" / "samples" / "coffee.jpg", tmp_path / "a.jpg")
+    alone = nimakit.predict(tmp_path, model=tiny_file)
+    listed = nimakit.predict([tmp_path, bytearray((tmp_path / "a.jpg").read_bytes())], model=tiny_file)
+    assert [row.tolist() for row in listed] == [alone[0].tolist()] * 2
+
+
+def test_rejects_an_unknown_augmentation(tiny_file: Path) -> None:
+    """A typo is not taken for another augmentation."""
+    with pytest.raises(UsageError, match="none, flips, crops"):
+        nimakit.predict("x.jpg", model=tiny_file, tta="crop")  # type: ignore[arg-type]

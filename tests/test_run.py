@@ -48,9 +48,10 @@ def test_writes_a_record_for_every_image_in_order(folder: Path, tiny: Model) -> 
 
 
 def test_top_gives_the_best_first(folder: Path, tiny: Model) -> None:
-    """The N best come in falling order; errors are no part of it, but still counted."""
+    """The N best come in falling order, and after them what could not be scored."""
     records, summary = _score(Run(source=folder, top=2), tiny)
-    assert [record["image_id"] for record in records] == ["b", "c"]
+    assert [record["image_id"] for record in records] == ["b", "c", "text"]
+    assert ["error" in record for record in records] == [False, False, True]
     assert summary.failed == 1
 
 

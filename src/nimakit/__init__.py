@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["load_model", "predict"]
 __version__ = "0.1.0"
 
-_loaded: "dict[str, Model]" = {}
+_loaded: "dict[tuple[object, ...], Model]" = {}
 
 
 def predict(
@@ -30,7 +30,7 @@ def predict(
     model: "str | os.PathLike[str]" = "aesthetic",
     tta: "Augmentation | bool" = False,
 ) -> list[Any]:
-    """Score images in one call; the model is loaded once a process.
+    """Score images in one call; the model is loaded once, and anew where its file has changed.
 
     Args:
         images: One image or several: paths, encoded bytes, Pillow images, or arrays (H, W, 3) uint8 or
@@ -53,7 +53,7 @@ def predict(
         >>> histogram.shape
         (10,)
     """
-    key = str(model)
+    key = _identity(model)
     if key not in _loaded:
         _loaded[key] = load_model(model)
     return _loaded[key].predict(images, augmented, tta=tta)
@@ -80,3 +80,13 @@ def load_model(name: "str | os.PathLike[str]" = "aesthetic") -> "Model":
     from nimakit import zoo
 
     return zoo.load_model(name)
+
+
+def _identity(model: "str | os.PathLike[str]") -> tuple[object, ...]:
+    """What tells one model from another: a public one's name, or a file and its last change."""
+    from nimakit import zoo
+
+    states = [
+        (str(path.resolve()), path.stat().st_mtime_ns) for path in zoo.model_files(model) if path.exists()
+    ]
+    return (str(model), *states)

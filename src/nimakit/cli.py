@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except OSError as error:
-        say(f"error: {error.strerror or error}")
+        say(f"error: {error}")
         code = 1
     sys.exit(code or 0)
 
@@ -95,7 +95,12 @@ def cli() -> None:
     type=click.Choice(["minmax"]),
     help="Add normalized_score: 0 for the lowest mean of this set, 1 for the highest.",
 )
-@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Give the N best only, best first.")
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Give the N best, best first; and what could not be scored.",
+)
 @click.option("--predictions-file", type=_FILE, help="Write the records here too: .json, .jsonl or .csv.")
 @click.option("--metrics-file", type=_FILE, help="Write the agreement with the labels here: .json.")
 @click.option("--report", type=_FILE, help="Write a contact sheet here, best first: .html, one file.")
@@ -166,7 +171,7 @@ def predict(
         say(str(summary.metrics))
     say(
         f"scored {summary.scored} of {summary.scored + summary.failed} images with {model.name}"
-        f" in {time.monotonic() - started:.1f} s"
+        f" on the {model.device} in {time.monotonic() - started:.1f} s"
     )
     for line in summary.failures:
         say(line)
@@ -210,12 +215,12 @@ def _model(
 
 def _refuse_overwriting(inputs: Sequence[Path | None], outputs: Sequence[Path | None]) -> None:
     """An output that is also an input, or another output, would be lost."""
-    taken = {path.resolve() for path in inputs if path}
+    taken = {os.path.realpath(path) for path in inputs if path}
     for path in outputs:
-        if path and path.resolve() in taken:
+        if path and os.path.realpath(path) in taken:
             raise UsageError(f"An output file must not be an input, or another output. Received: {path}")
         if path:
-            taken.add(path.resolve())
+            taken.add(os.path.realpath(path))
 
 
 @cli.command()

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nimakit.engine import cores
 from nimakit.errors import ImageError, MissingExtraError
 from nimakit.histogram import FloatArray
 from nimakit.images import ImageInput, open_photo
@@ -80,7 +81,7 @@ def render(
     def draw(path: Path | None) -> str:
         return "" if path is None else _thumbnail(path, max_pixels)
 
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         thumbnails = list(track(pool.map(draw, [p for _, p in shown]), len(shown), "drawing"))
     cards = [
         _Card(rank, record, thumbnail, _bars(record["predictions"]))

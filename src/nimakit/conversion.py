@@ -21,6 +21,9 @@ from nimakit.metadata import FORMAT_VERSION
 
 Notify = Callable[[str], None]
 
+_EXPORTER_VERSION = 1
+"""One more whenever nimakit.nn.export writes another graph from the same weights."""
+
 # -P: a keras.py beside the photographs is none of ours, and is not to be run.
 _PYTHON = (sys.executable, "-P")
 
@@ -82,7 +85,7 @@ def fetch(name: str, *, notify: Notify | None = None) -> Path:
             f" Received: {name}; Keras weights go with --weights-file and --base-model-name."
         )
     public = PUBLIC[name]
-    file_name = _file_name(name, public.sha256)
+    file_name = _file_name(name, public.sha256, _metadata(name))
     cached = _cached(file_name)
     if cached:
         return cached
@@ -110,15 +113,18 @@ def convert(weights_file: Path, base_model_name: str, *, notify: Notify | None =
         raise WeightsError(f"A weights file must exist. Received: {weights_file}")
     digest = _sha256(weights_file)
     name, metadata = base_model_name, {"name": weights_file.name}
+    file_name = _file_name(name, digest, {})  # one file, whatever the weights are called
     for public_name, public in PUBLIC.items():
         if (public.sha256, public.base_model) == (digest, base_model_name):
             name, metadata = public_name, _metadata(public_name)
-    file_name = _file_name(name, digest)
+            file_name = _file_name(name, digest, metadata)
     return _cached(file_name) or _convert(weights_file, base_model_name, file_name, metadata, notify)
 
 
-def _file_name(name: str, digest: str) -> str:
-    return f"{name}-{digest[:16]}-v{FORMAT_VERSION}.onnx"
+def _file_name(name: str, digest: str, metadata: dict[str, Any]) -> str:
+    """Another name for whatever makes another file: weights, metadata, exporter."""
+    made_of = json.dumps([digest, metadata, FORMAT_VERSION, _EXPORTER_VERSION], sort_keys=True)
+    return f"{name}-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.onnx"
 
 
 def _cached(file_name: str) -> Path | None:

@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image
 
 from nimakit import histogram
-from nimakit.errors import ImageError, ModelError
+from nimakit.errors import ImageError, ModelError, UsageError
 from nimakit.files import find_images
 from nimakit.histogram import FloatArray
-from nimakit.images import MAX_PIXELS, ImageInput, PixelArray, Preprocessing, open_photo, prepare
+from nimakit.images import MAX_PIXELS, Encoded, ImageInput, PixelArray, Preprocessing, open_photo, prepare
 from nimakit.network import Network
 from nimakit.records import error_record, score_record
 from nimakit.score import Score
@@ -85,6 +85,12 @@ class Model:
     def preprocessings(self) -> tuple[Preprocessing, ...]:
         """The different inputs its members want, each once."""
         return tuple(dict.fromkeys(member.network.metadata.preprocessing for member in self.members))
+
+    @property
+    def device(self) -> str:
+        """What it runs on: "CPU", or "GPU" where any member does."""
+        providers = {member.network.provider for member in self.members}
+        return "CPU" if providers == {"CPUExecutionProvider"} else "GPU"
 
     def score_prepared(self, prepared: dict[Preprocessing, PixelArray], views: int = 1) -> list[Score]:
         """Score images that are already fitted and resized.
@@ -211,6 +217,9 @@ class Scorer:
         max_pixels: Largest width times height of an image.
         workers: Threads; the cores this process may use where None.
         batch_size: Images a run; 8 on a CPU, 32 on a GPU where None.
+
+    Raises:
+        UsageError: An unknown augmentation.
     """
 
     def __init__(
@@ -222,12 +231,13 @@ class Scorer:
         workers: int | None = None,
         batch_size: int | None = None,
     ) -> None:
+        if tta not in AUGMENTATIONS:
+            raise UsageError(f"tta must be one of {', '.join(AUGMENTATIONS)}. Received: {tta!r}")
         self._model = model
         self._tta = tta
         self._max_pixels = max_pixels
-        self._workers = workers or _cores()
-        on_gpu = any(m.network.provider != "CPUExecutionProvider" for m in model.members)
-        self._batch_size = batch_size or (_GPU_BATCH if on_gpu else _CPU_BATCH)
+        self._workers = workers or cores()
+        self._batch_size = batch_size or (_CPU_BATCH if model.device == "CPU" else _GPU_BATCH)
 
     def score(self, images: Iterable[ImageInput]) -> Iterator[Score | ImageError]:
         """Score images as they come.
@@ -303,7 +313,8 @@ def _average_views(values: np.ndarray[Any, Any], views: int) -> FloatArray:
     return np.asarray(values.reshape(-1, views, values.shape[-1]).mean(axis=1, dtype=np.float64))
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -312,11 +323,13 @@ def _cores() -> int:
 def _as_list(images: ImageInput | Sequence[ImageInput]) -> list[ImageInput]:
     if isinstance(images, str | os.PathLike):
         return [str(path) for path in find_images(images)] if Path(images).is_dir() else [images]
-    if isinstance(images, bytes | Image.Image):
+    if isinstance(images, Encoded | Image.Image):
         return [images]
     if isinstance(images, np.ndarray):
         return [*images] if images.ndim == 4 else [images]
-    return list(images)
+    return [
+        s for image in images for s in (_as_list(image) if isinstance(image, str | os.PathLike) else [image])
+    ]
 
 
 def _describe(source: ImageInput, index: int) -> str:

@@ -22,7 +22,8 @@ from PIL import (
 
 from nimakit.errors import ImageError, ImageTooLargeError
 
-ImageInput: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
+Encoded: TypeAlias = bytes | bytearray | memoryview
+ImageInput: TypeAlias = str | os.PathLike[str] | Encoded | Image.Image | NDArray[Any]
 PixelArray: TypeAlias = NDArray[np.uint8]
 
 # Naming the plugins registers them, and no other decoder ever sees a file. Phones' MPO files open as JPEG.
@@ -161,7 +162,8 @@ def open_photo(source: ImageInput, *, max_pixels: int = MAX_PIXELS, at_least: in
     Args:
         source: A path, encoded bytes, a Pillow image, or an array: (H, W, 3), (H, W, 1) or (H, W), uint8 or
             float, 0-255, RGB.
-        max_pixels: Largest width times height.
+        max_pixels: Largest width times height. Above Pillow's own limit (179 megapixels) it raises that
+            limit too, for the whole process.
         at_least: Whether a JPEG may be decoded at a half, a quarter or an eighth, and the side in pixels
             that it keeps at the least. For thumbnails: scores come from whole decodes alone.
 
@@ -174,11 +176,14 @@ def open_photo(source: ImageInput, *, max_pixels: int = MAX_PIXELS, at_least: in
     """
     if isinstance(source, np.ndarray):
         return Photo(_from_array(source, max_pixels))
+    if not isinstance(source, str | os.PathLike | Encoded | Image.Image):
+        kind = type(source).__name__
+        raise ImageError(f"An image is a path, bytes, a Pillow image or a NumPy array. Received: {kind}")
     _raise_ceiling(max_pixels)
     try:
         if isinstance(source, Image.Image):
             return _decode(source, max_pixels, at_least)
-        if isinstance(source, bytes):
+        if isinstance(source, Encoded):
             stream: io.BytesIO | str | os.PathLike[str] = io.BytesIO(source)
         else:
             stream = source
@@ -244,6 +249,8 @@ def _decode(image: Image.Image, max_pixels: int, at_least: int | None) -> Photo:
         )
     # Read before decoding: a later frame or a converted copy may have lost it.
     orientation = image.getexif().get(EXIF_ORIENTATION, 1)
+    if image.format == "TIFF":
+        orientation = 1  # Pillow turns these itself as it decodes them
     if at_least is not None:
         image.draft("RGB", (at_least, at_least))
     image.load()
@@ -254,8 +261,12 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode.startswith("I"):
-        # 16-bit grey (65,535 is white), which Pillow's own conversion would clip at 255.
-        grey = np.asarray(image).astype(np.float64) / 257.0
+        # Grey of more than 8 bits, which Pillow's own conversion would clip at 255.
+        grey = np.asarray(image).astype(np.float64)
+        if grey.min() < 0 or grey.max() > 65_535:
+            raise ImageError("Integer pixels must have 8 or 16 bits: wider ones have no agreed white.")
+        if image.mode != "I" or grey.max() > 255:
+            grey /= 257.0  # 65,535 is white
         return Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
         raise ImageError("Pixels must be integers: floating-point pixels have no agreed white.")

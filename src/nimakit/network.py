@@ -61,7 +61,7 @@ class Network:
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=_providers())
         except Exception as error:  # the runtime has an exception class a failure, none of them public
-            reason = str(error).splitlines()[0]
+            reason = _first_line(error)
             raise ModelError(f"The file must be a valid ONNX model. Received: {path} ({reason})") from error
         self.provider: str = self._session.get_providers()[0]
         self.metadata = self._read_metadata(path)
@@ -78,9 +78,26 @@ class Network:
 
         Returns:
             The outputs of these N images, in their order.
+
+        Raises:
+            ModelError: The graph fails, or gives what is no score.
         """
-        values, features = self._session.run(self._outputs, {_INPUT: pixels.astype(self._dtype, copy=False)})
-        return Outputs(values=values.reshape(len(pixels), -1), features=features)
+        name = self.metadata.name
+        try:
+            values, features = self._session.run(
+                self._outputs, {_INPUT: pixels.astype(self._dtype, copy=False)}
+            )
+            values = values.reshape(len(pixels), -1)
+        except Exception as error:
+            raise ModelError(
+                f"The model must run on any number of images. {name}: {_first_line(error)}"
+            ) from error
+        if not np.isfinite(values).all() or (self.is_regression and values.shape[1] != 1):
+            shape = values.shape
+            raise ModelError(
+                f"A model gives finite numbers, one score an image. Received from {name}: {shape}"
+            )
+        return Outputs(values=values, features=features)
 
     def _read_metadata(self, path: Path) -> Metadata:
         custom = self._session.get_modelmeta().custom_metadata_map
@@ -138,3 +155,7 @@ def _providers() -> list[str]:
 
 def _has_nvidia_device() -> bool:
     return Path("/dev/nvidiactl").exists() or os.name == "nt"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -97,7 +97,7 @@ class RecordWriter:
         else:
             if self._suffix == ".json":
                 self._stream.write("[\n" if self._count == 0 else ",\n")
-            self._stream.write(json.dumps(record))
+            self._stream.write(json.dumps(record, allow_nan=False))
             if self._suffix == ".jsonl":
                 self._stream.write("\n")
         self._count += 1
@@ -139,7 +139,7 @@ def atomic_writer(path: Path) -> Iterator[IO[str]]:
     Raises:
         OutputError: It could not be written: a full disk, most likely.
     """
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    partial = path.with_name(f".{secrets.token_hex(6)}.partial")
     try:
         with (
             _named(str(path)),

@@ -160,8 +160,8 @@ class Run:
             records.add_min_max([record for _, record in scored])
         ranked = sorted(scored, key=lambda pair: records.rank(pair[1]))
         if self.top:
-            ranked = [pair for pair in ranked if "error" not in pair[1]][: self.top]
-            scored = ranked
+            best = [pair for pair in ranked if "error" not in pair[1]][: self.top]
+            ranked = scored = best + [pair for pair in ranked if "error" in pair[1]]
         for _, record in scored:
             write(record)
         if self.report_file:

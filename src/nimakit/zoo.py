@@ -45,6 +45,19 @@ def load_model(name: str | os.PathLike[str] = DEFAULT_MODEL, *, notify: Notify |
     return Model([Member(Network(_model_file(name, Path(), notify)))])
 
 
+def model_files(name: str | os.PathLike[str]) -> list[Path]:
+    """The files of the user's own that a model name stands for: none for a public model.
+
+    Raises:
+        ConfigError: A broken ensemble file.
+    """
+    path = Path(name)
+    if path.suffix.lower() == ".json":
+        models = [Path(name).parent / member.model for member in read_ensemble_config(name).members]
+        return [path, *models]
+    return [path] if path.suffix.lower() == ".onnx" else []
+
+
 def load_models(names: Sequence[str], *, notify: Notify | None = None) -> Model:
     """Load one model, or several averaged in equal shares.
 

@@ -126,7 +126,7 @@ def test_a_failed_installation_is_not_taken_for_done(copied: Launcher) -> None:
     """Where pip fails, the launcher fails, and the next run installs again."""
     python = copied.repository / ".venv" / "bin" / "python"
     works = python.read_text()
-    python.write_text("#!/usr/bin/env bash\nexit 3\n")
+    python.write_text("#!/usr/bin/env bash\n[[ $* == *install* ]] && exit 3\nexit 0\n")
     assert copied("--image-source", "photos", runtime="native").code == 3
     python.write_text(works)
     assert "installing" in copied("--image-source", "photos", runtime="native").stderr
