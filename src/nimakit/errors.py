@@ -60,3 +60,8 @@ class ImageTooLargeError(ImageError):
     """An image refused by its pixel count, before anything is decoded."""
 
     http_status = 413
+
+
+def first_line(error: Exception) -> str:
+    """What a library's error says, without the pages that may follow; its class where it says nothing."""
+    return (str(error) or type(error).__name__).splitlines()[0][:300]

@@ -20,7 +20,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from nimakit.errors import ImageError, ImageTooLargeError
+from nimakit.errors import ImageError, ImageTooLargeError, first_line
 
 Encoded: TypeAlias = bytes | bytearray | memoryview
 ImageInput: TypeAlias = str | os.PathLike[str] | Encoded | Image.Image | NDArray[Any]
@@ -295,7 +295,7 @@ def _as_image_error(error: Exception, source: ImageInput, max_pixels: int) -> Im
             return ImageError(
                 f"The file must be an image ({', '.join(FORMATS)}); its content is none of these."
             )
-    return ImageError(f"The image cannot be decoded: {_first_line(error)}")
+    return ImageError(f"The image cannot be decoded: {first_line(error)}")
 
 
 def _from_array(array: NDArray[Any], max_pixels: int) -> Image.Image:
@@ -318,8 +318,3 @@ def _from_array(array: NDArray[Any], max_pixels: int) -> Image.Image:
     if array.ndim == 3 and shape[2] == 1:
         array = array[:, :, 0]
     return Image.fromarray(np.ascontiguousarray(array)).convert("RGB")
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    return text.splitlines()[0]

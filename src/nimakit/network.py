@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from nimakit.errors import ModelError
+from nimakit.errors import ModelError, first_line
 from nimakit.images import PixelArray
 from nimakit.metadata import METADATA_KEY, Metadata
 
@@ -61,7 +61,7 @@ class Network:
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=_providers())
         except Exception as error:  # the runtime has an exception class a failure, none of them public
-            reason = _first_line(error)
+            reason = first_line(error)
             raise ModelError(f"The file must be a valid ONNX model. Received: {path} ({reason})") from error
         self.provider: str = self._session.get_providers()[0]
         self.metadata = self._read_metadata(path)
@@ -90,7 +90,7 @@ class Network:
             values = values.reshape(len(pixels), -1)
         except Exception as error:
             raise ModelError(
-                f"The model must run on any number of images. {name}: {_first_line(error)}"
+                f"The model must run on any number of images. {name}: {first_line(error)}"
             ) from error
         if not np.isfinite(values).all() or (self.is_regression and values.shape[1] != 1):
             shape = values.shape
@@ -155,7 +155,3 @@ def _providers() -> list[str]:
 
 def _has_nvidia_device() -> bool:
     return Path("/dev/nvidiactl").exists() or os.name == "nt"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import keras
 
-from nimakit.errors import WeightsError
+from nimakit.errors import WeightsError, first_line
 
 SUFFIXES = (".hdf5", ".h5", ".weights.h5", ".keras")
 _KERAS_WEIGHTS = "model.weights.h5"
@@ -35,7 +35,7 @@ def load(model: keras.Model, path: Path) -> None:
         except Exception as error:
             raise WeightsError(
                 f"The weights must fit the base model and its head ({len(model.layers)} layers)."
-                f" Received: {path} ({_first_line(error)}); give the base model they were trained with."
+                f" Received: {path} ({first_line(error)}); give the base model they were trained with."
             ) from error
 
 
@@ -64,7 +64,7 @@ def _open_hdf5(weights: Path, shown: Path) -> Iterator[h5py.File]:
         file = h5py.File(weights, "r")
     except OSError as error:
         raise WeightsError(
-            f"Keras weights are an HDF5 file. Received: {shown} ({_first_line(error)}); the file is damaged,"
+            f"Keras weights are an HDF5 file. Received: {shown} ({first_line(error)}); the file is damaged,"
             " or something else under that name"
         ) from error
     with file:
@@ -118,7 +118,3 @@ def _foreign_code(config: Any) -> Iterator[str]:
     if isinstance(config, list):
         for item in config:
             yield from _foreign_code(item)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:300]
