@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from nimakit.cli import main
 from nimakit.engine import Member, Model
 from nimakit.network import Network
 from samples import metadata, write_model
+from terminal import Command, Result
 
 CLOSED_PORT = "http://127.0.0.1:9/simple"
 
@@ -50,3 +52,16 @@ def score_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny(tiny_file: Path) -> Model:
     """The model with ten bins, loaded."""
     return Model([Member(Network(tiny_file))])
+
+
+@pytest.fixture
+def nimakit(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs the command line in this process."""
+
+    def run(*arguments: object) -> Result:
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        assert isinstance(ended.value.code, int)
+        return Result(ended.value.code, *capsys.readouterr())
+
+    return run

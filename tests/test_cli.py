@@ -5,8 +5,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,42 +12,11 @@ import pytest
 from PIL import Image
 
 from nimakit import __version__
-from nimakit.cli import main
 from nimakit.histogram import normalise
 from samples import metadata, png_header, write_model, write_photo
+from terminal import Command
 
 SCORED = ["image_id", "mean_score_prediction", "sd_score_prediction", "predictions", "percentile"]
-
-
-@dataclass(frozen=True)
-class Result:
-    """How the command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def records(self) -> list[dict[str, Any]]:
-        """What stdout holds: JSON and nothing else."""
-        records: list[dict[str, Any]] = json.loads(self.out)
-        return records
-
-
-Command = Callable[..., Result]
-
-
-@pytest.fixture
-def nimakit(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs the command line in this process."""
-
-    def run(*arguments: object) -> Result:
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        assert isinstance(ended.value.code, int)
-        return Result(ended.value.code, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture

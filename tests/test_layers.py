@@ -17,6 +17,7 @@ LAYERS = (
     {"engine", "nn"},
     {"conversion", "contact_sheet", "scoring"},
     {"zoo", "run"},
+    {"commands"},
     {"cli"},
     {"__init__", "__main__"},
 )

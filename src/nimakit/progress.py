@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a line now and then where stderr is a file or a log."""
+"""What people are told on stderr: a line, or how far long work is (a bar on a terminal, else lines)."""
 
 import sys
 import time
@@ -12,6 +12,11 @@ Item = TypeVar("Item")
 _SECONDS_BETWEEN_LINES = 10.0
 _BAR_FROM = 20
 """Fewer items than that are done before a bar is of use."""
+
+
+def say(text: str) -> None:
+    """A line for people, on stderr: stdout carries results alone."""
+    print(f"nimakit: {text}", file=sys.stderr, flush=True)
 
 
 def track(items: Iterable[Item], total: int, label: str) -> Iterator[Item]:
