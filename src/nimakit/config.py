@@ -4,10 +4,24 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from nimakit.errors import ConfigError
-from nimakit.schema import Rule, broken_rules, is_integer, is_number, is_text, or_null, read_json
+from nimakit.images import FITS, RESIZE_FILTERS, Fit, ResizeFilter
+from nimakit.schema import (
+    Rule,
+    broken_rules,
+    is_integer,
+    is_number,
+    is_one_of,
+    is_text,
+    is_true_or_false,
+    or_null,
+    read_json,
+)
+
+Head = Literal["histogram", "regression", "classification"]
+HEADS: tuple[str, ...] = get_args(Head)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +47,26 @@ class TrainConfig:
         num_workers_data_load: How many, at least 0.
         s3_bucket: Bucket the finished job is copied to; None for none.
         img_format: Suffix of the images, without the dot; any supported one is found.
+        head: "histogram" (softmax, EMD), "regression" (one score, mean squared error) or "classification"
+            (softmax, cross-entropy).
+        score_activation: Of a regression head: "linear", or "sigmoid" stretched over the rating scale.
+        input_size: (height, width) in pixels; None for the backbone's own.
+        resize_filter: One of `nimakit.images.RESIZE_FILTERS`. Nearest is what published NIMA weights expect.
+        fit: One of `nimakit.images.FITS`.
+        random_crop: Share of each side a training step sees, above 0 to 1: 0.875 is 224 of 256 pixels.
+        random_flip: Whether half of the pictures are mirrored in a training step.
+        validation_split: Share of the labelled images kept back to choose the best epoch, 0 to below 1.
+        seed: Of the split, the order, crops, flips, dropout and new weights.
+        balance_ratings: Whether images of rare mean ratings are drawn as often as those of common ones.
+        early_stopping_patience: Epochs without a better validation loss that end a phase; None to never.
+        freeze_batch_norm: Whether batch normalisation keeps its statistics and scale while fine-tuning.
+        learning_rate_schedule: "inverse_time" (what the decay keys mean) or "cosine", of the second phase.
+        layer_decay: Factor, above 0 to 1, by which the learning rate falls from the head to the first layer.
+        ridge_start: Whether the head starts from a ridge regression on the frozen features.
+        weight_averaging: Momentum of an exponential moving average of the weights; 0 for none.
+        mixed_precision: Whether to compute in 16 bits; None for wherever the GPU has fast 16-bit units.
+        cache_memory_mb: Decoded training images kept in memory, in megabytes.
+        cache_disk_mb: Decoded training images kept on disk past that, in megabytes.
     """
 
     base_model_name: str
@@ -53,13 +87,45 @@ class TrainConfig:
     num_workers_data_load: int = 1
     s3_bucket: str | None = None
     img_format: str = "jpg"
+    head: Head = "histogram"
+    score_activation: Literal["linear", "sigmoid"] = "linear"
+    input_size: tuple[int, int] | None = None
+    resize_filter: ResizeFilter = "nearest"
+    fit: Fit = "squash"
+    random_crop: float = 0.875
+    random_flip: bool = True
+    validation_split: float = 0.05
+    seed: int = 0
+    balance_ratings: bool = False
+    early_stopping_patience: int | None = None
+    freeze_batch_norm: bool = True
+    learning_rate_schedule: Literal["inverse_time", "cosine"] = "inverse_time"
+    layer_decay: float = 1.0
+    ridge_start: bool = False
+    weight_averaging: float = 0.0
+    mixed_precision: bool | None = None
+    cache_memory_mb: int = 2048
+    cache_disk_mb: int = 20480
 
 
 _POSITIVE = Rule(is_number(0, above=True), "a number above 0")
 _NOT_NEGATIVE = Rule(is_number(0), "a number, 0 or more")
 _COUNT = Rule(is_integer(0), "an integer, 0 or more")
 _TEXT = Rule(is_text, "text")
+_SWITCH = Rule(is_true_or_false, "true or false")
+_SHARE_BELOW_1 = Rule(lambda value: is_number(0)(value) and value < 1, "a number from 0 to below 1")
+_SHARE_ABOVE_0 = Rule(is_number(0, 1, above=True), "a number above 0, to 1")
 _TEXT_OR_NULL = Rule(or_null(is_text), "text or null")
+
+
+def _one_of(*allowed: str) -> Rule:
+    return Rule(is_one_of(*allowed), "one of " + ", ".join(allowed))
+
+
+def _is_size(value: Any) -> bool:
+    side = is_integer(32, 4096)
+    return isinstance(value, list) and len(value) == 2 and all(map(side, value))
+
 
 TRAIN_RULES: dict[str, Rule] = {
     "base_model_name": Rule(is_text, "the name of a backbone", required=True),
@@ -75,11 +141,30 @@ TRAIN_RULES: dict[str, Rule] = {
     "learning_rate_all": _POSITIVE,
     "decay_all": _NOT_NEGATIVE,
     "l2_reg": _NOT_NEGATIVE,
-    "dropout_rate": Rule(lambda value: is_number(0)(value) and value < 1, "a number from 0 to below 1"),
-    "multiprocessing_data_load": Rule(lambda value: isinstance(value, bool), "true or false"),
+    "dropout_rate": _SHARE_BELOW_1,
+    "multiprocessing_data_load": _SWITCH,
     "num_workers_data_load": _COUNT,
     "s3_bucket": _TEXT_OR_NULL,
     "img_format": _TEXT,
+    "head": _one_of(*HEADS),
+    "score_activation": _one_of("linear", "sigmoid"),
+    "input_size": Rule(or_null(_is_size), "[height, width], 32 to 4096 pixels each, or null"),
+    "resize_filter": _one_of(*RESIZE_FILTERS),
+    "fit": _one_of(*FITS),
+    "random_crop": _SHARE_ABOVE_0,
+    "random_flip": _SWITCH,
+    "validation_split": _SHARE_BELOW_1,
+    "seed": Rule(is_integer(0, 2**32 - 1), "an integer from 0 to 4294967295"),
+    "balance_ratings": _SWITCH,
+    "early_stopping_patience": Rule(or_null(is_integer(1)), "an integer, 1 or more, or null"),
+    "freeze_batch_norm": _SWITCH,
+    "learning_rate_schedule": _one_of("inverse_time", "cosine"),
+    "layer_decay": _SHARE_ABOVE_0,
+    "ridge_start": _SWITCH,
+    "weight_averaging": _SHARE_BELOW_1,
+    "mixed_precision": Rule(or_null(is_true_or_false), "true, false or null"),
+    "cache_memory_mb": _COUNT,
+    "cache_disk_mb": _COUNT,
 }
 
 
@@ -138,7 +223,8 @@ def read_train_config(path: str | os.PathLike[str]) -> TrainConfig:
     path = Path(path)
     values = _read_object(path, "A training config")
     _refuse(path, "Training config", broken_rules(values, TRAIN_RULES))
-    return TrainConfig(**values)
+    size = values.get("input_size")
+    return TrainConfig(**{**values, "input_size": tuple(size) if size else None})
 
 
 def read_ensemble_config(path: str | os.PathLike[str]) -> EnsembleConfig:

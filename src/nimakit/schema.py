@@ -78,6 +78,11 @@ def is_text(value: Any) -> bool:
     return isinstance(value, str) and value != ""
 
 
+def is_true_or_false(value: Any) -> bool:
+    """Whether a value is a boolean."""
+    return isinstance(value, bool)
+
+
 def is_number(
     low: float = -math.inf, high: float = math.inf, *, above: bool = False
 ) -> Callable[[Any], bool]:
