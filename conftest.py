@@ -1,14 +1,12 @@
 """The public model, and what the examples in docstrings need: they run in the repository's root."""
 
 import os
-import shutil
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NoReturn
 
 import pytest
 
-from nimakit import conversion
+from nimakit import conversion, pretrained
 from nimakit.errors import DownloadError, MissingExtraError
 
 ROOT = Path(__file__).parent
@@ -22,26 +20,32 @@ def unavailable(reason: str) -> NoReturn:
 
 
 @pytest.fixture(scope="session")
-def public_model() -> Path:
+def public_model(public_weights: Path) -> Path:
     """The model file of the public model: obtained once, cached ever after; skips where it cannot be had."""
     try:
-        return conversion.fetch("aesthetic")
-    except (DownloadError, MissingExtraError) as error:
+        return conversion.convert(public_weights, "MobileNet")
+    except MissingExtraError as error:
         unavailable(f"the public model is not available: {error}")
 
 
 @pytest.fixture(scope="session")
-def public_weights(request: pytest.FixtureRequest) -> Path:
-    """The public Keras weights, kept in pytest's cache; skips where they cannot be had."""
-    public = conversion.PUBLIC["aesthetic"]
-    kept = request.config.cache.mkdir("nimakit-weights") / f"{public.sha256[:16]}.hdf5"
-    if not kept.exists():
-        with TemporaryDirectory() as folder:
-            try:
-                shutil.copyfile(conversion.download(public, Path(folder)), kept)
-            except DownloadError as error:
-                unavailable(f"the public weights are not available: {error}")
-    return kept
+def public_weights() -> Path:
+    """The Keras weights of the public model; skips where they cannot be had."""
+    return _weights("aesthetic")
+
+
+@pytest.fixture(scope="session", params=["efficientnet-lite0", "efficientnet-lite2"])
+def imagenet_weights(request: pytest.FixtureRequest) -> Path:
+    """Public ImageNet weights, each in turn; skips where they cannot be had."""
+    return _weights(request.param)
+
+
+def _weights(name: str) -> Path:
+    """The file of public weights: obtained once, cached ever after."""
+    try:
+        return pretrained.fetch_weights(name)
+    except DownloadError as error:
+        unavailable(f"the public weights {name} are not available: {error}")
 
 
 @pytest.fixture(autouse=True)
@@ -53,3 +57,5 @@ def example_surroundings(request: pytest.FixtureRequest, monkeypatch: pytest.Mon
     examples = "".join(example.source for example in request.node.dtest.examples)
     if "nimakit.predict(" in examples or "nimakit.load_model(" in examples:
         request.getfixturevalue("public_model")
+    if "fetch_weights(" in examples:
+        request.getfixturevalue("public_weights")

@@ -7,15 +7,18 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data" / "samples" / "coffee.jpg"
 TOOLS = """
-awk bash cat cut dirname docker env find id jq mkdir realpath sed sha256sum sort tail xargs
+awk bash cat cut dirname docker env find id jq mkdir realpath rm sed sha256sum sleep sort tail xargs
 """
 RUN_CODE = 2  # what the fake container exits with
+NEW = ("--config-file", "c.json", "--samples-file", "labels.json", "--image-dir", "photos")  # a new job
+TRAINING = "nimakit-2026_01_02_03_04_05"  # the container of the fake job
+FLAGS = {"--rm", "--init", "--read-only", "--detach"}  # options of docker run without a value
 
 # Keeps the label a build gives, as an engine does; writes to stdout what the real one writes there.
 FAKE_DOCKER = """\
@@ -33,10 +36,44 @@ case $1 in
     done
     ;;
   run)
+    case " $* " in
+      ' run --detach '*)
+        echo 0123456789ab
+        [[ ! -e $here/cannot-start ]]
+        exit
+        ;;
+      *' --prepare-only '*)
+        cat "$here/prepared" 2>/dev/null
+        exit
+        ;;
+    esac
     echo '[]'
     exit 2
     ;;
+  container) if [[ $2 == inspect ]]; then cat "$here/state" 2>/dev/null; fi ;;
+  logs)
+    echo 'on stdout'
+    echo 'on stderr' >&2
+    if [[ -e $here/keeps-running ]]; then exec sleep 60; fi
+    ;;
+  wait) cat "$here/exit-code" ;;
 esac
+"""
+
+# Prepares the job it finds beside itself; trains until the file keeps-running goes away or a signal comes.
+FAKE_NIMAKIT = """\
+#!/usr/bin/env bash
+here=$(dirname -- "$0")
+echo "nimakit<$*>" >&2
+if [[ " $* " == *' --prepare-only '* ]]; then
+  cat "$here/prepared"
+  exit
+fi
+trap 'echo saved; exit 130' TERM INT
+ps -o pgid= -p $$ >"$here/group"
+while [[ -e $here/keeps-running ]]; do sleep 0.05; done
+echo 'on stdout'
+exit "$(cat "$here/exit-code" 2>/dev/null || echo 0)"
 """
 
 
@@ -75,8 +112,13 @@ class Result:
     @property
     def container(self) -> Container:
         """The one container that was run."""
-        (call,) = self.asked("run")
-        return take_apart(call)
+        (container,) = self.containers
+        return container
+
+    @property
+    def containers(self) -> list[Container]:
+        """The containers that were run."""
+        return [take_apart(call) for call in self.asked("run")]
 
     @property
     def runtime_lines(self) -> list[str]:
@@ -92,7 +134,7 @@ def take_apart(call: list[str]) -> Container:
     for word in rest:
         if not word.startswith("--"):
             break
-        if word in {"--rm", "--init", "--read-only"}:
+        if word in FLAGS:
             flags.add(word)
         else:
             options.setdefault(word, []).append(next(rest))
@@ -109,21 +151,34 @@ def take_apart(call: list[str]) -> Container:
 
 @dataclass(frozen=True, kw_only=True)
 class Launcher:
-    """Runs ./predict where docker is the fake one.
+    """Runs a launcher where docker is the fake one.
 
     Attributes:
         repository: The checkout whose launcher it is.
         bin: Folder of the fake docker.
         folder: Where it is started.
+        program: Which launcher.
     """
 
     repository: Path
     bin: Path
     folder: Path
+    program: str = "predict"
 
     def stop_engine(self) -> None:
         """From now on no engine answers."""
         (self.bin / "engine-is-down").touch()
+
+    def surroundings(self, runtime: str | None = None) -> dict[str, str]:
+        """The environment of a run."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("NIMAKIT_", "AWS_")) and name != "PWD"
+        }
+        kept["PATH"] = f"{self.bin}:{kept['PATH']}"
+        kept["NIMAKIT_CACHE"] = str(self.bin.parent / "nimakit-cache")
+        return kept if runtime is None else {**kept, "NIMAKIT_RUNTIME": runtime}
 
     def __call__(
         self,
@@ -135,16 +190,10 @@ class Launcher:
         """Run it."""
         calls = self.bin / "calls"
         calls.unlink(missing_ok=True)
-        surroundings = {name: value for name, value in os.environ.items() if not name.startswith("NIMAKIT_")}
-        surroundings["PATH"] = f"{self.bin}:{surroundings['PATH']}"
-        surroundings["NIMAKIT_CACHE"] = str(self.bin.parent / "nimakit-cache")
-        surroundings.pop("PWD", None)
-        if runtime is not None:
-            surroundings["NIMAKIT_RUNTIME"] = runtime
         done = subprocess.run(
-            [self.repository / "predict", *arguments],
+            [self.repository / self.program, *arguments],
             cwd=folder or self.folder,
-            env={**surroundings, **(env or {})},
+            env={**self.surroundings(runtime), **(env or {})},
             capture_output=True,
             text=True,
             check=False,
@@ -188,5 +237,11 @@ def write_json(path: Path, value: object) -> Path:
 
 def settle(launcher: Launcher) -> None:
     """Let the fake .venv have what the lock file says."""
-    result = launcher("--image-source", "photos", runtime="native")
+    result = replace(launcher, program="predict")("--image-source", "photos", runtime="native")
     assert result.code == 0, result.stderr
+
+
+def both(result: Result) -> tuple[Container, Container]:
+    """The container that prepared, and the one that trains."""
+    prepares, trains = result.containers
+    return prepares, trains

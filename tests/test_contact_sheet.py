@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 from PIL import Image
 
 from nimakit import contact_sheet
-from nimakit.errors import MissingExtraError
 from nimakit.histogram import default_bins
 from nimakit.images import MAX_PIXELS
 from samples import write_photo
@@ -116,10 +114,3 @@ def test_draws_a_bounded_number_of_pictures(monkeypatch: pytest.MonkeyPatch) -> 
     assert page.count('class="card"') == 2
     assert "5 photographs" in page
     assert "The best 2 are shown." in page
-
-
-def test_says_how_to_install_jinja(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without Jinja2 the error holds the line that installs it."""
-    monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'nimakit\[report\]'"):
-        contact_sheet.require_jinja()

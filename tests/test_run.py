@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nimakit import contact_sheet
+from nimakit import page
 from nimakit.engine import Model
 from nimakit.errors import MissingExtraError, OutputError, UsageError
 from nimakit.histogram import normalise
@@ -77,9 +77,9 @@ def test_writes_every_file_asked_for(folder: Path, tiny: Model, tmp_path: Path) 
     assert summary.metrics is not None
     assert json.loads((tmp_path / "m.json").read_text(encoding="utf-8")) == summary.metrics.to_dict()
     assert summary.metrics.images == 2
-    page = (tmp_path / "r.html").read_text(encoding="utf-8")
-    assert "2 photographs, best first" in page
-    assert "1 could not be scored" in page
+    sheet = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "2 photographs, best first" in sheet
+    assert "1 could not be scored" in sheet
 
 
 def test_writes_metrics_where_no_labelled_image_was_scored(tmp_path: Path, folder: Path, tiny: Model) -> None:
@@ -107,7 +107,7 @@ def test_refuses_before_the_work_what_would_fail_after_it(
         wrong: dict[str, Any] = {output: tmp_path / "out.txt"}
         with pytest.raises(UsageError, match=r"Received: .*out\.txt"):
             Run(source=folder, **wrong).items()
-    monkeypatch.setattr(contact_sheet, "require_jinja", _refuse)
+    monkeypatch.setattr(page, "require_jinja", _refuse)
     with pytest.raises(MissingExtraError):
         Run(source=folder, report_file=tmp_path / "r.html").items()
 

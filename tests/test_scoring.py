@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from nimakit.engine import Model, Scorer
@@ -10,7 +9,7 @@ from nimakit.errors import ImageError, UsageError
 from nimakit.histogram import normalise
 from nimakit.labels import Labels
 from nimakit.score import Score
-from nimakit.scoring import Agreement, Item, list_items, score_items, to_record
+from nimakit.scoring import Item, list_items, score_items, to_record
 from samples import write_photo
 
 LABELS = Labels(image_ids=("b", "none", "a"), histograms=normalise([[1, 2], [1, 1], [3, 1]]))
@@ -90,31 +89,3 @@ def test_records_carry_the_path_only_where_names_repeat() -> None:
     assert to_record(item, ImageError("broken")) == {"image_id": "a", "image": "sub/a.jpg", "error": "broken"}
     record = to_record(Item(image_id="a", path=None), Score(5.0, None, None, None))
     assert list(record) == ["image_id", "mean_score_prediction", "sd_score_prediction", "predictions"]
-
-
-def _score(row: list[float]) -> Score:
-    shares = normalise(row)
-    return Score(float(shares @ np.arange(1, len(row) + 1)), 1.0, shares, None)
-
-
-def test_agreement_counts_labelled_scores_alone(tiny: Model) -> None:
-    """Errors and unlabelled images are left out, and without any there are no metrics."""
-    agreement = Agreement(tiny)
-    row = [1.0, 2, 3, 4, 5, 4, 3, 2, 1, 1]
-    agreement.add(Item(image_id="a", path=None), _score(row))
-    agreement.add(Item(image_id="b", path=None, label=normalise(row)), ImageError("broken"))
-    assert agreement.metrics() is None
-    agreement.add(Item(image_id="c", path=None, label=normalise(row)), _score(row))
-    metrics = agreement.metrics()
-    assert metrics is not None
-    assert (metrics.images, metrics.emd) == (1, 0)
-
-
-def test_agreement_compares_other_scales_without_distances(tiny: Model) -> None:
-    """Labels of seven bins and a model of ten have no distance, but sides of the cut."""
-    agreement = Agreement(tiny)
-    good = Item(image_id="a", path=None, label=normalise([0, 0, 0, 0, 0, 1, 1]))
-    agreement.add(good, _score([0, 0, 0, 0, 0, 0, 0, 1, 1, 1]))
-    metrics = agreement.metrics()
-    assert metrics is not None
-    assert (metrics.emd, metrics.cut, metrics.accuracy) == (None, 4, 1)

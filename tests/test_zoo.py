@@ -110,10 +110,21 @@ def test_a_config_without_weights_falls_back_to_the_public_ones(public_model: Pa
     assert zoo.load_config(TrainConfig(base_model_name="MobileNet")).name == "aesthetic"
 
 
-def test_rejects_a_config_nothing_can_be_scored_with() -> None:
-    """A base model without public weights needs weights of the user's own."""
-    with pytest.raises(ConfigError, match="Received: VGG16, existing_weights null; give --weights-file"):
-        zoo.load_config(TrainConfig(base_model_name="VGG16"))
+def test_a_config_may_name_a_public_model(public_model: Path) -> None:
+    """In place of a file."""
+    config = TrainConfig(base_model_name="MobileNet", existing_weights="aesthetic")
+    assert zoo.load_config(config).name == "aesthetic"
+
+
+@pytest.mark.parametrize(
+    ("base_model", "weights"),
+    [("VGG16", None), ("VGG16", "aesthetic"), ("EfficientNetLite2", "efficientnet-lite2")],
+)
+def test_rejects_a_config_nothing_can_be_scored_with(base_model: str, weights: str | None) -> None:
+    """Neither a base model without a public one, nor a public one of another, nor a backbone, is a model."""
+    received = f"Received: {base_model}, existing_weights {weights or 'null'}; give --weights-file"
+    with pytest.raises(ConfigError, match=rf"\(aesthetic: MobileNet\)\. {received}"):
+        zoo.load_config(TrainConfig(base_model_name=base_model, existing_weights=weights))
 
 
 def test_rejects_weights_that_are_missing(tmp_path: Path) -> None:

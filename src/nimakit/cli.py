@@ -9,8 +9,11 @@ from collections.abc import Sequence
 import click
 
 from nimakit import __version__
+from nimakit.commands.evaluate import evaluate
 from nimakit.commands.fetch import fetch
+from nimakit.commands.models import models
 from nimakit.commands.predict import predict
+from nimakit.commands.train import train
 from nimakit.errors import NimakitError
 from nimakit.progress import say
 
@@ -51,5 +54,5 @@ def cli() -> None:
     """Score how good photographs look, and learn it from people's ratings."""
 
 
-for _command in (predict, fetch):
+for _command in (predict, evaluate, models, fetch, train):
     cli.add_command(_command)

@@ -20,6 +20,9 @@ from nimakit.schema import (
     read_json,
 )
 
+RANDOM_WEIGHTS = "random"
+"""As existing_weights: none at all."""
+
 Head = Literal["histogram", "regression", "classification"]
 HEADS: tuple[str, ...] = get_args(Head)
 
@@ -32,7 +35,8 @@ class TrainConfig:
         base_model_name: Backbone, as keras.applications names it.
         train_env: Where training runs; a note for people.
         docker_image: Image the launchers run; a name with "gpu" in it gets the GPUs.
-        existing_weights: Keras weights to start from, relative to the working directory; None for none.
+        existing_weights: What to start from: Keras weights (a file, relative to the working directory),
+            public weights by name, `RANDOM_WEIGHTS`, or None for ImageNet weights.
         n_classes: Number of bins, at least 2.
         batch_size: Images a training step, at least 1.
         epochs_train_dense: Epochs that train the head alone.
@@ -59,9 +63,11 @@ class TrainConfig:
         seed: Of the split, the order, crops, flips, dropout and new weights.
         balance_ratings: Whether images of rare mean ratings are drawn as often as those of common ones.
         early_stopping_patience: Epochs without a better validation loss that end a phase; None to never.
-        freeze_batch_norm: Whether batch normalisation keeps its statistics and scale while fine-tuning.
+        freeze_batch_norm: Whether batch normalisation keeps its statistics and scale while fine-tuning; None
+            for yes, unless the weights are random.
         learning_rate_schedule: "inverse_time" (what the decay keys mean) or "cosine", of the second phase.
         layer_decay: Factor, above 0 to 1, by which the learning rate falls from the head to the first layer.
+        pooled_levels: How many of the backbone's resolutions the features are pooled from, coarsest first.
         ridge_start: Whether the head starts from a ridge regression on the frozen features.
         weight_averaging: Momentum of an exponential moving average of the weights; 0 for none.
         mixed_precision: Whether to compute in 16 bits; None for wherever the GPU has fast 16-bit units.
@@ -98,9 +104,10 @@ class TrainConfig:
     seed: int = 0
     balance_ratings: bool = False
     early_stopping_patience: int | None = None
-    freeze_batch_norm: bool = True
+    freeze_batch_norm: bool | None = None
     learning_rate_schedule: Literal["inverse_time", "cosine"] = "inverse_time"
     layer_decay: float = 1.0
+    pooled_levels: int = 1
     ridge_start: bool = False
     weight_averaging: float = 0.0
     mixed_precision: bool | None = None
@@ -157,9 +164,10 @@ TRAIN_RULES: dict[str, Rule] = {
     "seed": Rule(is_integer(0, 2**32 - 1), "an integer from 0 to 4294967295"),
     "balance_ratings": _SWITCH,
     "early_stopping_patience": Rule(or_null(is_integer(1)), "an integer, 1 or more, or null"),
-    "freeze_batch_norm": _SWITCH,
+    "freeze_batch_norm": Rule(or_null(is_true_or_false), "true, false or null"),
     "learning_rate_schedule": _one_of("inverse_time", "cosine"),
     "layer_decay": _SHARE_ABOVE_0,
+    "pooled_levels": Rule(is_integer(1, 8), "an integer from 1 to 8"),
     "ridge_start": _SWITCH,
     "weight_averaging": _SHARE_BELOW_1,
     "mixed_precision": Rule(or_null(is_true_or_false), "true, false or null"),

@@ -17,6 +17,7 @@ from nimakit.errors import ImageError, ModelError, UsageError
 from nimakit.files import find_images
 from nimakit.histogram import FloatArray
 from nimakit.images import MAX_PIXELS, Encoded, ImageInput, PixelArray, Preprocessing, open_photo, prepare
+from nimakit.machine import cores
 from nimakit.network import Network
 from nimakit.records import error_record, score_record
 from nimakit.score import Score
@@ -311,13 +312,6 @@ def _normalise(values: FloatArray, member: Member) -> FloatArray:
 def _average_views(values: np.ndarray[Any, Any], views: int) -> FloatArray:
     """(N * views, D) to (N, D) float64."""
     return np.asarray(values.reshape(-1, views, values.shape[-1]).mean(axis=1, dtype=np.float64))
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _as_list(images: ImageInput | Sequence[ImageInput]) -> list[ImageInput]:

@@ -45,6 +45,10 @@ class DownloadError(WeightsError):
     """Weights that are neither cached nor reachable, for want of a network most of all."""
 
 
+class TrainingError(NimakitError):
+    """A training job that cannot go on: a loss that is no number any more."""
+
+
 class OutputError(NimakitError):
     """A result that could not be written."""
 

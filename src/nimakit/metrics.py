@@ -14,7 +14,8 @@ class Metrics:
     """Agreement of predictions with labels over a set of images.
 
     A figure is None where it is not defined: fewer than two images, scores that are all equal, labels with
-    other bins than the model (EMD), a model without distributions (EMD, SRCC of the standard deviation).
+    other bins than the model (EMD) or on another scale (MAE), a model without distributions (EMD, LCC and
+    SRCC of the standard deviations).
 
     Attributes:
         images: How many images were compared.
@@ -24,6 +25,7 @@ class Metrics:
         srcc_mean: Spearman's rank correlation (SRCC) of the mean scores, -1 to 1.
         lcc_sd: LCC of the standard deviations.
         srcc_sd: SRCC of the standard deviations.
+        mae_mean: Mean absolute error (MAE) of the mean scores, on the scale of the labels.
         accuracy: Share of images on the same side of the cut by prediction and by label.
         cut: The lower middle bin of the labels: 5 for AVA.
     """
@@ -35,6 +37,7 @@ class Metrics:
     srcc_mean: float | None
     lcc_sd: float | None
     srcc_sd: float | None
+    mae_mean: float | None
     accuracy: float
     cut: float
 
@@ -48,7 +51,8 @@ class Metrics:
 
         return (
             f"{self.images} labelled images: EMD {show(self.emd)}, mean LCC {show(self.lcc_mean)}"
-            f" SRCC {show(self.srcc_mean)}, sd LCC {show(self.lcc_sd)} SRCC {show(self.srcc_sd)},"
+            f" SRCC {show(self.srcc_mean)} MAE {show(self.mae_mean)},"
+            f" sd LCC {show(self.lcc_sd)} SRCC {show(self.srcc_sd)},"
             f" accuracy at {self.cut:g} {show(self.accuracy)}"
         )
 
@@ -85,7 +89,9 @@ def compare(
     if same_bins and histograms is not None:
         emd = float(histogram.emd(labels, histograms, r=1).mean())
         emd_r2 = float(histogram.emd(labels, histograms, r=2).mean())
-    cut, label_cut = middle_cut(bins), middle_cut(label_bins)
+    same_scale = on_same_scale(bins, label_bins)
+    label_cut = middle_cut(label_bins)
+    cut = label_cut if same_scale else middle_cut(bins)
     return Metrics(
         images=len(labels),
         emd=emd,
@@ -94,9 +100,15 @@ def compare(
         srcc_mean=srcc(means, label_means),
         lcc_sd=None if sds is None else lcc(sds, label_sds),
         srcc_sd=None if sds is None else srcc(sds, label_sds),
+        mae_mean=float(np.abs(means - label_means).mean()) if same_scale else None,
         accuracy=float(((means > cut) == (label_means > label_cut)).mean()),
         cut=label_cut,
     )
+
+
+def on_same_scale(first: FloatArray, second: FloatArray) -> bool:
+    """Whether two arrays of bins have the same ends; a regression head has no bins between them."""
+    return bool(first[0] == second[0] and first[-1] == second[-1])
 
 
 def middle_cut(bins: FloatArray) -> float:

@@ -17,7 +17,7 @@ Record = dict[str, Any]
 
 FILE_SUFFIXES = (".json", ".jsonl", ".csv")
 _DIGITS = 6
-_CSV_COLUMNS = (
+CSV_COLUMNS = (
     "image_id",
     "image",
     "mean_score_prediction",
@@ -26,6 +26,7 @@ _CSV_COLUMNS = (
     "normalized_score",
     "error",
 )
+"""Columns of a .csv; the distribution comes last."""
 
 
 def score_record(score: Score) -> Record:
@@ -70,12 +71,16 @@ class RecordWriter:
         stream: Text stream.
         name: What the stream is called in an error.
         suffix: ``.json`` (an array, a record a line), ``.jsonl`` or ``.csv``.
+        columns: Keys a .csv has a column for, before ``predictions``.
     """
 
-    def __init__(self, stream: IO[str], name: str, suffix: str) -> None:
+    def __init__(
+        self, stream: IO[str], name: str, suffix: str, *, columns: Sequence[str] = CSV_COLUMNS
+    ) -> None:
         self._stream = stream
         self._name = name
         self._suffix = suffix
+        self._columns = columns
         self._count = 0
         self._csv = csv.writer(stream, lineterminator="\n") if suffix == ".csv" else None
 
@@ -91,9 +96,9 @@ class RecordWriter:
     def _write(self, record: Record) -> None:
         if self._csv:
             if self._count == 0:
-                self._csv.writerow([*_CSV_COLUMNS, "predictions"])
+                self._csv.writerow([*self._columns, "predictions"])
             predictions = " ".join(str(p) for p in record.get("predictions", ()))
-            self._csv.writerow([*(record.get(column, "") for column in _CSV_COLUMNS), predictions])
+            self._csv.writerow([*(record.get(column, "") for column in self._columns), predictions])
         else:
             if self._suffix == ".json":
                 self._stream.write("[\n" if self._count == 0 else ",\n")

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from nimakit import contact_sheet, metrics, records
+from nimakit import contact_sheet, metrics, page, records
 from nimakit.engine import Augmentation, Model, Scorer
 from nimakit.errors import ImageError
+from nimakit.evaluation import Agreement
 from nimakit.images import MAX_PIXELS
 from nimakit.labels import Labels
 from nimakit.progress import track
 from nimakit.records import Record, RecordWriter
-from nimakit.scoring import Agreement, Item, list_items, score_items, to_record
+from nimakit.scoring import Item, list_items, score_items, to_record
 
 _LISTED = 20
 
@@ -81,7 +82,7 @@ class Run:
             records.check_output(self.metrics_file, (".json",))
         if self.report_file:
             records.check_output(self.report_file, (".html", ".htm"))
-            contact_sheet.require_jinja()
+            page.require_jinja()
         if self.labels is not None and self.labels.histograms is not None:
             metrics.require_scipy()
         return list_items(self.source, self.labels, recursive=self.recursive)
@@ -125,7 +126,8 @@ class Run:
                     write(record)
         if failed > _LISTED:
             failures.append(f"and {failed - _LISTED} more, in their records")
-        result = agreement.metrics()
+        evaluation = agreement.evaluation()
+        result = evaluation.metrics if evaluation else None
         if self.metrics_file:
             with records.atomic_writer(self.metrics_file) as stream:
                 json.dump(result.to_dict() if result else {"images": 0}, stream, indent=2)
@@ -165,7 +167,7 @@ class Run:
         for _, record in scored:
             write(record)
         if self.report_file:
-            page = contact_sheet.render(
+            sheet = contact_sheet.render(
                 [record for _, record in ranked],
                 [item.path for item, _ in ranked],
                 model_name=model.name,
@@ -174,4 +176,4 @@ class Run:
                 max_pixels=self._max_pixels,
             )
             with records.atomic_writer(self.report_file) as stream:
-                stream.write(page)
+                stream.write(sheet)

@@ -1,14 +1,11 @@
-"""One run over a photo or a folder: which images, their records in order, agreement with labels."""
+"""One run over a photo or a folder: which images, and their records in order."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from nimakit import histogram, metrics
-from nimakit.engine import Model, Scorer
+from nimakit.engine import Scorer
 from nimakit.errors import ImageError
 from nimakit.files import find_images, image_id, match_images
 from nimakit.histogram import FloatArray
@@ -88,39 +85,3 @@ def to_record(item: Item, result: Score | ImageError) -> Record:
         record["image"] = item.image
     record |= error_record(result) if isinstance(result, ImageError) else score_record(result)
     return record
-
-
-class Agreement:
-    """Collects labels and predictions of the labelled items of a run.
-
-    Args:
-        model: What predicts.
-    """
-
-    def __init__(self, model: Model) -> None:
-        self._bins = model.bins
-        self._labels: list[FloatArray] = []
-        self._scores: list[Score] = []
-
-    def add(self, item: Item, result: Score | ImageError) -> None:
-        """Take note of one result; items without a label or without a score are left out."""
-        if item.label is not None and isinstance(result, Score):
-            self._labels.append(item.label)
-            self._scores.append(result)
-
-    def metrics(self) -> metrics.Metrics | None:
-        """The metrics so far; None before the first labelled score."""
-        if not self._labels:
-            return None
-        labels = np.stack(self._labels)
-        histograms = [score.histogram for score in self._scores if score.histogram is not None]
-        sds = [score.sd for score in self._scores if score.sd is not None]
-        same_count = labels.shape[1] == len(self._bins)
-        return metrics.compare(
-            labels=labels,
-            label_bins=self._bins if same_count else histogram.default_bins(labels.shape[1]),
-            means=np.array([score.mean for score in self._scores]),
-            sds=np.array(sds) if sds else None,
-            histograms=np.stack(histograms) if histograms else None,
-            bins=self._bins,
-        )

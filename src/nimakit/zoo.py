@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nimakit.config import TrainConfig, read_ensemble_config
-from nimakit.conversion import PUBLIC, Notify, convert, fetch
+from nimakit.conversion import convert, fetch
 from nimakit.engine import Member, Model
 from nimakit.errors import ConfigError, UsageError
 from nimakit.network import Network
+from nimakit.pretrained import PUBLIC, Notify, public_models
 
 DEFAULT_MODEL = "aesthetic"
 
@@ -82,7 +83,7 @@ def load_weights(
 
     Args:
         weights_file: .hdf5, .h5, .weights.h5, or a .keras archive without code.
-        base_model_name: Backbone of keras.applications they were trained with.
+        base_model_name: Backbone they were trained with.
         notify: As for `load_model`.
 
     Raises:
@@ -97,17 +98,21 @@ def load_config(config: TrainConfig, *, notify: Notify | None = None) -> Model:
     """Load the model a training config stands for: its weights, or the public ones of its base model.
 
     Raises:
-        ConfigError: A config that names no weights, and whose base model has no public ones.
+        ConfigError: A config that names no weights a model can be made of.
     """
-    if config.existing_weights:
-        return load_weights(config.existing_weights, config.base_model_name, notify=notify)
-    for name, public in PUBLIC.items():
-        if public.base_model == config.base_model_name:
-            return load_model(name, notify=notify)
+    weights, models = config.existing_weights, public_models()
+    if weights in models and models[weights].base_model == config.base_model_name:
+        return load_model(weights, notify=notify)
+    if weights and weights not in PUBLIC:
+        return load_weights(weights, config.base_model_name, notify=notify)
+    fitting = [name for name, public in models.items() if public.base_model == config.base_model_name]
+    if fitting and not weights:
+        return load_model(fitting[0], notify=notify)
     raise ConfigError(
-        "Scoring by a config needs its existing_weights, or a base model with public weights"
-        f" ({', '.join(p.base_model for p in PUBLIC.values())})."
-        f" Received: {config.base_model_name}, existing_weights null; give --weights-file or --model"
+        "Scoring by a config needs its existing_weights, a file or a public model, or a base model with"
+        f" public weights ({', '.join(f'{name}: {public.base_model}' for name, public in models.items())})."
+        f" Received: {config.base_model_name}, existing_weights {weights or 'null'}; give --weights-file or"
+        " --model"
     )
 
 

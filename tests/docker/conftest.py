@@ -13,19 +13,27 @@ SAMPLES = ROOT / "data" / "samples"
 BUILD_SECONDS = 900
 
 
+def docker(*arguments: str) -> str:
+    """What a docker command prints."""
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Launcher:
-    """Runs ./predict, in Docker unless told otherwise.
+    """Runs a launcher, in Docker unless told otherwise.
 
     Attributes:
         cache: Its cache folder, empty at first.
+        program: Which launcher.
     """
 
     cache: Path
+    program: str = "predict"
 
     def command(self, arguments: Sequence[str | Path], *, repository: Path = ROOT) -> list[str | Path]:
         """What a shell would be given."""
-        return [repository / "predict", *arguments]
+        return [repository / self.program, *arguments]
 
     def environment(self, runtime: str = "docker") -> dict[str, str]:
         """The surroundings of a run."""
@@ -47,7 +55,7 @@ class Launcher:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=300,
         )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from docker.conftest import ROOT, SAMPLES, Launcher
+from docker.conftest import ROOT, SAMPLES, Launcher, docker
 
 pytestmark = pytest.mark.docker
 
@@ -68,12 +68,6 @@ def scores(stdout: str) -> dict[str, tuple[float, float]]:
         record["image_id"]: (record["mean_score_prediction"], record["sd_score_prediction"])
         for record in json.loads(stdout)
     }
-
-
-def docker(*arguments: str) -> str:
-    """What a docker command prints."""
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
 
 
 def test_a_container_and_the_host_give_the_same(native: Launcher, tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """nimakit.nn.export: Keras weights to a model file that gives the same numbers."""
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
 from nimakit.errors import ModelError, WeightsError
+from nimakit.histogram import default_bins
 from nimakit.metadata import Metadata
 from nimakit.network import Network
 from nimakit.nn import backbones, export, heads, weights
@@ -19,18 +21,19 @@ pytestmark = [
 ]
 
 SIDE = backbones.INPUT_SIZE
-PIXELS = np.stack([random_pixels(SIDE, SIDE, seed) // (1 + seed) for seed in range(3)])
 FAST = "MobileNet"
 SMALLEST = {
     "ConvNeXtTiny",
     "DenseNet121",
     "EfficientNetB0",
+    "EfficientNetLite0",
     "EfficientNetV2B0",
     "InceptionResNetV2",
     "InceptionV3",
     "MobileNetV2",
     "MobileNetV3Small",
     "NASNetMobile",
+    "ResNet18",
     "ResNet50",
     "ResNet50V2",
     "VGG16",
@@ -39,11 +42,19 @@ SMALLEST = {
 TOLERANCE = 1e-4
 
 
+def _pictures(height: int, width: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """(3, height, width, 3) noise, each picture darker than the one before."""
+    return np.stack([random_pixels(height, width, seed) // (1 + seed) for seed in range(3)])
+
+
+PIXELS = _pictures(SIDE, SIDE)
+
+
 def _keras_answers(
-    model: keras.Model, backbone: backbones.Backbone
+    model: keras.Model, backbone: backbones.Backbone, pixels: np.ndarray[Any, np.dtype[np.uint8]] = PIXELS
 ) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.float32]], ...]:
     trunk = keras.Model(model.input, [model.layers[-2].input, model.output])
-    features, histogram = trunk(backbone.preprocess(keras.ops.convert_to_tensor(PIXELS.astype(np.float32))))
+    features, histogram = trunk(backbone.preprocess(keras.ops.convert_to_tensor(pixels.astype(np.float32))))
     return np.asarray(histogram), np.asarray(features)
 
 
@@ -59,22 +70,68 @@ def test_every_backbone_keeps_the_contract(tmp_path: Path, name: str) -> None:
     """Exported with random weights, each loads, takes any batch, and gives what Keras gives."""
     keras.utils.set_random_seed(0)
     backbone = backbones.get(name)
-    model = heads.histogram_model(backbone, 6)
+    model = heads.add_head(backbone.build(), default_bins(6))
     model.save_weights(tmp_path / "w.weights.h5")
     export.export_weights(tmp_path / "w.weights.h5", name, tmp_path / "m.onnx")
     network = Network(tmp_path / "m.onnx")
-    outputs = network.run(PIXELS)
-    histogram, features = _keras_answers(model, backbone)
+    pixels = _pictures(*backbone.input_size)
+    outputs = network.run(pixels)
+    histogram, features = _keras_answers(model, backbone, pixels)
     np.testing.assert_allclose(outputs.values, histogram, atol=TOLERANCE)
     np.testing.assert_allclose(outputs.features, features, atol=TOLERANCE * max(1.0, np.abs(features).max()))
     assert (network.metadata.base_model, len(network.metadata.bins)) == (name, 6)
     keras.backend.clear_session()
 
 
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("MobileNet", (150, 101)),
+        ("ResNet18", (150, 101)),
+        pytest.param("EfficientNetLite2", (400, 500), marks=pytest.mark.slow),
+        pytest.param("MobileNetV3Small", (400, 500), marks=pytest.mark.slow),
+    ],
+)
+def test_exports_at_other_sizes(tmp_path: Path, name: str, size: tuple[int, int]) -> None:
+    """The size of the metadata is the model's: neither square nor even has it to be."""
+    keras.utils.set_random_seed(0)
+    backbone = backbones.get(name)
+    model = heads.add_head(backbone.build(input_size=size), default_bins(6))
+    model.save_weights(tmp_path / "w.weights.h5")
+    wanted = {"input_size": list(size), "fit": "pad"}
+    written = export.export_weights(tmp_path / "w.weights.h5", name, tmp_path / "m.onnx", wanted)
+    assert (written.preprocessing.height, written.preprocessing.width) == size
+    pixels = _pictures(*size)
+    outputs = Network(tmp_path / "m.onnx").run(pixels)
+    histogram, features = _keras_answers(model, backbone, pixels)
+    np.testing.assert_allclose(outputs.values, histogram, atol=TOLERANCE)
+    np.testing.assert_allclose(outputs.features, features, atol=TOLERANCE * np.abs(features).max())
+
+
+@pytest.mark.parametrize("size", [(260, 260), (400, 500)])
+@pytest.mark.slow
+def test_public_imagenet_weights_give_the_same_in_keras_and_onnx(
+    imagenet_weights: Path, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    """With real weights, whose features differ from picture to picture, at a square size and another."""
+    name = "EfficientNetLite0" if "lite0" in imagenet_weights.name else "EfficientNetLite2"
+    backbone = backbones.get(name)
+    keras.utils.set_random_seed(0)
+    model = heads.add_head(backbone.build("imagenet", input_size=size), default_bins(6))
+    model.save_weights(tmp_path / "w.weights.h5")
+    export.export_weights(tmp_path / "w.weights.h5", name, tmp_path / "m.onnx", {"input_size": list(size)})
+    pixels = _pictures(*size)
+    outputs = Network(tmp_path / "m.onnx").run(pixels)
+    histogram, features = _keras_answers(model, backbone, pixels)
+    assert np.ptp(features, axis=0).max() > 0.1
+    np.testing.assert_allclose(outputs.values, histogram, atol=TOLERANCE)
+    np.testing.assert_allclose(outputs.features, features, atol=TOLERANCE * np.abs(features).max())
+
+
 def test_the_public_weights_give_the_same_in_keras_and_onnx(public_weights: Path, public_model: Path) -> None:
     """The model file in use agrees with the Keras network it was made of."""
     backbone = backbones.get("MobileNet")
-    model = heads.histogram_model(backbone, weights.count_bins(public_weights))
+    model = heads.add_head(backbone.build(), default_bins(weights.count_bins(public_weights)))
     weights.load(model, public_weights)
     histogram, features = _keras_answers(model, backbone)
     outputs = Network(public_model).run(PIXELS)

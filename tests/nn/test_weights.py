@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from nimakit.errors import WeightsError
-from nimakit.nn import weights
+from nimakit.histogram import default_bins
+from nimakit.nn import backbones, heads, weights
 
 pytestmark = [
     # Keras and TensorFlow are behind NumPy 2 in two places.
@@ -148,3 +149,111 @@ def test_rejects_a_file_without_a_head(tmp_path: Path) -> None:
         file["bias"] = np.zeros(3)
     with pytest.raises(WeightsError, match="must hold a dense head"):
         weights.count_bins(path)
+
+
+def _rated(bins: int = BINS, *, dropout_rate: float = 0.0, seed: int = 0, channels: int = 4) -> keras.Model:
+    """A small model laid out as `nimakit.nn.heads` does."""
+    keras.utils.set_random_seed(seed)
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(channels, 3, use_bias=False)(image)
+    x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.DepthwiseConv2D(3)(x))
+    x = keras.layers.Dropout(dropout_rate)(x)
+    return keras.Model(image, keras.layers.Dense(bins, activation="softmax", name=f"head_{seed}")(x))
+
+
+def _trunk(model: keras.Model) -> keras.Model:
+    return keras.Model(model.input, model.layers[-2].input)
+
+
+def _same(first: keras.Model, second: keras.Model) -> bool:
+    pairs = zip(first.get_weights(), second.get_weights(), strict=True)
+    return all(np.array_equal(a, b) for a, b in pairs)
+
+
+def _save_any(model: keras.Model, path: Path) -> Path:
+    """In the format the suffix stands for, the legacy ones as Keras 2 wrote them."""
+    if path.name.endswith((".weights.h5", ".keras")):
+        return _save(model, path)
+    group_name = "model_weights" if path.suffix == ".h5" else "/"
+    with h5py.File(path, "w") as file:
+        group = file.require_group(group_name)
+        group.attrs["layer_names"] = [layer.name.encode() for layer in model.layers]
+        for layer in model.layers:
+            inner = group.create_group(layer.name)
+            names = [f"{layer.name}/{index}:0" for index in range(len(layer.weights))]
+            for name, value in zip(names, layer.get_weights(), strict=True):
+                inner[name] = value
+            inner.attrs["weight_names"] = [name.encode() for name in names]
+    return path
+
+
+FORMATS = pytest.mark.parametrize("name", ["w.weights.h5", "w.keras", "w.hdf5", "w.h5"])
+
+
+@FORMATS
+def test_starts_from_a_model_with_the_same_head(tmp_path: Path, name: str) -> None:
+    """All weights are loaded, silently, whatever the dropout and the layers' names."""
+    trained = _rated(seed=1)
+    fresh = _rated(dropout_rate=0.5, seed=2)
+    said: list[str] = []
+    weights.load_pretrained(fresh, _save_any(trained, tmp_path / name), notify=said.append)
+    assert _same(fresh, trained)
+    assert not said
+
+
+@FORMATS
+@pytest.mark.parametrize(
+    ("bins", "held"), [(10, "a head of 10 outputs"), (1, "a head of 1 outputs"), (0, "no head")]
+)
+def test_starts_from_the_backbone_of_another_model(tmp_path: Path, name: str, bins: int, held: str) -> None:
+    """The head stays as it was, which is said; with other bins, a score, or no head at all in the file."""
+    trained = _rated(bins or BINS, seed=1)
+    saved = trained if bins else _trunk(trained)
+    fresh = _rated(dropout_rate=0.5, seed=2)
+    head = [values.copy() for values in fresh.layers[-1].get_weights()]
+    said: list[str] = []
+    weights.load_pretrained(fresh, _save_any(saved, tmp_path / name), notify=said.append)
+    assert _same(_trunk(fresh), _trunk(trained))
+    assert all(np.array_equal(a, b) for a, b in zip(head, fresh.layers[-1].get_weights(), strict=True))
+    [sentence] = said
+    assert f"has {held}: its backbone is used, and the head of 7 starts anew" in sentence
+
+
+@FORMATS
+def test_starts_from_no_other_network(tmp_path: Path, name: str) -> None:
+    """Other widths and other depths are refused, whatever the head."""
+    image = keras.Input((8, 8, 3))
+    shallow = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, use_bias=False)(image))
+    others = (_rated(seed=1, channels=5), keras.Model(image, keras.layers.Dense(BINS)(shallow)))
+    for number, other in enumerate(others):
+        path = _save_any(other, tmp_path / f"{number}{name}")
+        with pytest.raises(WeightsError, match=r"must be of the base model. Received: .*trained with\."):
+            weights.load_pretrained(_rated(), path)
+
+
+def test_starts_from_the_public_model(public_weights: Path) -> None:
+    """The published file has ten bins and the names of Keras 2: its backbone starts a model of seven."""
+    backbone = backbones.get("MobileNet")
+    seven = heads.add_head(backbone.build(), default_bins(BINS))
+    ten = heads.add_head(backbone.build(), default_bins(10))
+    weights.load(ten, public_weights)
+    said: list[str] = []
+    weights.load_pretrained(seven, "aesthetic", notify=said.append)
+    assert _same(_trunk(seven), _trunk(ten))
+    assert said == ["aesthetic has a head of 10 outputs: its backbone is used, and the head of 7 starts anew"]
+    fresh = heads.add_head(backbone.build(), default_bins(10), dropout_rate=0.75)
+    weights.load_pretrained(fresh, public_weights)
+    assert _same(fresh, ten)
+
+
+def test_starts_from_a_pytorch_file(imagenet_weights: Path) -> None:
+    """A state dict gives the backbone it belongs to its weights, and no other."""
+    name = "EfficientNetLite0" if "lite0" in imagenet_weights.name else "EfficientNetLite2"
+    model = heads.add_head(backbones.get(name).build(input_size=(64, 64)), default_bins(BINS))
+    said: list[str] = []
+    weights.load_pretrained(model, imagenet_weights, notify=said.append)
+    assert _same(_trunk(model), backbones.get(name).build("imagenet", input_size=(64, 64)))
+    assert "has no head: its backbone is used" in said[0]
+    with pytest.raises(WeightsError, match="must be of the base model"):
+        weights.load_pretrained(_rated(), imagenet_weights)

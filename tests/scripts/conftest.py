@@ -1,11 +1,13 @@
 """A launcher with a fake docker, and a folder to start it in."""
 
 import shutil
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from launchers import FAKE_DOCKER, ROOT, SAMPLE, Launcher
+from launchers import FAKE_DOCKER, FAKE_NIMAKIT, ROOT, SAMPLE, Launcher, settle, write_json
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def copied(fake_bin: Path, folder: Path, tmp_path: Path) -> Launcher:
     copy = tmp_path / "copy"
     for name in ("scripts", "entrypoints", "requirements", "docs", "src"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("predict", "pyproject.toml", "Dockerfile.cpu", "Dockerfile.gpu"):
+    for name in ("predict", "train-local", "pyproject.toml", "Dockerfile.cpu", "Dockerfile.gpu"):
         shutil.copy(ROOT / name, copy / name)
     programs = copy / ".venv" / "bin"
     programs.mkdir(parents=True)
@@ -47,3 +49,34 @@ def copied(fake_bin: Path, folder: Path, tmp_path: Path) -> Launcher:
         (programs / name).write_text(f"#!/usr/bin/env bash\nprintf '{name}<%s>\\n' \"$*\"\n")
         (programs / name).chmod(0o755)
     return Launcher(repository=copy, bin=fake_bin, folder=folder)
+
+
+@pytest.fixture
+def job(folder: Path) -> Path:
+    """A prepared job of the folder of photos, and what it was made of."""
+    write_json(folder / "c.json", {"base_model_name": "MobileNet", "existing_weights": "random"})
+    write_json(folder / "labels.json", [])
+    job = folder / "train_jobs" / "2026_01_02_03_04_05"
+    (job / "logs").mkdir(parents=True)
+    write_json(job / "run.json", {"status": "prepared", "image_dir": str(folder / "photos")})
+    write_json(job / "config.json", {"base_model_name": "MobileNet", "existing_weights": "random"})
+    return job
+
+
+@pytest.fixture
+def train(predict: Launcher, job: Path) -> Launcher:
+    """The training launcher of this checkout; the fake docker prepares the job, and trains it."""
+    (predict.bin / "prepared").write_text(f"{job}\n")
+    (predict.bin / "exit-code").write_text("0\n")
+    return replace(predict, program="train-local")
+
+
+@pytest.fixture
+def native(copied: Launcher, job: Path) -> Launcher:
+    """The training launcher of the copy; a fake nimakit prepares the job, and trains it."""
+    settle(copied)
+    programs = copied.repository / ".venv" / "bin"
+    (programs / "python").write_text(f'#!/usr/bin/env bash\nexec "{sys.executable}" "$@"\n')
+    (programs / "nimakit").write_text(FAKE_NIMAKIT)
+    (programs / "prepared").write_text(f"{job}\n")
+    return replace(copied, program="train-local")

@@ -6,14 +6,20 @@ from nimakit.progress import say
 
 
 @click.command()
-@click.argument("name", default="aesthetic")
-def fetch(name: str) -> None:
-    """Obtain a public model now, so that no later use needs a network; prints where it is kept.
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+def fetch(names: tuple[str, ...]) -> None:
+    """Obtain public weights now, so that no later use needs a network; prints where each is kept.
+
+    NAME is a model to score with (aesthetic, also where none is given), whose model file is made too; or
+    ImageNet weights to train from (efficientnet-lite0, efficientnet-lite2).
 
     \b
     Example:
-      nimakit fetch aesthetic
+      nimakit fetch aesthetic efficientnet-lite2
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
-    from nimakit import conversion
+    from nimakit import conversion, pretrained
 
-    click.echo(conversion.fetch(name, notify=say))
+    for name in names or ("aesthetic",):
+        model = conversion.fetch(name, notify=say) if name in pretrained.public_models() else None
+        weights = pretrained.fetch_weights(name, say)
+        click.echo(model or weights)

@@ -34,7 +34,7 @@ def export_weights(
         base_model_name: Backbone the weights were trained with.
         output: The .onnx file; appears whole or not at all.
         metadata: `Metadata` fields that differ from the defaults: bins 1, 2, ... for as many as the head
-            has; a squash to 224x224 by nearest neighbour, as Keras's own image loading
+            has; a squash to the backbone's input size by nearest neighbour, as Keras's own image loading
             does by default and so most published NIMA weights were trained.
 
     Returns:
@@ -46,24 +46,24 @@ def export_weights(
     """
     backbone = backbones.get(base_model_name)
     bins = default_bins(weights.count_bins(weights_file))
-    model = heads.histogram_model(backbone, len(bins))
-    weights.load(model, weights_file)
-    prepared = Preprocessing(
-        height=backbones.INPUT_SIZE, width=backbones.INPUT_SIZE, resize_filter="nearest", fit="squash"
-    )
+    height, width = backbone.input_size
+    prepared = Preprocessing(height=height, width=width, resize_filter="nearest", fit="squash")
     defaults = Metadata(
         name=weights_file.name, base_model=base_model_name, bins=tuple(bins), preprocessing=prepared
     )
     complete = Metadata.from_dict({**defaults.to_dict(), **(metadata or {})})
+    size = (complete.preprocessing.height, complete.preprocessing.width)
+    model = heads.add_head(backbone.build(input_size=size), bins)
+    weights.load(model, weights_file)
     export_model(model, backbone, complete, output)
     return complete
 
 
 def export_model(model: keras.Model, backbone: backbones.Backbone, metadata: Metadata, output: Path) -> None:
-    """Write a Keras model as a model file: pixels 0-255 in, histogram and features out.
+    """Write a Keras model as a model file: pixels 0-255 in, histogram (or score) and features out.
 
     Args:
-        model: From `nimakit.nn.heads`: preprocessed input to (N, bins).
+        model: From `nimakit.nn.heads`: preprocessed input to (N, bins), or to (N, 1) scores.
         backbone: Its backbone; the preprocessing becomes part of the graph.
         metadata: Goes into the file.
         output: The .onnx file; appears whole or not at all.
@@ -76,14 +76,13 @@ def export_model(model: keras.Model, backbone: backbones.Backbone, metadata: Met
     model = _with_onnx_operations(model)
     # The head is dropout and a dense layer: its input, before the dropout, is the features.
     trunk = keras.Model(model.input, [model.layers[-2].input, model.output])
-    features, histogram = trunk(backbone.preprocess(image))
-    whole = keras.Model(
-        image,
-        {
-            "histogram": keras.layers.Identity(name="histogram")(histogram),
-            "features": keras.layers.Identity(name="features")(features),
-        },
-    )
+    features, values = trunk(backbone.preprocess(image))
+    if values.shape[-1] == 1:
+        head = keras.layers.Reshape((), name="score")
+    else:
+        head = keras.layers.Identity(name="histogram")
+    named_features = keras.layers.Identity(name="features")(features)
+    whole = keras.Model(image, {head.name: head(values), "features": named_features})
     whole(np.zeros((1, size.height, size.width, 3), np.float32))  # Keras exports no model that never ran
     partial = output.with_name(f".{output.stem}.{secrets.token_hex(4)}.onnx")
     try:
@@ -141,7 +140,11 @@ def _check(exported: Path, model: keras.Model) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.float32)
     expected = {name: np.asarray(value) for name, value in model(pixels).items()}
     outputs = network.run(pixels)
-    for name, received in (("histogram", outputs.values), ("features", outputs.features)):
+    values = outputs.values[:, 0] if network.is_regression else outputs.values
+    for name, received in (
+        ("score" if network.is_regression else "histogram", values),
+        ("features", outputs.features),
+    ):
         worst = float(np.abs(expected[name] - received).max())
         if not worst <= _TOLERANCE * max(1.0, float(np.abs(expected[name]).max())):
             raise ModelError(

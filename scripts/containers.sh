@@ -1,0 +1,153 @@
+# shellcheck shell=bash
+# What the launchers share about Docker: images, what a container gets to see, and running one. Sourced after
+# runtime.sh, not run.
+
+readonly OUR_IMAGES=(nima-cpu nima-gpu)
+
+# What a container needs of a JSON file is read with jq alone, never by a shell.
+require_jq() {
+  command -v jq >/dev/null || fail "Reading $1 needs jq, and none was found. Install it, or set NIMAKIT_RUNTIME=native."
+}
+
+# read_text VARIABLE FILE KEY: the text under a key of a JSON file; fails where there is none.
+read_text() {
+  local text
+  require_jq "$2"
+  text=$(jq -er --arg key "$3" '.[$key] | strings + "."' -- "$2" 2>/dev/null) || return 1
+  printf -v "$1" '%s' "${text%.}" # the dot keeps newlines at the end
+}
+
+# --- images --------------------------------------------------------------------------------------------
+
+# choose_image FILE...: $image, where nothing chose it yet, is what the first of these files names, else our own.
+# A file that is no JSON, or no config, is refused further on with all that is wrong with it.
+choose_image() {
+  local file
+  for file in "$@"; do
+    if [[ -z $image && -f $file ]]; then read_text image "$file" docker_image || image=; fi
+  done
+  image=${image:-nima-cpu}
+}
+
+# Builds one of our images where it is missing or older than its sources; other images are used as they are.
+ensure_image() {
+  local image=$1 dockerfile sources
+  [[ $image =~ ^[[:alnum:]][[:alnum:]._/:@-]*$ ]] || fail "A Docker image has a name such as nima-cpu. Received: $image"
+  [[ " ${OUR_IMAGES[*]} " == *" $image "* ]] || return 0
+  dockerfile=Dockerfile.${image#nima-}
+  sources=$(source_checksum "$dockerfile" "${image#nima-}")
+  if [[ $(docker image inspect --format '{{index .Config.Labels "nimakit.sources"}}' "$image" 2>/dev/null) == "$sources" ]]; then
+    return
+  fi
+  say "building the image $image (once, some minutes)"
+  local options=(--file "$REPOSITORY/$dockerfile" --tag "$image" --label "nimakit.sources=$sources")
+  if [[ -n ${NIMAKIT_BASE_IMAGE:-} ]]; then options+=(--build-arg "BASE_IMAGE=$NIMAKIT_BASE_IMAGE"); fi
+  docker build "${options[@]}" "$REPOSITORY" >&2
+}
+
+# Of the base image's name, and of names and contents: tail heads each file with its name.
+source_checksum() {
+  (
+    cd -- "$REPOSITORY" || exit
+    printf '%s\n' "${NIMAKIT_BASE_IMAGE:-}"
+    find "$1" "requirements/$2.txt" pyproject.toml entrypoints src -type f ! -path '*/__pycache__/*' -print0 |
+      LC_ALL=C sort -z | xargs -0 tail -n +1
+  ) | checksum
+}
+
+# --- mounts --------------------------------------------------------------------------------------------
+
+# Mounts of the container to run: path -> ro or rw. Paths are the same inside and outside, so that messages
+# and results are the same with and without Docker.
+declare -A MOUNTS=()
+# The same paths -> what they lead to outside, links followed.
+declare -A SOURCES=()
+
+# A container run next sees what is mounted from here on, and no more.
+forget_mounts() { MOUNTS=() SOURCES=(); }
+
+mount_input() {
+  if [[ -p $1 ]]; then fail "A container cannot read the pipe $1. Use a file, or NIMAKIT_RUNTIME=native."; fi
+  if [[ -f $1 || -d $1 ]]; then add_mount "$1" ro; fi
+}
+
+mount_output() {
+  local folder=.
+  if [[ $1 == */* ]]; then folder=${1%/*}; fi
+  if [[ -d ${folder:-/} ]]; then add_mount "${folder:-/}" rw; fi
+}
+
+# The weights a config starts from.
+mount_weights() {
+  local weights
+  if [[ -f $1 ]] && read_text weights "$1" existing_weights; then mount_input "$weights"; fi
+}
+
+# add_mount PATH ro|rw: at its absolute path without . and .. parts, links left as they are. A folder the path
+# leaves again by .. is mounted too: without it, the path would lead nowhere inside.
+add_mount() {
+  local path=$1 parts=() part walked='' target=''
+  [[ $path == /* ]] || path=$PWD/$path
+  IFS=/ read -r -d '' -a parts < <(printf '%s\0' "$path")
+  for part in "${parts[@]}"; do
+    case $part in
+      '' | .) continue ;;
+      ..)
+        if [[ $PWD/ != "$target"/* ]] && ! is_system_folder "$target"; then set_mount "$target" ro "$walked"; fi
+        target=${target%/*}
+        ;;
+      *) target+=/$part ;;
+    esac
+    walked+=/$part
+  done
+  if is_system_folder "${target:-/}"; then
+    fail "A container cannot be given ${target:-/}, which is its own. Use another folder, or NIMAKIT_RUNTIME=native."
+  fi
+  set_mount "$target" "$2" "$walked"
+}
+
+# set_mount TARGET ro|rw PATH: what PATH leads to outside is at TARGET inside.
+set_mount() {
+  local source
+  source=$(realpath -- "$3" && echo .)
+  SOURCES[$1]=${source%$'\n.'}
+  if [[ ${MOUNTS[$1]:-} != rw ]]; then MOUNTS[$1]=$2; fi
+}
+
+is_system_folder() {
+  case $1 in
+    / | /bin | /dev | /etc | /lib | /lib64 | /opt | /opt/nimakit* | /proc | /run | /sbin | /sys | /usr | /usr/bin | /usr/lib | /usr/local | /usr/local/*) return 0 ;;
+  esac
+  return 1
+}
+
+# --- running -------------------------------------------------------------------------------------------
+
+# run_container IMAGE ENTRYPOINT ARGUMENT...: in place of this shell, without a network, gone when it ends.
+run_container() {
+  set_run "$@"
+  exec docker run --rm --network none "${RUN[@]}"
+}
+
+# set_run IMAGE ENTRYPOINT ARGUMENT...: RUN is what any `docker run` of ours ends in: as the calling user, the
+# root read-only, with the mounts, and with a cache where one can be had.
+set_run() {
+  local image=$1 entrypoint=$2 target mount cache group
+  RUN=(--init --read-only --tmpfs /run/nimakit:mode=1777 --user "$(id -u):$(id -g)")
+  RUN+=(--env HOME=/run/nimakit --env TMPDIR=/run/nimakit --workdir "$PWD")
+  cache=${NIMAKIT_CACHE:-${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/nimakit}
+  if mkdir -p -- "$cache" 2>/dev/null && [[ -w $cache ]]; then
+    add_mount "$cache" rw
+    RUN+=(--env "NIMAKIT_CACHE=$cache")
+  fi
+  for group in $(id -G); do RUN+=(--group-add "$group"); done
+  if [[ $image == *gpu* ]]; then RUN+=(--gpus all); fi
+  for target in "${!MOUNTS[@]}"; do
+    mount="type=bind,$(csv_field "source=${SOURCES[$target]}"),$(csv_field "target=$target")"
+    if [[ ${MOUNTS[$target]} == ro ]]; then mount+=,readonly; fi
+    RUN+=(--mount "$mount")
+  done
+  RUN+=(--entrypoint "/opt/nimakit/entrypoints/$entrypoint" "$image" "${@:3}")
+}
+
+csv_field() { printf '"%s"' "${1//\"/\"\"}"; }

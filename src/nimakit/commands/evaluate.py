@@ -1,0 +1,187 @@
+"""`nimakit evaluate`: how well a model agrees with people."""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nimakit.errors import ImageError, OutputError, UsageError
+from nimakit.progress import say
+
+if TYPE_CHECKING:
+    from nimakit.engine import Augmentation, Model
+    from nimakit.evaluation import Evaluation
+    from nimakit.scoring import Item
+
+_FILE = click.Path(path_type=Path)
+_LISTED = 20
+_OUTPUTS = ("predictions.csv", "metrics.json", "report.html")
+
+
+@click.command()
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    required=True,
+    metavar="NAME|FILE",
+    help="A public model (aesthetic), an .onnx file, or an ensemble .json. Given several times, the models"
+    " are averaged.",
+)
+@click.option(
+    "--samples-file", required=True, type=_FILE, help="A label file: the images, and what people said."
+)
+@click.option("--image-dir", required=True, type=_FILE, help="The folder of those images.")
+@click.option("--recursive", is_flag=True, help="Look into sub-folders too.")
+@click.option(
+    "--tta",
+    is_flag=False,
+    flag_value="flips",
+    default="none",
+    type=click.Choice(["none", "flips", "crops"]),
+    help="Test-time augmentation: average the photo and its mirror image (flips, which is what --tta alone"
+    " means), or also corners and centre (crops, 10 times the work).",
+)
+@click.option(
+    "--output-dir",
+    type=_FILE,
+    help="Write metrics.json, report.html and predictions.csv into this folder; it is made where missing.",
+)
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    help="Refuse larger images before decoding them.  [default: 89478485]",
+)
+def evaluate(
+    *,
+    models: tuple[str, ...],
+    samples_file: Path,
+    image_dir: Path,
+    recursive: bool,
+    tta: "Augmentation",
+    output_dir: Path | None,
+    max_pixels: int | None,
+) -> int:
+    """Compare a model's scores with people's ratings; the figures go to stdout as a JSON object.
+
+    Exit code: 0 all scored, 1 usage or model error, 2 some images could not be scored (the figures are of all
+    others).
+
+    \b
+    Example:
+      nimakit evaluate --model aesthetic --samples-file labels.json --image-dir photos --output-dir judged
+    """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
+    from nimakit import metrics, zoo
+    from nimakit.evaluation import evaluate as evaluate_model
+    from nimakit.images import MAX_PIXELS
+
+    items = _items(samples_file, image_dir, recursive=recursive)
+    metrics.require_scipy()
+    if output_dir:
+        _prepare(output_dir, samples_file)
+    model = zoo.load_models(models, notify=say)
+    score = partial(evaluate_model, model, items, tta=tta, max_pixels=max_pixels or MAX_PIXELS)
+    if output_dir:
+        evaluation = _score_into(output_dir, score)
+        facts = {
+            "Model": model.name,
+            **_about(model),
+            "Test-time augmentation": tta,
+            "Labels": str(samples_file),
+            "Images": str(image_dir),
+        }
+        _write_report(output_dir, evaluation, model, facts, max_pixels or MAX_PIXELS)
+    else:
+        evaluation = score()
+    click.echo(json.dumps(evaluation.metrics.to_dict(), indent=2))
+    say(str(evaluation.metrics))
+    for line in evaluation.failures[:_LISTED]:
+        say(line)
+    if len(evaluation.failures) > _LISTED:
+        say(f"and {len(evaluation.failures) - _LISTED} more that could not be scored")
+    return ImageError.exit_code if evaluation.failures else 0
+
+
+def _items(samples_file: Path, image_dir: Path, *, recursive: bool) -> list["Item"]:
+    from nimakit.labels import read_labels
+    from nimakit.scoring import list_items
+
+    labels = read_labels(samples_file)
+    if labels.histograms is None:
+        raise UsageError(
+            f"An evaluation needs labels. Received: {samples_file}, which names images only;"
+            " nimakit predict scores them."
+        )
+    if not image_dir.is_dir():
+        raise UsageError(f"--image-dir is a folder of images. Received: {image_dir}")
+    return list_items(image_dir, labels, recursive=recursive)
+
+
+def _prepare(output_dir: Path, samples_file: Path) -> None:
+    """What would fail only after the work is done, or lose something, is refused here."""
+    from nimakit import training_report
+    from nimakit.jobs import Job
+    from nimakit.records import check_output
+
+    training_report.require()
+    if Job(output_dir).run_file.exists():
+        raise UsageError(
+            "--output-dir must not be a job's folder, whose own metrics and report would be lost."
+            f" Received: {output_dir}"
+        )
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"--output-dir is a folder that can be made. Received: {output_dir} ({error.strerror})"
+        ) from error
+    for name in _OUTPUTS:
+        check_output(output_dir / name, (Path(name).suffix,))
+        if (output_dir / name).resolve() == samples_file.resolve():
+            raise UsageError(f"An output file must not be an input. Received: {output_dir / name}")
+
+
+def _score_into(output_dir: Path, score: Callable[..., "Evaluation"]) -> "Evaluation":
+    """Score, with a row of predictions.csv an image, and write the figures."""
+    from nimakit import evaluation, records
+
+    predictions = output_dir / "predictions.csv"
+    with records.atomic_writer(predictions) as stream:
+        columns = ("image_id", evaluation.LABEL_MEAN, *records.CSV_COLUMNS[1:])
+        writer = records.RecordWriter(stream, str(predictions), ".csv", columns=columns)
+        found = score(on_record=writer.write)
+        writer.close()
+    with records.atomic_writer(output_dir / "metrics.json") as stream:
+        json.dump(found.metrics.to_dict(), stream, indent=2)
+        stream.write("\n")
+    return found
+
+
+def _write_report(
+    output_dir: Path, evaluation: "Evaluation", model: "Model", facts: dict[str, str], max_pixels: int
+) -> None:
+    from nimakit import records, training_report
+
+    report = training_report.render(
+        title=f"How well {model.name} judges photographs",
+        facts=facts,
+        history=[],
+        evaluations={"test": evaluation},
+        bins=model.bins,
+        max_pixels=max_pixels,
+    )
+    with records.atomic_writer(output_dir / "report.html") as stream:
+        stream.write(report)
+
+
+def _about(model: "Model") -> dict[str, str]:
+    """What the members' files say of themselves."""
+    metadata = [member.network.metadata for member in model.members]
+    return {
+        "Base model": ", ".join(dict.fromkeys(one.base_model for one in metadata)),
+        "Trained on": ", ".join(dict.fromkeys(one.trained_on for one in metadata)),
+        "Licence": ", ".join(dict.fromkeys(one.licence for one in metadata)),
+    }

@@ -1,0 +1,42 @@
+"""`nimakit models`: which models there are."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+_FOLDERS = ("models", "train_jobs")
+
+
+@click.command()
+@click.argument("folders", nargs=-1, metavar="[FOLDER]...", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead of a table.")
+def models(*, folders: tuple[Path, ...], as_json: bool) -> None:
+    """List the public models, and every .onnx file below the folders: models and train_jobs by default.
+
+    SRCC and EMD come from the metrics.json beside a file: those of the test set where it has them, else of
+    the validation set, else of the training set. A file that cannot be used is listed with what is wrong
+    with it.
+
+    \b
+    Example:
+      nimakit models train_jobs
+    """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
+    from nimakit.catalogue import Entry, list_models
+
+    found = list_models(folders or [Path(name) for name in _FOLDERS if Path(name).is_dir()])
+    if as_json:
+        click.echo(json.dumps([entry.to_dict() for entry in found], indent=2))
+        return
+    rows = [Entry.COLUMNS, *(entry.row() for entry in found)]
+    click.echo("\n".join(_align(rows)))
+    for entry in found:
+        for problem in entry.problems:
+            click.echo(f"{entry.model}: {problem}")
+
+
+def _align(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines whose columns start at the same place."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

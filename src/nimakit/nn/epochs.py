@@ -1,0 +1,144 @@
+"""What happens around every epoch of a phase: seeds, the best weights, the state, an early stop."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from nimakit.errors import TrainingError
+from nimakit.jobs import Job
+from nimakit.nn.batches import Batches
+from nimakit.nn.state import State, save_weights
+
+
+class Epochs(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no types
+    """Keeps a job's folder up to date while a phase is trained.
+
+    Args:
+        job: Its folder.
+        state: Told of every epoch.
+        phase: "dense" or "all".
+        batches: Told which epoch comes next.
+        whole: The model whose best weights are kept; it shares them with the trained one.
+        base_name: Backbone, for the names of weight files.
+        before: Epochs of the phases before.
+        total: Epochs of all phases together.
+        seed: Of dropout.
+        patience: Epochs without a better loss that end the phase; None to never.
+        notify: Told how each epoch ended.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        state: State,
+        *,
+        phase: str,
+        batches: Batches,
+        whole: keras.Model,
+        base_name: str,
+        before: int,
+        total: int,
+        seed: int,
+        patience: int | None,
+        notify: Callable[[str], None],
+    ) -> None:
+        super().__init__()
+        self._job = job
+        self._state = state
+        self._phase = phase
+        self._batches = batches
+        self._whole = whole
+        self._base_name = base_name
+        self._before = before
+        self._total = total
+        self._seed = seed
+        self._patience = patience
+        self._notify = notify
+        self._epoch = 0
+        self._started = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        """Seed what is random in this epoch, so that it is the same when it is run again."""
+        self._epoch = epoch + 1
+        self._started = time.monotonic()
+        self._batches.epoch = self._epoch
+        self._batches.title = f"epoch {self._epoch} of {self._total}"
+        for layer in self.model.layers:
+            if isinstance(layer, keras.layers.Dropout) and hasattr(layer, "seed_generator"):
+                layer.seed_generator.state.assign([self._seed, self._epoch])
+
+    def on_test_end(self, logs: Any = None) -> None:
+        """Keep the weights that were validated: with weight averaging, these are the averages."""
+        loss = float((logs or {}).get("loss", math.nan))
+        if loss < self._state.best_loss:
+            self.keep(loss)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Save the state; give up where the loss is no number, stop where it no longer falls.
+
+        Raises:
+            TrainingError: A loss that is not finite.
+        """
+        logs = logs or {}
+        loss, val_loss = float(logs["loss"]), logs.get("val_loss")
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"The loss must stay finite. Received: {loss} in epoch {epoch + 1}; lower the learning rate."
+            )
+        if val_loss is None:
+            self.keep(loss)
+        self._note(loss, val_loss)
+        self._stop_early(epoch + 1)
+
+    def note_start(self, model: keras.Model, training: Any, validation: Any) -> None:
+        """Count a head fitted in closed form as epoch 0: it is the best so far, and may stay so.
+
+        Args:
+            model: Compiled, with that head.
+            training: Batches whose loss is noted.
+            validation: Batches it is judged by; None to judge by the loss.
+        """
+        self._started = time.monotonic()
+        self.set_model(model)
+        loss = float(model.evaluate(training, verbose=0))
+        val_loss = None if validation is None else float(model.evaluate(validation, verbose=0))
+        self.keep(loss if val_loss is None else val_loss)
+        self._note(loss, val_loss)
+
+    def _note(self, loss: float, val_loss: float | None) -> None:
+        row = {
+            "phase": self._phase,
+            "epoch": self._epoch,
+            "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+            "loss": loss,
+            "val_loss": None if val_loss is None else float(val_loss),
+            "seconds": round(time.monotonic() - self._started, 1),
+        }
+        self._state.save(self._job, self.model, row)
+        judged = "" if val_loss is None else f", val_loss {val_loss:.4f}"
+        which = f"epoch {self._epoch} of {self._total} ({self._phase})"
+        self._notify(f"{which}: loss {loss:.4f}{judged}, {row['seconds']} s")
+
+    def keep(self, loss: float) -> None:
+        """Save the weights as the best ones, and delete those that were.
+
+        Args:
+            loss: Validation loss, or training loss where nothing is kept back.
+        """
+        name = f"weights_{self._base_name}_{self._epoch:02d}_{loss:.3f}.weights.h5"
+        save_weights(self._whole, self._job.weights / name)
+        self._state.best_file, self._state.best_loss = name, loss
+        self._state.best_epoch = self._epoch
+        for file in self._job.weights.glob("weights_*.weights.h5"):
+            if file.name != name:
+                file.unlink()
+
+    def _stop_early(self, epoch: int) -> None:
+        waited = epoch - max(self._state.best_epoch, self._before)
+        if self._patience and waited >= self._patience:
+            self._notify(f"no better for {waited} epochs: the phase ends early")
+            self.model.stop_training = True
+            self._state.finish(self._phase)

@@ -1,0 +1,106 @@
+"""What a stopped job goes on from: weights and optimiser after each epoch, and the history so far."""
+
+import csv
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from nimakit.errors import OutputError, UsageError, first_line
+from nimakit.jobs import Job
+from nimakit.records import atomic_writer
+from nimakit.schema import read_json
+
+_STATE = "state.json"
+HISTORY_COLUMNS = ("phase", "epoch", "learning_rate", "loss", "val_loss", "seconds")
+
+
+def save_weights(model: keras.Model, path: Path) -> None:
+    """Write weights, and the optimiser where the model has one.
+
+    Raises:
+        OutputError: They could not be written; a part of them may be there.
+    """
+    try:
+        model.save_weights(path, overwrite=True)
+    except OSError as error:  # what h5py makes of a full disk
+        raise OutputError(f"{path} could not be written: {first_line(error)}.") from error
+
+
+@dataclass
+class State:
+    """How far a job has come. Saved whole or not at all: a kill at any moment loses one epoch at most.
+
+    Attributes:
+        folder: Where it is kept.
+        weights: Phase -> file of its latest weights and optimiser.
+        history: A row an epoch: `HISTORY_COLUMNS`.
+        best_file: Name of the best weights; empty before the first epoch.
+        best_epoch: Theirs.
+        best_loss: Their validation loss, or training loss where nothing is kept back.
+        ended: Phases that early stopping ended.
+    """
+
+    folder: Path
+    weights: dict[str, str] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best_file: str = ""
+    best_epoch: int = 0
+    best_loss: float = math.inf
+    ended: list[str] = field(default_factory=list)
+
+    @classmethod
+    def load(cls, job: Job) -> "State":
+        """The state of a job: an empty one where it has not begun.
+
+        Raises:
+            UsageError: A damaged state.
+        """
+        job.state.mkdir(exist_ok=True)
+        path = job.state / _STATE
+        if not path.is_file():
+            return cls(job.state)
+        values = read_json(path, UsageError, "The state of a job")
+        return cls(folder=job.state, **values)
+
+    def epochs(self, phase: str) -> int:
+        """How many epochs of a phase are done; a head fitted in closed form is none of them."""
+        return sum(row["phase"] == phase and row["epoch"] > 0 for row in self.history)
+
+    def finish(self, phase: str) -> None:
+        """A phase was ended before its last epoch."""
+        self.ended.append(phase)
+        self._write()
+
+    def restore(self, model: keras.Model, phase: str) -> None:
+        """Give a compiled model the weights and the optimiser of the last epoch of a phase, if it had one."""
+        if phase in self.weights:
+            model.load_weights(self.folder / self.weights[phase])
+
+    def save(self, job: Job, model: keras.Model, row: dict[str, Any]) -> None:
+        """Take note of an epoch: history.csv, and what is needed to go on.
+
+        Raises:
+            OutputError: The disk is full.
+        """
+        phase = row["phase"]
+        previous = self.weights.get(phase)
+        self.history.append(row)
+        self.weights[phase] = f"{phase}_{row['epoch']:04d}.weights.h5"
+        save_weights(model, self.folder / self.weights[phase])
+        self._write()
+        if previous and previous != self.weights[phase]:
+            (self.folder / previous).unlink(missing_ok=True)
+        with atomic_writer(job.history_file) as stream:
+            writer = csv.DictWriter(stream, HISTORY_COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.history)
+
+    def _write(self) -> None:
+        values = asdict(self)
+        del values["folder"]
+        with atomic_writer(self.folder / _STATE) as stream:
+            json.dump(values, stream)

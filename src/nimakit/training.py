@@ -1,0 +1,223 @@
+"""A training job from its folder to a model people can use: trained, exported, evaluated, reported."""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata as packages
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+import numpy as np
+
+from nimakit import __version__, histogram, metrics, model_card, training_report, upload
+from nimakit.config import TrainConfig, read_train_config
+from nimakit.engine import Member, Model
+from nimakit.errors import UsageError, first_line
+from nimakit.evaluation import Evaluation, evaluate
+from nimakit.images import MAX_PIXELS, Preprocessing
+from nimakit.jobs import Job, now
+from nimakit.labels import read_labels
+from nimakit.metadata import Metadata
+from nimakit.network import Network
+from nimakit.records import atomic_writer
+from nimakit.scoring import Item, list_items
+
+Notify = Callable[[str], None]
+
+_LIBRARIES = ("keras", "tensorflow", "tensorflow-cpu", "keras-hub", "numpy", "pillow", "onnxruntime")
+_QUANTILES = 101
+
+
+def train(job: Job, *, notify: Notify, device_names: Sequence[str] | None = None) -> None:
+    """Do a job, or the rest of it.
+
+    Args:
+        job: Prepared, stopped, killed or failed.
+        notify: Told in a sentence what happens.
+        device_names: Devices that share each batch; all GPUs where None.
+
+    Raises:
+        NimakitError: The job cannot go on; it may be resumed once the reason is mended.
+        KeyboardInterrupt: It was stopped; the best epoch so far is exported.
+    """
+    run = job.run()
+    if run["status"] == "complete":
+        notify(f"the job is complete: {job.folder}")
+        return
+    training_report.require()
+    metrics.require_scipy()
+    config = read_train_config(job.config_file)
+    starts = [*run.get("starts", ()), now()]
+    job.note("training", seed=config.seed, versions=_versions(), starts=starts, error=None)
+    try:
+        data = _Data(job, config, run)
+        history = _learn(job, config, data, notify, device_names)
+        _judge(job, config, data, history, notify)
+        if config.s3_bucket:
+            notify(f"uploaded to {upload.upload_job(job.folder, config.s3_bucket, notify=notify)}")
+    except KeyboardInterrupt:
+        job.note("stopped", ended=now())
+        raise
+    except Exception as error:
+        job.note("failed", ended=now(), error=first_line(error))
+        raise
+    shutil.rmtree(job.state, ignore_errors=True)
+    job.note("complete", ended=now())
+
+
+class _Data:
+    """The labelled photographs of a job, split.
+
+    Args:
+        job: Its folder.
+        config: Seed and share of the validation set, kind of head.
+        run: What run.json says.
+
+    Attributes:
+        items: N photographs that are there.
+        labels: (N, bins) float64, rows sum to 1.
+        bins: (bins,) float64.
+        parts: "training" and "validation" -> indices.
+        test: The photographs of the test set; may be empty.
+    """
+
+    def __init__(self, job: Job, config: TrainConfig, run: Mapping[str, Any]) -> None:
+        image_dir, allow_missing = Path(run["image_dir"]), bool(run["allow_missing"])
+        self.items = _present(job.samples_file, image_dir, allow_missing=allow_missing)
+        self.test: list[Item] = []
+        if job.test_samples_file.is_file():
+            self.test = _present(job.test_samples_file, image_dir, allow_missing=allow_missing)
+        self.labels = np.stack([item.label for item in self.items if item.label is not None])
+        self.bins = histogram.default_bins(self.labels.shape[1])
+        self.parts = split(len(self.items), config.validation_split, config.seed)
+
+    def metadata(self, job: Job, config: TrainConfig, preprocessing: Preprocessing) -> Metadata:
+        """What the trained model says of itself; scores are ranked among the ratings it learned from."""
+        learned = self.labels[self.parts["training"]]
+        quantiles = np.quantile(histogram.mean(learned, self.bins), np.linspace(0, 1, _QUANTILES))
+        return Metadata(
+            name=f"{config.base_model_name}-{job.name}",
+            base_model=config.base_model_name,
+            bins=tuple(self.bins.tolist()),
+            preprocessing=preprocessing,
+            trained_on=f"{len(learned)} photographs with ratings from {self.bins[0]:g} to {self.bins[-1]:g}",
+            reference_quantiles=tuple(quantiles.round(6).tolist()),
+            reference=f"mean ratings people gave the {len(learned)} photographs it learned from",
+        )
+
+
+def _present(samples_file: Path, image_dir: Path, *, allow_missing: bool) -> list[Item]:
+    items = list_items(image_dir, read_labels(samples_file))
+    absent = [item.image_id for item in items if item.path is None]
+    if absent and not allow_missing:
+        raise UsageError(
+            f"The images of a job must stay where they are. Received: {image_dir}, without"
+            f" {len(absent)} of them: {', '.join(absent)}"
+        )
+    return [item for item in items if item.path is not None]
+
+
+def split(count: int, share: float, seed: int) -> dict[str, list[int]]:
+    """Indices to train on and to validate with, ascending: one of each at the least, for a share above 0."""
+    kept_back = min(count - 1, max(1, round(count * share))) if share else 0
+    order = np.random.default_rng(seed).permutation(count)
+    return {"training": sorted(order[kept_back:].tolist()), "validation": sorted(order[:kept_back].tolist())}
+
+
+def _learn(
+    job: Job, config: TrainConfig, data: _Data, notify: Notify, device_names: Sequence[str] | None
+) -> list[dict[str, Any]]:
+    """Both phases, and the export of the best epoch, also where the job is stopped in the middle."""
+    from nimakit.nn.material import Photographs
+    from nimakit.nn.train import Training
+
+    notify(
+        f"{config.base_model_name}: {len(data.parts['training'])} photographs to learn from,"
+        f" {len(data.parts['validation'])} to validate with"
+    )
+    photographs = Photographs(
+        paths=[item.path for item in data.items if item.path is not None],
+        labels=data.labels,
+        bins=data.bins,
+        **data.parts,
+    )
+    allow_missing = bool(job.run()["allow_missing"])
+    training = Training(
+        job, config, photographs, allow_missing=allow_missing, notify=notify, device_names=device_names
+    )
+    metadata = data.metadata(job, config, training.preprocessing)
+    try:
+        training.run()
+    except KeyboardInterrupt:
+        if training.history:
+            notify("stopping: exporting the best epoch so far")
+            training.export(metadata)
+        raise
+    notify("exporting the best epoch")
+    training.export(metadata)
+    return training.history
+
+
+def _judge(
+    job: Job,
+    config: TrainConfig,
+    data: _Data,
+    history: list[dict[str, Any]],
+    notify: Notify,
+) -> None:
+    """What the exported model makes of photographs it did not learn from: metrics, report, model card."""
+    network = Network(job.model_file)
+    model = Model([Member(network)])
+    sets = {"validation": [data.items[index] for index in data.parts["validation"]], "test": data.test}
+    if not any(sets.values()):
+        sets = {"training": data.items}
+    judged: dict[str, Evaluation] = {
+        name: evaluate(model, items, label=f"scoring the {name} photographs")
+        for name, items in sets.items()
+        if items
+    }
+    for name, evaluation in judged.items():
+        notify(f"{name}: {evaluation.metrics}")
+    figures = {name: evaluation.metrics for name, evaluation in judged.items()}
+    with atomic_writer(job.metrics_file) as stream:
+        json.dump({name: figure.to_dict() for name, figure in figures.items()}, stream, indent=2)
+        stream.write("\n")
+    facts = _facts(job, config, data)
+    with atomic_writer(job.card_file) as stream:
+        stream.write(model_card.render(metadata=network.metadata, metrics=figures, facts=facts))
+    page = training_report.render(
+        title=f"{config.base_model_name}, {job.name}",
+        facts=facts,
+        history=history,
+        evaluations=judged,
+        bins=data.bins,
+        max_pixels=MAX_PIXELS,
+    )
+    with atomic_writer(job.report_file) as stream:
+        stream.write(page)
+
+
+def _facts(job: Job, config: TrainConfig, data: _Data) -> dict[str, str]:
+    run = job.run()
+    return {
+        "base model": config.base_model_name,
+        "started from": config.existing_weights or "ImageNet weights",
+        "learned from": f"{len(data.parts['training'])} photographs",
+        "head": config.head,
+        "epochs": f"{config.epochs_train_dense} of the head alone, {config.epochs_train_all} of all layers",
+        "seed": str(config.seed),
+        "began": run["starts"][0],
+        "nimakit": __version__,
+    }
+
+
+def _versions() -> dict[str, str]:
+    """Of what a result depends on, as far as it is installed."""
+    found = {"nimakit": __version__, "python": python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = packages.version(name)
+        except packages.PackageNotFoundError:
+            continue
+    return found

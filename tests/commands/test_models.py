@@ -1,0 +1,50 @@
+"""nimakit.commands.models: `nimakit models`."""
+
+from pathlib import Path
+
+import pytest
+
+from samples import write_model
+from terminal import Command
+
+
+def test_prints_a_table(nimakit: Command, tmp_path: Path) -> None:
+    """A line a model below the headings, columns aligned, and what is wrong below that."""
+    write_model(tmp_path / "good.onnx")
+    (tmp_path / "bad.onnx").write_bytes(b"")
+    result = nimakit("models", tmp_path)
+    assert (result.code, result.err) == (0, "")
+    head, public, bad, good, problem = result.out.splitlines()
+    assert head.startswith("MODEL ")
+    assert public.startswith("aesthetic ")
+    assert bad.split()[:2] == [str(tmp_path / "bad.onnx"), "damaged"]
+    assert good.index("file") == bad.index("damaged") == head.index("STATUS")
+    assert problem.startswith(f"{tmp_path / 'bad.onnx'}: The file must be a valid ONNX model.")
+
+
+def test_prints_json(nimakit: Command, tmp_path: Path) -> None:
+    """--json gives machines all that is known."""
+    write_model(tmp_path / "m.onnx")
+    _, entry = nimakit("models", "--json", tmp_path).records
+    assert entry["model"] == str(tmp_path / "m.onnx")
+    assert (entry["bins"][0], entry["input_size"], entry["metrics"]) == (1, [8, 8], {})
+
+
+def test_looks_where_models_usually_are(
+    nimakit: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a folder, models and train_jobs are looked into where they exist."""
+    monkeypatch.chdir(tmp_path)
+    assert len(nimakit("models", "--json").records) == 1
+    for folder in ("models", "train_jobs"):
+        (tmp_path / folder).mkdir()
+        write_model(tmp_path / folder / "m.onnx")
+    found = nimakit("models", "--json").records
+    assert [Path(entry["model"]).as_posix() for entry in found[1:]] == ["models/m.onnx", "train_jobs/m.onnx"]
+
+
+def test_ends_with_1_on_a_missing_folder(nimakit: Command) -> None:
+    """Nothing is on stdout."""
+    result = nimakit("models", "nowhere")
+    assert (result.code, result.out) == (1, "")
+    assert "Received: nowhere" in result.err

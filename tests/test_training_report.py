@@ -1,0 +1,196 @@
+"""nimakit.training_report: one HTML file on how good a model is."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nimakit import charts, metrics, page, training_report
+from nimakit.errors import MissingExtraError
+from nimakit.evaluation import Evaluation
+from nimakit.histogram import FloatArray, default_bins, mean, normalise, standard_deviation
+from nimakit.images import MAX_PIXELS
+from samples import write_photo
+
+BINS = default_bins(10)
+HISTORY = [
+    {"phase": "dense", "epoch": 1, "learning_rate": 1e-3, "loss": 0.3, "val_loss": 0.25, "seconds": 1.5},
+    {"phase": "all", "epoch": 2, "learning_rate": 3e-5, "loss": 0.2, "val_loss": None, "seconds": 60},
+]
+MARKUP = "<img src=x onerror=alert(1)>"
+
+
+def _evaluation(count: int, *, bins: FloatArray = BINS, rated_in: int = 10, **changes: Any) -> Evaluation:
+    random = np.random.default_rng(count)
+    rows = normalise(random.random((count, rated_in)) ** 3)
+    predicted = normalise(random.random((count, len(bins))) ** 3)
+    label_bins = default_bins(rated_in)
+    values: dict[str, Any] = {
+        "labels": rows,
+        "label_bins": label_bins,
+        "means": mean(predicted, bins),
+        "sds": standard_deviation(predicted, bins),
+        "histograms": predicted,
+        **changes,
+    }
+    return Evaluation(
+        image_ids=tuple(f"photo{i}" for i in range(count)),
+        paths=tuple(Path(f"gone{i}.jpg") for i in range(count)),
+        metrics=metrics.compare(**values, bins=bins),
+        failures=[],
+        **values,
+    )
+
+
+def _render(
+    evaluations: dict[str, Evaluation], history: list[dict[str, Any]] | None = None, **changes: Any
+) -> str:
+    values: dict[str, Any] = {"title": "Title", "facts": {}, "bins": BINS, "max_pixels": MAX_PIXELS}
+    return training_report.render(evaluations=evaluations, history=history or [], **{**values, **changes})
+
+
+def _titles(text: str) -> list[str]:
+    return re.findall(r"<h3>(.+?)</h3>", text)
+
+
+def test_has_every_section() -> None:
+    """Figures of each set, the losses, charts and galleries a set, and the facts."""
+    text = _render({"validation": _evaluation(30), "test": _evaluation(40)}, HISTORY, facts={"Seed": "0"})
+    assert re.search(r'<th class="number">validation</th><th class="number">test</th>', text)
+    per_set = ["Predicted against real", "Mean scores", "Ratings", "Disagreement", "Errors by score"]
+    per_set += ["Size of the errors"]
+    per_set += ["Best, says the model", "Worst, says the model", "Best, say people", "Worst, say people"]
+    per_set += ["Scored too high", "Scored too low"]
+    assert _titles(text) == ["Loss by epoch", *per_set, *per_set]
+    assert "<dt>Seed</dt><dd>0</dd>" in text
+    assert "Validation: 30 pictures" in text
+    assert ">head alone</text>" in text
+    assert "All 2 epochs" in text
+
+
+def test_says_under_each_chart_how_to_read_it() -> None:
+    """Every chart has a sentence below."""
+    text = _render({"test": _evaluation(30)}, HISTORY)
+    assert len(re.findall(r"<figcaption>\w[^<]{40,}\.</figcaption>", text)) == text.count("<figure>") == 7
+
+
+def test_a_model_trained_elsewhere_has_no_losses() -> None:
+    """Without a history there is no section on learning."""
+    assert "How it learned" not in _render({"test": _evaluation(5)})
+
+
+def test_a_model_that_was_not_measured_has_its_losses() -> None:
+    """Without evaluations there are neither figures nor sections of sets."""
+    text = _render({}, HISTORY)
+    assert _titles(text) == ["Loss by epoch"]
+    assert "<h2>Figures</h2>" not in text
+
+
+def test_shows_a_model_without_distributions() -> None:
+    """Means alone make all but the chart of ratings; what is not defined is a dash."""
+    text = _render({"test": _evaluation(20, sds=None, histograms=None)})
+    assert not {"Ratings", "Disagreement"} & set(_titles(text))
+    assert '<td class="number">\N{EN DASH}</td>' in text
+    assert "None" not in text
+    assert "Predicted ratings" not in text
+    assert "People&#39;s ratings" in text or "People's ratings" in text
+
+
+def test_moves_scores_to_the_scale_of_the_labels() -> None:
+    """Ten bins judged by seven: the page says so, and the middle of the one is that of the other."""
+    evaluation = _evaluation(2, rated_in=7, means=np.array([5.5, 10.0]), histograms=None, sds=None)
+    text = _render({"test": evaluation})
+    assert "People rated from 1 to 7, the model scores from 1 to 10" in text
+    assert "<small>model</small><strong>4.00</strong>" in text
+    assert "<small>model</small><strong>7.00</strong>" in text
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_shows_a_handful_of_pictures(count: int) -> None:
+    """One picture is not at the same time the best and the worst."""
+    text = _render({"test": _evaluation(count)})
+    assert ("Worst, says the model" in text) == (count > 1)
+    assert f"Test: {count} picture{'s' * (count > 1)}<" in text
+
+
+def test_shows_scores_that_are_all_equal() -> None:
+    """A model that always says the same makes a page; perfect predictions are in no list of errors."""
+    same = np.repeat(normalise([[1, 2, 3, 4, 5, 5, 4, 3, 2, 1]]), 6, axis=0)
+    changes: dict[str, Any] = {
+        "labels": same,
+        "histograms": same,
+        "means": mean(same, BINS),
+        "sds": np.ones(6),
+    }
+    titles = _titles(_render({"test": _evaluation(6, **changes)}))
+    assert "Best, says the model" in titles
+    assert not {"Scored too high", "Scored too low"} & set(titles)
+
+
+def test_bounds_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """25,000 pictures make a page of a bounded size, with a bounded number of pictures to open."""
+    opened: list[int] = []
+
+    def count(sources: list[Path], **_: object) -> list[str]:
+        opened.append(len(sources))
+        return [""] * len(sources)
+
+    monkeypatch.setattr(page, "thumbnails", count)
+    text = _render({"test": _evaluation(25_000)})
+    assert "Test: 25,000 pictures" in text
+    assert text.count('class="card"') == 6 * training_report.PICTURES
+    assert opened[0] <= 6 * training_report.PICTURES
+    assert len(text) < 1_000_000
+
+
+def test_shows_the_pictures(tmp_path: Path) -> None:
+    """Pictures are inside the page, with both mean scores."""
+    one = _evaluation(1)
+    photo = write_photo(tmp_path / "a.png")
+    values = {name: getattr(one, name) for name in one.__dataclass_fields__}
+    text = _render({"test": Evaluation(**{**values, "paths": (photo,)})})
+    assert 'src="data:image/jpeg;base64,' in text
+    assert f"<strong>{one.means[0]:.2f}</strong>" in text
+
+
+def test_shows_names_as_text() -> None:
+    """Titles, facts, sets, names of pictures and failures that are markup stay text."""
+    one = _evaluation(3)
+    values = {name: getattr(one, name) for name in one.__dataclass_fields__}
+    evil = Evaluation(**{**values, "image_ids": (MARKUP,) * 3, "failures": [MARKUP] * 25})
+    history = [{**HISTORY[0], "phase": "dense"}]
+    text = _render({MARKUP: evil}, history, title=MARKUP, facts={MARKUP: MARKUP})
+    assert "<img src=x" not in text
+    assert "25 could not be scored" in text
+    assert "and 5 more" in text
+
+
+def test_needs_no_other_file_and_no_luck() -> None:
+    """The page loads nothing, and is the same for the same input."""
+    evaluations = {"validation": _evaluation(9), "test": _evaluation(2000)}
+    text = _render(evaluations, HISTORY)
+    assert not re.search(r"<script|<link|https?://|url\((?!#)|@import", text)
+    assert text == _render(evaluations, HISTORY)
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(set(ids)) == len(ids)
+
+
+def test_follows_light_dark_phone_and_paper() -> None:
+    """The style has rules for each."""
+    text = _render({})
+    for rule in ("prefers-color-scheme: dark", "max-width: 40rem", "@media print"):
+        assert rule in text
+
+
+def test_refuses_early_what_a_report_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing package is found before the work."""
+    training_report.require()
+
+    def refuse() -> None:
+        raise MissingExtraError
+
+    monkeypatch.setattr(charts, "require_matplotlib", refuse)
+    with pytest.raises(MissingExtraError):
+        training_report.require()
