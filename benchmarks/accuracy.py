@@ -2,16 +2,16 @@
 
     python benchmarks/accuracy.py --samples-file LABELS --image-dir IMAGES CONFIG [CONFIG ...]
 
-Each config is trained on every fold but one and scored on that one, with `nimakit train` as a user would run
-it. Several configs are also averaged, as `nimakit predict --model A --model B` does. What was trained is kept in
---work-dir, so that a run that was interrupted goes on, and another config can be added later.
+Each config is trained on every fold but one and scored on that one, with `nimakit train` as a user runs it.
+Several configs are also averaged, as `nimakit predict --model A --model B` does. What was trained is kept in
+--work-dir: a run that was interrupted goes on, and another config can be added later.
 """
 
 import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,11 +57,17 @@ def main() -> None:
     chosen = [folds[number] for number in arguments.only] if arguments.only else folds
     rows: dict[str, list[Metrics]] = {}
     for fold in chosen:
-        models = [_trained(config, fold, arguments.image_dir) for config in arguments.configs]
-        for config, model in zip(arguments.configs, models, strict=True):
-            _judge(rows, _name(config), [model], fold, arguments.image_dir, arguments.tta)
+        models = {
+            _name(config): [_trained(config, fold, arguments.image_dir)] for config in arguments.configs
+        }
         if len(models) > 1:
-            _judge(rows, "all averaged", models, fold, arguments.image_dir, arguments.tta)
+            models["all averaged"] = [file for files in models.values() for file in files]
+        items = list_items(arguments.image_dir, read_labels(fold.test))
+        for name, files in models.items():
+            model = zoo.load_models([str(file) for file in files])
+            metrics = evaluate(model, items, tta=arguments.tta).metrics
+            rows.setdefault(name, []).append(metrics)
+            print(f"{fold.folder.name}: {name}: {metrics}", file=sys.stderr, flush=True)
     _print(rows)
 
 
@@ -97,15 +103,6 @@ def _trained(config: Path, fold: Fold, image_dir: Path) -> Path:
     command += ["--samples-file", str(fold.training), "--image-dir", str(image_dir), "--jobs-dir", str(jobs)]
     result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return Path(result.stdout.strip()) / "model.onnx"
-
-
-def _judge(
-    rows: dict[str, list[Metrics]], name: str, models: Sequence[Path], fold: Fold, image_dir: Path, tta: Any
-) -> None:
-    model = zoo.load_models([str(path) for path in models])
-    metrics = evaluate(model, list_items(image_dir, read_labels(fold.test)), tta=tta).metrics
-    rows.setdefault(name, []).append(metrics)
-    print(f"{fold.folder.name}: {name}: {metrics}", file=sys.stderr, flush=True)
 
 
 def _print(rows: dict[str, list[Metrics]]) -> None:

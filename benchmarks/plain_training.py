@@ -2,8 +2,8 @@
 
     python benchmarks/plain_training.py CONFIG SAMPLES IMAGES WEIGHTS TRAINING VALIDATION OUTPUT
 
-Every epoch loads, resizes and crops every image with Pillow; both phases are model.fit. TRAINING and VALIDATION are
-JSON lists of indices into SAMPLES; OUTPUT gets the seconds of all epochs and the validation EMD (r=1 and r=2).
+Every epoch loads, resizes and crops each image with Pillow; both phases are model.fit. TRAINING and
+VALIDATION are JSON lists of indices into SAMPLES; OUTPUT gets the seconds of all epochs and the validation EMD.
 """
 
 import json
@@ -64,7 +64,9 @@ def emd(labels: Any, predictions: Any) -> Any:
 
 def main() -> None:
     """Train, and judge the best epoch."""
-    config_file, samples_file, image_dir, weights, training_file, validation_file, output = map(Path, sys.argv[1:])
+    config_file, samples_file, image_dir, weights, training_file, validation_file, output = map(
+        Path, sys.argv[1:]
+    )
     config = json.loads(config_file.read_text())
     samples = json.loads(samples_file.read_text())
     labels = np.array([s["label"] for s in samples], np.float32)

@@ -23,7 +23,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from nimakit import conversion, zoo
+from nimakit import conversion, pretrained, zoo
 from nimakit.engine import Scorer
 from nimakit.errors import ImageError
 from nimakit.images import ImageInput, open_photo, prepare
@@ -53,7 +53,7 @@ def main() -> None:
     share = 5 if quick else 1
     with tempfile.TemporaryDirectory(prefix="nimakit-benchmark-") as name:
         folder = Path(name)
-        weights = conversion.download(conversion.PUBLIC["aesthetic"], folder)
+        weights = pretrained.fetch_weights("aesthetic")
         conversion.fetch("aesthetic")
         small = make_images(folder / "small", 500 // share, (640, 480))
         large = make_images(folder / "large", 60 // share, (4000, 3000))

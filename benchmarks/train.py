@@ -1,9 +1,9 @@
-"""How fast a whole training job is, beside plain Keras on the same data, config and epochs; ratios of one run.
+"""How fast a whole training job is, beside plain Keras on the same data, config and epochs.
 
     python benchmarks/train.py --samples-file LABELS --image-dir IMAGES [--config-file CONFIG] [--runs N]
 
-Both start from the public NIMA weights and keep the same images back for validation. Ours is `nimakit train`, from
-its start to the finished job folder, with the export, the evaluation and the report that the plain way lacks.
+Both start from the public NIMA weights and keep the same images back for validation. Ours is `nimakit train`,
+from its start to the finished job folder, with the export, the evaluation and the report the plain way lacks.
 """
 
 import argparse

@@ -138,7 +138,7 @@ set_run() {
   cache=${NIMAKIT_CACHE:-${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/nimakit}
   if mkdir -p -- "$cache" 2>/dev/null && [[ -w $cache ]]; then
     add_mount "$cache" rw
-    RUN+=(--env "NIMAKIT_CACHE=$cache")
+    RUN+=(--env "NIMAKIT_CACHE=$cache" --env "KERAS_HOME=$cache/keras")
   fi
   for group in $(id -G); do RUN+=(--group-add "$group"); done
   if [[ $image == *gpu* ]]; then RUN+=(--gpus all); fi

@@ -186,7 +186,8 @@ def test_the_gpu_requirements_are_those_of_the_package() -> None:
     """gpu.in names what pyproject.toml needs for scoring, reports and training, in the GPU variants."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
-    needed = {plain_name(text) for text in [*project["dependencies"], *extras["report"], *extras["train"]]}
+    wanted = [*project["dependencies"], *extras["report"], *extras["s3"], *extras["train"]]
+    needed = {plain_name(text) for text in wanted}
     variants = {"onnxruntime": "onnxruntime-gpu", "tensorflow-cpu": "tensorflow"}
     found = [plain_name(text) for text in read_requirements(ROOT / "requirements" / "gpu.in")]
     assert sorted(found) == sorted({variants.get(name, name) for name in needed})

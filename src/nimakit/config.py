@@ -63,6 +63,7 @@ class TrainConfig:
         seed: Of the split, the order, crops, flips, dropout and new weights.
         balance_ratings: Whether images of rare mean ratings are drawn as often as those of common ones.
         early_stopping_patience: Epochs without a better validation loss that end a phase; None to never.
+        exported_epoch: "best" by validation loss, or "last", where too few images are kept back to tell.
         freeze_batch_norm: Whether batch normalisation keeps its statistics and scale while fine-tuning; None
             for yes, unless the weights are random.
         learning_rate_schedule: "inverse_time" (what the decay keys mean) or "cosine", of the second phase.
@@ -104,6 +105,7 @@ class TrainConfig:
     seed: int = 0
     balance_ratings: bool = False
     early_stopping_patience: int | None = None
+    exported_epoch: Literal["best", "last"] = "best"
     freeze_batch_norm: bool | None = None
     learning_rate_schedule: Literal["inverse_time", "cosine"] = "inverse_time"
     layer_decay: float = 1.0
@@ -164,6 +166,7 @@ TRAIN_RULES: dict[str, Rule] = {
     "seed": Rule(is_integer(0, 2**32 - 1), "an integer from 0 to 4294967295"),
     "balance_ratings": _SWITCH,
     "early_stopping_patience": Rule(or_null(is_integer(1)), "an integer, 1 or more, or null"),
+    "exported_epoch": _one_of("best", "last"),
     "freeze_batch_norm": Rule(or_null(is_true_or_false), "true, false or null"),
     "learning_rate_schedule": _one_of("inverse_time", "cosine"),
     "layer_decay": _SHARE_ABOVE_0,

@@ -3,7 +3,8 @@
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -135,6 +136,32 @@ class Job:
     def card_file(self) -> Path:
         """The model card."""
         return self.folder / "MODEL_CARD.md"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep every other process, in a container or not, from doing this job at the same time.
+
+        Raises:
+            UsageError: Another process is at it.
+            OutputError: The folder cannot be written to.
+        """
+        import fcntl  # not on Windows, where jobs can still be read
+
+        try:
+            file = (self.folder / ".lock").open("w")
+        except OSError as error:
+            raise OutputError(
+                f"A job folder must be writable. Received: {self.folder} ({error.strerror})"
+            ) from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise UsageError(
+                    f"A job is done by one process at a time. Received: {self.folder}, in training already;"
+                    " stop that one first."
+                ) from error
+            yield
 
     def run(self) -> dict[str, Any]:
         """What run.json says.

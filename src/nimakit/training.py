@@ -38,9 +38,15 @@ def train(job: Job, *, notify: Notify, device_names: Sequence[str] | None = None
         device_names: Devices that share each batch; all GPUs where None.
 
     Raises:
-        NimakitError: The job cannot go on; it may be resumed once the reason is mended.
+        NimakitError: The job cannot go on, and may be resumed once the reason is mended; or it is complete,
+            and only its copy to a bucket failed.
         KeyboardInterrupt: It was stopped; the best epoch so far is exported.
     """
+    with job.lock():
+        _train_locked(job, notify, device_names)
+
+
+def _train_locked(job: Job, notify: Notify, device_names: Sequence[str] | None) -> None:
     run = job.run()
     if run["status"] == "complete":
         notify(f"the job is complete: {job.folder}")
@@ -48,14 +54,14 @@ def train(job: Job, *, notify: Notify, device_names: Sequence[str] | None = None
     training_report.require()
     metrics.require_scipy()
     config = read_train_config(job.config_file)
+    if config.s3_bucket:
+        upload.require()
     starts = [*run.get("starts", ()), now()]
     job.note("training", seed=config.seed, versions=_versions(), starts=starts, error=None)
     try:
         data = _Data(job, config, run)
         history = _learn(job, config, data, notify, device_names)
         _judge(job, config, data, history, notify)
-        if config.s3_bucket:
-            notify(f"uploaded to {upload.upload_job(job.folder, config.s3_bucket, notify=notify)}")
     except KeyboardInterrupt:
         job.note("stopped", ended=now())
         raise
@@ -64,6 +70,8 @@ def train(job: Job, *, notify: Notify, device_names: Sequence[str] | None = None
         raise
     shutil.rmtree(job.state, ignore_errors=True)
     job.note("complete", ended=now())
+    if config.s3_bucket:
+        notify(f"uploaded to {upload.upload_job(job.folder, config.s3_bucket, notify=notify)}")
 
 
 class _Data:

@@ -27,6 +27,7 @@ class Epochs(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no typ
         total: Epochs of all phases together.
         seed: Of dropout.
         patience: Epochs without a better loss that end the phase; None to never.
+        keep_last: Whether the weights of the last epoch are kept rather than those of the best.
         notify: Told how each epoch ended.
     """
 
@@ -43,6 +44,7 @@ class Epochs(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no typ
         total: int,
         seed: int,
         patience: int | None,
+        keep_last: bool,
         notify: Callable[[str], None],
     ) -> None:
         super().__init__()
@@ -56,6 +58,7 @@ class Epochs(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no typ
         self._total = total
         self._seed = seed
         self._patience = patience
+        self._keep_last = keep_last
         self._notify = notify
         self._epoch = 0
         self._started = 0.0
@@ -73,7 +76,7 @@ class Epochs(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no typ
     def on_test_end(self, logs: Any = None) -> None:
         """Keep the weights that were validated: with weight averaging, these are the averages."""
         loss = float((logs or {}).get("loss", math.nan))
-        if loss < self._state.best_loss:
+        if self._keep_last or loss < self._state.best_loss:
             self.keep(loss)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -131,13 +134,14 @@ class Epochs(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no typ
         name = f"weights_{self._base_name}_{self._epoch:02d}_{loss:.3f}.weights.h5"
         save_weights(self._whole, self._job.weights / name)
         self._state.best_file, self._state.best_loss = name, loss
-        self._state.best_epoch = self._epoch
         for file in self._job.weights.glob("weights_*.weights.h5"):
             if file.name != name:
                 file.unlink()
 
     def _stop_early(self, epoch: int) -> None:
-        waited = epoch - max(self._state.best_epoch, self._before)
+        rows = self._state.history
+        best = min(rows, key=lambda row: row["loss"] if row["val_loss"] is None else row["val_loss"])
+        waited = epoch - max(best["epoch"], self._before)
         if self._patience and waited >= self._patience:
             self._notify(f"no better for {waited} epochs: the phase ends early")
             self.model.stop_training = True

@@ -38,8 +38,7 @@ class State:
         folder: Where it is kept.
         weights: Phase -> file of its latest weights and optimiser.
         history: A row an epoch: `HISTORY_COLUMNS`.
-        best_file: Name of the best weights; empty before the first epoch.
-        best_epoch: Theirs.
+        best_file: Name of the weights to export; empty before the first epoch.
         best_loss: Their validation loss, or training loss where nothing is kept back.
         ended: Phases that early stopping ended.
     """
@@ -48,7 +47,6 @@ class State:
     weights: dict[str, str] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     best_file: str = ""
-    best_epoch: int = 0
     best_loss: float = math.inf
     ended: list[str] = field(default_factory=list)
 

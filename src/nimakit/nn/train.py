@@ -248,6 +248,7 @@ class Training:
             total=config.epochs_train_dense + config.epochs_train_all,
             seed=config.seed,
             patience=config.early_stopping_patience,
+            keep_last=config.exported_epoch == "last",
             notify=self._notify,
         )
 

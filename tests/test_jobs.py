@@ -1,0 +1,118 @@
+"""nimakit.jobs: job folders."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nimakit.errors import OutputError, UsageError
+from nimakit.jobs import Job, find_jobs
+
+LOCKED = """
+import sys
+from pathlib import Path
+from nimakit.jobs import Job
+with Job.open(Path(sys.argv[1])).lock():
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_makes_a_folder_named_after_the_second(tmp_path: Path) -> None:
+    """It holds the files given, folders for logs and weights, and a run.json that says prepared."""
+    job = Job.create(tmp_path / "new" / "jobs", {"config.json": b"{}", "samples.json": b"[]"}, {"seed": 3})
+    assert job.folder.parent == tmp_path / "new" / "jobs"
+    assert re.fullmatch(r"\d{4}(_\d\d){5}", job.name)
+    assert (job.config_file.read_bytes(), job.samples_file.read_bytes()) == (b"{}", b"[]")
+    assert (job.logs.is_dir(), job.weights.is_dir(), job.state.exists()) == (True, True, False)
+    run = job.run()
+    assert (run["status"], run["seed"]) == ("prepared", 3)
+    assert run["created"].endswith("+00:00")
+
+
+def test_a_second_job_waits_for_the_next_second(tmp_path: Path) -> None:
+    """Two jobs never share a folder, and their names sort by time."""
+    time.sleep(1.01 - time.time() % 1)  # early in a second, so that both would begin in it
+    first, second = (Job.create(tmp_path, {}, {}) for _ in range(2))
+    assert first.name < second.name
+    assert find_jobs(tmp_path) == [first, second]
+
+
+def test_gives_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job goes on where the working directory changes."""
+    monkeypatch.chdir(tmp_path)
+    job = Job.create(Path("jobs"), {}, {})
+    assert job.folder.is_absolute()
+    assert Job.open(job.folder.relative_to(tmp_path)) == job
+
+
+def test_refuses_a_jobs_folder_that_is_a_file(tmp_path: Path) -> None:
+    """What is in the way is named."""
+    (tmp_path / "jobs").write_text("in the way", encoding="utf-8")
+    with pytest.raises(OutputError, match=r"The jobs folder must be writable. Received: .*jobs \(File exists"):
+        Job.create(tmp_path / "jobs", {}, {})
+
+
+@pytest.mark.parametrize("name", ["none", "empty", "file"])
+def test_opens_job_folders_alone(tmp_path: Path, name: str) -> None:
+    """A folder that is missing, or holds no run.json, is no job; nor is a file."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=rf"holds run\.json.* Received: .*{name}, without one"):
+        Job.open(tmp_path / name)
+
+
+def test_notes_add_to_what_is_known(tmp_path: Path) -> None:
+    """A note sets the status and what it is given, and keeps all else."""
+    job = Job.create(tmp_path, {}, {"missing": ["a"], "seed": 1})
+    job.note("failed", error="disk full", seed=2)
+    run = job.run()
+    assert (run["status"], run["error"], run["seed"], run["missing"]) == ("failed", "disk full", 2, ["a"])
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"status"'])
+def test_refuses_a_damaged_run_file(tmp_path: Path, content: str) -> None:
+    """What is no JSON object with a status is told by its name."""
+    job = Job.create(tmp_path, {}, {})
+    job.run_file.write_text(content, encoding="utf-8")
+    with pytest.raises(UsageError, match=r"run\.json"):
+        job.run()
+
+
+def test_a_note_appears_whole(tmp_path: Path) -> None:
+    """A note that cannot be written leaves the one before it."""
+    job = Job.create(tmp_path, {}, {})
+    with pytest.raises(TypeError):
+        job.note("complete", answer=object())
+    assert json.loads(job.run_file.read_text("utf-8"))["status"] == "prepared"
+    assert sorted(path.name for path in job.folder.iterdir()) == ["logs", "run.json", "weights"]
+
+
+def test_finds_jobs_oldest_first(tmp_path: Path) -> None:
+    """Other folders and files are passed over; a folder that is missing has none."""
+    for name in ("2026_02_01_00_00_00", "2026_01_01_00_00_00", "other"):
+        (tmp_path / name).mkdir()
+        if name != "other":
+            (tmp_path / name / "run.json").write_text('{"status": "complete"}', encoding="utf-8")
+    (tmp_path / "run.json").touch()
+    assert [job.name for job in find_jobs(tmp_path)] == ["2026_01_01_00_00_00", "2026_02_01_00_00_00"]
+    assert find_jobs(tmp_path / "none") == []
+
+
+def test_a_job_is_done_by_one_process_at_a_time(tmp_path: Path) -> None:
+    """A second one is refused while the first is at it, however that ends."""
+    job = Job.create(tmp_path, {}, {})
+    with subprocess.Popen(
+        [sys.executable, "-c", LOCKED, job.folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "locked\n"
+        with pytest.raises(UsageError, match=r"one process at a time. Received: .*in training"), job.lock():
+            pytest.fail("locked twice")
+        other.kill()
+    with job.lock():
+        pass

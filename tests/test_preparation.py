@@ -1,0 +1,179 @@
+"""nimakit.preparation: a training job is checked whole, then its folder is made."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nimakit.errors import UsageError
+from nimakit.preparation import Request, prepare
+from samples import write_photo
+from small_jobs import label_of, write_config
+
+Entries = list[dict[str, Any]]
+
+
+def _entries(*names: str) -> Entries:
+    return [{"image_id": name, "label": label_of(0.5)} for name in names]
+
+
+def _labels(path: Path, entries: Entries) -> Path:
+    path.write_text(json.dumps(entries), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def ask(tmp_path: Path) -> Callable[..., Request]:
+    """Makes requests for a job with photographs a, b and c; keys of the config and fields may be changed."""
+    photographs = tmp_path / "photographs"
+    photographs.mkdir()
+    for name in "abc":
+        write_photo(photographs / f"{name}.jpg")
+
+    def make(config: dict[str, Any] | None = None, entries: Entries | None = None, **fields: Any) -> Request:
+        request = Request(
+            config_file=write_config(tmp_path / "config.json", **(config or {})),
+            samples_file=_labels(tmp_path / "labels.json", entries or _entries("a", "b", "c")),
+            image_dir=photographs,
+            test_samples_file=None,
+            jobs_dir=tmp_path / "train_jobs",
+            allow_missing=False,
+            docker_image=None,
+        )
+        return dataclasses.replace(request, **fields)
+
+    return make
+
+
+def _refusal(request: Request) -> str:
+    """What a job is refused with; that nothing was made is checked too."""
+    with pytest.raises(UsageError) as caught:
+        prepare(request)
+    assert not request.jobs_dir.exists()
+    return str(caught.value)
+
+
+def test_keeps_what_was_given(ask: Callable[..., Request], tmp_path: Path) -> None:
+    """The job folder has the files byte by byte, and run.json where the images are."""
+    test = _labels(tmp_path / "test.json", _entries("c"))
+    request = ask(test_samples_file=test, docker_image="nima-cpu")
+    job = prepare(request)
+    for kept, given in (
+        (job.config_file, request.config_file),
+        (job.samples_file, request.samples_file),
+        (job.test_samples_file, test),
+    ):
+        assert kept.read_bytes() == given.read_bytes()
+    run = job.run()
+    assert (run["status"], run["docker_image"], run["missing"]) == ("prepared", "nima-cpu", [])
+    assert (run["image_dir"], run["allow_missing"]) == (str(request.image_dir), False)
+
+
+def test_tells_all_problems_at_once(ask: Callable[..., Request], tmp_path: Path) -> None:
+    """Config, labels, images and weights are each looked at, whatever is wrong with the others."""
+    request = ask(
+        {"base_model_name": "MobilNet", "existing_weights": "none.hdf5", "n_classes": 7},
+        _entries("a", "gone", "lost"),
+        test_samples_file=tmp_path / "no_test.json",
+    )
+    message = _refusal(request)
+    first, *problems = message.split("\n  - ")
+    assert first == "The job has 5 problems, and was not started:"
+    parts = (
+        f"n_classes must be the number of bins of the labels. Received: 7 in {request.config_file}, 5 bins",
+        "2 of 3 images",
+        "no_test.json",
+        "nearest: MobileNet",
+        "Received: none.hdf5, which is not there",
+    )
+    for part, problem in zip(parts, problems, strict=True):
+        assert part in problem
+
+
+def test_lists_every_missing_image(ask: Callable[..., Request]) -> None:
+    """However many there are: people look for them by name."""
+    gone = [f"gone{index}" for index in range(100)]
+    message = _refusal(ask(entries=_entries("a", *gone)))
+    assert "100 of 101 images" in message
+    assert "leave them out with --allow-missing" in message
+    assert message.endswith(", ".join(gone))
+
+
+def test_leaves_missing_images_out_where_allowed(ask: Callable[..., Request], tmp_path: Path) -> None:
+    """Their names, those of the test set too, are kept in run.json."""
+    test = _labels(tmp_path / "test.json", _entries("c", "lost"))
+    request = ask(entries=_entries("a", "gone"), test_samples_file=test, allow_missing=True)
+    run = prepare(request).run()
+    assert (run["allow_missing"], run["missing"]) == (True, ["gone", "lost"])
+
+
+@pytest.mark.parametrize("allow_missing", [False, True])
+def test_refuses_a_folder_with_none_of_the_images(ask: Callable[..., Request], allow_missing: bool) -> None:
+    """That is the wrong folder, whatever may be left out."""
+    message = _refusal(ask(entries=_entries("x", "y"), allow_missing=allow_missing))
+    assert "must hold images that" in message
+    assert "Received: none of them" in message
+
+
+def test_refuses_a_missing_image_folder_once(ask: Callable[..., Request], tmp_path: Path) -> None:
+    """Two label files complain of the same folder once."""
+    test = _labels(tmp_path / "test.json", _entries("c"))
+    message = _refusal(ask(image_dir=tmp_path / "nowhere", test_samples_file=test))
+    assert message == f"The image directory must be a folder that exists. Received: {tmp_path / 'nowhere'}"
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ([*_entries("a", "b"), {"image_id": "c", "label": [1, 2]}], "the label of 'c' has 2 bins, most have 5"),
+        ([*_entries("a"), {"image_id": "b", "label": [0] * 5}], "the label of 'b' is all zero"),
+        ([{"image_id": "a"}, {"image_id": "b"}], "Training needs labels"),
+        ([*_entries("a"), {"image_id": "b"}], "the label of 'b' must be a list"),
+        (_entries("a", "a"), "'a' is there twice"),
+    ],
+    ids=["unequal", "all zero", "none", "some", "twice"],
+)
+@pytest.mark.parametrize("which", ["samples_file", "test_samples_file"])
+def test_refuses_bad_labels(
+    ask: Callable[..., Request], tmp_path: Path, entries: Entries, expected: str, which: str
+) -> None:
+    """Labels to learn from and to test with are held to the same rules; the file is named."""
+    bad = _labels(tmp_path / "bad.json", entries)
+    message = _refusal(ask(**{which: bad}))
+    assert expected in message
+    assert str(bad) in message
+
+
+def test_refuses_test_labels_with_another_number_of_bins(ask: Callable[..., Request], tmp_path: Path) -> None:
+    """A test set is rated on the scale that is learned."""
+    test = _labels(tmp_path / "test.json", [{"image_id": "a", "label": [1, 2, 3]}])
+    assert "Received: 5 in " in (message := _refusal(ask(test_samples_file=test)))
+    assert f"3 bins in {test}" in message
+
+
+def test_refuses_an_unknown_key_with_the_nearest(ask: Callable[..., Request]) -> None:
+    """The complaint of the config comes through, among the others."""
+    message = _refusal(ask({"batch_sise": 4}, _entries("a", "gone")))
+    assert "'batch_sise' is unknown (nearest known: 'batch_size')" in message
+    assert "gone" in message
+
+
+@pytest.mark.parametrize("field", ["config_file", "samples_file", "test_samples_file"])
+def test_refuses_a_missing_file(ask: Callable[..., Request], tmp_path: Path, field: str) -> None:
+    """It is named."""
+    assert f"Received: {tmp_path / 'none.json'}" in _refusal(ask(**{field: tmp_path / "none.json"}))
+
+
+@pytest.mark.parametrize("weights", ["random", "aesthetic", None])
+def test_takes_weights_by_name(ask: Callable[..., Request], weights: str | None) -> None:
+    """Names of weights are no files; whether they can be had is seen when the job runs."""
+    assert prepare(ask({"existing_weights": weights})).run()["status"] == "prepared"
+
+
+def test_takes_a_file_of_weights(ask: Callable[..., Request], tmp_path: Path) -> None:
+    """A file that is there is taken."""
+    (tmp_path / "w.weights.h5").touch()
+    assert prepare(ask({"existing_weights": str(tmp_path / "w.weights.h5")}))
