@@ -1,4 +1,4 @@
-"""Training jobs small enough for a test: two dozen photographs of one colour, rated by how bright they are."""
+"""Training jobs small enough for a test: two dozen photographs, rated by how bright they are."""
 
 import csv
 import json
@@ -17,7 +17,7 @@ BINS = 5
 COUNT = 24
 SIDE = 64
 CONFIG: dict[str, Any] = {
-    "base_model_name": "MobileNet",
+    "base_model_name": "MobileNet",  # and not small_backbone's, which needs TensorFlow to be known
     "existing_weights": "random",
     "n_classes": BINS,
     "input_size": [SIDE, SIDE],
@@ -37,7 +37,8 @@ CONFIG: dict[str, Any] = {
 def label_of(level: float) -> list[float]:
     """(BINS,) shares that sum to 1: people agree that a photograph of level 0 to 1 is as good as bright."""
     rating = level * (BINS - 1)
-    return normalise([float(np.exp(-((index - rating) ** 2))) for index in range(BINS)]).round(6).tolist()
+    shares = normalise([float(np.exp(-((index - rating) ** 2))) for index in range(BINS)])
+    return [round(float(share), 6) for share in shares]
 
 
 def write_photographs(folder: Path, count: int = COUNT, *, prefix: str = "p", seed: int = 0) -> list[str]:
@@ -85,9 +86,7 @@ def small_job(folder: Path, *, allow_missing: bool = False, test: bool = False, 
     photographs = folder / "photographs"
     if not photographs.exists():
         write_labels(folder / "labels.json", write_photographs(photographs))
-        write_labels(
-            folder / "test_labels.json", write_photographs(photographs, 6, prefix="test", seed=1)
-        )
+        write_labels(folder / "test_labels.json", write_photographs(photographs, 6, prefix="test", seed=1))
     request = Request(
         config_file=write_config(folder / "config.json", **changes),
         samples_file=folder / "labels.json",

@@ -53,7 +53,9 @@ def test_gives_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_refuses_a_jobs_folder_that_is_a_file(tmp_path: Path) -> None:
     """What is in the way is named."""
     (tmp_path / "jobs").write_text("in the way", encoding="utf-8")
-    with pytest.raises(OutputError, match=r"The jobs folder must be writable. Received: .*jobs \(File exists"):
+    with pytest.raises(
+        OutputError, match=r"The jobs folder must be writable. Received: .*jobs \(File exists"
+    ):
         Job.create(tmp_path / "jobs", {}, {})
 
 

@@ -28,7 +28,7 @@ LAYERS = (
 NN_LAYERS = (
     {"__init__"},
     {"efficientnet_lite", "resnet", "torch_weights"},
-    {"backbones", "weights", "pixels", "devices", "losses", "state"},
+    {"backbones", "weights", "pixels", "devices", "folding", "losses", "state"},
     {"heads", "batches"},
     {"features", "epochs", "export"},
     {"material"},

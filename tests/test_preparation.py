@@ -27,10 +27,10 @@ def _labels(path: Path, entries: Entries) -> Path:
 
 @pytest.fixture
 def ask(tmp_path: Path) -> Callable[..., Request]:
-    """Makes requests for a job with photographs a, b and c; keys of the config and fields may be changed."""
+    """Makes requests for a job with photographs a, b and c, and t to test with; all of it may be changed."""
     photographs = tmp_path / "photographs"
     photographs.mkdir()
-    for name in "abc":
+    for name in "abct":
         write_photo(photographs / f"{name}.jpg")
 
     def make(config: dict[str, Any] | None = None, entries: Entries | None = None, **fields: Any) -> Request:
@@ -58,7 +58,7 @@ def _refusal(request: Request) -> str:
 
 def test_keeps_what_was_given(ask: Callable[..., Request], tmp_path: Path) -> None:
     """The job folder has the files byte by byte, and run.json where the images are."""
-    test = _labels(tmp_path / "test.json", _entries("c"))
+    test = _labels(tmp_path / "test.json", _entries("t"))
     request = ask(test_samples_file=test, docker_image="nima-cpu")
     job = prepare(request)
     for kept, given in (
@@ -104,7 +104,7 @@ def test_lists_every_missing_image(ask: Callable[..., Request]) -> None:
 
 def test_leaves_missing_images_out_where_allowed(ask: Callable[..., Request], tmp_path: Path) -> None:
     """Their names, those of the test set too, are kept in run.json."""
-    test = _labels(tmp_path / "test.json", _entries("c", "lost"))
+    test = _labels(tmp_path / "test.json", _entries("t", "lost"))
     request = ask(entries=_entries("a", "gone"), test_samples_file=test, allow_missing=True)
     run = prepare(request).run()
     assert (run["allow_missing"], run["missing"]) == (True, ["gone", "lost"])
@@ -120,7 +120,7 @@ def test_refuses_a_folder_with_none_of_the_images(ask: Callable[..., Request], a
 
 def test_refuses_a_missing_image_folder_once(ask: Callable[..., Request], tmp_path: Path) -> None:
     """Two label files complain of the same folder once."""
-    test = _labels(tmp_path / "test.json", _entries("c"))
+    test = _labels(tmp_path / "test.json", _entries("t"))
     message = _refusal(ask(image_dir=tmp_path / "nowhere", test_samples_file=test))
     assert message == f"The image directory must be a folder that exists. Received: {tmp_path / 'nowhere'}"
 
@@ -128,7 +128,10 @@ def test_refuses_a_missing_image_folder_once(ask: Callable[..., Request], tmp_pa
 @pytest.mark.parametrize(
     ("entries", "expected"),
     [
-        ([*_entries("a", "b"), {"image_id": "c", "label": [1, 2]}], "the label of 'c' has 2 bins, most have 5"),
+        (
+            [*_entries("a", "b"), {"image_id": "c", "label": [1, 2]}],
+            "the label of 'c' has 2 bins, most have 5",
+        ),
         ([*_entries("a"), {"image_id": "b", "label": [0] * 5}], "the label of 'b' is all zero"),
         ([{"image_id": "a"}, {"image_id": "b"}], "Training needs labels"),
         ([*_entries("a"), {"image_id": "b"}], "the label of 'b' must be a list"),
@@ -149,9 +152,16 @@ def test_refuses_bad_labels(
 
 def test_refuses_test_labels_with_another_number_of_bins(ask: Callable[..., Request], tmp_path: Path) -> None:
     """A test set is rated on the scale that is learned."""
-    test = _labels(tmp_path / "test.json", [{"image_id": "a", "label": [1, 2, 3]}])
+    test = _labels(tmp_path / "test.json", [{"image_id": "t", "label": [1, 2, 3]}])
     assert "Received: 5 in " in (message := _refusal(ask(test_samples_file=test)))
     assert f"3 bins in {test}" in message
+
+
+def test_refuses_to_test_with_what_was_learned_from(ask: Callable[..., Request], tmp_path: Path) -> None:
+    """Images that are in both label files are named."""
+    test = _labels(tmp_path / "test.json", _entries("t", "b", "a"))
+    message = _refusal(ask(test_samples_file=test))
+    assert message.endswith("Received: 2 image_ids in both files: a, b")
 
 
 def test_refuses_an_unknown_key_with_the_nearest(ask: Callable[..., Request]) -> None:

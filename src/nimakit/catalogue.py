@@ -96,7 +96,7 @@ def list_models(folders: Sequence[Path]) -> list[Entry]:
         )
         for name, weights in public_models().items()
     ]
-    files = dict.fromkeys(path for folder in folders for path in sorted(folder.rglob("*.onnx")))
+    files = dict.fromkeys(path for folder in folders for path in sorted(folder.rglob("[!.]*.onnx")))
     return public + [_read(path) for path in files]
 
 

@@ -10,6 +10,7 @@ import click
 
 from nimakit import __version__
 from nimakit.commands.evaluate import evaluate
+from nimakit.commands.export import export
 from nimakit.commands.fetch import fetch
 from nimakit.commands.models import models
 from nimakit.commands.predict import predict
@@ -54,5 +55,5 @@ def cli() -> None:
     """Score how good photographs look, and learn it from people's ratings."""
 
 
-for _command in (predict, evaluate, models, fetch, train):
+for _command in (export, predict, evaluate, models, fetch, train):
     cli.add_command(_command)

@@ -45,19 +45,19 @@ class TrainConfig:
         epochs_train_all: Epochs that train the whole network.
         learning_rate_all: Learning rate of those, above 0.
         decay_all: Learning-rate decay of those, at least 0.
-        l2_reg: L2 penalty on the weights, at least 0.
+        l2_reg: L2 penalty on the head's kernel, at least 0.
         dropout_rate: Dropout before the head, 0 to below 1.
-        multiprocessing_data_load: Whether images are loaded by several workers.
-        num_workers_data_load: How many, at least 0.
+        multiprocessing_data_load: Not needed: images are decoded once, on all cores.
+        num_workers_data_load: Likewise.
         s3_bucket: Bucket the finished job is copied to; None for none.
-        img_format: Suffix of the images, without the dot; any supported one is found.
+        img_format: Not needed: images of any supported suffix are found.
         head: "histogram" (softmax, EMD), "regression" (one score, mean squared error) or "classification"
             (softmax, cross-entropy).
         score_activation: Of a regression head: "linear", or "sigmoid" stretched over the rating scale.
         input_size: (height, width) in pixels; None for the backbone's own.
         resize_filter: One of `nimakit.images.RESIZE_FILTERS`. Nearest is what published NIMA weights expect.
         fit: One of `nimakit.images.FITS`.
-        random_crop: Share of each side a training step sees, above 0 to 1: 0.875 is 224 of 256 pixels.
+        random_crop: Share of each side a training step sees, 0.25 to 1: 0.875 is 224 of 256 pixels.
         random_flip: Whether half of the pictures are mirrored in a training step.
         validation_split: Share of the labelled images kept back to choose the best epoch, 0 to below 1.
         seed: Of the split, the order, crops, flips, dropout and new weights.
@@ -160,7 +160,7 @@ TRAIN_RULES: dict[str, Rule] = {
     "input_size": Rule(or_null(_is_size), "[height, width], 32 to 4096 pixels each, or null"),
     "resize_filter": _one_of(*RESIZE_FILTERS),
     "fit": _one_of(*FITS),
-    "random_crop": _SHARE_ABOVE_0,
+    "random_crop": Rule(is_number(0.25, 1), "a number from 0.25 to 1"),
     "random_flip": _SWITCH,
     "validation_split": _SHARE_BELOW_1,
     "seed": Rule(is_integer(0, 2**32 - 1), "an integer from 0 to 4294967295"),
@@ -219,6 +219,18 @@ _ENSEMBLE_RULES = {
 }
 
 
+LAYOUT_KEYS = (
+    "n_classes",
+    "head",
+    "score_activation",
+    "pooled_levels",
+    "input_size",
+    "resize_filter",
+    "fit",
+)
+"""What, besides base model and weights, a trained network is made of."""
+
+
 def read_train_config(path: str | os.PathLike[str]) -> TrainConfig:
     """Read and check a training config.
 
@@ -232,10 +244,37 @@ def read_train_config(path: str | os.PathLike[str]) -> TrainConfig:
         ConfigError: Not a JSON object, or broken rules, all of them listed.
     """
     path = Path(path)
-    values = _read_object(path, "A training config")
-    _refuse(path, "Training config", broken_rules(values, TRAIN_RULES))
+    return parse_train_config(_read_object(path, "A training config"), f"Training config {path}")
+
+
+def parse_train_config(values: Mapping[str, Any], shown: str) -> TrainConfig:
+    """Check the values of a training config.
+
+    Args:
+        values: As in its JSON file.
+        shown: What they are called in an error.
+
+    Raises:
+        ConfigError: Broken rules, all of them listed.
+    """
+    broken = broken_rules(values, TRAIN_RULES)
+    _refuse(shown, broken or _contradictions(values))
     size = values.get("input_size")
     return TrainConfig(**{**values, "input_size": tuple(size) if size else None})
+
+
+def _contradictions(values: Mapping[str, Any]) -> list[str]:
+    """Keys that keep their own rules and make no sense together."""
+    broken = []
+    ridge = values.get("ridge_start", False)
+    if not ridge and values.get("epochs_train_dense") == 0 and values.get("epochs_train_all") == 0:
+        broken.append("'epochs_train_dense' and 'epochs_train_all' must not both be 0 without 'ridge_start'")
+    if values.get("score_activation") == "sigmoid":
+        if values.get("head") != "regression":
+            broken.append("'score_activation' must be left out unless 'head' is \"regression\"")
+        if ridge:
+            broken.append("'ridge_start' fits linear scores: 'score_activation' must be \"linear\"")
+    return broken
 
 
 def read_ensemble_config(path: str | os.PathLike[str]) -> EnsembleConfig:
@@ -259,7 +298,7 @@ def read_ensemble_config(path: str | os.PathLike[str]) -> EnsembleConfig:
             broken.append(f"member {number} must be an object")
         else:
             broken += [f"member {number}: {text}" for text in broken_rules(member, _MEMBER_RULES)]
-    _refuse(path, "Ensemble", broken)
+    _refuse(f"Ensemble {path}", broken)
     return EnsembleConfig(
         name=values.get("name", path.stem),
         members=tuple(MemberConfig(**member) for member in members),
@@ -273,6 +312,6 @@ def _read_object(path: Path, what: str) -> Mapping[str, Any]:
     return values
 
 
-def _refuse(path: Path, what: str, broken: list[str]) -> None:
+def _refuse(shown: str, broken: list[str]) -> None:
     if broken:
-        raise ConfigError(f"{what} {path} breaks {len(broken)} rule(s): " + "; ".join(broken))
+        raise ConfigError(f"{shown} breaks {len(broken)} rule(s): " + "; ".join(broken))

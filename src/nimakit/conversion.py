@@ -11,6 +11,7 @@ from importlib import resources, util
 from pathlib import Path
 from typing import Any
 
+from nimakit.config import LAYOUT_KEYS, TrainConfig
 from nimakit.errors import MissingExtraError, ModelError, WeightsError
 from nimakit.metadata import FORMAT_VERSION
 from nimakit.pretrained import Notify, fetch_weights, find_cached, public_models, sha256, writable_cache
@@ -42,15 +43,23 @@ def fetch(name: str, *, notify: Notify | None = None) -> Path:
     if cached:
         return cached
     _require_converter(f"the first use of the public model {name!r}")
-    return _convert(fetch_weights(name, notify), public.base_model, file_name, _metadata(name), notify)
+    config = {"base_model_name": public.base_model}
+    return _convert(fetch_weights(name, notify), config, file_name, _metadata(name), notify)
 
 
-def convert(weights_file: Path, base_model_name: str, *, notify: Notify | None = None) -> Path:
+def convert(
+    weights_file: Path,
+    base_model_name: str,
+    *,
+    config: TrainConfig | None = None,
+    notify: Notify | None = None,
+) -> Path:
     """The model file of Keras weights, made once and cached by their content.
 
     Args:
         weights_file: .hdf5, .h5, .weights.h5, or a .keras archive without code.
         base_model_name: Backbone they were trained with.
+        config: Head and preprocessing they were trained with; where None, those of published NIMA models.
         notify: Told in a sentence when the conversion is about to start.
 
     Raises:
@@ -61,12 +70,25 @@ def convert(weights_file: Path, base_model_name: str, *, notify: Notify | None =
         raise WeightsError(f"A weights file must exist. Received: {weights_file}")
     digest = sha256(weights_file)
     name, metadata = base_model_name, {"name": weights_file.name}
-    file_name = _file_name(name, digest, {})  # one file, whatever the weights are called
+    layout = _layout(config)
+    file_name = _file_name(name, digest, layout)  # one file, whatever the weights are called
     for public_name, public in public_models().items():
-        if (public.sha256, public.base_model) == (digest, base_model_name):
+        if (public.sha256, public.base_model) == (digest, base_model_name) and not layout:
             name, metadata = public_name, _metadata(public_name)
             file_name = _file_name(name, digest, metadata)
-    return find_cached(file_name) or _convert(weights_file, base_model_name, file_name, metadata, notify)
+    cached = find_cached(file_name)
+    return cached or _convert(
+        weights_file, {"base_model_name": base_model_name, **layout}, file_name, metadata, notify
+    )
+
+
+def _layout(config: TrainConfig | None) -> dict[str, Any]:
+    """Where a config differs from a published NIMA model; n_classes matters where the file does not tell."""
+    if config is None:
+        return {}
+    plain = TrainConfig(base_model_name=config.base_model_name)
+    keys = [key for key in LAYOUT_KEYS if getattr(config, key) != getattr(plain, key)]
+    return {key: getattr(config, key) for key in keys if key != "n_classes" or config.head == "regression"}
 
 
 def _file_name(name: str, digest: str, metadata: dict[str, Any]) -> str:
@@ -89,18 +111,22 @@ def _metadata(name: str) -> dict[str, Any]:
 
 
 def _convert(
-    weights: Path, base_model: str, file_name: str, metadata: dict[str, Any], notify: Notify | None
+    weights: Path,
+    config: dict[str, Any],
+    file_name: str,
+    metadata: dict[str, Any],
+    notify: Notify | None,
 ) -> Path:
     _require_converter("a Keras weights file")
     folder = writable_cache()
     output = folder / file_name
     if notify:
-        notify(f"converting {base_model} weights to ONNX, once; kept in {folder}")
+        notify(f"converting {config['base_model_name']} weights to ONNX, once; kept in {folder}")
     request = {
         "weights_file": str(weights.resolve()),
-        "base_model_name": base_model,
         "output": str(output.resolve()),
         "metadata": metadata,
+        "config": config,
     }
     result = subprocess.run(
         [*_PYTHON, "-m", "nimakit.nn.export"],

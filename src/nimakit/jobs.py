@@ -93,13 +93,18 @@ class Job:
         return self.folder / "test_samples.json"
 
     @property
+    def split_file(self) -> Path:
+        """The image_ids learned from, and those validated with."""
+        return self.folder / "split.json"
+
+    @property
     def logs(self) -> Path:
         """TensorBoard logs."""
         return self.folder / "logs"
 
     @property
     def weights(self) -> Path:
-        """Keras weights of the best epochs: ``weights_<base>_<epoch>_<val_loss>.weights.h5``."""
+        """Keras weights of the exported epoch: ``weights_<base>_<epoch>_<val_loss>.weights.h5``."""
         return self.folder / "weights"
 
     @property

@@ -53,10 +53,12 @@ def prepare(request: Request) -> Job:
     problems: list[str] = []
     config = _collect(problems, lambda: read_train_config(request.config_file))
     missing: list[str] = []
+    read: list[Labels] = []
     for file in (request.samples_file, request.test_samples_file):
         labels = _collect(problems, lambda: _read_labelled(file)) if file else None  # noqa: B023
         if file is None or labels is None:
             continue
+        read.append(labels)
         absent = _collect(problems, lambda: _missing(labels, request.image_dir))  # noqa: B023
         if config and labels.histograms is not None and labels.histograms.shape[1] != config.n_classes:
             problems.append(
@@ -71,6 +73,12 @@ def prepare(request: Request) -> Job:
                 f" {request.image_dir} (leave them out with --allow-missing): {', '.join(absent)}"
             )
         missing += absent or []
+    shared = _shared(read)
+    if shared:
+        problems.append(
+            "Test images must not be among those to learn from. Received:"
+            f" {len(shared)} image_ids in both files: {', '.join(shared)}"
+        )
     if config:
         problems += _model_problems(config)
     if problems:
@@ -93,6 +101,11 @@ def _read_labelled(file: Path) -> Labels:
     if labels.histograms is None:
         raise UsageError(f"Training needs labels. Received: {file}, whose entries have image_ids alone.")
     return labels
+
+
+def _shared(read: list[Labels]) -> list[str]:
+    """image_ids that are in all of the label files, where there are two."""
+    return sorted(set.intersection(*(set(labels.image_ids) for labels in read))) if len(read) > 1 else []
 
 
 def _missing(labels: Labels, image_dir: Path) -> list[str]:

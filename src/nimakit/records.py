@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -144,15 +145,32 @@ def atomic_writer(path: Path) -> Iterator[IO[str]]:
     Raises:
         OutputError: It could not be written: a full disk, most likely.
     """
+    with (
+        _partial(path) as partial,
+        _named(str(path)),
+        partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream,
+    ):
+        yield stream
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def atomic_copy(source: Path, path: Path) -> None:
+    """Copy a file; the copy appears whole or not at all.
+
+    Raises:
+        OutputError: It could not be written.
+    """
+    with _partial(path) as partial, _named(str(path)):
+        shutil.copyfile(source, partial)
+
+
+@contextmanager
+def _partial(path: Path) -> Iterator[Path]:
+    """A name beside a path, for what takes its place once it is complete."""
     partial = path.with_name(f".{secrets.token_hex(6)}.partial")
     try:
-        with (
-            _named(str(path)),
-            partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream,
-        ):
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
+        yield partial
         with _named(str(path)):
             partial.replace(path)
     finally:

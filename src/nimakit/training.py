@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata as packages
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from nimakit import __version__, histogram, metrics, model_card, training_report, upload
 from nimakit.config import TrainConfig, read_train_config
 from nimakit.engine import Member, Model
-from nimakit.errors import UsageError, first_line
+from nimakit.errors import NimakitError, TrainingError, UsageError, first_line
 from nimakit.evaluation import Evaluation, evaluate
 from nimakit.images import MAX_PIXELS, Preprocessing
 from nimakit.jobs import Job, now
@@ -25,7 +26,7 @@ from nimakit.scoring import Item, list_items
 
 Notify = Callable[[str], None]
 
-_LIBRARIES = ("keras", "tensorflow", "tensorflow-cpu", "keras-hub", "numpy", "pillow", "onnxruntime")
+_LIBRARIES = ("keras", "tensorflow", "tensorflow-cpu", "numpy", "pillow", "onnxruntime")
 _QUANTILES = 101
 
 
@@ -48,14 +49,29 @@ def train(job: Job, *, notify: Notify, device_names: Sequence[str] | None = None
 
 def _train_locked(job: Job, notify: Notify, device_names: Sequence[str] | None) -> None:
     run = job.run()
-    if run["status"] == "complete":
-        notify(f"the job is complete: {job.folder}")
-        return
-    training_report.require()
-    metrics.require_scipy()
     config = read_train_config(job.config_file)
     if config.s3_bucket:
         upload.require()
+    if run["status"] != "complete":
+        training_report.require()
+        metrics.require_scipy()
+        _do(job, config, run, notify, device_names)
+    shutil.rmtree(job.state, ignore_errors=True)
+    if config.s3_bucket and "uploaded" not in run:
+        url = upload.upload_job(job.folder, config.s3_bucket, notify=notify)
+        job.note("complete", uploaded=url)
+        notify(f"uploaded to {url}")
+    notify(f"the job is complete: {job.report_file}")
+
+
+def _do(
+    job: Job,
+    config: TrainConfig,
+    run: Mapping[str, Any],
+    notify: Notify,
+    device_names: Sequence[str] | None,
+) -> None:
+    """Everything up to the status "complete"; whatever ends it before that is noted too."""
     starts = [*run.get("starts", ()), now()]
     job.note("training", seed=config.seed, versions=_versions(), starts=starts, error=None)
     try:
@@ -65,13 +81,17 @@ def _train_locked(job: Job, notify: Notify, device_names: Sequence[str] | None) 
     except KeyboardInterrupt:
         job.note("stopped", ended=now())
         raise
-    except Exception as error:
+    except NimakitError as error:
         job.note("failed", ended=now(), error=first_line(error))
         raise
-    shutil.rmtree(job.state, ignore_errors=True)
+    except Exception as error:
+        job.note("failed", ended=now(), error=first_line(error))
+        (job.logs / "error.txt").write_text("".join(traceback.format_exception(error)), "utf-8")
+        raise TrainingError(
+            f"Training failed: {first_line(error)} (all of it in {job.logs / 'error.txt'})."
+            " Out of memory? Take a smaller batch_size."
+        ) from error
     job.note("complete", ended=now())
-    if config.s3_bucket:
-        notify(f"uploaded to {upload.upload_job(job.folder, config.s3_bucket, notify=notify)}")
 
 
 class _Data:
@@ -98,7 +118,20 @@ class _Data:
             self.test = _present(job.test_samples_file, image_dir, allow_missing=allow_missing)
         self.labels = np.stack([item.label for item in self.items if item.label is not None])
         self.bins = histogram.default_bins(self.labels.shape[1])
-        self.parts = split(len(self.items), config.validation_split, config.seed)
+        self.parts = self._split_once(job, config)
+
+    def _split_once(self, job: Job, config: TrainConfig) -> dict[str, list[int]]:
+        """The split of the first start, whatever images went missing since."""
+        if job.split_file.is_file():
+            rows = {item.image_id: row for row, item in enumerate(self.items)}
+            names: dict[str, list[str]] = json.loads(job.split_file.read_text("utf-8"))
+            return {part: [rows[name] for name in ids if name in rows] for part, ids in names.items()}
+        parts = split(len(self.items), config.validation_split, config.seed)
+        with atomic_writer(job.split_file) as stream:
+            json.dump(
+                {part: [self.items[row].image_id for row in rows] for part, rows in parts.items()}, stream
+            )
+        return parts
 
     def metadata(self, job: Job, config: TrainConfig, preprocessing: Preprocessing) -> Metadata:
         """What the trained model says of itself; scores are ranked among the ratings it learned from."""
@@ -123,7 +156,10 @@ def _present(samples_file: Path, image_dir: Path, *, allow_missing: bool) -> lis
             f"The images of a job must stay where they are. Received: {image_dir}, without"
             f" {len(absent)} of them: {', '.join(absent)}"
         )
-    return [item for item in items if item.path is not None]
+    present = [item for item in items if item.path is not None]
+    if not present:
+        raise UsageError(f"The images of a job must stay where they are. Received: {image_dir}, without any.")
+    return present
 
 
 def split(count: int, share: float, seed: int) -> dict[str, list[int]]:
@@ -180,18 +216,20 @@ def _judge(
     sets = {"validation": [data.items[index] for index in data.parts["validation"]], "test": data.test}
     if not any(sets.values()):
         sets = {"training": data.items}
-    judged: dict[str, Evaluation] = {
-        name: evaluate(model, items, label=f"scoring the {name} photographs")
-        for name, items in sets.items()
-        if items
-    }
+    judged: dict[str, Evaluation] = {}
+    for name, items in sets.items():
+        try:
+            if items:
+                judged[name] = evaluate(model, items, label=f"scoring the {name} photographs")
+        except UsageError as error:  # none of them can be decoded
+            notify(f"no figures for the {name} set: {error}")
     for name, evaluation in judged.items():
         notify(f"{name}: {evaluation.metrics}")
     figures = {name: evaluation.metrics for name, evaluation in judged.items()}
     with atomic_writer(job.metrics_file) as stream:
         json.dump({name: figure.to_dict() for name, figure in figures.items()}, stream, indent=2)
         stream.write("\n")
-    facts = _facts(job, config, data)
+    facts = _facts(job, config, data, history)
     with atomic_writer(job.card_file) as stream:
         stream.write(model_card.render(metadata=network.metadata, metrics=figures, facts=facts))
     page = training_report.render(
@@ -206,14 +244,20 @@ def _judge(
         stream.write(page)
 
 
-def _facts(job: Job, config: TrainConfig, data: _Data) -> dict[str, str]:
+def _count(history: Sequence[Mapping[str, Any]], phase: str) -> int:
+    return sum(row["phase"] == phase and row["epoch"] > 0 for row in history)
+
+
+def _facts(
+    job: Job, config: TrainConfig, data: _Data, history: Sequence[Mapping[str, Any]]
+) -> dict[str, str]:
     run = job.run()
     return {
         "base model": config.base_model_name,
         "started from": config.existing_weights or "ImageNet weights",
         "learned from": f"{len(data.parts['training'])} photographs",
         "head": config.head,
-        "epochs": f"{config.epochs_train_dense} of the head alone, {config.epochs_train_all} of all layers",
+        "epochs": f"{_count(history, 'dense')} of the head alone, {_count(history, 'all')} of all layers",
         "seed": str(config.seed),
         "began": run["starts"][0],
         "nimakit": __version__,

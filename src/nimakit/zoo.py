@@ -77,20 +77,25 @@ def load_models(names: Sequence[str], *, notify: Notify | None = None) -> Model:
 
 
 def load_weights(
-    weights_file: str | os.PathLike[str], base_model_name: str, *, notify: Notify | None = None
+    weights_file: str | os.PathLike[str],
+    base_model_name: str,
+    *,
+    config: TrainConfig | None = None,
+    notify: Notify | None = None,
 ) -> Model:
     """Load Keras weights; they are converted once and cached by their content.
 
     Args:
         weights_file: .hdf5, .h5, .weights.h5, or a .keras archive without code.
         base_model_name: Backbone they were trained with.
+        config: Head and preprocessing they were trained with; where None, those of published NIMA models.
         notify: As for `load_model`.
 
     Raises:
         WeightsError: A missing or unsafe file, or weights of another network.
         MissingExtraError: The conversion needs TensorFlow, and it is not installed.
     """
-    path = convert(Path(weights_file), base_model_name, notify=notify)
+    path = convert(Path(weights_file), base_model_name, config=config, notify=notify)
     return Model([Member(Network(path))])
 
 
@@ -104,7 +109,7 @@ def load_config(config: TrainConfig, *, notify: Notify | None = None) -> Model:
     if weights in models and models[weights].base_model == config.base_model_name:
         return load_model(weights, notify=notify)
     if weights and weights not in PUBLIC:
-        return load_weights(weights, config.base_model_name, notify=notify)
+        return load_weights(weights, config.base_model_name, config=config, notify=notify)
     fitting = [name for name, public in models.items() if public.base_model == config.base_model_name]
     if fitting and not weights:
         return load_model(fitting[0], notify=notify)

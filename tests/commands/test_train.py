@@ -29,7 +29,7 @@ def given(tmp_path: Path) -> list[object]:
 
 @pytest.fixture
 def prepared(tmp_path: Path) -> Job:
-    """A job that cannot run: its folder has a run.json and nothing else."""
+    """A job that cannot run: its folder has a run.json and hardly anything else."""
     return Job.create(tmp_path / "train_jobs", {}, {})
 
 
@@ -79,7 +79,7 @@ def test_trains_what_it_prepared(
 ) -> None:
     """The folder is told on stderr before the job, and is on stdout, alone, after it."""
     trained: list[Job] = []
-    monkeypatch.setattr(training, "train", lambda job, *, notify: trained.append(job))
+    monkeypatch.setattr(training, "train", lambda job, **_: trained.append(job))
     result = nimakit("train", *given)
     [job] = trained
     assert (result.code, result.out) == (0, f"{job.folder}\n")
@@ -87,7 +87,7 @@ def test_trains_what_it_prepared(
     assert job.folder.parent == tmp_path / "train_jobs"
 
 
-def test_refuses_a_job_without_a_folder_of_it(nimakit: Command, given: list[object], tmp_path: Path) -> None:
+def test_leaves_no_folder_of_a_refused_job(nimakit: Command, given: list[object], tmp_path: Path) -> None:
     """A problem ends with 1 and in words, and nothing is made."""
     write_config(tmp_path / "config.json", n_classes=7)
     result = nimakit("train", *given)
@@ -99,6 +99,7 @@ def test_refuses_a_job_without_a_folder_of_it(nimakit: Command, given: list[obje
 
 def test_resuming_a_complete_job_changes_nothing(nimakit: Command, prepared: Job) -> None:
     """It is told to be complete, its folder printed, and the exit code is 0."""
+    write_config(prepared.config_file)
     prepared.note("complete")
     before = prepared.run()
     result = nimakit("train", "--resume", prepared.folder)
@@ -115,17 +116,12 @@ def test_resumes_job_folders_alone(nimakit: Command, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "message"),
-    [(TrainingError("The loss must stay finite."), 1, "must stay finite"), (KeyboardInterrupt(), 130, "")],
+    ("error", "code"),
+    [(TrainingError("The loss must stay finite."), 1), (KeyboardInterrupt(), 130)],
     ids=["failed", "stopped"],
 )
 def test_exit_codes_tell_how_a_job_ended(
-    nimakit: Command,
-    prepared: Job,
-    monkeypatch: pytest.MonkeyPatch,
-    error: BaseException,
-    code: int,
-    message: str,
+    nimakit: Command, prepared: Job, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int
 ) -> None:
     """1 for a job that failed, 130 for one that was stopped; neither leaves a path on stdout."""
 
@@ -135,5 +131,5 @@ def test_exit_codes_tell_how_a_job_ended(
     monkeypatch.setattr(training, "train", end)
     result = nimakit("train", "--resume", prepared.folder)
     assert (result.code, result.out) == (code, "")
-    assert message in result.err
+    assert str(error) in result.err
     assert "Traceback" not in result.err

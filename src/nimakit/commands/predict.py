@@ -167,7 +167,7 @@ def _model(
             raise UsageError("--weights-file needs --base-model-name (or a --config-file that names it).")
         return zoo.load_model(notify=say)
     if weights_file:
-        return zoo.load_weights(weights_file, config.base_model_name, notify=say)
+        return zoo.load_weights(weights_file, config.base_model_name, config=config, notify=say)
     return zoo.load_config(config, notify=say)
 
 

@@ -61,7 +61,8 @@ def train(
 ) -> int:
     """Fine-tune a model on label histograms; the job folder goes to stdout, all else to stderr.
 
-    Exit code: 0 done, 1 refused or failed, 130 stopped (the job folder is usable, and --resume goes on).
+    Exit code: 0 done; 1 refused or failed; 2 failed, as photographs cannot be decoded; 130 stopped (the job
+    folder is usable, and --resume goes on).
 
     \b
     Example:

@@ -1,6 +1,6 @@
 """Where training computes: one device or several, in 32 or 16 bits, the same way twice."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -11,18 +11,23 @@ _FAST_16_BIT = 7
 """Major compute capability from which NVIDIA GPUs have units for 16 bits (Volta)."""
 
 
-def scope(devices: Sequence[str] | None = None) -> AbstractContextManager[Any]:
+def scope(devices: Sequence[str] | None = None) -> Callable[[], AbstractContextManager[Any]]:
     """What models are built and compiled under: copies on several devices that share each batch, or nothing.
 
     Args:
         devices: Names of logical devices; all GPUs where None.
+
+    Returns:
+        Opens it, as often as it is called: models that belong together need the very same one.
     """
     if devices is None:
         devices = [device.name for device in tf.config.list_logical_devices("GPU")]
     if len(devices) < 2:
-        return nullcontext()
-    manager: AbstractContextManager[Any] = tf.distribute.MirroredStrategy(list(devices)).scope()
-    return manager
+        return nullcontext
+    open_scope: Callable[[], AbstractContextManager[Any]] = tf.distribute.MirroredStrategy(
+        list(devices)
+    ).scope
+    return open_scope
 
 
 def set_precision(wanted: bool | None) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 
 from nimakit.errors import TrainingError
 from nimakit.jobs import Job
@@ -69,9 +70,10 @@ class Epochs(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no typ
         self._started = time.monotonic()
         self._batches.epoch = self._epoch
         self._batches.title = f"epoch {self._epoch} of {self._total}"
-        for layer in self.model.layers:
+        for number, layer in enumerate(self.model.layers):
             if isinstance(layer, keras.layers.Dropout) and hasattr(layer, "seed_generator"):
-                layer.seed_generator.state.assign([self._seed, self._epoch])
+                words = np.random.SeedSequence([self._seed, self._epoch, number]).generate_state(2)
+                layer.seed_generator.state.assign(words)
 
     def on_test_end(self, logs: Any = None) -> None:
         """Keep the weights that were validated: with weight averaging, these are the averages."""
@@ -93,8 +95,10 @@ class Epochs(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no typ
             )
         if val_loss is None:
             self.keep(loss)
-        self._note(loss, val_loss)
-        self._stop_early(epoch + 1)
+        ended = self._note(loss, val_loss)
+        if ended:
+            self._notify(f"no better for {self._patience} epochs: the phase ends early")
+            self.model.stop_training = True
 
     def note_start(self, model: keras.Model, training: Any, validation: Any) -> None:
         """Count a head fitted in closed form as epoch 0: it is the best so far, and may stay so.
@@ -111,7 +115,8 @@ class Epochs(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no typ
         self.keep(loss if val_loss is None else val_loss)
         self._note(loss, val_loss)
 
-    def _note(self, loss: float, val_loss: float | None) -> None:
+    def _note(self, loss: float, val_loss: float | None) -> bool:
+        """Save the state, tell of the epoch, and say whether it is the last one for want of progress."""
         row = {
             "phase": self._phase,
             "epoch": self._epoch,
@@ -120,13 +125,18 @@ class Epochs(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no typ
             "val_loss": None if val_loss is None else float(val_loss),
             "seconds": round(time.monotonic() - self._started, 1),
         }
-        self._state.save(self._job, self.model, row)
+        ended = self._ends_early(row)
+        self._state.save(self._job, self.model, row, ended=ended)
+        for file in self._job.weights.iterdir():
+            if file.name != self._state.best_file:
+                file.unlink()
         judged = "" if val_loss is None else f", val_loss {val_loss:.4f}"
         which = f"epoch {self._epoch} of {self._total} ({self._phase})"
         self._notify(f"{which}: loss {loss:.4f}{judged}, {row['seconds']} s")
+        return ended
 
     def keep(self, loss: float) -> None:
-        """Save the weights as the best ones, and delete those that were.
+        """Save the weights as those to export. Those before stay until the state names these.
 
         Args:
             loss: Validation loss, or training loss where nothing is kept back.
@@ -134,15 +144,9 @@ class Epochs(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no typ
         name = f"weights_{self._base_name}_{self._epoch:02d}_{loss:.3f}.weights.h5"
         save_weights(self._whole, self._job.weights / name)
         self._state.best_file, self._state.best_loss = name, loss
-        for file in self._job.weights.glob("weights_*.weights.h5"):
-            if file.name != name:
-                file.unlink()
 
-    def _stop_early(self, epoch: int) -> None:
-        rows = self._state.history
+    def _ends_early(self, row: dict[str, Any]) -> bool:
+        rows = [*self._state.history, row]
         best = min(rows, key=lambda row: row["loss"] if row["val_loss"] is None else row["val_loss"])
-        waited = epoch - max(best["epoch"], self._before)
-        if self._patience and waited >= self._patience:
-            self._notify(f"no better for {waited} epochs: the phase ends early")
-            self.model.stop_training = True
-            self._state.finish(self._phase)
+        waited = row["epoch"] - max(best["epoch"], self._before)
+        return self._patience is not None and waited >= self._patience

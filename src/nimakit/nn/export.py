@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import tensorflow as tf
 
+from nimakit.config import TrainConfig, parse_train_config
 from nimakit.errors import ModelError, NimakitError
 from nimakit.histogram import default_bins
 from nimakit.images import Preprocessing
@@ -25,7 +26,12 @@ _TOLERANCE = 1e-4
 
 
 def export_weights(
-    weights_file: Path, base_model_name: str, output: Path, metadata: dict[str, Any] | None = None
+    weights_file: Path,
+    base_model_name: str,
+    output: Path,
+    metadata: dict[str, Any] | None = None,
+    *,
+    config: TrainConfig | None = None,
 ) -> Metadata:
     """Write the model file of a Keras weight file.
 
@@ -33,9 +39,10 @@ def export_weights(
         weights_file: As `nimakit.nn.weights.load` takes it.
         base_model_name: Backbone the weights were trained with.
         output: The .onnx file; appears whole or not at all.
-        metadata: `Metadata` fields that differ from the defaults: bins 1, 2, ... for as many as the head
-            has; a squash to the backbone's input size by nearest neighbour, as Keras's own image loading
-            does by default and so most published NIMA weights were trained.
+        metadata: `Metadata` fields that differ from the defaults.
+        config: Head and preprocessing they were trained with. Where None, a softmax over as many bins as the
+            file has, and a squash to the backbone's input size by nearest neighbour, as Keras's own image
+            loading does by default and so most published NIMA weights were trained.
 
     Returns:
         The metadata written.
@@ -45,15 +52,17 @@ def export_weights(
         WeightsError: Weights that cannot be read or do not fit it.
     """
     backbone = backbones.get(base_model_name)
-    bins = default_bins(weights.count_bins(weights_file))
-    height, width = backbone.input_size
-    prepared = Preprocessing(height=height, width=width, resize_filter="nearest", fit="squash")
+    config = config or TrainConfig(base_model_name=base_model_name)
+    is_regression = config.head == "regression"
+    bins = default_bins(config.n_classes if is_regression else weights.count_bins(weights_file))
+    height, width = config.input_size or backbone.input_size
+    prepared = Preprocessing(height=height, width=width, resize_filter=config.resize_filter, fit=config.fit)
     defaults = Metadata(
         name=weights_file.name, base_model=base_model_name, bins=tuple(bins), preprocessing=prepared
     )
     complete = Metadata.from_dict({**defaults.to_dict(), **(metadata or {})})
     size = (complete.preprocessing.height, complete.preprocessing.width)
-    model = heads.add_head(backbone.build(input_size=size), bins)
+    model = heads.of_config(backbone.build(input_size=size), bins, config)
     weights.load(model, weights_file)
     export_model(model, backbone, complete, output)
     return complete
@@ -174,11 +183,13 @@ def _main() -> int:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever the libraries print goes to stderr
     try:
+        config = parse_train_config(request["config"], "The config of the weights")
         export_weights(
             Path(request["weights_file"]),
-            request["base_model_name"],
+            config.base_model_name,
             Path(request["output"]),
             request["metadata"],
+            config=config,
         )
     except NimakitError as error:
         json.dump({"error": str(error)}, answers)

@@ -1,12 +1,14 @@
 """Heads: from a backbone's features to a distribution over the bins, or to one score."""
 
+import math
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from nimakit.config import Head
+from nimakit.config import Head, TrainConfig
+from nimakit.errors import ModelError
 from nimakit.histogram import FloatArray
 
 Float32Array = NDArray[np.float32]
@@ -14,6 +16,8 @@ Float32Array = NDArray[np.float32]
 HEAD_NAME = "rating"
 DROPOUT_NAME = "rating_dropout"
 _LEVELS_NAME = "levels"
+_NEXT_LEVEL = 2
+"""From one resolution to the next, maps have four times the pixels, and never less than this."""
 
 
 def add_head(
@@ -70,12 +74,39 @@ def feature_blocks(model: keras.Model) -> list[int]:
 
 def _pooled(base: keras.Model, levels: int) -> Any:
     """(N, D) features: the last map of each resolution, averaged over its area; coarsest first."""
-    maps = {layer.output.shape[1:3]: layer.output for layer in base.layers if len(layer.output.shape) == 4}
-    coarsest = sorted(maps, key=lambda size: size[0] * size[1])[:levels]
+    maps = {
+        layer.output.shape[1:3]: layer.output
+        for layer in base.layers
+        if len(layer.output.shape) == 4 and not isinstance(layer, keras.layers.ZeroPadding2D)
+    }
+    coarsest: list[tuple[int, int]] = []
+    # Attention gates have a map of one pixel, and convolutions without padding lose a pixel or two.
+    for size in sorted(maps, key=lambda size: size[0] * size[1]):
+        if size != (1, 1) and (not coarsest or size[0] * size[1] > _NEXT_LEVEL * math.prod(coarsest[-1])):
+            coarsest.append(size)
+    if levels > len(coarsest):
+        raise ModelError(
+            f"pooled_levels must be at most the number of resolutions of the backbone. Received: {levels},"
+            f" it has {len(coarsest)}"
+        )
+    coarsest = coarsest[:levels]
     parts = [
         keras.layers.GlobalAveragePooling2D(name=f"level_{n}")(maps[size]) for n, size in enumerate(coarsest)
     ]
     return keras.layers.Concatenate(name=_LEVELS_NAME)(parts)
+
+
+def of_config(base: keras.Model, bins: FloatArray, config: TrainConfig) -> keras.Model:
+    """The network a training config stands for, on its backbone: as `add_head`."""
+    return add_head(
+        base,
+        bins,
+        head=config.head,
+        score_activation=config.score_activation,
+        dropout_rate=config.dropout_rate,
+        l2_reg=config.l2_reg,
+        levels=config.pooled_levels,
+    )
 
 
 def head_alone(model: keras.Model) -> keras.Model:

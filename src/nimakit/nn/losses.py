@@ -51,7 +51,7 @@ class LayerwiseAdam(keras.optimizers.Adam):  # type: ignore[misc] # Keras has no
         layers = [layer for layer in model.layers if layer.trainable_variables]
         # In the order of the model's trainable variables, which is the order Adam numbers them in.
         self._shares = [
-            layer_decay ** (1 - position / max(1, len(layers) - 1))
+            layer_decay ** ((len(layers) - 1 - position) / max(1, len(layers) - 1))
             for position, layer in enumerate(layers)
             for _ in layer.trainable_variables
         ]

@@ -1,6 +1,6 @@
 """Training images: decoded and resized once, kept in memory, then on disk, under a stated bound."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from nimakit.images import PixelArray, Preprocessing, open_photo, prepare
 from nimakit.progress import track
 
 MEGABYTE = 1_000_000
+_AHEAD = 64
+"""Images decoded before the first of them is kept."""
 
 
 class Pixels:
@@ -54,25 +56,28 @@ class Pixels:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="nimakit-decode")
 
     def fill(self, label: str) -> dict[int, ImageError]:
-        """Decode all images that are kept.
+        """Decode all images once, and keep as many as there is room for.
 
         Args:
             label: What is being done, for the progress.
 
         Returns:
-            Index -> error, of those that could not be decoded; their pixels are black.
+            Index -> error, of those that could not be decoded; they must not be asked for.
         """
-        kept = len(self._memory) + len(self._disk)
         failed = {}
-        for index, pixels in enumerate(track(self._pool.map(self._try, range(kept)), kept, label)):
+        for index, pixels in enumerate(track(self._decoded(), len(self._paths), label)):
             if isinstance(pixels, ImageError):
                 failed[index] = pixels
-                pixels = np.zeros(self._shape, np.uint8)  # noqa: PLW2901
-            if index < len(self._memory):
+            elif index < len(self._memory):
                 self._memory[index] = pixels
-            else:
+            elif index < len(self._memory) + len(self._disk):
                 self._disk[index - len(self._memory)] = pixels
         return failed
+
+    def _decoded(self) -> Iterator[PixelArray | ImageError]:
+        """All images in order, a few at a time: what is decoded and not yet kept needs memory too."""
+        for start in range(0, len(self._paths), _AHEAD):
+            yield from self._pool.map(self._try, range(start, min(start + _AHEAD, len(self._paths))))
 
     def take(self, indices: Sequence[int]) -> PixelArray:
         """The images of some indices.

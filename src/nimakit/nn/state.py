@@ -3,7 +3,7 @@
 import csv
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,12 @@ def save_weights(model: keras.Model, path: Path) -> None:
     """Write weights, and the optimiser where the model has one.
 
     Raises:
-        OutputError: They could not be written; a part of them may be there.
+        OutputError: They could not be written; what was there before still is.
     """
+    partial = path.with_name(f".{path.name}")
     try:
-        model.save_weights(path, overwrite=True)
+        model.save_weights(partial, overwrite=True)
+        partial.replace(path)
     except OSError as error:  # what h5py makes of a full disk
         raise OutputError(f"{path} could not be written: {first_line(error)}.") from error
 
@@ -62,24 +64,33 @@ class State:
         if not path.is_file():
             return cls(job.state)
         values = read_json(path, UsageError, "The state of a job")
-        return cls(folder=job.state, **values)
+        known = {item.name for item in fields(cls)} - {"folder"}
+        if not isinstance(values, dict) or set(values) != known:
+            raise UsageError(
+                f"The state of a job must be as this version of nimakit leaves it. Received: {path};"
+                " begin the job anew."
+            )
+        state = cls(folder=job.state, **values)
+        state._write_history(job)  # a kill may have come between the two files
+        return state
 
     def epochs(self, phase: str) -> int:
         """How many epochs of a phase are done; a head fitted in closed form is none of them."""
         return sum(row["phase"] == phase and row["epoch"] > 0 for row in self.history)
-
-    def finish(self, phase: str) -> None:
-        """A phase was ended before its last epoch."""
-        self.ended.append(phase)
-        self._write()
 
     def restore(self, model: keras.Model, phase: str) -> None:
         """Give a compiled model the weights and the optimiser of the last epoch of a phase, if it had one."""
         if phase in self.weights:
             model.load_weights(self.folder / self.weights[phase])
 
-    def save(self, job: Job, model: keras.Model, row: dict[str, Any]) -> None:
+    def save(self, job: Job, model: keras.Model, row: dict[str, Any], *, ended: bool = False) -> None:
         """Take note of an epoch: history.csv, and what is needed to go on.
+
+        Args:
+            job: Its folder.
+            model: Compiled; its weights and its optimiser are saved.
+            row: `HISTORY_COLUMNS`.
+            ended: Whether the phase ends with this epoch, before its time.
 
         Raises:
             OutputError: The disk is full.
@@ -88,17 +99,19 @@ class State:
         previous = self.weights.get(phase)
         self.history.append(row)
         self.weights[phase] = f"{phase}_{row['epoch']:04d}.weights.h5"
+        if ended:
+            self.ended.append(phase)
         save_weights(model, self.folder / self.weights[phase])
-        self._write()
-        if previous and previous != self.weights[phase]:
-            (self.folder / previous).unlink(missing_ok=True)
-        with atomic_writer(job.history_file) as stream:
-            writer = csv.DictWriter(stream, HISTORY_COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self.history)
-
-    def _write(self) -> None:
         values = asdict(self)
         del values["folder"]
         with atomic_writer(self.folder / _STATE) as stream:
             json.dump(values, stream)
+        if previous and previous != self.weights[phase]:
+            (self.folder / previous).unlink(missing_ok=True)
+        self._write_history(job)
+
+    def _write_history(self, job: Job) -> None:
+        with atomic_writer(job.history_file) as stream:
+            writer = csv.DictWriter(stream, HISTORY_COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.history)

@@ -12,7 +12,7 @@ from nimakit.histogram import mean
 from nimakit.images import Preprocessing
 from nimakit.jobs import Job
 from nimakit.metadata import Metadata
-from nimakit.nn import backbones, devices, export, features, heads, losses, weights
+from nimakit.nn import backbones, devices, export, features, folding, heads, losses, weights
 from nimakit.nn.batches import Batches
 from nimakit.nn.epochs import Epochs
 from nimakit.nn.material import Material, Photographs
@@ -56,8 +56,11 @@ class Training:
         devices.set_seed(config.seed)
         if devices.set_precision(config.mixed_precision):
             notify("computing in 16 bits (mixed precision)")
-        with self._scope:
-            self._model = self._build(config.existing_weights)
+        with self._scope():
+            # What the second phase goes on from holds all weights.
+            self._model = self._build(
+                RANDOM_WEIGHTS if _ALL in self._state.weights else config.existing_weights
+            )
 
     @property
     def history(self) -> list[dict[str, Any]]:
@@ -80,6 +83,8 @@ class Training:
             TrainingError: The loss is no number any more.
         """
         config = self._config
+        if self._is_done:
+            return
         material = Material(
             self._photographs,
             config,
@@ -118,15 +123,7 @@ class Training:
         base = self._backbone.build(
             "imagenet" if source is None else None, input_size=config.input_size, notify=self._notify
         )
-        model = heads.add_head(
-            base,
-            self._photographs.bins,
-            head=config.head,
-            score_activation=config.score_activation,
-            dropout_rate=config.dropout_rate,
-            l2_reg=config.l2_reg,
-            levels=config.pooled_levels,
-        )
+        model = heads.of_config(base, self._photographs.bins, config)
         is_known = False
         if source is not None and source != RANDOM_WEIGHTS:
             is_known = weights.load_pretrained(model, source, notify=self._notify)
@@ -137,17 +134,30 @@ class Training:
             heads.set_prior(model, average.astype(np.float32), photographs.bins)
         return model
 
+    @property
+    def _is_done(self) -> bool:
+        """Whether only the export is left, and what comes after it."""
+        config, state = self._config, self._state
+        return bool(state.history) and all(
+            state.epochs(phase) >= count or phase in state.ended
+            for phase, count in ((_DENSE, config.epochs_train_dense), (_ALL, config.epochs_train_all))
+        )
+
     def _train_head(self, material: Material) -> None:
         """The first phase, or what it left: the backbone is frozen, so its features are computed once."""
         config, state = self._config, self._state
-        with self._scope:
+        with self._scope():
             dense = heads.head_alone(self._model)
             self._compile(dense, config.learning_rate_dense, config.decay_dense)
         if state.epochs(_DENSE) >= config.epochs_train_dense or _DENSE in state.ended:
             state.restore(dense, _DENSE)
+            if config.weight_averaging and state.epochs(_DENSE):  # Keras ends a phase with the averages
+                dense.optimizer.finalize_variable_values(dense.trainable_variables)
             if state.history:
                 return
-        training, validation, known = material.frozen(heads.backbone_alone(self._model))
+        self._freeze_normalisation(frozen=True)
+        backbone = folding.fold(heads.backbone_alone(self._model))
+        training, validation, known = material.frozen(backbone)
         if config.ridge_start and not state.history:
             rows = slice(0, features.RIDGE_EXAMPLES)
             fitted = features.ridge_head(
@@ -164,6 +174,11 @@ class Training:
         if config.epochs_train_dense:
             self._fit(dense, _DENSE, training, validation, _as_is)
 
+    def _freeze_normalisation(self, *, frozen: bool) -> None:
+        for layer in self._model.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.trainable = not frozen
+
     def _train_whole(self, material: Material) -> None:
         """The second phase: all layers."""
         config, state = self._config, self._state
@@ -172,11 +187,9 @@ class Training:
         frozen = config.freeze_batch_norm
         if frozen is None:
             frozen = config.existing_weights != RANDOM_WEIGHTS  # which have no statistics worth keeping
-        for layer in self._model.layers:
-            if frozen and isinstance(layer, keras.layers.BatchNormalization):
-                layer.trainable = False
-        with self._scope:
-            whole = keras.Model(self._model.input, self._model.output)
+        self._freeze_normalisation(frozen=frozen)
+        with self._scope():
+            whole = folding.fold(keras.Model(self._model.input, self._model.output))
             rate: Any = config.learning_rate_all
             if config.learning_rate_schedule == "cosine":
                 steps = material.batches_an_epoch * config.epochs_train_all
@@ -199,7 +212,7 @@ class Training:
         )
         # XLA makes depthwise convolutions ten times slower on a CPU.
         model.compile(optimizer, losses.of_head(config.head), jit_compile=False)
-        optimizer.build(model.trainable_variables)
+        model.optimizer.build(model.trainable_variables)  # with mixed precision it is another one
 
     def _fit(
         self,
