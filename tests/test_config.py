@@ -175,3 +175,28 @@ def test_rejects_a_broken_ensemble(tmp_path: Path, value: Any, message: str) -> 
     """Every broken member is told by its number."""
     with pytest.raises(ConfigError, match=message):
         read_ensemble_config(_write(tmp_path, value))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"epochs_train_dense": 0, "epochs_train_all": 0}, "must not both be 0 without 'ridge_start'"),
+        ({"score_activation": "sigmoid"}, "'score_activation' must be left out"),
+        (
+            {"score_activation": "sigmoid", "head": "regression", "ridge_start": True},
+            "'ridge_start' fits linear scores",
+        ),
+    ],
+)
+def test_rejects_keys_that_contradict_each_other(
+    tmp_path: Path, values: dict[str, Any], message: str
+) -> None:
+    """Each key keeps its own rule, and together they make no sense."""
+    with pytest.raises(ConfigError, match=message):
+        read_train_config(_write(tmp_path, {"base_model_name": "MobileNet", **values}))
+
+
+def test_a_head_in_closed_form_needs_no_epochs(tmp_path: Path) -> None:
+    """With ridge_start, a config without epochs is a whole one."""
+    values = {"base_model_name": "MobileNet", "epochs_train_dense": 0, "epochs_train_all": 0}
+    assert read_train_config(_write(tmp_path, {**values, "ridge_start": True})).ridge_start

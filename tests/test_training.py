@@ -243,3 +243,26 @@ def test_copies_a_complete_job_to_its_bucket(
     assert seen == [job.folder, "photos", "complete"]
     assert job.run()["status"] == "complete"
     assert ("uploaded to s3://photos/job/" in said) == is_there
+
+
+def test_a_copy_that_failed_is_made_when_the_job_is_resumed(
+    new_job: NewJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A complete job lacks its copy alone; once that is made, it is not made again."""
+    answers: list[str | None] = [None, "s3://photos/job/"]
+
+    def upload_job(*_: Any, **__: Any) -> str:
+        answer = answers.pop(0)
+        if answer is None:
+            raise OutputError("the bucket is gone")
+        return answer
+
+    monkeypatch.setattr(upload, "require", lambda: None)
+    monkeypatch.setattr(upload, "upload_job", upload_job)
+    job = new_job(s3_bucket="photos")
+    with pytest.raises(OutputError):
+        training.train(job, notify=_unheard)
+    for _ in range(2):
+        training.train(job, notify=_unheard)
+    assert job.run()["uploaded"] == "s3://photos/job/"
+    assert answers == []

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from nimakit.errors import ModelError
 from nimakit.histogram import default_bins
 from nimakit.nn import heads
 
@@ -112,3 +113,21 @@ def test_drops_features_and_penalises_the_kernel_where_asked_to() -> None:
     kernel = model.get_layer(heads.HEAD_NAME).kernel.numpy()
     assert float(sum(model.losses)) == pytest.approx(0.1 * (kernel**2).sum(), rel=1e-5)
     assert heads.add_head(_base(), BINS).losses == []
+
+
+def test_levels_are_resolutions_not_paddings_or_gates() -> None:
+    """A padded map and a map of one pixel are no resolutions of their own."""
+    image = keras.Input((16, 16, 3))
+    fine = keras.layers.Conv2D(4, 3, strides=2, padding="same")(image)
+    padded = keras.layers.ZeroPadding2D(((0, 1), (0, 1)))(fine)
+    coarse = keras.layers.Conv2D(6, 3, strides=2)(padded)
+    gate = keras.layers.GlobalAveragePooling2D(keepdims=True)(coarse)
+    gated = keras.layers.Multiply()([coarse, gate])
+    base = keras.Model(image, keras.layers.GlobalAveragePooling2D()(gated))
+    assert heads.feature_blocks(heads.add_head(base, BINS, levels=2)) == [6, 4]
+
+
+def test_rejects_more_levels_than_resolutions() -> None:
+    """What is not there cannot be pooled."""
+    with pytest.raises(ModelError, match=r"at most the number .* Received: 4, it has 3"):
+        heads.add_head(_base(), BINS, levels=4)

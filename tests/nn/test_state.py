@@ -135,8 +135,8 @@ def test_an_epoch_is_saved_whole_or_not_at_all(
         raise KeyboardInterrupt
 
     _fit(model)
-    monkeypatch.setattr(state_module, breaks, kill)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(state_module, breaks, kill)
         state.save(job, model, _row("all", 2))
     again = State.load(job)
     assert again.epochs("all") == 1

@@ -203,6 +203,25 @@ def test_starts_from_a_model_with_the_same_head(tmp_path: Path, name: str) -> No
 
 
 @FORMATS
+def test_a_backbone_may_have_dense_layers_too(tmp_path: Path, name: str) -> None:
+    """ConvNeXt's pointwise convolutions are dense layers; the head is what the backbone has not."""
+
+    def model(bins: int, seed: int) -> keras.Model:
+        keras.utils.set_random_seed(seed)
+        image = keras.Input((8, 8, 3))
+        x = keras.layers.Dense(6)(keras.layers.Conv2D(4, 3)(image))
+        x = keras.layers.Dropout(0.0)(keras.layers.GlobalAveragePooling2D()(x))
+        return keras.Model(image, keras.layers.Dense(bins, activation="softmax")(x))
+
+    trained, fresh, other = model(5, 1), model(5, 2), model(7, 3)
+    path = _save_any(trained, tmp_path / name)
+    assert weights.load_pretrained(fresh, path)
+    assert _same(fresh, trained)
+    assert not weights.load_pretrained(other, path)
+    assert _same(_trunk(other), _trunk(trained))
+
+
+@FORMATS
 @pytest.mark.parametrize(
     ("bins", "held"), [(10, "a head of 10 outputs"), (1, "a head of 1 outputs"), (0, "no head")]
 )

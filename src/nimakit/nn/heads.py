@@ -81,8 +81,10 @@ def _pooled(base: keras.Model, levels: int) -> Any:
     }
     coarsest: list[tuple[int, int]] = []
     # Attention gates have a map of one pixel, and convolutions without padding lose a pixel or two.
-    for size in sorted(maps, key=lambda size: size[0] * size[1]):
-        if size != (1, 1) and (not coarsest or size[0] * size[1] > _NEXT_LEVEL * math.prod(coarsest[-1])):
+    for size in sorted(maps, key=math.prod):
+        if size not in ((1, 1), base.input.shape[1:3]) and (
+            not coarsest or math.prod(size) > _NEXT_LEVEL * math.prod(coarsest[-1])
+        ):
             coarsest.append(size)
     if levels > len(coarsest):
         raise ModelError(

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,15 +102,17 @@ def _load_fitting(backbone: keras.Model, whole: keras.Model, path: Path) -> list
         with _open_hdf5(weights, path) as file:
             is_legacy = "layers" not in file
             layers = _legacy_layers(file) if is_legacy else _layers(file)
-        kernels = [values[0].shape for values in layers if _is_dense(values)]
-        trunk = [values for values in layers if not _is_dense(values)]
+        wanted = Counter(_shapes(layer.get_weights()) for layer in _weighted(backbone))
+        held = Counter(map(_shapes, layers))
+        # What the file has and the backbone has not is its head, which comes last.
+        kernels = [max(shapes, key=len) for shapes in (held - wanted).elements()]
         target = whole if kernels == [tuple(whole.layers[-1].kernel.shape)] else backbone
         try:
-            count = len(_weighted(backbone))
-            if len(trunk) != count:
-                raise ValueError(f"{len(trunk)} layers with weights, the base model has {count}")
+            if wanted - held:
+                missing = (wanted - held).total()
+                raise ValueError(f"it lacks {missing} of the {wanted.total()} layers with weights")
             if is_legacy:
-                _set_in_order(_weighted(target), layers if target is whole else trunk)
+                _set_in_order(_weighted(target), layers[: len(_weighted(target))])
             else:
                 target.load_weights(weights)
         except Exception as error:
@@ -127,9 +130,9 @@ def _weighted(model: keras.Model) -> list[keras.Layer]:
     return [layer for layer in model.layers if layer.weights]
 
 
-def _is_dense(values: _Values) -> bool:
-    """Whether these are the weights of a dense layer; no backbone has one, once its classifier is gone."""
-    return values[0].ndim == 2
+def _shapes(values: _Values) -> tuple[tuple[int, ...], ...]:
+    """What tells layers apart, whatever they are called."""
+    return tuple(sorted(value.shape for value in values))
 
 
 def _set_in_order(layers: list[keras.Layer], values: list[_Values]) -> None:
