@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def _folds(samples_file: Path, work_dir: Path, count: int, seed: int) -> list[Fold]:
-    """Parts of equal size, drawn at random; their label files are written where they are missing."""
+    """Parts of equal size, drawn at random; with their label files."""
     read_labels(samples_file)
     samples: list[dict[str, Any]] = json.loads(samples_file.read_text("utf-8"))
     parts = np.array_split(np.random.default_rng(seed).permutation(len(samples)), count)
@@ -94,15 +94,20 @@ def _name(config: Path) -> str:
 
 
 def _trained(config: Path, fold: Fold, image_dir: Path) -> Path:
-    """The model of a config without one fold: trained now, or earlier from the same config."""
+    """The model of a config without one fold: of an earlier run, or trained now. New code: a new folder."""
     jobs = fold.folder / _name(config).replace("/", "_")
     for job in find_jobs(jobs):
-        if job.run()["status"] == "complete" and job.config_file.read_bytes() == config.read_bytes():
+        same = job.config_file.read_bytes() == config.read_bytes()
+        if same and job.samples_file.read_bytes() == fold.training.read_bytes():
+            _train(["--resume", str(job.folder)])
             return job.model_file
-    command = [sys.executable, "-m", "nimakit", "train", "--config-file", str(config)]
-    command += ["--samples-file", str(fold.training), "--image-dir", str(image_dir), "--jobs-dir", str(jobs)]
-    result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return Path(result.stdout.strip()) / "model.onnx"
+    options = ["--config-file", str(config), "--samples-file", str(fold.training)]
+    return _train([*options, "--image-dir", str(image_dir), "--jobs-dir", str(jobs)]) / "model.onnx"
+
+
+def _train(options: list[str]) -> Path:
+    command = [sys.executable, "-m", "nimakit", "train", *options]
+    return Path(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
 
 
 def _print(rows: dict[str, list[Metrics]]) -> None:

@@ -48,7 +48,8 @@ def test_trains_the_given_model() -> None:
     """A step on the folded model moves the weights of the given one as a step on that one does."""
     images, targets = _images(9), np.zeros((3, 3, 3, 5), np.float32)
     kernels = []
-    for change in (lambda model: model, folding.fold):
+    changes: list[Any] = [lambda model: model, folding.fold]
+    for change in changes:
         keras.utils.set_random_seed(0)
         model = _small()
         trained = change(model)

@@ -135,9 +135,10 @@ def test_an_epoch_is_saved_whole_or_not_at_all(
         raise KeyboardInterrupt
 
     _fit(model)
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         patched.setattr(state_module, breaks, kill)
-        state.save(job, model, _row("all", 2))
+        with pytest.raises(KeyboardInterrupt):
+            state.save(job, model, _row("all", 2))
     again = State.load(job)
     assert again.epochs("all") == 1
     restored = _model(seed=1)

@@ -17,7 +17,7 @@ def test_a_job_is_prepared_and_then_trained(train: Launcher, job: Path) -> None:
     """A throwaway container checks and makes the job; a detached one, which stays, trains it."""
     prepares, trains = both(train(*NEW))
     assert prepares.flags == {"--rm", "--init", "--read-only"}
-    assert prepares.arguments == ["--prepare-only", *NEW]
+    assert prepares.arguments == ["--prepare-only", "--docker-image", "nima-cpu", *NEW]
     assert prepares.options["--network"] == ["none"]
     assert trains.flags == {"--detach", "--init", "--read-only"}
     assert trains.arguments == ["--resume", str(job)]
