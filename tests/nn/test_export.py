@@ -22,23 +22,6 @@ pytestmark = [
 
 SIDE = backbones.INPUT_SIZE
 FAST = "MobileNet"
-SMALLEST = {
-    "ConvNeXtTiny",
-    "DenseNet121",
-    "EfficientNetB0",
-    "EfficientNetLite0",
-    "EfficientNetV2B0",
-    "InceptionResNetV2",
-    "InceptionV3",
-    "MobileNetV2",
-    "MobileNetV3Small",
-    "NASNetMobile",
-    "ResNet18",
-    "ResNet50",
-    "ResNet50V2",
-    "VGG16",
-    "Xception",
-}
 TOLERANCE = 1e-4
 
 
@@ -59,10 +42,8 @@ def _keras_answers(
 
 
 def _marks(name: str) -> list[pytest.MarkDecorator]:
-    """The smallest of each family is slow, its larger sisters are for thorough runs."""
-    if name == FAST:
-        return []
-    return [pytest.mark.slow if name in SMALLEST else pytest.mark.exhaustive]
+    """One of each family is trained and exported by tests/nn/test_train.py; all are for thorough runs."""
+    return [] if name == FAST else [pytest.mark.exhaustive]
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=_marks(name)) for name in backbones.names()])
