@@ -67,14 +67,14 @@ def test_is_an_element_of_a_page() -> None:
 
 
 def test_marks_phases_and_the_best_epoch() -> None:
-    """Each phase has its name above; without validation there is no line and no best epoch of it."""
+    """Each phase has its name above; without validation there is no line and no lowest point of it."""
     training, validation = np.array([3.0, 2.0, 1.0]), np.array([3.0, np.nan, 2.0])
     phases = ["head alone", "head alone", "whole network"]
     svg = charts.losses("x", [1, 2, 3], training, validation, phases)
-    for text in ("head alone", "whole network", "best epoch", "validation"):
+    for text in ("head alone", "whole network", "lowest", "validation"):
         assert svg.count(f">{text}</text>") == 1
     svg = charts.losses("x", [1, 2, 3], training, np.full(3, np.nan), phases)
-    assert "best epoch" not in svg
+    assert "lowest" not in svg
     assert "validation" not in svg
 
 

@@ -86,17 +86,15 @@ def losses(
         if np.isfinite(validation).any():
             axes.plot(epochs, validation, color=_PEOPLE, marker="s", markersize=4, label="validation")
             best = int(np.nanargmin(validation))
-            axes.plot(
-                [epochs[best]], [validation[best]], "o", ms=11, mfc="none", mec=_INK, label="best epoch"
-            )
+            axes.plot([epochs[best]], [validation[best]], "o", ms=11, mfc="none", mec=_INK, label="lowest")
         for position in range(1, len(phases)):
             if phases[position] != phases[position - 1]:
                 axes.axvline((epochs[position] + epochs[position - 1]) / 2, color=_SOFT, linestyle=":")
-        for phase in dict.fromkeys(phases):
+        for row, phase in enumerate(dict.fromkeys(phases)):
             first = epochs[phases.index(phase)]
             axes.text(
                 first - 0.4,
-                1.02,
+                1.02 + 0.05 * row,  # a phase may be too short for its name
                 phase,
                 transform=axes.get_xaxis_transform(),
                 fontsize=9,

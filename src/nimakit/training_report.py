@@ -141,7 +141,8 @@ def _learning(history: Sequence[Mapping[str, Any]]) -> _Chart | None:
         "Loss by epoch",
         svg,
         "Both lines should fall. Where the validation line turns upwards while the training line still falls,"
-        " the model begins to learn its training pictures by heart; the best epoch is the one that is kept.",
+        " the model begins to learn its training pictures by heart. With few pictures kept back, that"
+        " line is a rough guide.",
     )
 
 
