@@ -195,10 +195,10 @@ def _learn(
         training.run()
     except KeyboardInterrupt:
         if training.history:
-            notify("stopping: exporting the best epoch so far")
+            notify("stopping: exporting what was learned so far")
             training.export(metadata)
         raise
-    notify("exporting the best epoch")
+    notify("exporting the model")
     training.export(metadata)
     return training.history
 
