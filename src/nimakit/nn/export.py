@@ -16,7 +16,6 @@ import tensorflow as tf
 from nimakit.config import TrainConfig, parse_train_config
 from nimakit.errors import ModelError, NimakitError
 from nimakit.histogram import default_bins
-from nimakit.images import Preprocessing
 from nimakit.metadata import METADATA_KEY, Metadata
 from nimakit.network import Network
 from nimakit.nn import backbones, heads, weights
@@ -55,10 +54,11 @@ def export_weights(
     config = config or TrainConfig(base_model_name=base_model_name)
     is_regression = config.head == "regression"
     bins = default_bins(config.n_classes if is_regression else weights.count_bins(weights_file))
-    height, width = config.input_size or backbone.input_size
-    prepared = Preprocessing(height=height, width=width, resize_filter=config.resize_filter, fit=config.fit)
     defaults = Metadata(
-        name=weights_file.name, base_model=base_model_name, bins=tuple(bins), preprocessing=prepared
+        name=weights_file.name,
+        base_model=base_model_name,
+        bins=tuple(bins),
+        preprocessing=backbone.preprocessing(config),
     )
     complete = Metadata.from_dict({**defaults.to_dict(), **(metadata or {})})
     size = (complete.preprocessing.height, complete.preprocessing.width)

@@ -6,9 +6,8 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
-from nimakit.nn.batches import Float32Array
+from nimakit.network import Float32Array
 from nimakit.progress import track
 
 _FLOOR = 0.01
@@ -52,7 +51,7 @@ def compute(
 
 def ridge_head(
     features: Float32Array, targets: Float32Array, *, blocks: Sequence[int], is_distribution: bool
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[Float32Array, Float32Array]:
     """Kernel and bias of a dense layer that comes near the targets, by ridge regression.
 
     Distributions are regressed as centred logarithms, whose softmax they are. The penalty is the one with the

@@ -5,13 +5,11 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from nimakit.config import Head, TrainConfig
 from nimakit.errors import ModelError
 from nimakit.histogram import FloatArray
-
-Float32Array = NDArray[np.float32]
+from nimakit.network import Float32Array
 
 HEAD_NAME = "rating"
 DROPOUT_NAME = "rating_dropout"

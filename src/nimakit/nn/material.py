@@ -7,13 +7,13 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from nimakit.config import TrainConfig
 from nimakit.errors import ImageError
 from nimakit.histogram import FloatArray, mean
 from nimakit.images import Preprocessing
 from nimakit.machine import cores
+from nimakit.network import Float32Array
 from nimakit.nn import features
 from nimakit.nn.batches import Batches, Examples, Features, Views, balanced_shares
 from nimakit.nn.pixels import Pixels
@@ -57,7 +57,7 @@ class _Part:
 
     name: str
     paths: Sequence[Path]
-    targets: NDArray[np.float32]
+    targets: Float32Array
     pixels: Pixels
     rows: list[int]
 
@@ -104,7 +104,7 @@ class Material:
     @property
     def batches_an_epoch(self) -> int:
         """Training steps an epoch."""
-        return -(-len(self._parts[0].rows) // self._config.batch_size)
+        return len(self.crops()[0])
 
     def crops(self) -> tuple[Batches, Batches | None]:
         """Random crops to train the whole network with, and whole photographs to validate it with."""
@@ -125,7 +125,7 @@ class Material:
             batches.append(self._batches(part, kept[-1], part.targets[part.rows], range(len(part.rows))))
         return batches[0], batches[1] if len(batches) > 1 else None, kept[0]
 
-    def targets(self) -> NDArray[np.float32]:
+    def targets(self) -> Float32Array:
         """(n, ...) float32, of the photographs to learn from, in the order of their features."""
         part = self._parts[0]
         return part.targets[part.rows]
@@ -173,7 +173,7 @@ class Material:
             )
         notify(f"left out {len(messages)} photographs that cannot be decoded: {listed}")
 
-    def _features(self, part: _Part, backbone: keras.Model) -> NDArray[np.float32]:
+    def _features(self, part: _Part, backbone: keras.Model) -> Float32Array:
         whole, size = part.pixels, self._preprocessing
         if whole.preprocessing != size:
             whole = Pixels(part.paths, size, self._scratch, memory_mb=0, disk_mb=0, workers=cores())
@@ -192,7 +192,7 @@ class Material:
                 whole.close()
 
     def _batches(
-        self, part: _Part, examples: Examples, targets: NDArray[np.float32], rows: Sequence[int]
+        self, part: _Part, examples: Examples, targets: Float32Array, rows: Sequence[int]
     ) -> Batches:
         shares = None
         if self._config.balance_ratings and part.name == "training":

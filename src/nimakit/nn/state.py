@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from nimakit.errors import OutputError, UsageError, first_line
-from nimakit.jobs import Job
+from nimakit.jobs import Job, epochs_done
 from nimakit.records import atomic_writer
 from nimakit.schema import read_json
 
@@ -75,8 +75,8 @@ class State:
         return state
 
     def epochs(self, phase: str) -> int:
-        """How many epochs of a phase are done; a head fitted in closed form is none of them."""
-        return sum(row["phase"] == phase and row["epoch"] > 0 for row in self.history)
+        """How many epochs of a phase are done."""
+        return epochs_done(self.history, phase)
 
     def restore(self, model: keras.Model, phase: str) -> None:
         """Give a compiled model the weights and the optimiser of the last epoch of a phase, if it had one."""

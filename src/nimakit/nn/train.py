@@ -70,10 +70,7 @@ class Training:
     @property
     def preprocessing(self) -> Preprocessing:
         """What the trained model wants its input to be like."""
-        height, width = self._config.input_size or self._backbone.input_size
-        return Preprocessing(
-            height=height, width=width, resize_filter=self._config.resize_filter, fit=self._config.fit
-        )
+        return self._backbone.preprocessing(self._config)
 
     def run(self) -> None:
         """Train both phases, from wherever the job stopped.
@@ -137,11 +134,11 @@ class Training:
     @property
     def _is_done(self) -> bool:
         """Whether only the export is left, and what comes after it."""
-        config, state = self._config, self._state
-        return bool(state.history) and all(
-            state.epochs(phase) >= count or phase in state.ended
-            for phase, count in ((_DENSE, config.epochs_train_dense), (_ALL, config.epochs_train_all))
-        )
+        return bool(self._state.history) and all(map(self._is_phase_done, (_DENSE, _ALL)))
+
+    def _is_phase_done(self, phase: str) -> bool:
+        state = self._state
+        return state.epochs(phase) >= self._plan(phase)[1] or phase in state.ended
 
     def _train_head(self, material: Material) -> None:
         """The first phase, or what it left: the backbone is frozen, so its features are computed once."""
@@ -149,7 +146,7 @@ class Training:
         with self._scope():
             dense = heads.head_alone(self._model)
             self._compile(dense, config.learning_rate_dense, config.decay_dense)
-        if state.epochs(_DENSE) >= config.epochs_train_dense or _DENSE in state.ended:
+        if self._is_phase_done(_DENSE):
             state.restore(dense, _DENSE)
             if config.weight_averaging and state.epochs(_DENSE):  # Keras ends a phase with the averages
                 dense.optimizer.finalize_variable_values(dense.trainable_variables)
@@ -182,7 +179,7 @@ class Training:
     def _train_whole(self, material: Material) -> None:
         """The second phase: all layers."""
         config, state = self._config, self._state
-        if state.epochs(_ALL) >= config.epochs_train_all or _ALL in state.ended:
+        if self._is_phase_done(_ALL):
             return
         frozen = config.freeze_batch_norm
         if frozen is None:
