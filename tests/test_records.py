@@ -1,22 +1,17 @@
 """nimakit.records: score records and the files they go to."""
 
 import csv
-import errno
 import io
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from nimakit.errors import ImageError, OutputError, UsageError
+from nimakit.errors import ImageError
 from nimakit.records import (
     RecordWriter,
     add_min_max,
-    atomic_writer,
-    check_output,
     error_record,
     rank,
     score_record,
@@ -96,69 +91,3 @@ def test_writes_csv_with_a_column_for_each_field() -> None:
     assert rows[0]["predictions"] == "0.25 0.75"
     assert float(rows[0]["mean_score_prediction"]) == 5.25
     assert (rows[1]["mean_score_prediction"], rows[1]["error"]) == ("", "It is broken.")
-
-
-def test_check_output_accepts_a_file_that_can_be_written(tmp_path: Path) -> None:
-    """Suffixes count in any case, and an older file may be there."""
-    (tmp_path / "old.JSON").touch()
-    check_output(tmp_path / "old.JSON", (".json", ".csv"))
-
-
-def test_check_output_rejects_what_would_fail_at_the_end(tmp_path: Path) -> None:
-    """Another suffix, a missing folder and a folder in the file's place are refused up front."""
-    (tmp_path / "folder.json").mkdir()
-    for name, reason in (
-        ("out.txt", r"ends in \.json, \.csv"),
-        ("none/out.json", "must exist and be writable"),
-        ("folder.json", "must not be a folder"),
-    ):
-        with pytest.raises(UsageError, match=reason):
-            check_output(tmp_path / name, (".json", ".csv"))
-
-
-@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write everywhere")
-def test_check_output_rejects_a_folder_without_write_permission(tmp_path: Path) -> None:
-    """A folder that may not be written to is refused before any work is done."""
-    tmp_path.chmod(0o500)
-    try:
-        with pytest.raises(UsageError, match="must exist and be writable"):
-            check_output(tmp_path / "out.json", (".json",))
-    finally:
-        tmp_path.chmod(0o700)
-
-
-def test_a_file_appears_whole(tmp_path: Path) -> None:
-    """While it is written the old file stays; then the new one is there, and nothing else."""
-    path = tmp_path / "out.json"
-    path.write_text("old", encoding="utf-8")
-    with atomic_writer(path) as stream:
-        stream.write("n\udce9w\n")
-        stream.flush()
-        assert path.read_text(encoding="utf-8") == "old"
-    assert path.read_bytes() == b"n\xe9w\n"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_failure_keeps_the_old_file_and_leaves_nothing_else(tmp_path: Path) -> None:
-    """Whatever goes wrong on the way is passed on, and no half of a file stays."""
-    path = tmp_path / "out.json"
-    path.write_text("old", encoding="utf-8")
-    with pytest.raises(TypeError), atomic_writer(path) as stream:
-        json.dump(["half", object()], stream)
-    assert path.read_text(encoding="utf-8") == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_full_disk_is_an_output_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the system has no space left the error says so, and nothing stays behind."""
-
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", full)
-    with (
-        pytest.raises(OutputError, match=r"out\.json could not be written: No space left on device"),
-        atomic_writer(tmp_path / "out.json") as stream,
-    ):
-        stream.write("half")
-    assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nimakit.errors import OutputError, UsageError
-from nimakit.records import atomic_writer
+from nimakit.output import atomic_writer
 from nimakit.schema import read_json
 
 Status = Literal["prepared", "training", "stopped", "failed", "complete"]

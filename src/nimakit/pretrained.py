@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 from nimakit.errors import DownloadError, ModelError, OutputError, WeightsError
-from nimakit.records import atomic_copy
+from nimakit.output import atomic_copy
 
 Notify = Callable[[str], None]
 
@@ -75,6 +75,9 @@ PUBLIC = {
         licence="Apache-2.0",
     ),
 }
+
+DEFAULT_MODEL = "aesthetic"
+"""What scores where no model is named."""
 
 
 def public_models() -> dict[str, PublicWeights]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from nimakit import contact_sheet, metrics, page, records
+from nimakit import contact_sheet, metrics, output, page, records
 from nimakit.engine import Augmentation, Model, Scorer
 from nimakit.errors import ImageError
 from nimakit.evaluation import Agreement
@@ -77,11 +77,11 @@ class Run:
             MissingExtraError: A package that is needed for the metrics or the report.
         """
         if self.predictions_file:
-            records.check_output(self.predictions_file, records.FILE_SUFFIXES)
+            output.check_output(self.predictions_file, records.FILE_SUFFIXES)
         if self.metrics_file:
-            records.check_output(self.metrics_file, (".json",))
+            output.check_output(self.metrics_file, (".json",))
         if self.report_file:
-            records.check_output(self.report_file, (".html", ".htm"))
+            output.check_output(self.report_file, (".html", ".htm"))
             page.require_jinja()
         if self.labels is not None and self.labels.histograms is not None:
             metrics.require_scipy()
@@ -129,7 +129,7 @@ class Run:
         evaluation = agreement.evaluation()
         result = evaluation.metrics if evaluation else None
         if self.metrics_file:
-            with records.atomic_writer(self.metrics_file) as stream:
+            with output.atomic_writer(self.metrics_file) as stream:
                 json.dump(result.to_dict() if result else {"images": 0}, stream, indent=2)
                 stream.write("\n")
         return Summary(scored=len(items) - failed, failed=failed, failures=failures, metrics=result)
@@ -142,7 +142,7 @@ class Run:
         """A function that writes a record everywhere it goes; the lists end when `files` closes."""
         writers = [RecordWriter(stdout, "stdout", ".json")]
         if self.predictions_file:
-            stream = files.enter_context(records.atomic_writer(self.predictions_file))
+            stream = files.enter_context(output.atomic_writer(self.predictions_file))
             suffix = self.predictions_file.suffix.lower()
             writers.append(RecordWriter(stream, str(self.predictions_file), suffix))
         for writer in writers:
@@ -175,5 +175,5 @@ class Run:
                 reference=model.reference,
                 max_pixels=self._max_pixels,
             )
-            with records.atomic_writer(self.report_file) as stream:
+            with output.atomic_writer(self.report_file) as stream:
                 stream.write(sheet)

@@ -21,8 +21,8 @@ from nimakit.jobs import Job, epochs_done, now
 from nimakit.labels import read_labels
 from nimakit.metadata import Metadata
 from nimakit.network import Network
+from nimakit.output import atomic_writer
 from nimakit.pretrained import Notify
-from nimakit.records import atomic_writer
 from nimakit.scoring import Item, list_items
 
 _LIBRARIES = ("keras", "tensorflow", "tensorflow-cpu", "numpy", "pillow", "onnxruntime")

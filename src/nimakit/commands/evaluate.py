@@ -124,7 +124,7 @@ def _prepare(output_dir: Path, samples_file: Path) -> None:
     """What would fail only after the work is done, or lose something, is refused here."""
     from nimakit import training_report
     from nimakit.jobs import Job
-    from nimakit.records import check_output
+    from nimakit.output import check_output
 
     training_report.require()
     if Job(output_dir).run_file.exists():
@@ -146,15 +146,15 @@ def _prepare(output_dir: Path, samples_file: Path) -> None:
 
 def _score_into(output_dir: Path, score: Callable[..., "Evaluation"]) -> "Evaluation":
     """Score, with a row of predictions.csv an image, and write the figures."""
-    from nimakit import evaluation, records
+    from nimakit import evaluation, output, records
 
     predictions = output_dir / "predictions.csv"
-    with records.atomic_writer(predictions) as stream:
+    with output.atomic_writer(predictions) as stream:
         columns = ("image_id", evaluation.LABEL_MEAN, *records.CSV_COLUMNS[1:])
         writer = records.RecordWriter(stream, str(predictions), ".csv", columns=columns)
         found = score(on_record=writer.write)
         writer.close()
-    with records.atomic_writer(output_dir / "metrics.json") as stream:
+    with output.atomic_writer(output_dir / "metrics.json") as stream:
         json.dump(found.metrics.to_dict(), stream, indent=2)
         stream.write("\n")
     return found
@@ -163,7 +163,7 @@ def _score_into(output_dir: Path, score: Callable[..., "Evaluation"]) -> "Evalua
 def _write_report(
     output_dir: Path, evaluation: "Evaluation", model: "Model", facts: dict[str, str], max_pixels: int
 ) -> None:
-    from nimakit import records, training_report
+    from nimakit import output, training_report
 
     report = training_report.render(
         title=f"How well {model.name} judges photographs",
@@ -173,7 +173,7 @@ def _write_report(
         bins=model.bins,
         max_pixels=max_pixels,
     )
-    with records.atomic_writer(output_dir / "report.html") as stream:
+    with output.atomic_writer(output_dir / "report.html") as stream:
         stream.write(report)
 
 

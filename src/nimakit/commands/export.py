@@ -32,7 +32,7 @@ def export(
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
     from nimakit.config import TrainConfig, read_train_config
     from nimakit.conversion import convert
-    from nimakit.records import atomic_copy, check_output
+    from nimakit.output import atomic_copy, check_output
 
     if bool(base_model_name) == bool(config_file):
         raise UsageError("Weights need their backbone: either --base-model-name or --config-file.")

@@ -11,7 +11,7 @@ import keras
 
 from nimakit.errors import OutputError, UsageError, first_line
 from nimakit.jobs import Job, epochs_done
-from nimakit.records import atomic_writer
+from nimakit.output import atomic_writer
 from nimakit.schema import read_json
 
 _STATE = "state.json"
