@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from nimakit import charts
-from nimakit.errors import MissingExtraError
 from nimakit.histogram import FloatArray, default_bins, normalise
 
 RANDOM = np.random.default_rng(0)
@@ -88,10 +87,3 @@ def test_draws_in_silence_where_nothing_can_be_kept(tmp_path: Path) -> None:
         command, env={**os.environ, **environment}, capture_output=True, text=True, check=True
     )
     assert (done.stdout, done.stderr) == ("", "")
-
-
-def test_says_how_to_install_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without Matplotlib the error holds the line that installs it."""
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'nimakit\[report\]'"):
-        charts.require_matplotlib()

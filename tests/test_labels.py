@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nimakit.errors import LabelError
-from nimakit.labels import read_labels
+from nimakit.labels import draw, read_labels, write_labels
 
 
 def _write(folder: Path, entries: Any) -> Path:
@@ -27,6 +27,13 @@ def test_normalises_counts_and_keeps_the_order(tmp_path: Path) -> None:
     assert labels.image_ids == ("b", "a")
     assert labels.histograms is not None
     np.testing.assert_allclose(labels.histograms, [[0.25, 0.75], [0.5, 0.5]])
+
+
+def test_keeps_counts_as_they_are(tmp_path: Path) -> None:
+    """How many people rated an image is known beside their shares."""
+    labels = read_labels(_write(tmp_path, [_entry("b", 1, 3), _entry("a", 0.5, 0.5)]))
+    assert labels.counts is not None
+    assert labels.counts.tolist() == [[1, 3], [0.5, 0.5]]
 
 
 def test_reads_a_file_that_names_images_only(tmp_path: Path) -> None:
@@ -74,3 +81,39 @@ def test_rejects_what_is_no_list_of_entries(tmp_path: Path, value: Any) -> None:
     """A label file is a list with at least one entry."""
     with pytest.raises(LabelError, match="a JSON list with at least one entry"):
         read_labels(_write(tmp_path, value))
+
+
+def test_what_is_written_reads_back(tmp_path: Path) -> None:
+    """Counts are whole numbers in the file, shares have six decimals, and names are any text."""
+    path = tmp_path / "labels.json"
+    write_labels(path, ["a", 'b "c" \u5199'], [[1, 2], [0, 3]])
+    assert path.read_text("utf-8").splitlines()[1] == '{"image_id": "a", "label": [1, 2]},'
+    labels = read_labels(path)
+    assert labels.image_ids == ("a", 'b "c" \u5199')
+    assert labels.counts is not None
+    assert labels.counts.tolist() == [[1, 2], [0, 3]]
+    write_labels(path, ["a"], [[1 / 3, 2 / 3]])
+    assert json.loads(path.read_text("utf-8")) == [_entry("a", 0.333333, 0.666667)]
+
+
+def test_writes_names_only(tmp_path: Path) -> None:
+    """Without labels the file names images, as it may."""
+    write_labels(tmp_path / "labels.json", ["a", "b"], None)
+    labels = read_labels(tmp_path / "labels.json")
+    assert (labels.image_ids, labels.histograms, labels.counts) == (("a", "b"), None, None)
+
+
+def test_rejects_an_empty_label_file(tmp_path: Path) -> None:
+    """A file that could not be read back is not written."""
+    with pytest.raises(LabelError, match="at least one image"):
+        write_labels(tmp_path / "labels.json", [], None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_draws_the_same_part_for_the_same_seed() -> None:
+    """As many as asked for, others for another seed, and never none or all."""
+    drawn = draw(1000, 0.1, seed=3)
+    assert drawn.sum() == 100
+    np.testing.assert_array_equal(drawn, draw(1000, 0.1, seed=3))
+    assert (drawn != draw(1000, 0.1, seed=4)).any()
+    assert [int(draw(2, share, seed=0).sum()) for share in (0.01, 0.99)] == [1, 1]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nimakit import charts, metrics, page, training_report
+from nimakit import drawing, metrics, page, training_report
 from nimakit.errors import MissingExtraError
 from nimakit.evaluation import Evaluation
 from nimakit.histogram import FloatArray, default_bins, mean, normalise, standard_deviation
@@ -191,6 +191,6 @@ def test_refuses_early_what_a_report_needs(monkeypatch: pytest.MonkeyPatch) -> N
     def refuse() -> None:
         raise MissingExtraError
 
-    monkeypatch.setattr(charts, "require_matplotlib", refuse)
+    monkeypatch.setattr(drawing, "require_matplotlib", refuse)
     with pytest.raises(MissingExtraError):
         training_report.require()

@@ -29,12 +29,33 @@ class LabelError(NimakitError):
     http_status = 400
 
 
+class UnratedError(NimakitError):
+    """A text with no rating in it; the others of its file may have theirs."""
+
+    exit_code = 2
+    http_status = 422
+
+
+class AmbiguousRatingError(UnratedError):
+    """A text with several ratings, or with one that may be something else."""
+
+
 class MissingExtraError(NimakitError):
     """An optional package is needed; the message holds the line that installs it."""
 
 
 class ModelError(NimakitError):
     """A model file that cannot be used, or a name no model has."""
+
+
+class TasteError(ModelError):
+    """A user's file, or what many raters taught, that is broken or belongs to another model."""
+
+
+class UnknownUserError(NimakitError):
+    """A user a server has no file of."""
+
+    http_status = 404
 
 
 class WeightsError(ModelError):
@@ -45,12 +66,22 @@ class DownloadError(WeightsError):
     """Weights that are neither cached nor reachable, for want of a network most of all."""
 
 
+class AccessError(NimakitError):
+    """A service that does not give what it was asked for, for want of permission most of all."""
+
+
 class TrainingError(NimakitError):
     """A training job that cannot go on: a loss that is no number any more."""
 
 
 class OutputError(NimakitError):
     """A result that could not be written."""
+
+
+class StorageError(NimakitError):
+    """The database of the rating app cannot be used: unreachable, read-only, or its disk is full."""
+
+    http_status = 503
 
 
 class ImageError(NimakitError):
@@ -60,10 +91,28 @@ class ImageError(NimakitError):
     http_status = 422
 
 
+class ImageMissingError(ImageError):
+    """An image that is not where it was, or not inside the folder it must be in."""
+
+    http_status = 404
+
+
 class ImageTooLargeError(ImageError):
     """An image refused by its pixel count, before anything is decoded."""
 
     http_status = 413
+
+
+class BusyError(NimakitError):
+    """A request there is no room or no time for now; the same one may succeed later."""
+
+    http_status = 503
+
+
+class UnknownModelError(ModelError):
+    """A name that no served model has."""
+
+    http_status = 404
 
 
 def first_line(error: Exception) -> str:

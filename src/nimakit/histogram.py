@@ -118,49 +118,68 @@ def emd(first: ArrayLike, second: ArrayLike, r: float = 1.0) -> FloatArray:
     return np.asarray((gap**r).mean(axis=-1) ** (1.0 / r))
 
 
-def max_entropy(mean_score: float, bins: ArrayLike) -> FloatArray:
-    """The distribution over the bins that has the given mean and is otherwise as even as can be.
+def max_entropy(mean_score: ArrayLike, bins: ArrayLike) -> FloatArray:
+    """The distributions over the bins that have the given means and are otherwise as even as can be.
 
-    It is ``p_i proportional to exp(t * bin_i)`` (Jaynes, "Information Theory and Statistical Mechanics",
-    1957); t is found by bisection on the mean, which rises with t.
+    Each is ``p_i proportional to exp(t * bin_i)`` (Jaynes, "Information Theory and Statistical Mechanics",
+    1957); t is found by bisection on the mean, which rises with t. On an end of the scale all is in that bin.
 
     Args:
-        mean_score: Wanted mean, strictly between the first and the last bin.
+        mean_score: (...,), wanted means, from the first to the last bin.
         bins: (bins,), ascending.
 
     Returns:
-        (bins,) float64, sums to 1.
+        (..., bins) float64, rows sum to 1.
 
     Raises:
-        ValueError: A mean on or outside the ends of the scale.
+        ValueError: A mean outside the scale.
 
     >>> max_entropy(2.0, [1, 2, 3]).round(6)
     array([0.333333, 0.333333, 0.333333])
     """
+    return tilt(np.ones(np.shape(bins)), mean_score, bins)
+
+
+def tilt(histogram: ArrayLike, mean_score: ArrayLike, bins: ArrayLike) -> FloatArray:
+    """The distributions nearest to others among those that have the given means.
+
+    Each is ``q_i proportional to p_i * exp(t * bin_i)``, of least relative entropy to p (Kullback,
+    "Information Theory and Statistics", 1959); t is found by bisection on the mean, which rises with t.
+
+    Args:
+        histogram: (..., bins), none below 0; a bin of 0 stays at 0.
+        mean_score: (...,), wanted means, from the lowest to the highest bin that is above 0.
+        bins: (bins,), ascending.
+
+    Returns:
+        (..., bins) float64, rows sum to 1.
+
+    Raises:
+        ValueError: A mean outside the scale.
+
+    >>> tilt([0.5, 0.25, 0.25], 2.0, [1, 2, 3]).round(6)
+    array([0.369398, 0.261204, 0.369398])
+    """
     values = np.asarray(bins, np.float64)
-    low, high = float(values[0]), float(values[-1])
-    if not low < mean_score < high:
-        raise ValueError(f"The mean lies strictly between {low:g} and {high:g}. Received: {mean_score}")
-    scaled = (values - low) / (high - low)
-    target = (mean_score - low) / (high - low)
+    target = np.asarray(mean_score, np.float64)
+    if not ((values[0] <= target) & (target <= values[-1])).all():
+        raise ValueError(f"The mean lies between {values[0]:g} and {values[-1]:g}. Received: {mean_score}")
+    with np.errstate(divide="ignore"):
+        logarithms = np.log(np.asarray(histogram, np.float64))
 
-    def distribution(t: float) -> FloatArray:
-        exponent = t * scaled
-        weights = np.exp(exponent - exponent.max())
-        return np.asarray(weights / weights.sum())
+    def distribution(t: FloatArray) -> FloatArray:
+        exponent = t[..., None] * values + logarithms
+        weights = np.exp(exponent - exponent.max(axis=-1, keepdims=True))
+        return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
 
-    bottom, top = -1.0, 1.0
-    while distribution(bottom) @ scaled > target:
-        bottom *= 2
-    while distribution(top) @ scaled < target:
-        top *= 2
-    for _ in range(200):
+    # Past these t, all but the end bin is below the smallest float.
+    top = np.full(target.shape, 750 / np.diff(values).min())
+    bottom = -top
+    for _ in range(80):
         middle = (bottom + top) / 2
-        if distribution(middle) @ scaled < target:
-            bottom = middle
-        else:
-            top = middle
-    return distribution((bottom + top) / 2)
+        low = distribution(middle) @ values < target
+        bottom, top = np.where(low, middle, bottom), np.where(low, top, middle)
+    return distribution(bottom)
 
 
 def quantiles(scores: ArrayLike, count: int = 101) -> FloatArray:

@@ -1,18 +1,24 @@
 """Label files: what people said of each image, as frequency distributions over the bins."""
 
+import json
 import math
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from nimakit.errors import LabelError
 from nimakit.histogram import FloatArray, normalise
+from nimakit.output import atomic_writer
 from nimakit.schema import is_number, read_json
 
 _LISTED = 20
+_DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +28,13 @@ class Labels:
     Attributes:
         image_ids: N file names without their last suffix, in the file's order, each once.
         histograms: (N, bins) float64, rows sum to 1; None where the file names images only.
+        counts: (N, bins) float64, as the file has them: numbers of ratings, or shares already; None where it
+            names images only.
     """
 
     image_ids: tuple[str, ...]
     histograms: FloatArray | None
+    counts: FloatArray | None = None
 
 
 def read_labels(path: str | os.PathLike[str]) -> Labels:
@@ -59,10 +68,61 @@ def read_labels(path: str | os.PathLike[str]) -> Labels:
             + "; ".join(problems[:_LISTED])
             + more
         )
+    counts = np.array([entry["label"] for entry in entries], np.float64) if labelled else None
     return Labels(
         image_ids=tuple(entry["image_id"] for entry in entries),
-        histograms=normalise([entry["label"] for entry in entries]) if labelled else None,
+        histograms=None if counts is None else normalise(counts),
+        counts=counts,
     )
+
+
+def write_labels(path: Path, image_ids: Sequence[str], labels: ArrayLike | None) -> None:
+    """Write a label file, an image a line; it appears whole or not at all.
+
+    Args:
+        path: Where to.
+        image_ids: N different file names without their last suffix; at least one.
+        labels: (N, bins) counts or shares, none below 0, no row all 0; None for names only. Whole numbers are
+            written as such, others with six decimals.
+
+    Raises:
+        LabelError: There is nothing to write.
+        OutputError: It could not be written.
+    """
+    if not image_ids:
+        raise LabelError(f"A label file has at least one image. Received: none, for {path}")
+    if labels is None:
+        entries: Iterator[dict[str, Any]] = ({"image_id": name} for name in image_ids)
+    else:
+        rows = np.asarray(labels, np.float64).round(_DIGITS)
+        values = (rows if (rows % 1).any() else rows.astype(np.int64)).tolist()
+        entries = ({"image_id": name, "label": label} for name, label in zip(image_ids, values, strict=True))
+    with atomic_writer(path) as stream:
+        stream.write("[\n")
+        for number, entry in enumerate(entries):
+            stream.write((",\n" if number else "") + json.dumps(entry))
+        stream.write("\n]\n")
+
+
+def draw(count: int, share: float, seed: int) -> NDArray[np.bool_]:
+    """A random part of a set, the same for the same seed.
+
+    Args:
+        count: How many there are, at least 2.
+        share: Above 0, below 1: the part that is drawn; at least one is, and one is not.
+        seed: 0 or more.
+
+    Returns:
+        (count,) bool, true for what is drawn.
+
+    >>> int(draw(40, 0.1, seed=0).sum())
+    4
+    """
+    drawn = np.zeros(count, np.bool_)
+    drawn[np.random.default_rng(seed).permutation(count)[: min(max(round(count * share), 1), count - 1)]] = (
+        True
+    )
+    return drawn
 
 
 def _usual_shape(entries: Sequence[Any]) -> tuple[int, bool]:

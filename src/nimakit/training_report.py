@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nimakit import charts, histogram, metrics, page
+from nimakit import charts, drawing, histogram, metrics, page
 from nimakit.evaluation import Evaluation
 from nimakit.histogram import FloatArray
 
@@ -75,7 +75,7 @@ def require() -> None:
         MissingExtraError: A package a report needs is not installed.
     """
     page.require_jinja()
-    charts.require_matplotlib()
+    drawing.require_matplotlib()
     metrics.require_scipy()
 
 

@@ -1,0 +1,47 @@
+"""`nimakit data`: ratings of any shape to label files, and what there is to know of them."""
+
+import click
+
+from nimakit.commands.data.ava import ava
+from nimakit.commands.data.balance import balance
+from nimakit.commands.data.check import check
+from nimakit.commands.data.filter import filter_
+from nimakit.commands.data.flickr_aes import flickr_aes
+from nimakit.commands.data.index import index
+from nimakit.commands.data.link import link
+from nimakit.commands.data.merge import merge
+from nimakit.commands.data.pairs import pairs
+from nimakit.commands.data.posts import posts
+from nimakit.commands.data.ratings import ratings
+from nimakit.commands.data.report import report
+from nimakit.commands.data.split import split
+from nimakit.commands.data.tid2013 import tid2013
+
+
+@click.group()
+def data() -> None:
+    """Turn people's ratings into label files, organise and check them.
+
+    \b
+    Example:
+      nimakit data ratings ratings.csv --output labels.json
+    """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
+
+
+for _command in (
+    ava,
+    balance,
+    check,
+    filter_,
+    flickr_aes,
+    index,
+    link,
+    merge,
+    pairs,
+    posts,
+    ratings,
+    report,
+    split,
+    tid2013,
+):
+    data.add_command(_command)

@@ -1,0 +1,102 @@
+"""`nimakit data balance`: rare ratings as often as common ones."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nimakit.commands.data.options import FILE, seed, tell
+from nimakit.errors import ImageError, UsageError
+
+if TYPE_CHECKING:
+    from nimakit.link_tree import How
+
+
+@click.command()
+@click.argument("labels_file", type=FILE, metavar="LABELS")
+@click.option("--image-dir", required=True, type=FILE, help="The folder of the images.")
+@click.option("--recursive", is_flag=True, help="Look into sub-folders too.")
+@click.option("--output-dir", required=True, type=FILE, help="The folder to make; it must be new, or empty.")
+@click.option(
+    "--groups",
+    type=click.IntRange(min=2),
+    default=10,
+    show_default=True,
+    help="Parts of the range of mean ratings that are to have as many images as the fullest.",
+)
+@click.option(
+    "--most-copies",
+    type=click.IntRange(min=2),
+    default=10,
+    show_default=True,
+    help="An image is there at most so often, even where its part of the range stays smaller then.",
+)
+@click.option(
+    "--how",
+    type=click.Choice(["symlink", "hardlink", "copy"]),
+    default="symlink",
+    show_default=True,
+    help="As for nimakit data link.",
+)
+@seed
+def balance(
+    *,
+    labels_file: Path,
+    image_dir: Path,
+    recursive: bool,
+    output_dir: Path,
+    groups: int,
+    most_copies: int,
+    how: "How",
+    seed: int,
+) -> int:
+    """Make a folder in which images of rare mean ratings are there several times: labels.json and images/.
+
+    It is for trainers that have no such setting. To train with nimakit set balance_ratings in the config
+    instead: it draws rare images more often and needs no further files. A copy is a link with a name of its
+    own, name~2.jpg: split first, or a picture gets into train and test.
+
+    Exit code: 0 all linked, 2 some images are missing (all others are linked).
+
+    \b
+    Example:
+      nimakit data balance labels_train.json --image-dir photos --output-dir balanced
+    """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
+    import numpy as np
+
+    from nimakit import balancing, label_sets, link_tree
+    from nimakit.files import match_images
+    from nimakit.labels import read_labels, write_labels
+
+    link_tree.check_new(output_dir)
+    labels = read_labels(labels_file)
+    paths = match_images(labels.image_ids, image_dir, recursive=recursive)
+    missing = [name for name, path in paths.items() if path is None]
+    if len(missing) == len(paths):
+        raise UsageError(f"--image-dir holds the images of LABELS. Received: {image_dir}, with none of them")
+    there = label_sets.only(labels, np.array([paths[name] is not None for name in labels.image_ids]))
+    counts = label_sets.counts_of(there, labels_file)
+    means = label_sets.mean_ratings(there, labels_file)
+    times = balancing.copies(means, groups=groups, most=most_copies, seed=seed)
+    names = balancing.copy_names(there.image_ids, times)
+    with link_tree.new_folder(output_dir) as folder:
+        links: dict[str, Path] = {}
+        for image_id, own in zip(there.image_ids, names, strict=True):
+            if path := paths[image_id]:
+                links |= {f"images/{name}{path.suffix}": path for name in own}
+        link_tree.link_files(folder, links, how)
+        all_names = [name for own in names for name in own]
+        write_labels(folder / "labels.json", all_names, np.repeat(counts, times, axis=0))
+    group = balancing.rating_groups(means, groups)
+    summary = {
+        "images": len(there.image_ids),
+        "images_by_rating": np.bincount(group, minlength=groups).tolist(),
+        "links": len(all_names),
+        "links_by_rating": np.bincount(group, times, minlength=groups).astype(int).tolist(),
+        "files": {str(output_dir / "labels.json"): len(all_names)},
+        "missing": missing,
+    }
+    click.echo(json.dumps(summary, indent=2))
+    tell(f"images are not in {image_dir}", missing)
+    return ImageError.exit_code if missing else 0

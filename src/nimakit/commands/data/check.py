@@ -1,0 +1,147 @@
+"""`nimakit data check`: whether label files and images are what they should be."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nimakit.commands.data.options import FILE, tell
+from nimakit.errors import ImageError, UsageError
+from nimakit.progress import say
+
+if TYPE_CHECKING:
+    from nimakit.checking import ImageCheck, ImageSet
+    from nimakit.label_check import Finding
+    from nimakit.labels import Labels
+
+
+@click.command()
+@click.argument("labels_files", nargs=-1, type=FILE, metavar="[LABELS]...")
+@click.option(
+    "--image-dir",
+    "image_dirs",
+    multiple=True,
+    type=FILE,
+    help="The folder of the images: once for all LABELS, or once for each. Without it, labels alone are.",
+)
+@click.option("--recursive", is_flag=True, help="Look into sub-folders too.")
+@click.option(
+    "--similarity",
+    type=click.FloatRange(0.2, 1),
+    default=0.45,
+    show_default=True,
+    help="How alike two pictures must be to count as the same one.",
+)
+@click.option(
+    "--min-raters",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    help="Images that fewer people rated are a problem.",
+)
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    help="Larger images count as unreadable.  [default: 89478485]",
+)
+def check(
+    *,
+    labels_files: tuple[Path, ...],
+    image_dirs: tuple[Path, ...],
+    recursive: bool,
+    similarity: float,
+    min_raters: int,
+    max_pixels: int | None,
+) -> int:
+    """Check LABELS and their images, training file first, test file last.
+
+    Finds the same picture in several files, or twice in one, though it is resized, re-encoded, grey,
+    mirrored, or cropped a little; images that are missing, unreadable or blank; and what is odd about the
+    labels. Without LABELS the images of each --image-dir are checked.
+
+    The output on stdout has a list of what to drop, of the same picture all but the one in the last file;
+    nimakit data filter --drop takes it. Fingerprints of pictures are kept, so that a second check is quick.
+
+    Exit code: 0 nothing to mend, 1 usage error, 2 problems found.
+
+    \b
+    Example:
+      nimakit data check labels_train.json labels_test.json --image-dir photos > check.json
+    """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
+    from nimakit import checking, fingerprints
+    from nimakit.images import MAX_PIXELS
+    from nimakit.label_check import check_labels, compare_labels
+    from nimakit.labels import read_labels
+
+    fingerprints.require()
+    if len({path.resolve() for path in labels_files}) < len(labels_files):
+        raise UsageError(f"LABELS are different files. Received: {', '.join(map(str, labels_files))}")
+    labels = {str(path): read_labels(path) for path in labels_files}
+    sets = _sets(labels, image_dirs, recursive=recursive)
+    checks = {name: check_labels(one, min_raters=min_raters) for name, one in labels.items()}
+    about = {name: one for name, one in checks.items() if one is not None}
+    images = checking.check_images(sets, similarity=similarity, max_pixels=max_pixels or MAX_PIXELS)
+    findings = [(name, finding) for name, one in about.items() for finding in one.findings]
+    findings += [("all files", finding) for finding in compare_labels(about)]
+    problems = images.problems + sum(finding.problem for _, finding in findings)
+    result = {
+        "problems": problems,
+        "files": {one.file: len(one.image_ids) for one in sets},
+        **images.to_dict(),
+        "labels": {name: one.figures() for name, one in about.items()},
+        "findings": [{"file": name, **finding.to_dict()} for name, finding in findings],
+    }
+    click.echo(json.dumps(result, indent=2))
+    _tell_people(images, findings, problems)
+    return ImageError.exit_code if problems else 0
+
+
+def _sets(labels: Mapping[str, "Labels"], image_dirs: Sequence[Path], *, recursive: bool) -> list["ImageSet"]:
+    """The images of each label file, or of each folder where there are no label files."""
+    from nimakit.checking import ImageSet
+    from nimakit.files import find_images, match_images
+
+    if not labels and not image_dirs:
+        raise UsageError(
+            "Label files are checked, or a folder, or both. Received: no LABELS and no --image-dir"
+        )
+    if labels and len(image_dirs) not in (0, 1, len(labels)):
+        raise UsageError(
+            f"--image-dir is given once, or once for each of LABELS. Received: {len(image_dirs)} folders for"
+            f" {len(labels)} label files"
+        )
+    for folder in image_dirs:
+        if not folder.is_dir():
+            raise UsageError(f"--image-dir is a folder of images. Received: {folder}")
+    if not labels:
+        found = [(folder, find_images(folder, recursive=recursive)) for folder in image_dirs]
+        return [
+            ImageSet(str(folder), [path.relative_to(folder).as_posix() for path in paths], folder, paths)
+            for folder, paths in found
+        ]
+    folders = [*image_dirs] if len(image_dirs) > 1 else [*image_dirs, None][:1] * len(labels)
+    return [
+        ImageSet(
+            name,
+            one.image_ids,
+            folder,
+            [*match_images(one.image_ids, folder, recursive=recursive).values()]
+            if folder
+            else [None] * len(one.image_ids),
+        )
+        for (name, one), folder in zip(labels.items(), folders, strict=True)
+    ]
+
+
+def _tell_people(images: "ImageCheck", findings: Sequence[tuple[str, "Finding"]], problems: int) -> None:
+    """What was found in sentences, the worst first."""
+    tell("pictures are in several files", [str(one) for one in images.leaks])
+    tell("pictures are in a file more than once", [str(one) for one in images.duplicates])
+    tell("images are missing", [str(entry) for entry in images.missing])
+    tell("images cannot be read", [f"{entry}: {error}" for entry, error in images.unreadable])
+    tell("images are blank", [str(entry) for entry in images.blank])
+    for name, finding in findings:
+        say(f"{name}: {finding}")
+    say(f"{problems} problems found" if problems else "no problems found")

@@ -1,0 +1,297 @@
+"""Ratings one by one: who said what of which image; read, written, and counted into histograms."""
+
+import csv
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nimakit.errors import LabelError
+from nimakit.files import SUFFIXES, image_id
+from nimakit.histogram import FloatArray
+from nimakit.output import atomic_writer
+from nimakit.rows import BadRows, number, read_rows
+
+Indices = NDArray[np.intp]
+
+_YEAR_2200 = 7_258_118_400
+_MOST_INTEGER_BINS = 21
+"""As many as from -10 to 10: a scale of more is taken for one of percents."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ratings:
+    """R ratings of N images by U people.
+
+    Attributes:
+        image_ids: N file names without their last suffix, in the order of appearance, each once.
+        user_ids: U people, in the order of appearance, each once.
+        image: (R,) intp, place of each rating's image in `image_ids`.
+        user: (R,) intp, place of each rating's rater in `user_ids`.
+        rating: (R,) float64, finite, on whatever scale people used.
+        time: (R,) float64, seconds since 1970 (UTC); NaN where unknown.
+        anonymous: Whether it is unknown who gave some of them; each of those is by a person of its own then.
+    """
+
+    image_ids: tuple[str, ...]
+    user_ids: tuple[str, ...]
+    image: Indices
+    user: Indices
+    rating: FloatArray
+    time: FloatArray
+    anonymous: bool = False
+
+    def __len__(self) -> int:
+        return len(self.rating)
+
+    def only(self, chosen: ArrayLike) -> "Ratings":
+        """Some of the ratings, with the images and people they are of.
+
+        Args:
+            chosen: (R,) bool, or (n,) places of ratings.
+        """
+        images, image = _compact(self.image[np.asarray(chosen)])
+        users, user = _compact(self.user[np.asarray(chosen)])
+        return replace(
+            self,
+            image_ids=tuple(self.image_ids[i] for i in images),
+            user_ids=tuple(self.user_ids[i] for i in users),
+            image=image,
+            user=user,
+            rating=self.rating[np.asarray(chosen)],
+            time=self.time[np.asarray(chosen)],
+        )
+
+    def latest(self) -> "Ratings":
+        """One rating of each image by each person: the latest, or the last given where times are unknown."""
+        pair = self.image * len(self.user_ids) + self.user
+        order = np.argsort(np.nan_to_num(self.time, nan=-np.inf), kind="stable")
+        _, first = np.unique(pair[order][::-1], return_index=True)
+        return self.only(np.sort(order[::-1][first]))
+
+
+def _compact(places: Indices) -> tuple[Indices, Indices]:
+    """The different places in the order of appearance, and the place of each among them."""
+    different, first, inverse = np.unique(places, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    return different[order], np.argsort(order)[inverse]
+
+
+def read_ratings(
+    path: Path,
+    *,
+    image_column: str = "image_id",
+    user_column: str = "user_id",
+    rating_column: str = "rating",
+    time_column: str | None = None,
+    bins: FloatArray | None = None,
+    rows: BadRows,
+) -> Ratings:
+    """Read ratings from a table.
+
+    Args:
+        path: .csv, .tsv or .jsonl.
+        image_column: File names; a suffix of an image file is taken off.
+        user_column: Who rated; where the table has no such column each rating is by a person of its own.
+        rating_column: Numbers.
+        time_column: ISO 8601 (UTC where it has no offset) or seconds since 1970.
+        bins: (bins,), ascending; a rating below the first or above the last is a bad row.
+        rows: Takes note of bad rows; `BadRows.refuse` is called here.
+
+    Returns:
+        The good ones, at least one.
+
+    Raises:
+        LabelError: No such table, or a bad row and `rows` does not skip them, or no good one.
+    """
+    low, high = (-np.inf, np.inf) if bins is None else (float(bins[0]), float(bins[-1]))
+    images, users = Names(), Names()
+    image: list[int] = []
+    user: list[int] = []
+    rating: list[float] = []
+    time: list[float] = []
+    anonymous = False
+    optional = [user_column, *([time_column] if time_column else [])]
+    for line, (name, text), (person, *times) in read_rows(
+        path, (image_column, rating_column), rows, optional=optional
+    ):
+        try:
+            seconds = to_seconds(time_column, times[0]) if times else np.nan
+            value = _named(rating_column, text, low, high)
+            if person == "":
+                raise ValueError(f"{user_column} must not be empty")
+            place = images.place(plain_id(name), name)
+        except ValueError as error:
+            rows.add(path, line, str(error))
+            continue
+        anonymous |= person is None
+        image.append(place)
+        user.append(users.place(f"line {line}" if person is None else person))
+        rating.append(value)
+        time.append(seconds)
+    rows.refuse()
+    if not rating:
+        raise LabelError(f"A table of ratings has at least one good row. Received: {path}, with none")
+    return Ratings(
+        image_ids=tuple(images.places),
+        user_ids=tuple(users.places),
+        image=np.array(image, np.intp),
+        user=np.array(user, np.intp),
+        rating=np.array(rating),
+        time=np.array(time),
+        anonymous=anonymous,
+    )
+
+
+def plain_id(name: str) -> str:
+    """The image_id of an image that is named with or without folder and suffix.
+
+    >>> plain_id("shoot/a.b.JPG"), plain_id("a.b")
+    ('a.b', 'a.b')
+    """
+    return image_id(name) if name.lower().endswith(SUFFIXES) else Path(name).name
+
+
+class Names:
+    """Different names in the order of appearance, each with its place.
+
+    Attributes:
+        places: Name -> place, from 0.
+    """
+
+    def __init__(self) -> None:
+        self.places: dict[str, int] = {}
+        self._spelt: dict[str, str] = {}
+
+    def place(self, name: str, spelt: str = "") -> int:
+        """The place of a name, which is added where it is new.
+
+        Args:
+            name: Such as an image_id.
+            spelt: How the table spells it.
+
+        Raises:
+            ValueError: Another spelling came to the same name: two files would share an image_id.
+        """
+        known = self._spelt.setdefault(name, spelt)
+        if known != spelt:
+            raise ValueError(f"{spelt!r} and {known!r} would both be the image_id {name!r}")
+        return self.places.setdefault(name, len(self.places))
+
+
+def _named(column: str, text: str, low: float, high: float) -> float:
+    try:
+        return number(text, low, high)
+    except ValueError as error:
+        raise ValueError(f"{column} {error}") from None
+
+
+def to_seconds(column: str | None, text: str | None) -> float:
+    """A time of a row.
+
+    Args:
+        column: Its name, for the message.
+        text: ISO 8601 (UTC where it has no offset) or seconds since 1970.
+
+    Returns:
+        Seconds since 1970; NaN where the row has none.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if not text:
+        return np.nan
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            seconds = np.inf
+        else:
+            seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if not abs(seconds) < _YEAR_2200:
+        raise ValueError(f"{column} must be ISO 8601 or seconds since 1970; received {text!r}")
+    return seconds
+
+
+def write_ratings(path: Path, ratings: Ratings) -> None:
+    """Write ratings as a .csv with the columns image_id, user_id, rating, and time where any is known.
+
+    Args:
+        path: Where to; the file appears whole or not at all.
+        ratings: What to write; times as ISO 8601.
+
+    Raises:
+        OutputError: It could not be written.
+    """
+    timed = bool(np.isfinite(ratings.time).any())
+    with atomic_writer(path) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["image_id", "user_id", "rating", *(["time"] if timed else [])])
+        for image, user, rating, time in zip(
+            ratings.image.tolist(), ratings.user.tolist(), ratings.rating.tolist(), ratings.time, strict=True
+        ):
+            value = int(rating) if rating.is_integer() else rating
+            times = [_iso(time)] if timed else []
+            writer.writerow([ratings.image_ids[image], ratings.user_ids[user], value, *times])
+
+
+def _iso(seconds: float) -> str:
+    return "" if np.isnan(seconds) else datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+def to_counts(ratings: Ratings, bins: ArrayLike) -> FloatArray:
+    """How many people chose each bin, for each image.
+
+    A rating between two bins is shared by both so that its value is kept, and with it every mean.
+
+    Args:
+        ratings: R ratings of N images, all from the first to the last bin.
+        bins: (bins,), the rating each bin stands for, ascending.
+
+    Returns:
+        (N, bins) float64, rows sum to the number of ratings of the image.
+
+    Raises:
+        ValueError: A rating outside the bins.
+    """
+    values = np.asarray(bins, np.float64)
+    if (ratings.rating < values[0]).any() or (ratings.rating > values[-1]).any():
+        raise ValueError(f"Ratings lie between the first bin, {values[0]:g}, and the last, {values[-1]:g}.")
+    position = np.interp(ratings.rating, values, np.arange(len(values)))
+    lower = np.minimum(position.astype(np.intp), len(values) - 2)
+    upper_share = position - lower
+    shape = (len(ratings.image_ids), len(values))
+    first = ratings.image * len(values) + lower
+    counts = np.bincount(first, 1 - upper_share, shape[0] * shape[1])
+    counts += np.bincount(first + 1, upper_share, shape[0] * shape[1])
+    return np.asarray(counts, np.float64).reshape(shape)
+
+
+def infer_bins(ratings: Ratings) -> tuple[FloatArray, str]:
+    """The bins a set of ratings was probably given on.
+
+    Whole numbers from 1 (or the lowest rating below that) to the highest. Where that is more than twenty:
+    percents, as 0, 10, ... 100, or eleven even steps where ratings are outside those.
+
+    Args:
+        ratings: At least one.
+
+    Returns:
+        (bins,) float64, ascending, at least two; and a sentence that says so.
+    """
+    low, high = float(ratings.rating.min()), float(ratings.rating.max())
+    first = min(1.0, float(np.floor(low)))
+    last = max(float(np.ceil(high)), first + 1)
+    if last - first < _MOST_INTEGER_BINS:
+        bins = np.arange(first, last + 1)
+    else:
+        bins = np.linspace(0, 100, 11) if low >= 0 and high <= 100 else np.linspace(first, last, 11)
+    whole = ", in whole numbers" if (ratings.rating % 1 == 0).all() else ""
+    return bins, (
+        f"the bins are taken to be {bins[0]:g}, {bins[1]:g} ... {bins[-1]:g}, as the ratings run from {low:g}"
+        f" to {high:g}{whole}; --bins says otherwise"
+    )

@@ -1,0 +1,208 @@
+"""nimakit.ratings: single ratings, and their histograms."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nimakit.errors import LabelError
+from nimakit.histogram import mean, normalise
+from nimakit.ratings import Ratings, infer_bins, plain_id, read_ratings, to_counts, write_ratings
+from nimakit.rows import BadRows
+
+
+def _ratings(*values: float) -> Ratings:
+    """Ratings of one image by as many people."""
+    count = len(values)
+    people = np.arange(count)
+    return Ratings(
+        image_ids=("a",),
+        user_ids=tuple(f"u{person}" for person in people),
+        image=np.zeros(count, np.intp),
+        user=people,
+        rating=np.array(values, np.float64),
+        time=np.full(count, np.nan),
+    )
+
+
+def _table(path: Path, *rows: str, header: str = "image_id,user_id,rating") -> Path:
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_reads_who_said_what_of_which_image(tmp_path: Path) -> None:
+    """Images and people come once each, in the order of appearance, and ratings point at them."""
+    path = _table(tmp_path / "r.csv", "b.jpg,jo,3", "shoot/a.b.png,al,4.5", "b.jpg,al,1")
+    found = read_ratings(path, rows=BadRows())
+    assert (found.image_ids, found.user_ids) == (("b", "a.b"), ("jo", "al"))
+    assert found.image.tolist() == [0, 1, 0]
+    assert found.user.tolist() == [0, 1, 1]
+    assert found.rating.tolist() == [3, 4.5, 1]
+    assert np.isnan(found.time).all()
+    assert not found.anonymous
+    assert len(found) == 3
+
+
+def test_reads_columns_of_any_name(tmp_path: Path) -> None:
+    """Columns are chosen by name; times are ISO 8601 with or without an offset, or seconds."""
+    path = _table(
+        tmp_path / "r.csv",
+        "a,1,1970-01-02,jo",
+        "a,2,1970-01-01T01:00:00+01:00,jo",
+        "a,3,90.5,jo",
+        "a,4,,jo",
+        header="photo,stars,when,who",
+    )
+    found = read_ratings(
+        path,
+        image_column="photo",
+        user_column="who",
+        rating_column="stars",
+        time_column="when",
+        rows=BadRows(),
+    )
+    np.testing.assert_array_equal(found.time, [86400, 0, 90.5, np.nan])
+
+
+def test_without_people_each_rating_is_by_a_person_of_its_own(tmp_path: Path) -> None:
+    """A table of images and ratings alone is taken, and says so."""
+    found = read_ratings(_table(tmp_path / "r.csv", "a,1", "a,1", header="image_id,rating"), rows=BadRows())
+    assert found.anonymous
+    assert len(found.user_ids) == len(found.latest()) == 2
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ("a,jo,x", "line 3: rating must be a number; received 'x'"),
+        ("a,jo,nan", "line 3: rating must be a number; received 'nan'"),
+        ("a,,3", "line 3: user_id must not be empty"),
+        ("b.png,jo,3", "line 3: 'b.png' and 'b.jpg' would both be the image_id 'b'"),
+        ("b.jpg,jo,3,soon", "line 3: it has 4 values"),
+    ],
+)
+def test_refuses_bad_rows_by_line_or_leaves_them_out(tmp_path: Path, row: str, problem: str) -> None:
+    """The message has file, line and what is wrong; skipped ones are noted."""
+    path = _table(tmp_path / "r.csv", "b.jpg,jo,3", row)
+    with pytest.raises(LabelError, match="1 bad row:") as caught:
+        read_ratings(path, rows=BadRows())
+    assert f"{path}, {problem}" in str(caught.value)
+    rows = BadRows(skip=True)
+    assert len(read_ratings(path, rows=rows)) == 1
+    assert rows.problems[0].startswith(f"{path}, {problem}")
+
+
+def test_refuses_ratings_off_the_scale_and_odd_times(tmp_path: Path) -> None:
+    """With bins given a rating outside is a bad row, and so is a time in milliseconds or words."""
+    path = _table(
+        tmp_path / "r.csv",
+        "a,jo,11,1",
+        "a,jo,10,1e12",
+        "a,jo,10,soon",
+        "a,jo,1,1",
+        header="image_id,user_id,rating,t",
+    )
+    rows = BadRows(skip=True)
+    assert len(read_ratings(path, time_column="t", bins=np.arange(1.0, 11), rows=rows)) == 1
+    assert "rating must be a number from 1 to 10; received '11'" in rows.problems[0]
+    assert "t must be ISO 8601 or seconds since 1970; received '1e12'" in rows.problems[1]
+    assert "received 'soon'" in rows.problems[2]
+
+
+def test_refuses_a_table_without_a_good_row(tmp_path: Path) -> None:
+    """Leaving bad rows out must leave something."""
+    with pytest.raises(LabelError, match="at least one good row"):
+        read_ratings(_table(tmp_path / "r.csv", "a,jo,x"), rows=BadRows(skip=True))
+    with pytest.raises(LabelError, match="at least one good row"):
+        read_ratings(_table(tmp_path / "r.csv"), rows=BadRows())
+
+
+def test_what_is_written_reads_back(tmp_path: Path) -> None:
+    """Names with commas, fractions and times survive; whole ratings are written as such."""
+    path = _table(
+        tmp_path / "r.csv", '"a, b",jo,0.1,1970-01-02', "c,jo,3,", header="image_id,user_id,rating,time"
+    )
+    given = read_ratings(path, time_column="time", rows=BadRows())
+    write_ratings(tmp_path / "w.csv", given)
+    lines = (tmp_path / "w.csv").read_text("utf-8").splitlines()
+    assert lines == ["image_id,user_id,rating,time", '"a, b",jo,0.1,1970-01-02T00:00:00+00:00', "c,jo,3,"]
+    again = read_ratings(tmp_path / "w.csv", time_column="time", rows=BadRows())
+    assert (again.image_ids, again.user_ids) == (given.image_ids, given.user_ids)
+    np.testing.assert_array_equal(again.rating, given.rating)
+    np.testing.assert_array_equal(again.time, given.time)
+
+
+def test_the_latest_rating_counts(tmp_path: Path) -> None:
+    """By time where it is known, else by place in the file."""
+    path = _table(
+        tmp_path / "r.csv",
+        *("a,jo,1,30", "a,jo,2,10", "a,al,3,", "a,al,4,", "b,jo,5,"),
+        header="image_id,user_id,rating,t",
+    )
+    latest = read_ratings(path, time_column="t", rows=BadRows()).latest()
+    assert latest.rating.tolist() == [1, 4, 5]
+    assert latest.image_ids == ("a", "b")
+
+
+def test_a_part_keeps_only_its_images_and_people(tmp_path: Path) -> None:
+    """Chosen by truth or by place, the rest is forgotten and the order kept."""
+    given = read_ratings(_table(tmp_path / "r.csv", "a,jo,1", "b,al,2", "c,al,3"), rows=BadRows())
+    for chosen in (given.rating > 1, [1, 2]):
+        part = given.only(chosen)
+        assert (part.image_ids, part.user_ids) == (("b", "c"), ("al",))
+        assert (part.image.tolist(), part.user.tolist()) == ([0, 1], [0, 0])
+
+
+def test_counts_people_by_bin() -> None:
+    """A whole rating is one person in its bin."""
+    assert to_counts(_ratings(1, 3, 3, 5), [1, 2, 3, 4, 5]).tolist() == [[1, 0, 2, 0, 1]]
+
+
+@pytest.mark.parametrize("bins", [[1, 2, 3, 4, 5], [0, 2.5, 5, 7.5, 10], [1, 2, 4, 8]])
+def test_a_rating_between_bins_keeps_its_value(bins: list[float]) -> None:
+    """It is shared by its neighbours so that the mean of the histogram is the mean of the ratings."""
+    values = np.random.default_rng(0).uniform(bins[0], bins[-1], 50)
+    counts = to_counts(_ratings(*values, bins[0], bins[-1]), bins)
+    assert counts.sum() == pytest.approx(52)
+    expected = np.mean([*values, bins[0], bins[-1]])
+    assert float(mean(normalise(counts), bins)[0]) == pytest.approx(expected)
+    assert to_counts(_ratings((bins[1] + bins[2]) / 2), bins)[0, 1:3].tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("value", [0.9, 5.1])
+def test_rejects_a_rating_outside_the_bins(value: float) -> None:
+    """Nothing is squeezed into the end bins."""
+    with pytest.raises(ValueError, match=r"between the first bin, 1, and the last, 5\."):
+        to_counts(_ratings(value), [1, 2, 3, 4, 5])
+
+
+@pytest.mark.parametrize(
+    ("values", "first", "last", "count"),
+    [
+        ((2, 7), 1, 7, 7),
+        ((0, 10), 0, 10, 11),
+        ((1.5, 4.2), 1, 5, 5),
+        ((-1.8, 1.8), -2, 2, 5),
+        ((1, 1), 1, 2, 2),
+        ((3, 87), 0, 100, 11),
+        ((12.5, 100), 0, 100, 11),
+        ((800, 1900), 1, 1900, 11),
+    ],
+)
+def test_infers_the_scale_and_says_so(
+    values: tuple[float, ...], first: float, last: float, count: int
+) -> None:
+    """From 1, or lower where ratings are; in steps of 1, or in ten steps where those are too many."""
+    bins, sentence = infer_bins(_ratings(*values))
+    assert (bins[0], bins[-1], len(bins)) == (first, last, count)
+    assert to_counts(_ratings(*values), bins).sum() == len(values)
+    assert f"as the ratings run from {min(values):g} to {max(values):g}" in sentence
+    assert ("in whole numbers" in sentence) == all(value % 1 == 0 for value in values)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("a.jpg", "a"), ("s/a.b.PNG", "a.b"), ("a.b", "a.b"), ("a.txt", "a.txt")]
+)
+def test_an_image_id_has_no_suffix_of_an_image(name: str, expected: str) -> None:
+    """Only a suffix of an image file is taken off: an image_id may hold dots."""
+    assert plain_id(name) == expected
