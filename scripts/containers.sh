@@ -2,7 +2,7 @@
 # What the launchers share about Docker: images, what a container gets to see, and running one. Sourced after
 # runtime.sh, not run.
 
-readonly OUR_IMAGES=(nima-cpu nima-gpu)
+readonly OUR_IMAGES=(nima-cpu nima-gpu nima-serve)
 
 # What a container needs of a JSON file is read with jq alone, never by a shell.
 require_jq() {
@@ -35,7 +35,7 @@ ensure_image() {
   [[ $image =~ ^[[:alnum:]][[:alnum:]._/:@-]*$ ]] || fail "A Docker image has a name such as nima-cpu. Received: $image"
   [[ " ${OUR_IMAGES[*]} " == *" $image "* ]] || return 0
   dockerfile=Dockerfile.${image#nima-}
-  sources=$(source_checksum "$dockerfile" "${image#nima-}")
+  sources=$(source_checksum "$dockerfile")
   if [[ $(docker image inspect --format '{{index .Config.Labels "nimakit.sources"}}' "$image" 2>/dev/null) == "$sources" ]]; then
     return
   fi
@@ -45,12 +45,15 @@ ensure_image() {
   docker build "${options[@]}" "$REPOSITORY" >&2
 }
 
-# Of the base image's name, and of names and contents: tail heads each file with its name.
+# source_checksum DOCKERFILE: of the base image's name, and of names and contents of what goes into the image: tail
+# heads each file with its name.
 source_checksum() {
+  local locks
   (
     cd -- "$REPOSITORY" || exit
+    mapfile -t locks < <(sed -n 's|^COPY \(requirements/[a-z]*\.txt\).*|\1|p' "$1")
     printf '%s\n' "${NIMAKIT_BASE_IMAGE:-}"
-    find "$1" "requirements/$2.txt" pyproject.toml entrypoints src -type f ! -path '*/__pycache__/*' -print0 |
+    find "$1" "${locks[@]}" pyproject.toml entrypoints src -type f ! -path '*/__pycache__/*' -print0 |
       LC_ALL=C sort -z | xargs -0 tail -n +1
   ) | checksum
 }
@@ -75,6 +78,25 @@ mount_output() {
   local folder=.
   if [[ $1 == */* ]]; then folder=${1%/*}; fi
   if [[ -d ${folder:-/} ]]; then add_mount "${folder:-/}" rw; fi
+}
+
+# A model, where it is a file or an ensemble of files.
+mount_model() {
+  local member
+  case $1 in
+    *.[oO][nN][nN][xX]) mount_input "$1" ;;
+    *.[jJ][sS][oO][nN])
+      mount_input "$1"
+      [[ -f $1 ]] || return 0
+      require_jq "$1"
+      while IFS= read -r -d '' member; do
+        case $member in
+          /*) mount_input "$member" ;;
+          *.[oO][nN][nN][xX]) mount_input "$(dirname -- "$1")/$member" ;;
+        esac
+      done < <(jq -j '.members[]?.model? | strings | . + "\u0000"' -- "$1" 2>/dev/null)
+      ;;
+  esac
 }
 
 # The weights a config starts from.
@@ -130,13 +152,14 @@ run_container() {
 }
 
 # set_run IMAGE ENTRYPOINT ARGUMENT...: RUN is what any `docker run` of ours ends in: as the calling user, the
-# root read-only, with the mounts, and with a cache where one can be had.
+# root read-only, with the mounts, and with a cache where one can be had. A server needs none, and gets none:
+# strangers talk to it.
 set_run() {
   local image=$1 entrypoint=$2 target mount cache group
   RUN=(--init --read-only --tmpfs /run/nimakit:mode=1777 --user "$(id -u):$(id -g)")
   RUN+=(--env HOME=/run/nimakit --env TMPDIR=/run/nimakit --workdir "$PWD")
   cache=${NIMAKIT_CACHE:-${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/nimakit}
-  if mkdir -p -- "$cache" 2>/dev/null && [[ -w $cache ]]; then
+  if [[ $entrypoint != serve && $entrypoint != rate ]] && mkdir -p -- "$cache" 2>/dev/null && [[ -w $cache ]]; then
     add_mount "$cache" rw
     RUN+=(--env "NIMAKIT_CACHE=$cache" --env "KERAS_HOME=$cache/keras")
   fi

@@ -145,10 +145,13 @@ def typed_commands(page: Path) -> Iterator[tuple[str, list[str]]]:
             while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
                 words.pop(0)
             for position, word in enumerate(words):
-                if word == "./predict":
-                    yield "nimakit predict", words[position + 1 :]
+                if word in ("./predict", "./serve"):
+                    yield f"nimakit {word.removeprefix('./')}", words[position + 1 :]
                 elif word == "nimakit" and position + 1 < len(words):
-                    yield f"nimakit {words[position + 1]}", words[position + 2 :]
+                    name, rest = f"nimakit {words[position + 1]}", words[position + 2 :]
+                    while rest and f"{name} {rest[0]}" in COMMANDS:  # of a group
+                        name = f"{name} {rest.pop(0)}"
+                    yield name, rest
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -10,15 +10,16 @@ SOURCE = Path(__file__).parent.parent / "src" / "nimakit"
 
 LAYERS = (
     {"errors"},
-    {"schema", "histogram", "machine"},
-    {"score", "images"},
-    {"files", "metadata", "labels", "config", "records", "progress"},
-    {"network", "metrics", "pretrained", "jobs", "charts", "upload"},
-    {"engine", "nn"},
-    {"conversion", "page", "scoring", "model_card"},
-    {"zoo", "contact_sheet", "evaluation", "catalogue"},
-    {"run", "training_report", "preparation"},
-    {"training"},
+    {"schema", "histogram", "machine", "output", "rows", "rating_text", "public_http", "mirrors"},
+    {"archive", "score", "images", "adjustments", "files", "parallel", "balancing", "splitting"},
+    {"metadata", "labels", "ratings", "config", "records", "progress", "drawing", "picture_store", "taste"},
+    {"network", "metrics", "pretrained", "jobs", "charts", "heatmap", "rating_charts", "upload", "downloads"}
+    | {"label_sets", "link_tree", "image_index", "personal", "framing", "photo_file"},
+    {"engine", "nn", "agreement", "datasets", "image_tables", "filtering", "label_check", "fingerprints"},
+    {"conversion", "page", "scoring", "model_card", "needs", "raters", "duplicates"},
+    {"zoo", "contact_sheet", "evaluation", "catalogue", "data_summary", "checking"},
+    {"run", "training_report", "findings", "preparation", "serving", "web", "personalise", "enhancement"},
+    {"training", "data_report"},
     {"commands"},
     {"cli"},
     {"__init__", "__main__"},
@@ -28,13 +29,44 @@ LAYERS = (
 NN_LAYERS = (
     {"__init__"},
     {"efficientnet_lite", "resnet", "torch_weights"},
-    {"backbones", "weights", "pixels", "devices", "folding", "losses", "state"},
+    {"backbones", "weights", "pixels", "devices", "folding", "losses", "state", "edits", "views"},
     {"heads", "batches"},
-    {"features", "epochs", "export"},
-    {"material"},
-    {"train"},
+    {"features", "epochs", "export", "loading", "adapters"},
+    {"material", "saliency", "ascent", "personalise"},
+    {"train", "enhance"},
 )
 """The order inside nimakit.nn, where TensorFlow lives."""
+
+SERVING_LAYERS = (
+    {"__init__"},
+    {"incoming", "keys", "metrics", "requestlog", "problems", "tensors", "uploads", "users"},
+    {"connection", "settings", "batcher"},
+    {"models"},
+    {"service"},
+    {"access", "api", "inference", "pages", "worker"},
+    {"app"},
+    {"server"},
+)
+"""The order inside nimakit.serving."""
+
+WEB_LAYERS = (
+    {"__init__"},
+    {"scale", "limits"},
+    {"models"},
+    {"database", "people", "migrations", "acts"},
+    {"settings", "inventory", "recording", "selection", "access"},
+    {"renditions", "predictions", "studies", "matching", "browsing", "exports", "imports", "picture_list"},
+    {"background", "forms"},
+    {"services"},
+    {"deck"},
+    {"accounts", "admin", "collections", "events", "pictures", "preference", "rate", "ratings", "score"}
+    | {"transfer"},
+    {"app"},
+    {"server"},
+)
+"""The order inside nimakit.web."""
+
+INNER_LAYERS = {"nn": NN_LAYERS, "serving": SERVING_LAYERS, "web": WEB_LAYERS}
 
 TRAINING_ONLY = {"tensorflow", "keras", "tf2onnx", "onnx", "h5py"}
 
@@ -69,7 +101,9 @@ def _layer_of(name: str, layers: tuple[set[str], ...]) -> int:
 def test_every_module_has_its_layer() -> None:
     """A new module is given a layer when it is written, and a deleted one loses it."""
     assert {name.split(".")[0] for name in MODULES} == set().union(*LAYERS)
-    assert {n.split(".")[1] for n in MODULES if n.startswith("nn.")} == set().union(*NN_LAYERS)
+    for folder, layers in INNER_LAYERS.items():
+        found = {name.split(".")[1] for name in MODULES if name.startswith(f"{folder}.")}
+        assert found == set().union(*layers)
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -78,10 +112,13 @@ def test_imports_point_down(module: str) -> None:
     own = module.split(".", maxsplit=1)[0]
     for imported in _own_imports(module):
         other = imported.split(".")[0]
-        if own == other == "nn":
-            if imported != "nn":
+        if own == other and own in INNER_LAYERS:
+            if imported != own:
+                layers = INNER_LAYERS[own]
                 parts = (module.split(".")[1], imported.split(".")[1])
-                assert _layer_of(parts[1], NN_LAYERS) < _layer_of(parts[0], NN_LAYERS), imported
+                assert _layer_of(parts[1], layers) < _layer_of(parts[0], layers), imported
+        elif own == other == "commands":  # a group registers its commands, which share options alone
+            assert module.endswith(".__init__") or imported.endswith(".options"), imported
         else:
             assert _layer_of(other, LAYERS) < _layer_of(own, LAYERS), imported
 

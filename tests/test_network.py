@@ -83,6 +83,14 @@ def test_rejects_a_model_without_metadata(tmp_path: Path) -> None:
         Network(path)
 
 
+def test_rejects_text_that_is_no_utf_8(tmp_path: Path, tiny_file: Path) -> None:
+    """A file with a flipped bit in its metadata is refused like any other damaged one."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(tiny_file.read_bytes().replace(b'"format_version', b"\xff\xfeormat_version"))
+    with pytest.raises(ModelError, match="UTF-8"):
+        Network(path)
+
+
 @pytest.mark.parametrize("written", ["{", "{}", '{"format_version": 1, "fit": "stretch"}'])
 def test_rejects_broken_metadata(tmp_path: Path, written: str) -> None:
     """Metadata that breaks its rules is refused with the file's name."""

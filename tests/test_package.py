@@ -51,6 +51,17 @@ def test_scoring_loads_no_tensorflow(tiny_file: Path) -> None:
     assert {"tensorflow", "keras", "onnx", "scipy"} & set(_python(code).split()) == set()
 
 
+def test_scoring_tells_nobody(tiny_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime makes no device id and no store of events to send, as it would by default."""
+    for name in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    _python(
+        f"import nimakit, numpy; nimakit.predict(numpy.zeros((4, 4, 3), 'uint8'), model={str(tiny_file)!r})"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_loads_a_model_once_a_process(tiny_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second call with the same model loads nothing."""
     monkeypatch.setattr(nimakit, "_loaded", {})

@@ -8,10 +8,10 @@
 Importing the package loads nothing heavy; the first call does.
 """
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Sequence
 
     from nimakit.engine import Augmentation, Model
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["load_model", "predict"]
 __version__ = "0.1.0"
+
+# ONNX Runtime, once loaded, would tell its makers how it is used.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _loaded: "dict[tuple[object, ...], Model]" = {}
 

@@ -9,11 +9,17 @@ from collections.abc import Sequence
 import click
 
 from nimakit import __version__
+from nimakit.commands.data import data
+from nimakit.commands.enhance import enhance
 from nimakit.commands.evaluate import evaluate
+from nimakit.commands.explain import explain
 from nimakit.commands.export import export
 from nimakit.commands.fetch import fetch
 from nimakit.commands.models import models
+from nimakit.commands.personalise import learn_factors, personalise
 from nimakit.commands.predict import predict
+from nimakit.commands.rate import rate
+from nimakit.commands.serve import serve
 from nimakit.commands.train import train
 from nimakit.errors import NimakitError
 from nimakit.progress import say
@@ -55,5 +61,19 @@ def cli() -> None:
     """Score how good photographs look, and learn it from people's ratings."""
 
 
-for _command in (export, predict, evaluate, models, fetch, train):
+for _command in (
+    export,
+    predict,
+    evaluate,
+    explain,
+    enhance,
+    models,
+    fetch,
+    train,
+    data,
+    serve,
+    rate,
+    personalise,
+    learn_factors,
+):
     cli.add_command(_command)

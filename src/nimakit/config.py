@@ -244,7 +244,7 @@ def read_train_config(path: str | os.PathLike[str]) -> TrainConfig:
         ConfigError: Not a JSON object, or broken rules, all of them listed.
     """
     path = Path(path)
-    return parse_train_config(_read_object(path, "A training config"), f"Training config {path}")
+    return parse_train_config(read_object(path, "A training config"), f"Training config {path}")
 
 
 def parse_train_config(values: Mapping[str, Any], shown: str) -> TrainConfig:
@@ -258,7 +258,7 @@ def parse_train_config(values: Mapping[str, Any], shown: str) -> TrainConfig:
         ConfigError: Broken rules, all of them listed.
     """
     broken = broken_rules(values, TRAIN_RULES)
-    _refuse(shown, broken or _contradictions(values))
+    refuse(shown, broken or _contradictions(values))
     size = values.get("input_size")
     return TrainConfig(**{**values, "input_size": tuple(size) if size else None})
 
@@ -290,7 +290,7 @@ def read_ensemble_config(path: str | os.PathLike[str]) -> EnsembleConfig:
         ConfigError: Not a JSON object, or broken rules, all of them listed.
     """
     path = Path(path)
-    values = _read_object(path, "An ensemble file")
+    values = read_object(path, "An ensemble file")
     broken = broken_rules(values, _ENSEMBLE_RULES)
     members = values["members"] if isinstance(values.get("members"), list) else []
     for number, member in enumerate(members, start=1):
@@ -298,20 +298,30 @@ def read_ensemble_config(path: str | os.PathLike[str]) -> EnsembleConfig:
             broken.append(f"member {number} must be an object")
         else:
             broken += [f"member {number}: {text}" for text in broken_rules(member, _MEMBER_RULES)]
-    _refuse(f"Ensemble {path}", broken)
+    refuse(f"Ensemble {path}", broken)
     return EnsembleConfig(
         name=values.get("name", path.stem),
         members=tuple(MemberConfig(**member) for member in members),
     )
 
 
-def _read_object(path: Path, what: str) -> Mapping[str, Any]:
+def read_object(path: Path, what: str) -> Mapping[str, Any]:
+    """The JSON object of a file.
+
+    Raises:
+        ConfigError: It is missing, unreadable, or no JSON object.
+    """
     values = read_json(path, ConfigError, what)
     if not isinstance(values, dict):
         raise ConfigError(f"{what} must be a JSON object. Received: {path}, a {type(values).__name__}")
     return values
 
 
-def _refuse(shown: str, broken: list[str]) -> None:
+def refuse(shown: str, broken: list[str]) -> None:
+    """Refuse values that break rules.
+
+    Raises:
+        ConfigError: There are broken rules; all of them are listed.
+    """
     if broken:
         raise ConfigError(f"{shown} breaks {len(broken)} rule(s): " + "; ".join(broken))

@@ -16,11 +16,21 @@ from nimakit import histogram
 from nimakit.errors import ImageError, ModelError, UsageError
 from nimakit.files import find_images
 from nimakit.histogram import FloatArray
-from nimakit.images import MAX_PIXELS, Encoded, ImageInput, PixelArray, Preprocessing, open_photo, prepare
+from nimakit.images import (
+    FORMATS,
+    MAX_PIXELS,
+    Encoded,
+    ImageInput,
+    PixelArray,
+    Preprocessing,
+    open_photo,
+    prepare,
+)
 from nimakit.machine import cores
-from nimakit.network import Network
+from nimakit.network import Float32Array, Network
 from nimakit.records import error_record, score_record
 from nimakit.score import Score
+from nimakit.taste import LINEAR, PROBES, Taste, personal_histograms, personal_means
 
 Augmentation = Literal["none", "flips", "crops"]
 AUGMENTATIONS: tuple[str, ...] = get_args(Augmentation)
@@ -31,7 +41,8 @@ _CROP = 0.875
 _CENTRE = (0.5, 0.5)
 _CORNERS = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
 
-_Prepared = dict[Preprocessing, PixelArray]
+Prepared = dict[Preprocessing, PixelArray]
+"""The views of one image, for each of the inputs a model wants: (views, height, width, 3) uint8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,7 @@ class Model:
     Args:
         members: At least one.
         name: What people call the model; the first member's name where None.
+        taste: The person whose scores it gives; None for people in general.
 
     Attributes:
         name: What people call the model.
@@ -64,10 +76,13 @@ class Model:
         ModelError: No member.
     """
 
-    def __init__(self, members: Sequence[Member], *, name: str | None = None) -> None:
+    def __init__(
+        self, members: Sequence[Member], *, name: str | None = None, taste: Taste | None = None
+    ) -> None:
         if not members:
             raise ModelError("A model has at least one member. Received: none")
         self.members = tuple(members)
+        self._taste = taste
         first = members[0].network.metadata
         self.name = name or first.name
         self.bins: FloatArray = np.asarray(first.bins, np.float64)
@@ -79,6 +94,7 @@ class Model:
             not member.network.is_regression and member.network.metadata.bins == first.bins
             for member in members
         )
+        self._probe: tuple[FloatArray, int] | None = None
         total = sum(member.weight for member in members)
         self._weights = [member.weight / total for member in members]
 
@@ -106,16 +122,66 @@ class Model:
         Raises:
             ModelError: A member's histogram holds no probabilities.
         """
-        values = [
-            _average_views(member.network.run(prepared[member.network.metadata.preprocessing]).values, views)
-            for member in self.members
+        outputs = [
+            member.network.run(prepared[member.network.metadata.preprocessing]) for member in self.members
         ]
+        features = np.concatenate(
+            [_average_views(output.features, views).astype(np.float32) for output in outputs], axis=1
+        )
+        values = [_average_views(output.values, views) for output in outputs]
         if not self._gives_histograms:
-            return self._scores(*self._mix_means(values), None)
+            means, sds = self._mix_means(values)
+            return self._scores(means + self._shift(means, features), sds, None, features)
         distributions = [_normalise(v, m) for v, m in zip(values, self.members, strict=True)]
         rows = np.average(distributions, axis=0, weights=self._weights)
-        sds = histogram.standard_deviation(rows, self.bins)
-        return self._scores(histogram.mean(rows, self.bins), sds, rows)
+        means = histogram.mean(rows, self.bins)
+        if self._taste:
+            means = personal_means(means, self._shift(means, features), self.bins)
+            rows = personal_histograms(rows, means, self.bins)
+        return self._scores(means, histogram.standard_deviation(rows, self.bins), rows, features)
+
+    def probe(self) -> tuple[FloatArray, int]:
+        """What the model is known by, whichever file it is in: what it makes of one fixed picture.
+
+        Returns:
+            (PROBES,) float64, the mean score and averages of features; and how many features there are.
+        """
+        if self._probe is None:
+            self._probe = self._make_probe()
+        return self._probe
+
+    def _make_probe(self) -> tuple[FloatArray, int]:
+        patterns = {}
+        for wanted in self.preprocessings:
+            count = wanted.height * wanted.width * 3
+            pattern = (np.arange(count, dtype=np.uint64) * 2654435761 >> 11) % 256
+            patterns[wanted] = pattern.astype(np.uint8).reshape(1, wanted.height, wanted.width, 3)
+        [score] = self.score_prepared(patterns)
+        features = np.asarray(score.features, np.float64)
+        blocks = np.array_split(features, PROBES - 1)
+        averages = [block.mean() if block.size else 0.0 for block in blocks]
+        return np.array([score.mean, *averages]), len(features)
+
+    def for_user(self, taste: Taste) -> "Model":
+        """The same model as one person sees pictures.
+
+        Args:
+            taste: Learned with this model.
+
+        Raises:
+            TasteError: It was learned with another one.
+            ModelError: Adapters, and the model file takes none.
+        """
+        taste.check_base(*self.probe(), self.name)
+        if taste.method in LINEAR:
+            return Model(self.members, name=self.name, taste=taste)
+        if len(self.members) > 1:
+            raise ModelError("Adapters, and a whole network, belong to one model. Received: an ensemble")
+        if taste.method == "full":
+            own = Network(taste.arrays["model"].tobytes())
+        else:
+            own = self.members[0].network.with_adapters(taste.adapters)
+        return Model([Member(own)], name=self.name, taste=taste)
 
     def predict(
         self,
@@ -192,7 +258,12 @@ class Model:
         variance = np.average(squares, axis=0, weights=self._weights) - mean**2
         return mean, np.sqrt(np.maximum(variance, 0))
 
-    def _scores(self, mean: FloatArray, sd: FloatArray | None, rows: FloatArray | None) -> list[Score]:
+    def _shift(self, means: FloatArray, features: Float32Array) -> FloatArray:
+        return self._taste.shift(means, features) if self._taste else np.zeros_like(means)
+
+    def _scores(
+        self, mean: FloatArray, sd: FloatArray | None, rows: FloatArray | None, features: Float32Array
+    ) -> list[Score]:
         reference = self.reference_quantiles
         ranks = None if reference is None else histogram.percentile(mean, reference)
         return [
@@ -201,6 +272,7 @@ class Model:
                 sd=None if sd is None else float(sd[i]),
                 histogram=None if rows is None else rows[i],
                 percentile=None if ranks is None else float(ranks[i]),
+                features=features[i],
             )
             for i in range(len(mean))
         ]
@@ -216,8 +288,12 @@ class Scorer:
         model: What to score with.
         tta: Test-time augmentation: "none", "flips" (2 views) or "crops" (10 views).
         max_pixels: Largest width times height of an image.
+        formats: The formats that are decoded, of `nimakit.images.FORMATS`.
         workers: Threads; the cores this process may use where None.
         batch_size: Images a run; 8 on a CPU, 32 on a GPU where None.
+
+    Attributes:
+        batch_size: Images a run.
 
     Raises:
         UsageError: An unknown augmentation.
@@ -229,6 +305,7 @@ class Scorer:
         *,
         tta: Augmentation = "none",
         max_pixels: int = MAX_PIXELS,
+        formats: tuple[str, ...] = FORMATS,
         workers: int | None = None,
         batch_size: int | None = None,
     ) -> None:
@@ -237,8 +314,14 @@ class Scorer:
         self._model = model
         self._tta = tta
         self._max_pixels = max_pixels
+        self._formats = formats
         self._workers = workers or cores()
-        self._batch_size = batch_size or (_CPU_BATCH if model.device == "CPU" else _GPU_BATCH)
+        self.batch_size = batch_size or (_CPU_BATCH if model.device == "CPU" else _GPU_BATCH)
+
+    @property
+    def views(self) -> int:
+        """How many views of an image are scored."""
+        return {"none": 1, "flips": 2, "crops": 2 * len((_CENTRE, *_CORNERS))}[self._tta]
 
     def score(self, images: Iterable[ImageInput]) -> Iterator[Score | ImageError]:
         """Score images as they come.
@@ -250,23 +333,23 @@ class Scorer:
             For each image, in order, its score, or the error that says why it has none.
         """
         sources = iter(images)
-        decoding: deque[Future[_Prepared | ImageError]] = deque()
+        decoding: deque[Future[Prepared | ImageError]] = deque()
         scoring: deque[Future[list[Score | ImageError]]] = deque()
-        ahead = max(2 * self._batch_size, self._workers + self._batch_size)
+        ahead = max(2 * self.batch_size, self._workers + self.batch_size)
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="nimakit-score")
 
         def fill() -> None:
-            decoding.extend(pool.submit(self._prepare, s) for s in islice(sources, ahead - len(decoding)))
+            decoding.extend(pool.submit(self.prepare, s) for s in islice(sources, ahead - len(decoding)))
 
         try:
             fill()
             while decoding:
-                size = self._batch_size
+                size = self.batch_size
                 if len(decoding) < ahead:  # the end: what is left is shared out evenly
                     size = min(size, -(-len(decoding) // self._workers))
                 batch = [decoding.popleft() for _ in range(size)]
                 fill()
-                scoring.append(pool.submit(self._score_batch, [future.result() for future in batch]))
+                scoring.append(pool.submit(self.score_batch, [future.result() for future in batch]))
                 while len(scoring) > self._workers:
                     yield from scoring.popleft().result()
             while scoring:
@@ -274,9 +357,10 @@ class Scorer:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _prepare(self, source: ImageInput) -> _Prepared | ImageError:
+    def prepare(self, source: ImageInput) -> Prepared | ImageError:
+        """Decode an image, and make the views of it that the model wants."""
         try:
-            photo = open_photo(source, max_pixels=self._max_pixels)
+            photo = open_photo(source, max_pixels=self._max_pixels, formats=self._formats)
         except ImageError as error:
             return error
         prepared = {}
@@ -289,7 +373,12 @@ class Scorer:
             prepared[wanted] = np.stack(views)
         return prepared
 
-    def _score_batch(self, batch: list[_Prepared | ImageError]) -> list[Score | ImageError]:
+    def score_batch(self, batch: Sequence[Prepared | ImageError]) -> list[Score | ImageError]:
+        """Score prepared images in one run; an error stays where it is.
+
+        Raises:
+            ModelError: The model fails, or gives what is no score.
+        """
         good = [item for item in batch if not isinstance(item, ImageError)]
         scores: Iterator[Score] = iter(())
         if good:

@@ -153,7 +153,13 @@ class Photo:
         return upright.resize(size, method, (rest[0], rest[1], rest[2], rest[3]))
 
 
-def open_photo(source: ImageInput, *, max_pixels: int = MAX_PIXELS, at_least: int | None = None) -> Photo:
+def open_photo(
+    source: ImageInput,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    at_least: int | None = None,
+    formats: tuple[str, ...] = FORMATS,
+) -> Photo:
     """Decode an image; nothing is decoded before its format and its pixel count are checked.
 
     Of an animation the first frame is taken. Transparent pixels show `BACKGROUND`. 16-bit grey is scaled to
@@ -166,6 +172,7 @@ def open_photo(source: ImageInput, *, max_pixels: int = MAX_PIXELS, at_least: in
             limit too, for the whole process.
         at_least: Whether a JPEG may be decoded at a half, a quarter or an eighth, and the side in pixels
             that it keeps at the least. For thumbnails: scores come from whole decodes alone.
+        formats: Which of `FORMATS` are decoded.
 
     Returns:
         The decoded picture.
@@ -189,29 +196,44 @@ def open_photo(source: ImageInput, *, max_pixels: int = MAX_PIXELS, at_least: in
             stream = source
             if not stat.S_ISREG(os.stat(source).st_mode):  # noqa: PTH116 - the source may be text
                 raise ImageError("An image is a regular file; not a folder, a pipe or a device.")
-        with Image.open(stream, formats=FORMATS) as image:
+        with Image.open(stream, formats=formats) as image:
             return _decode(image, max_pixels, at_least)
     except ImageError:
         raise
     except Exception as error:
-        raise _as_image_error(error, source, max_pixels) from error
+        raise _as_image_error(error, source, max_pixels, formats) from error
 
 
-def prepare(
-    photo: Photo, preprocessing: Preprocessing, zoom: float = 1.0, at: tuple[float, float] = (0.5, 0.5)
-) -> PixelArray:
-    """A picture as a model wants it.
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where what a model sees of a picture lies: in the picture, and in the model's input.
+
+    Attributes:
+        box: (left, top, right, bottom) in pixels of the upright picture.
+        size: (width, height) of that part in the input, in pixels.
+        offset: (left, top) of that part in the input; whatever is around it is black.
+    """
+
+    box: tuple[float, float, float, float]
+    size: tuple[int, int]
+    offset: tuple[int, int] = (0, 0)
+
+
+def place(
+    size: tuple[int, int],
+    preprocessing: Preprocessing,
+    zoom: float = 1.0,
+    at: tuple[float, float] = (0.5, 0.5),
+) -> Placement:
+    """Where a model sees a picture of some size.
 
     Args:
-        photo: The decoded picture.
+        size: (width, height) of the upright picture, in pixels.
         preprocessing: From the model's metadata.
         zoom: Share of each side that is kept, above 0 to 1; below 1 for crops.
         at: Where the kept part lies: (0, 0) left top, (0.5, 0.5) centre, (1, 1) right bottom.
-
-    Returns:
-        (height, width, 3) uint8, RGB.
     """
-    width, height = photo.size
+    width, height = size
     target = (preprocessing.width, preprocessing.height)
     kept_width, kept_height = width * zoom, height * zoom
     left, top = (width - kept_width) * at[0], (height - kept_height) * at[1]
@@ -224,14 +246,33 @@ def prepare(
     left, top = max(left, 0.0), max(top, 0.0)  # rounding may have moved them a hair outside
     box = (left, top, min(left + kept_width, width), min(top + kept_height, height))
     if preprocessing.fit != "pad":
-        return np.asarray(photo.resize(target, preprocessing.resize_filter, box))
+        return Placement(box, target)
     scale = min(target[0] / kept_width, target[1] / kept_height)
     inner = (max(1, round(kept_width * scale)), max(1, round(kept_height * scale)))
+    return Placement(box, inner, ((target[0] - inner[0]) // 2, (target[1] - inner[1]) // 2))
+
+
+def prepare(
+    photo: Photo, preprocessing: Preprocessing, zoom: float = 1.0, at: tuple[float, float] = (0.5, 0.5)
+) -> PixelArray:
+    """A picture as a model wants it.
+
+    Args:
+        photo: The decoded picture.
+        preprocessing: From the model's metadata.
+        zoom: As for `place`.
+        at: As for `place`.
+
+    Returns:
+        (height, width, 3) uint8, RGB.
+    """
+    placement = place(photo.size, preprocessing, zoom, at)
+    seen = photo.resize(placement.size, preprocessing.resize_filter, placement.box)
+    target = (preprocessing.width, preprocessing.height)
+    if placement.size == target:
+        return np.asarray(seen)
     canvas = Image.new("RGB", target)
-    canvas.paste(
-        photo.resize(inner, preprocessing.resize_filter, box),
-        ((target[0] - inner[0]) // 2, (target[1] - inner[1]) // 2),
-    )
+    canvas.paste(seen, placement.offset)
     return np.asarray(canvas)
 
 
@@ -280,7 +321,9 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _as_image_error(error: Exception, source: ImageInput, max_pixels: int) -> ImageError:
+def _as_image_error(
+    error: Exception, source: ImageInput, max_pixels: int, formats: tuple[str, ...]
+) -> ImageError:
     """What a failed decode means to an image's owner. Decoders raise almost anything on damaged bytes."""
     match error:
         case FileNotFoundError():
@@ -293,7 +336,7 @@ def _as_image_error(error: Exception, source: ImageInput, max_pixels: int) -> Im
             return ImageTooLargeError(f"An image has at most {max_pixels} pixels. {error}")
         case UnidentifiedImageError():
             return ImageError(
-                f"The file must be an image ({', '.join(FORMATS)}); its content is none of these."
+                f"The file must be an image ({', '.join(formats)}); its content is none of these."
             )
     return ImageError(f"The image cannot be decoded: {first_line(error)}")
 

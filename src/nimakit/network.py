@@ -1,6 +1,8 @@
 """One .onnx file, checked once and then run: pixels in, histograms (or scores) and features out."""
 
+import copy
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +39,7 @@ class Network:
     """A loaded model file. Safe to run from several threads at once.
 
     Args:
-        path: The .onnx file.
+        path: The .onnx file, or its content.
         threads: Threads of one run on a CPU. One by default: images are scored by several runs at once,
             which keeps every core busy without any of them waiting for another.
 
@@ -50,16 +52,17 @@ class Network:
         ModelError: Not an ONNX model, one without nimakit metadata, or one that breaks the contract.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, threads: int = 1) -> None:
-        path = Path(path)
-        if not path.is_file():
+    def __init__(self, path: str | os.PathLike[str] | bytes, *, threads: int = 1) -> None:
+        source = path if isinstance(path, bytes) else Path(path)
+        path = Path("a user's own model") if isinstance(path, bytes) else Path(path)
+        if isinstance(source, Path) and not source.is_file():
             raise ModelError(f"A model file must exist. Received: {path}")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = _ERRORS_ONLY
         try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=_providers())
+            self._session = onnxruntime.InferenceSession(source, options, providers=_providers())
         except Exception as error:  # the runtime has an exception class a failure, none of them public
             reason = first_line(error)
             raise ModelError(f"The file must be a valid ONNX model. Received: {path} ({reason})") from error
@@ -69,6 +72,7 @@ class Network:
         self.is_regression = head == "score"
         self._outputs = [head, "features"]
         self._dtype = _DTYPES[self._session.get_inputs()[0].type]
+        self._adapters: dict[str, Float32Array] = {}
 
     def run(self, pixels: PixelArray | Float32Array) -> Outputs:
         """Score prepared images.
@@ -85,9 +89,10 @@ class Network:
         name = self.metadata.name
         try:
             values, features = self._session.run(
-                self._outputs, {_INPUT: pixels.astype(self._dtype, copy=False)}
+                self._outputs, {_INPUT: pixels.astype(self._dtype, copy=False), **self._adapters}
             )
             values = values.reshape(len(pixels), -1)
+            features = features.reshape(len(pixels), -1)
         except Exception as error:
             raise ModelError(
                 f"The model must run on any number of images. {name}: {first_line(error)}"
@@ -99,8 +104,32 @@ class Network:
             )
         return Outputs(values=values, features=features)
 
+    def with_adapters(self, adapters: Mapping[str, Float32Array]) -> "Network":
+        """The same network as one user has taught it; both share the memory of one.
+
+        Args:
+            adapters: Arrays for inputs of the graph that have values of their own otherwise.
+
+        Raises:
+            ModelError: The graph has no such inputs, or of other shapes.
+        """
+        known = {value.name: tuple(value.shape) for value in self._session.get_overridable_initializers()}
+        wanted = {name: array.shape for name, array in adapters.items()}
+        if not wanted.items() <= known.items():
+            raise ModelError(
+                "A user's adapters need the model file that was made for them: adaptable.onnx beside the"
+                f" model.onnx. Received: {self.metadata.name}, which takes {len(known)} arrays, and"
+                f" {len(wanted)} others"
+            )
+        twin = copy.copy(self)
+        twin._adapters = dict(adapters)
+        return twin
+
     def _read_metadata(self, path: Path) -> Metadata:
-        custom = self._session.get_modelmeta().custom_metadata_map
+        try:
+            custom = self._session.get_modelmeta().custom_metadata_map
+        except UnicodeDecodeError as error:
+            raise ModelError(f"The text in an ONNX model must be UTF-8. Received: {path}") from error
         if METADATA_KEY not in custom:
             raise ModelError(
                 f"A model file carries its preprocessing under the metadata key {METADATA_KEY!r}."

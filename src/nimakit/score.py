@@ -1,6 +1,9 @@
 """The score of one image."""
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from nimakit.histogram import FloatArray
 
@@ -16,9 +19,11 @@ class Score:
             bins differ.
         percentile: Per cent of the model's reference scores below the mean, 0 to 100; None where the model
             has no reference.
+        features: (D,) float32, what the model saw, all its networks in their order; None where it is unknown.
     """
 
     mean: float
     sd: float | None
     histogram: FloatArray | None
     percentile: float | None
+    features: np.ndarray[Any, np.dtype[np.float32]] | None = None

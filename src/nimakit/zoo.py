@@ -9,9 +9,7 @@ from nimakit.conversion import convert, fetch
 from nimakit.engine import Member, Model
 from nimakit.errors import ConfigError, UsageError
 from nimakit.network import Network
-from nimakit.pretrained import PUBLIC, Notify, public_models
-
-DEFAULT_MODEL = "aesthetic"
+from nimakit.pretrained import DEFAULT_MODEL, PUBLIC, Notify, public_models
 
 
 def load_model(name: str | os.PathLike[str] = DEFAULT_MODEL, *, notify: Notify | None = None) -> Model:

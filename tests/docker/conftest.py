@@ -62,9 +62,21 @@ class Launcher:
 @pytest.fixture(scope="session")
 def image(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The name of our CPU image, built by the launcher where it is missing or old."""
-    launcher = Launcher(cache=tmp_path_factory.mktemp("cache"))
+    _build(Launcher(cache=tmp_path_factory.mktemp("cache")), "--image-source", SAMPLES / "coffee.jpg")
+    return "nima-cpu"
+
+
+@pytest.fixture(scope="session")
+def serving_image(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of our serving image, built by the launcher where it is missing or old."""
+    _build(Launcher(cache=tmp_path_factory.mktemp("cache"), program="serve"), "--new-key", "somebody")
+    return "nima-serve"
+
+
+def _build(launcher: Launcher, *arguments: str | Path) -> None:
+    """Have a launcher build its image, by running it with something that ends at once."""
     done = subprocess.run(
-        launcher.command(["--image-source", SAMPLES / "coffee.jpg"]),
+        launcher.command(arguments),
         env=launcher.environment(),
         capture_output=True,
         text=True,
@@ -72,7 +84,6 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
         timeout=BUILD_SECONDS,
     )
     assert done.returncode == 0, done.stderr
-    return "nima-cpu"
 
 
 @pytest.fixture

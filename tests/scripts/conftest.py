@@ -41,8 +41,10 @@ def copied(fake_bin: Path, folder: Path, tmp_path: Path) -> Launcher:
     copy = tmp_path / "copy"
     for name in ("scripts", "entrypoints", "requirements", "docs", "src"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("predict", "train-local", "pyproject.toml", "Dockerfile.cpu", "Dockerfile.gpu"):
+    for name in ("predict", "serve", "train-local", "pyproject.toml"):
         shutil.copy(ROOT / name, copy / name)
+    for kind in ("cpu", "gpu", "serve"):
+        shutil.copy(ROOT / f"Dockerfile.{kind}", copy)
     programs = copy / ".venv" / "bin"
     programs.mkdir(parents=True)
     for name in ("python", "nimakit"):
@@ -69,6 +71,12 @@ def train(predict: Launcher, job: Path) -> Launcher:
     (predict.bin / "prepared").write_text(f"{job}\n")
     (predict.bin / "exit-code").write_text("0\n")
     return replace(predict, program="train-local")
+
+
+@pytest.fixture
+def serve(predict: Launcher) -> Launcher:
+    """The serving launcher of this checkout."""
+    return replace(predict, program="serve")
 
 
 @pytest.fixture

@@ -34,6 +34,12 @@ _FILE = click.Path(path_type=Path)
 )
 @click.option("--config-file", type=_FILE, help="A training config: scores with the model it stands for.")
 @click.option(
+    "--user",
+    "user_file",
+    type=_FILE,
+    help="One person's file, from nimakit personalise: scores as they would, with the model it belongs to.",
+)
+@click.option(
     "--samples-file",
     type=_FILE,
     help="A label file: scores the images it names, and compares with its labels (figures on stderr).",
@@ -79,6 +85,7 @@ def predict(
     weights_file: Path | None,
     base_model_name: str | None,
     config_file: Path | None,
+    user_file: Path | None,
     samples_file: Path | None,
     recursive: bool,
     tta: "Augmentation",
@@ -101,9 +108,10 @@ def predict(
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
     from nimakit.labels import read_labels
     from nimakit.run import Run
+    from nimakit.taste import read_taste
 
     _refuse_overwriting(
-        [image_source, samples_file, config_file, weights_file, *map(Path, models)],
+        [image_source, samples_file, config_file, weights_file, user_file, *map(Path, models)],
         [predictions_file, metrics_file, report],
     )
     labels = read_labels(samples_file) if samples_file else None
@@ -122,7 +130,10 @@ def predict(
         max_pixels=max_pixels,
     )
     items = run.items()
+    taste = read_taste(user_file) if user_file else None
     model = _model(models, weights_file, base_model_name, config_file)
+    if taste:
+        model = model.for_user(taste)
     started = time.monotonic()
     summary = run.score(items, model, sys.stdout)
     if summary.metrics:

@@ -5,6 +5,8 @@ import sys
 import tempfile
 import warnings
 
+from nimakit.errors import MissingExtraError
+
 # Before TensorFlow is first imported: its start-up notices are no news to the people who score photographs.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -21,6 +23,11 @@ def _import_quietly() -> None:
         os.dup2(said.fileno(), 2)
         try:
             import tensorflow  # noqa: F401
+        except ImportError as error:
+            raise MissingExtraError(
+                "Keras and TensorFlow are needed for whatever learns from photographs or looks into a model."
+                " Install them: pip install 'nimakit[train]'"
+            ) from error
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
@@ -30,5 +37,5 @@ def _import_quietly() -> None:
                     os.write(2, line)
 
 
-if "tensorflow" not in sys.modules:
+if sys.modules.get("tensorflow") is None:
     _import_quietly()

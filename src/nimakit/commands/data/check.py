@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     "image_dirs",
     multiple=True,
     type=FILE,
-    help="The folder of the images: once for all LABELS, or once for each. Without it, labels alone are.",
+    help="The folder of the images: once for all LABELS, or once for each. Without it only the labels are"
+    " checked.",
 )
 @click.option("--recursive", is_flag=True, help="Look into sub-folders too.")
 @click.option(
@@ -100,8 +101,7 @@ def check(
 
 def _sets(labels: Mapping[str, "Labels"], image_dirs: Sequence[Path], *, recursive: bool) -> list["ImageSet"]:
     """The images of each label file, or of each folder where there are no label files."""
-    from nimakit.checking import ImageSet
-    from nimakit.files import find_images, match_images
+    from nimakit import checking
 
     if not labels and not image_dirs:
         raise UsageError(
@@ -116,21 +116,10 @@ def _sets(labels: Mapping[str, "Labels"], image_dirs: Sequence[Path], *, recursi
         if not folder.is_dir():
             raise UsageError(f"--image-dir is a folder of images. Received: {folder}")
     if not labels:
-        found = [(folder, find_images(folder, recursive=recursive)) for folder in image_dirs]
-        return [
-            ImageSet(str(folder), [path.relative_to(folder).as_posix() for path in paths], folder, paths)
-            for folder, paths in found
-        ]
-    folders = [*image_dirs] if len(image_dirs) > 1 else [*image_dirs, None][:1] * len(labels)
+        return [checking.unlabelled(folder, recursive=recursive) for folder in image_dirs]
+    folders = image_dirs if len(image_dirs) > 1 else (*image_dirs, None)[:1] * len(labels)
     return [
-        ImageSet(
-            name,
-            one.image_ids,
-            folder,
-            [*match_images(one.image_ids, folder, recursive=recursive).values()]
-            if folder
-            else [None] * len(one.image_ids),
-        )
+        checking.labelled(name, one.image_ids, folder, recursive=recursive)
         for (name, one), folder in zip(labels.items(), folders, strict=True)
     ]
 
@@ -140,6 +129,10 @@ def _tell_people(images: "ImageCheck", findings: Sequence[tuple[str, "Finding"]]
     tell("pictures are in several files", [str(one) for one in images.leaks])
     tell("pictures are in a file more than once", [str(one) for one in images.duplicates])
     tell("images are missing", [str(entry) for entry in images.missing])
+    tell(
+        "image_ids are shared by several files",
+        [f"{entry}: {', '.join(paths)}" for entry, paths in images.ambiguous],
+    )
     tell("images cannot be read", [f"{entry}: {error}" for entry, error in images.unreadable])
     tell("images are blank", [str(entry) for entry in images.blank])
     for name, finding in findings:

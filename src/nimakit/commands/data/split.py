@@ -1,6 +1,7 @@
 """`nimakit data split`: a label file in parts."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -96,9 +97,13 @@ def split(
     found = splitting.split(
         len(ids), wanted, seed=seed, groups=groups, times=times, ratings=means if stratify else None
     )
-    for path, places in zip(outputs, found, strict=True):
-        part = label_sets.only(labels, places)
-        write_labels(path, part.image_ids, part.counts)
+    # All parts or none: a new train file beside an older test file would share images with it.
+    with TemporaryDirectory(prefix=".", dir=outputs[0].parent) as partial:
+        for path, places in zip(outputs, found, strict=True):
+            part = label_sets.only(labels, places)
+            write_labels(Path(partial, path.name), part.image_ids, part.counts)
+        for path in outputs:
+            Path(partial, path.name).replace(path)
     summary: dict[str, Any] = {"images": len(ids), "seed": seed}
     if groups:
         summary["groups"] = len(np.unique(groups))

@@ -1,0 +1,228 @@
+"""How well scores follow one person's taste: the tables of docs/personal.md.
+
+    python benchmarks/personal.py oasis --model MODEL [MODEL ...] --ratings-file RATINGS --image-dir IMAGES
+    python benchmarks/personal.py flickr-aes --model MODEL --ratings-file WORKERS --image-dir IMAGES
+
+oasis: for each seed 100 people and a fifth of the pictures are held out. The base is made of the frozen
+features of the models by ridge regression onto what the other people said of the other pictures; their own
+heads are not used. Nothing sees a test picture, or a rating by somebody held out but the k of theirs.
+
+flickr-aes: Ren et al., "Personalized Image Aesthetics", 2017: of each test worker k pictures are learned from
+and the others tested with, 10 times for k=10 and 3 times for k=100. The base is the model as it is, which
+must not have learned from the test workers' pictures: `nimakit data flickr-aes` leaves them out.
+
+Given is SRCC with a person's own ratings, the mean over people with its 95 % interval.
+"""
+
+import argparse
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nimakit import personal, zoo
+from nimakit.archive import Arrays
+from nimakit.datasets import flickr_aes
+from nimakit.engine import Model
+from nimakit.histogram import FloatArray, mean, normalise
+from nimakit.metrics import srcc
+from nimakit.personalise import Seen, look, rescaled
+from nimakit.progress import say
+from nimakit.ratings import read_ratings
+from nimakit.rows import BadRows
+from nimakit.taste import PROBES, Taste
+
+HELD_OUT = 100
+TEST_SHARE = 0.2
+COUNTS = (0, 10, 50, 100)
+OASIS_BINS = np.arange(1.0, 8.0)
+FOLDS = {10: 10, 100: 3}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Person:
+    """Somebody held out.
+
+    Attributes:
+        number: Which person.
+        pool: Places of pictures they rated that may be learned from, in random order.
+        test: Places of pictures they rated that are tested with.
+        ratings: (N,) float64, NaN where they rated nothing.
+    """
+
+    number: int
+    pool: NDArray[np.intp]
+    test: NDArray[np.intp]
+    ratings: FloatArray
+
+
+class Table:
+    """SRCC by method, number of ratings and person; seconds and bytes by method."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, int], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+        self._seconds: dict[tuple[str, int], list[float]] = defaultdict(list)
+        self._bytes: dict[str, int] = {}
+
+    def add(self, method: str, count: int, person: Person, scores: FloatArray) -> None:
+        """Take note of how somebody was scored."""
+        found = srcc(scores[person.test], person.ratings[person.test])
+        if found is not None:  # it is of no use where somebody rated all alike
+            self._found[method, count][person.number].append(found)
+
+    def compare(
+        self, person: Person, count: int, seen: Seen, means: FloatArray, population: personal.Population
+    ) -> None:
+        """Learn somebody's taste by each method, and take note of it."""
+        chosen = person.pool[:count]
+        given = (seen.features[chosen], means[chosen], person.ratings[chosen])
+        for method, learn in (("head", personal.fit_head), ("factors", population.place)):
+            started = time.perf_counter()
+            arrays = learn(*given)
+            self._seconds[method, count].append(time.perf_counter() - started)
+            self._bytes[method] = sum(array.nbytes for array in arrays.values())
+            self.add(method, count, person, means + _shift(arrays, means, seen.features))
+
+    def show(self) -> None:
+        """Print it."""
+        print("| method | ratings | SRCC | gain on generic | ms a person | kB a person |")
+        print("|---|---|---|---|---|---|")
+        for (method, count), by_person in self._found.items():
+            values = {person: float(np.mean(found)) for person, found in by_person.items()}
+            generic = self._found.get(("generic", count)) or self._found["generic", 0]
+            gains = [value - float(np.mean(generic[person])) for person, value in values.items()]
+            seconds = self._seconds.get((method, count))
+            cells = [method, str(count), _interval([*values.values()]), _interval(gains)]
+            cells.append(f"{1000 * np.mean(seconds):.0f}" if seconds else "-")
+            cells.append(f"{self._bytes[method] / 1000:.1f}" if method in self._bytes else "-")
+            print("| " + " | ".join(cells) + " |")
+
+
+def main() -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("protocol", choices=["oasis", "flickr-aes"])
+    parser.add_argument("--model", nargs="+", required=True)
+    parser.add_argument("--ratings-file", required=True, type=Path)
+    parser.add_argument("--image-dir", required=True, type=Path)
+    parser.add_argument("--seeds", type=int, default=5)
+    arguments = parser.parse_args()
+    model = zoo.load_models(arguments.model)
+    rows = BadRows(skip=False)
+    if arguments.protocol == "oasis":
+        ratings = read_ratings(arguments.ratings_file, bins=OASIS_BINS, rows=rows)
+        run = partial(oasis, widths=[Model([member]).probe()[1] for member in model.members])
+    else:
+        given = flickr_aes.read_worker_ratings(arguments.ratings_file, rows)
+        ratings = rescaled(given, (1.0, 5.0), model.bins)
+        run = partial(flickr, workers=flickr_aes.standard_test_workers(given))
+    run(look(model, ratings, arguments.image_dir, notify=say), arguments.seeds).show()
+
+
+def oasis(seen: Seen, seeds: int, *, widths: list[int]) -> Table:
+    """People and pictures held out at once; another base, other people and other pictures for each seed.
+
+    Args:
+        seen: All ratings, and the features of all pictures.
+        seeds: How many times.
+        widths: How many of the features each of the models gives.
+    """
+    table = Table()
+    rated = _by_person(seen)
+    for seed in range(seeds):
+        random = np.random.default_rng(seed)
+        is_test = np.zeros(len(seen.means), np.bool_)
+        is_test[random.permutation(len(is_test))[: round(TEST_SHARE * len(is_test))]] = True
+        held = random.permutation(len(rated))[:HELD_OUT]
+        others = np.delete(rated, held, axis=0)
+        means = _ridge(seen, others, is_test, widths)
+        population = _learn(seen, means, np.where(is_test, np.nan, others))
+        for number in held:
+            own = rated[number]
+            pool = random.permutation(np.flatnonzero(~np.isnan(own) & ~is_test))
+            person = Person(number, pool, np.flatnonzero(~np.isnan(own) & is_test), own)
+            table.add("generic", 0, person, means)
+            for count in COUNTS:
+                table.compare(person, count, seen, means, population)
+            table.add("mean of everyone else", 0, person, np.nanmean(others, axis=0))
+        say(f"seed {seed} done")
+    return table
+
+
+def flickr(seen: Seen, seeds: int, *, workers: list[str]) -> Table:
+    """Each test worker's pictures divided at random.
+
+    Args:
+        seen: All ratings.
+        seeds: How many of the folds of the protocol, at the most.
+        workers: The test workers.
+    """
+    table = Table()
+    rated = _by_person(seen)
+    held = [place for place, name in enumerate(seen.ratings.user_ids) if name in workers]
+    is_test = ~np.isnan(rated[held]).all(axis=0)
+    population = _learn(seen, seen.means, np.where(is_test, np.nan, np.delete(rated, held, axis=0)))
+    for count, folds in FOLDS.items():
+        for fold in range(min(folds, seeds)):
+            random = np.random.default_rng(fold)
+            for number in held:
+                places = random.permutation(np.flatnonzero(~np.isnan(rated[number])))
+                person = Person(number, places[:count], places[count:], rated[number])
+                table.add("generic", count, person, seen.means)
+                table.compare(person, count, seen, seen.means, population)
+    return table
+
+
+def _by_person(seen: Seen) -> FloatArray:
+    """(people, pictures) float64, NaN where somebody did not rate a picture."""
+    given = seen.ratings
+    rated = np.full((len(given.user_ids), len(given.image_ids)), np.nan)
+    rated[given.user, given.image] = given.rating
+    return rated
+
+
+def _ridge(seen: Seen, others: FloatArray, is_test: NDArray[np.bool_], widths: list[int]) -> FloatArray:
+    """(N,) mean scores of a histogram head that saw neither the people held out nor the test pictures."""
+    from nimakit.nn.features import ridge_head
+
+    user, image = np.nonzero(~np.isnan(others))
+    counts = np.zeros((len(is_test), len(OASIS_BINS)))
+    np.add.at(counts, (image, np.rint(others[user, image] - OASIS_BINS[0]).astype(int)), 1)
+    kernel, bias = ridge_head(
+        seen.features[~is_test][:, None],
+        normalise(counts[~is_test]).astype(np.float32),
+        blocks=widths,
+        is_distribution=True,
+    )
+    logits = np.asarray(seen.features @ kernel + bias, np.float64)
+    return mean(normalise(np.exp(logits - logits.max(axis=1, keepdims=True))), OASIS_BINS)
+
+
+def _learn(seen: Seen, means: FloatArray, others: FloatArray) -> personal.Population:
+    """What people teach by their ratings, (people, pictures), NaN for none."""
+    user, image = np.nonzero(~np.isnan(others))
+    _, user = np.unique(user, return_inverse=True)
+    used, image = np.unique(image, return_inverse=True)
+    return personal.learn(
+        *(seen.features[used], means[used], image, user, others[~np.isnan(others)]),
+        base=np.zeros(PROBES),
+        base_name="benchmark",
+    )
+
+
+def _shift(arrays: Arrays, means: FloatArray, features: NDArray[np.float32]) -> FloatArray:
+    taste = Taste(method="head", base=np.zeros(PROBES), base_name="benchmark", ratings=0, arrays=arrays)
+    return taste.shift(means, features)
+
+
+def _interval(values: list[float]) -> str:
+    """The mean over people, and half of its 95 % interval."""
+    return f"{np.mean(values):.3f} ± {1.96 * np.std(values, ddof=1) / np.sqrt(len(values)):.3f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,257 @@
+"""`nimakit enhance`: a better version of a photograph."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nimakit.errors import ImageError, OutputError, UsageError
+from nimakit.progress import say, track
+
+if TYPE_CHECKING:
+    from nimakit.enhancement import Critic, Edit, Result
+    from nimakit.nn.enhance import Method
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.option("--inputimage", required=True, type=_FILE, help="A photo, or a folder of photos.")
+@click.option(
+    "--outputimage",
+    required=True,
+    type=_FILE,
+    help="The edited photo (.jpg, .png, .webp, .tif); or the folder of edited photos, made where missing.",
+)
+@click.option(
+    "--network",
+    "networks",
+    multiple=True,
+    metavar="NAME|FOLDER|FILE",
+    help="Whose scores are to rise: a public model, a job's folder, or its model.onnx. Given several times,"
+    " all of them count the same.  [default: aesthetic]",
+)
+@click.option(
+    "--method",
+    type=click.Choice(["adjust", "gradient"]),
+    default="adjust",
+    show_default=True,
+    help="adjust finds values for a photographer's sliders; gradient climbs on the pixels themselves, by way"
+    " of soft local edits.",
+)
+@click.option(
+    "--epsilon",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.4,
+    show_default=True,
+    help="Strength, to 1.",
+)
+@click.option(
+    "--frame/--no-frame", default=True, help="Whether adjust may straighten and crop.  [default: frame]"
+)
+@click.option(
+    "--judge",
+    "judges",
+    multiple=True,
+    metavar="NAME|FILE",
+    help="A model that takes no part: does it like the result better too? As nimakit predict takes it.",
+)
+@click.option(
+    "--apply",
+    "sidecar",
+    type=_FILE,
+    help="Make the edit that an earlier run wrote beside its photo (NAME.edit.json); no network is asked.",
+)
+@click.option("--report", type=_FILE, help="Write a sheet of all photos before and after: .html, one file.")
+@click.option("--recursive", is_flag=True, help="Look into sub-folders too.")
+@click.option(
+    "--overwrite", is_flag=True, help="Replace files that exist, the original if it is one of them."
+)
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    help="Refuse larger images before decoding them.  [default: 89478485]",
+)
+def enhance(
+    *,
+    inputimage: Path,
+    outputimage: Path,
+    networks: tuple[str, ...],
+    method: "Method",
+    epsilon: float,
+    frame: bool,
+    judges: tuple[str, ...],
+    sidecar: Path | None,
+    report: Path | None,
+    recursive: bool,
+    overwrite: bool,
+    max_pixels: int | None,
+) -> int:
+    """Edit a photo so that a model likes it better; a JSON array of what was done goes to stdout.
+
+    With adjust, the values are also written beside the result (NAME.edit.json), to apply to other photos.
+
+    Exit code: 0 all edited, 1 usage or model error, 2 some images could not be read.
+
+    \b
+    Example:
+      nimakit enhance --epsilon 0.4 --network aesthetic --inputimage in.jpg --outputimage out.jpg
+    """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
+    from nimakit import enhancement, page
+    from nimakit.images import MAX_PIXELS
+    from nimakit.output import atomic_writer, check_output
+
+    if sidecar and networks:
+        raise UsageError("An edit is found by networks, or applied as it is. Received: --network and --apply")
+    pairs = _pairs(inputimage, outputimage, recursive=recursive)
+    if not overwrite:
+        _refuse_existing([target for _, target in pairs], sidecar is None and method == "adjust")
+    if report:
+        page.require_jinja()
+        check_output(report, (".html",))
+    work = _applied(sidecar) if sidecar else _found(networks or ("aesthetic",), method, epsilon, frame)
+    critics = [*work.critics, *_judges(judges)]
+    results: list[Result] = []
+    records: list[dict[str, Any]] = []
+    for source, target in track(pairs, len(pairs), "enhancing"):
+        try:
+            _make_folder(target.parent)
+            result = enhancement.enhance_file(
+                source,
+                target,
+                work.edit,
+                critics,
+                about=work.about,
+                sheet=report is not None,
+                max_pixels=max_pixels or MAX_PIXELS,
+            )
+        except ImageError as error:
+            records.append({"image_id": source.stem, "error": str(error)})
+            say(f"{source}: {error}")
+            continue
+        results.append(result)
+        records.append(result.to_record())
+    click.echo(json.dumps(records, indent=2))
+    if report:
+        with atomic_writer(report) as stream:
+            stream.write(enhancement.render_sheet(results, work.how))
+    _tell(results, len(pairs))
+    return ImageError.exit_code if len(results) < len(pairs) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is done to each photo.
+
+    Attributes:
+        edit: The editing.
+        how: In a sentence.
+        critics: The networks it pleases.
+        about: For the sidecars; None for none.
+    """
+
+    edit: "Edit"
+    how: str
+    critics: Sequence["Critic"]
+    about: Mapping[str, Any] | None
+
+
+def _found(networks: Sequence[str], method: "Method", epsilon: float, frame: bool) -> _Work:
+    from nimakit.enhancement import Critic
+    from nimakit.nn import loading
+    from nimakit.nn.enhance import Enhancer
+
+    loaded = [loading.load(name, notify=say) for name in networks]
+    enhancer = Enhancer(loaded, method, epsilon=epsilon, frame=frame)
+    names = [model.metadata.name for model in loaded]
+    critics = [
+        Critic(name=name, took_part=True, score=model.score)
+        for name, model in zip(names, loaded, strict=True)
+    ]
+    about = {"networks": names, "method": method, "epsilon": epsilon}
+    return _Work(
+        enhancer.enhance,
+        f"Edited to please {', '.join(names)} ({method}, epsilon {epsilon:g}).",
+        critics,
+        about,
+    )
+
+
+def _applied(sidecar: Path) -> _Work:
+    from nimakit.adjustments import read_sidecar
+    from nimakit.nn.enhance import apply
+
+    adjustments = read_sidecar(sidecar)
+    return _Work(lambda photo: (apply(photo, adjustments), adjustments), f"The edit of {sidecar}.", (), None)
+
+
+def _judges(names: Sequence[str]) -> list["Critic"]:
+    from nimakit import zoo
+    from nimakit.enhancement import judge
+
+    return [judge(zoo.load_model(name, notify=say)) for name in names]
+
+
+def _pairs(inputimage: Path, outputimage: Path, *, recursive: bool) -> list[tuple[Path, Path]]:
+    """Each photo and where its edited self goes: sub-folders and names as they were."""
+    from nimakit.files import find_images
+    from nimakit.output import check_output
+    from nimakit.photo_file import SUFFIXES
+
+    if not inputimage.is_dir():
+        [source] = find_images(inputimage)
+        check_output(outputimage, SUFFIXES)
+        return [(source, outputimage)]
+    if outputimage.exists() and not outputimage.is_dir():
+        raise UsageError(f"The results of a folder go to a folder. Received: --outputimage {outputimage}")
+    pairs: dict[Path, Path] = {}
+    for source in find_images(inputimage, recursive=recursive):
+        target = outputimage / source.relative_to(inputimage)
+        if target.suffix.lower() not in SUFFIXES:
+            target = target.with_suffix(".png")
+        if target in pairs:
+            raise UsageError(
+                f"Photos of a folder need different names. Received: {pairs[target]} and {source}"
+            )
+        pairs[target] = source
+    return [(source, target) for target, source in pairs.items()]
+
+
+def _refuse_existing(targets: Sequence[Path], with_sidecars: bool) -> None:
+    from nimakit.enhancement import SIDECAR_SUFFIX
+
+    files = list(targets)
+    if with_sidecars:
+        files += [target.with_suffix(SIDECAR_SUFFIX) for target in targets]
+    existing = [str(path) for path in files if path.exists()]
+    if existing:
+        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
+        raise UsageError(
+            f"No file is replaced unless asked for. Received: {existing[0]}{more}, which exists; name another"
+            " output, or add --overwrite."
+        )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} could not be made: {error.strerror}.") from error
+
+
+def _tell(results: Sequence["Result"], total: int) -> None:
+    from nimakit.enhancement import describe, preferred
+
+    if len(results) == 1:
+        [result] = results
+        if result.adjustments is not None:
+            done = ", ".join(f"{name} {value}" for name, value in describe(result.adjustments).items())
+            say(done or "nothing was changed")
+        for opinion in result.opinions:
+            say(f"{opinion.model}: {opinion.before:.2f} before, {opinion.after:.2f} after")
+    for model, (better, count) in preferred(results).items():
+        say(f"{model}, which took no part, likes {better} of {count} better than before")
+    say(f"enhanced {len(results)} of {total} images")

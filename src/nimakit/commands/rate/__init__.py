@@ -1,0 +1,98 @@
+"""`nimakit rate`: people rate photographs in a browser; what they said goes out, and comes in."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nimakit.commands.rate.export import export
+from nimakit.commands.rate.importing import import_
+from nimakit.commands.rate.options import FILE, data_dir, database, require
+
+if TYPE_CHECKING:
+    from nimakit.web.settings import Settings
+
+
+@click.group(invoke_without_command=True)
+@click.option(
+    "--images",
+    "folders",
+    multiple=True,
+    type=FILE,
+    metavar="DIR",
+    help="A folder of photographs to rate, with its sub-folders; it is only read. Several may be given.",
+)
+@click.option("--name", help="What a new collection is called.  [default: the folder's name]")
+@click.option(
+    "--experiment",
+    type=click.Choice(["score", "rate", "preference"]),
+    help="How a new collection is rated: a score for each photo, a predicted score to be corrected, or the"
+    " better of two.  [default: score]",
+)
+@click.option("--scale", metavar="LOW-HIGH", help="Ratings of a new collection.  [default: 1-10]")
+@click.option("--choices", type=click.Choice(["2", "4"]), help="Photos a preference is among.  [default: 2]")
+@click.option(
+    "--model",
+    metavar="NAME|FILE",
+    help="What predicts scores in a new collection: a public model (aesthetic), an .onnx file, or an ensemble"
+    " .json.  [default: aesthetic where scores are shown, else none]",
+)
+@click.option("--host", default="127.0.0.1", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8000, help="Port; 0 for any free one.  [default: 8000]"
+)
+@click.option(
+    "--url", help="Address raters open where a proxy stands in front, such as https://rate.example.org."
+)
+@data_dir
+@database
+@click.pass_context
+def rate(
+    context: click.Context,
+    *,
+    folders: tuple[Path, ...],
+    name: str | None,
+    experiment: str | None,
+    scale: str | None,
+    choices: str | None,
+    model: str | None,
+    host: str,
+    port: int,
+    url: str | None,
+    data_dir: Path,
+    database: str | None,
+) -> int:
+    """Rate photographs in a browser; on this machine alone, or with others by invitation.
+
+    What else a collection needs (ratings wanted, order, invitations) is set on its pages. Outside this
+    machine the admin signs in with the password in NIMAKIT_RATE_PASSWORD.
+
+    \b
+    Example:
+      nimakit rate --images data/samples
+    """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
+    if context.invoked_subcommand is not None:
+        return 0
+    require()
+    from nimakit.web.server import serve
+    from nimakit.web.settings import read_settings
+    from nimakit.web.studies import open_studies
+
+    settings = read_settings(
+        folders=folders, data_dir=data_dir, database=database, host=host, port=port, url=url
+    )
+    values = {"name": name, "experiment": experiment, "scale": scale, "choices": choices, "model": model}
+    names = open_studies(settings, {key: value for key, value in values.items() if value is not None})
+    serve(settings, f"{names} (kept in {_kept_in(settings)})")
+    return 0
+
+
+def _kept_in(settings: "Settings") -> str:
+    from nimakit.web.database import Database
+
+    place = Path(str(Database(settings.database)))
+    return str(place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place)
+
+
+rate.add_command(export)
+rate.add_command(import_)

@@ -1,0 +1,52 @@
+"""`nimakit rate export`: what people said, as files."""
+
+import json
+from pathlib import Path
+
+import click
+
+from nimakit.commands.rate.options import FILE, of_collection, open_collection
+from nimakit.errors import UsageError
+
+
+@click.command("export")
+@click.option("--labels", type=FILE, help="Write a label file, how many chose each rating: .json.")
+@click.option("--ratings", type=FILE, help="Write each rating, with rater, time and file: .csv or .jsonl.")
+@click.option("--pairs", type=FILE, help="Write each comparison, two photos a row: .csv or .jsonl.")
+@of_collection
+def export(
+    *,
+    labels: Path | None,
+    ratings: Path | None,
+    pairs: Path | None,
+    collection: str | None,
+    data_dir: Path,
+    database: str | None,
+) -> int:
+    """Write what people said as files; their number of rows goes to stdout as JSON.
+
+    Raters appear by pseudonyms. ./train-local takes the label file as it is.
+
+    \b
+    Example:
+      nimakit rate export --labels labels.json --ratings ratings.csv
+    """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
+    from nimakit.output import check_output
+
+    wanted = {
+        "labels": (labels, (".json",)),
+        "ratings": (ratings, (".csv", ".jsonl")),
+        "pairs": (pairs, (".csv", ".jsonl")),
+    }
+    files = {what: path for what, (path, _) in wanted.items() if path is not None}
+    if not files:
+        raise UsageError("An export needs --labels, --ratings or --pairs, or several of them.")
+    for what, path in files.items():
+        check_output(path, wanted[what][1])
+    with open_collection(data_dir, database, collection) as (opened, found):
+        from nimakit.web.exports import export as write
+
+        with opened.read() as session:
+            counts = {str(path): write(session, found, what, path) for what, path in files.items()}
+    click.echo(json.dumps({"collection": found.slug, "files": counts}, indent=2))
+    return 0

@@ -1,0 +1,258 @@
+"""One set of threads decodes and scores the images of all requests, several images in a run."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from nimakit.engine import Prepared, Scorer
+from nimakit.errors import BusyError, ImageError
+from nimakit.images import ImageInput
+from nimakit.score import Score
+from nimakit.serving.metrics import Metrics
+
+
+@dataclass(slots=True)
+class Timing:
+    """Milliseconds that an image spent waiting, being decoded, and in the run that scored it."""
+
+    queue: float = 0.0
+    decode: float = 0.0
+    inference: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class _Task:
+    """An image on its way."""
+
+    job: "Job"
+    source: ImageInput
+    since: float
+    prepared: Prepared | None = None
+    result: Score | ImageError | None = None
+    timing: Timing = field(default_factory=Timing)
+
+
+class Job:
+    """The images of one request, on their way.
+
+    Args:
+        scorer: What scores them.
+        sources: The images.
+    """
+
+    def __init__(self, scorer: Scorer, sources: Sequence[ImageInput]) -> None:
+        now = time.monotonic()
+        self.scorer = scorer
+        self.tasks = [_Task(self, source, now) for source in sources]
+        self.abandoned = False
+        self._left = len(self.tasks)
+        self._error: Exception | None = None
+        self._done = threading.Event()
+
+    def wait(self, seconds: float) -> list[Score | ImageError]:
+        """The results, in the order of the images.
+
+        Args:
+            seconds: How long to wait for them; past it, what is still waiting is dropped.
+
+        Raises:
+            BusyError: They did not come in time.
+            Exception: What went wrong in scoring, whatever it was.
+        """
+        if not self._done.wait(seconds):
+            self.abandoned = True
+            raise BusyError("A request must be answered in time, and this one could not be. Try again later.")
+        if self._error is not None:
+            raise self._error
+        return [task.result for task in self.tasks if task.result is not None]
+
+    @property
+    def timing(self) -> Timing:
+        """Of each stage the longest time any of the images took, in milliseconds."""
+        timings = [task.timing for task in self.tasks]
+        return Timing(
+            queue=max(timing.queue for timing in timings),
+            decode=max(timing.decode for timing in timings),
+            inference=max(timing.inference for timing in timings),
+        )
+
+    def finish(self, task: _Task, result: Score | ImageError) -> None:
+        """Take the result of one of the images; under the batcher's lock."""
+        task.result = result
+        task.prepared = None
+        self._left -= 1
+        if self._left == 0:
+            self._done.set()
+
+    def fail(self, error: Exception) -> None:
+        """Give up all of it."""
+        self._error = error
+        self.abandoned = True
+        self._done.set()
+
+
+class Batcher:
+    """Decodes and scores what requests bring, with all cores, in a queue that is never longer than it may be.
+
+    Each thread takes what is most urgent: decoded images of one model once there are enough for a run, or
+    once the first has waited for long enough; else an image to decode; else, with nothing to decode, whatever
+    is decoded. So an image that comes alone is never kept waiting for others, and under load runs fill up.
+
+    Args:
+        workers: Threads.
+        batch_wait: Seconds that a decoded image may wait while others are decoded.
+        queue_size: Views that may wait.
+        metrics: Told of the queue and the runs.
+    """
+
+    def __init__(self, *, workers: int, batch_wait: float, queue_size: int, metrics: Metrics) -> None:
+        self._batch_wait = batch_wait
+        self._queue_size = queue_size
+        self._metrics = metrics
+        metrics.queue_size.set(queue_size)
+        self._changed = threading.Condition()
+        self._undecoded: deque[_Task] = deque()
+        self._decoded: dict[Scorer, deque[_Task]] = {}
+        self._waiting = 0
+        self._closed = False
+        self._threads = [
+            threading.Thread(target=self._work, name=f"nimakit-batch-{number}", daemon=True)
+            for number in range(workers)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def check_room(self, views: int = 1) -> None:
+        """Refuse what the queue has no room for; an empty queue takes a request of any size.
+
+        Raises:
+            BusyError: The queue is full.
+        """
+        if self._waiting and self._waiting + views > self._queue_size:
+            raise BusyError("The queue is full. Try again later.")
+
+    def submit(self, scorer: Scorer, sources: Sequence[ImageInput]) -> Job:
+        """Queue the images of a request.
+
+        Args:
+            scorer: What scores them; the images of all requests with the same scorer share runs.
+            sources: One or more images.
+
+        Returns:
+            What to wait for.
+
+        Raises:
+            BusyError: The queue has no room for them all.
+        """
+        job = Job(scorer, sources)
+        views = scorer.views * len(sources)
+        with self._changed:
+            self.check_room(views)
+            self._undecoded.extend(job.tasks)
+            self._count(views)
+            self._changed.notify(len(sources))
+        return job
+
+    def close(self) -> None:
+        """Finish what is queued, and end the threads."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _count(self, views: int) -> None:
+        self._waiting += views
+        self._metrics.queue_depth.set(self._waiting)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while (work := self._next()) is None:
+                    if self._closed:
+                        return
+                    self._changed.wait()
+            work()
+
+    def _next(self) -> Callable[[], None] | None:
+        """The most urgent piece of work, taken out of the queue; None where there is none."""
+        self._drop_abandoned()
+        urgent = self._most_urgent()
+        if urgent is not None:
+            batch = self._take_batch(urgent)
+            return lambda: self._score(urgent, batch)
+        if self._undecoded:
+            task = self._undecoded.popleft()
+            return lambda: self._decode(task)
+        return None
+
+    def _take_batch(self, scorer: Scorer) -> list[_Task]:
+        queue = self._decoded[scorer]
+        size = min(len(queue), max(1, scorer.batch_size // scorer.views))
+        if not self._undecoded:  # nothing else to do: what is left is shared out evenly
+            size = min(size, -(-len(queue) // len(self._threads)))
+        batch = [queue.popleft() for _ in range(size)]
+        if not queue:
+            del self._decoded[scorer]
+        self._count(-scorer.views * size)
+        return batch
+
+    def _most_urgent(self) -> Scorer | None:
+        """The scorer whose first decoded image has waited longest, where it is time for a run."""
+        if not self._decoded:
+            return None
+        scorer, queue = min(self._decoded.items(), key=lambda item: item[1][0].since)
+        if (
+            not self._undecoded
+            or time.monotonic() - queue[0].since >= self._batch_wait
+            or len(queue) * scorer.views >= scorer.batch_size
+        ):
+            return scorer
+        return None
+
+    def _drop_abandoned(self) -> None:
+        while self._undecoded and self._undecoded[0].job.abandoned:
+            self._count(-self._undecoded.popleft().job.scorer.views)
+
+    def _decode(self, task: _Task) -> None:
+        started = time.monotonic()
+        task.timing.queue = 1000 * (started - task.since)
+        try:
+            prepared = task.job.scorer.prepare(task.source)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the request gets it, and the thread lives
+            with self._changed:
+                self._count(-task.job.scorer.views)
+                task.job.fail(error)
+            return
+        task.since = time.monotonic()
+        task.timing.decode = 1000 * (task.since - started)
+        with self._changed:
+            if isinstance(prepared, ImageError):
+                self._count(-task.job.scorer.views)
+                task.job.finish(task, prepared)
+            else:
+                task.prepared = prepared
+                self._decoded.setdefault(task.job.scorer, deque()).append(task)
+                self._changed.notify()
+            task.source = b""
+
+    def _score(self, scorer: Scorer, batch: list[_Task]) -> None:
+        wanted = [task for task in batch if not task.job.abandoned and task.prepared is not None]
+        if not wanted:
+            return
+        self._metrics.batch_images.observe(len(wanted))
+        started = time.monotonic()
+        try:
+            results = scorer.score_batch([task.prepared for task in wanted if task.prepared is not None])
+        except Exception as error:  # noqa: BLE001 - as above
+            for task in wanted:
+                task.job.fail(error)
+            return
+        seconds = time.monotonic() - started
+        with self._changed:
+            for task, result in zip(wanted, results, strict=True):
+                task.timing.queue += 1000 * (started - task.since)
+                task.timing.inference = 1000 * seconds
+                task.job.finish(task, result)

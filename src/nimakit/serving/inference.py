@@ -1,0 +1,85 @@
+"""Routes of the Open Inference Protocol (KServe V2), so that existing clients work."""
+
+from flask import Blueprint, Response, jsonify, request
+from werkzeug.exceptions import UnsupportedMediaType
+
+from nimakit import __version__
+from nimakit.errors import BusyError, ImageError, UsageError
+from nimakit.serving.service import current_service, score_for_request
+from nimakit.serving.tensors import INPUT, output_metadata, read_request, write_response
+
+inference = Blueprint("inference", __name__, url_prefix="/v2")
+
+_JSON_SIZE = "Inference-Header-Content-Length"
+
+
+@inference.get("/health/live")
+def live() -> Response:
+    """Whether the server runs at all."""
+    return jsonify(live=True)
+
+
+@inference.get("/health/ready")
+def ready() -> Response:
+    """Whether it takes requests: not while it stops."""
+    if not current_service().is_ready:
+        raise BusyError("The server takes no more requests: it is stopping.")
+    return jsonify(ready=True)
+
+
+@inference.get("")
+def server() -> Response:
+    """What server this is."""
+    return jsonify(name="nimakit", version=__version__, extensions=["binary_tensor_data"])
+
+
+@inference.get("/models/<name>")
+def model(name: str) -> Response:
+    """Inputs and outputs of a model."""
+    served = current_service().models.find(name)
+    if served.sample is None:
+        raise BusyError(f"The model {name} is not ready: {served.problem}")
+    return jsonify(
+        name=name,
+        versions=[],
+        platform="onnxruntime_onnx",
+        inputs=[{"name": INPUT, "datatype": "BYTES", "shape": [-1]}],
+        outputs=output_metadata(served.sample),
+    )
+
+
+@inference.get("/models/<name>/ready")
+def model_ready(name: str) -> Response:
+    """Whether a model scores."""
+    served = current_service().models.find(name)
+    if not served.is_ready:
+        raise BusyError(f"The model {name} is not ready: {served.problem}")
+    return jsonify(name=name, ready=True)
+
+
+@inference.post("/models/<name>/infer")
+def infer(name: str) -> Response:
+    """Score a tensor of images; one that cannot be scored fails the request."""
+    service = current_service()
+    service.check_room()
+    service.models.find(name)
+    if request.mimetype not in ("", "application/json", "application/octet-stream"):
+        raise UnsupportedMediaType("An inference request is JSON, with binary data behind it or without.")
+    wanted = read_request(request.get_data(cache=False), _json_size(), service.settings.max_images)
+    results = score_for_request(name, wanted.tta, wanted.images)
+    errors = [f"image {i}: {result}" for i, result in enumerate(results) if isinstance(result, ImageError)]
+    if errors:
+        raise ImageError("; ".join(errors))
+    body, json_size = write_response(wanted, name, [r for r in results if not isinstance(r, ImageError)])
+    if json_size is None:
+        return Response(body, content_type="application/json")
+    return Response(body, headers={_JSON_SIZE: str(json_size)}, content_type="application/octet-stream")
+
+
+def _json_size() -> int | None:
+    text = request.headers.get(_JSON_SIZE)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 12):
+        raise UsageError(f"{_JSON_SIZE} is a number of bytes. Received: {text[:80]!r}")
+    return int(text)

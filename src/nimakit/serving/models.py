@@ -1,0 +1,164 @@
+"""The models of a server: loaded and tried once, then known by name."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from nimakit import zoo
+from nimakit.engine import Augmentation, Model, Scorer
+from nimakit.errors import ModelError, NimakitError, UnknownModelError
+from nimakit.score import Score
+from nimakit.serving.settings import ModelSource, Settings
+
+_FOLDERS = re.compile(r"(?<![\w.])/(?:[^/\s:'\"]+/)+")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServedModel:
+    """A model under its name.
+
+    Attributes:
+        name: What requests call it.
+        model: None where it cannot be used.
+        problem: Why not; without any path.
+        scorers: One for each augmentation.
+        sample: The score of a grey picture, which shows what the model gives.
+    """
+
+    name: str
+    model: Model | None = None
+    problem: str = ""
+    scorers: dict[Augmentation, Scorer] = field(default_factory=dict)
+    sample: Score | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it scores."""
+        return self.model is not None
+
+    def summary(self) -> dict[str, Any]:
+        """What a list of models says of it."""
+        known: dict[str, Any] = {"name": self.name, "ready": self.is_ready}
+        if self.model is None:
+            return known | {"problem": self.problem}
+        return known | {"bins": self.model.bins.tolist(), "device": self.model.device}
+
+    def details(self) -> dict[str, Any]:
+        """All that is known of it: bins, reference quantiles, and each member's metadata."""
+        if self.model is None:
+            return self.summary()
+        quantiles = self.model.reference_quantiles
+        return self.summary() | {
+            "reference_quantiles": [] if quantiles is None else quantiles.tolist(),
+            "reference": self.model.reference,
+            "members": [
+                {
+                    **member.network.metadata.to_dict(),
+                    "weight": member.weight,
+                    "head": "score" if member.network.is_regression else "histogram",
+                }
+                for member in self.model.members
+            ],
+        }
+
+
+class Models:
+    """The models of a server, by name.
+
+    Args:
+        models: In the order they were named in; the first is the default.
+    """
+
+    def __init__(self, models: Sequence[ServedModel]) -> None:
+        self._models = {model.name: model for model in models}
+        self.default = models[0].name
+
+    def __iter__(self) -> Any:
+        return iter(self._models.values())
+
+    def find(self, name: str) -> ServedModel:
+        """The model of a name, ready or not.
+
+        Raises:
+            UnknownModelError: None has it.
+        """
+        if name not in self._models:
+            raise UnknownModelError(
+                f"A model is named by one of {', '.join(self._models)}. Received: {name[:200]!r}"
+            )
+        return self._models[name]
+
+    @property
+    def are_ready(self) -> bool:
+        """Whether there is one that scores."""
+        return any(model.is_ready for model in self)
+
+
+def load_models(settings: Settings, *, notify: Callable[[str], None]) -> Models:
+    """Load every model of a server, and score with it once. A broken one keeps its name, and says why.
+
+    Args:
+        settings: Which models, and the limits of what they score.
+        notify: Told in a sentence what is slow or broken.
+
+    Returns:
+        At least one that is ready.
+
+    Raises:
+        ModelError: None of them can be used; each says why.
+    """
+    models = [_load(source, settings, notify) for source in settings.models]
+    for model in models:
+        if not model.is_ready:
+            notify(f"model {model.name} is not served: {model.problem}")
+    if not any(model.is_ready for model in models):
+        listed = "; ".join(f"{model.name}: {model.problem}" for model in models)
+        raise ModelError(f"A server has at least one model that works. Received: {listed}")
+    return Models(models)
+
+
+def _load(source: ModelSource, settings: Settings, notify: Callable[[str], None]) -> ServedModel:
+    try:
+        model = zoo.load_model(source.model, notify=notify)
+        sample = _try(model)
+    except NimakitError as error:
+        return ServedModel(name=source.name, problem=_without_paths(str(error), source))
+    return ServedModel(name=source.name, model=model, scorers=make_scorers(model, settings), sample=sample)
+
+
+def make_scorers(model: Model, settings: Settings) -> dict[Augmentation, Scorer]:
+    """What scores with a model, one for each augmentation."""
+    return {
+        tta: Scorer(
+            model,
+            tta=tta,
+            max_pixels=settings.max_pixels,
+            formats=settings.formats,
+            batch_size=settings.batch_size,
+        )
+        for tta in get_args(Augmentation)
+    }
+
+
+def _try(model: Model) -> Score:
+    """Score one grey picture: a graph that loads may still fail to run, and the first run is the slowest."""
+    grey = {
+        wanted: np.full((1, wanted.height, wanted.width, 3), 128, np.uint8) for wanted in model.preprocessings
+    }
+    return model.score_prepared(grey)[0]
+
+
+def _without_paths(text: str, source: ModelSource) -> str:
+    """What went wrong with a model, its files called by their names alone."""
+    try:
+        files = zoo.model_files(source.model)
+    except NimakitError:
+        files = [Path(source.model)]
+    spellings = {str(spelling): path.name for path in files for spelling in (path, path.resolve())}
+    for spelling in sorted(spellings, key=len, reverse=True):
+        text = text.replace(spelling, spellings[spelling])
+    return _FOLDERS.sub("", text)  # the runtime names its own source files too

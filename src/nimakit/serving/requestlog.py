@@ -1,0 +1,38 @@
+"""One line of JSON on stdout for each request."""
+
+import json
+import sys
+import threading
+from datetime import UTC, datetime
+from typing import Any
+
+_LOCK = threading.Lock()
+
+FIELDS = (
+    "id",
+    "method",
+    "route",
+    "status",
+    "model",
+    "images",
+    "queue_ms",
+    "decode_ms",
+    "inference_ms",
+    "total_ms",
+    "key",
+)
+"""What follows the time; null where a request has none."""
+
+
+def write_line(**values: Any) -> None:
+    """Write the line of a request.
+
+    Args:
+        values: Of `FIELDS`. `route` is the pattern of its path, never the path itself, `key` the name of the
+            API key's holder.
+    """
+    time = datetime.now(UTC).isoformat(timespec="milliseconds")
+    line = json.dumps({"time": time, **{name: values.get(name) for name in FIELDS}})
+    with _LOCK:  # a text stream is not made for several threads
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()

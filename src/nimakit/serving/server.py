@@ -1,0 +1,116 @@
+"""gunicorn, run with our settings: one worker process, which loads the models after it was forked."""
+
+import contextlib
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
+
+from nimakit.conversion import fetch
+from nimakit.errors import NimakitError, UsageError
+from nimakit.pretrained import public_models
+from nimakit.progress import say
+from nimakit.serving.settings import Settings
+from nimakit.serving.worker import BufferingWorker
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+_FAILED = 1
+_STUCK_S = 120
+"""Seconds without a sign of life after which a worker is replaced; loading many models takes some."""
+
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - writable in a container whose root is not
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """gunicorn's master process.
+
+    Args:
+        settings: How it runs.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Tell gunicorn what it needs to know; the rest is the worker's."""
+        settings = self.settings
+        values: dict[str, Any] = {
+            "bind": f"{_bracketed(settings.host)}:{settings.port}",
+            "workers": 1,
+            "worker_class": BufferingWorker,
+            "timeout": _STUCK_S,
+            "graceful_timeout": max(1, round(settings.drain_timeout_s)),
+            "keepalive": 1,
+            "loglevel": "warning",
+            "control_socket_disable": True,
+            "forwarded_allow_ips": "",
+            "secure_scheme_headers": {},
+            "worker_tmp_dir": str(_SHARED_MEMORY) if _SHARED_MEMORY.is_dir() else None,
+            "post_worker_init": _say_ready,
+        }
+        for name, value in values.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> "Flask":
+        """The application; gunicorn calls this in the worker's process."""
+        try:
+            from nimakit.serving.app import create_app  # loads the runtime, which must not be forked
+
+            return create_app(self.settings)
+        except NimakitError as error:
+            say(f"error: {error}")
+            sys.exit(Arbiter.APP_LOAD_ERROR)  # with any other code it would be started again, for ever
+
+
+def serve(settings: Settings) -> None:
+    """Serve until told to stop (SIGTERM, SIGINT).
+
+    Raises:
+        UsageError: An address that cannot be listened on.
+    """
+    _check_address(settings.host, settings.port)
+    for source in settings.models:
+        if source.model in public_models():
+            # The worker says what is wrong; it has no minutes to spend on a download itself.
+            with contextlib.suppress(NimakitError):
+                fetch(source.model, notify=say)
+    master = os.getpid()
+    try:
+        Server(settings).run()
+    except SystemExit as stopped:
+        if os.getpid() != master:
+            raise  # a worker's, whose code the master reads
+        sys.exit(_FAILED if stopped.code else 0)
+
+
+def _check_address(host: str, port: int) -> None:
+    """Refuse at once, where gunicorn would try for five seconds and say less."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise UsageError(
+            f"A server needs an address of this machine that is free. Received: {host}, port {port}"
+            f" ({error.strerror}); choose others with --host and --port."
+        ) from error
+
+
+def _say_ready(worker: BufferingWorker) -> None:
+    names = ", ".join(source.name for source in worker.app.settings.models)
+    addresses = [listener.getsockname() for listener in worker.sockets]
+    urls = ", ".join(f"http://{_bracketed(host)}:{port}" for host, port, *_ in addresses)
+    say(f"serving {names} at {urls}")
+
+
+def _bracketed(host: str) -> str:
+    """An IPv6 address as it stands before a port."""
+    return f"[{host}]" if ":" in host else host

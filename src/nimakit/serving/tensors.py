@@ -1,0 +1,241 @@
+"""Tensors of the Open Inference Protocol (KServe V2): images out of a request, scores into an answer."""
+
+import base64
+import binascii
+import json
+import math
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+
+from nimakit.engine import AUGMENTATIONS, Augmentation
+from nimakit.errors import UsageError
+from nimakit.images import ImageInput
+from nimakit.score import Score
+
+INPUT = "image"
+OUTPUTS = ("mean_score_prediction", "sd_score_prediction", "predictions", "percentile")
+_PIXEL_TYPES: dict[str, Any] = {"UINT8": np.dtype(np.uint8), "FP32": np.dtype("<f4")}
+_LENGTH = struct.Struct("<I")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InferRequest:
+    """What a client wants scored.
+
+    Attributes:
+        images: Encoded bytes, or arrays (H, W, 3) uint8 or float32, 0-255, RGB.
+        tta: Test-time augmentation.
+        outputs: Name -> whether it is sent as binary data; empty for all of them.
+        binary: Whether those that are not named are.
+        id: Given back as it came; empty for none.
+    """
+
+    images: list[ImageInput]
+    tta: Augmentation = "none"
+    outputs: Mapping[str, bool]
+    binary: bool = False
+    id: str = ""
+
+
+def read_request(body: bytes, json_size: int | None, max_images: int) -> InferRequest:
+    """Parse the body of an inference request.
+
+    Args:
+        body: JSON, followed by the binary data of tensors where json_size is given.
+        json_size: Bytes of the JSON, from the header Inference-Header-Content-Length.
+        max_images: As many it may hold.
+
+    Raises:
+        UsageError: Anything that breaks the protocol, or that no model here takes.
+    """
+    if json_size is not None and not 0 <= json_size <= len(body):
+        _refuse("Inference-Header-Content-Length is the size of the JSON within the body", json_size)
+    binary = b"" if json_size is None else body[json_size:]
+    try:
+        values = json.loads(body[:json_size])
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"An inference request is JSON. Received: {str(error)[:200]}") from error
+    values = _object(values, "An inference request")
+    parameters = _object(values.get("parameters", {}), "'parameters'")
+    tta = parameters.get("tta", "none")
+    if tta not in AUGMENTATIONS:
+        _refuse(f"The parameter tta is one of {', '.join(AUGMENTATIONS)}", tta)
+    request_id = values.get("id", "")
+    if not isinstance(request_id, str):
+        _refuse("'id' is text", request_id)
+    by_default = parameters.get("binary_data_output", False)
+    if not isinstance(by_default, bool):
+        _refuse("The parameter binary_data_output is true or false", by_default)
+    return InferRequest(
+        images=_read_inputs(values.get("inputs"), binary, max_images),
+        tta=tta,
+        outputs=_read_outputs(values.get("outputs", []), binary=by_default),
+        binary=by_default,
+        id=request_id,
+    )
+
+
+def write_response(request: InferRequest, model: str, scores: Sequence[Score]) -> tuple[bytes, int | None]:
+    """The body of an inference response, and how much of it is JSON where binary data follow."""
+    columns = _columns(scores)
+    wanted = request.outputs or dict.fromkeys(columns, request.binary)
+    missing = sorted(set(wanted) - set(columns))
+    if missing:
+        _refuse(f"The outputs of {model} are {', '.join(columns)}", ", ".join(missing))
+    outputs, blocks = [], []
+    for name, binary in wanted.items():
+        array = columns[name]
+        output: dict[str, Any] = {"name": name, "datatype": "FP32", "shape": list(array.shape)}
+        if binary:
+            blocks.append(array.tobytes())
+            output["parameters"] = {"binary_data_size": len(blocks[-1])}
+        else:
+            output["data"] = array.ravel().tolist()
+        outputs.append(output)
+    values: dict[str, Any] = {"model_name": model, "outputs": outputs}
+    if request.id:
+        values["id"] = request.id
+    text = json.dumps(values).encode()
+    return text + b"".join(blocks), len(text) if blocks else None
+
+
+def output_metadata(sample: Score) -> list[dict[str, Any]]:
+    """The outputs of a model, for its metadata, by what it gave once."""
+    return [
+        {"name": name, "datatype": "FP32", "shape": [-1, *array.shape[1:]]}
+        for name, array in _columns([sample]).items()
+    ]
+
+
+def _columns(scores: Sequence[Score]) -> dict[str, np.ndarray[Any, Any]]:
+    """Output name -> (N,) float32, or (N, bins) float32; those that the model does not give are left out."""
+    columns: dict[str, list[Any]] = {
+        "mean_score_prediction": [score.mean for score in scores],
+        "sd_score_prediction": [score.sd for score in scores],
+        "predictions": [score.histogram for score in scores],
+        "percentile": [score.percentile for score in scores],
+    }
+    return {name: np.asarray(values, "<f4") for name, values in columns.items() if values[0] is not None}
+
+
+def _read_outputs(outputs: Any, *, binary: bool) -> dict[str, bool]:
+    if not isinstance(outputs, list):
+        _refuse("'outputs' is a list of tensors", outputs)
+    wanted = {}
+    for output in outputs:
+        parameters = _object(_object(output, "An output").get("parameters", {}), "'parameters'")
+        name = output.get("name")
+        if name not in OUTPUTS:
+            _refuse(f"An output is one of {', '.join(OUTPUTS)}", name)
+        if parameters.get("classification"):
+            _refuse("Outputs have no classification", parameters["classification"])
+        wanted[name] = bool(parameters.get("binary_data", binary))
+    return wanted
+
+
+def _read_inputs(inputs: Any, binary: bytes, max_images: int) -> list[ImageInput]:
+    if not isinstance(inputs, list) or len(inputs) != 1:
+        _refuse(f"'inputs' is a list of one tensor, {INPUT}", inputs)
+    tensor = _object(inputs[0], "A tensor")
+    name, datatype, shape = tensor.get("name"), tensor.get("datatype"), tensor.get("shape")
+    if name != INPUT:
+        _refuse(f"The input is called {INPUT}", name)
+    is_shape = isinstance(shape, list) and all(type(side) is int and side > 0 for side in shape)
+    if not is_shape or not shape:
+        _refuse("A shape is a list of integers, 1 or more", shape)
+    if shape[0] > max_images:
+        _refuse(f"A request has at most {max_images} images", shape[0])
+    if datatype == "BYTES":
+        if shape not in ([shape[0]], [shape[0], 1]):
+            _refuse("A BYTES tensor holds N encoded images; its shape is [N] or [N, 1]", shape)
+        return _read_bytes(tensor, shape[0], binary)
+    if not isinstance(datatype, str) or datatype not in _PIXEL_TYPES:
+        _refuse("The datatype is BYTES for encoded images, UINT8 or FP32 for pixels", datatype)
+    if len(shape) != 4 or shape[3] != 3:
+        _refuse("A tensor of pixels has the shape [N, height, width, 3]", shape)
+    return [*_read_pixels(tensor, _PIXEL_TYPES[datatype], shape, binary)]
+
+
+def _binary_size(tensor: Mapping[str, Any], binary: bytes) -> int | None:
+    """Size of the tensor's binary data, where it has any; it is all there is, for there is one tensor."""
+    parameters = _object(tensor.get("parameters", {}), "'parameters'")
+    size = parameters.get("binary_data_size")
+    if (size is None) == ("data" not in tensor):
+        _refuse("A tensor has 'data', or else the parameter binary_data_size", "both or neither")
+    if (size or 0) != len(binary):
+        _refuse("binary_data_size is the size of what follows the JSON", f"{size}, and {len(binary)} bytes")
+    return None if size is None else len(binary)
+
+
+def _read_bytes(tensor: Mapping[str, Any], count: int, binary: bytes) -> list[ImageInput]:
+    if _binary_size(tensor, binary) is not None:
+        images = list(_split(binary))
+    else:
+        images = [_decode(text) for text in _flat(tensor["data"])]
+    if len(images) != count:
+        _refuse("A BYTES tensor holds as many elements as its shape says", len(images))
+    return [*images]
+
+
+def _split(binary: bytes) -> Iterator[bytes]:
+    """Elements of a binary BYTES tensor: each is preceded by its length, four bytes, little-endian."""
+    at = 0
+    while at < len(binary):
+        end = at + _LENGTH.size
+        if end <= len(binary):
+            end += _LENGTH.unpack_from(binary, at)[0]
+        if end > len(binary):
+            _refuse("Each element of a BYTES tensor is preceded by its length", "fewer bytes than that")
+        yield binary[at + _LENGTH.size : end]
+        at = end
+
+
+def _flat(data: Any) -> list[Any]:
+    """Elements of a tensor of shape [N] or [N, 1]."""
+    if not isinstance(data, list):
+        _refuse("'data' is a list", data)
+    return [item[0] if isinstance(item, list) and len(item) == 1 else item for item in data]
+
+
+def _decode(text: Any) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (TypeError, ValueError, binascii.Error):
+        _refuse("An encoded image within JSON is base64 text", "something else")
+
+
+def _read_pixels(
+    tensor: Mapping[str, Any], dtype: np.dtype[Any], shape: list[int], binary: bytes
+) -> np.ndarray[Any, Any]:
+    """(N, height, width, 3) uint8 or float32."""
+    wanted = math.prod(shape)
+    if (size := _binary_size(tensor, binary)) is not None:
+        if size != wanted * dtype.itemsize:
+            _refuse(f"The binary data of this shape has {wanted * dtype.itemsize} bytes", size)
+        return np.frombuffer(binary, dtype).reshape(shape)
+    try:
+        array = np.asarray(tensor["data"])
+    except ValueError:
+        _refuse("'data' holds numbers, nested as the shape says or flat", "lists of unequal lengths")
+    if array.size != wanted or array.dtype.kind not in ("iu" if dtype.kind == "u" else "iuf"):
+        _refuse(
+            f"'data' of this shape holds {wanted} {'integers' if dtype.kind == 'u' else 'numbers'}",
+            f"{array.size} of kind {array.dtype}",
+        )
+    if dtype.kind == "u" and (array.min() < 0 or array.max() > 255):
+        _refuse("UINT8 data are from 0 to 255", "others")
+    return array.reshape(shape).astype(dtype)
+
+
+def _object(value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        _refuse(f"{what} is an object", value)
+    return value
+
+
+def _refuse(rule: str, received: Any) -> NoReturn:
+    raise UsageError(f"{rule}. Received: {str(received)[:200]}")

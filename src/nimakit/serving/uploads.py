@@ -1,0 +1,78 @@
+"""The images of a request: the `image` parts of a form, or its whole body."""
+
+import io
+import re
+from dataclasses import dataclass
+from typing import IO, Any
+
+from flask import Request
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+
+from nimakit.files import image_id
+
+_PART = "image"
+_ID_LENGTH = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An image as it was sent.
+
+    Attributes:
+        image_id: Its file name without path and last suffix; ``image_<number>`` where it has none.
+        content: Encoded bytes.
+    """
+
+    image_id: str
+    content: bytes
+
+
+class UploadRequest(Request):
+    """A request that keeps its files in memory: its size is limited, and the disk may be read-only."""
+
+    def _get_file_stream(self, *_: Any, **__: Any) -> IO[bytes]:
+        return io.BytesIO()
+
+
+def read_uploads(request: Request, max_images: int) -> list[Upload]:
+    """The images of a request, in order; nothing is decoded yet.
+
+    Raises:
+        BadRequest: No image, or a part that is none.
+        RequestEntityTooLarge: Too many.
+        UnsupportedMediaType: Neither a form of files nor an image.
+    """
+    kind = request.mimetype
+    if kind == "multipart/form-data":
+        return _read_parts(request, max_images)
+    if kind == "application/octet-stream" or kind.startswith("image/"):
+        content = request.get_data(cache=False)
+        if not content:
+            raise BadRequest("The body is an image. Received: nothing.")
+        return [Upload("image_1", content)]
+    raise UnsupportedMediaType(
+        "A request is multipart/form-data with `image` files (curl -F image=@photo.jpg), or the bytes of one"
+        " image (curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg)."
+    )
+
+
+def _read_parts(request: Request, max_images: int) -> list[Upload]:
+    files = request.files.getlist(_PART)
+    others = sorted({*request.form, *request.files} - {_PART})
+    if others or _PART in request.form:
+        raise BadRequest(f"Each part is a file, with a file name, called `{_PART}`. Received: another part.")
+    if not files:
+        raise BadRequest(f"A form has one or more files called `{_PART}`. Received: none.")
+    if len(files) > max_images:
+        raise RequestEntityTooLarge(f"A request has at most {max_images} images. Received: {len(files)}.")
+    return [
+        Upload(_clean_id(file.filename or "", number), file.stream.read())
+        for number, file in enumerate(files, start=1)
+    ]
+
+
+def _clean_id(filename: str, number: int) -> str:
+    """Browsers of old send whole paths, and anybody may send anything."""
+    name = re.split(r"[\\/]", filename)[-1]
+    name = "".join(letter for letter in image_id(name) if letter.isprintable())
+    return name[:_ID_LENGTH] if name.strip(".") else f"image_{number}"

@@ -1,0 +1,64 @@
+"""Who asks, and what they may see."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from flask import abort
+from flask_login import current_user  # type: ignore[import-untyped]
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from nimakit.web.models import Collection, Rater
+from nimakit.web.people import may_rate
+
+Parameters = ParamSpec("Parameters")
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A rater, as flask-login wants to have one.
+
+    Attributes:
+        rater: Who it is.
+    """
+
+    rater: Rater
+    is_authenticated = True
+    is_active = True
+    is_anonymous = False
+
+    def get_id(self) -> str:
+        """What a session remembers; it ends when the rater's links are renewed."""
+        return f"{self.rater.id}.{self.rater.link_version}"
+
+
+def current_rater() -> Rater:
+    """Who asks; without a session the answer is 401."""
+    if not current_user.is_authenticated:
+        abort(401)
+    rater: Rater = current_user.rater
+    return rater
+
+
+def current_collection(session: Session, slug: str) -> Collection:
+    """A collection the one who asks may rate; 404 where there is none, or they may not know of it."""
+    rater = current_rater()
+    collection = session.scalars(select(Collection).where(Collection.slug == slug)).one_or_none()
+    if collection is None or not may_rate(session, rater, collection.id):
+        abort(404)
+    return collection
+
+
+def admin_only(view: Callable[Parameters, Answer]) -> Callable[Parameters, Answer]:
+    """A page for the admin: 401 without a session, 403 for raters."""
+
+    @wraps(view)
+    def checked(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Answer:
+        if not current_rater().is_admin:
+            abort(403)
+        return view(*args, **kwargs)
+
+    return checked

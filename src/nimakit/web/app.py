@@ -1,0 +1,210 @@
+"""The application factory of the rating app."""
+
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, jsonify, render_template, request
+from flask.typing import ResponseReturnValue
+from flask_login import LoginManager  # type: ignore[import-untyped]
+from flask_wtf.csrf import CSRFError, CSRFProtect, generate_csrf  # type: ignore[import-untyped]
+from sqlalchemy import text
+from werkzeug.exceptions import HTTPException, SecurityError
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from nimakit.errors import NimakitError, UsageError
+from nimakit.web import (
+    accounts,
+    admin,
+    collections,
+    deck,
+    events,
+    people,
+    pictures,
+    preference,
+    rate,
+    ratings,
+    score,
+    transfer,
+)
+from nimakit.web.access import User, current_rater
+from nimakit.web.background import Background
+from nimakit.web.database import Database
+from nimakit.web.limits import limiter
+from nimakit.web.models import Rater
+from nimakit.web.renditions import Renditions
+from nimakit.web.selection import Stocks
+from nimakit.web.services import EXTENSION, Services, services
+from nimakit.web.settings import LOOPBACK, PASSWORD_VARIABLE, Settings
+
+BLUEPRINTS = (
+    accounts.blueprint,
+    admin.blueprint,
+    collections.blueprint,
+    deck.blueprint,
+    events.blueprint,
+    pictures.blueprint,
+    preference.blueprint,
+    rate.blueprint,
+    ratings.blueprint,
+    score.blueprint,
+    transfer.blueprint,
+)
+
+_LARGEST_BODY = 1 << 20
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
+    " connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+def create_app(settings: Settings, *, background: bool = True) -> Flask:
+    """The rating app.
+
+    Args:
+        settings: How it runs.
+        background: Whether to look for new pictures and to predict scores beside the requests.
+
+    Raises:
+        StorageError: The database cannot be used.
+        UsageError: Others can reach the app, and the admin has no password.
+    """
+    database = Database(settings.database)
+    database.migrate()
+    _prepare_people(database, settings)
+    app = Flask(__name__)
+    _configure(app, settings)
+    stocks = Stocks()
+    app.extensions[EXTENSION] = Services(
+        settings=settings,
+        database=database,
+        renditions=Renditions(settings.data_dir / "pictures"),
+        stocks=stocks,
+        links=people.Links(settings.secret),
+        background=Background(database, stocks),
+    )
+    _sign_in(app, settings)
+    CSRFProtect(app)
+    limiter.init_app(app)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    app.register_error_handler(HTTPException, _show_http_error)
+    app.register_error_handler(NimakitError, _show_error)
+    app.after_request(_harden)
+    app.add_url_rule("/session", endpoint="_session", view_func=_session)
+    app.add_url_rule("/health", endpoint="_health", view_func=_health)
+    if background:
+        services_of(app).background.start()
+    return app
+
+
+def _prepare_people(database: Database, settings: Settings) -> None:
+    with database.write() as session:
+        if settings.password is not None:
+            people.set_password(session, settings.password)
+        if settings.is_local:
+            people.local_rater(session)
+        elif not people.has_password(session):
+            raise UsageError(
+                f"Where others can reach it, the app needs an admin's password. Set {PASSWORD_VARIABLE} at"
+                " the first start; it is kept as a hash."
+            )
+
+
+def services_of(app: Flask) -> Services:
+    """The parts of an app, outside a request."""
+    found: Services = app.extensions[EXTENSION]
+    return found
+
+
+def _configure(app: Flask, settings: Settings) -> None:
+    secure = settings.url is not None and urlsplit(settings.url).scheme == "https"
+    app.config.update(
+        SECRET_KEY=settings.secret,
+        MAX_CONTENT_LENGTH=_LARGEST_BODY,
+        MAX_FORM_MEMORY_SIZE=_LARGEST_BODY,
+        SESSION_COOKIE_NAME="nimakit_rate",
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=secure,
+        REMEMBER_COOKIE_NAME="nimakit_rate_rater",
+        REMEMBER_COOKIE_DURATION=timedelta(days=365),
+        REMEMBER_COOKIE_HTTPONLY=True,
+        REMEMBER_COOKIE_SAMESITE="Lax",
+        REMEMBER_COOKIE_SECURE=secure,
+        WTF_CSRF_TIME_LIMIT=None,  # ratings wait for a network for as long as it takes
+        RATELIMIT_HEADERS_ENABLED=False,
+    )
+    if settings.url is not None:
+        # Whatever other hosts a request names, its links would lead there.
+        app.config["TRUSTED_HOSTS"] = [urlsplit(settings.url).hostname]
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
+    elif settings.is_local:
+        # A page elsewhere whose name is made to point here would otherwise be let in as the local rater.
+        app.config["TRUSTED_HOSTS"] = [*LOOPBACK]
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.context_processor(lambda: {"theme": _theme(), "endpoints": app.view_functions})
+
+
+def _sign_in(app: Flask, settings: Settings) -> None:
+    manager = LoginManager(app)
+
+    @manager.user_loader  # type: ignore[untyped-decorator]
+    def load(name: str) -> User | None:
+        key, _, version = name.partition(".")
+        with services().database.read() as session:
+            rater = session.get(Rater, int(key)) if key.isdecimal() else None
+        return User(rater) if rater is not None and str(rater.link_version) == version else None
+
+    if settings.is_local:
+
+        @manager.request_loader  # type: ignore[untyped-decorator]
+        def load_local(_request: Any) -> User:
+            with services().database.read() as session:
+                return User(people.local_rater(session))
+
+
+def _session() -> ResponseReturnValue:
+    """Who is signed in, and a fresh CSRF token: for pages that have been open for long."""
+    return jsonify(rater=current_rater().code, csrf=generate_csrf())
+
+
+def _health() -> ResponseReturnValue:
+    """That the app and its database answer."""
+    with services().database.read() as session:
+        session.execute(text("SELECT 1"))
+    return jsonify(status="ok")
+
+
+def _theme() -> str:
+    """What the reader chose; "auto" follows their system."""
+    chosen = request.cookies.get("theme", "auto")
+    return chosen if chosen in ("light", "dark") else "auto"
+
+
+def _harden(response: Response) -> Response:
+    response.headers.update(_HEADERS)
+    if response.mimetype in ("text/html", "application/json"):
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _show_error(error: NimakitError) -> ResponseReturnValue:
+    return _problem(error.http_status, str(error))
+
+
+def _show_http_error(error: HTTPException) -> ResponseReturnValue:
+    if error.code is None or error.code < 400 or isinstance(error, SecurityError):
+        return error  # redirections; and requests for another host, for which no page can be addressed
+    return _problem(error.code, error.description or error.name, is_csrf=isinstance(error, CSRFError))
+
+
+def _problem(status: int, reason: str, *, is_csrf: bool = False) -> ResponseReturnValue:
+    """An error as a page, or for a page's own requests as JSON."""
+    if request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json":
+        return jsonify(reason=reason, csrf=is_csrf), status
+    return render_template("error.html", status=status, reason=reason), status

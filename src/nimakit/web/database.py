@@ -1,0 +1,167 @@
+"""The database: SQLite in WAL mode, or PostgreSQL; sessions that read, sessions that write, migrations."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import alembic.command
+import alembic.config
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.orm import Session
+
+from nimakit.errors import StorageError, UsageError, first_line
+
+_CONNECTIONS = 20
+_SECONDS_TO_WAIT = 15
+_MIGRATION_LOCK = 6_290_173
+"""Names, within a PostgreSQL database, the lock that a migration holds."""
+
+
+class Database:
+    """Where ratings are kept.
+
+    Args:
+        url: ``sqlite:///PATH`` or ``postgresql://...``.
+
+    Raises:
+        UsageError: Another kind of address.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = _checked(url)
+        self.is_sqlite = self._url.get_backend_name() == "sqlite"
+        self.engine = _sqlite(self._url) if self.is_sqlite else _postgresql(self._url)
+        self._writing = self.engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+        # SQLite has one writer at a time, and those who wait for it sleep longer and longer; waiting here
+        # instead is fair, and as short as the writing is.
+        self._turn = threading.Lock() if self.is_sqlite else nullcontext()
+
+    def __str__(self) -> str:
+        return self._url.database or "" if self.is_sqlite else self._url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session that sees the database as it is now, and changes nothing.
+
+        Raises:
+            StorageError: The database cannot be read.
+        """
+        with _reported(self), Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session whose changes are all on the disk when it ends, or, after an error, not made at all.
+
+        Raises:
+            StorageError: The database cannot be written: a full disk, most likely.
+        """
+        with (
+            _reported(self),
+            self._turn,
+            Session(self._writing, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
+
+    def migrate(self) -> None:
+        """Bring the tables up to what this version needs; processes that start together take turns.
+
+        Raises:
+            StorageError: The database cannot be used, or was made by a newer version.
+        """
+        config = alembic.config.Config()
+        folder = Path(__file__).parent / "migrations"
+        config.set_main_option("script_location", str(folder).replace("%", "%%"))
+        try:
+            with _reported(self), self._writing.begin() as connection:
+                if not self.is_sqlite:
+                    connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+                config.attributes["connection"] = connection
+                alembic.command.upgrade(config, "head")
+        except CommandError as error:
+            raise StorageError(
+                f"The database was made by another version of nimakit. Received: {self} ({error})."
+                " Use that version or a newer one."
+            ) from error
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self.engine.dispose()
+
+
+def sqlite_url(path: Path) -> str:
+    """The address of an SQLite file."""
+    return URL.create("sqlite", database=str(path)).render_as_string()
+
+
+def _checked(url: str) -> URL:
+    rule = "A database is sqlite:///PATH or postgresql://USER@HOST/NAME."
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise UsageError(f"{rule} Received: what is no address at all") from error
+    if backend in ("postgres", "postgresql"):
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        raise UsageError(f"{rule} Received: {parsed.render_as_string(hide_password=True)}")
+    return parsed
+
+
+def _sqlite(url: URL) -> Engine:
+    engine = create_engine(
+        url,
+        pool_size=_CONNECTIONS,
+        max_overflow=_CONNECTIONS,
+        connect_args={"timeout": _SECONDS_TO_WAIT, "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions begin below, where they can be told apart
+        # FULL: an acknowledged rating is on the disk, even where the machine loses power.
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
+
+    return engine
+
+
+def _postgresql(url: URL) -> Engine:
+    return create_engine(
+        url,
+        pool_size=_CONNECTIONS,
+        max_overflow=_CONNECTIONS,
+        pool_pre_ping=True,  # a server that was restarted is found again
+        connect_args={"connect_timeout": _SECONDS_TO_WAIT},
+    )
+
+
+@contextmanager
+def _reported(database: Database) -> Iterator[None]:
+    """Failures of the database itself become an error that says what to do; mistakes of ours stay."""
+    try:
+        yield
+    except DBAPIError as error:
+        if not _is_failure(database, error.orig):
+            raise
+        reason = first_line(error.orig) if isinstance(error.orig, Exception) else "no reason given"
+        raise StorageError(
+            f"The database must be reachable and have room to write. Received: {database} ({reason})."
+        ) from error
+
+
+def _is_failure(database: Database, error: BaseException | None) -> bool:
+    """Whether the database failed, and not what was asked of it."""
+    dialect = database.engine.dialect.loaded_dbapi
+    kinds = (dialect.OperationalError, dialect.InternalError)
+    return isinstance(error, kinds) or type(error) is dialect.DatabaseError  # the latter: a damaged file

@@ -1,0 +1,124 @@
+"""The pictures a rater's browser holds: those that come next, and the last ones, for going back."""
+
+from typing import Any
+
+from flask import Blueprint, abort, jsonify, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from nimakit.web.access import current_collection, current_rater
+from nimakit.web.models import FIRST, OK, Collection, Image, Rater, Rating
+from nimakit.web.selection import Pick, next_pictures
+from nimakit.web.services import services
+
+blueprint = Blueprint("deck", __name__, url_prefix="/c/<slug>/deck")
+
+_MOST = 30
+_MOST_HELD = 500
+_HISTORY = 10
+
+
+@blueprint.get("")
+def upcoming(slug: str) -> ResponseReturnValue:
+    """What comes next, how far the rater is, and what came last.
+
+    Query: ``amount`` of pictures, ``held`` (ids, separated by commas) that the browser has already or whose
+    ratings have not arrived yet; ``skipped`` asks for the pictures that were skipped instead.
+    """
+    amount, held = read_query()
+    rater, shared = current_rater(), services()
+    with shared.database.read() as session:
+        collection = current_collection(session, slug)
+        stock = shared.stocks.of(session, collection)
+        hand = next_pictures(session, collection, rater, stock, amount, held=held)
+        picks = hand.picks
+        if "skipped" in request.args:
+            picks = _skipped(session, collection, rater, amount, held)
+        return jsonify(
+            items=_items(session, collection, picks),
+            history=_history(session, collection, rater),
+            done=hand.done,
+            skipped=hand.skipped,
+            total=hand.done + hand.left,
+            pending=collection.scanned_at is None or not stock.usable(collection).all(),
+            note="No scores can be predicted at the moment." if collection.model_note else "",
+        )
+
+
+def read_query() -> tuple[int, set[int]]:
+    """How many pictures a browser asks for, and which it holds already."""
+    amount = request.args.get("amount", 10, int)
+    held = [part for part in request.args.get("held", "").split(",") if part]
+    if not 0 <= amount <= _MOST or len(held) > _MOST_HELD or not all(map(str.isdecimal, held)):
+        abort(400, f"Ask for up to {_MOST} pictures, and name up to {_MOST_HELD} by their numbers.")
+    return amount, {int(part) for part in held if len(part) < 10}
+
+
+def picture(collection: Collection, image: Image) -> dict[str, Any]:
+    """What a browser is told of a picture: no more than the rater may know."""
+    return {
+        "id": image.id,
+        "src": url_for("collections.start", slug=collection.slug) + f"pictures/{image.id}/",
+        "version": str(image.mtime_ns),
+        "name": None if collection.blind else image.path,
+    }
+
+
+def _items(session: Session, collection: Collection, picks: list[Pick]) -> list[dict[str, Any]]:
+    wanted = select(Image).where(Image.id.in_([pick.image for pick in picks]))
+    images = {image.id: image for image in session.scalars(wanted)}
+    return [
+        {
+            **picture(collection, images[pick.image]),
+            "round": pick.round,
+            "predicted": predicted(collection, images[pick.image]),
+        }
+        for pick in picks
+        if pick.image in images
+    ]
+
+
+def predicted(collection: Collection, image: Image) -> float | None:
+    """The predicted score, where the experiment shows it."""
+    if collection.experiment != "rate" or image.position is None:
+        return None
+    return round(collection.scale.at(image.position), 1)
+
+
+def _history(session: Session, collection: Collection, rater: Rater) -> list[dict[str, Any]]:
+    """The last pictures a rater rated or skipped, on whatever device, the latest at the end."""
+    rows = session.execute(
+        select(Rating, Image)
+        .join(Image, Image.id == Rating.image_id)
+        .where(Rating.collection_id == collection.id, Rating.rater_id == rater.id, Image.state == OK)
+        .order_by(Rating.occurred_at.desc())
+        .limit(_HISTORY)
+    ).all()
+    return [
+        {
+            **picture(collection, image),
+            "round": rating.round,
+            "predicted": rating.predicted,
+            "value": rating.value,
+        }
+        for rating, image in reversed(rows)
+    ]
+
+
+def _skipped(
+    session: Session, collection: Collection, rater: Rater, amount: int, held: set[int]
+) -> list[Pick]:
+    rows = session.scalars(
+        select(Rating.image_id)
+        .join(Image, Image.id == Rating.image_id)
+        .where(
+            Rating.collection_id == collection.id,
+            Rating.rater_id == rater.id,
+            Rating.round == FIRST,
+            Rating.value.is_(None),
+            Image.state == OK,
+        )
+        .order_by(Rating.occurred_at)
+    )
+    return [Pick(image, FIRST) for image in rows if image not in held][:amount]

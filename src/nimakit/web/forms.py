@@ -1,0 +1,128 @@
+"""The forms of the admin's pages."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from flask_wtf import FlaskForm  # type: ignore[import-untyped]
+from wtforms import (  # type: ignore[import-untyped]
+    BooleanField,
+    IntegerField,
+    SelectField,
+    StringField,
+)
+from wtforms.fields.choices import SelectChoice  # type: ignore[import-untyped]
+from wtforms.validators import InputRequired, Length, NumberRange, Optional  # type: ignore[import-untyped]
+
+from nimakit.web.models import Invitation, now
+from nimakit.web.scale import Scale
+
+_CENT = 100
+
+
+class CollectionForm(FlaskForm):  # type: ignore[misc]
+    """How a collection is rated."""
+
+    name = StringField("Name", [InputRequired(), Length(max=200)])
+    experiment = SelectField(
+        "Experiment",
+        choices=[
+            SelectChoice("score", "Score: one picture, one rating"),
+            SelectChoice("rate", "Rate: the predicted score is shown, and corrected"),
+            SelectChoice("preference", "Preference: the best of several"),
+        ],
+    )
+    scale = StringField("Scale", [InputRequired()], description="Lowest and highest rating, such as 1-10.")
+    choices = SelectField("Pictures to choose from", choices=[SelectChoice("2", "2"), SelectChoice("4", "4")])
+    question = StringField("Question", [Length(max=200)], description="Empty for the usual one.")
+    low_label = StringField("What the lowest rating means", [Length(max=40)])
+    high_label = StringField("What the highest rating means", [Length(max=40)])
+    ordering = SelectField(
+        "Order",
+        choices=[
+            SelectChoice("random", "Random: another order for each rater"),
+            SelectChoice("fewest", "Fewest ratings first"),
+            SelectChoice("active", "Least sure first: where model and people, or people, differ"),
+        ],
+    )
+    wanted = IntegerField(
+        "Ratings wanted per picture",
+        [Optional(), NumberRange(1, 10_000)],
+        description="Comparisons, where pictures are compared. Empty: everybody may rate everything.",
+    )
+    repeats = IntegerField(
+        "Shown twice, per cent",
+        [Optional(), NumberRange(0, 50)],
+        description="Pictures each rater is shown again, to see how consistent they are.",
+    )
+    model = StringField(
+        "Model",
+        [Length(max=1000)],
+        description="Predicts scores: aesthetic, an .onnx file or an ensemble. Empty for none.",
+    )
+    blind = BooleanField("Blind", description="Raters see neither file names nor, later, predicted scores.")
+    show_others = BooleanField("Show others' ratings", description="Their mean, once one has rated.")
+    sign_up = BooleanField("Anybody may join", description="Without an invitation, from the welcome page.")
+    is_open = BooleanField("Ratings are taken", default=True)
+
+    def process(self, formdata: Any = None, obj: Any = None, **kwargs: Any) -> None:
+        """Fill the fields from what was sent, or else from a collection."""
+        super().process(formdata, obj, **kwargs)
+        if obj is not None and not formdata:
+            self.scale.data = str(obj.scale)
+            self.repeats.data = round(obj.repeats * _CENT)
+
+    def values(self) -> dict[str, Any]:
+        """What `nimakit.web.studies.change_collection` takes.
+
+        Raises:
+            UsageError: No such scale.
+        """
+        return {
+            "name": self.name.data,
+            "experiment": self.experiment.data,
+            "scale": Scale.parse(self.scale.data),
+            "choices": int(self.choices.data),
+            "question": self.question.data or "",
+            "low_label": self.low_label.data or "",
+            "high_label": self.high_label.data or "",
+            "ordering": self.ordering.data,
+            "wanted": self.wanted.data,
+            "repeats": (self.repeats.data or 0) / _CENT,
+            "model": (self.model.data or "").strip() or None,
+            "blind": self.blind.data,
+            "show_others": self.show_others.data,
+            "sign_up": self.sign_up.data,
+            "is_open": self.is_open.data,
+        }
+
+
+class NewCollectionForm(CollectionForm):
+    """A collection that is to be made."""
+
+    root = SelectField("Folder", choices=[])
+    inside = StringField("Folder inside it", [Length(max=1000)], description="Empty for all of it.")
+
+    def offer(self, folders: Sequence[Path]) -> None:
+        """Say which folders there are."""
+        self.root.choices = [SelectChoice(str(place), str(folder)) for place, folder in enumerate(folders)]
+
+
+class InvitationForm(FlaskForm):  # type: ignore[misc]
+    """An invitation that is to be made."""
+
+    label = StringField("For whom", [Length(max=80)], description="For your own overview.")
+    max_uses = IntegerField(
+        "People it lets in", [Optional(), NumberRange(1, 100_000)], description="Empty for any number."
+    )
+    days = IntegerField("Days it holds", [Optional(), NumberRange(1, 3650)], description="Empty for good.")
+
+    def invitation(self, collection_id: int) -> Invitation:
+        """The invitation."""
+        return Invitation(
+            collection_id=collection_id,
+            label=(self.label.data or "").strip(),
+            max_uses=self.max_uses.data,
+            expires_at=now() + timedelta(days=self.days.data) if self.days.data else None,
+        )

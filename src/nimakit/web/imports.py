@@ -1,0 +1,297 @@
+"""What comes in from tables: ratings one by one, and comparisons."""
+
+import math
+import re
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from nimakit.errors import LabelError
+from nimakit.ratings import plain_id, to_seconds
+from nimakit.rows import BadRows, number, read_rows
+from nimakit.web import people
+from nimakit.web.acts import Act, apply_acts, lock_raters
+from nimakit.web.database import Database
+from nimakit.web.models import (
+    CHOICE,
+    FIRST,
+    MISSING,
+    RATING,
+    REPEAT,
+    TIE,
+    Choice,
+    Collection,
+    Event,
+    Image,
+    Rater,
+    now,
+)
+
+_BATCH = 2000
+_NAMESPACE = uuid.UUID("6f1d3c1e-5c2f-4c39-9d1b-2b0f4a3f9c11")
+"""Names imported events by what they say, so that a file imported twice counts once."""
+
+NOT_HERE = "An import names it; it is not in the folder."
+
+
+@dataclass(slots=True)
+class Imported:
+    """What an import did.
+
+    Attributes:
+        taken: Ratings, comparisons or pictures of the file that hold now.
+        known: Those among them that were there already.
+        new_images: Pictures the file names that the folder does not have.
+        problems: Rows that were left out.
+    """
+
+    taken: int = 0
+    known: int = 0
+    new_images: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def import_ratings(database: Database, collection: Collection, path: Path, rows: BadRows) -> Imported:
+    """Take in single ratings.
+
+    Args:
+        database: Where to.
+        collection: Whose pictures they are of; its scale is theirs.
+        path: .csv, .tsv or .jsonl with columns of images (image_id, image or path) and ratings (rating, score
+            or value), and, where known, of people (user_id, user or rater), times (time), repeats (repeat)
+            and predicted scores (predicted), as an export has them.
+        rows: Takes note of bad rows.
+
+    Returns:
+        What was taken in; what has been before is not taken twice.
+
+    Raises:
+        LabelError: No such table, bad rows that are not to be skipped, or none that is good.
+    """
+    if collection.experiment == "preference":
+        raise LabelError(
+            "In this collection pictures are compared: import pairs, or make another collection."
+        )
+    columns = _columns(path, ("image_id", "image", "path"), ("rating", "score", "value"))
+    optional = (*_columns(path, ("user_id", "user", "rater")), "time", "repeat", "predicted")
+    low, high = collection.scale.low, collection.scale.high
+    found: list[_Row] = []
+    for line, (image, value), (user, time, repeat, predicted) in read_rows(
+        path, columns, rows, optional=optional
+    ):
+        try:
+            found.append(
+                _Row(
+                    images=(image,),
+                    user=_user(path, line, user),
+                    time=to_seconds("time", time),
+                    value=number(value, low, high),
+                    repeat=repeat == "1",
+                    predicted=number(predicted, low, high) if predicted else None,
+                )
+            )
+        except ValueError as error:
+            rows.add(path, line, str(error))
+    rows.refuse()
+
+    def detail(row: _Row, images: Mapping[str, int]) -> dict[str, Any]:
+        return {
+            "kind": RATING,
+            "image_id": images[row.images[0]],
+            "value": row.value,
+            "predicted": row.predicted,
+        }
+
+    return _take(database, collection, found, detail, rows)
+
+
+def import_pairs(database: Database, collection: Collection, path: Path, rows: BadRows) -> Imported:
+    """Take in comparisons of two pictures.
+
+    Args:
+        database: Where to.
+        collection: Whose pictures they are between; pictures are compared there two at a time.
+        path: .csv, .tsv or .jsonl with the columns left, right and chosen (one of these two, "left",
+            "right", "tie" or -1), and, where known, of people (user_id, user, rater or session), times (time)
+            and names of comparisons (comparison): one that is in the collection is not taken again.
+        rows: Takes note of bad rows.
+
+    Returns:
+        What was taken in; what has been before is not taken twice.
+
+    Raises:
+        LabelError: No such table, bad rows that are not to be skipped, or none that is good.
+    """
+    if collection.experiment != "preference" or collection.choices != 2:
+        raise LabelError("Pairs are imported into a collection whose pictures are compared two at a time.")
+    optional = (*_columns(path, ("user_id", "user", "rater", "session")), "time", "repeat", "comparison")
+    found: list[_Row] = []
+    for line, (left, right, chosen), (user, time, repeat, comparison) in read_rows(
+        path, ("left", "right", "chosen"), rows, optional=optional
+    ):
+        picks = {"left": left, "right": right, left: left, right: right, "tie": None, "-1": None}
+        try:
+            if left == right:
+                raise ValueError(f"it compares {left!r} with itself")
+            if chosen not in picks:
+                raise ValueError(f"chosen must be {left!r}, {right!r} or a tie; received {chosen!r}")
+            found.append(
+                _Row(
+                    images=(left, right),
+                    user=_user(path, line, user),
+                    time=to_seconds("time", time),
+                    chosen=picks[chosen],
+                    repeat=repeat == "1",
+                    comparison=comparison or f"line {line}",
+                )
+            )
+        except ValueError as error:
+            rows.add(path, line, str(error))
+    rows.refuse()
+
+    def detail(row: _Row, images: Mapping[str, int]) -> dict[str, Any]:
+        chosen = None if row.chosen is None else images[row.chosen]
+        return {
+            "kind": TIE if chosen is None else CHOICE,
+            "image_id": chosen,
+            "shown": [images[name] for name in row.images],
+            "trial": row.name(),
+        }
+
+    return _take(database, collection, found, detail, rows)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Row:
+    """A row of a table; images and users by name."""
+
+    images: tuple[str, ...]
+    user: str
+    time: float
+    value: float | None = None
+    predicted: float | None = None
+    chosen: str | None = None
+    repeat: bool = False
+    comparison: str = ""
+
+    def name(self) -> str:
+        """A name that the same row has whenever it is imported."""
+        return uuid.uuid5(_NAMESPACE, repr(self)).hex
+
+
+def _take(
+    database: Database,
+    collection: Collection,
+    found: Sequence[_Row],
+    detail: Callable[[_Row, Mapping[str, int]], dict[str, Any]],
+    rows: BadRows,
+) -> Imported:
+    """Add an event for each row, some at a time: raters write between them."""
+    if not found:
+        raise LabelError("A table has at least one good row. Received: none")
+    result, received = Imported(problems=rows.listed()), now()
+    with database.write() as session:
+        images = _images(session, collection, {name for row in found for name in row.images}, result)
+        raters = people.raters_with_codes(session, {row.user for row in found})
+        for rater in raters.values():
+            people.join(session, session.get_one(Rater, rater), collection.id)
+    for start in range(0, len(found), _BATCH):
+        batch = {row.name(): row for row in found[start : start + _BATCH]}
+        with database.write() as session:
+            wanted = select(Event.client_id).where(
+                Event.collection_id == collection.id, Event.client_id.in_(batch)
+            )
+            known = set(session.scalars(wanted))
+            made = select(Choice.trial).where(
+                Choice.collection_id == collection.id,
+                Choice.trial.in_({row.comparison for row in batch.values()}),
+            )
+            comparisons = set(session.scalars(made))
+            known |= {name for name, row in batch.items() if row.comparison in comparisons}
+            acts = [
+                Act(
+                    client_id=name,
+                    collection_id=collection.id,
+                    rater_id=raters[row.user],
+                    round=REPEAT if row.repeat else FIRST,
+                    occurred_at=received if math.isnan(row.time) else datetime.fromtimestamp(row.time, UTC),
+                    received_at=received,
+                    source="import",
+                    **detail(row, images),
+                )
+                for name, row in batch.items()
+                if name not in known
+            ]
+            lock_raters(session, {act.rater_id for act in acts})
+            apply_acts(session, acts)
+        result.taken += len(batch)
+        result.known += len(known)
+    return result
+
+
+def _columns(path: Path, *choices: tuple[str, ...]) -> tuple[str, ...]:
+    """Of the names a column may have, the first that the table's first line holds."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as stream:
+            first = stream.readline()
+    except OSError:
+        first = ""  # whoever reads the table says so
+    return tuple(
+        next((name for name in names if re.search(rf"\b{name}\b", first)), names[0]) for names in choices
+    )
+
+
+def _user(path: Path, line: int, user: str | None) -> str:
+    """The pseudonym of a row's rater; without one each row is somebody of their own."""
+    if user is None:
+        return f"{path.stem[:40]} line {line}"
+    if not 0 < len(user) <= 64 or not user.isprintable():
+        raise ValueError(f"a user has a name of 1 to 64 characters; received {user[:80]!r}")
+    return user
+
+
+def _images(session: Session, collection: Collection, names: set[str], result: Imported) -> dict[str, int]:
+    """The picture of each name, a path or an image_id; one that is not in the folder is kept as missing."""
+    known: dict[str, int] = {}
+    shared: set[str] = set()
+    for key, path, image_id in session.execute(
+        select(Image.id, Image.path, Image.image_id).where(Image.collection_id == collection.id)
+    ):
+        if known.setdefault(image_id, key) != key:
+            shared.add(image_id)
+        known[path] = key
+    found: dict[str, int] = {}
+    missing: dict[str, list[str]] = {}
+    for name in names:
+        plain = plain_id(name)
+        if name in known and name not in shared:
+            found[name] = known[name]
+        elif plain in shared:
+            raise LabelError(f"A name stands for one picture. Received: {name!r}, which several files have")
+        elif plain in known:
+            found[name] = known[plain]
+        else:
+            missing.setdefault(plain, []).append(name)
+    added = [
+        Image(
+            collection_id=collection.id,
+            path=plain,
+            image_id=plain,
+            state=MISSING,
+            problem=NOT_HERE,
+            size=0,
+            mtime_ns=0,
+        )
+        for plain in missing
+    ]
+    session.add_all(added)
+    session.flush()
+    result.new_images = len(added)
+    found.update({name: image.id for image in added for name in missing[image.image_id]})
+    return found

@@ -1,0 +1,202 @@
+"""Which pictures a collection's folder has: found on the disk, kept in the database."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.orm import Session
+
+from nimakit.files import SUFFIXES, image_id
+from nimakit.web.database import Database
+from nimakit.web.models import LEFT_OUT, MISSING, OK, Collection, Image, now
+
+Item = TypeVar("Item")
+
+_BATCH = 1000
+"""Rows a transaction: raters write between them."""
+
+
+class Found(NamedTuple):
+    """A picture file.
+
+    Attributes:
+        path: Below the folder, with forward slashes.
+        size: Bytes.
+        mtime_ns: Last change.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
+@dataclass(slots=True)
+class Walk:
+    """One walk through a folder tree.
+
+    Attributes:
+        root: The folder, links followed.
+        stamps: Each folder that was seen -> its last change in nanoseconds, which a file that comes or goes
+            moves on.
+        refused: Files left alone, and why: links that lead out, names that are no text.
+    """
+
+    root: Path
+    stamps: dict[str, int] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
+
+    def files(self) -> Iterator[Found]:
+        """The pictures, by suffix, hidden ones left out; linked folders are not entered.
+
+        Raises:
+            OSError: The root cannot be read; a folder inside that cannot is among `refused`.
+        """
+        folders = [""]
+        while folders:
+            folder = folders.pop()
+            try:
+                with os.scandir(self.root / folder) as entries:
+                    self.stamps[folder] = (self.root / folder).stat().st_mtime_ns
+                    for entry in sorted(entries, key=lambda one: one.name):
+                        if entry.name.startswith("."):
+                            continue
+                        path = f"{folder}/{entry.name}" if folder else entry.name
+                        if entry.is_dir(follow_symlinks=False):
+                            folders.append(path)
+                        elif entry.name.lower().endswith(SUFFIXES):
+                            yield from self._file(entry, path)
+            except OSError as error:
+                if not folder:
+                    raise
+                self.refused.append(f"{folder}: {error.strerror}")
+
+    def changed(self) -> bool:
+        """Whether a file has come or gone since."""
+        for folder, stamp in self.stamps.items():
+            try:
+                if (self.root / folder).stat().st_mtime_ns != stamp:
+                    return True
+            except OSError:
+                return True
+        return not self.stamps
+
+    def _file(self, entry: os.DirEntry[str], path: str) -> Iterator[Found]:
+        if not path.isprintable():
+            self.refused.append(f"{path!r}: its name must be printable text")
+        elif entry.is_symlink() and not is_inside(self.root, path):
+            self.refused.append(f"{path}: the link leads out of the folder")
+        elif entry.is_file():
+            status = entry.stat()
+            yield Found(path, status.st_size, status.st_mtime_ns)
+
+
+def is_inside(root: Path, path: str) -> bool:
+    """Whether a path below a folder stays there once links are followed.
+
+    Args:
+        root: The folder, links followed.
+        path: Below it.
+    """
+    return Path(os.path.realpath(root / path)).is_relative_to(root)
+
+
+class _Known(NamedTuple):
+    """What the database has of a picture."""
+
+    id: int
+    size: int
+    mtime_ns: int
+    state: str
+
+
+def synchronise(database: Database, collection: Collection) -> Walk:
+    """Bring the collection's pictures up to what its folder holds; none is ever deleted from the database.
+
+    Returns:
+        The walk.
+
+    Raises:
+        OSError: The folder cannot be read: no picture is taken for missing then.
+        StorageError: The database cannot be written.
+    """
+    walk = Walk(Path(os.path.realpath(collection.folder)))
+    known = _known(database, collection.id)
+    # Once a list says which pictures are rated, others that come are left out.
+    state = LEFT_OUT if any(row.state == LEFT_OUT for row in known.values()) else OK
+    seen: set[str] = set()
+    for files in _batches(walk.files()):
+        seen.update(file.path for file in files)
+        new = [file for file in files if file.path not in known]
+        changed = [(known[file.path], file) for file in files if _has_changed(known.get(file.path), file)]
+        if new or changed:
+            with database.write() as session:
+                _add(session, collection.id, new, state)
+                _refresh(session, changed)
+    gone = [
+        row.id for path, row in known.items() if path not in seen and row.state not in (MISSING, LEFT_OUT)
+    ]
+    for ids in _batches(iter(gone)):
+        with database.write() as session:
+            session.execute(
+                update(Image)
+                .where(Image.id.in_(ids))
+                .values(state=MISSING, problem="The file is no longer in the folder.")
+            )
+    with database.write() as session:
+        session.execute(update(Collection).where(Collection.id == collection.id).values(scanned_at=now()))
+    return walk
+
+
+def _known(database: Database, collection_id: int) -> dict[str, _Known]:
+    wanted = select(Image.path, Image.id, Image.size, Image.mtime_ns, Image.state)
+    with database.read() as session:
+        rows = session.execute(wanted.where(Image.collection_id == collection_id))
+        return {path: _Known(key, size, mtime, state) for path, key, size, mtime, state in rows}
+
+
+def _has_changed(known: _Known | None, file: Found) -> bool:
+    return known is not None and (
+        (known.size, known.mtime_ns) != (file.size, file.mtime_ns) or known.state == MISSING
+    )
+
+
+def _add(session: Session, collection_id: int, files: list[Found], state: str) -> None:
+    if files:
+        session.execute(
+            insert(Image),
+            [
+                {
+                    **file._asdict(),
+                    "collection_id": collection_id,
+                    "image_id": image_id(file.path),
+                    "state": state,
+                }
+                for file in files
+            ],
+        )
+
+
+def _refresh(session: Session, changed: list[tuple[_Known, Found]]) -> None:
+    """Another content: what was known of the old one no longer holds; what people said stays."""
+    for known, file in changed:
+        session.execute(
+            update(Image)
+            .where(Image.id == known.id)
+            .values(
+                size=file.size,
+                mtime_ns=file.mtime_ns,
+                state=LEFT_OUT if known.state == LEFT_OUT else OK,
+                problem="",
+                position=None,
+                spread=None,
+            )
+        )
+
+
+def _batches(items: Iterator[Item]) -> Iterator[list[Item]]:
+    while batch := list(islice(items, _BATCH)):
+        yield batch

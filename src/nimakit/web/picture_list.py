@@ -1,0 +1,64 @@
+"""A list of the pictures of a folder that are to be rated: an images.json."""
+
+from pathlib import Path
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from nimakit.errors import LabelError
+from nimakit.schema import read_json
+from nimakit.web.database import Database
+from nimakit.web.models import LEFT_OUT, OK, Collection, Image
+
+_BATCH = 1000
+
+
+def choose_listed(database: Database, collection: Collection, path: Path) -> tuple[int, list[str]]:
+    """Say which pictures are to be rated; all others of the folder are left out.
+
+    Args:
+        database: Where to.
+        collection: Whose pictures.
+        path: A JSON list of names, or of objects with ``path`` or ``image_id``: what `nimakit data index`
+            writes, or a label file.
+
+    Returns:
+        How many pictures are to be rated, and what is wrong with the other entries.
+
+    Raises:
+        LabelError: No such list, or none of the pictures is in the folder.
+    """
+    entries = read_json(path, LabelError, "A list of pictures")
+    if not isinstance(entries, list) or not entries:
+        raise LabelError(f"A list of pictures is a JSON list with at least one. Received: {path}")
+    problems: list[str] = []
+    with database.write() as session:
+        rows = session.execute(
+            select(Image.id, Image.path, Image.image_id).where(Image.collection_id == collection.id)
+        ).all()
+        known = {name: key for key, *names in rows for name in reversed(names)}
+        chosen: set[int] = set()
+        for number, entry in enumerate(entries, start=1):
+            names = [entry.get("path"), entry.get("image_id")] if isinstance(entry, dict) else [entry]
+            key = next((known[name] for name in names if isinstance(name, str) and name in known), None)
+            if key is None:
+                problems.append(f"entry {number}: no picture of the folder is {names[-1]!r}")
+            else:
+                chosen.add(key)
+        if not chosen:
+            raise LabelError(f"A list names pictures of the folder. Received: {path}, with none of them")
+        _leave_out(session, collection, chosen)
+    return len(chosen), problems
+
+
+def _leave_out(session: Session, collection: Collection, chosen: set[int]) -> None:
+    """Leave out all pictures but those; what is missing or broken stays what it is."""
+    of_collection = Image.collection_id == collection.id
+    session.execute(update(Image).where(of_collection, Image.state == OK).values(state=LEFT_OUT))
+    keys = sorted(chosen)
+    for start in range(0, len(keys), _BATCH):
+        session.execute(
+            update(Image)
+            .where(Image.id.in_(keys[start : start + _BATCH]), Image.state == LEFT_OUT)
+            .values(state=OK)
+        )

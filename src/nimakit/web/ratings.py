@@ -1,0 +1,149 @@
+"""The Ratings page: everything that was rated, to sort, filter and correct; who said what."""
+
+import uuid
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from nimakit.web.access import current_collection, current_rater
+from nimakit.web.acts import Act, apply_acts, lock_raters
+from nimakit.web.browsing import PAGE, Query, page_of
+from nimakit.web.models import FIRST, RATING, SKIP, Choice, Collection, Event, Image, Rater, Rating, now
+from nimakit.web.services import services
+
+blueprint = Blueprint("ratings", __name__, url_prefix="/c/<slug>/ratings")
+
+_COMPARISONS = 200
+
+
+@blueprint.get("")
+def page(slug: str) -> ResponseReturnValue:
+    """Pictures, with what people and the model say: raters see what they rated, the admin all."""
+    rater = current_rater()
+    with services().database.read() as session:
+        collection = current_collection(session, slug)
+        query = Query.parse(request.args, collection, rater)
+        entries = page_of(session, collection, rater, query)
+    following = query.after(entries[-1]) if len(entries) == PAGE else None
+    return render_template(
+        "ratings/page.html", collection=collection, query=query, entries=entries, following=following
+    )
+
+
+@blueprint.get("/<int:key>")
+def picture(slug: str, key: int) -> ResponseReturnValue:
+    """One picture: who said what, when, and what they said before."""
+    rater = current_rater()
+    with services().database.read() as session:
+        collection = current_collection(session, slug)
+        image = _image(session, collection, key)
+        mine = session.get(Rating, (key, rater.id, FIRST))
+        comparisons = _comparisons(session, collection, rater, key)
+        if not rater.is_admin and mine is None and not comparisons:
+            abort(404)  # who has not rated a picture shall not see what is said of it
+        said = select(Rating, Rater).join(Rater, Rater.id == Rating.rater_id).where(Rating.image_id == key)
+        done = select(Event, Rater).join(Rater, Rater.id == Event.rater_id).where(Event.image_id == key)
+        if not rater.is_admin:
+            said, done = said.where(Rater.id == rater.id), done.where(Rater.id == rater.id)
+        return render_template(
+            "ratings/picture.html",
+            collection=collection,
+            image=image,
+            mine=mine,
+            ratings=session.execute(said.order_by(Rating.occurred_at.desc())).all(),
+            events=session.execute(done.order_by(Event.id.desc())).all(),
+            comparisons=comparisons,
+            shares=_shares(session, collection, key),
+            sees_others=rater.is_admin or collection.show_others,
+            names={} if collection.blind and not rater.is_admin else {image.id: image.path},
+        )
+
+
+@blueprint.post("/<int:key>")
+def correct(slug: str, key: int) -> ResponseReturnValue:
+    """Correct one's own rating, or take it back; the admin may take back anybody's."""
+    rater = current_rater()
+    with services().database.write() as session:
+        collection = current_collection(session, slug)
+        image = _image(session, collection, key)
+        whose = request.form.get("rater", rater.id, int)
+        value = _value(collection)
+        if collection.experiment == "preference":
+            abort(400, "Pictures are compared here, and have no ratings of their own.")
+        if whose != rater.id and not (rater.is_admin and value is None):
+            abort(403)
+        if session.get(Rating, (image.id, whose, FIRST)) is None:
+            abort(404, "There is no such rating to correct.")
+        corrected = now()
+        act = Act(
+            client_id=uuid.uuid4().hex,
+            collection_id=collection.id,
+            rater_id=whose,
+            kind=SKIP if value is None else RATING,
+            image_id=image.id,
+            value=value,
+            occurred_at=corrected,
+            received_at=corrected,
+            source="correction",
+        )
+        lock_raters(session, [whose])
+        apply_acts(session, [act])
+    flash("The rating was taken back." if value is None else f"You now rate it {value:g}.")
+    return redirect(url_for("ratings.picture", slug=slug, key=key))
+
+
+def _image(session: Session, collection: Collection, key: int) -> Image:
+    image = session.get(Image, key)
+    if image is None or image.collection_id != collection.id:
+        abort(404)
+    return image
+
+
+def _value(collection: Collection) -> float | None:
+    """The rating of a form; None where it is taken back."""
+    text = request.form.get("value", "")
+    if text == "":
+        return None
+    try:
+        value = round(float(text), 2)
+    except ValueError:
+        value = float("nan")
+    whole = collection.experiment == "score"
+    if not collection.low <= value <= collection.high or (whole and value % 1):
+        kind = "a whole number" if whole else "a number"
+        abort(400, f"A rating is {kind} from {collection.low} to {collection.high}.")
+    return value
+
+
+def _shares(session: Session, collection: Collection, key: int) -> list[tuple[int, int, float]]:
+    """How often each rating was given: rating, number, and share of the most frequent."""
+    values = session.scalars(
+        select(Rating.value).where(Rating.image_id == key, Rating.round == FIRST, Rating.value.is_not(None))
+    )
+    counts = dict.fromkeys(collection.scale.values, 0)
+    for value in values:
+        if value is not None:
+            counts[round(value)] += 1
+    most = max(counts.values()) or 1
+    return [(value, count, count / most) for value, count in counts.items()]
+
+
+def _comparisons(
+    session: Session, collection: Collection, rater: Rater, key: int
+) -> list[tuple[Choice, Rater]]:
+    """The last comparisons a picture was in; a rater's own, or everybody's for the admin."""
+    if collection.experiment != "preference":
+        return []
+    wanted = (
+        select(Choice, Rater)
+        .join(Rater, Rater.id == Choice.rater_id)
+        .where(Choice.collection_id == collection.id)
+        .order_by(Choice.occurred_at.desc())
+    )
+    if not rater.is_admin:
+        wanted = wanted.where(Rater.id == rater.id)
+    rows = session.execute(wanted, execution_options={"yield_per": 1000})
+    found = ((choice, whose) for choice, whose in rows if key in choice.shown)
+    return [row for row, _ in zip(found, range(_COMPARISONS), strict=False)]

@@ -1,0 +1,175 @@
+"""Events as browsers send them: checked, and taken in once."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from nimakit.schema import is_integer, is_number
+from nimakit.web.acts import Act, apply_acts, lock_raters
+from nimakit.web.models import (
+    CHOICE,
+    FIRST,
+    RATING,
+    REPEAT,
+    SKIP,
+    TIE,
+    Collection,
+    Event,
+    Image,
+    Rater,
+    now,
+)
+
+MOST_EVENTS = 200
+"""Events a request may bring."""
+
+_NAME = re.compile(r"[A-Za-z0-9-]{1,36}")
+_is_key = is_integer(1, 2**31 - 1)
+_LONGEST_WAIT = timedelta(days=30)
+_LONGEST_LOOK_MS = 3_600_000
+_DECIMALS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of events.
+
+    Attributes:
+        accepted: Their ids; those that were known already among them.
+        refused: Id and reason of each that can never be accepted.
+        images: Pictures whose ratings may have changed.
+    """
+
+    accepted: list[str]
+    refused: list[tuple[str, str]]
+    images: list[int]
+
+
+def record(session: Session, collection: Collection, rater: Rater, events: Sequence[Any]) -> Outcome:
+    """Take in events of one rater; nothing may be acknowledged before the session is committed.
+
+    Args:
+        session: From `Database.write`.
+        collection: What they are about.
+        rater: Whose they are.
+        events: As browsers send them, objects with ``id`` (made up by the browser: letters, digits and
+            hyphens), ``kind``, ``image`` or ``trial`` and ``shown``, ``value``, ``predicted``, ``round``,
+            ``age_ms`` (how long ago it happened) and ``elapsed_ms`` (how long they looked).
+
+    Returns:
+        Which are taken in and which are not.
+    """
+    lock_raters(session, [rater.id])
+    outcome, received = Outcome([], [], []), now()
+    known = _known(session, rater, events)
+    pictures = _pictures(session, collection, events)
+    new: list[Act] = []
+    for raw in events:
+        key = raw.get("id") if isinstance(raw, Mapping) else None
+        if not isinstance(key, str) or not _NAME.fullmatch(key):
+            outcome.refused.append((str(key)[:36], "An event's id is 1 to 36 letters, digits and hyphens."))
+            continue
+        if key not in known:
+            try:
+                act = _parse(
+                    raw, collection, pictures, client_id=key, rater_id=rater.id, received_at=received
+                )
+            except ValueError as error:
+                outcome.refused.append((key, str(error)))
+                continue
+            new.append(act)
+            known.add(key)
+            outcome.images.extend([act.image_id] if act.image_id else [])
+        outcome.accepted.append(key)
+    apply_acts(session, new)
+    return outcome
+
+
+def _known(session: Session, rater: Rater, events: Sequence[Any]) -> set[str]:
+    keys = [event.get("id") for event in events if isinstance(event, Mapping)]
+    wanted = select(Event.client_id).where(
+        Event.rater_id == rater.id,
+        Event.client_id.in_([key for key in keys if isinstance(key, str) and _NAME.fullmatch(key)]),
+    )
+    return set(session.scalars(wanted))
+
+
+def _pictures(session: Session, collection: Collection, events: Sequence[Any]) -> set[int]:
+    """Those of the collection's pictures that events are about."""
+    named: set[int] = set()
+    for event in events:
+        if isinstance(event, Mapping):
+            shown = event.get("shown")
+            candidates = [event.get("image"), *(shown if isinstance(shown, list) else ())]
+            named.update(filter(_is_key, candidates))
+    wanted = select(Image.id).where(Image.collection_id == collection.id, Image.id.in_(named))
+    return set(session.scalars(wanted))
+
+
+def _parse(
+    raw: Mapping[str, Any], collection: Collection, pictures: set[int], *, received_at: datetime, **names: Any
+) -> Act:
+    """An event, checked.
+
+    Raises:
+        ValueError: It breaks a rule; the message is for the rater.
+    """
+    image = raw.get("image")
+    age, elapsed, turn = raw.get("age_ms", 0), raw.get("elapsed_ms"), raw.get("round", FIRST)
+    if not is_number(0)(age) or not (elapsed is None or is_number(0)(elapsed)):
+        raise ValueError("Times are milliseconds, 0 or more.")
+    if turn not in (FIRST, REPEAT):
+        raise ValueError(f"The round is {FIRST} or {REPEAT}.")
+    if image is not None and not (_is_key(image) and image in pictures):
+        raise ValueError("This picture is not part of the collection.")
+    check = _check_choice if collection.experiment == "preference" else _check_rating
+    return Act(
+        collection_id=collection.id,
+        image_id=image,
+        round=turn,
+        occurred_at=received_at - min(timedelta(milliseconds=min(age, 1e12)), _LONGEST_WAIT),
+        received_at=received_at,
+        elapsed_ms=None if elapsed is None else int(min(elapsed, _LONGEST_LOOK_MS)),
+        source="app",
+        **check(raw, collection, pictures),
+        **names,
+    )
+
+
+def _check_rating(raw: Mapping[str, Any], collection: Collection, _pictures: set[int]) -> dict[str, Any]:
+    kind, value, predicted = raw.get("kind"), raw.get("value"), raw.get("predicted")
+    if kind not in (RATING, SKIP) or raw.get("image") is None:
+        raise ValueError("In this collection pictures are rated or skipped.")
+    scale = collection.scale
+    within = is_number(scale.low, scale.high)
+    if kind == RATING:
+        if value is None or not within(value):
+            raise ValueError(f"A rating is a number from {scale.low} to {scale.high}.")
+        if collection.experiment == "score" and value % 1:
+            raise ValueError("A rating is a whole number.")
+    if predicted is not None and not within(predicted):
+        raise ValueError(f"A predicted score is a number from {scale.low} to {scale.high}.")
+    rating = round(float(value), _DECIMALS) if kind == RATING and value is not None else None
+    return {"kind": kind, "value": rating, "predicted": predicted}
+
+
+def _check_choice(raw: Mapping[str, Any], collection: Collection, pictures: set[int]) -> dict[str, Any]:
+    kind, trial, shown, choices = raw.get("kind"), raw.get("trial"), raw.get("shown"), collection.choices
+    if kind not in (CHOICE, TIE, SKIP):
+        raise ValueError("In this collection one picture is chosen, or none.")
+    if not isinstance(trial, str) or not _NAME.fullmatch(trial):
+        raise ValueError("A comparison has a name of 1 to 36 letters, digits and hyphens.")
+    if (
+        not isinstance(shown, list)
+        or not all(map(_is_key, shown))
+        or not len(shown) == len(pictures & set(shown)) == choices
+    ):
+        raise ValueError(f"A comparison is among {choices} different pictures of the collection.")
+    if (raw.get("image") in shown) != (kind == CHOICE):
+        raise ValueError("The picture chosen is one of those shown.")
+    return {"kind": kind, "trial": trial, "shown": shown}

@@ -1,0 +1,159 @@
+"""A collection's pictures as browsers are given them: the file itself, or a smaller copy made once."""
+
+import hashlib
+import io
+import os
+import secrets
+import stat
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from nimakit.errors import ImageError, ImageMissingError
+from nimakit.images import FORMATS, Photo, open_photo
+from nimakit.web.inventory import is_inside
+
+THUMBNAIL = 480
+SIDES = (THUMBNAIL, 1280, 2560)
+"""Longer sides a smaller copy may have, in pixels."""
+
+_TYPES = {
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".png": "image/png",
+    ".webp": "image/webp",
+    ".gif": "image/gif",
+    ".bmp": "image/bmp",
+}
+"""What every browser shows; a TIFF is always converted."""
+
+_LARGEST_FILE = 4_000_000
+_QUALITY = 90
+_CACHE_BYTES = 2 << 30
+_KEEP = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Rendition:
+    """A picture ready to be sent.
+
+    Attributes:
+        source: A file, or the bytes of one where there was no room to keep it.
+        media_type: Such as ``image/jpeg``.
+        version: Changes when the picture does.
+    """
+
+    source: Path | bytes
+    media_type: str
+    version: str
+
+
+class Renditions:
+    """Opens pictures, and keeps smaller copies within a bound, the longest unused going first.
+
+    Args:
+        folder: Where the copies are kept; made where missing.
+        limit: Bytes all copies may have together.
+    """
+
+    def __init__(self, folder: Path, *, limit: int = _CACHE_BYTES) -> None:
+        self._folder = folder
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._bytes: int | None = None
+        self._as_they_are: set[str] = set()
+
+    def find(self, root: Path, path: str, side: int | None = None) -> Rendition:
+        """A picture at a size.
+
+        Args:
+            root: The collection's folder, links followed.
+            path: Below it.
+            side: Longer side at most, one of `SIDES`; None for the picture in full.
+
+        Raises:
+            ImageMissingError: There is no such file inside the folder.
+            ImageError: It cannot be read or decoded.
+        """
+        file, status = _locate(root, path)
+        media_type = _TYPES.get(file.suffix.lower())
+        version = hashlib.sha256(
+            f"{status.st_mtime_ns} {status.st_size} ".encode() + os.fsencode(file)
+        ).hexdigest()[:24]
+        name = f"{version}-{side or 'full'}"
+        if media_type and (side is None or name in self._as_they_are):
+            return Rendition(file, media_type, version)
+        copy = self._folder / version[:2] / f"{name}.jpg"
+        try:
+            os.utime(copy)  # the longest unused goes first
+        except OSError:
+            pass
+        else:
+            return Rendition(copy, "image/jpeg", version)
+        may_stay = media_type is not None and status.st_size <= _LARGEST_FILE
+        photo = open_photo(file, at_least=None if may_stay else side)
+        if may_stay and media_type and side and max(photo.size) <= side:
+            self._as_they_are.add(name)
+            return Rendition(file, media_type, version)
+        return Rendition(self._keep(copy, _encode(photo, side, _profile(file))), "image/jpeg", version)
+
+    def _keep(self, copy: Path, content: bytes) -> Path | bytes:
+        """Write a copy; on a full disk it is only made anew for whoever looks next."""
+        partial = copy.with_name(f"{secrets.token_hex(6)}.partial")
+        try:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(content)
+            partial.replace(copy)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            return content
+        with self._lock:
+            self._bytes = None if self._bytes is None else self._bytes + len(content)
+            if self._bytes is None or self._bytes > self._limit:
+                self._bytes = self._prune()
+        return copy
+
+    def _prune(self) -> int:
+        """Delete copies until they are well within the bound; how many bytes are left."""
+        copies = [(file, file.stat()) for file in self._folder.glob("??/*")]
+        left = sum(status.st_size for _, status in copies)
+        if left > self._limit:
+            for file, status in sorted(copies, key=lambda one: one[1].st_mtime_ns):
+                file.unlink(missing_ok=True)
+                left -= status.st_size
+                if left < _KEEP * self._limit:
+                    break
+        return left
+
+
+def _locate(root: Path, path: str) -> tuple[Path, os.stat_result]:
+    """The file itself, links followed, and its state."""
+    file = Path(os.path.realpath(root / path))
+    try:
+        status = file.stat()
+    except OSError as error:
+        raise ImageMissingError("The file is no longer in the folder.") from error
+    if not is_inside(root, path):
+        raise ImageMissingError("The file leads out of the folder.")
+    if not stat.S_ISREG(status.st_mode) or not os.access(file, os.R_OK):
+        raise ImageError("The file cannot be read.")
+    return file, status
+
+
+def _encode(photo: Photo, side: int | None, profile: bytes | None) -> bytes:
+    """A JPEG of the upright picture, with the colours of the original."""
+    width, height = photo.size
+    scale = min(1.0, side / max(width, height)) if side else 1.0
+    small = photo.resize((max(1, round(width * scale)), max(1, round(height * scale))), "lanczos")
+    stream = io.BytesIO()
+    small.save(stream, "JPEG", quality=_QUALITY, icc_profile=profile)
+    return stream.getvalue()
+
+
+def _profile(file: Path) -> bytes | None:
+    """The colour profile, where it is one of RGB: pixels are RGB once they are decoded."""
+    with Image.open(file, formats=FORMATS) as picture:
+        profile = picture.info.get("icc_profile")
+    return profile if profile and profile[16:20] == b"RGB " else None

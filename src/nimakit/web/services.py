@@ -1,0 +1,41 @@
+"""What the pages of one app share: database, pictures, links, and the work in the background."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from flask import current_app
+
+from nimakit.web.background import Background
+from nimakit.web.database import Database
+from nimakit.web.people import Links
+from nimakit.web.renditions import Renditions
+from nimakit.web.selection import Stocks
+from nimakit.web.settings import Settings
+
+EXTENSION = "nimakit-rate"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Services:
+    """The parts of one app.
+
+    Attributes:
+        settings: How it runs.
+        database: Where ratings are kept.
+        renditions: Pictures as browsers are given them.
+        stocks: Which pictures there are to show.
+        links: Links that let people in.
+        background: Looks for new pictures and predicts scores.
+    """
+
+    settings: Settings
+    database: Database
+    renditions: Renditions
+    stocks: Stocks
+    links: Links
+    background: Background
+
+
+def services() -> Services:
+    """Those of the app that answers the current request."""
+    return cast("Services", current_app.extensions[EXTENSION])

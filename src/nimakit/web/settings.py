@@ -1,0 +1,159 @@
+"""How the rating app runs: which folders, where ratings are kept, who may reach it, and its secret."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from nimakit.errors import OutputError, UsageError
+from nimakit.web.database import sqlite_url
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+SECRET_VARIABLE = "NIMAKIT_RATE_SECRET"  # noqa: S105 - a name
+PASSWORD_VARIABLE = "NIMAKIT_RATE_PASSWORD"  # noqa: S105 - a name
+LISTEN_VARIABLE = "NIMAKIT_RATE_LISTEN"
+"""What the process listens on where that is not the host people reach it by: in a container."""
+
+_SECRET_LENGTH = 32
+_PASSWORD_LENGTH = 10
+_PLACEHOLDERS = ("change", "secret", "password", "default", "example")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """All that a rating app is told.
+
+    Attributes:
+        folders: Absolute folders of photographs; collections are these, or folders inside them.
+        data_dir: Where the SQLite file, the secret and the small copies of pictures are.
+        database: ``sqlite:///PATH`` or ``postgresql://...``.
+        secret: Signs sessions and links.
+        password: The admin's, to be set at start; None to leave what is set.
+        host: Address people reach the app by.
+        port: TCP port; 0 for any free one.
+        listen: Address the process listens on.
+        url: Where raters find the app when a proxy stands in front; None without one.
+    """
+
+    folders: tuple[Path, ...]
+    data_dir: Path
+    database: str
+    secret: str
+    password: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 8000
+    listen: str = "127.0.0.1"
+    url: str | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the app: then nobody has to sign in."""
+        return self.host in LOOPBACK and self.url is None
+
+    def address(self, port: int) -> str:
+        """The address to open, where the process listens on that port."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.url or f"http://{host}:{port}/"
+
+
+def read_settings(
+    *,
+    folders: tuple[Path, ...],
+    data_dir: Path,
+    database: str | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    url: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Settings from the command line and the environment; the data folder is made.
+
+    Args:
+        folders: Folders of photographs.
+        data_dir: Where the app keeps its own files.
+        database: As `Settings.database`; an SQLite file in the data folder where None.
+        host: As `Settings.host`.
+        port: As `Settings.port`.
+        url: As `Settings.url`.
+        environment: Variables; those of the process where None.
+
+    Raises:
+        UsageError: A folder that is none, or a secret or a password that anybody could guess.
+        OutputError: The data folder cannot be made or written.
+    """
+    environment = os.environ if environment is None else environment
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"--images is a folder of photographs that exists. Received: {folder}")
+    if url is not None and urlsplit(url).scheme not in ("http", "https"):
+        raise UsageError(f"--url is the http or https address raters open. Received: {url}")
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        if not os.access(data_dir, os.W_OK | os.X_OK):
+            raise PermissionError(13, "it cannot be written to")
+        secret = environment.get(SECRET_VARIABLE) or _own_secret(data_dir / "secret.key")
+    except OSError as error:
+        raise OutputError(
+            f"The data folder must be writable. Received: {data_dir} ({error.strerror}). Choose another by"
+            " --data-dir."
+        ) from error
+    settings = Settings(
+        folders=tuple(map(_absolute, folders)),
+        data_dir=_absolute(data_dir),
+        database=database or sqlite_url(_absolute(data_dir) / "ratings.db"),
+        secret=secret,
+        password=environment.get(PASSWORD_VARIABLE),
+        host=host,
+        port=port,
+        listen=environment.get(LISTEN_VARIABLE) or host,
+        url=url and url.rstrip("/") + "/",
+    )
+    _refuse_guessable(settings)
+    return settings
+
+
+def _absolute(path: Path) -> Path:
+    """The path without . and .. parts, links left: a container sees a folder at the path it was given by."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - Path.resolve follows links
+
+
+def _own_secret(path: Path) -> str:
+    """A secret made at the first start and kept; processes that start together get the same."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        secret = path.read_text("ascii").strip()
+        if len(secret) >= _SECRET_LENGTH:
+            return secret
+        path.unlink()  # what a full disk or a kill left
+        return _own_secret(path)
+    with os.fdopen(descriptor, "w", encoding="ascii") as stream:
+        secret = secrets.token_urlsafe(48)
+        stream.write(secret)
+        stream.flush()
+        os.fsync(stream.fileno())
+    return secret
+
+
+def _refuse_guessable(settings: Settings) -> None:
+    """Outside this machine, a secret or a password that is somebody's example protects nothing."""
+    if settings.is_local:
+        return
+    if len(settings.secret) < _SECRET_LENGTH or _is_placeholder(settings.secret):
+        raise UsageError(
+            f"{SECRET_VARIABLE} must be {_SECRET_LENGTH} or more random characters. Received: a short one, or"
+            " an example. Leave it out, and a random one is kept in the data folder."
+        )
+    if settings.password is not None and (
+        len(settings.password) < _PASSWORD_LENGTH or _is_placeholder(settings.password)
+    ):
+        raise UsageError(
+            f"{PASSWORD_VARIABLE} must have {_PASSWORD_LENGTH} or more characters and be no example."
+            " Received: one that can be guessed."
+        )
+
+
+def _is_placeholder(text: str) -> bool:
+    return text.lower().startswith(_PLACEHOLDERS)

@@ -1,0 +1,136 @@
+// The place a picture is shown in: as large as fits, or at 100 %, where one screen pixel is one of the picture's;
+// and the gestures on it.
+
+import { address } from "./pictures.js";
+
+const MARGIN_PX = 8;
+const MOST_BLOWN_UP = 3; // beyond that one looks at pixels, not at a photograph
+const SWIPE_PX = 70;
+const TAP_PX = 8;
+const DOUBLE_TAP_MS = 300;
+
+export class Canvas {
+  // figure holds .canvas; button toggles; swipes: { left, right } functions.
+  constructor(figure, button, swipes) {
+    this.figure = figure;
+    this.holder = figure.querySelector(".canvas");
+    this.button = button;
+    this.swipes = swipes;
+    this.zoomed = false;
+    this.item = null;
+    button?.addEventListener("click", () => this.toggle());
+    new ResizeObserver(() => this.zoomed || this.fit()).observe(this.holder);
+    this.holder.addEventListener("pointerdown", (event) => this.down(event));
+    this.holder.addEventListener("pointermove", (event) => this.move(event));
+    for (const name of ["pointerup", "pointercancel"]) {
+      this.holder.addEventListener(name, (event) => this.up(event));
+    }
+  }
+
+  show(item) {
+    this.zoom(false);
+    this.item = item;
+    this.fit();
+    this.holder.replaceChildren(item.image);
+  }
+
+  // As large as the place allows.
+  fit() {
+    const image = this.item?.image;
+    if (!image) return;
+    const { naturalWidth, naturalHeight } = image;
+    const room = [this.holder.clientWidth / naturalWidth, this.holder.clientHeight / naturalHeight];
+    const margin = 1 - (2 * MARGIN_PX) / Math.max(200, this.holder.clientHeight);
+    const scale = Math.min(room[0], room[1] * margin, MOST_BLOWN_UP);
+    image.style.width = `${naturalWidth * scale}px`;
+    image.style.height = `${naturalHeight * scale}px`;
+  }
+
+  clear() {
+    this.zoom(false);
+    this.item = null;
+    this.holder.replaceChildren();
+  }
+
+  toggle(x = 0.5, y = 0.5) {
+    if (this.item) this.zoom(!this.zoomed, x, y);
+  }
+
+  // x, y: what part of the picture comes to the middle, 0 to 1.
+  async zoom(on, x = 0.5, y = 0.5) {
+    this.zoomed = on;
+    this.figure.classList.toggle("zoomed", on);
+    this.button?.setAttribute("aria-pressed", String(on));
+    if (!on) return this.fit();
+    const { item } = this;
+    this.place(item.image, x, y);
+    // The picture in full takes the place of its smaller copy once it is here.
+    if (!item.full) {
+      item.full = new Image();
+      item.full.src = address(item, "full");
+    }
+    try {
+      await item.full.decode();
+    } catch {
+      return;
+    }
+    if (this.item === item && this.zoomed) {
+      this.place(item.image, x, y, item.full.naturalWidth);
+      item.image.src = item.full.src;
+    }
+  }
+
+  // Give the picture its own pixels, and bring a part of it to the middle.
+  place(image, x, y, width = image.naturalWidth) {
+    image.style.width = `${width / (devicePixelRatio || 1)}px`;
+    image.style.height = "auto";
+    this.holder.scrollLeft = x * this.holder.scrollWidth - this.holder.clientWidth / 2;
+    this.holder.scrollTop = y * this.holder.scrollHeight - this.holder.clientHeight / 2;
+  }
+
+  scroll(dx, dy) {
+    this.holder.scrollBy({ left: dx * this.holder.clientWidth, top: dy * this.holder.clientHeight, behavior: "smooth" });
+  }
+
+  down(event) {
+    if (event.button || !event.isPrimary || !this.item) return;
+    this.start = { x: event.clientX, y: event.clientY, left: this.holder.scrollLeft, top: this.holder.scrollTop };
+    if (event.pointerType === "mouse") this.holder.setPointerCapture(event.pointerId);
+  }
+
+  move(event) {
+    if (!this.start || !event.isPrimary) return;
+    const dx = event.clientX - this.start.x;
+    const dy = event.clientY - this.start.y;
+    if (this.zoomed) {
+      if (event.pointerType === "mouse") this.holder.scrollTo(this.start.left - dx, this.start.top - dy);
+    } else if (event.pointerType !== "mouse" && Math.abs(dx) > Math.abs(dy) && this.item.image) {
+      this.item.image.style.translate = `${dx}px 0`;
+    }
+  }
+
+  up(event) {
+    if (!this.start || !event.isPrimary) return;
+    const dx = event.clientX - this.start.x;
+    const dy = event.clientY - this.start.y;
+    this.start = null;
+    const image = this.item?.image;
+    if (image) image.style.translate = "";
+    if (event.type === "pointercancel") return;
+    const swiped = event.pointerType !== "mouse" && !this.zoomed && Math.abs(dx) > SWIPE_PX;
+    if (swiped && Math.abs(dx) > 1.5 * Math.abs(dy)) {
+      (dx < 0 ? this.swipes.left : this.swipes.right)();
+    } else if (Math.hypot(dx, dy) < TAP_PX && image) {
+      this.tap(event, image);
+    }
+  }
+
+  // A click zooms; on a touch screen, where one taps by mistake, it takes two.
+  tap(event, image) {
+    const box = image.getBoundingClientRect();
+    const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+    const again = event.timeStamp - (this.tapped || 0) < DOUBLE_TAP_MS;
+    this.tapped = again ? 0 : event.timeStamp;
+    if (event.pointerType === "mouse" || again) this.toggle(x, y);
+  }
+}

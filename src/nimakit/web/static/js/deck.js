@@ -1,0 +1,97 @@
+// The pictures to come and the last ones: filled before it runs out, loaded before they are shown.
+
+import { load, unload } from "./pictures.js";
+
+const AHEAD = 12; // items held
+const LOADED = 6; // pictures of them loaded
+const BEHIND = 12; // for going back
+const RELOAD_AFTER_MS = 60000; // away for longer, one may have gone on elsewhere
+
+export class Deck extends EventTarget {
+  constructor(api, url, outbox) {
+    super();
+    this.api = api;
+    this.url = url;
+    this.outbox = outbox;
+    this.items = [];
+    this.past = [];
+    this.skippedOnly = false;
+    this.state = null; // the last answer of the server
+    let hidden = 0;
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) hidden = Date.now();
+      else if (hidden && Date.now() - hidden > RELOAD_AFTER_MS) this.refresh();
+    });
+  }
+
+  get current() {
+    return this.items[0];
+  }
+
+  // Go on from the first item, which was answered.
+  advance() {
+    const [item] = this.items.splice(0, 1);
+    this.past.push(item);
+    if (this.past.length > BEHIND) this.past.shift();
+    this.fill();
+    return item;
+  }
+
+  // Make the last answered item the first again; false where there is none.
+  back() {
+    const item = this.past.pop();
+    if (!item) return false;
+    this.items.unshift(item);
+    return true;
+  }
+
+  // Take the first item out: its picture cannot be shown.
+  drop(item) {
+    this.items = this.items.filter((one) => one !== item);
+    this.fill();
+  }
+
+  // Forget what is to come and ask again.
+  async refresh() {
+    this.items.splice(1);
+    await this.fill(true);
+  }
+
+  async fill(force = false) {
+    this.preload();
+    if (this.filling || (!force && this.items.length > AHEAD / 2)) return;
+    this.filling = true;
+    try {
+      const held = this.items.flatMap((item) => item.ids || [item.id]);
+      const query = new URLSearchParams({ amount: AHEAD, held: [...new Set([...held, ...this.outbox.pictures()])] });
+      if (this.skippedOnly) query.set("skipped", "1");
+      const answer = await this.api.get(`${this.url}?${query}`);
+      const fresh = new Set(this.items.map(key));
+      this.items.push(...answer.items.filter((item) => !fresh.has(key(item))));
+      if (!this.state) this.past = answer.history;
+      this.state = answer;
+      this.error = null;
+      this.preload();
+    } catch (error) {
+      this.error = error;
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.fill(true), 3000);
+    } finally {
+      this.filling = false;
+      this.dispatchEvent(new CustomEvent("filled"));
+    }
+  }
+
+  preload() {
+    for (const item of [...this.items.slice(0, LOADED), ...this.past.slice(-2)]) pictures(item).forEach(load);
+    for (const item of this.past.slice(0, -4)) pictures(item).forEach(unload);
+  }
+}
+
+function pictures(item) {
+  return item.pictures || [item];
+}
+
+function key(item) {
+  return item.trial || `${item.id}.${item.round}`;
+}

@@ -1,0 +1,114 @@
+// What a rater did, kept in the browser until the server has it on its disk. An event is written here before the
+// next picture is shown; it is sent as often as it takes, and its id makes it count once.
+
+import { Refused } from "./api.js";
+
+const BATCH = 50;
+const LONGEST_PAUSE_MS = 30000;
+
+export class Outbox extends EventTarget {
+  constructor(api, url, collection, rater) {
+    super();
+    this.api = api;
+    this.url = url;
+    this.rater = rater;
+    this.prefix = `nimakit ${collection} ${rater} `;
+    this.memory = new Map(); // where the browser keeps nothing for us
+    this.failures = 0;
+    this.problem = "";
+    this.sending = false;
+    window.addEventListener("online", () => this.flush());
+    window.addEventListener("beforeunload", (event) => {
+      if (this.memory.size) event.preventDefault();
+    });
+  }
+
+  // Keep an event and send it as soon as can be; its id.
+  add(event) {
+    const id = crypto.randomUUID ? crypto.randomUUID() : fallbackId();
+    const kept = JSON.stringify({ ...event, id, at: Date.now() });
+    try {
+      localStorage.setItem(this.prefix + id, kept);
+    } catch {
+      this.memory.set(this.prefix + id, kept);
+    }
+    this.changed();
+    this.flush();
+    return id;
+  }
+
+  // Events that wait, the oldest first.
+  waiting() {
+    const texts = [...this.memory.values()];
+    try {
+      for (let i = 0; i < localStorage.length; i++) {
+        const key = localStorage.key(i);
+        if (key.startsWith(this.prefix)) texts.push(localStorage.getItem(key));
+      }
+    } catch {
+      // no storage: memory has it all
+    }
+    return texts
+      .filter(Boolean)
+      .map((text) => JSON.parse(text))
+      .sort((a, b) => a.at - b.at);
+  }
+
+  // Pictures whose ratings have not arrived.
+  pictures() {
+    return this.waiting().flatMap((event) => event.shown || [event.image]);
+  }
+
+  async flush() {
+    if (this.sending) return;
+    this.sending = true;
+    clearTimeout(this.timer);
+    try {
+      for (;;) {
+        const batch = this.waiting().slice(0, BATCH);
+        if (!batch.length) break;
+        await this.send(batch);
+      }
+      this.failures = 0;
+      this.problem = "";
+    } catch (error) {
+      this.failures += 1;
+      this.problem = error instanceof Refused ? error.message : "offline";
+      const pause = Math.min(LONGEST_PAUSE_MS, 1000 * 2 ** (this.failures - 1));
+      this.timer = setTimeout(() => this.flush(), pause * (0.75 + Math.random() / 2));
+    } finally {
+      this.sending = false;
+      this.changed();
+    }
+  }
+
+  async send(batch) {
+    const now = Date.now();
+    const events = batch.map(({ at, ...event }) => ({ ...event, age_ms: Math.max(0, now - at) }));
+    const answer = await this.api.post(this.url, { rater: this.rater, events });
+    for (const id of answer.accepted) this.forget(id);
+    for (const { id, reason } of answer.refused) {
+      this.forget(id);
+      this.dispatchEvent(new CustomEvent("refused", { detail: reason }));
+    }
+    this.dispatchEvent(new CustomEvent("sent", { detail: answer }));
+  }
+
+  forget(id) {
+    this.memory.delete(this.prefix + id);
+    try {
+      localStorage.removeItem(this.prefix + id);
+    } catch {
+      // it was never there
+    }
+  }
+
+  changed() {
+    this.dispatchEvent(new CustomEvent("change"));
+  }
+}
+
+// crypto.randomUUID is missing where a page came over plain http from another machine.
+function fallbackId() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

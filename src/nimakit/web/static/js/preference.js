@@ -1,0 +1,98 @@
+// The Preference experiment: which of two, or of four, looks best.
+
+import { Canvas } from "./canvas.js";
+import { load } from "./pictures.js";
+import { Session } from "./session.js";
+import { announce } from "./toasts.js";
+
+const figures = [...document.querySelectorAll(".choice")];
+const places = figures.length;
+
+const session = new Session({
+  deck: "preference/next",
+  unit: "comparison",
+  async ready(item) {
+    for (const one of item.pictures) load(one);
+    for (const one of item.pictures) {
+      await one.ready.catch((error) => {
+        item.broken = one;
+        throw error;
+      });
+    }
+  },
+  about: (item) => ({ trial: item.trial, shown: item.pictures.map((one) => one.id) }),
+  describe: (item) => named(Session.answerOf(item)),
+  clear() {
+    for (const canvas of canvases) canvas.clear();
+    document.getElementById("choices").hidden = true;
+  },
+  show(item) {
+    document.getElementById("choices").hidden = false;
+    const answer = Session.answerOf(item);
+    item.pictures.forEach((one, place) => {
+      canvases[place].show(one);
+      const caption = figures[place].querySelector(".caption");
+      caption.hidden = !one.name;
+      caption.textContent = one.name || "";
+      figures[place].classList.toggle("chosen", answer === place);
+      one.image.alt = one.name || `Photograph ${place + 1} of ${places}`;
+    });
+    document.getElementById("tie").classList.toggle("chosen", answer === "tie");
+  },
+});
+
+const canvases = figures.map(
+  (figure) => new Canvas(figure, figure.querySelector(".zoom"), { left: () => session.skip(), right: () => session.back() }),
+);
+// A click on a picture chooses it here; a button looks closer.
+canvases.forEach((canvas, place) => {
+  canvas.tap = () => (canvas.zoomed ? canvas.zoom(false) : choose(place));
+});
+
+function choose(place) {
+  const item = session.shown;
+  if (!item) return;
+  flash(figures[place]);
+  announce(`Chose ${place + 1}`);
+  if (Session.answerOf(item) === place) session.forward();
+  else session.answer({ kind: "choice", image: item.pictures[place].id, ...session.options.about(item) }, place);
+}
+
+function tie() {
+  const item = session.shown;
+  if (!item) return;
+  flash(document.getElementById("tie"));
+  announce("Alike");
+  if (Session.answerOf(item) === "tie") session.forward();
+  else session.answer({ kind: "tie", ...session.options.about(item) }, "tie");
+}
+
+function named(answer) {
+  if (answer === "tie") return "=";
+  return answer === null || answer === undefined ? "–" : String(answer + 1);
+}
+
+function flash(element) {
+  element.classList.remove("given");
+  void element.offsetWidth; // the animation starts anew
+  element.classList.add("given");
+}
+
+for (const button of document.querySelectorAll(".pick")) {
+  button.addEventListener("click", () => choose(Number(button.dataset.place)));
+}
+document.getElementById("tie").addEventListener("click", tie);
+
+const { keys } = session;
+for (let place = 0; place < places; place++) keys.add([String(place + 1)], null, () => choose(place));
+keys.row(places === 2 ? ["1", "2"] : ["1", "…", "4"], "Choose this one");
+if (places === 2) {
+  keys.add(["ArrowLeft"], null, () => choose(0));
+  keys.add(["ArrowRight"], null, () => choose(1));
+  keys.row(["←", "→"], "Choose the left or the right one");
+}
+keys.add(["t", "ArrowDown"], "Alike: no choice", tie);
+session.bindCommon();
+keys.row(["click", "tap"], "Choose this one");
+keys.row(["swipe left"], "Skip");
+keys.row(["swipe right"], "Back");

@@ -1,0 +1,86 @@
+// The Rate experiment: the predicted score is there, and is moved to where the rater has it.
+
+import { Canvas } from "./canvas.js";
+import { load } from "./pictures.js";
+import { Session } from "./session.js";
+import { announce } from "./toasts.js";
+
+const output = document.getElementById("value");
+const predicted = document.getElementById("predicted");
+const caption = document.getElementById("caption");
+let value = null;
+
+const session = new Session({
+  deck: "deck",
+  unit: "picture",
+  waiting: "The first scores are being predicted…",
+  ready: load,
+  about: (item) => ({ image: item.id, predicted: item.predicted }),
+  describe: (item) => Session.answerOf(item)?.toFixed(1) ?? "–",
+  clear: () => canvas.clear(),
+  show(item) {
+    canvas.show(item);
+    caption.hidden = !item.name;
+    caption.textContent = item.name || "";
+    predicted.textContent = item.predicted?.toFixed(1) ?? "–";
+    mark("track-predicted", item.predicted, 1);
+    set(Session.answerOf(item) ?? item.predicted ?? (session.low + session.high) / 2);
+    announce(`Predicted ${predicted.textContent}`);
+  },
+});
+const canvas = new Canvas(document.getElementById("picture"), document.getElementById("zoom"), {
+  left: () => session.skip(),
+  right: () => session.back(),
+});
+
+function set(wanted) {
+  value = Math.round(Math.min(session.high, Math.max(session.low, wanted)) * 10) / 10;
+  output.value = value.toFixed(1);
+  mark("track-value", value, 2);
+}
+
+function mark(id, at, width) {
+  const share = at === null ? 0 : (at - session.low) / (session.high - session.low);
+  document.getElementById(id).setAttribute("x", share * (100 - width));
+}
+
+function move(by) {
+  if (!session.shown) return;
+  set(value + by);
+  const button = document.querySelector(`.step-by[data-by="${by}"]`);
+  button.classList.remove("given");
+  void button.offsetWidth; // the animation starts anew
+  button.classList.add("given");
+  announce(output.value);
+}
+
+function accept() {
+  const item = session.shown;
+  if (!item) return;
+  announce(`Rated ${output.value}`);
+  if (Session.answerOf(item) === value) session.forward();
+  else session.answer({ kind: "rating", image: item.id, value, predicted: item.predicted }, value);
+}
+
+for (const button of document.querySelectorAll(".step-by")) {
+  button.addEventListener("click", () => move(Number(button.dataset.by)));
+}
+document.getElementById("accept").addEventListener("click", accept);
+
+const { keys } = session;
+const repeat = { repeat: true };
+keys.add(["Enter", " ", "a"], "Accept", accept);
+keys.add(["-", "ArrowDown"], "Down 0.1", () => move(-0.1), repeat);
+keys.add(["+", "ArrowUp"], "Up 0.1", () => move(0.1), repeat);
+keys.add(["="], null, () => move(0.1), repeat); // + without the shift key
+keys.add(["_", "ArrowLeft"], "Down 1", () => move(-1), { repeat: true, shown: ["Shift -", "←"] });
+keys.add(["*", "ArrowRight"], "Up 1", () => move(1), { repeat: true, shown: ["*", "→"] });
+for (let digit = session.low; digit <= session.high; digit++) {
+  const key = digit === 10 && session.low > 0 ? "0" : String(digit);
+  if (key.length === 1) keys.add([key], null, () => session.shown && set(digit));
+}
+keys.row(["1", "…", "9"], "Go to this score");
+session.bindCommon();
+keys.add(["f"], "Full size and back", () => canvas.toggle());
+keys.row(["swipe left"], "Skip");
+keys.row(["swipe right"], "Back");

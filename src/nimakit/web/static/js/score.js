@@ -1,0 +1,83 @@
+// The Score experiment: a key, a picture.
+
+import { Canvas } from "./canvas.js";
+import { load } from "./pictures.js";
+import { Session } from "./session.js";
+import { announce } from "./toasts.js";
+
+const steps = [...document.querySelectorAll(".step")];
+const caption = document.getElementById("caption");
+let chosen = null; // what the arrows have moved to
+
+const session = new Session({
+  deck: "deck",
+  unit: "picture",
+  ready: load,
+  about: (item) => ({ image: item.id }),
+  describe: (item) => Session.answerOf(item) ?? "–",
+  clear: () => canvas.clear(),
+  show(item) {
+    canvas.show(item);
+    caption.hidden = !item.name;
+    caption.textContent = item.name || "";
+    choose(Session.answerOf(item) ?? null);
+  },
+});
+const canvas = new Canvas(document.getElementById("picture"), document.getElementById("zoom"), {
+  left: () => leave(),
+  right: () => session.back(),
+});
+
+function rate(value) {
+  const item = session.shown;
+  if (!item) return;
+  flash(value);
+  announce(`Rated ${value}`);
+  if (Session.answerOf(item) === value) session.forward();
+  else session.answer({ kind: "rating", image: item.id, value }, value);
+}
+
+// A swipe on: a new picture is skipped, one that was looked at again keeps its rating.
+function leave() {
+  if (session.shown && Session.answerOf(session.shown) !== undefined) session.forward();
+  else session.skip();
+}
+
+function choose(value) {
+  chosen = value;
+  for (const step of steps) step.classList.toggle("chosen", Number(step.dataset.value) === value);
+}
+
+function move(by) {
+  if (!session.shown) return;
+  const middle = Math.floor((session.low + session.high) / 2);
+  const value = chosen === null ? middle + (by > 0) : chosen + by;
+  choose(Math.min(session.high, Math.max(session.low, value)));
+  announce(`${chosen}. Enter to rate.`);
+}
+
+function flash(value) {
+  const step = steps.find((one) => Number(one.dataset.value) === value);
+  step.classList.remove("given");
+  void step.offsetWidth; // the animation starts anew
+  step.classList.add("given");
+}
+
+for (const step of steps) step.addEventListener("click", () => rate(Number(step.dataset.value)));
+
+const { keys } = session;
+for (let value = session.low; value <= session.high; value++) {
+  const key = value === 10 && session.low > 0 ? "0" : String(value);
+  if (key.length === 1) keys.add([key], null, () => rate(value));
+}
+const ten = session.high === 10 && session.low > 0;
+keys.row(ten ? ["1", "…", "9", "0"] : [String(session.low), "…", String(Math.min(9, session.high))], ten ? "Rate; 0 is 10" : "Rate");
+keys.add(["ArrowLeft", "ArrowDown"], null, () => (canvas.zoomed ? canvas.scroll(-0.3, 0) : move(-1)), { repeat: true });
+keys.add(["ArrowRight", "ArrowUp"], null, () => (canvas.zoomed ? canvas.scroll(0.3, 0) : move(1)), { repeat: true });
+keys.row(["←", "→"], "Choose a rating");
+keys.add(["Enter"], "Give the chosen rating", () => chosen !== null && rate(chosen));
+session.bindCommon();
+keys.add(["f", " "], "Full size and back", () => canvas.toggle());
+keys.row(["click", "double tap"], "Full size and back");
+keys.row(["swipe left"], "Skip");
+keys.row(["swipe right"], "Back");

@@ -1,0 +1,34 @@
+// Light, dark, or as the system has it: kept in a cookie, so that the server draws the page right at once.
+
+const ORDER = ["auto", "light", "dark"];
+const NAMES = { auto: "Colours: as the system", light: "Colours: light", dark: "Colours: dark" };
+const button = document.getElementById("theme");
+
+function show(theme) {
+  document.documentElement.dataset.theme = theme;
+  button.dataset.theme = theme;
+  button.setAttribute("aria-label", NAMES[theme]);
+  button.title = NAMES[theme];
+}
+
+if (button) {
+  show(document.documentElement.dataset.theme);
+  button.addEventListener("click", () => {
+    const next = ORDER[(ORDER.indexOf(document.documentElement.dataset.theme) + 1) % ORDER.length];
+    document.cookie = `theme=${next}; path=/; max-age=31536000; samesite=lax`;
+    show(next);
+  });
+}
+
+// A menu closes when one clicks elsewhere, or on Escape.
+for (const menu of document.querySelectorAll("details.menu")) {
+  document.addEventListener("click", (event) => {
+    if (!menu.contains(event.target)) menu.open = false;
+  });
+  menu.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    }
+  });
+}

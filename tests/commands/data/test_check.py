@@ -1,0 +1,138 @@
+"""nimakit.commands.data.check: `nimakit data check`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from made_photos import COPIES, made_photo, save
+from nimakit.labels import read_labels, write_labels
+from terminal import Command
+
+pytestmark = pytest.mark.usefixtures("empty_cache")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Pictures a to f in photos; train.json of a to d, test.json of e and f, with sound labels."""
+    for number, name in enumerate("abcdef"):
+        save(made_photo(number), tmp_path / "photos" / f"{name}.png")
+    _write(tmp_path, "train", "abcd")
+    _write(tmp_path, "test", "ef")
+    return tmp_path
+
+
+def _write(folder: Path, name: str, images: str) -> None:
+    counts = np.random.default_rng(0).integers(2, 9, (len(images), 5))
+    write_labels(folder / f"{name}.json", list(images), counts)
+
+
+def _given(folder: Path) -> tuple[object, ...]:
+    return ("data", "check", folder / "train.json", folder / "test.json", "--image-dir", folder / "photos")
+
+
+def test_clean_data_exit_with_0(nimakit: Command, folder: Path) -> None:
+    """Figures on stdout, one sentence on stderr."""
+    result = nimakit(*_given(folder))
+    assert (result.code, result.err) == (0, "nimakit: no problems found\n")
+    found = json.loads(result.out)
+    train, test = (str(folder / name) for name in ("train.json", "test.json"))
+    assert (found["problems"], found["files"]) == (0, {train: 4, test: 2})
+    assert found["drop"] == {train: [], test: []}
+    assert found["labels"][train]["kind"] == "counts"
+
+
+def test_leaks_are_said_first_and_can_be_filtered_out(nimakit: Command, folder: Path) -> None:
+    """With every other problem; what filter leaves is clean."""
+    for number, (name, copy) in enumerate(zip("xyz", ("resized", "re-encoded", "mirrored"), strict=True)):
+        save(COPIES[copy](made_photo(number)), folder / "photos" / f"{name}.png")
+    save(Image.new("RGB", (50, 40)), folder / "photos" / "k.png")
+    (folder / "photos" / "u.jpg").write_text("no image")
+    _write(folder, "train", "abcdkum")
+    _write(folder, "test", "efxyz")
+    result = nimakit(*_given(folder))
+    assert result.code == 2
+    found = json.loads(result.out)
+    assert sorted(_pairs(found)) == ["ax", "by", "cz"]
+    assert found["problems"] == 6
+    lines = result.err.splitlines()
+    assert lines[0] == "nimakit: 3 pictures are in several files:"
+    assert "nimakit: 1 images are missing:" in lines
+    assert "nimakit: 1 images cannot be read:" in lines
+    assert "nimakit: 1 images are blank:" in lines
+    assert lines[-1] == "nimakit: 6 problems found"
+    (folder / "check.json").write_text(result.out, encoding="utf-8")
+    output = folder / "clean.json"
+    assert (
+        nimakit(
+            "data", "filter", folder / "train.json", "--drop", folder / "check.json", "--output", output
+        ).code
+        == 0
+    )
+    assert read_labels(output).image_ids == ("d",)
+    assert nimakit("data", "check", output, folder / "test.json", "--image-dir", folder / "photos").code == 0
+
+
+def _pairs(found: dict[str, Any]) -> list[str]:
+    """The images of each leak in one word."""
+    return ["".join(sorted(image["image_id"] for image in leak["images"])) for leak in found["leaks"]]
+
+
+def test_labels_are_checked_without_images(nimakit: Command, folder: Path) -> None:
+    """What is odd is said with the file's name; a problem exits with 2."""
+    write_labels(folder / "train.json", ["a", "b"], [[2, 2, 2, 2, 2], [1, 2, 0, 0, 0]])
+    given = ("data", "check", folder / "train.json")
+    result = nimakit(*given)
+    assert result.code == 2
+    assert f"{folder / 'train.json'}: 1 images are rated by fewer than 5 people" in result.err
+    (finding,) = json.loads(result.out)["findings"]
+    assert (finding["rule"], finding["problem"], finding["image_ids"]) == ("few_raters", True, ["b"])
+    assert nimakit(*given, "--min-raters", 1).code == 0
+
+
+def test_folders_are_checked_without_labels(nimakit: Command, folder: Path) -> None:
+    """Each folder is a set; sub-folders where asked for."""
+    save(made_photo(0), folder / "more" / "sub" / "a.png")
+    save(made_photo(9), folder / "more" / "n.png")
+    given = ("data", "check", "--image-dir", folder / "photos", "--image-dir", folder / "more")
+    assert nimakit(*given).code == 0
+    result = nimakit(*given, "--recursive")
+    assert result.code == 2
+    (leak,) = json.loads(result.out)["leaks"]
+    assert leak["kind"] == "identical"
+    assert [image["image_id"] for image in leak["images"]] == ["a.png", "sub/a.png"]
+
+
+def test_each_label_file_may_have_a_folder_of_its_own(nimakit: Command, folder: Path) -> None:
+    """In their order."""
+    save(made_photo(7), folder / "more" / "e.png")
+    save(COPIES["grey"](made_photo(1)), folder / "more" / "f.png")
+    result = nimakit(*_given(folder), "--image-dir", folder / "more")
+    assert result.code == 2
+    assert _pairs(json.loads(result.out)) == ["bf"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "no LABELS and no --image-dir"),
+        (("train.json", "./train.json"), "LABELS are different files"),
+        (("train.json", "test.json", "train.json"), "LABELS are different files"),
+        (("train.json", "--image-dir", "photos", "--image-dir", "photos"), "2 folders for 1 label files"),
+        (("train.json", "--image-dir", "train.json"), "a folder of images"),
+        (("--image-dir", "gone"), "a folder of images"),
+        (("gone.json",), "must be a readable file"),
+        (("train.json", "--similarity", "0"), "--similarity"),
+    ],
+)
+def test_refuses_what_cannot_be_checked(
+    nimakit: Command, folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
+) -> None:
+    """A sentence, and exit code 1."""
+    monkeypatch.chdir(folder)
+    result = nimakit("data", "check", *arguments)
+    assert (result.code, result.out) == (1, "")
+    assert message in result.err

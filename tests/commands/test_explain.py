@@ -1,0 +1,108 @@
+"""nimakit.commands.explain: `nimakit explain`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import small_backbone
+from samples import random_pixels, write_model
+from small_models import write_job
+from terminal import Command
+
+KINDS = ("heat", "overlay", "side_by_side")
+
+pytestmark = pytest.mark.filterwarnings(
+    # Keras and TensorFlow are behind NumPy 2 in two places.
+    "ignore:In the future `np.object`:FutureWarning",
+    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning",
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_backbone() -> Iterator[None]:
+    with small_backbone.registered():
+        yield
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A job folder."""
+    return write_job(tmp_path_factory.mktemp("jobs") / "2026_01_02_03_04_05")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder with a photo, and another one below."""
+    folder = tmp_path / "photos"
+    (folder / "below").mkdir(parents=True)
+    for name in ("a.png", "below/b.png"):
+        Image.fromarray(random_pixels(40, 60)).save(folder / name)
+    return folder
+
+
+@pytest.mark.parametrize("method", ["gradcam", "smoothgrad", "gradient"])
+def test_draws_a_photo(nimakit: Command, job: Path, photos: Path, tmp_path: Path, method: str) -> None:
+    """Three pictures, the first two of the photo's own size; the score is on stdout."""
+    given = ("--model", job / "model.onnx", "--output-dir", tmp_path / "new" / "out", "--method", method)
+    result = nimakit("explain", "--image-source", photos / "a.png", *given)
+    assert result.code == 0, result.err
+    [record] = result.records
+    assert (record["image_id"], len(record["files"])) == ("a", 3)
+    assert 1 < record["mean_score_prediction"] < 5
+    for kind, file in zip(KINDS, record["files"], strict=True):
+        assert Path(file) == tmp_path / "new" / "out" / f"a_{kind}.png"
+        with Image.open(file) as drawn:
+            assert drawn.size == (60, 40) or kind == "side_by_side"
+
+
+def test_draws_a_folder_and_those_below(nimakit: Command, job: Path, photos: Path, tmp_path: Path) -> None:
+    """Sub-folders stay as they are; the probability of a rating is given where it is explained."""
+    given = ("--model", job, "--output-dir", tmp_path / "out", "--at-least", 4)
+    result = nimakit("explain", "--image-source", photos, "--recursive", *given)
+    assert [record["image_id"] for record in result.records] == ["a", "b"]
+    assert all(0 < record["probability"] < 1 for record in result.records)
+    assert (tmp_path / "out" / "below" / "b_overlay.png").exists()
+
+
+def test_goes_past_a_broken_photo(nimakit: Command, job: Path, photos: Path, tmp_path: Path) -> None:
+    """All others are drawn, and the exit code is 2."""
+    (photos / "broken.jpg").write_bytes(b"no picture")
+    result = nimakit("explain", "--image-source", photos, "--model", job, "--output-dir", tmp_path / "out")
+    assert result.code == 2
+    assert ["error" in record for record in result.records] == [False, True]
+    assert "explained 1 of 2 images" in result.err
+
+
+def test_refuses_names_that_would_meet(nimakit: Command, job: Path, photos: Path, tmp_path: Path) -> None:
+    """Two photos of one name would draw over each other."""
+    Image.new("RGB", (8, 8)).save(photos / "a.jpg")
+    result = nimakit("explain", "--image-source", photos, "--model", job, "--output-dir", tmp_path / "out")
+    assert result.code == 1
+    assert "need different names" in result.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_refuses_a_rating_off_the_scale(nimakit: Command, job: Path, photos: Path, tmp_path: Path) -> None:
+    """One sentence, and nothing is written."""
+    given = ("--model", job, "--output-dir", tmp_path / "out", "--at-least", 9)
+    result = nimakit("explain", "--image-source", photos, *given)
+    assert (result.code, result.out) == (1, "")
+    assert "Received: 9" in result.err
+
+
+def test_refuses_a_model_file_alone(nimakit: Command, photos: Path, tmp_path: Path) -> None:
+    """A model that was trained elsewhere can be scored with, not looked into."""
+    model = write_model(tmp_path / "tiny.onnx")
+    result = nimakit("explain", "--image-source", photos, "--model", model, "--output-dir", tmp_path / "out")
+    assert result.code == 1
+    assert "Gradients need the Keras weights" in result.err
+
+
+def test_says_where_it_could_not_write(nimakit: Command, job: Path, photos: Path, tmp_path: Path) -> None:
+    """An output folder that is a file is named."""
+    (tmp_path / "out").write_text("")
+    result = nimakit("explain", "--image-source", photos, "--model", job, "--output-dir", tmp_path / "out")
+    assert result.code == 1
+    assert "out could not be made" in result.err

@@ -1,0 +1,159 @@
+"""`nimakit personalise` and `nimakit learn-factors`, and scores by what they write."""
+
+import csv
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nimakit.taste import read_taste
+from terminal import Command, Result
+
+COUNT = 30
+USERS = 24
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures of random colours, and ratings by people half of whom like red and half blue."""
+    folder = tmp_path_factory.mktemp("rated")
+    (folder / "photos").mkdir()
+    random = np.random.default_rng(0)
+    colours = random.integers(0, 256, (COUNT, 3))
+    for index, colour in enumerate(colours):
+        Image.new("RGB", (12, 9), tuple(colour.tolist())).save(folder / "photos" / f"p{index:02d}.png")
+    with (folder / "ratings.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["image_id", "user_id", "rating"])
+        for user in range(USERS):
+            liked = 0 if user % 2 else 2
+            for index, colour in enumerate(colours):
+                rating = 1 + 9 * colour[liked] / 255 + random.normal(0, 0.5)
+                writer.writerow([f"p{index:02d}", f"u{user}", round(float(np.clip(rating, 1, 10)), 2)])
+    return folder
+
+
+def _given(data: Path, model: Path) -> list[Any]:
+    return ["--model", model, "--ratings", data / "ratings.csv", "--image-dir", data / "photos"]
+
+
+def _means(nimakit: Command, data: Path, model: Path, *more: Any) -> np.ndarray:
+    records = nimakit("predict", "--image-source", data / "photos", "--model", model, *more).records
+    return np.array([record["mean_score_prediction"] for record in records])
+
+
+def _own_ratings(data: Path, user: str) -> np.ndarray:
+    with (data / "ratings.csv").open() as stream:
+        return np.array([float(row["rating"]) for row in csv.DictReader(stream) if row["user_id"] == user])
+
+
+def test_a_head_bends_the_scores_to_a_taste(
+    nimakit: Command, data: Path, tiny_file: Path, tmp_path: Path
+) -> None:
+    """Scored with the user's file, the pictures come in the order the user has them in."""
+    output = tmp_path / "u1.taste"
+    result = nimakit("personalise", *_given(data, tiny_file), "--user-id", "u1", "--output", output)
+    assert result.code == 0, result.err
+    summary = json.loads(result.out)
+    assert (summary["user_id"], summary["method"], summary["ratings"]) == ("u1", "head", COUNT)
+    assert summary["bytes"] == output.stat().st_size
+    own = _own_ratings(data, "u1")
+    generic = np.corrcoef(_means(nimakit, data, tiny_file), own)[0, 1]
+    personal = np.corrcoef(_means(nimakit, data, tiny_file, "--user", output), own)[0, 1]
+    assert personal > max(0.9, generic + 0.2)
+
+
+def test_factors_place_somebody_among_others(
+    nimakit: Command, data: Path, tiny_file: Path, tmp_path: Path
+) -> None:
+    """By what learn-factors learned from everybody."""
+    population, output = tmp_path / "crowd.npz", tmp_path / "u1.taste"
+    learned = nimakit("learn-factors", *_given(data, tiny_file), "--output", population)
+    assert learned.code == 0, learned.err
+    assert json.loads(learned.out)["raters"] == USERS
+    result = nimakit(
+        *("personalise", *_given(data, tiny_file), "--user-id", "u1", "--output", output),
+        *("--method", "factors", "--population", population),
+    )
+    assert result.code == 0, result.err
+    assert read_taste(output).method == "factors"
+    own = _own_ratings(data, "u1")
+    assert np.corrcoef(_means(nimakit, data, tiny_file, "--user", output), own)[0, 1] > 0.9
+
+
+def test_other_scales_are_stretched(nimakit: Command, data: Path, tiny_file: Path, tmp_path: Path) -> None:
+    """Ratings from 0 to 100 of a model from 1 to 10."""
+    table = tmp_path / "percent.csv"
+    rows = [f"p{index:02d},{10 + 3 * index}" for index in range(COUNT)]
+    table.write_text("\n".join(["image_id,rating", *rows]), "utf-8")
+    given = ["--model", tiny_file, "--ratings", table, "--image-dir", data / "photos"]
+    output = tmp_path / "a.taste"
+    refused = nimakit("personalise", *given, "--output", output)
+    assert refused.code == 1
+    assert "rating" in refused.err
+    result = nimakit("personalise", *given, "--output", output, "--scale", 0, 100)
+    assert result.code == 0, result.err
+    assert 1 < _means(nimakit, data, tiny_file, "--user", output).mean() < 10
+
+
+def test_images_that_are_gone_are_left_out(
+    nimakit: Command, data: Path, tiny_file: Path, tmp_path: Path
+) -> None:
+    """And said."""
+    table = tmp_path / "some.csv"
+    table.write_text("image_id,rating\np00,4\ngone,7\np01,6\n", "utf-8")
+    given = ["--model", tiny_file, "--ratings", table, "--image-dir", data / "photos"]
+    result = nimakit("personalise", *given, "--output", tmp_path / "a.taste")
+    assert result.code == 0
+    assert json.loads(result.out)["ratings"] == 2
+    assert "1 rated images are left out: gone" in result.err
+
+
+@pytest.fixture
+def refused(nimakit: Command, data: Path, tiny_file: Path) -> Callable[..., Result]:
+    """Runs personalise with options that it should refuse."""
+    return partial(nimakit, "personalise", *_given(data, tiny_file))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "A taste is one person's. Received: ratings by u0, u1"),
+        (["--user-id", "nobody"], "--user-id names somebody who rated"),
+        (["--user-id", "u1", "--method", "factors"], "make a population file"),
+        (["--user-id", "u1", "--population", "x.npz"], "--population is for the method factors"),
+        (["--user-id", "u1", "--scale", 5, 1], "--scale is the lowest and the highest rating"),
+        (["--user-id", "u1", "--image-dir", "none"], "are in a folder"),
+    ],
+    ids=str,
+)
+def test_refuses_what_cannot_be_learned(
+    refused: Callable[..., Result], tmp_path: Path, options: list[Any], message: str
+) -> None:
+    """With one line that says what to do, and no file."""
+    result = refused("--output", tmp_path / "a.taste", *options)
+    assert (result.code, result.out) == (1, "")
+    assert message in result.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_is_called_taste(refused: Callable[..., Result], tmp_path: Path) -> None:
+    """Which a server of a folder of users relies on."""
+    result = refused("--output", tmp_path / "a.json", "--user-id", "u1")
+    assert "The output file ends in .taste" in result.err
+
+
+def test_scoring_refuses_the_file_of_another_model(
+    nimakit: Command, data: Path, tiny_file: Path, score_file: Path, tmp_path: Path
+) -> None:
+    """Before any picture is scored."""
+    output = tmp_path / "u1.taste"
+    nimakit("personalise", *_given(data, tiny_file), "--user-id", "u1", "--output", output)
+    result = nimakit("predict", "--image-source", data / "photos", "--model", score_file, "--user", output)
+    assert (result.code, result.out) == (1, "")
+    assert "the model it was learned with" in result.err

@@ -1,0 +1,150 @@
+"""nimakit.nn.saliency: what a model looks at."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from nimakit.config import TrainConfig
+from nimakit.errors import ImageError, ModelError, UsageError
+from nimakit.images import Photo, open_photo
+from nimakit.nn import loading
+from nimakit.nn.saliency import METHODS, explain_image, saliency
+from samples import random_pixels
+from small_models import CORNER_SIDE as SIDE
+from small_models import corner_model
+
+
+def bright(width: int = 64, height: int = 64) -> Photo:
+    """An even, bright picture."""
+    return open_photo(np.full((height, width, 3), 200, np.uint8))
+
+
+def share(grid: Any, box: Sequence[int]) -> float:
+    """How much of a map's whole lies in a box: left, top, right, bottom."""
+    seen = np.abs(np.nan_to_num(grid))
+    return float(seen[box[1] : box[3], box[0] : box[2]].sum() / seen.sum())
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("at_least", [None, 4])
+def test_the_corner_that_is_looked_at_lights_up(method: Any, at_least: float | None) -> None:
+    """Of a model that sees one corner, the map has that corner alone, whatever is explained."""
+    found = saliency(corner_model(), bright(), method, at_least=at_least)
+    assert found.grid.shape == (64, 64)
+    assert found.grid.max() == pytest.approx(1)
+    assert share(found.grid, (0, 0, 20, 20)) > 0.98
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_explains_a_regression_head(method: Any) -> None:
+    """A score is explained as a mean score is."""
+    assert share(saliency(corner_model(head="regression"), bright(), method).grid, (0, 0, 20, 20)) > 0.98
+
+
+def test_gradcam_tells_what_lowers_the_score() -> None:
+    """Of the same corner, where bright is bad, the map is negative."""
+    model = corner_model()
+    kernel, bias = model.network.layers[-1].get_weights()
+    model.network.layers[-1].set_weights([-kernel, bias])
+    assert saliency(model, bright(), "gradcam").grid.min() == pytest.approx(-1)
+    assert saliency(model, bright(), "gradient").grid.min() >= 0
+
+
+def test_a_squashed_picture_has_the_map_stretched_back() -> None:
+    """The corner of the input is the corner of the picture, in its own proportions."""
+    found = saliency(corner_model(), bright(128, 64), "gradient")
+    assert found.grid.shape == (64, 128)
+    assert share(found.grid, (0, 0, 34, 17)) > 0.98
+
+
+def test_what_a_crop_cuts_off_is_not_seen() -> None:
+    """Of a wide picture, both sides are NaN, and the corner is where the middle begins."""
+    found = saliency(corner_model(fit="crop"), bright(128, 64), "gradient")
+    assert np.isnan(found.grid[:, :32]).all()
+    assert np.isnan(found.grid[:, 96:]).all()
+    assert not np.isnan(found.grid[:, 32:96]).any()
+    assert share(found.grid, (32, 0, 49, 17)) > 0.98
+
+
+def test_the_border_of_a_pad_is_no_part_of_the_picture() -> None:
+    """Of a wide picture the upper quarter of the input is black; what is seen of the corner is the rest."""
+    found = saliency(corner_model(fit="pad"), bright(128, 32), "gradcam")
+    assert not np.isnan(found.grid).any()
+    assert np.abs(found.grid).max() < 0.05  # black adds nothing, and the picture begins below the corner
+
+
+def test_gives_the_size_asked_for() -> None:
+    """A smaller map shows the same, for a page of thumbnails."""
+    found = saliency(corner_model(), bright(), "gradient", size=(20, 16))
+    assert found.grid.shape == (16, 20)
+    assert share(found.grid, (0, 0, 6, 5)) > 0.9
+
+
+def test_gives_the_score_it_explains() -> None:
+    """Mean score and probability are the model's."""
+    model = corner_model()
+    found = saliency(model, bright(), "gradient", at_least=4)
+    values = np.asarray(model.values(np.full((1, SIDE, SIDE, 3), 200, np.float32)))[0]
+    assert found.mean == pytest.approx(float(values @ model.bins), abs=1e-5)
+    assert found.probability == pytest.approx(float(values[3:].sum()), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("method", "most"),
+    [("gradcam", 0.5), pytest.param("smoothgrad", 0.5, marks=pytest.mark.slow), ("gradient", 0.7)],
+)
+def test_randomised_weights_change_the_map(public_weights: Any, method: Any, most: float) -> None:
+    """The sanity check of Adebayo et al. 2018: a map that survives other weights explains nothing.
+
+    The plain gradient keeps some order of its pixels: which of them the first layers, left as they were, see.
+    """
+    config = TrainConfig(base_model_name="MobileNet")
+    model = loading.load_weights(public_weights, config)
+    photo = open_photo("data/samples/portrait.jpg")
+    before = saliency(model, photo, method, size=(56, 56)).grid
+    np.testing.assert_array_equal(saliency(model, photo, method, size=(56, 56)).grid, before)
+    random = np.random.default_rng(0)
+    for layer in model.network.layers[-20:]:
+        layer.set_weights(
+            [random.permutation(value.ravel()).reshape(value.shape) for value in layer.get_weights()]
+        )
+    after = saliency(model, photo, method, size=(56, 56)).grid
+    assert abs(spearmanr(before.ravel(), after.ravel()).statistic) < most
+
+
+@pytest.mark.parametrize("at_least", [1, 5.5, 0])
+def test_refuses_a_rating_off_the_scale(at_least: float) -> None:
+    """Every picture is rated 1 or above, and none above 5: there is nothing to explain."""
+    with pytest.raises(UsageError, match="above 1 and at 5"):
+        saliency(corner_model(), bright(), at_least=at_least)
+
+
+def test_refuses_a_probability_of_a_model_of_scores() -> None:
+    """A regression head has none."""
+    with pytest.raises(UsageError, match="gives a score alone"):
+        saliency(corner_model(head="regression"), bright(), at_least=3)
+
+
+def test_refuses_gradcam_without_pooled_maps() -> None:
+    """The message names a method that works."""
+    with pytest.raises(ModelError, match="take smoothgrad"):
+        saliency(corner_model(pooled=False), bright(), "gradcam")
+
+
+def test_draws_the_map() -> None:
+    """Heat map and overlay have the picture's size; the sheet has both panels beside each other."""
+    found = explain_image(corner_model(), random_pixels(50, 70), "smoothgrad", at_least=3)
+    assert found.heat.size == found.overlay.size == (70, 50)
+    assert found.side_by_side.width > 140
+    assert found.overlay.getpixel((3, 3)) != found.overlay.getpixel((60, 3))
+    small = explain_image(corner_model(), random_pixels(50, 70), side=35)
+    assert small.heat.size == (35, 25)
+
+
+def test_refuses_what_is_no_picture() -> None:
+    """As everywhere."""
+    with pytest.raises(ImageError):
+        explain_image(corner_model(), b"no picture")

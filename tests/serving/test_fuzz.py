@@ -1,0 +1,170 @@
+"""Whatever is sent to the server, it neither fails nor hangs: mutated bodies, and schemathesis."""
+
+import io
+import json
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from PIL import Image
+from schemathesis import GenerationMode
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from clients import Client, multipart
+from samples import random_pixels
+from servers import Server, running
+from serving.test_openapi import DESCRIPTION
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
+FEW, MANY = 120, 2000
+ALLOWED = {200, 400, 413, 415, 422}
+PATIENCE_S = 10.0
+INTERESTING = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
+
+
+def _pictures() -> dict[str, bytes]:
+    """A small picture of each format, some of them with what else a file may hold."""
+    picture = Image.fromarray(random_pixels(24, 32))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    frames = [Image.fromarray(random_pixels(24, 32, seed=seed)) for seed in range(3)]
+    options: dict[str, dict[str, Any]] = {
+        "JPEG": {"exif": exif, "progressive": True},
+        "PNG": {"exif": exif, "dpi": (72, 72)},
+        "WEBP": {"save_all": True, "append_images": frames},
+        "GIF": {"save_all": True, "append_images": frames},
+    }
+    found = {}
+    for image_format in FORMATS:
+        stream = io.BytesIO()
+        picture.save(stream, image_format, **options[image_format])
+        found[image_format] = stream.getvalue()
+    return found
+
+
+def _mutate(data: bytes, chance: random.Random) -> bytes:
+    """Bits flipped, numbers replaced by extreme ones, parts cut out, doubled, swapped, or cut off."""
+    mutated = bytearray(data)
+    for _ in range(chance.choice((1, 1, 2, 4, 16))):
+        at = chance.randrange(len(mutated) + 1)
+        end = min(len(mutated), at + chance.choice((1, 2, 4, 8, 100)))
+        match chance.randrange(7):
+            case 0 if at < len(mutated):
+                mutated[at] ^= 1 << chance.randrange(8)
+            case 1:
+                size = chance.choice((1, 2, 4))
+                number = chance.choice(INTERESTING) & (256**size - 1)
+                mutated[at : at + size] = number.to_bytes(size, chance.choice(("big", "little")))
+            case 2:
+                del mutated[at:end]
+            case 3:
+                mutated[at:at] = mutated[at:end] * chance.choice((1, 2, 50))
+            case 4:
+                mutated[at:at] = chance.randbytes(end - at)
+            case 5 if chance.random() < 0.5:
+                del mutated[at:]
+            case _:
+                other = chance.randrange(len(mutated) + 1)
+                mutated[at:end] = mutated[other : other + end - at]
+        mutated = mutated or bytearray(b"\0")
+    return bytes(mutated)
+
+
+def _requests(count: int) -> Iterator[tuple[str, bytes, dict[str, str]]]:
+    """Path, body and headers of so many mutated requests, always the same."""
+    pictures = _pictures()
+    chance = random.Random(0)  # noqa: S311 - nothing secret
+    for number in range(count):
+        image_format = FORMATS[number % len(FORMATS)]
+        picture = pictures[image_format]
+        match number // len(FORMATS) % 4:
+            case 0 | 1:
+                yield "/predict", _mutate(picture, chance), {"Content-Type": f"image/{image_format.lower()}"}
+            case 2:
+                body, kind = multipart([("good.png", pictures["PNG"]), ("a.jpg", picture)])
+                yield "/predict", _mutate(body, chance), {"Content-Type": kind}
+            case 3:
+                element = len(picture).to_bytes(4, "little") + picture
+                tensor: dict[str, Any] = {"name": "image", "shape": [1], "datatype": "BYTES"}
+                tensor["parameters"] = {"binary_data_size": len(element)}
+                text = json.dumps({"inputs": [tensor]}).encode()
+                headers = {"Inference-Header-Content-Length": str(len(text))}
+                yield "/v2/models/tiny/infer", _mutate(text + element, chance), headers
+
+
+def test_mutated_bodies_get_an_answer(web: Client) -> None:
+    """A score or a problem, within seconds; never a failure of ours."""
+    statuses = set()
+    for path, body, headers in _requests(FEW):
+        started = time.monotonic()
+        response = web.post(path, data=body, headers=headers)
+        assert time.monotonic() - started < PATIENCE_S
+        assert response.status_code in ALLOWED, (response.text, body)
+        assert response.json
+        statuses.add(response.status_code)
+    assert {200, 400, 422} <= statuses
+
+
+@pytest.mark.slow
+def test_two_thousand_mutated_bodies_leave_a_server_as_it_was(tmp_path: Path, tiny_file: Path) -> None:
+    """No 500, no hang, no line on stderr, and no memory kept."""
+    with running(tmp_path, models=[str(tiny_file)]) as server:
+        said = server.err.read_text("utf-8")
+        connection = server.connect()
+        resident = []
+        for number, (path, body, headers) in enumerate(_requests(MANY)):
+            connection.request("POST", path, body, headers)
+            response = connection.getresponse()
+            content = response.read()
+            assert response.status in ALLOWED, (content, body)
+            if number % 500 == 499:
+                resident.append(_resident(server))
+        connection.close()
+        assert resident[-1] < resident[0] * 1.1, resident
+        assert server.err.read_text("utf-8") == said
+        assert len(server.lines()) == MANY
+
+
+def _resident(server: Server) -> int:
+    """Resident memory of the worker, in pages."""
+    return int(Path(f"/proc/{server.worker}/statm").read_text("ascii").split()[1])
+
+
+# --- schemathesis --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def described(tmp_path_factory: pytest.TempPathFactory, tiny_file: Path) -> Iterator[Any]:
+    """The description of a server that runs, as schemathesis reads it."""
+    with running(tmp_path_factory.mktemp("described"), models=[str(tiny_file)]) as server:
+        yield schemathesis.openapi.from_url(f"http://{server.address}/openapi.json")
+
+
+OPERATIONS = [(path, method) for path, methods in DESCRIPTION["paths"].items() for method in methods]
+MODES = {"post": list(GenerationMode), "get": [GenerationMode.POSITIVE]}
+"""Of a GET there is nothing that could break the description: any text is a name or an id."""
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "mode"),
+    [(path, method, mode) for path, method in OPERATIONS for mode in MODES[method]],
+)
+def test_generated_requests_are_answered_as_described(
+    described: Any, path: str, method: str, mode: GenerationMode
+) -> None:
+    """Statuses, types and bodies are those of the description, for requests that break it too.
+
+    That whatever holds to it is accepted is not checked: no schema tells a picture from other bytes.
+    """
+
+    @given(case=described[path][method.upper()].as_strategy(generation_mode=mode))
+    @settings(max_examples=10, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    def ask(case: Any) -> None:
+        case.call_and_validate(excluded_checks=[positive_data_acceptance])
+
+    ask()

@@ -1,0 +1,114 @@
+"""nimakit.serving.incoming: where a request ends."""
+
+import pytest
+
+from nimakit.serving.incoming import MAX_HEAD_BYTES, Incoming, MalformedError, OversizedHeadError
+
+HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
+
+
+def _fed(data: bytes, piece: int, max_body: int = 1000) -> Incoming:
+    incoming = Incoming(max_body)
+    for start in range(0, len(data), piece):
+        incoming.feed(data[start : start + piece])
+    return incoming
+
+
+@pytest.mark.parametrize("piece", [1, 7, 1000])
+@pytest.mark.parametrize(
+    ("head", "wire"),
+    [
+        (b"Content-Length: 5\r\n\r\n", b"hello"),
+        (b"content-length:5 \r\n\r\n", b"hello"),
+        (b"Transfer-Encoding: chunked\r\n\r\n", b"5\r\nhello\r\n0\r\n\r\n"),
+        (b"transfer-encoding:Chunked\r\n\r\n", b"2;x=y\r\nhe\r\n03\r\nllo\r\n0\r\nTrailer: x\r\n\r\n"),
+    ],
+)
+def test_a_body_is_whole_however_it_comes(head: bytes, wire: bytes, piece: int) -> None:
+    """With a length or in chunks, byte by byte or at once."""
+    incoming = _fed(HEAD + head + wire, piece)
+    assert incoming.is_complete
+    assert (incoming.head, bytes(incoming.body)) == (HEAD + head, b"hello")
+    assert not incoming.has_surplus
+
+
+@pytest.mark.parametrize("piece", [1, 1000])
+def test_a_request_without_a_body_ends_with_its_head(piece: int) -> None:
+    """Nothing more is waited for."""
+    incoming = _fed(HEAD + b"\r\n", piece)
+    assert incoming.is_complete
+    assert bytes(incoming.body) == b""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        HEAD,
+        HEAD + b"Content-Length: 5\r\n\r\nhell",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+    ],
+)
+def test_waits_for_what_is_missing(data: bytes) -> None:
+    """Part of a head or of a body is not a request yet."""
+    incoming = _fed(data, 1000)
+    assert not incoming.is_complete
+    assert incoming.has_begun == bool(data)
+    assert incoming.size > 0 or not data
+
+
+def test_what_follows_a_request_is_noticed() -> None:
+    """A second request sent before the first was answered is surplus."""
+    assert _fed(HEAD + b"\r\n" + HEAD, 1000).has_surplus
+
+
+@pytest.mark.parametrize(
+    ("head", "wire"),
+    [
+        (b"Content-Length: 1001\r\n\r\n", b"x"),
+        (b"Transfer-Encoding: chunked\r\n\r\n", b"3e9\r\nx"),
+        (b"Transfer-Encoding: chunked\r\n\r\n", b"1f4\r\n" + 500 * b"x" + b"\r\n1f5\r\n"),
+    ],
+)
+def test_a_body_that_is_too_large_is_not_received(head: bytes, wire: bytes) -> None:
+    """The request is complete, without its body, before it was sent."""
+    incoming = _fed(HEAD + head + wire, 1)
+    assert incoming.is_oversized
+    assert incoming.is_complete
+    assert len(incoming.body) <= 1000
+
+
+def test_a_client_that_waits_to_be_told_is_noticed() -> None:
+    """100-continue is ours to answer, so the header goes no further."""
+    incoming = _fed(HEAD + b"Expect: 100-Continue\r\nContent-Length: 1\r\n\r\n", 1000)
+    assert incoming.expects_continue
+    assert incoming.head == HEAD + b"Content-Length: 1\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"Content-Length: 1\r\nContent-Length: 1\r\n\r\n",
+        b"Content-Length: -1\r\n\r\n",
+        b"Content-Length: 1, 1\r\n\r\n",
+        b"Content-Length: \r\n\r\n",
+        b"Content-Length: 99999999999999999999\r\n\r\n",
+        b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"Transfer-Encoding: gzip, chunked\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\nz\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n-1\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n1\r\nxx\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n" + 2000 * b"1",
+    ],
+)
+def test_refuses_a_body_whose_end_is_in_doubt(rest: bytes) -> None:
+    """Two readings of one message are how requests are smuggled past a proxy."""
+    with pytest.raises(MalformedError):
+        _fed(HEAD + rest, 1000)
+
+
+def test_refuses_a_head_without_end() -> None:
+    """A head is kept in memory, so it is limited."""
+    with pytest.raises(OversizedHeadError, match=str(MAX_HEAD_BYTES)):
+        _fed(HEAD + MAX_HEAD_BYTES * b"x", 1000)

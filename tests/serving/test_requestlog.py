@@ -1,0 +1,19 @@
+"""nimakit.serving.requestlog: a line for each request."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from nimakit.serving.requestlog import FIELDS, write_line
+
+
+def test_a_line_is_one_json_object_with_every_field(capsys: pytest.CaptureFixture[str]) -> None:
+    """Fields come in one order, null where nothing is known; the time is UTC."""
+    write_line(status=200, id="a\nb")
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    line = json.loads(out)
+    assert tuple(line) == ("time", *FIELDS)
+    assert (line["status"], line["id"], line["model"]) == (200, "a\nb", None)
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(line["time"])) < timedelta(minutes=1)

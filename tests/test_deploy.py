@@ -1,0 +1,141 @@
+"""compose.yaml, the proxy and the Kubernetes manifests agree with the server they run."""
+
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nimakit.serving.app import create_app
+from nimakit.serving.settings import ENVIRONMENT_PREFIX, RULES, ModelSource, Settings
+
+ROOT = Path(__file__).parent.parent
+MANIFESTS = sorted((ROOT / "deploy" / "kubernetes").glob("*.yaml"))
+PROXY = (ROOT / "deploy" / "proxy" / "nginx.conf").read_text()
+DOCKERFILE = (ROOT / "Dockerfile.serve").read_text()
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A YAML file of one document."""
+    yaml = importlib.import_module("yaml")  # it publishes no types
+    loaded: dict[str, Any] = yaml.safe_load(path.read_text())
+    return loaded
+
+
+def manifest(name: str) -> dict[str, Any]:
+    """A Kubernetes manifest."""
+    return read(ROOT / "deploy" / "kubernetes" / f"{name}.yaml")
+
+
+def pod() -> dict[str, Any]:
+    """What a replica is in Kubernetes."""
+    spec: dict[str, Any] = manifest("deployment")["spec"]["template"]["spec"]
+    return spec
+
+
+@pytest.fixture(scope="module")
+def app(tiny_file: Path) -> Iterator[Any]:
+    """A server's application."""
+    app = create_app(Settings(models=(ModelSource(name="tiny", model=str(tiny_file)),)))
+    yield app
+    app.extensions["nimakit"].close()
+
+
+def seconds(text: str) -> int:
+    """A duration as compose writes it."""
+    return int(text.removesuffix("s"))
+
+
+def test_kustomization_names_every_manifest() -> None:
+    """All that is in the folder is applied, but for the values of another chart."""
+    named = {*manifest("kustomization")["resources"], "kustomization.yaml", "prometheus-adapter.yaml"}
+    assert named == {path.name for path in MANIFESTS}
+
+
+def test_probes_ask_what_the_server_answers(app: Any) -> None:
+    """Every probe, and the checks of both images, ask for a path that a ready server answers with 200."""
+    [container] = pod()["containers"]
+    paths = [container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "readiness", "liveness")]
+    for dockerfile in (DOCKERFILE, (ROOT / "deploy" / "proxy" / "Dockerfile").read_text()):
+        paths += re.findall(r"urlopen\('http://[^/]+(/[^']+)'\)", dockerfile)
+    assert len(paths) == 5
+    for path in paths:
+        assert app.test_client().get(path).status_code == 200, path
+
+
+def test_ports_meet() -> None:
+    """Image, pod, service, policy and proxy mean the same port."""
+    port = int(re.findall(r"^EXPOSE (\d+)$", DOCKERFILE, re.MULTILINE)[0])
+    assert f"NIMAKIT_SERVE_PORT={port}" in DOCKERFILE
+    [container] = pod()["containers"]
+    assert container["ports"] == [{"name": "http", "containerPort": port}]
+    assert manifest("service")["spec"]["ports"][0]["targetPort"] == "http"
+    assert manifest("network-policy")["spec"]["ingress"] == [{"ports": [{"port": "http"}]}]
+    assert f"http://api:{port};" in PROXY
+
+
+def test_selectors_find_the_pods() -> None:
+    """Service, budget, policy and spread mean the deployment's pods, and the autoscaler the deployment."""
+    labels = manifest("deployment")["spec"]["template"]["metadata"]["labels"]
+    assert manifest("deployment")["spec"]["selector"] == {"matchLabels": labels}
+    assert manifest("service")["spec"]["selector"] == labels
+    assert manifest("disruption-budget")["spec"]["selector"] == {"matchLabels": labels}
+    assert manifest("network-policy")["spec"]["podSelector"] == {"matchLabels": labels}
+    assert pod()["topologySpreadConstraints"][0]["labelSelector"] == {"matchLabels": labels}
+    target = manifest("autoscaler")["spec"]["scaleTargetRef"]
+    assert (target["kind"], target["name"]) == ("Deployment", manifest("deployment")["metadata"]["name"])
+
+
+def test_the_autoscaler_reads_a_metric_there_is(app: Any) -> None:
+    """The queue's depth goes from /metrics by the adapter to the autoscaler, below what the queue holds."""
+    [metric] = manifest("autoscaler")["spec"]["metrics"]
+    name = metric["pods"]["metric"]["name"]
+    [rule] = manifest("prometheus-adapter")["rules"]["custom"]
+    assert rule["seriesQuery"].startswith(f"{name}{{")
+    assert rule["name"]["as"] == name
+    assert f"\n{name} 0.0\n" in app.test_client().get("/metrics").text
+    assert 0 < int(metric["pods"]["target"]["averageValue"]) < Settings().queue_size
+
+
+def test_a_stop_has_the_time_it_needs() -> None:
+    """Whoever stops a server gives it longer than its requests may take to be finished."""
+    drain = Settings().drain_timeout_s
+    services = read(ROOT / "compose.yaml")["services"]
+    assert seconds(services["api"]["stop_grace_period"]) > drain
+    assert seconds(services["proxy"]["stop_grace_period"]) > drain
+    [container] = pod()["containers"]
+    _, waits = container["lifecycle"]["preStop"]["exec"]["command"]
+    assert pod()["terminationGracePeriodSeconds"] > drain + int(waits)
+
+
+def test_the_proxy_has_the_limits_of_the_server() -> None:
+    """Bodies are as large as the server takes them, and an answer may take as long as it may."""
+    assert f"client_max_body_size {Settings().max_body_bytes};" in PROXY
+    [wait] = re.findall(r"proxy_read_timeout (\d+)s;", PROXY)
+    assert int(wait) > Settings().request_timeout_s
+
+
+def test_replicas_are_confined() -> None:
+    """Neither runs as root, writes to its root file system, or keeps a capability."""
+    [container] = pod()["containers"]
+    assert pod()["securityContext"]["runAsNonRoot"] is True
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container["resources"].keys() == {"requests", "limits"}
+    for service in read(ROOT / "compose.yaml")["services"].values():
+        assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+
+
+def test_the_environment_holds_settings() -> None:
+    """Every variable that compose, Kubernetes and the image set is one the server reads."""
+    [container] = pod()["containers"]
+    names = [variable["name"] for variable in container["env"]]
+    names += read(ROOT / "compose.yaml")["services"]["api"]["environment"]
+    names += re.findall(rf"\b({ENVIRONMENT_PREFIX}\w+)=", DOCKERFILE)
+    assert len(names) >= 4
+    assert {name.removeprefix(ENVIRONMENT_PREFIX).lower() for name in names} <= RULES.keys()

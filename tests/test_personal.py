@@ -1,0 +1,125 @@
+"""nimakit.personal: from ratings to a taste."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nimakit import archive
+from nimakit.errors import TasteError
+from nimakit.personal import Population, fit_head, learn, read_population, write_population
+from nimakit.taste import PROBES, Taste
+
+IMAGES, FEATURES, USERS = 120, 12, 310
+
+
+class Crowd:
+    """People whose taste differs along two directions of the features, in level, and not otherwise."""
+
+    def __init__(self) -> None:
+        random = np.random.default_rng(0)
+        self.features = random.normal(size=(IMAGES, FEATURES)) + 3
+        self.means = random.uniform(3, 7, IMAGES)
+        directions = random.normal(size=(2, FEATURES)) / np.sqrt(FEATURES)
+        self.tastes = random.normal(size=(USERS, 2)) @ directions
+        levels = random.normal(0, 0.5, USERS)
+        self.liking = self.means + self.tastes @ (self.features - 3).T + levels[:, None]
+        self.ratings = self.liking + random.normal(0, 0.7, self.liking.shape)
+
+    def population(self, users: int = USERS - 10) -> Population:
+        """What all but the last ten people teach, by their ratings of the first hundred images."""
+        user, image = (part.ravel() for part in np.indices((users, 100)))
+        return learn(
+            self.features[:100],
+            self.means[:100],
+            image,
+            user,
+            self.ratings[user, image],
+            base=np.zeros(PROBES),
+            base_name="crowd",
+        )
+
+    def gain(self, arrays: dict[str, Any], user: int) -> float:
+        """How much more than the generic scores a taste correlates with what somebody likes of new images."""
+        taste = Taste(method="head", base=np.zeros(PROBES), base_name="", ratings=0, arrays=arrays)
+        means = self.means[100:]
+        personal = means + taste.shift(means, self.features[100:])
+        liked = self.liking[user, 100:]
+        return float(np.corrcoef(personal, liked)[0, 1] - np.corrcoef(means, liked)[0, 1])
+
+
+CROWD = Crowd()
+POPULATION = CROWD.population()
+NEWCOMERS = range(USERS - 10, USERS)
+
+
+def _of(user: int, count: int) -> tuple[Any, Any, Any]:
+    return CROWD.features[:count], CROWD.means[:count], CROWD.ratings[user, :count]
+
+
+def test_no_rating_means_no_shift() -> None:
+    """Then everybody sees what people in general do."""
+    for arrays in (fit_head(*_of(305, 0)), POPULATION.place(*_of(305, 0))):
+        assert not any(array.any() for array in arrays.values())
+
+
+def test_the_last_layer_learns_a_taste() -> None:
+    """From a hundred ratings it is better than the generic scores for nearly everybody."""
+    gains = [CROWD.gain(fit_head(*_of(user, 100)), user) for user in NEWCOMERS]
+    assert np.mean(gains) > 0.1
+    assert min(gains) > -0.02
+
+
+def test_ratings_that_say_nothing_leave_the_scores() -> None:
+    """Where images explain nothing of the ratings, only the level moves."""
+    random = np.random.default_rng(1)
+    arrays = fit_head(CROWD.features, CROWD.means, CROWD.means + 0.8 + random.normal(0, 1, IMAGES))
+    shift = CROWD.features @ arrays["weights"] + arrays["level"][1]
+    assert np.ptp(shift) < 0.4
+    assert shift.mean() == pytest.approx(0.8, abs=0.2)
+
+
+def test_many_raters_teach_where_people_differ() -> None:
+    """So that five ratings place somebody better than their own alone could."""
+    population = POPULATION
+    own = [CROWD.gain(fit_head(*_of(user, 5)), user) for user in NEWCOMERS]
+    placed = [CROWD.gain(population.place(*_of(user, 5)), user) for user in NEWCOMERS]
+    assert np.mean(placed) > np.mean(own) + 0.02
+    assert population.noise == pytest.approx(0.49, rel=0.15)
+
+
+def test_too_few_raters_are_refused() -> None:
+    """They would teach their own taste as everybody's."""
+    with pytest.raises(TasteError, match="20 raters or more"):
+        CROWD.population(users=19)
+
+
+def test_a_population_comes_back_as_it_was(tmp_path: Path) -> None:
+    """To the precision of single floats."""
+    population = POPULATION
+    size = write_population(tmp_path / "crowd.npz", population)
+    again = read_population(tmp_path / "crowd.npz")
+    assert size == (tmp_path / "crowd.npz").stat().st_size
+    assert (again.raters, again.noise, again.base_name) == (300, population.noise, "crowd")
+    first, second = population.place(*_of(305, 20)), again.place(*_of(305, 20))
+    assert np.allclose(first["weights"], second["weights"], atol=1e-5)
+
+
+def test_refuses_the_file_of_something_else(tmp_path: Path) -> None:
+    """A user's file is no population."""
+    path = tmp_path / "ann.taste"
+    archive.write(path, {"format_version": 1, "method": "head"}, {})
+    with pytest.raises(TasteError, match="A population file breaks a rule"):
+        read_population(path)
+
+
+def test_refuses_directions_of_other_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has a number for every feature."""
+    path = tmp_path / "crowd.npz"
+    write_population(path, POPULATION)
+    monkeypatch.setattr(archive, "broken_rules", lambda *_: [])
+    found = archive.read(path, {}, "A file", TasteError)
+    archive.write(path, found.facts, {**found.arrays, "centre": np.zeros(3, np.float32)})
+    with pytest.raises(TasteError, match="directions of all features"):
+        read_population(path)

@@ -1,0 +1,125 @@
+"""A small study, the app over it, people who visit it, and a real browser where there is one."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from werkzeug.serving import make_server
+
+from nimakit.web.app import create_app, services_of
+from nimakit.web.settings import Settings, read_settings
+from nimakit.web.studies import open_studies
+from samples import write_photo
+from web.study import Study, Visitor
+
+CHROMIUM = Path("/usr/bin/chromium")
+LEVELS = (20, 60, 100, 140, 180, 220)
+
+MakeStudy = Callable[..., Study]
+Serve = Callable[[Study], str]
+expect.set_options(timeout=20_000)  # a busy machine is slow, and not wrong
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Six small photographs, one of them in a sub-folder, with spaces in their names."""
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    for number, level in enumerate(LEVELS):
+        name = f"more/photo {number}.png" if number == 5 else f"photo {number}.jpg"
+        write_photo(folder / name, level, (60, 40))
+    return folder
+
+
+@pytest.fixture
+def settings(tmp_path: Path, photos: Path) -> Settings:
+    """An app for this machine alone."""
+    return read_settings(folders=(photos,), data_dir=tmp_path / "data", environment={})
+
+
+@pytest.fixture
+def make_study(settings: Settings) -> Iterator[MakeStudy]:
+    """Makes the app over the photographs; options are those of a new collection."""
+    made: list[Study] = []
+
+    def make(settings: Settings = settings, **values: object) -> Study:
+        open_studies(settings, values)
+        app = create_app(settings, background=False)
+        app.testing = True
+        services_of(app).background.once()
+        made.append(Study(app))
+        return made[-1]
+
+    yield make
+    for study in made:
+        study.database.close()
+
+
+@pytest.fixture
+def study(make_study: MakeStudy) -> Study:
+    """The app over the photographs, to be scored from 1 to 10."""
+    return make_study()
+
+
+@pytest.fixture
+def visitor(study: Study) -> Visitor:
+    """The local rater."""
+    return study.visitor()
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Lets a study answer on loopback; gives its address."""
+    servers = []
+
+    def start(study: Study) -> str:
+        server = make_server("127.0.0.1", 0, study.app, threaded=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}/"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, without a window; skips where it is not installed."""
+    if not CHROMIUM.exists():
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    options = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=[*options, "--disable-gpu"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A tab of a desktop; whatever its console holds against us fails the test."""
+    context = browser.new_context(viewport={"width": 1200, "height": 760})
+    yield from _watched(context.new_page())
+    context.close()
+
+
+@pytest.fixture
+def phone(browser: Browser) -> Iterator[Page]:
+    """A tab of a phone, with a touch screen."""
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, device_scale_factor=2
+    )
+    yield from _watched(context.new_page())
+    context.close()
+
+
+def _watched(page: Page) -> Iterator[Page]:
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda line: errors.append(line.text) if "Content Security" in line.text else None)
+    yield page
+    assert errors == []

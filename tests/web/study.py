@@ -1,0 +1,168 @@
+"""The app of a test, and people who visit it without a browser."""
+
+import re
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
+
+from nimakit.web import people
+from nimakit.web.app import services_of
+from nimakit.web.database import Database
+from nimakit.web.models import Collection, Event, Image, Invitation, Rater, Rating
+
+JSON = {"Accept": "application/json"}
+
+
+class Study:
+    """The app of a test."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        self.services = services_of(app)
+
+    @property
+    def database(self) -> Database:
+        """Where its ratings are."""
+        return self.services.database
+
+    @property
+    def collection(self) -> Collection:
+        """Its first collection."""
+        with self.database.read() as session:
+            return session.scalars(select(Collection).order_by(Collection.id)).all()[0]
+
+    @property
+    def folder(self) -> Path:
+        """Where the pictures of its first collection are."""
+        return Path(self.collection.folder)
+
+    @property
+    def images(self) -> list[Image]:
+        """The pictures of all its collections, in the order of their names."""
+        with self.database.read() as session:
+            return list(session.scalars(select(Image).order_by(Image.path)))
+
+    @property
+    def ratings(self) -> list[Rating]:
+        """What holds now, in the order it was said."""
+        with self.database.read() as session:
+            return list(session.scalars(select(Rating).order_by(Rating.occurred_at, Rating.event_id)))
+
+    @property
+    def events(self) -> list[Event]:
+        """Everything that was ever done, in the order it arrived."""
+        with self.database.read() as session:
+            return list(session.scalars(select(Event).order_by(Event.id)))
+
+    def change(self, action: Callable[[Session], Any]) -> Any:
+        """Do something to the database."""
+        with self.database.write() as session:
+            return action(session)
+
+    def set(self, **values: Any) -> None:
+        """Change the first collection, whatever its rules."""
+
+        def act(session: Session) -> None:
+            collection = session.get_one(Collection, self.collection.id)
+            for key, value in values.items():
+                setattr(collection, key, value)
+
+        self.change(act)
+        self.services.stocks.forget(self.collection.id)
+
+    def visitor(self) -> "Visitor":
+        """Somebody without a session: on this machine the local rater."""
+        return Visitor(self)
+
+    def rater(self, name: str = "Ann") -> "Visitor":
+        """Somebody who was invited and has come in."""
+
+        def invite(session: Session) -> Invitation:
+            invitation = Invitation(collection_id=self.collection.id)
+            session.add(invitation)
+            session.flush()
+            return invitation
+
+        token = self.services.links.invitation(self.change(invite))
+        visitor = self.visitor()
+        visitor.post(f"/join/{token}", {"name": name})
+        return visitor
+
+    def admin(self) -> "Visitor":
+        """The admin, signed in by a password."""
+        password = secrets.token_hex(8)
+        self.change(lambda session: people.set_password(session, password))
+        visitor = self.visitor()
+        answer = visitor.post("/login", {"password": password})
+        assert answer.status_code == 302, answer.text
+        return visitor
+
+
+class Visitor:
+    """A browser without JavaScript: cookies, CSRF tokens, and answers."""
+
+    def __init__(self, study: Study) -> None:
+        self.client = study.app.test_client()
+        self.study = study
+
+    def get(self, address: str, **options: Any) -> TestResponse:
+        """A page."""
+        return self.client.get(address, **options)
+
+    def post(self, address: str, form: dict[str, Any], **options: Any) -> TestResponse:
+        """A form, with the token of a page as browsers have it."""
+        return self.client.post(address, data={"csrf_token": self.token(), **form}, **options)
+
+    def get_json(self, address: str) -> Any:
+        """What a script asks for."""
+        answer = self.client.get(address, headers=JSON)
+        assert answer.status_code == 200, answer.text
+        return answer.json
+
+    def post_json(self, address: str, body: Any) -> TestResponse:
+        """What a script sends."""
+        return self.client.post(address, json=body, headers={**JSON, "X-CSRFToken": self.token()})
+
+    def token(self) -> str:
+        """The CSRF token of whatever page there is."""
+        page = self.client.get("/welcome").text
+        [token] = re.findall(r'name="csrf-token" content="([^"]+)"', page)
+        return token
+
+    @property
+    def code(self) -> str:
+        """The pseudonym one has here."""
+        code: str = self.get_json("/session")["rater"]
+        return code
+
+    def deck(self, **query: Any) -> Any:
+        """What comes next."""
+        return self.get_json(self.address("deck", **query))
+
+    def send(self, *events: dict[str, Any], rater: str | None = None) -> TestResponse:
+        """What one did; ids are made up where there are none."""
+        named = [{"id": secrets.token_hex(8), **event} for event in events]
+        return self.post_json(self.address("events"), {"rater": rater or self.code, "events": named})
+
+    def rate(self, image: int, value: float, **rest: Any) -> Any:
+        """Rate a picture; what the server says."""
+        answer = self.send({"kind": "rating", "image": image, "value": value, **rest})
+        assert answer.status_code == 200, answer.text
+        return answer.json
+
+    def address(self, page: str, **query: Any) -> str:
+        """A page of the first collection."""
+        asked = "&".join(f"{key}={value}" for key, value in query.items())
+        return f"/c/{self.study.collection.slug}/{page}" + (f"?{asked}" if asked else "")
+
+    @property
+    def rater(self) -> Rater:
+        """Who one is."""
+        with self.study.database.read() as session:
+            return session.scalars(select(Rater).where(Rater.code == self.code)).one()

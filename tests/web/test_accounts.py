@@ -1,0 +1,222 @@
+"""Coming in: invitations, personal links, the admin's password; and what those without may not."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy.orm import Session
+
+from nimakit.errors import UsageError
+from nimakit.web.app import create_app
+from nimakit.web.models import Invitation, Membership, now
+from nimakit.web.settings import Settings, read_settings
+from web.conftest import MakeStudy
+from web.study import Study, Visitor
+
+PASSWORD = "correct horse battery"  # noqa: S105 - of this test alone
+
+
+@pytest.fixture
+def shared(make_study: MakeStudy, settings: Settings) -> Study:
+    """An app that others can reach."""
+    return make_study(
+        read_settings(
+            folders=settings.folders,
+            data_dir=settings.data_dir,
+            host="192.0.2.1",
+            environment={"NIMAKIT_RATE_PASSWORD": PASSWORD},
+        )
+    )
+
+
+def invite(study: Study, **values: object) -> str:
+    """The address of a new invitation."""
+
+    def add(session: Session) -> Invitation:
+        invitation = Invitation(collection_id=study.collection.id, **values)
+        session.add(invitation)
+        session.flush()
+        return invitation
+
+    return "/join/" + study.services.links.invitation(study.change(add))
+
+
+def test_strangers_see_the_welcome_page_alone(shared: Study) -> None:
+    """Where others can reach the app nobody is let in without a link or the password."""
+    stranger = shared.visitor()
+    assert stranger.get("/").location == "/welcome"
+    assert stranger.get("/welcome").status_code == 200
+    for page in ("", "score", "deck", "ratings", "transfer", "settings", "people", "pictures/1/480"):
+        assert stranger.get(stranger.address(page)).status_code == 401, page
+    assert stranger.get("/collections").status_code == 401
+    assert stranger.get("/session", headers={"Accept": "application/json"}).status_code == 401
+    answer = stranger.post_json(stranger.address("events"), {"events": []})
+    assert answer.status_code == 401
+
+
+def test_an_invitation_lets_people_in(shared: Study) -> None:
+    """Each comes as somebody of their own, with the name they gave; coming again changes nothing."""
+    address = invite(shared)
+    ann, ben = shared.visitor(), shared.visitor()
+    for visitor, name in ((ann, "Ann"), (ben, "Ben"), (ann, "Ann again")):
+        assert "You are invited" in visitor.get(address).text
+        assert visitor.post(address, {"name": name}).status_code == 302
+    assert (ann.rater.name, ben.rater.name) == ("Ann", "Ben")
+    assert ann.get(ann.address("score")).status_code == 200
+
+
+def test_raters_see_no_other_collection_and_no_admin_page(shared: Study) -> None:
+    """An invitation is for one collection, to rate it."""
+    rater = shared.rater()
+    for page in ("settings", "people", "transfer", "transfer/labels.json"):
+        assert rater.get(rater.address(page)).status_code == 403, page
+    assert rater.get("/collections/new").status_code == 403
+    shared.change(lambda session: session.delete(session.get_one(Membership, (rater.rater.id, 1))))
+    assert rater.get(rater.address("score")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"revoked": True}, "withdrawn"),
+        ({"max_uses": 1, "uses": 1}, "as many people"),
+        ({"expires_at": now() - timedelta(days=1)}, "run out"),
+    ],
+)
+def test_an_invitation_that_is_over_says_so(shared: Study, values: dict[str, object], reason: str) -> None:
+    """With what to do; nobody comes in."""
+    address = invite(shared, **values)
+    stranger = shared.visitor()
+    for answer in (stranger.get(address), stranger.post(address, {"name": "Ann"})):
+        assert answer.status_code == 410
+        assert reason in answer.text
+    assert stranger.get("/").location == "/welcome"
+
+
+def test_the_last_place_is_given_once(shared: Study) -> None:
+    """An invitation for one person lets one in."""
+    address = invite(shared, max_uses=1)
+    assert shared.visitor().post(address, {"name": "Ann"}).status_code == 302
+    assert shared.visitor().post(address, {"name": "Ben"}).status_code == 410
+
+
+@pytest.mark.parametrize("token", ["1", "WzFd", "eyJ4IjoxfQ.abc", "x" * 500])
+def test_a_made_up_link_leads_nowhere(shared: Study, token: str) -> None:
+    """Links are signed."""
+    for page in ("join", "go-on"):
+        assert shared.visitor().get(f"/{page}/{token}").status_code == 404
+
+
+def test_the_link_of_one_kind_is_none_of_another(shared: Study) -> None:
+    """An invitation cannot be turned into somebody's personal link."""
+    token = invite(shared).removeprefix("/join/")
+    assert shared.visitor().get(f"/go-on/{token}").status_code == 404
+
+
+def test_a_personal_link_ends_when_it_is_renewed(shared: Study) -> None:
+    """Other devices are signed out; this one stays."""
+    ann, phone = shared.rater("Ann"), shared.visitor()
+    link = f"/go-on/{shared.services.links.personal(ann.rater)}"
+    assert "Ann" in phone.get(link).text
+    assert phone.get("/").location == "/welcome"  # opening it is not enough: mail readers open links
+    phone.post(link, {})
+    assert phone.code == ann.code
+    ann.post("/me/link", {})
+    assert phone.get("/collections").status_code == 401
+    assert ann.get("/collections").status_code == 200
+    assert phone.get(link).status_code == 404
+
+
+def test_the_page_about_oneself_has_the_link(shared: Study) -> None:
+    """To be opened on another device."""
+    page = shared.rater("Ann").get("/me").text
+    assert "/go-on/" in page
+    assert "Ann" in page
+
+
+def test_the_admin_signs_in_by_password(shared: Study) -> None:
+    """Only with the right one; it is kept as a hash alone."""
+    visitor = shared.visitor()
+    wrong = visitor.post("/login", {"password": "wrong"})
+    assert (wrong.status_code, "not the password" in wrong.text) == (401, True)
+    assert visitor.post("/login", {"password": PASSWORD}).location == "/collections"
+    assert visitor.get(visitor.address("settings")).status_code == 200
+    assert PASSWORD not in (shared.services.settings.data_dir / "ratings.db").read_bytes().decode("latin-1")
+
+
+def test_a_password_cannot_be_tried_for_ever(shared: Study) -> None:
+    """After ten attempts a minute the answer is: too often."""
+    visitor = shared.visitor()
+    token = visitor.token()
+    codes = [
+        visitor.client.post("/login", data={"password": "x", "csrf_token": token}).status_code
+        for _ in range(12)
+    ]
+    assert codes[0] == 401
+    assert codes[-1] == 429
+
+
+def test_a_new_password_ends_the_sessions_of_the_old(shared: Study) -> None:
+    """Whoever knew it is signed out at the next start."""
+    admin = shared.admin()
+    assert admin.get("/collections").status_code == 200
+    settings = shared.services.settings
+    create_app(
+        read_settings(
+            folders=settings.folders,
+            data_dir=settings.data_dir,
+            host=settings.host,
+            environment={"NIMAKIT_RATE_PASSWORD": "another good one"},
+        ),
+        background=False,
+    )
+    assert admin.get("/collections").status_code == 401
+
+
+def test_where_others_can_reach_it_there_must_be_a_password(settings: Settings) -> None:
+    """The app does not start without one."""
+    with pytest.raises(UsageError, match="NIMAKIT_RATE_PASSWORD"):
+        create_app(
+            read_settings(
+                folders=settings.folders, data_dir=settings.data_dir, host="192.0.2.1", environment={}
+            ),
+            background=False,
+        )
+
+
+def test_signing_up_is_off_unless_a_collection_allows_it(shared: Study) -> None:
+    """Then the welcome page has a form."""
+    stranger = shared.visitor()
+    slug = shared.collection.slug
+    assert stranger.post(f"/sign-up/{slug}", {"name": "Ann"}).status_code == 404
+    shared.set(sign_up=True)
+    assert shared.collection.name in stranger.get("/welcome").text
+    assert stranger.post(f"/sign-up/{slug}", {"name": "x" * 81}).status_code == 400
+    assert stranger.post(f"/sign-up/{slug}", {"name": "Ann"}).status_code == 302
+    assert stranger.rater.name == "Ann"
+
+
+def test_on_this_machine_nobody_signs_in(study: Study, visitor: Visitor) -> None:
+    """One collection opens at once; the local rater is the admin."""
+    answer = visitor.get("/", follow_redirects=True)
+    assert answer.request.path == visitor.address("score")
+    assert visitor.get(visitor.address("settings")).status_code == 200
+    assert study.visitor().code == visitor.code
+
+
+def test_a_name_that_points_here_is_no_way_in(visitor: Visitor) -> None:
+    """A page elsewhere whose name leads to this machine is not taken for the local rater's browser."""
+    assert visitor.get("/collections", headers={"Host": "evil.example"}).status_code == 400
+    assert visitor.get("/collections", headers={"Host": "localhost:8000"}).status_code == 200
+
+
+def test_signing_out(shared: Study) -> None:
+    """Ends the session on this device."""
+    rater = shared.rater()
+    rater.post("/logout", {})
+    assert rater.get("/collections").status_code == 401
+
+
+@pytest.mark.parametrize("address", ["/logout", "/me/link", "/login", "/sign-up/photos"])
+def test_refuses_forged_forms(study: Study, address: str) -> None:
+    """A form of another page has no token."""
+    assert study.visitor().client.post(address, data={}).status_code == 400

@@ -1,0 +1,135 @@
+"""What all answers have in common: headers, errors, and nothing of the machine's own."""
+
+import re
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from nimakit.web.app import create_app
+from nimakit.web.settings import Settings, read_settings
+from web.study import JSON, Study, Visitor
+
+PAGES = ("score", "ratings", "ratings/1", "transfer", "settings", "people")
+
+
+def test_every_page_forbids_what_it_does_not_need(visitor: Visitor) -> None:
+    """Scripts and styles from here alone, none inline, no frame, no guess of types."""
+    for page in PAGES:
+        answer = visitor.get(visitor.address(page))
+        assert answer.status_code == 200, page
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_no_page_has_inline_scripts_or_styles(visitor: Visitor) -> None:
+    """The policy would forbid them, and the page would be broken."""
+    for page in PAGES:
+        text = visitor.get(visitor.address(page)).text
+        assert not re.search(r"<style|<script(?![^>]*\bsrc=)|\sstyle=|\son\w+=|javascript:", text), page
+
+
+def test_every_form_has_a_token(visitor: Visitor) -> None:
+    """One that posts without it would be refused."""
+    for page in PAGES:
+        text = visitor.get(visitor.address(page)).text
+        for form in re.findall(r"<form[^>]*method=\"post\".*?</form>", text, re.DOTALL):
+            assert 'name="csrf_token"' in form, page
+
+
+def test_cookies_are_kept_from_scripts_and_other_sites(study: Study) -> None:
+    """And behind https from everything else."""
+    answer = study.visitor().post(
+        f"/go-on/{study.services.links.personal(study.visitor().rater)}", {}, follow_redirects=False
+    )
+    cookies = answer.headers.getlist("Set-Cookie")
+    assert cookies
+    assert all("HttpOnly" in cookie and "SameSite=Lax" in cookie for cookie in cookies)
+
+
+def test_behind_a_proxy_cookies_are_for_https_alone(settings: Settings) -> None:
+    """And links lead to the proxy."""
+    app = create_app(
+        read_settings(
+            folders=settings.folders,
+            data_dir=settings.data_dir,
+            url="https://rate.example.org",
+            environment={"NIMAKIT_RATE_PASSWORD": "correct horse battery"},
+        ),
+        background=False,
+    )
+    assert app.config["SESSION_COOKIE_SECURE"]
+    assert app.config["REMEMBER_COOKIE_SECURE"]
+    client = app.test_client()
+    proxied = {
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": "rate.example.org",
+        "X-Forwarded-For": "1.2.3.4",
+    }
+    assert client.get("/welcome", headers=proxied).status_code == 200
+    assert client.get("/welcome").status_code == 400  # another host's name
+
+
+@pytest.mark.parametrize("address", ["/nothing", "/c/nothing/", "/c/nothing/score", "/c/photos/ratings/99"])
+def test_what_is_not_there_is_a_page(visitor: Visitor, address: str) -> None:
+    """With a way back; for scripts it is JSON."""
+    answer = visitor.get(address)
+    assert answer.status_code == 404
+    assert "To the start" in answer.text
+    answer = visitor.get(address, headers=JSON)
+    assert (answer.status_code, answer.mimetype) == (404, "application/json")
+
+
+def test_a_database_that_fails_is_said_and_nothing_is_acknowledged(
+    study: Study, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk: 503, the reason, and the browser keeps the rating."""
+    code, token = visitor.code, visitor.token()
+    event = {"id": "a", "kind": "rating", "image": study.images[0].id, "value": 5}
+
+    def fail(*_: object) -> None:
+        import sqlite3
+
+        raise OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
+
+    monkeypatch.setattr("nimakit.web.recording.apply_acts", fail)
+    answer = visitor.client.post(
+        visitor.address("events"),
+        json={"rater": code, "events": [event]},
+        headers={**JSON, "X-CSRFToken": token},
+    )
+    assert answer.status_code == 503
+    assert answer.json
+    assert "full" in answer.json["reason"]
+    monkeypatch.undo()
+    assert visitor.send(event).json == {"accepted": ["a"], "done": 1, "others": {}, "refused": []}
+
+
+def test_the_app_says_whether_it_is_well(visitor: Visitor) -> None:
+    """For whoever watches over it, without a session."""
+    answer = visitor.get("/health")
+    assert (answer.status_code, answer.json) == (200, {"status": "ok"})
+
+
+@pytest.mark.parametrize("theme", ["light", "dark", "auto", 'evil"><script>'])
+def test_the_theme_is_one_of_three(study: Study, theme: str) -> None:
+    """Whatever the cookie says."""
+    visitor = study.visitor()
+    visitor.client.set_cookie("theme", theme)
+    page = visitor.get(visitor.address("score")).text
+    [found] = re.findall(r'<html lang="en" data-theme="([^"]*)"', page)
+    assert found == (theme if theme in ("light", "dark") else "auto")
+
+
+def test_names_are_escaped(study: Study, visitor: Visitor) -> None:
+    """A collection, a picture or a rater called like a script is only called so."""
+    study.set(name="<script>alert(1)</script>", question="<b>x</b>", blind=False)
+    study.rater("<i>Ann</i>").rate(study.images[0].id, 5)
+    for page in (*PAGES, f"ratings/{study.images[0].id}"):
+        text = visitor.get(visitor.address(page)).text
+        assert "<script>alert" not in text
+        assert "<i>Ann" not in text
+        assert "<b>x</b>" not in text

@@ -1,0 +1,159 @@
+"""The database: migrations, durability, and what happens when it cannot be used."""
+
+import multiprocessing
+import os
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event, inspect, select, text
+
+from nimakit.errors import StorageError, UsageError
+from nimakit.web.database import Database, sqlite_url
+from nimakit.web.models import Base, Rater
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    """An empty database, with its tables."""
+    made = Database(sqlite_url(tmp_path / "ratings.db"))
+    made.migrate()
+    return made
+
+
+def test_migrations_make_the_tables_of_the_models(database: Database) -> None:
+    """What the migrations build is what the models describe, column by column."""
+    found = inspect(database.engine)
+    for table in Base.metadata.sorted_tables:
+        columns = {column["name"]: column for column in found.get_columns(table.name)}
+        assert columns.keys() == {column.name for column in table.columns}
+        for column in table.columns:
+            assert columns[column.name]["nullable"] == column.nullable, f"{table.name}.{column.name}"
+        assert {index["name"] for index in found.get_indexes(table.name)} == {
+            index.name for index in table.indexes
+        }
+
+
+def test_migrating_again_changes_nothing(database: Database) -> None:
+    """Every start migrates; what is there stays."""
+    with database.write() as session:
+        session.add(Rater(code="r1"))
+    database.migrate()
+    with database.read() as session:
+        assert session.scalars(select(Rater.code)).all() == ["r1"]
+
+
+def _migrate(path: Path) -> None:
+    Database(sqlite_url(path)).migrate()
+
+
+def test_processes_that_start_together_migrate_once(tmp_path: Path) -> None:
+    """They take turns, and none fails."""
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_migrate, args=(tmp_path / "ratings.db",)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+
+
+def test_a_database_of_a_newer_version_is_refused(database: Database) -> None:
+    """Rather than guessing what its tables mean."""
+    with database.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StorageError, match="another version"):
+        database.migrate()
+
+
+def test_commits_reach_the_disk(database: Database) -> None:
+    """WAL, and a sync for every commit: what was acknowledged survives a power cut."""
+    with database.read() as session:
+        assert session.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+        assert session.execute(text("PRAGMA synchronous")).scalar() == 2
+        assert session.execute(text("PRAGMA foreign_keys")).scalar() == 1
+
+
+def test_an_error_undoes_all_of_a_write(database: Database) -> None:
+    """Half a batch is never kept."""
+
+    def fail() -> None:
+        with database.write() as session:
+            session.add(Rater(code="r1"))
+            session.flush()
+            raise ValueError("halfway")
+
+    with pytest.raises(ValueError, match="halfway"):
+        fail()
+    with database.read() as session:
+        assert session.scalars(select(Rater)).all() == []
+
+
+def test_writers_take_turns(database: Database) -> None:
+    """Twenty threads at once: none is refused, and nothing is lost."""
+
+    def add(number: int) -> None:
+        with database.write() as session:
+            session.add(Rater(code=f"r{number}"))
+
+    threads = [threading.Thread(target=add, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with database.read() as session:
+        assert len(session.scalars(select(Rater)).all()) == 20
+
+
+def test_a_full_disk_is_a_storage_error(database: Database) -> None:
+    """It says what to do, and the database is as it was before."""
+    with database.write() as session:
+        session.add(Rater(code="r1"))
+    with database.engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+    database.close()
+
+    def fill(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute(f"PRAGMA max_page_count={pages}")
+
+    event.listen(database.engine, "connect", fill)
+    with pytest.raises(StorageError, match="full"), database.write() as session:
+        session.add_all([Rater(code=f"x{number}", name="y" * 80) for number in range(500)])
+    with database.read() as session:
+        assert session.scalars(select(Rater.code)).all() == ["r1"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder_is_a_storage_error(tmp_path: Path) -> None:
+    """Before the first rating."""
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o500)
+    with pytest.raises(StorageError, match="room to write"):
+        Database(sqlite_url(folder / "ratings.db")).migrate()
+
+
+def test_a_file_that_is_no_database_is_a_storage_error(tmp_path: Path) -> None:
+    """The message names it."""
+    path = tmp_path / "ratings.db"
+    path.write_text("not a database, but long enough to be looked at as one" * 20)
+    with pytest.raises(StorageError, match=r"ratings\.db"):
+        Database(sqlite_url(path)).migrate()
+
+
+@pytest.mark.parametrize("url", ["mysql://x/y", "nonsense", "sqlite://", "sqlite:///:memory:", ""])
+def test_refuses_other_databases(url: str) -> None:
+    """SQLite in a file, or PostgreSQL."""
+    with pytest.raises(UsageError, match="postgresql"):
+        Database(url)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_knows_postgresql_by_its_names(scheme: str) -> None:
+    """Whatever a host calls it; and the password is never shown."""
+    try:
+        database = Database(f"{scheme}://ann:pa55@localhost/ratings")
+    except UsageError:
+        pytest.fail("it is PostgreSQL")
+    assert not database.is_sqlite
+    assert "pa55" not in str(database)

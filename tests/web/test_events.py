@@ -1,0 +1,193 @@
+"""What raters did is taken in once, kept for good, and makes what holds now."""
+
+from typing import Any
+
+import pytest
+
+from nimakit.web.recording import MOST_EVENTS
+from web.conftest import MakeStudy
+from web.study import Study, Visitor
+
+
+def test_a_rating_is_kept_and_counted(study: Study, visitor: Visitor) -> None:
+    """An accepted rating is in the database, in the picture's sums, and in the rater's progress."""
+    image = study.images[0]
+    answer = visitor.rate(image.id, 7, elapsed_ms=1500)
+    assert (answer["done"], answer["refused"]) == (1, [])
+    [rating], [event], picture = study.ratings, study.events, study.images[0]
+    assert (rating.value, rating.event_id, event.elapsed_ms) == (7, event.id, 1500)
+    assert (picture.count, picture.total, picture.squares) == (1, 7, 49)
+
+
+def test_an_event_sent_twice_counts_once(study: Study, visitor: Visitor) -> None:
+    """A browser that saw no answer sends again; both times the event is acknowledged."""
+    event = {"id": "same", "kind": "rating", "image": study.images[0].id, "value": 7}
+    answers = [visitor.send(event).json, visitor.send(event, event).json]
+    assert [answer["accepted"] for answer in answers if answer] == [["same"], ["same", "same"]]
+    assert len(study.events) == 1
+    assert study.images[0].count == 1
+
+
+def test_rating_again_supersedes_and_erases_nothing(study: Study, visitor: Visitor) -> None:
+    """The last rating holds; the first stays among the events."""
+    image = study.images[0].id
+    visitor.rate(image, 3)
+    visitor.rate(image, 9)
+    assert [event.value for event in study.events] == [3, 9]
+    assert [rating.value for rating in study.ratings] == [9]
+    assert (study.images[0].count, study.images[0].total) == (1, 9)
+
+
+def test_a_skip_takes_a_rating_back(study: Study, visitor: Visitor) -> None:
+    """Going back and skipping leaves no rating, and the picture is not shown again at once."""
+    image = study.images[0].id
+    visitor.rate(image, 3)
+    visitor.send({"kind": "skip", "image": image})
+    assert [rating.value for rating in study.ratings] == [None]
+    assert (study.images[0].count, study.images[0].total, study.images[0].squares) == (0, 0, 0)
+
+
+def test_an_old_event_that_arrives_late_changes_nothing(study: Study, visitor: Visitor) -> None:
+    """What was said offline an hour ago does not undo what was said since on another device."""
+    image = study.images[0].id
+    visitor.rate(image, 9)
+    visitor.rate(image, 2, age_ms=3_600_000)
+    assert [rating.value for rating in study.ratings] == [9]
+    assert len(study.events) == 2
+
+
+def test_a_clock_that_is_wrong_does_no_harm(study: Study, visitor: Visitor) -> None:
+    """Ages beyond all reason are cut to a month, and no event is from the future."""
+    visitor.rate(study.images[0].id, 5, age_ms=1e15)
+    [event] = study.events
+    assert 29 < (event.received_at - event.occurred_at).days <= 30
+    refused = visitor.send({"kind": "rating", "image": study.images[1].id, "value": 5, "age_ms": -1}).json
+    assert refused
+    assert "0 or more" in refused["refused"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        ({"kind": "rating", "value": 11}, "from 1 to 10"),
+        ({"kind": "rating", "value": 0}, "from 1 to 10"),
+        ({"kind": "rating", "value": 5.5}, "whole number"),
+        ({"kind": "rating", "value": "7"}, "from 1 to 10"),
+        ({"kind": "rating", "value": True}, "from 1 to 10"),
+        ({"kind": "rating"}, "from 1 to 10"),
+        ({"kind": "rating", "value": 5, "image": 10**6}, "not part of"),
+        ({"kind": "rating", "value": 5, "image": [1]}, "not part of"),
+        ({"kind": "rating", "value": 5, "image": 10**30}, "not part of"),
+        ({"kind": "rating", "value": 5, "image": None}, "rated or skipped"),
+        ({"kind": "rating", "value": 5, "round": 2}, "round"),
+        ({"kind": "rating", "value": 5, "predicted": 99}, "predicted"),
+        ({"kind": "choice", "trial": "t"}, "rated or skipped"),
+        ({"kind": ["rating"], "value": 5}, "rated or skipped"),
+        ({"kind": "skip", "elapsed_ms": "long"}, "milliseconds"),
+        ({"id": ""}, "id"),
+        ({"id": "x" * 37}, "id"),
+        ({"id": "nul\0"}, "id"),
+        ({"id": 5}, "id"),
+    ],
+)
+def test_refuses_a_malformed_event_and_takes_the_others(
+    study: Study, visitor: Visitor, event: dict[str, Any], reason: str
+) -> None:
+    """A broken event is named with its reason; a good one beside it counts."""
+    good = {"kind": "rating", "image": study.images[1].id, "value": 5}
+    answer = visitor.send({"image": study.images[0].id, **event}, good).json
+    assert answer
+    assert len(answer["accepted"]) == 1
+    assert reason in answer["refused"][0]["reason"]
+    assert [rating.image_id for rating in study.ratings] == [study.images[1].id]
+
+
+@pytest.mark.parametrize("body", [[], "x", {"events": 5}, {"events": [{}] * (MOST_EVENTS + 1)}])
+def test_refuses_a_body_that_is_no_batch(visitor: Visitor, body: Any) -> None:
+    """What holds no list of events, or too many, is refused whole."""
+    answer = visitor.post_json(visitor.address("events"), body)
+    assert answer.status_code == 400
+    assert answer.json
+
+
+def test_events_that_are_no_objects_are_refused(study: Study, visitor: Visitor) -> None:
+    """Anything may stand in the list; only events count."""
+    answer = visitor.post_json(visitor.address("events"), {"rater": visitor.code, "events": [5, None, ["x"]]})
+    assert answer.json
+    assert len(answer.json["refused"]) == 3
+    assert study.events == []
+
+
+def test_refuses_an_oversized_body(visitor: Visitor) -> None:
+    """A body of megabytes is not even read."""
+    answer = visitor.send({"kind": "skip", "text": "x" * (2 << 20)})
+    assert answer.status_code == 413
+
+
+def test_refuses_a_request_without_a_token(study: Study, visitor: Visitor) -> None:
+    """A page elsewhere cannot rate in a rater's name; our own learns that its token is old."""
+    for headers in ({}, {"X-CSRFToken": "made-up"}):
+        answer = visitor.client.post(
+            visitor.address("events"), json={}, headers={"Accept": "application/json", **headers}
+        )
+        assert answer.status_code == 400
+        assert answer.json
+        assert answer.json["csrf"] is True
+    assert study.events == []
+
+
+def test_refuses_events_of_somebody_else(study: Study, visitor: Visitor) -> None:
+    """What one rater left in a browser is not taken for the next one's."""
+    answer = visitor.send({"kind": "skip", "image": study.images[0].id}, rater="r0000000")
+    assert answer.status_code == 409
+    assert study.events == []
+
+
+def test_refuses_ratings_of_a_closed_collection(study: Study, visitor: Visitor) -> None:
+    """Nothing is taken, and nothing is thrown away: the browser keeps it."""
+    study.set(is_open=False)
+    assert visitor.send({"kind": "skip", "image": study.images[0].id}).status_code == 409
+
+
+def test_two_people_rate_the_same_picture(study: Study, visitor: Visitor) -> None:
+    """Each has one rating of it, and the picture's sums have both."""
+    image = study.images[0].id
+    visitor.rate(image, 4)
+    study.rater().rate(image, 8)
+    assert [rating.value for rating in study.ratings] == [4, 8]
+    assert (study.images[0].count, study.images[0].total) == (2, 12)
+
+
+def test_two_devices_of_one_rater_share_what_they_did(study: Study) -> None:
+    """A personal link goes on elsewhere: the same progress, the same pictures done."""
+    laptop, phone = study.rater("Ann"), study.visitor()
+    laptop.rate(study.images[0].id, 4)
+    link = phone_link(study, laptop)
+    phone.post(link, {})
+    assert phone.code == laptop.code
+    assert phone.deck()["done"] == 1
+    phone.rate(study.images[0].id, 6)
+    assert [rating.value for rating in study.ratings] == [6]
+
+
+def phone_link(study: Study, visitor: Visitor) -> str:
+    """The address one opens on another device."""
+    return f"/go-on/{study.services.links.personal(visitor.rater)}"
+
+
+def test_others_scores_are_shown_where_the_study_says_so(study: Study, visitor: Visitor) -> None:
+    """After rating, and only then, a rater may see what people say."""
+    image = study.images[0].id
+    study.rater().rate(image, 8)
+    assert visitor.rate(image, 4)["others"] == {}
+    study.set(show_others=True)
+    assert visitor.rate(image, 4)["others"] == {str(image): {"mean": 6.0, "count": 2}}
+
+
+def test_ratings_between_whole_numbers_where_predictions_are_corrected(make_study: MakeStudy) -> None:
+    """In the Rate experiment a rating has decimals, and the score that was shown is kept with it."""
+    study = make_study(experiment="rate")
+    visitor = study.visitor()
+    visitor.rate(study.images[0].id, 5.3, predicted=5.2)
+    [rating] = study.ratings
+    assert (rating.value, rating.predicted) == (5.3, 5.2)

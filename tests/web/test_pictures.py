@@ -1,0 +1,82 @@
+"""The routes of pictures: sizes, caching, and what is refused."""
+
+import os
+
+import pytest
+
+from web.study import JSON, Study, Visitor
+
+
+def address(visitor: Visitor, study: Study, place: int = 1, size: str = "480") -> str:
+    """A picture's address."""
+    return visitor.address(f"pictures/{study.images[place].id}/{size}")
+
+
+@pytest.mark.parametrize("size", ["480", "1280", "2560", "full"])
+def test_a_picture_is_sent_at_every_size(study: Study, visitor: Visitor, size: str) -> None:
+    """To be kept by this browser alone, and known again by its tag."""
+    answer = visitor.get(address(visitor, study, size=size))
+    assert (answer.status_code, answer.mimetype) == (200, "image/jpeg")
+    assert answer.headers["Cache-Control"].startswith("private, max-age=")
+    again = visitor.get(address(visitor, study, size=size), headers={"If-None-Match": answer.headers["ETag"]})
+    assert again.status_code == 304
+
+
+@pytest.mark.parametrize("size", ["481", "0", "-1", "huge", "../1/480"])
+def test_refuses_other_sizes(study: Study, visitor: Visitor, size: str) -> None:
+    """Nobody makes the disk full of copies."""
+    assert visitor.get(address(visitor, study, size=size)).status_code in {404, 308}
+
+
+def test_a_picture_of_another_collection_is_not_found(study: Study, visitor: Visitor) -> None:
+    """A number is no way into another collection."""
+    assert visitor.get(visitor.address("pictures/999/480")).status_code == 404
+    assert study.rater().get("/c/other/pictures/1/480").status_code == 404
+
+
+def test_a_picture_that_is_gone_is_noted(study: Study, visitor: Visitor) -> None:
+    """It is missing from then on, for everybody."""
+    (study.folder / study.images[1].path).unlink()
+    assert visitor.get(address(visitor, study)).status_code == 404
+    assert study.images[1].state == "missing"
+    assert study.images[1].id not in [item["id"] for item in visitor.deck()["items"]]
+
+
+def test_a_broken_picture_is_noted(study: Study, visitor: Visitor) -> None:
+    """With the reason, on the page of settings."""
+    (study.folder / study.images[1].path).write_bytes(b"\xff\xd8\xff no picture")
+    assert visitor.get(address(visitor, study)).status_code == 422
+    assert study.images[1].state == "broken"
+    assert study.images[1].path in visitor.get(visitor.address("settings")).text
+
+
+def test_a_browsers_word_is_checked(study: Study, visitor: Visitor) -> None:
+    """A picture is not given up because one browser could not load it."""
+    report = address(visitor, study, size="problem")
+    answer = visitor.post_json(report, {})
+    assert answer.json == {"shown": True}
+    (study.folder / study.images[1].path).unlink()
+    answer = visitor.post_json(report, {})
+    assert answer.json
+    assert answer.json["shown"] is False
+    assert study.images[1].state == "missing"
+
+
+def test_a_forged_report_is_refused(study: Study, visitor: Visitor) -> None:
+    """A report without a token comes from elsewhere."""
+    answer = visitor.client.post(address(visitor, study, size="problem"), headers=JSON)
+    assert answer.status_code == 400
+
+
+def test_a_folder_that_is_away_breaks_no_picture(study: Study, visitor: Visitor) -> None:
+    """The disk may come back."""
+    study.folder.rename(study.folder.with_name("moved"))
+    assert visitor.get(address(visitor, study)).status_code == 404
+    assert {image.state for image in study.images} == {"ok"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
+def test_a_picture_without_permission_is_broken(study: Study, visitor: Visitor) -> None:
+    """It can be shown to nobody."""
+    (study.folder / study.images[1].path).chmod(0)
+    assert visitor.get(address(visitor, study)).status_code == 422

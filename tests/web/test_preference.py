@@ -1,0 +1,180 @@
+"""The Preference experiment: comparisons, ties, repeats, and which pictures meet."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from web.conftest import MakeStudy
+from web.study import Study, Visitor
+
+
+@pytest.fixture
+def pairs(make_study: MakeStudy) -> Study:
+    """The best of two."""
+    return make_study(experiment="preference")
+
+
+def upcoming(visitor: Visitor, **query: Any) -> Any:
+    """Comparisons to come."""
+    return visitor.get_json(visitor.address("preference/next", **query))
+
+
+def choose(visitor: Visitor, item: dict[str, Any], place: int | None, **rest: Any) -> Any:
+    """Choose a picture of a comparison, or none for a tie."""
+    shown = item["ids"]
+    event = {"kind": "tie"} if place is None else {"kind": "choice", "image": shown[place]}
+    answer = visitor.send({**event, "trial": item["trial"], "shown": shown, "round": item["round"], **rest})
+    assert answer.status_code == 200
+    return answer.json
+
+
+def test_a_choice_is_kept_and_counted(pairs: Study) -> None:
+    """The winner wins the comparison, the other was in it."""
+    visitor = pairs.visitor()
+    item = upcoming(visitor)["items"][0]
+    assert choose(visitor, item, 1)["done"] == 1
+    won = {image.id: (image.count, image.total) for image in pairs.images if image.count}
+    assert won == {item["ids"][0]: (1, 0), item["ids"][1]: (1, 1)}
+    assert upcoming(visitor)["history"][0]["value"] == 1
+
+
+def test_a_tie_is_shared_and_a_skip_counts_for_nothing(pairs: Study) -> None:
+    """Neither is a choice; both are done."""
+    visitor = pairs.visitor()
+    first, second, *_ = upcoming(visitor)["items"]
+    choose(visitor, first, None)
+    visitor.send({"kind": "skip", "trial": second["trial"], "shown": second["ids"]})
+    assert [(image.count, image.total) for image in pairs.images if image.count] == [(1, 0.5), (1, 0.5)]
+    assert [item["value"] for item in upcoming(visitor)["history"]] == ["tie", None]
+
+
+def test_choosing_again_takes_the_place_of_the_first_choice(pairs: Study) -> None:
+    """Going back changes a comparison; both events stay."""
+    visitor = pairs.visitor()
+    item = upcoming(visitor)["items"][0]
+    choose(visitor, item, 0)
+    choose(visitor, item, 1)
+    assert {image.id: image.total for image in pairs.images if image.count} == {
+        item["ids"][0]: 0,
+        item["ids"][1]: 1,
+    }
+    assert len(pairs.events) == 2
+
+
+def test_of_four_one_is_chosen(make_study: MakeStudy) -> None:
+    """Each comparison has four different pictures."""
+    study = make_study(experiment="preference", choices="4")
+    visitor = study.visitor()
+    [item] = upcoming(visitor)["items"]
+    assert len(set(item["ids"])) == 4
+    choose(visitor, item, 2)
+    assert sorted(image.total for image in study.images if image.count) == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"image": 10**6}, "not part of"),
+        ({"shown": [1]}, "2 different"),
+        ({"shown": [1, 1]}, "2 different"),
+        ({"shown": "12"}, "2 different"),
+        ({"shown": [[1], [2]]}, "2 different"),
+        ({"trial": ""}, "name"),
+        ({"trial": 5}, "name"),
+        ({"kind": "rating", "value": 5}, "chosen"),
+        ({"image": None}, "one of those shown"),
+        ({"kind": "tie"}, "one of those shown"),
+    ],
+)
+def test_refuses_a_malformed_choice(pairs: Study, change: dict[str, Any], reason: str) -> None:
+    """With the reason; nothing is counted."""
+    visitor = pairs.visitor()
+    item = upcoming(visitor)["items"][0]
+    event = {"kind": "choice", "image": item["ids"][0], "trial": item["trial"], "shown": item["ids"]}
+    answer = visitor.send({**event, **change}).json
+    assert answer
+    assert reason in answer["refused"][0]["reason"]
+    assert pairs.events == []
+
+
+def test_no_pair_comes_twice_and_all_come_once(pairs: Study) -> None:
+    """Of six pictures there are fifteen pairs; then the rater is done."""
+    visitor = pairs.visitor()
+    seen: Counter[frozenset[int]] = Counter()
+    for _ in range(30):
+        items = upcoming(visitor, amount=1)["items"]
+        if not items:
+            break
+        seen[frozenset(items[0]["ids"])] += 1
+        choose(visitor, items[0], 0)
+    assert len(seen) == 15
+    assert set(seen.values()) == {1}
+
+
+def test_pictures_the_browser_holds_are_not_handed_out_again(pairs: Study) -> None:
+    """Three pairs use all six; while they are held nothing more comes."""
+    visitor = pairs.visitor()
+    items = upcoming(visitor)["items"]
+    held = [image for item in items for image in item["ids"]]
+    assert sorted(held) == sorted(image.id for image in pairs.images)
+    assert upcoming(visitor, held=",".join(map(str, held)))["items"] == []
+
+
+def test_pictures_compared_least_come_first(pairs: Study) -> None:
+    """Two that were compared already wait."""
+    pairs.set(ordering="fewest")
+    visitor = pairs.rater()
+    item = upcoming(visitor, amount=1)["items"][0]
+    choose(visitor, item, 0)
+    pairs.services.stocks.forget(pairs.collection.id)
+    later = upcoming(pairs.visitor(), amount=2)["items"]
+    assert not set(item["ids"]) & {image for one in later for image in one["ids"]}
+
+
+def test_equals_meet_where_least_is_known(pairs: Study) -> None:
+    """In the active order every picture meets one that won about as often."""
+    pairs.set(ordering="active")
+    visitor = pairs.visitor()
+    for _ in range(10):
+        items = upcoming(visitor, amount=1)["items"]
+        choose(visitor, items[0], 0)
+    assert len(pairs.events) == 10
+
+
+def test_a_collection_wants_so_many_comparisons(pairs: Study) -> None:
+    """Progress counts towards them, and when each picture has enough there are no more."""
+    pairs.set(wanted=1)
+    visitor = pairs.visitor()
+    assert upcoming(visitor)["total"] == 3
+    for _ in range(3):
+        choose(visitor, upcoming(visitor, amount=1)["items"][0], 0)
+        pairs.services.stocks.forget(pairs.collection.id)
+    deck = upcoming(visitor)
+    assert (deck["items"], deck["done"], deck["total"]) == ([], 3, 3)
+
+
+def test_a_repeat_shows_the_pair_the_other_way_round(make_study: MakeStudy) -> None:
+    """It counts apart, and tells who always takes the left one."""
+    study = make_study(experiment="preference")
+    study.set(repeats=0.5)
+    visitor = study.visitor()
+    rounds: list[tuple[tuple[int, ...], int]] = []
+    for _ in range(60):
+        items = upcoming(visitor, amount=4)["items"]
+        if not items:
+            break
+        repeats = [item for item in items if item["round"]]
+        item = repeats[0] if repeats else items[0]
+        rounds.append((tuple(item["ids"]), item["round"]))
+        choose(visitor, item, 0)
+    again = [ids for ids, turn in rounds if turn == 1]
+    assert all(tuple(reversed(ids)) in [one for one, turn in rounds if turn == 0] for ids in again)
+    assert sum(image.count for image in study.images) == 2 * len([1 for _, turn in rounds if turn == 0])
+
+
+def test_another_experiments_page_leads_to_the_right_one(pairs: Study) -> None:
+    """An old bookmark still works."""
+    visitor = pairs.visitor()
+    answer = visitor.get(visitor.address("score"), follow_redirects=True)
+    assert answer.request.path.endswith("/preference")

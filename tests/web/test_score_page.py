@@ -1,0 +1,242 @@
+"""The Score experiment in a real browser: by keyboard, by touch, offline, and when pictures break."""
+
+from playwright.sync_api import BrowserContext, Page, Route, expect
+
+from web.conftest import Serve
+from web.study import Study
+
+
+def values(study: Study) -> list[float | None]:
+    """What holds now, in the order it was said."""
+    return [rating.value for rating in study.ratings]
+
+
+def wait_for_events(page: Page, study: Study, count: int) -> None:
+    """Until the server has so many events."""
+    for _ in range(300):
+        if len(study.events) >= count:
+            return
+        page.wait_for_timeout(30)
+    assert len(study.events) == count
+
+
+def open_page(page: Page, address: str) -> None:
+    """Open the app, until a picture is there."""
+    page.goto(address)
+    expect(page.locator(".canvas img")).to_be_visible()
+
+
+def press(page: Page, key: str, count: str) -> None:
+    """Press a key, once there is something to answer, until so much is done."""
+    expect(page.locator("main")).to_have_attribute("aria-busy", "false")
+    page.keyboard.press(key)
+    expect(page.locator("#count")).to_have_text(count)
+
+
+def test_pictures_are_scored_by_keyboard_alone(page: Page, study: Study, serve: Serve) -> None:
+    """Digits rate, 0 is 10, arrows and Enter rate, s skips, z goes back; then all is done."""
+    open_page(page, serve(study))
+    press(page, "7", "1 of 6")
+    press(page, "0", "2 of 6")
+    page.keyboard.press("ArrowRight")
+    press(page, "Enter", "3 of 6")
+    press(page, "s", "4 of 6")
+    page.keyboard.press("z")
+    page.keyboard.press("z")
+    expect(page.locator(".step.chosen")).to_have_text("6")
+    page.keyboard.press("2")
+    page.keyboard.press("Enter")  # nothing is chosen on what was skipped
+    press(page, "4", "4 of 6")
+    press(page, "5", "5 of 6")
+    press(page, "6", "6 of 6")
+    expect(page.locator("#message")).to_contain_text("All done")
+    wait_for_events(page, study, 8)
+    assert sorted(value for value in values(study) if value) == [2, 4, 5, 6, 7, 10]
+
+
+def test_pictures_are_scored_by_touch(phone: Page, study: Study, serve: Serve) -> None:
+    """A tap rates, a swipe to the left skips, one to the right goes back."""
+    open_page(phone, serve(study))
+    count = phone.locator("#count")
+    phone.locator(".step", has_text="8").tap()
+    expect(count).to_have_text("1 of 6")
+    swipe(phone, -150)
+    expect(count).to_have_text("2 of 6")
+    swipe(phone, 150)
+    phone.locator(".step", has_text="3").tap()
+    wait_for_events(phone, study, 3)
+    assert sorted(value for value in values(study) if value) == [3, 8]
+
+
+def swipe(page: Page, distance: int) -> None:
+    """Draw a finger over the picture."""
+    session = page.context.new_cdp_session(page)
+    x, y = 195, 350
+    session.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+    for step in range(1, 6):
+        moved = {"x": x + distance * step / 5, "y": y}
+        session.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [moved]})
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+def test_the_next_picture_is_there_within_a_tenth_of_a_second(page: Page, study: Study, serve: Serve) -> None:
+    """From the key to the next picture drawn: the median over a few keys."""
+    open_page(page, serve(study))
+    page.wait_for_timeout(800)  # somebody looks at the first
+    waits = []
+    for _ in range(4):
+        waits.append(
+            page.evaluate(
+                """async () => {
+                  const shown = () => document.querySelector(".canvas img")?.src;
+                  const before = shown();
+                  const start = performance.now();
+                  document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "5", bubbles: true }));
+                  while ([before, undefined].includes(shown())) await new Promise(requestAnimationFrame);
+                  return performance.now() - start;
+                }"""
+            )
+        )
+        page.wait_for_timeout(300)
+    assert sorted(waits)[1] < 100, waits
+
+
+def test_ratings_given_offline_arrive_once(page: Page, study: Study, serve: Serve) -> None:
+    """Without a network rating goes on; what was said is sent when it is back, and counts once."""
+    open_page(page, serve(study))
+    page.wait_for_timeout(500)  # the next pictures are loaded
+    page.context.set_offline(True)
+    press(page, "7", "1 of 6")
+    press(page, "8", "2 of 6")
+    press(page, "9", "3 of 6")
+    expect(page.locator("#sync")).to_contain_text("Offline: 3 kept here")
+    assert study.events == []
+    page.context.set_offline(False)
+    wait_for_events(page, study, 3)
+    expect(page.locator("#sync")).to_have_text("")
+    assert values(study) == [7, 8, 9]
+
+
+def test_a_rating_whose_answer_was_lost_is_sent_again_and_counts_once(
+    page: Page, study: Study, serve: Serve
+) -> None:
+    """The server has it, the browser does not know: it sends again, and there is still one event."""
+    lost = []
+
+    def lose_the_first_answer(route: Route) -> None:
+        answer = route.fetch()
+        lost.append(answer.status)
+        if len(lost) == 1:
+            route.abort("connectionreset")
+        else:
+            route.fulfill(response=answer)
+
+    page.route("**/events", lose_the_first_answer)
+    open_page(page, serve(study))
+    page.keyboard.press("7")
+    for _ in range(100):
+        if len(lost) >= 2:
+            break
+        page.wait_for_timeout(50)
+    expect(page.locator("#sync")).to_have_text("")
+    assert lost[:2] == [200, 200]
+    assert [event.value for event in study.events] == [7]
+
+
+def test_what_was_not_sent_survives_closing_the_page(page: Page, study: Study, serve: Serve) -> None:
+    """The server is away, the page is closed; opened again, it sends what it kept."""
+    address = serve(study)
+    open_page(page, address)
+    page.route("**/events", lambda route: route.abort())
+    press(page, "7", "1 of 6")
+    expect(page.locator("#sync")).to_contain_text("1 kept here")
+    page.goto("about:blank")
+    assert study.events == []
+    page.unroute("**/events")
+    page.goto(address)
+    wait_for_events(page, study, 1)
+    assert values(study) == [7]
+
+
+def test_two_tabs_never_show_what_one_of_them_did(page: Page, study: Study, serve: Serve) -> None:
+    """A second tab opened later begins where the first one is, and both together lose nothing."""
+    address = serve(study)
+    open_page(page, address)
+    press(page, "3", "1 of 6")
+    wait_for_events(page, study, 1)
+    other = page.context.new_page()
+    open_page(other, address)
+    expect(other.locator("#count")).to_have_text("1 of 6")
+    press(other, "4", "2 of 6")
+    press(page, "5", "2 of 6")  # the same picture: this tab did not know
+    wait_for_events(page, study, 3)
+    assert sorted(values(study), key=float) == [3, 5]
+
+
+def test_a_picture_deleted_in_mid_session_is_replaced(page: Page, study: Study, serve: Serve) -> None:
+    """It is reported, the next one takes its place, and nobody is shown it again."""
+    for image in study.images[1:4]:
+        (study.folder / image.path).unlink()
+    open_page(page, serve(study))
+    press(page, "5", "1 of 3")
+    press(page, "5", "2 of 3")
+    press(page, "5", "3 of 3")
+    expect(page.locator("#message")).to_contain_text("All done")
+    wait_for_events(page, study, 3)
+    assert [image.state for image in study.images] == ["ok", *["missing"] * 3, "ok", "ok"]
+
+
+def test_a_picture_is_shown_at_its_own_size(page: Page, study: Study, serve: Serve) -> None:
+    """The key f shows one pixel of the picture on one of the screen; f again as large as fits."""
+    open_page(page, serve(study))
+    image = page.locator(".canvas img")
+    fitted = image.bounding_box()
+    page.keyboard.press("f")
+    expect(page.locator("#zoom")).to_have_attribute("aria-pressed", "true")
+    assert image.bounding_box()["width"] == 60  # type: ignore[index]
+    page.keyboard.press("f")
+    assert image.bounding_box() == fitted
+
+
+def test_all_keys_are_shown(page: Page, study: Study, serve: Serve) -> None:
+    """The question mark opens the list, Escape closes it, and no key rates meanwhile."""
+    open_page(page, serve(study))
+    page.keyboard.press("?")
+    expect(page.locator("#help")).to_be_visible()
+    expect(page.locator("#keys")).to_contain_text("Back to the last one")
+    page.keyboard.press("7")
+    page.keyboard.press("Escape")
+    expect(page.locator("#help")).to_be_hidden()
+    expect(page.locator("#count")).to_have_text("0 of 6")
+
+
+def test_a_session_that_has_ended_loses_nothing(page: Page, study: Study, serve: Serve) -> None:
+    """A rater whose session ended is told so; what was said waits until they are back."""
+    rater = study.rater("Ann")
+    link = study.services.links.personal(rater.rater)
+    address = serve(study)
+    page.goto(f"{address}go-on/{link}")
+    page.get_by_role("button", name="Go on").click()
+    expect(page.locator(".canvas img")).to_be_visible()
+    cookies: BrowserContext = page.context
+    cookies.clear_cookies()
+    page.keyboard.press("7")  # on this machine one is somebody else now: the local rater
+    expect(page.locator("#sync")).to_contain_text("1 kept here")
+    assert study.events == []
+    page.goto(f"{address}go-on/{link}")
+    page.get_by_role("button", name="Go on").click()
+    wait_for_events(page, study, 1)
+    assert [rating.rater_id for rating in study.ratings] == [rater.rater.id]
+
+
+def test_colours_follow_the_reader(page: Page, study: Study, serve: Serve) -> None:
+    """One button goes from the system's colours to light to dark, and the next page knows."""
+    address = serve(study)
+    open_page(page, address)
+    button = page.locator("#theme")
+    button.click()
+    button.click()
+    assert page.locator("html").get_attribute("data-theme") == "dark"
+    page.goto(f"{address}collections")
+    assert page.locator("html").get_attribute("data-theme") == "dark"
+    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"

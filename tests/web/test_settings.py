@@ -1,0 +1,112 @@
+"""How the app is set up: its folders, its secret, and what it refuses to start with."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from nimakit.errors import OutputError, UsageError
+from nimakit.web.settings import PASSWORD_VARIABLE, SECRET_VARIABLE, Settings, read_settings
+
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing listens there
+GOOD = "k3Yf0-9vHq2LwZp7Rt5XcB8nMd4SgJ1a"
+
+
+def settings(tmp_path: Path, environment: dict[str, str] | None = None, **values: object) -> Settings:
+    """Settings over an empty folder."""
+    folder = tmp_path / "photos"
+    folder.mkdir(exist_ok=True)
+    return read_settings(
+        **{"folders": (folder,), "data_dir": tmp_path / "data", "environment": environment or {}, **values}  # type: ignore[arg-type]
+    )
+
+
+def test_a_secret_is_made_once_and_kept_to_its_owner(tmp_path: Path) -> None:
+    """Two starts share one random secret, in a file nobody else can read."""
+    first, second = settings(tmp_path), settings(tmp_path)
+    assert first.secret == second.secret
+    assert len(first.secret) >= 32
+    assert (tmp_path / "data" / "secret.key").stat().st_mode & 0o077 == 0
+
+
+def test_half_a_secret_is_replaced(tmp_path: Path) -> None:
+    """What a full disk left of one is not used."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "secret.key").write_text("abc")
+    assert len(settings(tmp_path).secret) >= 32
+
+
+def test_ratings_are_kept_in_the_data_folder(tmp_path: Path) -> None:
+    """Without a database the folder gets one; nothing is written beside the photographs."""
+    found = settings(tmp_path)
+    assert found.database == f"sqlite:///{tmp_path / 'data' / 'ratings.db'}"
+    assert list((tmp_path / "photos").iterdir()) == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_loopback_is_local(tmp_path: Path, host: str) -> None:
+    """There nobody has to sign in."""
+    assert settings(tmp_path, host=host).is_local
+
+
+@pytest.mark.parametrize(
+    "values", [{"host": EVERYWHERE}, {"host": "192.168.1.5"}, {"url": "https://rate.example.org"}]
+)
+def test_what_others_can_reach_is_not_local(tmp_path: Path, values: dict[str, str]) -> None:
+    """Another address, or a proxy in front of loopback."""
+    assert not settings(tmp_path, **values).is_local
+
+
+@pytest.mark.parametrize("secret", ["short", "change-me-change-me-change-me-change-me", "secret" * 10])
+def test_refuses_a_secret_that_can_be_guessed(tmp_path: Path, secret: str) -> None:
+    """Outside this machine an example's secret would let everybody in."""
+    with pytest.raises(UsageError, match="random characters"):
+        settings(tmp_path, {SECRET_VARIABLE: secret}, host=EVERYWHERE)
+    assert settings(tmp_path, {SECRET_VARIABLE: secret}).secret == secret
+
+
+@pytest.mark.parametrize("password", ["short", "change-me-please", "password12345"])
+def test_refuses_a_password_that_can_be_guessed(tmp_path: Path, password: str) -> None:
+    """Outside this machine an example's password would make everybody the admin."""
+    with pytest.raises(UsageError, match="no example"):
+        settings(tmp_path, {PASSWORD_VARIABLE: password, SECRET_VARIABLE: GOOD}, host=EVERYWHERE)
+
+
+def test_refuses_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    """The message names it."""
+    with pytest.raises(UsageError, match="nowhere"):
+        settings(tmp_path, folders=(tmp_path / "nowhere",))
+
+
+def test_refuses_an_address_that_is_none(tmp_path: Path) -> None:
+    """A proxy's address is http or https."""
+    with pytest.raises(UsageError, match="--url"):
+        settings(tmp_path, url="rate.example.org")
+
+
+def test_refuses_a_data_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    """The message says how to choose another."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="--data-dir"):
+        settings(tmp_path, data_dir=tmp_path / "file" / "data")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_refuses_a_data_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    """Before the first rating, and not after it."""
+    (tmp_path / "data").mkdir(mode=0o500)
+    with pytest.raises(OutputError, match="--data-dir"):
+        settings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("values", "address"),
+    [
+        ({}, "http://127.0.0.1:8000/"),
+        ({"host": "::1"}, "http://[::1]:8000/"),
+        ({"url": "https://rate.example.org"}, "https://rate.example.org/"),
+    ],
+)
+def test_says_where_it_is(tmp_path: Path, values: dict[str, str], address: str) -> None:
+    """The address can be opened as it is printed."""
+    assert settings(tmp_path, **values).address(8000) == address
