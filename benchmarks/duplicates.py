@@ -32,21 +32,20 @@ def main() -> None:
     parser.add_argument("--image-dir", type=Path, required=True, help="at least a few hundred photographs")
     paths = find_images(parser.parse_args().image_dir)
     originals = fingerprints(paths, lambda photo: photo)
-    print(f"{len(paths)} photographs: {mistaken(paths, originals)} different ones taken for the same\n")
-    print("| copy | found | different ones taken for the same |\n|---|---|---|")
+    alike = find_duplicates(paths, originals)
+    print(f"{len(paths)} photographs. Among the originals these are taken for the same:")
+    for group in alike:
+        print(f"- {', '.join(paths[place].name for place in group.members)} ({group.similarity:.2f})")
+    print("\n| copy | found | more taken for the same |\n|---|---|---|")
     for name, change in CHANGES.items():
         both = np.concatenate([originals, fingerprints(paths, change)])
         groups = find_duplicates([*paths, *paths], both)
         pairs = {(first, second) for group in groups for first in group.members for second in group.members}
         found = sum((place, place + len(paths)) in pairs for place in range(len(paths)))
         wrong = sum(len({place % len(paths) for place in group.members}) - 1 for group in groups)
+        wrong -= sum(len(group.members) - 1 for group in alike)
         print(f"| {name} | {found / len(paths):.1%} | {wrong} |", flush=True)
     print(f"\nSearching {SEARCHED} fingerprints took {search_seconds(SEARCHED):.1f} s of one core.")
-
-
-def mistaken(paths: Sequence[Path], originals: Fingerprints) -> int:
-    """How many pictures are taken for one that they are not."""
-    return sum(len(group.members) - 1 for group in find_duplicates(paths, originals))
 
 
 def fingerprints(paths: Sequence[Path], change: Change) -> Fingerprints:

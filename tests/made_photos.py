@@ -2,13 +2,15 @@
 
 import io
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 
-def made_photo(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
+@cache
+def made_photo(seed: int, size: tuple[int, int] = (256, 192)) -> Image.Image:
     """Noise of 3x3 to 48x48 patches, the coarser the stronger; always the same for a seed."""
     random = np.random.default_rng(seed)
     pixels = np.full((size[1], size[0], 3), 128.0)
@@ -34,15 +36,15 @@ def cropped(photo: Image.Image, left: float, top: float, right: float, bottom: f
 
 
 COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
-    "resized": lambda photo: photo.resize((150, 90), Image.Resampling.BILINEAR),
+    "resized": lambda photo: photo.resize((120, 70), Image.Resampling.BILINEAR),
     "re-encoded": lambda photo: encoded(photo, 40),
     "mirrored": ImageOps.mirror,
     "grey": lambda photo: photo.convert("L").convert("RGB"),
     "brighter": lambda photo: ImageEnhance.Brightness(photo).enhance(1.2),
     "cropped all around": lambda photo: cropped(photo, 0.04, 0.04, 0.04, 0.04),
     "cropped on two sides": lambda photo: cropped(photo, 0.07, 0.07, 0, 0),
-    "framed": lambda photo: ImageOps.expand(photo, 6, "white"),
-    "mirrored, resized, re-encoded": lambda photo: encoded(ImageOps.mirror(photo).resize((200, 150)), 40),
+    "framed": lambda photo: ImageOps.expand(photo, 4, "white"),
+    "mirrored, resized, re-encoded": lambda photo: encoded(ImageOps.mirror(photo).resize((160, 120)), 40),
 }
 """Ways in which people change a picture that they pass on."""
 

@@ -18,7 +18,7 @@ def photos(tmp_path: Path) -> Path:
     """A folder with pictures 0 to 5."""
     folder = tmp_path / "photos"
     for number in range(6):
-        save(made_photo(number), folder / f"{number}.png")
+        save(made_photo(number), folder / f"{number}.bmp")
     return folder
 
 
@@ -65,7 +65,7 @@ def test_the_same_name_in_two_folders_is_not_the_same_image(tmp_path: Path) -> N
     """Train and test may both have a picture 1."""
     sets = []
     for number, name in enumerate(("train", "test")):
-        save(made_photo(number), tmp_path / name / "1.png")
+        save(made_photo(number), tmp_path / name / "1.bmp")
         sets.append(labelled(name, "1x", tmp_path / name, recursive=False))
     found = check_images(sets)
     assert found.leaks == ()
@@ -75,7 +75,7 @@ def test_the_same_name_in_two_folders_is_not_the_same_image(tmp_path: Path) -> N
 def test_of_a_picture_in_many_places_one_is_kept(photos: Path) -> None:
     """The first of the last file."""
     for name in "abc":
-        save(made_photo(0), photos / f"{name}.png")
+        save(made_photo(0), photos / f"{name}.bmp")
     found = _check(photos, {"train": "0a1", "test": "b2c"})
     (leak,) = found.leaks
     assert (leak.kind, len(leak.images)) == ("identical", 4)
@@ -85,8 +85,8 @@ def test_of_a_picture_in_many_places_one_is_kept(photos: Path) -> None:
 
 def test_missing_unreadable_and_blank_images_are_listed_and_dropped(photos: Path) -> None:
     """Each with its file, an unreadable one with the reason."""
-    (photos / "u.jpg").write_bytes((photos / "3.png").read_bytes()[:5000])
-    save(Image.new("RGB", (40, 40), (9, 9, 9)), photos / "b.png")
+    (photos / "u.jpg").write_bytes((photos / "3.bmp").read_bytes()[:5000])
+    save(Image.new("RGB", (40, 40), (9, 9, 9)), photos / "b.bmp")
     found = _check(photos, {"train": "0mu1b"})
     assert [str(entry) for entry in found.missing] == ["'m' in train"]
     ((entry, error),) = found.unreadable
@@ -104,7 +104,7 @@ def test_nothing_readable_is_no_special_case(photos: Path) -> None:
 def test_a_copy_that_is_lost_anyway_saves_the_other(photos: Path) -> None:
     """Two blank files that are identical are both dropped; no third one is kept for them."""
     for name in "ab":
-        save(Image.new("RGB", (40, 40)), photos / f"{name}.png")
+        save(Image.new("RGB", (40, 40)), photos / f"{name}.bmp")
     found = _check(photos, {"train": "a0", "test": "b1"})
     assert len(found.leaks) == 1
     assert found.drop == {"train": ["a"], "test": ["b"]}
@@ -113,7 +113,7 @@ def test_a_copy_that_is_lost_anyway_saves_the_other(photos: Path) -> None:
 def test_what_is_to_be_dropped_leaves_nothing_to_find(photos: Path) -> None:
     """A second check of what is left is clean, and all of it is JSON."""
     save(made_photo(1), photos / "x.bmp")
-    save(COPIES["mirrored"](made_photo(2)), photos / "y.png")
+    save(COPIES["mirrored"](made_photo(2)), photos / "y.bmp")
     (photos / "u.jpg").write_bytes(b"")
     files = {"train": "0123u", "test": "45xym"}
     found = _check(photos, files)
@@ -127,10 +127,10 @@ def test_what_is_to_be_dropped_leaves_nothing_to_find(photos: Path) -> None:
 def test_an_image_id_that_several_files_share_is_ambiguous(photos: Path) -> None:
     """Which of them was rated nobody knows; one of them is looked at."""
     save(made_photo(8), photos / "1.jpg")
-    save(made_photo(9), photos / "sub" / "2.png")
+    save(made_photo(9), photos / "sub" / "2.bmp")
     found = _check(photos, {"train": "012"})
     ((entry, paths),) = found.ambiguous
-    assert (entry.image_id, paths) == ("1", (str(photos / "1.jpg"), str(photos / "1.png")))
+    assert (entry.image_id, paths) == ("1", (str(photos / "1.bmp"), str(photos / "1.jpg")))
     assert (found.problems, found.drop) == (1, {"train": []})
     deep = check_images([labelled("train", "012", photos, recursive=True)])
     assert [entry.image_id for entry, _ in deep.ambiguous] == ["1", "2"]

@@ -12,7 +12,8 @@ PICTURE = Image.new("RGB", (40, 30), (90, 120, 60))
 
 def _lightness(picture: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     """Grey levels of the middle row, which all eyes tell apart."""
-    return np.asarray(picture.convert("L"), np.float64)[15]
+    rows: list[list[float]] = np.asarray(picture.convert("L"), np.float64).tolist()
+    return np.array(rows[15])
 
 
 def test_more_is_brighter() -> None:

@@ -82,10 +82,8 @@ def _levels(grid: Float32Array) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     require_matplotlib()
     import matplotlib as mpl
 
-    values = np.nan_to_num(grid)
     signed = _is_signed(grid)
-    if signed:
-        values = (values + 1) / 2
+    values = np.nan_to_num((grid + 1) / 2 if signed else grid)
     colours = mpl.colormaps[_DIVERGING if signed else _SEQUENTIAL](np.arange(256), bytes=True)
     return np.clip(255 * values, 0, 255).astype(np.uint8), np.asarray(colours)[:, :3]
 

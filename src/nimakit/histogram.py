@@ -163,7 +163,7 @@ def tilt(histogram: ArrayLike, mean_score: ArrayLike, bins: ArrayLike) -> FloatA
     values = np.asarray(bins, np.float64)
     target = np.asarray(mean_score, np.float64)
     if not ((values[0] <= target) & (target <= values[-1])).all():
-        raise ValueError(f"The mean lies between {values[0]:g} and {values[-1]:g}. Received: {mean_score}")
+        raise ValueError(f"The mean lies between {values[0]:g} and {values[-1]:g}. Received: {mean_score!r}")
     with np.errstate(divide="ignore"):
         logarithms = np.log(np.asarray(histogram, np.float64))
 

@@ -51,7 +51,8 @@ class Finding:
         return asdict(self)
 
     def __str__(self) -> str:
-        return self.text + (f": {label_sets.listed(self.image_ids)}" if self.image_ids else "")
+        images = f" ({len(self.image_ids)}): {label_sets.listed(self.image_ids)}" if self.image_ids else ""
+        return self.text + images
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,20 +141,22 @@ def _figures(**values: Any) -> dict[str, float]:
 def _found(
     names: Sequence[str], chosen: NDArray[np.bool_], rule: str, text: str, *, problem: bool
 ) -> list[Finding]:
-    """A finding about the chosen images; none where there are none. {n} in the text is their number."""
+    """A finding about the chosen images; none where there are none."""
     image_ids = tuple(names[place] for place in np.flatnonzero(chosen).tolist())
     if not image_ids:
         return []
-    return [Finding(rule=rule, problem=problem, text=text.format(n=len(image_ids)), image_ids=image_ids)]
+    return [Finding(rule=rule, problem=problem, text=text, image_ids=image_ids)]
 
 
 def _of_sums(names: Sequence[str], counts: FloatArray, kind: label_sets.Kind) -> list[Finding]:
     sums = counts.sum(axis=1)
     if kind == "mixed":
-        text = "{n} labels are shares of each bin while others count ratings: they cannot be weighed together"
+        text = (
+            "labels that are shares of each bin, while others count ratings: they cannot be weighed together"
+        )
         return _found(names, label_sets.is_shares(counts), "mixed", text, problem=True)
     whole = np.ones(len(sums)) if kind == "shares" else np.maximum(sums.round(), 1)
-    text = "{n} labels sum to neither 1 nor a number of ratings"
+    text = "labels that sum to neither 1 nor a number of ratings"
     return _found(names, np.abs(sums - whole) > label_sets.TOLERANCE, "odd_sums", text, problem=False)
 
 
@@ -161,17 +164,17 @@ def _of_one_bin(names: Sequence[str], counts: FloatArray, kind: label_sets.Kind)
     alone = (counts > 0).sum(axis=1) == 1
     if kind == "counts":
         alone &= counts.sum(axis=1) >= _UNANIMOUS
-        text = f"{{n}} labels have {_UNANIMOUS} or more ratings, all in one bin"
+        text = f"labels of {_UNANIMOUS} or more ratings, all in one bin"
     else:
-        text = "{n} labels have all in one bin"
+        text = "labels with all in one bin"
     return _found(names, alone, "one_bin", text, problem=kind == "counts")
 
 
 def _of_raters(names: Sequence[str], sums: FloatArray, min_raters: int) -> list[Finding]:
     median = float(np.median(sums))
     uneven = (sums > median * _UNEVEN) | (sums < median / _UNEVEN)
-    few = f"{{n}} images are rated by fewer than {min_raters} people, which says little of them"
-    odd = f"{{n}} images have {_UNEVEN} times more or fewer ratings than most, which have {median:g}"
+    few = f"images rated by fewer than {min_raters} people, which says little of them"
+    odd = f"images with {_UNEVEN} times more or fewer ratings than most, which have {median:g}"
     findings = _found(names, sums < min_raters, "few_raters", few, problem=True)
     findings += _found(names, uneven, "uneven_raters", odd, problem=False)
     if len(sums) > _TENTHS and sums.min() == sums.max() > 1:

@@ -30,7 +30,7 @@ _COMPONENTS = 100
 """Principal components of the features that people may differ in."""
 _ROUNDS = 20
 _UNRELATED = 500.0
-"""That two components go together in what people like must show in so many raters before half of it counts."""
+"""So many raters must show that two components go together in what people like, before half of it counts."""
 _NEGLIGIBLE = 1e-6
 _LEVEL_VARIANCE = 0.5
 """Of how kind a person is, as a share of the noise: two ratings go half of the way."""
@@ -137,8 +137,8 @@ def learn(
 
     What each person adds is estimated in turn with the covariance and the noise that all have in common
     (expectation and maximisation: Dempster, Laird and Rubin, 1977), in the principal components of the
-    features, its covariances shrunk towards none. It is told from what all said of the same image, the generic
-    score being one more rater: what a model gets wrong is no matter of taste.
+    features, its covariances shrunk towards none. It is told from what all said of the same image, the
+    generic score being one more rater: what a model gets wrong is no matter of taste.
 
     Args:
         features: (N, D) of images.

@@ -1,7 +1,9 @@
 """nimakit.serving.requestlog: a line for each request."""
 
+import contextlib
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -17,3 +19,13 @@ def test_a_line_is_one_json_object_with_every_field(capsys: pytest.CaptureFixtur
     assert tuple(line) == ("time", *FIELDS)
     assert (line["status"], line["id"], line["model"]) == (200, "a\nb", None)
     assert abs(datetime.now(UTC) - datetime.fromisoformat(line["time"])) < timedelta(minutes=1)
+
+
+def test_a_full_disk_stops_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line is lost, and nothing else."""
+    stream = Path("/dev/full").open("w", encoding="utf-8")  # noqa: SIM115 - closing it fails
+    monkeypatch.setattr("sys.stdout", stream)
+    for _ in range(3):
+        write_line(status=200)
+    with contextlib.suppress(OSError):
+        stream.close()

@@ -113,7 +113,7 @@ class Visitor:
 
     def get(self, address: str, **options: Any) -> TestResponse:
         """A page."""
-        return self.client.get(address, **options)
+        return self.client.get(address, buffered=True, **options)
 
     def post(self, address: str, form: dict[str, Any], **options: Any) -> TestResponse:
         """A form, with the token of a page as browsers have it."""

@@ -22,7 +22,7 @@ _PARTS = 2
 _CELLS = 8
 """Cells of the grid of local edits, each way."""
 
-_SLIDER_COST, _GRID_COST = 1e-3, 3e-4
+_SLIDER_COST, _GRID_COST = 2e-3, 3e-4
 """What the whole length of a slider costs, as a share of the range of scores: less gain is not worth it."""
 
 
@@ -129,7 +129,6 @@ class Ascent:
     def _slope(self, network: KerasModel, share: float) -> Callable[..., Any]:
         low, high = network.bins[0], network.bins[-1]
 
-        @tf.function  # type: ignore[untyped-decorator] # TensorFlow has no types
         def slope(pixels: Any, detail: Any, inside: Any, boxes: Any, mirrored: Any) -> Any:
             with tf.GradientTape() as tape:
                 edited = inside * self._edit.apply(self._free, pixels, detail, boxes)
@@ -139,7 +138,8 @@ class Ascent:
                 loss = share * (self._edit.cost(self._free) - gain)
             return tape.gradient(loss, self._free)
 
-        return slope
+        traced: Callable[..., Any] = tf.function(slope)
+        return traced
 
 
 def _drawn(look: Views, random: np.random.Generator) -> tuple[Any, ...]:

@@ -77,7 +77,9 @@ class Enhancer:
         if isinstance(self._edit, Grid):
             grid = self._edit.values(free)
             return _relit(photo, grid), None
-        values = {name: round(float(v), _DIGITS) for name, v in self._edit.values(free).items()}
+        values: dict[str, Any] = {
+            name: round(float(value), _DIGITS) for name, value in self._edit.values(free).items()
+        }
         adjustments = replace(frame, **values)
         return _developed(photo, detail, adjustments), adjustments
 

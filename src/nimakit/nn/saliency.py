@@ -23,6 +23,7 @@ _NOISE = 0.15
 """Standard deviation of SmoothGrad's noise, as a share of the range of the pixels: as published."""
 
 _BATCH = 8
+_TINY = float(np.finfo(np.float32).tiny)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +81,7 @@ def saliency(
     values = model.values(pixels[None])
     # The few largest derivatives would leave the rest dark (Smilkov et al. cut there too).
     top = float(np.quantile(np.abs(grid), 1.0 if method == "gradcam" else 0.99))
-    grid = np.clip(grid / max(top, np.finfo(np.float32).tiny), -1, 1)
+    grid = np.clip(grid / max(top, _TINY), -1, 1)
     return Saliency(
         grid=_on_picture(grid, place(photo.size, model.metadata.preprocessing), photo.size, size),
         mean=float(model.means(values)[0]),

@@ -61,7 +61,7 @@ def look(photo: Photo, detail: Photo, preprocessing: Preprocessing, *, seed: int
         mask[_inner(where)] = 1
     detail_levels = _sample(detail, places, preprocessing)[..., None]
     return Views(
-        pixels=_sample(photo, places, preprocessing) / 255,
+        pixels=_sample(photo, places, preprocessing) / np.float32(255),
         detail=inside * detail_of(detail_levels),
         inside=inside,
         boxes=np.array([_reach(where, photo.size, size) for where in places], np.float32),

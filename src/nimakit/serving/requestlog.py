@@ -1,5 +1,6 @@
 """One line of JSON on stdout for each request."""
 
+import contextlib
 import json
 import sys
 import threading
@@ -25,7 +26,7 @@ FIELDS = (
 
 
 def write_line(**values: Any) -> None:
-    """Write the line of a request.
+    """Write the line of a request; where it cannot be written, the request goes on without.
 
     Args:
         values: Of `FIELDS`. `route` is the pattern of its path, never the path itself, `key` the name of the
@@ -33,6 +34,7 @@ def write_line(**values: Any) -> None:
     """
     time = datetime.now(UTC).isoformat(timespec="milliseconds")
     line = json.dumps({"time": time, **{name: values.get(name) for name in FIELDS}})
-    with _LOCK:  # a text stream is not made for several threads
+    # A text stream is not made for several threads; its disk may be full, its reader gone.
+    with _LOCK, contextlib.suppress(OSError):
         sys.stdout.write(line + "\n")
         sys.stdout.flush()

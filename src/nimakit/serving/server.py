@@ -56,7 +56,8 @@ class Server(BaseApplication):  # type: ignore[misc]
             "post_worker_init": _say_ready,
         }
         for name, value in values.items():
-            self.cfg.set(name, value)
+            if name in self.cfg.settings:  # older versions have no control socket to be disabled
+                self.cfg.set(name, value)
 
     def load(self) -> "Flask":
         """The application; gunicorn calls this in the worker's process."""

@@ -69,7 +69,7 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
     def process(self, formdata: Any = None, obj: Any = None, **kwargs: Any) -> None:
         """Fill the fields from what was sent, or else from a collection."""
         super().process(formdata, obj, **kwargs)
-        if obj is not None and not formdata:
+        if obj is not None and not self.is_submitted():
             self.scale.data = str(obj.scale)
             self.repeats.data = round(obj.repeats * _CENT)
 

@@ -165,6 +165,7 @@ def _has_changed(known: _Known | None, file: Found) -> bool:
 
 
 def _add(session: Session, collection_id: int, files: list[Found], state: str) -> None:
+    files = _adopt(session, collection_id, files)
     if files:
         session.execute(
             insert(Image),
@@ -178,6 +179,24 @@ def _add(session: Session, collection_id: int, files: list[Found], state: str) -
                 for file in files
             ],
         )
+
+
+def _adopt(session: Session, collection_id: int, files: list[Found]) -> list[Found]:
+    """Give files to the pictures that an import named before they came; the other files."""
+    names = {image_id(file.path): file for file in files}
+    waiting = session.scalars(
+        select(Image).where(
+            Image.collection_id == collection_id, Image.path == Image.image_id, Image.path.in_(names)
+        )
+    )
+    adopted = set()
+    for image in waiting:
+        file = names[image.image_id]
+        image.path, image.size, image.mtime_ns = file
+        image.state, image.problem = OK, ""
+        adopted.add(file)
+    session.flush()
+    return [file for file in files if file not in adopted]
 
 
 def _refresh(session: Session, changed: list[tuple[_Known, Found]]) -> None:

@@ -42,7 +42,8 @@ def choose_listed(database: Database, collection: Collection, path: Path) -> tup
             names = [entry.get("path"), entry.get("image_id")] if isinstance(entry, dict) else [entry]
             key = next((known[name] for name in names if isinstance(name, str) and name in known), None)
             if key is None:
-                problems.append(f"entry {number}: no picture of the folder is {names[-1]!r}")
+                name = next((name for name in names if name is not None), None)
+                problems.append(f"entry {number}: no picture of the folder is {name!r}")
             else:
                 chosen.add(key)
         if not chosen:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("empty_cache")
 def folder(tmp_path: Path) -> Path:
     """Pictures a to f in photos; train.json of a to d, test.json of e and f, with sound labels."""
     for number, name in enumerate("abcdef"):
-        save(made_photo(number), tmp_path / "photos" / f"{name}.png")
+        save(made_photo(number), tmp_path / "photos" / f"{name}.bmp")
     _write(tmp_path, "train", "abcd")
     _write(tmp_path, "test", "ef")
     return tmp_path
@@ -37,7 +37,7 @@ def _given(folder: Path) -> tuple[object, ...]:
 def test_clean_data_exit_with_0(nimakit: Command, folder: Path) -> None:
     """Figures on stdout, one sentence on stderr."""
     result = nimakit(*_given(folder))
-    assert (result.code, result.err) == (0, "nimakit: no problems found\n")
+    assert (result.code, result.err) == (0, "nimakit: problems found: none\n")
     found = json.loads(result.out)
     train, test = (str(folder / name) for name in ("train.json", "test.json"))
     assert (found["problems"], found["files"]) == (0, {train: 4, test: 2})
@@ -48,7 +48,7 @@ def test_clean_data_exit_with_0(nimakit: Command, folder: Path) -> None:
 def test_leaks_are_said_first_and_can_be_filtered_out(nimakit: Command, folder: Path) -> None:
     """With every other problem; what filter leaves is clean."""
     for number, (name, copy) in enumerate(zip("xyz", ("resized", "re-encoded", "mirrored"), strict=True)):
-        save(COPIES[copy](made_photo(number)), folder / "photos" / f"{name}.png")
+        save(COPIES[copy](made_photo(number)), folder / "photos" / f"{name}.bmp")
     save(Image.new("RGB", (50, 40)), folder / "photos" / "k.png")
     (folder / "photos" / "u.jpg").write_text("no image")
     _write(folder, "train", "abcdkum")
@@ -59,11 +59,11 @@ def test_leaks_are_said_first_and_can_be_filtered_out(nimakit: Command, folder: 
     assert sorted(_pairs(found)) == ["ax", "by", "cz"]
     assert found["problems"] == 6
     lines = result.err.splitlines()
-    assert lines[0] == "nimakit: 3 pictures are in several files:"
-    assert "nimakit: 1 images are missing:" in lines
-    assert "nimakit: 1 images cannot be read:" in lines
-    assert "nimakit: 1 images are blank:" in lines
-    assert lines[-1] == "nimakit: 6 problems found"
+    assert lines[0] == "nimakit: the same picture in several files (3):"
+    assert "nimakit: missing images (1):" in lines
+    assert "nimakit: images that cannot be read (1):" in lines
+    assert "nimakit: blank images (1):" in lines
+    assert lines[-1] == "nimakit: problems found: 6"
     (folder / "check.json").write_text(result.out, encoding="utf-8")
     output = folder / "clean.json"
     assert (
@@ -87,7 +87,7 @@ def test_labels_are_checked_without_images(nimakit: Command, folder: Path) -> No
     given = ("data", "check", folder / "train.json")
     result = nimakit(*given)
     assert result.code == 2
-    assert f"{folder / 'train.json'}: 1 images are rated by fewer than 5 people" in result.err
+    assert f"{folder / 'train.json'}: images rated by fewer than 5 people" in result.err
     (finding,) = json.loads(result.out)["findings"]
     assert (finding["rule"], finding["problem"], finding["image_ids"]) == ("few_raters", True, ["b"])
     assert nimakit(*given, "--min-raters", 1).code == 0
@@ -95,7 +95,7 @@ def test_labels_are_checked_without_images(nimakit: Command, folder: Path) -> No
 
 def test_folders_are_checked_without_labels(nimakit: Command, folder: Path) -> None:
     """Each folder is a set; sub-folders where asked for."""
-    save(made_photo(0), folder / "more" / "sub" / "a.png")
+    save(made_photo(0), folder / "more" / "sub" / "a.bmp")
     save(made_photo(9), folder / "more" / "n.png")
     given = ("data", "check", "--image-dir", folder / "photos", "--image-dir", folder / "more")
     assert nimakit(*given).code == 0
@@ -103,7 +103,7 @@ def test_folders_are_checked_without_labels(nimakit: Command, folder: Path) -> N
     assert result.code == 2
     (leak,) = json.loads(result.out)["leaks"]
     assert leak["kind"] == "identical"
-    assert [image["image_id"] for image in leak["images"]] == ["a.png", "sub/a.png"]
+    assert [image["image_id"] for image in leak["images"]] == ["a.bmp", "sub/a.bmp"]
 
 
 def test_each_label_file_may_have_a_folder_of_its_own(nimakit: Command, folder: Path) -> None:

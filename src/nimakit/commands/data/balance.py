@@ -98,5 +98,5 @@ def balance(
         "missing": missing,
     }
     click.echo(json.dumps(summary, indent=2))
-    tell(f"images are not in {image_dir}", missing)
+    tell(f"images that are not in {image_dir}", missing)
     return ImageError.exit_code if missing else 0

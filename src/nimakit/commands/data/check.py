@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option(
     "--similarity",
     type=click.FloatRange(0.2, 1),
-    default=0.45,
+    default=0.5,
     show_default=True,
     help="How alike two pictures must be to count as the same one.",
 )
@@ -126,15 +126,15 @@ def _sets(labels: Mapping[str, "Labels"], image_dirs: Sequence[Path], *, recursi
 
 def _tell_people(images: "ImageCheck", findings: Sequence[tuple[str, "Finding"]], problems: int) -> None:
     """What was found in sentences, the worst first."""
-    tell("pictures are in several files", [str(one) for one in images.leaks])
-    tell("pictures are in a file more than once", [str(one) for one in images.duplicates])
-    tell("images are missing", [str(entry) for entry in images.missing])
+    tell("the same picture in several files", [str(one) for one in images.leaks])
+    tell("the same picture more than once in a file", [str(one) for one in images.duplicates])
+    tell("missing images", [str(entry) for entry in images.missing])
     tell(
-        "image_ids are shared by several files",
+        "image_ids that several files share",
         [f"{entry}: {', '.join(paths)}" for entry, paths in images.ambiguous],
     )
-    tell("images cannot be read", [f"{entry}: {error}" for entry, error in images.unreadable])
-    tell("images are blank", [str(entry) for entry in images.blank])
+    tell("images that cannot be read", [f"{entry}: {error}" for entry, error in images.unreadable])
+    tell("blank images", [str(entry) for entry in images.blank])
     for name, finding in findings:
         say(f"{name}: {finding}")
-    say(f"{problems} problems found" if problems else "no problems found")
+    say(f"problems found: {problems or 'none'}")

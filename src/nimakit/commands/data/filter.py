@@ -108,6 +108,6 @@ def filter_(
         raise UsageError(f"A filter leaves at least one image. Received: none left, {counts}")
     write_labels(output, kept.image_ids, kept.counts)
     for option, names in listed.items():
-        tell(f"images of --{option} are not in {labels_file}", sorted(names - ids))
+        tell(f"images of --{option} that are not in {labels_file}", sorted(names - ids))
     finish({"images": len(ids), "dropped": counts}, {output: len(kept.image_ids)}, rows)
     return 0

@@ -51,5 +51,5 @@ def index(*, folder: Path, output: Path) -> int:
         writer.close()
     summary = {"images": len(paths), "unreadable": len(failed), "bytes": size, "with_time": timed}
     click.echo(json.dumps({**summary, "files": {str(output): len(paths)}}, indent=2))
-    tell("images could not be read", failed)
+    tell("images that could not be read", failed)
     return ImageError.exit_code if failed else 0

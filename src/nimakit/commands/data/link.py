@@ -94,7 +94,7 @@ def link(
     missing = [name for name, path in paths.items() if path is None]
     counts = Counter(str(output_dir / Path(name).parent) for name in links)
     click.echo(json.dumps({"images": len(links), "folders": counts, "missing": missing}, indent=2))
-    tell(f"images are not in {image_dir}", missing)
+    tell(f"images that are not in {image_dir}", missing)
     return ImageError.exit_code if missing else 0
 
 

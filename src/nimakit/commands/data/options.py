@@ -118,12 +118,12 @@ def tell(title: str, lines: Sequence[str]) -> None:
     """Tell people of several things: how many, and the first twenty.
 
     Args:
-        title: To follow their number, such as "images are missing".
+        title: What they are, such as "missing images".
         lines: One each; nothing is said where there are none.
     """
     if lines:
         more = [f"and {len(lines) - _LISTED} more"] if len(lines) > _LISTED else []
-        say("\n  ".join([f"{len(lines)} {title}:", *lines[:_LISTED], *more]))
+        say("\n  ".join([f"{title} ({len(lines)}):", *lines[:_LISTED], *more]))
 
 
 def prepare_folder(folder: Path, names: Sequence[str]) -> list[Path]:

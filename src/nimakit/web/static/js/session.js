@@ -67,7 +67,7 @@ export class Session {
   async next() {
     const item = this.deck.current;
     this.shown = null;
-    this.field.setAttribute("aria-busy", String(Boolean(item)));
+    this.field.setAttribute("aria-busy", "true");
     if (!item) return this.showNothing();
     const slow = setTimeout(() => {
       this.options.clear(); // or it would seem that the key was not heard
@@ -207,6 +207,7 @@ export class Session {
   }
 
   finish(state) {
+    this.field.setAttribute("aria-busy", "false");
     const box = this.message(this.done ? "All done. Thank you!" : "There is nothing to rate here.");
     box.classList.add("finished");
     if (this.done) box.append(line(`You gave ${this.done} answer${this.done === 1 ? "" : "s"}.`));

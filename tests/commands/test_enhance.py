@@ -1,0 +1,186 @@
+"""nimakit.commands.enhance: `nimakit enhance`."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, ImageStat
+
+import small_backbone
+from nimakit.adjustments import Adjustments, read_sidecar, write_sidecar
+from samples import random_pixels
+from small_models import write_job
+from terminal import Command, Result
+
+pytestmark = pytest.mark.filterwarnings(
+    # Keras and TensorFlow are behind NumPy 2 in two places.
+    "ignore:In the future `np.object`:FutureWarning",
+    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning",
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_backbone() -> Iterator[None]:
+    with small_backbone.registered():
+        yield
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A job folder."""
+    return write_job(tmp_path_factory.mktemp("jobs") / "2026_01_02_03_04_05")
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A photo in a folder of its own."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    forms = Image.fromarray(random_pixels(5, 7)).resize((140, 100), Image.Resampling.BICUBIC)
+    forms.save(folder / "a.jpg")
+    return folder / "a.jpg"
+
+
+@pytest.fixture
+def enhance(nimakit: Command, job: Path, photo: Path) -> Command:
+    """Runs `nimakit enhance` on the photo."""
+
+    def run(target: Path, *arguments: Any, source: Path = photo) -> Result:
+        given = ("--inputimage", source, "--outputimage", target)
+        network = () if "--apply" in arguments else ("--network", job)
+        return nimakit("enhance", *given, *network, *arguments)
+
+    return run
+
+
+@pytest.fixture
+def edit(tmp_path: Path) -> Path:
+    """The sidecar of an earlier edit."""
+    path = tmp_path / "earlier.edit.json"
+    write_sidecar(path, Adjustments(exposure=0.5, crop=(0.0, 0.0, 0.5, 1.0)), {})
+    return path
+
+
+def test_edits_a_photo(enhance: Command, job: Path, tmp_path: Path, tiny_file: Path) -> None:
+    """The network likes it better; values are on stdout and beside the result, the judge's opinion too."""
+    result = enhance(tmp_path / "out.png", "--judge", tiny_file, "--report", tmp_path / "sheet.html")
+    assert result.code == 0, result.err
+    [record] = result.records
+    own, judge = record["scores"]
+    assert (own["model"], own["took_part"], judge["model"], judge["took_part"]) == (
+        job.name,
+        True,
+        "tiny",
+        False,
+    )
+    assert own["after"] > own["before"]
+    assert read_sidecar(tmp_path / "out.edit.json").to_dict() == record["adjustments"]
+    assert (tmp_path / "sheet.html").read_text("utf-8").count("data:image") == 2
+    assert "tiny, which took no part, likes" in result.err
+
+
+def test_gradient_leaves_no_sidecar(enhance: Command, tmp_path: Path) -> None:
+    """Local edits belong to one photo."""
+    [record] = enhance(tmp_path / "out.jpg", "--method", "gradient", "--epsilon", 0.2).records
+    assert record["adjustments"] is None
+    assert record["scores"][0]["after"] > record["scores"][0]["before"]
+    assert not (tmp_path / "out.edit.json").exists()
+
+
+def test_makes_an_edit_again(enhance: Command, tmp_path: Path, edit: Path, photo: Path) -> None:
+    """No network is needed, and the values are those of the sidecar."""
+    [record] = enhance(tmp_path / "out.png", "--apply", edit).records
+    assert record["adjustments"]["exposure"] == 0.5
+    assert record["scores"] == []
+    with Image.open(tmp_path / "out.png") as edited, Image.open(photo) as original:
+        assert edited.size == (70, 100)
+        before = original.crop((0, 0, 70, 100))
+        assert ImageStat.Stat(edited).mean[1] > ImageStat.Stat(before).mean[1] + 5
+
+
+def test_edits_a_folder(enhance: Command, tmp_path: Path, edit: Path, photo: Path) -> None:
+    """Names and sub-folders stay; a format that is not written becomes PNG; a broken photo is passed by."""
+    (photo.parent / "below").mkdir()
+    Image.new("RGB", (20, 20)).save(photo.parent / "below" / "b.gif")
+    (photo.parent / "c.jpg").write_bytes(b"no picture")
+    given = ("--apply", edit, "--recursive")
+    result = enhance(tmp_path / "out", *given, source=photo.parent)
+    assert result.code == 2
+    assert {record["image_id"]: "error" in record for record in result.records} == {
+        "a": False,
+        "b": False,
+        "c": True,
+    }
+    found = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*"))
+    assert found == ["a.jpg", "below/b.png"]
+    assert "enhanced 2 of 3 images" in result.err
+
+
+def test_replaces_no_file_unless_asked(enhance: Command, tmp_path: Path, edit: Path, photo: Path) -> None:
+    """Neither the original, nor an earlier result, nor a folder of originals; --overwrite says so."""
+    original = photo.read_bytes()
+    for source, target in ((photo, photo), (photo.parent, photo.parent)):
+        result = enhance(target, "--apply", edit, source=source)
+        assert (result.code, result.out) == (1, "")
+        assert "add --overwrite" in result.err
+    assert photo.read_bytes() == original
+    assert enhance(photo, "--apply", edit, "--overwrite").code == 0
+    assert photo.read_bytes() != original
+
+
+def test_a_sidecar_is_not_replaced_either(enhance: Command, tmp_path: Path) -> None:
+    """Hours of choosing may be in it."""
+    (tmp_path / "out.edit.json").write_text("mine")
+    result = enhance(tmp_path / "out.jpg")
+    assert result.code == 1
+    assert "out.edit.json" in result.err
+    assert (tmp_path / "out.edit.json").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("target", "arguments", "message"),
+    [
+        ("out.gif", (), "ends in .jpg"),
+        ("none/out.jpg", (), "must exist"),
+        ("out.jpg", ("--epsilon", 0), "0<x<=1"),
+        ("out.jpg", ("--apply", "none.json"), "must be a readable file"),
+        ("out.jpg", ("--network", "beauty"), "Received: beauty"),
+        ("out.jpg", ("--judge", "beauty"), "Received: beauty"),
+        ("out.jpg", ("--report", "sheet.txt"), ".html"),
+    ],
+)
+def test_refuses_what_cannot_be_done(
+    enhance: Command, tmp_path: Path, target: str, arguments: tuple[Any, ...], message: str
+) -> None:
+    """One sentence, and no file."""
+    before = sorted(tmp_path.rglob("*"))
+    result = enhance(tmp_path / target, *arguments)
+    assert (result.code, result.out) == (1, "")
+    assert message in result.err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_networks_and_a_known_edit_exclude_each_other(
+    nimakit: Command, job: Path, photo: Path, edit: Path, tmp_path: Path
+) -> None:
+    """An edit is found, or applied."""
+    given = ("--inputimage", photo, "--outputimage", tmp_path / "o.jpg")
+    result = nimakit("enhance", *given, "--network", job, "--apply", edit)
+    assert result.code == 1
+    assert "--network and --apply" in result.err
+
+
+def test_a_folder_goes_to_a_folder(enhance: Command, tmp_path: Path, edit: Path, photo: Path) -> None:
+    """Not onto a file; and two photos never onto one."""
+    (tmp_path / "out").write_text("")
+    assert "go to a folder" in enhance(tmp_path / "out", "--apply", edit, source=photo.parent).err
+    for name in ("b.gif", "b.bmp"):
+        Image.new("RGB", (8, 8)).save(photo.parent / name)
+    assert "different names" in enhance(tmp_path / "new", "--apply", edit, source=photo.parent).err
+
+
+def test_the_record_is_json(enhance: Command, tmp_path: Path, edit: Path) -> None:
+    """Stdout holds an array and nothing else."""
+    assert isinstance(json.loads(enhance(tmp_path / "o.jpg", "--apply", edit).out), list)
