@@ -138,9 +138,11 @@ def fingerprint_files(paths: Sequence[Path], *, max_pixels: int = MAX_PIXELS) ->
         except ImageError as error:
             return path, error
 
+    if not paths:
+        return []
     with _Cache() as cache:
         found: dict[Path, np.void | ImageError] = {}
-        stamps = {path: _stamp(path) for path in paths}
+        stamps = {path: f"{_stamp(path)} {max_pixels}" for path in paths}
         for path, stamp in stamps.items():
             known = cache.get(path, stamp)
             if known is not None:

@@ -244,7 +244,9 @@ def test_ratings_and_pairs_each_have_their_collections(make_study: MakeStudy) ->
 def test_a_list_says_what_is_rated(study: Study, visitor: Visitor) -> None:
     """By path or image_id; the others are left out until another list comes."""
     listed = [{"path": "more/photo 5.png"}, {"image_id": "photo 1"}, "photo 2", {"path": "gone.jpg"}]
-    answer = upload(visitor, "list", json.dumps(listed), "images.json")
+    refused = upload(visitor, "list", json.dumps(listed), "images.json")
+    assert (refused.status_code, "gone.jpg" in refused.text) == (400, True)
+    answer = upload(visitor, "list", json.dumps(listed), "images.json", skip_bad="1")
     assert "3 pictures are to be rated" in answer.text
     assert "gone.jpg" in answer.text
     assert visitor.deck()["total"] == 3

@@ -20,7 +20,7 @@ _BUMP = 256 / 27
 LOCAL_REACH = 0.25
 """Share of the range by which `relight` moves a pixel, at most."""
 
-_LOCAL_COLOUR = 0.3
+_LOCAL_COLOUR = 0.1
 """Share of that by which it may move one channel against the others."""
 
 _FINE = 64

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from werkzeug.exceptions import HTTPException, SecurityError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from nimakit.errors import NimakitError, UsageError
+from nimakit.errors import NimakitError
 from nimakit.web import (
     accounts,
     admin,
@@ -35,7 +35,8 @@ from nimakit.web.models import Rater
 from nimakit.web.renditions import Renditions
 from nimakit.web.selection import Stocks
 from nimakit.web.services import EXTENSION, Services, services
-from nimakit.web.settings import LOOPBACK, PASSWORD_VARIABLE, Settings
+from nimakit.web.settings import LOOPBACK, Settings
+from nimakit.web.studies import prepare_people
 
 BLUEPRINTS = (
     accounts.blueprint,
@@ -76,7 +77,7 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
     """
     database = Database(settings.database)
     database.migrate()
-    _prepare_people(database, settings)
+    prepare_people(database, settings)
     app = Flask(__name__)
     _configure(app, settings)
     stocks = Stocks()
@@ -101,19 +102,6 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
     if background:
         services_of(app).background.start()
     return app
-
-
-def _prepare_people(database: Database, settings: Settings) -> None:
-    with database.write() as session:
-        if settings.password is not None:
-            people.set_password(session, settings.password)
-        if settings.is_local:
-            people.local_rater(session)
-        elif not people.has_password(session):
-            raise UsageError(
-                f"Where others can reach it, the app needs an admin's password. Set {PASSWORD_VARIABLE} at"
-                " the first start; it is kept as a hash."
-            )
 
 
 def services_of(app: Flask) -> Services:

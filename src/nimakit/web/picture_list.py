@@ -11,9 +11,12 @@ from nimakit.web.database import Database
 from nimakit.web.models import LEFT_OUT, OK, Collection, Image
 
 _BATCH = 1000
+_LISTED = 20
 
 
-def choose_listed(database: Database, collection: Collection, path: Path) -> tuple[int, list[str]]:
+def choose_listed(
+    database: Database, collection: Collection, path: Path, *, skip_bad: bool
+) -> tuple[int, list[str]]:
     """Say which pictures are to be rated; all others of the folder are left out.
 
     Args:
@@ -21,12 +24,13 @@ def choose_listed(database: Database, collection: Collection, path: Path) -> tup
         collection: Whose pictures.
         path: A JSON list of names, or of objects with ``path`` or ``image_id``: what `nimakit data index`
             writes, or a label file.
+        skip_bad: Whether entries that name no picture of the folder are left out; else they are refused.
 
     Returns:
         How many pictures are to be rated, and what is wrong with the other entries.
 
     Raises:
-        LabelError: No such list, or none of the pictures is in the folder.
+        LabelError: No such list, or none or not all of the pictures are in the folder.
     """
     entries = read_json(path, LabelError, "A list of pictures")
     if not isinstance(entries, list) or not entries:
@@ -48,6 +52,13 @@ def choose_listed(database: Database, collection: Collection, path: Path) -> tup
                 chosen.add(key)
         if not chosen:
             raise LabelError(f"A list names pictures of the folder. Received: {path}, with none of them")
+        if problems and not skip_bad:
+            more = f"\n  and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
+            raise LabelError(
+                f"{len(problems)} entries name no picture of the folder:\n  "
+                + "\n  ".join(problems[:_LISTED])
+                + more
+            )
         _leave_out(session, collection, chosen)
     return len(chosen), problems
 

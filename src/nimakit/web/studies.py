@@ -11,10 +11,11 @@ from sqlalchemy.orm import Session
 from nimakit.errors import UsageError
 from nimakit.progress import say
 from nimakit.schema import Rule, is_integer, is_number, is_one_of, is_true_or_false, or_null
+from nimakit.web import people
 from nimakit.web.database import Database
 from nimakit.web.models import EXPERIMENTS, ORDERS, Choice, Collection, Image, Rating
 from nimakit.web.scale import Scale
-from nimakit.web.settings import Settings
+from nimakit.web.settings import PASSWORD_VARIABLE, Settings
 
 DEFAULT_MODEL = "aesthetic"
 
@@ -60,7 +61,7 @@ def open_studies(settings: Settings, values: dict[str, Any]) -> str:
         What can be rated, in words.
 
     Raises:
-        UsageError: There is nothing to rate, or a value breaks a rule.
+        UsageError: There is nothing to rate, a value breaks a rule, or the admin needs a password.
         StorageError: The database cannot be used.
     """
     if "scale" in values:
@@ -70,6 +71,7 @@ def open_studies(settings: Settings, values: dict[str, Any]) -> str:
     database = Database(settings.database)
     try:
         database.migrate()
+        prepare_people(database, settings)
         with database.write() as session:
             for folder in settings.folders:
                 if collection_of(session, folder) is None:
@@ -82,6 +84,29 @@ def open_studies(settings: Settings, values: dict[str, Any]) -> str:
     if not names:
         raise UsageError("There is nothing to rate yet. Give a folder of photographs: --images DIR.")
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def prepare_people(database: Database, settings: Settings) -> None:
+    """Set the admin's password where a new one was given, and see that somebody is the admin.
+
+    Args:
+        database: With its tables.
+        settings: How the app runs.
+
+    Raises:
+        UsageError: Others can reach the app, and the admin has no password.
+        StorageError: The database cannot be used.
+    """
+    with database.write() as session:
+        if settings.password is not None:
+            people.set_password(session, settings.password)
+        if settings.is_local:
+            people.local_rater(session)
+        elif not people.has_password(session):
+            raise UsageError(
+                f"Where others can reach it, the app needs an admin's password. Set {PASSWORD_VARIABLE} at"
+                " the first start; it is kept as a hash."
+            )
 
 
 def add_collection(session: Session, folder: Path, **values: Any) -> Collection:

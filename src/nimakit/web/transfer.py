@@ -96,7 +96,7 @@ def _import(collection: Collection, what: str, path: Path, *, skip_bad: bool) ->
         return _told(import_pairs(database, collection, path, rows), "comparison")
     if what != "list":
         abort(400, "Say what the file holds.")
-    chosen, problems = choose_listed(database, collection, path)
+    chosen, problems = choose_listed(database, collection, path, skip_bad=skip_bad)
     return [f"{chosen} pictures are to be rated; all others are left out.", *problems]
 
 

@@ -76,7 +76,8 @@ def check(
     from nimakit.label_check import check_labels, compare_labels
     from nimakit.labels import read_labels
 
-    fingerprints.require()
+    if image_dirs:
+        fingerprints.require()
     if len({path.resolve() for path in labels_files}) < len(labels_files):
         raise UsageError(f"LABELS are different files. Received: {', '.join(map(str, labels_files))}")
     labels = {str(path): read_labels(path) for path in labels_files}

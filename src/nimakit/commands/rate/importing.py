@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from nimakit.commands.rate.options import FILE, of_collection, open_collection
-from nimakit.errors import LabelError, UsageError
+from nimakit.errors import UsageError
 from nimakit.progress import say
 
 
@@ -61,9 +61,7 @@ def import_(
         elif pairs is not None:
             imported = import_pairs(opened, found, pairs, rows)
         elif listed is not None:
-            chosen, problems = choose_listed(opened, found, listed)
-            if problems and not skip_bad:
-                raise LabelError("\n  ".join([*problems[:20], "--skip-bad leaves them out."]))
+            chosen, problems = choose_listed(opened, found, listed, skip_bad=skip_bad)
             imported = Imported(taken=chosen, problems=problems)
     for problem in imported.problems:
         say(problem)

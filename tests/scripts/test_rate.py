@@ -1,0 +1,124 @@
+"""The launcher of the rating app: what its container sees, and where it can be reached."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from launchers import Launcher
+
+
+@pytest.fixture
+def rate(predict: Launcher) -> Launcher:
+    """The launcher of this checkout."""
+    return replace(predict, program="rate")
+
+
+def test_photographs_are_read_only_and_ratings_are_kept_outside(rate: Launcher) -> None:
+    """The data folder is made, and is the only place the container writes to."""
+    container = rate("--images", "photos").container
+    assert {Path(target).name: mode for target, (_, mode) in container.mounts.items()} == {
+        "photos": "ro",
+        "ratings": "rw",
+    }
+    assert (rate.folder / "ratings").is_dir()
+    assert (container.image, container.arguments) == ("nima-serve", ["--images", "photos"])
+    assert container.options["--entrypoint"] == ["/opt/nimakit/entrypoints/rate"]
+
+
+def test_the_app_is_reached_from_this_machine_alone(rate: Launcher) -> None:
+    """Unless --host says otherwise, the port is published on loopback."""
+    container = rate("--images", "photos", "--port", "8123").container
+    assert container.options["--publish"] == ["127.0.0.1:8123:8123"]
+    assert "NIMAKIT_RATE_LISTEN=0.0.0.0" in container.options["--env"]
+    assert rate("--images", "photos", "--host", "::1").container.options["--publish"] == ["[::1]:8000:8000"]
+    everywhere = rate("--images", "photos", "--host", "0.0.0.0").container  # noqa: S104 - a fake docker
+    assert everywhere.options["--publish"] == ["0.0.0.0:8000:8000"]
+
+
+def test_secrets_are_passed_by_name(rate: Launcher) -> None:
+    """No argument holds them, where every user of the machine could read it."""
+    result = rate("--images", "photos", env={"NIMAKIT_RATE_PASSWORD": "pa55 word"})
+    assert "NIMAKIT_RATE_PASSWORD" in result.container.options["--env"]
+    assert "pa55" not in str(result.calls)
+
+
+def test_a_database_of_this_machine_is_reached(rate: Launcher) -> None:
+    """The container shares the network then, and listens where it is told to."""
+    url = "postgresql://ann@localhost/ratings"
+    for result in (
+        rate("--images", "photos", "--database", url),
+        rate("--images", "photos", env={"DATABASE_URL": url}),
+    ):
+        assert result.container.options["--network"] == ["host"]
+        assert "--publish" not in result.container.options
+        assert "NIMAKIT_RATE_LISTEN=0.0.0.0" not in result.container.options["--env"]
+
+
+def test_an_sqlite_file_elsewhere_is_mounted(rate: Launcher) -> None:
+    """With its folder, where SQLite keeps its log."""
+    (rate.folder / "db").mkdir()
+    container = rate("--images", "photos", "--database", f"sqlite:///{rate.folder}/db/r.db").container
+    assert container.mounts[str(rate.folder / "db")] == (str(rate.folder / "db"), "rw")
+
+
+def test_models_are_mounted(rate: Launcher) -> None:
+    """Read-only, as everywhere."""
+    (rate.folder / "a.onnx").touch()
+    container = rate("--images", "photos", "--model", "a.onnx").container
+    assert container.mounts[str(rate.folder / "a.onnx")][1] == "ro"
+
+
+def test_an_export_writes_where_it_is_told(rate: Launcher) -> None:
+    """Without a network, and with no port."""
+    (rate.folder / "out").mkdir()
+    container = rate("export", "--labels", "out/labels.json", "--ratings", "ratings.csv").container
+    assert {Path(target).name: mode for target, (_, mode) in container.mounts.items()} == {
+        "out": "rw",
+        "work": "rw",
+        "ratings": "rw",
+    }
+    assert container.options["--network"] == ["none"]
+    assert "--publish" not in container.options
+    assert container.arguments[0] == "export"
+
+
+def test_an_import_reads_what_it_is_given(rate: Launcher) -> None:
+    """The table is mounted read-only."""
+    (rate.folder / "ratings.csv").touch()
+    container = rate("import", "--ratings", "ratings.csv", "--skip-bad").container
+    assert container.mounts[str(rate.folder / "ratings.csv")][1] == "ro"
+
+
+@pytest.mark.parametrize("port", ["0", "x", "65536", "-1"])
+def test_refuses_a_port_that_is_none(rate: Launcher, port: str) -> None:
+    """Before anything is built."""
+    result = rate("--images", "photos", "--port", port)
+    assert result.code == 1
+    assert "port from 1 to 65535" in result.stderr
+    assert result.asked("run") == []
+
+
+def test_refuses_a_data_folder_that_cannot_be_made(rate: Launcher) -> None:
+    """It says how to choose another."""
+    (rate.folder / "file").touch()
+    result = rate("--images", "photos", "--data-dir", "file/ratings")
+    assert (result.code, "--data-dir" in result.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["export", "--help"], ["import", "-h"]])
+def test_help_needs_no_set_up(rate: Launcher, arguments: list[str]) -> None:
+    """It comes from the docs, of the command that is asked for."""
+    result = rate(*arguments)
+    name = "./rate" if arguments[0] == "--help" else f"./rate {arguments[0]}"
+    assert result.code == 0
+    assert result.stdout.startswith(f"Usage: {name} [OPTIONS]")
+    assert result.calls == []
+
+
+def test_without_docker_it_runs_natively(copied: Launcher) -> None:
+    """With the same arguments, in .venv."""
+    result = replace(copied, program="rate")("--images", "photos", runtime="native")
+    assert result.code == 0, result.stderr
+    assert "runtime native" in result.stderr
+    assert "nimakit<rate --images photos>" in result.stdout
