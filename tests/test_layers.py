@@ -32,7 +32,7 @@ NN_LAYERS = (
     {"backbones", "weights", "pixels", "devices", "folding", "losses", "state", "edits", "views"},
     {"heads", "batches"},
     {"features", "epochs", "export", "loading", "adapters"},
-    {"material", "saliency", "ascent", "personalise"},
+    {"material", "saliency", "ascent", "personalise", "personal"},
     {"train", "enhance"},
 )
 """The order inside nimakit.nn, where TensorFlow lives."""

@@ -28,7 +28,9 @@ PROBES = 16
 _WHAT = "A user's file"
 _LEVEL = "level"
 _TOLERANCE = 1e-3
-_MARGIN = 0.05
+MARGIN = 0.05
+"""Share of the scale before its ends from which on personal means bend."""
+
 _LEAST_SHARE = 1e-6
 
 
@@ -109,7 +111,7 @@ def personal_means(generic: FloatArray, shift: FloatArray, bins: FloatArray) -> 
         (N,) float64, strictly inside the scale wherever there is a shift.
     """
     low, high = float(bins[0]), float(bins[-1])
-    margin = _MARGIN * (high - low)
+    margin = MARGIN * (high - low)
     moved = generic + shift
     below, above = low + margin - moved, moved - high + margin
     bent = np.where(below > 0, low + margin * margin / (margin + np.maximum(below, 0)), moved)

@@ -3,13 +3,19 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nimakit.config import TrainConfig, read_ensemble_config
 from nimakit.conversion import convert, fetch
 from nimakit.engine import Member, Model
 from nimakit.errors import ConfigError, UsageError
+from nimakit.jobs import Job
 from nimakit.network import Network
 from nimakit.pretrained import DEFAULT_MODEL, PUBLIC, Notify, public_models
+from nimakit.taste import read_taste
+
+if TYPE_CHECKING:
+    from nimakit.nn.loading import KerasModel
 
 
 def load_model(name: str | os.PathLike[str] = DEFAULT_MODEL, *, notify: Notify | None = None) -> Model:
@@ -72,6 +78,32 @@ def load_models(names: Sequence[str], *, notify: Notify | None = None) -> Model:
         for member in model.members
     ]
     return Model(shares, name=" + ".join(model.name for model in models))
+
+
+def load_keras_model(
+    name: str | os.PathLike[str], *, user_file: Path | None = None, notify: Notify | None = None
+) -> "KerasModel":
+    """Load the Keras side of a model, which has gradients.
+
+    Args:
+        name: A public model ("aesthetic"), a job folder, or the model.onnx in one.
+        user_file: The taste of a person whose scores it gives; None for people in general.
+        notify: As for `load_model`.
+
+    Raises:
+        ModelError: No such model, or one without its Keras weights.
+        TasteError: No user's file, or one learned with another model.
+        MissingExtraError: TensorFlow is not installed.
+    """
+    from nimakit.nn import loading, personal
+
+    model = loading.load(name, notify=notify)
+    if user_file is None:
+        return model
+    taste = read_taste(user_file)
+    scored = load_model(Job(Path(name)).model_file if Path(name).is_dir() else name, notify=notify)
+    taste.check_base(*scored.probe(), scored.name)
+    return personal.for_user(model, taste)
 
 
 def load_weights(

@@ -42,7 +42,7 @@ def database(folder: Path) -> Iterator[Database]:
     with database.write() as session:
         rater = local_rater(session)
         images = session.scalars(select(Image).order_by(Image.path)).all()
-        at = {"occurred_at": now(), "received_at": now()}
+        at = now()
         acts = [
             Act(
                 client_id=f"a{image.id}",
@@ -51,8 +51,9 @@ def database(folder: Path) -> Iterator[Database]:
                 kind=RATING,
                 image_id=image.id,
                 value=value,
+                occurred_at=at,
+                received_at=at,
                 source="app",
-                **at,
             )
             for image, value in zip(images[:2], (4.0, 7.0), strict=True)
         ]

@@ -132,8 +132,9 @@ class Visitor:
     def token(self) -> str:
         """The CSRF token of whatever page there is."""
         page = self.client.get("/welcome").text
-        [token] = re.findall(r'name="csrf-token" content="([^"]+)"', page)
-        return token
+        found = re.search(r'name="csrf-token" content="([^"]+)"', page)
+        assert found
+        return found[1]
 
     @property
     def code(self) -> str:

@@ -81,7 +81,7 @@ def test_links_that_lead_out_are_left_alone(study: Study, tmp_path: Path) -> Non
 
 def test_names_that_are_no_text_are_left_alone(study: Study) -> None:
     """A name no database could hold is said, and the others are found."""
-    shutil.copy(study.folder / "photo 1.jpg", os.fsencode(study.folder) + b"/bad \xff.jpg")
+    shutil.copy(study.folder / "photo 1.jpg", study.folder / os.fsdecode(b"bad \xff.jpg"))
     walk = synchronise(study.database, study.collection)
     assert len(study.images) == 6
     assert any("printable text" in line for line in walk.refused)

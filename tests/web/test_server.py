@@ -31,6 +31,12 @@ class Process:
         found = re.search(r"http://\S+", self.line)
         assert found, self.line
         self.address = found[0]
+        self.raters: list[Rater] = []
+
+    def rater(self) -> "Rater":
+        """Somebody who rates here."""
+        self.raters.append(Rater(self.address))
+        return self.raters[-1]
 
     def kill(self) -> None:
         """As the kernel does when there is no memory left."""
@@ -53,6 +59,8 @@ def processes(photos: Path) -> Iterator[list[Process]]:
             one.kill()
         assert one.process.stderr is not None
         one.process.stderr.close()
+        for rater in one.raters:
+            rater.client.close()
 
 
 class Rater:
@@ -100,7 +108,7 @@ def test_every_acknowledged_rating_survives_a_kill(photos: Path, processes: list
     """Killed in the middle of rating, and started again: what was acknowledged is there."""
     first = Process(photos.parent)
     processes.append(first)
-    rater = Rater(first.address)
+    rater = first.rater()
     images = rater.images()
     acknowledged = []
     for number in range(40):
@@ -113,7 +121,7 @@ def test_every_acknowledged_rating_survives_a_kill(photos: Path, processes: list
     assert len(acknowledged) == 25
     second = Process(photos.parent)
     processes.append(second)
-    history = Rater(second.address).client.get("/c/photos/deck").json()["history"]
+    history = second.rater().client.get("/c/photos/deck").json()["history"]
     assert {item["id"]: item["value"] for item in history} == dict(acknowledged)
     assert second.stop() == 0
 
@@ -123,7 +131,7 @@ def test_a_worker_that_dies_is_replaced(photos: Path, processes: list[Process]) 
     """Raters only wait for a moment; their session goes on."""
     started = Process(photos.parent)
     processes.append(started)
-    rater = Rater(started.address)
+    rater = started.rater()
     [image, *_] = rater.images()
     assert rater.rate(image, 3)
     children = Path(f"/proc/{started.process.pid}/task/{started.process.pid}/children").read_text().split()

@@ -1,7 +1,9 @@
 """How the app is set up: its folders, its secret, and what it refuses to start with."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,12 +14,12 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing listens there
 GOOD = "k3Yf0-9vHq2LwZp7Rt5XcB8nMd4SgJ1a"
 
 
-def settings(tmp_path: Path, environment: dict[str, str] | None = None, **values: object) -> Settings:
+def settings(tmp_path: Path, environment: Mapping[str, str] | None = None, **values: Any) -> Settings:
     """Settings over an empty folder."""
     folder = tmp_path / "photos"
     folder.mkdir(exist_ok=True)
     return read_settings(
-        **{"folders": (folder,), "data_dir": tmp_path / "data", "environment": environment or {}, **values}  # type: ignore[arg-type]
+        **{"folders": (folder,), "data_dir": tmp_path / "data", "environment": environment or {}, **values}
     )
 
 
@@ -52,7 +54,7 @@ def test_loopback_is_local(tmp_path: Path, host: str) -> None:
 @pytest.mark.parametrize(
     "values", [{"host": EVERYWHERE}, {"host": "192.168.1.5"}, {"url": "https://rate.example.org"}]
 )
-def test_what_others_can_reach_is_not_local(tmp_path: Path, values: dict[str, str]) -> None:
+def test_what_others_can_reach_is_not_local(tmp_path: Path, values: dict[str, Any]) -> None:
     """Another address, or a proxy in front of loopback."""
     assert not settings(tmp_path, **values).is_local
 
@@ -107,6 +109,6 @@ def test_refuses_a_data_folder_that_cannot_be_written(tmp_path: Path) -> None:
         ({"url": "https://rate.example.org"}, "https://rate.example.org/"),
     ],
 )
-def test_says_where_it_is(tmp_path: Path, values: dict[str, str], address: str) -> None:
+def test_says_where_it_is(tmp_path: Path, values: dict[str, Any], address: str) -> None:
     """The address can be opened as it is printed."""
     assert settings(tmp_path, **values).address(8000) == address

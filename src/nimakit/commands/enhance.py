@@ -35,6 +35,12 @@ _FILE = click.Path(path_type=Path)
     " all of them count the same.  [default: aesthetic]",
 )
 @click.option(
+    "--user",
+    "user_file",
+    type=_FILE,
+    help="One person's taste: edit for the score this person would give (nimakit personalise).",
+)
+@click.option(
     "--method",
     type=click.Choice(["adjust", "gradient"]),
     default="adjust",
@@ -80,6 +86,7 @@ def enhance(
     inputimage: Path,
     outputimage: Path,
     networks: tuple[str, ...],
+    user_file: Path | None,
     method: "Method",
     epsilon: float,
     frame: bool,
@@ -104,15 +111,21 @@ def enhance(
     from nimakit.images import MAX_PIXELS
     from nimakit.output import atomic_writer, check_output
 
-    if sidecar and networks:
-        raise UsageError("An edit is found by networks, or applied as it is. Received: --network and --apply")
+    if sidecar and (networks or user_file):
+        option = "--network" if networks else "--user"
+        raise UsageError(f"An edit is found by networks, or applied as it is. Received: {option} and --apply")
+    if user_file and len(networks) > 1:
+        raise UsageError("--user belongs to one network. Received: " + ", ".join(networks))
     pairs = _pairs(inputimage, outputimage, recursive=recursive)
     if not overwrite:
         _refuse_existing([target for _, target in pairs], sidecar is None and method == "adjust")
     if report:
         page.require_jinja()
         check_output(report, (".html",))
-    work = _applied(sidecar) if sidecar else _found(networks or ("aesthetic",), method, epsilon, frame)
+    if sidecar:
+        work = _applied(sidecar)
+    else:
+        work = _found(networks or ("aesthetic",), user_file, method, epsilon, frame=frame)
     critics = [*work.critics, *_judges(judges)]
     results: list[Result] = []
     records: list[dict[str, Any]] = []
@@ -159,12 +172,14 @@ class _Work:
     about: Mapping[str, Any] | None
 
 
-def _found(networks: Sequence[str], method: "Method", epsilon: float, frame: bool) -> _Work:
+def _found(
+    networks: Sequence[str], user_file: Path | None, method: "Method", epsilon: float, *, frame: bool
+) -> _Work:
+    from nimakit import zoo
     from nimakit.enhancement import Critic
-    from nimakit.nn import loading
     from nimakit.nn.enhance import Enhancer
 
-    loaded = [loading.load(name, notify=say) for name in networks]
+    loaded = [zoo.load_keras_model(name, user_file=user_file, notify=say) for name in networks]
     enhancer = Enhancer(loaded, method, epsilon=epsilon, frame=frame)
     names = [model.metadata.name for model in loaded]
     critics = [
@@ -172,12 +187,9 @@ def _found(networks: Sequence[str], method: "Method", epsilon: float, frame: boo
         for name, model in zip(names, loaded, strict=True)
     ]
     about = {"networks": names, "method": method, "epsilon": epsilon}
-    return _Work(
-        enhancer.enhance,
-        f"Edited to please {', '.join(names)} ({method}, epsilon {epsilon:g}).",
-        critics,
-        about,
-    )
+    pleased = ", ".join(names) + (f" as {user_file.stem} sees it" if user_file else "")
+    how = f"Edited to please {pleased} ({method}, epsilon {epsilon:g})."
+    return _Work(enhancer.enhance, how, critics, about)
 
 
 def _applied(sidecar: Path) -> _Work:

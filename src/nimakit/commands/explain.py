@@ -29,6 +29,12 @@ _FAST_PNG = 3
     help="A public model, a job's folder, or its model.onnx: the Keras weights are needed.",
 )
 @click.option(
+    "--user",
+    "user_file",
+    type=_FILE,
+    help="One person's taste: explain the score this person would give (nimakit personalise).",
+)
+@click.option(
     "--method",
     type=click.Choice(["gradcam", "smoothgrad", "gradient"]),
     default="gradcam",
@@ -59,6 +65,7 @@ def explain(
     *,
     image_source: Path,
     model: str,
+    user_file: Path | None,
     method: "Method",
     at_least: float | None,
     output_dir: Path,
@@ -80,9 +87,10 @@ def explain(
     require_matplotlib()
     paths = find_images(image_source, recursive=recursive)
     folders = _folders(paths, image_source, output_dir)
-    from nimakit.nn import loading, saliency
+    from nimakit import zoo
+    from nimakit.nn import saliency
 
-    network = loading.load(model, notify=say)
+    network = zoo.load_keras_model(model, user_file=user_file, notify=say)
     records: list[dict[str, Any]] = []
     failed = 0
     for path, folder in track(zip(paths, folders, strict=True), len(paths), "explaining"):

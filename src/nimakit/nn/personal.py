@@ -10,7 +10,7 @@ from nimakit.errors import ModelError
 from nimakit.histogram import FloatArray
 from nimakit.nn import adapters, heads
 from nimakit.nn.loading import KerasModel
-from nimakit.taste import LINEAR, Taste
+from nimakit.taste import LINEAR, MARGIN, Taste
 
 
 def for_user(model: KerasModel, taste: Taste) -> KerasModel:
@@ -28,8 +28,8 @@ def for_user(model: KerasModel, taste: Taste) -> KerasModel:
     """
     if taste.method == "full":
         raise ModelError(
-            "A user's file of the method full is a model file without its Keras weights, which gradients need."
-            " Received: such a file; learn the user by adapters, head or factors."
+            "Gradients need Keras weights. Received: a user's file of the method full, which is a model file"
+            " without them; learn the user by adapters, head or factors."
         )
     network = model.network if taste.method in LINEAR else _adapted(model.network, taste)
     means = network.output
@@ -40,12 +40,13 @@ def for_user(model: KerasModel, taste: Taste) -> KerasModel:
     if taste.method in LINEAR:
         features = network.get_layer(heads.DROPOUT_NAME).input
         shift += keras.ops.matmul(features, taste.arrays["weights"][:, None])
-    personal = keras.Model(network.input, _bent(means + shift, model.bins))
+    moved = means + shift if model.is_regression else _bent(means + shift, model.bins)
+    personal = keras.Model(network.input, moved)
     return replace(model, network=personal, config=replace(model.config, head="regression"))
 
 
 def _bent(means: Any, bins: FloatArray) -> Any:
-    """Kept inside the scale: as `nimakit.taste.personal_means`."""
+    """Kept inside the scale, as means of distributions are: `nimakit.taste.personal_means`."""
     low, high = float(bins[0]), float(bins[-1])
     margin = MARGIN * (high - low)
     below = keras.ops.relu(low + margin - means)
@@ -66,6 +67,6 @@ def _adapted(network: keras.Model, taste: Taste) -> keras.Model:
                 layer.set_weights([taste.arrays[layer.name].transpose(2, 3, 1, 0)])
             return adapted
     raise ModelError(
-        f"Adapters belong to the layers they were learned in. Received: {', '.join(list(taste.adapters)[:3])},"
-        " which this network has not"
+        "Adapters belong to the layers they were learned in. Received: "
+        f"{', '.join(list(taste.adapters)[:3])}, which this network has not"
     )

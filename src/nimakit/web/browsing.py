@@ -13,7 +13,7 @@ PAGE = 60
 """Pictures a page."""
 
 SORTS = {
-    "recent": "latest first",
+    "recent": "when I rated it",
     "mine": "my rating",
     "mean": "people's mean",
     "count": "number of ratings",
