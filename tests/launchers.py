@@ -18,7 +18,7 @@ awk bash cat cut dirname docker env find id jq mkdir realpath rm sed sha256sum s
 RUN_CODE = 2  # what the fake container exits with
 NEW = ("--config-file", "c.json", "--samples-file", "labels.json", "--image-dir", "photos")  # a new job
 TRAINING = "nimakit-2026_01_02_03_04_05"  # the container of the fake job
-FLAGS = {"--rm", "--init", "--read-only", "--detach", "--no-healthcheck"}  # options of docker run without a value
+FLAGS = {"--rm", "--init", "--read-only", "--detach", "--no-healthcheck"}  # without a value
 
 # Keeps the label a build gives, as an engine does; writes to stdout what the real one writes there.
 FAKE_DOCKER = """\

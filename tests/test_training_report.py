@@ -1,11 +1,13 @@
 """nimakit.training_report: one HTML file on how good a model is."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from nimakit import drawing, metrics, page, training_report
 from nimakit.errors import MissingExtraError
@@ -153,6 +155,25 @@ def test_shows_the_pictures(tmp_path: Path) -> None:
     text = _render({"test": Evaluation(**{**values, "paths": (photo,)})})
     assert 'src="data:image/jpeg;base64,' in text
     assert f"<strong>{one.means[0]:.2f}</strong>" in text
+
+
+def test_shows_what_the_model_looks_at(tmp_path: Path) -> None:
+    """Below each picture that is shown, once asked for; a picture that vanished has none."""
+    evaluation = _evaluation(3)
+    paths = tuple(write_photo(tmp_path / f"{name}.png") for name in range(3))
+    asked: list[Path] = []
+
+    def explain(path: Path) -> Image.Image | None:
+        asked.append(path)
+        return None if path == paths[0] else Image.new("RGB", (30, 20), (200, 100, 0))
+
+    shown = replace(evaluation, paths=paths)
+    text = _render({"test": shown}, explain=explain)
+    assert sorted(asked) == sorted(paths)
+    assert "orange raises its score" in text
+    assert "What the model looks at in photo1" in text
+    assert "What the model looks at in photo0" not in text
+    assert "What the model looks at" not in _render({"test": shown})
 
 
 def test_shows_names_as_text() -> None:

@@ -1,20 +1,28 @@
 """The report on a trained model: one HTML file with its figures, charts and most telling pictures."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from nimakit import charts, drawing, histogram, metrics, page
 from nimakit.evaluation import Evaluation
 from nimakit.histogram import FloatArray
+from nimakit.progress import track
 
 PICTURES = 8
 """In a gallery, at most."""
 
-_THUMBNAIL_SIDE = 320
+THUMBNAIL_SIDE = 320
+"""Longer side of a picture in a gallery, in pixels."""
+
+Explain = Callable[[Path], Image.Image | None]
+"""Draws what the model looks at in a picture; None where the picture cannot be read any more."""
+
 _PHASES = {"dense": "head alone", "all": "whole network"}
 
 
@@ -38,6 +46,7 @@ class _Chart:
 class _Card:
     name: str
     picture: str
+    explained: str
     real: float
     predicted: float
     real_bars: list[float]
@@ -58,6 +67,7 @@ class _Section:
     same_scale: bool
     charts: list[_Chart]
     galleries: list[_Gallery]
+    is_explained: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +97,7 @@ def render(
     evaluations: Mapping[str, Evaluation],
     bins: FloatArray,
     max_pixels: int,
+    explain: Explain | None = None,
 ) -> str:
     """Draw a report.
 
@@ -99,6 +110,7 @@ def render(
         evaluations: Name of the set ("validation", "test") -> how the model did on it.
         bins: (bins,), values of the model's bins.
         max_pixels: As for `nimakit.images.open_photo`.
+        explain: Draws what the model looks at in a picture, for those that are shown; None for not at all.
 
     Returns:
         HTML; the same for the same input.
@@ -116,7 +128,7 @@ def render(
         sets=list(evaluations),
         figures=_figures(list(evaluations.values())),
         sections=[
-            _section(f"set{number}", name, evaluation, bins, max_pixels)
+            _section(f"set{number}", name, evaluation, bins, max_pixels=max_pixels, explain=explain)
             for number, (name, evaluation) in enumerate(evaluations.items(), start=1)
         ],
         bins=bins.tolist(),
@@ -171,7 +183,15 @@ def _figures(evaluations: Sequence[Evaluation]) -> list[_Figure]:
     ]
 
 
-def _section(key: str, name: str, evaluation: Evaluation, bins: FloatArray, max_pixels: int) -> _Section:
+def _section(
+    key: str,
+    name: str,
+    evaluation: Evaluation,
+    bins: FloatArray,
+    *,
+    max_pixels: int,
+    explain: Explain | None,
+) -> _Section:
     scale = evaluation.label_bins
     means = _Means(
         real=histogram.mean(evaluation.labels, scale),
@@ -182,7 +202,8 @@ def _section(key: str, name: str, evaluation: Evaluation, bins: FloatArray, max_
         evaluation=evaluation,
         same_scale=metrics.on_same_scale(bins, scale),
         charts=_charts(key, evaluation, means, bins),
-        galleries=_galleries(evaluation, means, max_pixels),
+        galleries=_galleries(evaluation, means, max_pixels, explain),
+        is_explained=explain is not None,
     )
 
 
@@ -247,14 +268,21 @@ def _rating_charts(key: str, labels: FloatArray, predicted: FloatArray, bins: Fl
     ]
 
 
-def _galleries(evaluation: Evaluation, means: _Means, max_pixels: int) -> list[_Gallery]:
+def _galleries(
+    evaluation: Evaluation, means: _Means, max_pixels: int, explain: Explain | None
+) -> list[_Gallery]:
     chosen = [(title, text, rows) for title, text, rows in _choices(means) if rows]
     shown = sorted({row for _, _, rows in chosen for row in rows})
     paths = [evaluation.paths[row] for row in shown]
-    pictures = dict(
-        zip(shown, page.thumbnails(paths, side=_THUMBNAIL_SIDE, max_pixels=max_pixels), strict=True)
-    )
-    cards = {row: _card(evaluation, means, row, picture) for row, picture in pictures.items()}
+    pictures = page.thumbnails(paths, side=THUMBNAIL_SIDE, max_pixels=max_pixels)
+    maps = [""] * len(paths)
+    if explain:
+        drawn = [explain(path) for path in track(paths, len(paths), "explaining")]
+        maps = page.thumbnails(drawn, side=THUMBNAIL_SIDE, max_pixels=max_pixels)
+    cards = {
+        row: _card(evaluation, means, row, picture, drawing)
+        for row, picture, drawing in zip(shown, pictures, maps, strict=True)
+    }
     return [_Gallery(title, text, [cards[row] for row in rows]) for title, text, rows in chosen]
 
 
@@ -287,11 +315,12 @@ def _first(values: FloatArray, count: int) -> list[int]:
     return rows
 
 
-def _card(evaluation: Evaluation, means: _Means, row: int, picture: str) -> _Card:
+def _card(evaluation: Evaluation, means: _Means, row: int, picture: str, explained: str) -> _Card:
     predicted = [] if evaluation.histograms is None else evaluation.histograms[row].tolist()
     return _Card(
         name=evaluation.image_ids[row],
         picture=picture,
+        explained=explained,
         real=float(means.real[row]),
         predicted=float(means.predicted[row]),
         real_bars=page.heights(evaluation.labels[row].tolist()),

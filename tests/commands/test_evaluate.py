@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+import small_backbone
 from nimakit.jobs import Job
 from samples import write_model, write_photo
+from small_models import write_job
 from terminal import Command, Result
 
 LABELS = [
@@ -147,3 +149,31 @@ def test_refuses_an_output_folder_that_is_a_file(evaluate: Command, tmp_path: Pa
     result = evaluate("--output-dir", tmp_path / "file")
     assert (result.code, result.out) == (1, "")
     assert "--output-dir is a folder that can be made" in result.err
+
+
+@pytest.mark.filterwarnings(
+    # Keras and TensorFlow are behind NumPy 2 in two places.
+    "ignore:In the future `np.object`:FutureWarning",
+    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning",
+)
+def test_shows_what_the_model_looks_at(nimakit: Command, folder: Path, tmp_path: Path) -> None:
+    """In the report, of a model whose Keras weights there are."""
+    with small_backbone.registered():
+        job = write_job(tmp_path / "job")
+        samples = _labels(tmp_path / "labels.json", LABELS)
+        given = ("--samples-file", samples, "--image-dir", folder, "--output-dir", tmp_path / "judged")
+        result = nimakit("evaluate", "--model", job / "model.onnx", "--explain", *given)
+    assert result.code == 0, result.err
+    report = (tmp_path / "judged" / "report.html").read_text("utf-8")
+    assert all(f"What the model looks at in {name}" in report for name in "abc")
+
+
+def test_explains_one_model_in_a_report(evaluate: Command, tmp_path: Path, tiny_file: Path) -> None:
+    """Not several, not without a report, and not a model file alone; it is said before anything is scored."""
+    assert "needs --output-dir" in evaluate("--explain").err
+    several = evaluate("--explain", "--model", tiny_file, "--output-dir", tmp_path / "judged")
+    assert "needs --output-dir and one --model" in several.err
+    alone = evaluate("--explain", "--output-dir", tmp_path / "judged")
+    assert alone.code == 1
+    assert "Gradients need the Keras weights" in alone.err
+    assert not list((tmp_path / "judged").iterdir())

@@ -151,6 +151,23 @@ def test_a_confined_container_scores_as_the_command_line(
     assert [line["status"] for line in logged if line["route"] == "/predict"] == [200]
 
 
+def test_what_a_server_imports_is_compiled(serving_image: str) -> None:
+    """Nothing is compiled at each start, which could not be kept."""
+    code = """
+import os, sys, nimakit.cli, nimakit.commands.serve, nimakit.serving.server
+from nimakit.serving.app import create_app
+from nimakit.serving.settings import read_settings
+create_app(read_settings(options={"rate_limit": "9 per minute"}))
+files = [getattr(module, "__cached__", None) for module in sys.modules.values()]
+print(len(files), *(file for file in files if file and not os.path.exists(file)), flush=True)
+os._exit(0)  # the threads that score
+"""
+    run = ["run", "--rm", "--read-only", "--entrypoint", "python3", serving_image, "-c", code]
+    loaded, *missing = docker(*run).split()
+    assert int(loaded) > 500
+    assert missing == []
+
+
 def test_a_large_upload_needs_no_disk(serving_image: str) -> None:
     """Nothing is written for a body of many megabytes: nowhere could be."""
     with container(serving_image) as (_, server):

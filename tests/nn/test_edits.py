@@ -1,5 +1,6 @@
 """nimakit.nn.edits: edits that have a derivative and stay sane."""
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -139,17 +140,25 @@ def test_a_local_edit_moves_no_pixel_too_far() -> None:
     """Whatever the coefficients: at most its reach, and not at all at black and white."""
     random = np.random.default_rng(0)
     for _ in range(5):
-        coefficients = random.choice([-1.0, 1.0], (40, 50, 4)).astype(np.float32)
+        coefficients = random.choice([-1.0, 1.0], (40, 50, edits.COEFFICIENTS)).astype(np.float32)
         moved = edits.relight(pixels(), coefficients).numpy() - pixels()
-        assert np.abs(moved).max() <= edits.LOCAL_REACH + 1e-6
+        assert np.abs(moved).max() <= edits.LOCAL_TONE + edits.LOCAL_COLOUR
         ends = np.zeros((40, 50, 3), np.float32)
         ends[:20] = 1
-        np.testing.assert_array_equal(edits.relight(ends, coefficients), ends)
+        np.testing.assert_allclose(edits.relight(ends, coefficients), ends, atol=1e-6)
+
+
+@pytest.mark.parametrize("coefficients", list(product([-1.0, 1.0], repeat=3)))
+def test_a_local_edit_keeps_grey_grey_and_the_order_of_greys(coefficients: tuple[float, ...]) -> None:
+    """A white wall takes on no colour, and no light turns into dark, at either end of every coefficient."""
+    edited = edits.relight(greys(), np.broadcast_to(np.float32(coefficients), (1, 256, 3))).numpy()
+    assert np.abs(edited - edited.mean(axis=-1, keepdims=True)).max() < ROOM / 4
+    assert np.diff(edited[0, :, 0]).min() > -ROOM / 4
 
 
 def test_a_grid_spreads_without_edges() -> None:
     """One bright cell among dark ones becomes a soft hill where it was."""
-    grid = np.zeros((8, 8, 4), np.float32)
+    grid = np.zeros((8, 8, 3), np.float32)
     grid[2, 5] = 1
     whole = tf.constant([[0.0, 0.0, 1.0, 1.0]])
     [hill] = edits.spread(grid, whole, (160, 240)).numpy()[..., 0]
@@ -161,7 +170,7 @@ def test_a_grid_spreads_without_edges() -> None:
 
 def test_a_part_gets_its_part_of_the_grid() -> None:
     """What a view sees is what the whole picture has there, at any size."""
-    grid = np.random.default_rng(0).normal(size=(8, 8, 4)).astype(np.float32)
+    grid = np.random.default_rng(0).normal(size=(8, 8, 3)).astype(np.float32)
     [whole] = edits.spread(grid, tf.constant([[0.0, 0.0, 1.0, 1.0]]), (200, 300)).numpy()
     [part] = edits.spread(grid, tf.constant([[0.25, 0.5, 0.75, 0.9]]), (100, 120)).numpy()
     np.testing.assert_allclose(part, whole[50:150, 150:270], atol=1e-4)
@@ -169,7 +178,7 @@ def test_a_part_gets_its_part_of_the_grid() -> None:
 
 def test_stripes_meet() -> None:
     """Two halves of a picture, spread one after the other, are the whole."""
-    grid = np.random.default_rng(0).normal(size=(8, 8, 4)).astype(np.float32)
+    grid = np.random.default_rng(0).normal(size=(8, 8, 3)).astype(np.float32)
     boxes = [[0.0, 0.0, 0.5, 1.0], [0.5, 0.0, 1.0, 1.0]]
     halves = [edits.spread(grid, tf.constant([box]), (100, 90)).numpy()[0] for box in boxes]
     [whole] = edits.spread(grid, tf.constant([[0.0, 0.0, 1.0, 1.0]]), (200, 90)).numpy()

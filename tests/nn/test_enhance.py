@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw
 
 from nimakit.adjustments import TONES, WHOLE, Adjustments
 from nimakit.images import Photo, open_photo
+from nimakit.nn import edits
 from nimakit.nn.enhance import Enhancer, apply
 from samples import random_pixels
 from small_models import CORNER_SIDE, corner_model
@@ -51,11 +52,11 @@ def test_says_what_it_did(light: Enhancer) -> None:
 
 
 def test_gradient_has_no_values_and_a_bound() -> None:
-    """No pixel moves further than epsilon of a quarter of the range."""
+    """No pixel moves further than epsilon of what local edits may."""
     picture, adjustments = Enhancer([whole()], "gradient", epsilon=0.2).enhance(photo())
     assert adjustments is None
     moved = np.asarray(picture, np.float64) - np.asarray(photo().pixels, np.float64)
-    assert 2 < np.abs(moved).max() <= 0.2 * 0.25 * 255 + 1
+    assert 2 < np.abs(moved).max() <= 0.2 * (edits.LOCAL_TONE + edits.LOCAL_COLOUR) * 255 + 1
 
 
 def test_no_adjustment_is_the_same_picture() -> None:

@@ -87,7 +87,7 @@ def serve() -> Iterator[Serve]:
         server.server_close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Chromium, without a window; skips where it is not installed."""
     if not CHROMIUM.exists():

@@ -63,6 +63,7 @@ def test_pictures_are_scored_by_touch(phone: Page, study: Study, serve: Serve) -
     swipe(phone, -150)
     expect(count).to_have_text("2 of 6")
     swipe(phone, 150)
+    phone.wait_for_timeout(1000)  # nobody rates what is not drawn yet, and such a tap is passed over
     phone.locator(".step", has_text="3").tap()
     wait_for_events(phone, study, 3)
     assert sorted(value for value in values(study) if value) == [3, 8]

@@ -51,9 +51,8 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--epsilon",
     type=click.FloatRange(0, 1, min_open=True),
-    default=0.4,
-    show_default=True,
-    help="Strength, to 1.",
+    help="Strength, to 1: how far a slider, or a local edit, goes of its whole way."
+    "  [default: 0.4; 0.8 for gradient]",
 )
 @click.option(
     "--frame/--no-frame", default=True, help="Whether adjust may straighten and crop.  [default: frame]"
@@ -88,7 +87,7 @@ def enhance(
     networks: tuple[str, ...],
     user_file: Path | None,
     method: "Method",
-    epsilon: float,
+    epsilon: float | None,
     frame: bool,
     judges: tuple[str, ...],
     sidecar: Path | None,
@@ -173,7 +172,7 @@ class _Work:
 
 
 def _found(
-    networks: Sequence[str], user_file: Path | None, method: "Method", epsilon: float, *, frame: bool
+    networks: Sequence[str], user_file: Path | None, method: "Method", epsilon: float | None, *, frame: bool
 ) -> _Work:
     from nimakit import zoo
     from nimakit.enhancement import Critic
@@ -186,9 +185,9 @@ def _found(
         Critic(name=name, took_part=True, score=model.score)
         for name, model in zip(names, loaded, strict=True)
     ]
-    about = {"networks": names, "method": method, "epsilon": epsilon}
+    about = {"networks": names, "method": method, "epsilon": enhancer.epsilon}
     pleased = ", ".join(names) + (f" as {user_file.stem} sees it" if user_file else "")
-    how = f"Edited to please {pleased} ({method}, epsilon {epsilon:g})."
+    how = f"Edited to please {pleased} ({method}, epsilon {enhancer.epsilon:g})."
     return _Work(enhancer.enhance, how, critics, about)
 
 

@@ -1,7 +1,7 @@
 """`nimakit evaluate`: how well a model agrees with people."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +12,12 @@ from nimakit.errors import ImageError, OutputError, UsageError
 from nimakit.progress import say
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from nimakit.engine import Augmentation, Model
     from nimakit.evaluation import Evaluation
     from nimakit.scoring import Item
+    from nimakit.training_report import Explain
 
 _FILE = click.Path(path_type=Path)
 _LISTED = 20
@@ -51,6 +54,12 @@ _OUTPUTS = ("predictions.csv", "metrics.json", "report.html")
     help="Write metrics.json, report.html and predictions.csv into this folder; it is made where missing.",
 )
 @click.option(
+    "--explain",
+    is_flag=True,
+    help="Show in the report what the model looks at (Grad-CAM), below each of its pictures; needs one model"
+    " whose Keras weights there are, as nimakit explain does.",
+)
+@click.option(
     "--max-pixels",
     type=click.IntRange(min=1),
     help="Refuse larger images before decoding them.  [default: 89478485]",
@@ -63,6 +72,7 @@ def evaluate(
     recursive: bool,
     tta: "Augmentation",
     output_dir: Path | None,
+    explain: bool,
     max_pixels: int | None,
 ) -> int:
     """Compare a model's scores with people's ratings; the figures go to stdout as a JSON object.
@@ -82,6 +92,7 @@ def evaluate(
     metrics.require_scipy()
     if output_dir:
         _prepare(output_dir, samples_file)
+    drawn = _explainer(models, output_dir, max_pixels or MAX_PIXELS) if explain else None
     model = zoo.load_models(models, notify=say)
     score = partial(evaluate_model, model, items, tta=tta, max_pixels=max_pixels or MAX_PIXELS)
     if output_dir:
@@ -93,7 +104,8 @@ def evaluate(
             "Labels": str(samples_file),
             "Images": str(image_dir),
         }
-        _write_report(output_dir, evaluation, model, facts, max_pixels or MAX_PIXELS)
+        limit = max_pixels or MAX_PIXELS
+        _write_report(output_dir, evaluation, model, facts, max_pixels=limit, explain=drawn)
     else:
         evaluation = score()
     click.echo(json.dumps(evaluation.metrics.to_dict(), indent=2))
@@ -161,7 +173,13 @@ def _score_into(output_dir: Path, score: Callable[..., "Evaluation"]) -> "Evalua
 
 
 def _write_report(
-    output_dir: Path, evaluation: "Evaluation", model: "Model", facts: dict[str, str], max_pixels: int
+    output_dir: Path,
+    evaluation: "Evaluation",
+    model: "Model",
+    facts: dict[str, str],
+    *,
+    max_pixels: int,
+    explain: "Explain | None",
 ) -> None:
     from nimakit import output, training_report
 
@@ -172,9 +190,31 @@ def _write_report(
         evaluations={"test": evaluation},
         bins=model.bins,
         max_pixels=max_pixels,
+        explain=explain,
     )
     with output.atomic_writer(output_dir / "report.html") as stream:
         stream.write(report)
+
+
+def _explainer(models: Sequence[str], output_dir: Path | None, max_pixels: int) -> "Explain":
+    """What draws the maps of the report; loaded before hours of scoring."""
+    if output_dir is None or len(models) > 1:
+        raise UsageError(
+            "--explain draws into the report of one model: it needs --output-dir and one --model."
+        )
+    from nimakit import zoo
+    from nimakit.nn.saliency import explain_image
+    from nimakit.training_report import THUMBNAIL_SIDE
+
+    network = zoo.load_keras_model(models[0], notify=say)
+
+    def explain(path: Path) -> "Image | None":
+        try:
+            return explain_image(network, path, side=THUMBNAIL_SIDE, max_pixels=max_pixels).overlay
+        except ImageError:
+            return None
+
+    return explain
 
 
 def _about(model: "Model") -> dict[str, str]:

@@ -66,16 +66,16 @@ class Sliders:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The local edits; at most epsilon of `nimakit.nn.edits.LOCAL_REACH` for any pixel."""
+    """The local edits; each coefficient is epsilon at most."""
 
     epsilon: float
 
     def start(self) -> Float32Array:
         """No edit."""
-        return np.zeros((_CELLS, _CELLS, 4), np.float32)
+        return np.zeros((_CELLS, _CELLS, edits.COEFFICIENTS), np.float32)
 
     def values(self, free: Any) -> Any:
-        """(cells, cells, 4) coefficients."""
+        """(cells, cells, coefficients)."""
         return self.epsilon * tf.tanh(free)
 
     def apply(self, free: Any, pixels: Any, detail: Any, boxes: Any) -> Any:

@@ -17,11 +17,11 @@ _CONTRAST, _TONES, _TEMPERATURE, _TINT, _SATURATION, _VIBRANCE = 0.4, 0.1, 0.25,
 _BUMP = 256 / 27
 """Brings x (1 - x)^3, whose top is at a quarter, to 1 there."""
 
-LOCAL_REACH = 0.25
-"""Share of the range by which `relight` moves a pixel, at most."""
+COEFFICIENTS = 3
+"""Of a local edit, at each place: brightness, contrast, saturation."""
 
-_LOCAL_COLOUR = 0.1
-"""Share of that by which it may move one channel against the others."""
+LOCAL_TONE, LOCAL_COLOUR = 0.25, 0.2
+"""Share of the range by which a coefficient of 1 moves a pixel at most, by light and by colour."""
 
 _FINE = 64
 """Cells each way of a grid made smooth, between which it is linear."""
@@ -53,40 +53,41 @@ def develop(pixels: Any, detail: Any, values: Mapping[str, Any]) -> Any:
 
 
 def relight(pixels: Any, coefficients: Any) -> Any:
-    """Edit a picture from place to place: lighter or darker, harder or softer, another hue.
+    """Edit a picture from place to place: lighter or darker, harder or softer, paler or more colourful.
 
-    ``x + 4 x (1 - x) (b + a (2 x - 1))``: black and white stay, no pixel moves further than `LOCAL_REACH`.
+    ``x + 4 LOCAL_TONE x (1 - x) (b + a (2 x - 1)) / 2``: black and white stay, lighter stays lighter, and
+    grey stays grey, so that no white wall takes on a colour.
 
     Args:
         pixels: (..., 3) float32, RGB, 0-1, encoded.
-        coefficients: (..., 4) float32, -1 to 1: brightness, contrast, and two of hue (amber, magenta).
+        coefficients: (..., `COEFFICIENTS`) float32, -1 to 1.
 
     Returns:
         As pixels.
     """
-    bright, hard, amber, magenta = tf.split(coefficients, 4, axis=-1)
-    hue = tf.concat([amber + magenta, -magenta, magenta - amber], axis=-1) / 2
-    move = (1 - _LOCAL_COLOUR) / 2 * (bright + hard * (2 * pixels - 1)) + _LOCAL_COLOUR * hue
-    return tf.clip_by_value(pixels + 4 * LOCAL_REACH * pixels * (1 - pixels) * move, 0.0, 1.0)
+    bright, hard, vivid = tf.split(coefficients, COEFFICIENTS, axis=-1)
+    move = (bright + hard * (2 * pixels - 1)) / 2
+    toned = pixels + 4 * LOCAL_TONE * pixels * (1 - pixels) * move
+    return _coloured(toned, 1 + LOCAL_COLOUR * vivid)
 
 
 def spread(grid: Any, boxes: Any, size: tuple[int, int]) -> Any:
     """A coarse grid of coefficients, smoothly spread over parts of the picture.
 
     Args:
-        grid: (G, G, 4) float32, over the whole picture.
+        grid: (G, G, C) float32, over the whole picture.
         boxes: (N, 4) float32: top, left, bottom, right of each part, as shares of the picture's sides.
         size: Height and width of the result.
 
     Returns:
-        (N, height, width, 4) float32.
+        (N, height, width, C) float32.
     """
     # A binomial filter and cubic steps in between: no cell shows an edge.
     kernel = tf.constant([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 16
     around = [[0, 0], [1, 1], [1, 1], [0, 0]]
     blurred = tf.nn.depthwise_conv2d(
         tf.pad(grid[None], around, "SYMMETRIC"),
-        tf.tile(kernel[:, :, None, None], [1, 1, 4, 1]),
+        tf.tile(kernel[:, :, None, None], [1, 1, grid.shape[2], 1]),
         [1, 1, 1, 1],
         "VALID",
     )

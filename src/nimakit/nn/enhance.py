@@ -19,8 +19,8 @@ from nimakit.nn.loading import KerasModel
 Method = Literal["adjust", "gradient"]
 METHODS: tuple[str, ...] = get_args(Method)
 
-EPSILON = 0.4
-"""Of both methods, where nothing else is asked for: an edit that is seen, and not stared at."""
+EPSILON: dict[Method, float] = {"adjust": 0.4, "gradient": 0.8}
+"""Where nothing else is asked for: an edit that is seen, and not stared at."""
 
 _ROWS = 256
 """Of a picture edited at once: a 24-megapixel photograph takes no more memory than its own few copies."""
@@ -41,9 +41,12 @@ class Enhancer:
         networks: One or more, from `nimakit.nn.loading`; several count the same.
         method: "adjust" finds values of a photographer's sliders and the frame; "gradient" climbs on the
             pixels, by way of a coarse grid of local edits that is spread smoothly over a picture of any size.
-        epsilon: Strength, above 0 to 1: how far a slider goes of its whole way, or a pixel of
-            `nimakit.nn.edits.LOCAL_REACH`.
+        epsilon: Strength, above 0 to 1: how far a slider, or the coefficient of a local edit, goes of its
+            whole way; `EPSILON` where None.
         frame: Whether "adjust" may straighten and crop.
+
+    Attributes:
+        epsilon: The strength.
     """
 
     def __init__(
@@ -51,14 +54,15 @@ class Enhancer:
         networks: Sequence[KerasModel],
         method: Method = "adjust",
         *,
-        epsilon: float = EPSILON,
+        epsilon: float | None = None,
         frame: bool = True,
     ) -> None:
+        self.epsilon = epsilon or EPSILON[method]
         self._networks = tuple(networks)
         self._frame = frame and method == "adjust"
-        self._edit: Sliders | Grid = Sliders(epsilon) if method == "adjust" else Grid(epsilon)
+        kind = Sliders if method == "adjust" else Grid
+        self._edit: Sliders | Grid = kind(self.epsilon)
         self._ascent = Ascent(self._networks, self._edit)
-        self._epsilon = epsilon
 
     def enhance(self, photo: Photo) -> tuple[Image.Image, Adjustments | None]:
         """Find the edit of a photograph, and make it.
@@ -92,7 +96,7 @@ class Enhancer:
             if self._gain(straight) >= self._gain(photo):
                 frame, photo = Adjustments(straighten=turned), straight
         base = self._gain(photo)
-        gain, crop = max((self._gain(reframe(photo, crop=crop)), crop) for crop in _crops(self._epsilon))
+        gain, crop = max((self._gain(reframe(photo, crop=crop)), crop) for crop in _crops(self.epsilon))
         return replace(frame, crop=crop) if gain - base > _CROP_GAIN else frame
 
     def _gain(self, photo: Photo) -> float:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from nimakit.errors import ImageError, ImageMissingError
+from nimakit.errors import ImageError, ImageMissingError, first_line
 from nimakit.images import FORMATS, Photo, open_photo
 from nimakit.web.inventory import is_inside
 
@@ -92,12 +92,13 @@ class Renditions:
             pass
         else:
             return Rendition(copy, "image/jpeg", version)
-        may_stay = media_type is not None and status.st_size <= _LARGEST_FILE
-        photo = open_photo(file, at_least=None if may_stay else side)
-        if may_stay and media_type and side and max(photo.size) <= side:
+        size, profile = _header(file)
+        if media_type and side and max(size) <= side and status.st_size <= _LARGEST_FILE:
+            open_photo(file)  # a picture cut off halfway must not be judged as it is
             self._as_they_are.add(name)
             return Rendition(file, media_type, version)
-        return Rendition(self._keep(copy, _encode(photo, side, _profile(file))), "image/jpeg", version)
+        photo = open_photo(file, at_least=side)
+        return Rendition(self._keep(copy, _encode(photo, side, profile)), "image/jpeg", version)
 
     def _keep(self, copy: Path, content: bytes) -> Path | bytes:
         """Write a copy; on a full disk it is only made anew for whoever looks next."""
@@ -152,8 +153,16 @@ def _encode(photo: Photo, side: int | None, profile: bytes | None) -> bytes:
     return stream.getvalue()
 
 
-def _profile(file: Path) -> bytes | None:
-    """The colour profile, where it is one of RGB: pixels are RGB once they are decoded."""
-    with Image.open(file, formats=FORMATS) as picture:
-        profile = picture.info.get("icc_profile")
-    return profile if profile and profile[16:20] == b"RGB " else None
+def _header(file: Path) -> tuple[tuple[int, int], bytes | None]:
+    """Width and height as they are stored; the colour profile, where it is one of RGB, as decoded pixels are.
+
+    Raises:
+        ImageError: It is no picture.
+    """
+    try:
+        with Image.open(file, formats=FORMATS) as picture:
+            profile = picture.info.get("icc_profile")
+            return picture.size, profile if profile and profile[16:20] == b"RGB " else None
+    except Exception as error:
+        open_photo(file)  # says what is wrong with it
+        raise ImageError(f"The picture cannot be read: {first_line(error)}") from error

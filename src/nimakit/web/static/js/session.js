@@ -5,7 +5,7 @@ import { Deck } from "./deck.js";
 import { Keys } from "./keys.js";
 import { Outbox } from "./outbox.js";
 import { Pace } from "./pace.js";
-import { address, unload } from "./pictures.js";
+import { address, side, unload } from "./pictures.js";
 import { announce, toast } from "./toasts.js";
 
 const MILESTONES = [10, 50, 100, 250, 500];
@@ -169,7 +169,8 @@ export class Session {
   thumbnail(item) {
     const image = new Image();
     image.alt = "";
-    image.src = address((item.pictures || [item])[0], 480);
+    const [picture] = item.pictures || [item];
+    image.src = picture.image?.src || address(picture, side()); // here already
     const text = document.createElement("b");
     text.textContent = this.options.describe(item);
     return [image, text];
@@ -215,7 +216,7 @@ export class Session {
       const button = document.createElement("button");
       button.type = "button";
       button.className = "button primary";
-      button.textContent = `Look at the ${state.skipped} you skipped`;
+      button.textContent = state.skipped === 1 ? "Look at the one you skipped" : `Look at the ${state.skipped} you skipped`;
       button.addEventListener("click", () => {
         this.deck.skippedOnly = true;
         this.deck.past = [];
