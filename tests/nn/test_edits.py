@@ -151,7 +151,7 @@ def test_a_local_edit_moves_no_pixel_too_far() -> None:
 @pytest.mark.parametrize("coefficients", list(product([-1.0, 1.0], repeat=3)))
 def test_a_local_edit_keeps_grey_grey_and_the_order_of_greys(coefficients: tuple[float, ...]) -> None:
     """A white wall takes on no colour, and no light turns into dark, at either end of every coefficient."""
-    edited = edits.relight(greys(), np.broadcast_to(np.float32(coefficients), (1, 256, 3))).numpy()
+    edited = edits.relight(greys(), np.broadcast_to(np.array(coefficients, np.float32), (1, 256, 3))).numpy()
     assert np.abs(edited - edited.mean(axis=-1, keepdims=True)).max() < ROOM / 4
     assert np.diff(edited[0, :, 0]).min() > -ROOM / 4
 
