@@ -11,6 +11,9 @@ from nimakit.errors import DownloadError, MissingExtraError
 
 ROOT = Path(__file__).parent
 
+# Alembic runs it, within a migration: it cannot be imported.
+collect_ignore = ["src/nimakit/web/migrations/env.py"]
+
 
 def unavailable(reason: str) -> NoReturn:
     """Skip; or fail where NIMAKIT_REQUIRE_MODEL is set, so that no green run checked no published score."""
