@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from nimakit.files import SUFFIXES, image_id
 from nimakit.web.database import Database
+from nimakit.web.features import forget_pictures
 from nimakit.web.models import LEFT_OUT, MISSING, OK, Collection, Image, now
 
 Item = TypeVar("Item")
@@ -214,6 +215,7 @@ def _refresh(session: Session, changed: list[tuple[_Known, Found]]) -> None:
                 spread=None,
             )
         )
+    forget_pictures(session, [known.id for known, _ in changed])
 
 
 def _batches(items: Iterator[Item]) -> Iterator[list[Item]]:

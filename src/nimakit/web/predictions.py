@@ -1,15 +1,20 @@
-"""Predicted scores, ahead of the raters who will see them."""
+"""Predicted scores, and what the model sees, ahead of the raters who will see them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select, update
+import numpy as np
+from sqlalchemy import Row, or_, select, update
+from sqlalchemy.orm import Session
 
 from nimakit.engine import Model, Scorer
 from nimakit.errors import ImageError, NimakitError
 from nimakit.progress import say
+from nimakit.score import Score
 from nimakit.web.database import Database
-from nimakit.web.models import BROKEN, OK, Collection, Image
+from nimakit.web.features import write_features
+from nimakit.web.models import BROKEN, OK, Collection, Features, Image
 from nimakit.zoo import load_model
 
 _BATCH = 32
@@ -37,13 +42,8 @@ class Predictor:
         """
         if collection.model is None:
             return False
-        wanted = select(Image.id, Image.path, Image.mtime_ns).where(
-            Image.collection_id == collection.id,
-            Image.state == OK,
-            Image.position.is_(None),
-        )
         with self._database.read() as session:
-            rows = session.execute(wanted.order_by(Image.id).limit(_BATCH)).all()
+            rows = _unscored(session, collection)
         if not rows:
             return False
         model = self._model(collection)
@@ -51,20 +51,16 @@ class Predictor:
             return False
         results = list(Scorer(model).score(Path(collection.folder, path) for _, path, _ in rows))
         low, width = float(model.bins[0]), float(model.bins[-1] - model.bins[0])
+        seen = {}
         with self._database.write() as session:
             for (key, _, mtime_ns), result in zip(rows, results, strict=True):
-                values: dict[str, Any]
-                if isinstance(result, ImageError):
-                    values = {"state": BROKEN, "problem": str(result)}
-                else:
-                    values = {
-                        "position": min(max((result.mean - low) / width, 0.0), 1.0),
-                        "spread": None if result.sd is None else result.sd / width,
-                    }
+                values = _values(result, low, width)
                 # Not where the file changed meanwhile: then this is the score of another picture.
-                session.execute(
-                    update(Image).where(Image.id == key, Image.mtime_ns == mtime_ns).values(**values)
-                )
+                same = update(Image).where(Image.id == key, Image.mtime_ns == mtime_ns).values(**values)
+                changed = session.scalar(same.returning(Image.id))
+                if changed is not None and not isinstance(result, ImageError):
+                    seen[key] = np.asarray(result.features, np.float32)
+            write_features(session, seen)
         return True
 
     def _model(self, collection: Collection) -> Model | None:
@@ -81,3 +77,27 @@ class Predictor:
                         update(Collection).where(Collection.id == collection.id).values(model_note=str(error))
                     )
         return self._models[name]
+
+
+def _unscored(session: Session, collection: Collection) -> Sequence[Row[tuple[int, str, int]]]:
+    """Id, path and last change of pictures without a score, or without what the model sees."""
+    wanted = (
+        select(Image.id, Image.path, Image.mtime_ns)
+        .outerjoin(Features, Features.image_id == Image.id)
+        .where(
+            Image.collection_id == collection.id,
+            Image.state == OK,
+            or_(Image.position.is_(None), Features.image_id.is_(None)),
+        )
+    )
+    return session.execute(wanted.order_by(Image.id).limit(_BATCH)).all()
+
+
+def _values(result: Score | ImageError, low: float, width: float) -> dict[str, Any]:
+    """The columns of a picture that hold its score, on a scale from 0 to 1."""
+    if isinstance(result, ImageError):
+        return {"state": BROKEN, "problem": str(result)}
+    return {
+        "position": min(max((result.mean - low) / width, 0.0), 1.0),
+        "spread": None if result.sd is None else result.sd / width,
+    }

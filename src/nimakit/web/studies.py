@@ -13,6 +13,7 @@ from nimakit.progress import say
 from nimakit.schema import Rule, is_integer, is_number, is_one_of, is_true_or_false, or_null
 from nimakit.web import people
 from nimakit.web.database import Database
+from nimakit.web.features import forget_features
 from nimakit.web.models import EXPERIMENTS, ORDERS, Choice, Collection, Image, Rating
 from nimakit.web.scale import Scale
 from nimakit.web.settings import PASSWORD_VARIABLE, Settings
@@ -171,6 +172,7 @@ def change_collection(session: Session, collection: Collection, **values: Any) -
         session.execute(
             update(Image).where(Image.collection_id == collection.id).values(position=None, spread=None)
         )
+        forget_features(session, collection)
     for key, value in other.items():
         setattr(collection, key, value.strip() if isinstance(value, str) else value)
 

@@ -1,0 +1,91 @@
+"""What models see in a collection's pictures: kept with the predicted scores, read as arrays."""
+
+from collections.abc import Collection as Ids
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from nimakit.web.models import OK, Collection, Features, Image
+
+Float32Array = NDArray[np.float32]
+
+_STORED = "<f2"
+_LARGEST = float(np.finfo(np.float16).max)
+
+
+def write_features(session: Session, found: Mapping[int, Float32Array]) -> None:
+    """Keep what the model sees in pictures, in place of what was kept before.
+
+    Args:
+        session: From `Database.write`, after the pictures' own rows were written: they are the lock.
+        found: (D,) float32 by picture id.
+    """
+    if found:
+        forget_pictures(session, found)
+        rows = [{"image_id": key, "vector": _to_bytes(vector)} for key, vector in found.items()]
+        session.execute(insert(Features), rows)
+
+
+def forget_pictures(session: Session, images: Ids[int]) -> None:
+    """Forget what the model saw in some pictures.
+
+    Args:
+        session: From `Database.write`.
+        images: Their ids.
+    """
+    session.execute(delete(Features).where(Features.image_id.in_(images)))
+
+
+def forget_features(session: Session, collection: Collection) -> None:
+    """Forget them all: another model sees other things."""
+    own = select(Image.id).where(Image.collection_id == collection.id)
+    session.execute(delete(Features).where(Features.image_id.in_(own)))
+
+
+def features_of(session: Session, images: Ids[int]) -> dict[int, Float32Array]:
+    """What the model sees in some pictures.
+
+    Args:
+        session: From `Database.read`.
+        images: Their ids.
+
+    Returns:
+        (D,) float32 by id; a picture that was not scored yet is left out.
+    """
+    wanted = select(Features.image_id, Features.vector).where(Features.image_id.in_(images))
+    return {key: to_vector(content) for key, content in session.execute(wanted)}
+
+
+def all_features(session: Session, collection: Collection) -> tuple[NDArray[np.int64], Float32Array]:
+    """What the model sees in all pictures of a collection that can be shown.
+
+    Args:
+        session: From `Database.read`.
+        collection: Whose pictures.
+
+    Returns:
+        (N,) int64, their ids, ascending, and (N, D) float32; N is 0 where none was scored yet.
+    """
+    wanted = (
+        select(Features.image_id, Features.vector)
+        .join(Image, Image.id == Features.image_id)
+        .where(Image.collection_id == collection.id, Image.state == OK)
+        .order_by(Features.image_id)
+    )
+    rows = session.execute(wanted).all()
+    if not rows:
+        return np.zeros(0, np.int64), np.zeros((0, 0), np.float32)
+    joined = np.frombuffer(b"".join(content for _, content in rows), _STORED)
+    return np.array([key for key, _ in rows]), joined.reshape(len(rows), -1).astype(np.float32)
+
+
+def _to_bytes(vector: Float32Array) -> bytes:
+    return np.clip(vector, -_LARGEST, _LARGEST).astype(_STORED).tobytes()
+
+
+def to_vector(content: bytes) -> Float32Array:
+    """(D,) float32, from `Features.vector`."""
+    return np.frombuffer(content, _STORED).astype(np.float32)
