@@ -136,6 +136,30 @@ set_mount() {
   if [[ ${MOUNTS[$1]:-} != rw ]]; then MOUNTS[$1]=$2; fi
 }
 
+# drop_covered_mounts: what lies in a folder that is mounted to be written to needs no mount of its own, and could not
+# be replaced where it had one.
+drop_covered_mounts() {
+  local target kept=()
+  for target in "${!MOUNTS[@]}"; do
+    if ! is_covered "$target"; then kept+=("$target" "${MOUNTS[$target]}" "${SOURCES[$target]}"); fi
+  done
+  forget_mounts
+  set -- "${kept[@]}"
+  while (($#)); do
+    MOUNTS[$1]=$2 SOURCES[$1]=$3
+    shift 3
+  done
+}
+
+is_covered() {
+  local folder=${1%/*} rest=/${1##*/}
+  while [[ -n $folder ]]; do
+    if [[ ${MOUNTS[$folder]:-} == rw && ${SOURCES[$folder]}$rest == "${SOURCES[$1]}" ]]; then return 0; fi
+    rest=/${folder##*/}$rest folder=${folder%/*}
+  done
+  return 1
+}
+
 is_system_folder() {
   case $1 in
     / | /bin | /dev | /etc | /lib | /lib64 | /opt | /opt/nimakit* | /proc | /run | /sbin | /sys | /usr | /usr/bin | /usr/lib | /usr/local | /usr/local/*) return 0 ;;

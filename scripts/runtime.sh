@@ -29,12 +29,12 @@ engine_answers() { command -v docker >/dev/null && docker info >/dev/null 2>&1; 
 
 # show_help COMMAND LAUNCHER: out of the docs (a test holds them to the code), so that it needs no set-up.
 show_help() {
-  awk -v heading="## nimakit $1" '
+  awk -v heading="## nimakit${1:+ $1}" '
     $0 == heading { found = 1; next }
     found && /^## / { exit }
     found && /^```/ { inside = !inside; next }
     found && inside { print }
-  ' "$REPOSITORY/docs/cli.md" | sed "s|nimakit $1|$2|g"
+  ' "$REPOSITORY/docs/cli.md" | sed "s|nimakit${1:+ $1}|$2|g"
 }
 
 wants_help() {

@@ -147,7 +147,7 @@ def typed_commands(page: Path) -> Iterator[tuple[str, list[str]]]:
             for position, word in enumerate(words):
                 if word in ("./predict", "./serve"):
                     yield f"nimakit {word.removeprefix('./')}", words[position + 1 :]
-                elif word == "nimakit" and position + 1 < len(words):
+                elif word in ("nimakit", "./nimakit") and position + 1 < len(words):
                     name, rest = f"nimakit {words[position + 1]}", words[position + 2 :]
                     while rest and f"{name} {rest[0]}" in COMMANDS:  # of a group
                         name = f"{name} {rest.pop(0)}"

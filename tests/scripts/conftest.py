@@ -41,7 +41,7 @@ def copied(fake_bin: Path, folder: Path, tmp_path: Path) -> Launcher:
     copy = tmp_path / "copy"
     for name in ("scripts", "entrypoints", "requirements", "docs", "src"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("predict", "rate", "serve", "train-local", "pyproject.toml"):
+    for name in ("nimakit", "predict", "rate", "serve", "train-local", "pyproject.toml"):
         shutil.copy(ROOT / name, copy / name)
     for kind in ("cpu", "gpu", "serve"):
         shutil.copy(ROOT / f"Dockerfile.{kind}", copy)

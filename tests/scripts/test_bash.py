@@ -34,7 +34,7 @@ ENTRYPOINTS = [name for name in SCRIPTS if name.startswith("entrypoints/")]
 
 def test_all_scripts_are_known() -> None:
     """The tests below see the launchers, the entrypoints and what they share."""
-    launchers = {"predict", "serve", "train-local"}
+    launchers = {"nimakit", "predict", "rate", "serve", "train-local"}
     assert {*launchers, "run-tests", ".ci/run", "scripts/lock", *SOURCED} <= set(SCRIPTS)
     assert [f"entrypoints/{path.name}" for path in sorted((ROOT / "entrypoints").iterdir())] == ENTRYPOINTS
 
