@@ -242,9 +242,9 @@ def test_an_idle_connection_is_closed(server: Server) -> None:
 @pytest.mark.slow
 def test_clients_that_read_nothing_stop_nobody(tmp_path: Path) -> None:
     """More of them than threads: an answer waits for its client without one, and in the end is given up."""
-    write_model(tmp_path / "wide.onnx", metadata(bins=range(100_000)))
+    write_model(tmp_path / "wide.onnx", metadata(bins=range(100_000)))  # 12 MB: more than a kernel keeps
     path = "/v2/models/wide/infer"
-    tensor = {"name": "image", "datatype": "UINT8", "shape": [10, 1, 1, 3], "data": 30 * [9]}
+    tensor = {"name": "image", "datatype": "UINT8", "shape": [30, 1, 1, 3], "data": 90 * [9]}
     outputs = [{"name": "predictions", "parameters": {"binary_data": True}}]
     body = json.dumps({"inputs": [tensor], "outputs": outputs}).encode()
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
