@@ -53,7 +53,7 @@ WEB_LAYERS = (
     {"__init__"},
     {"scale", "limits"},
     {"models"},
-    {"database", "people", "migrations", "acts"},
+    {"database", "people", "migrations", "acts", "features"},
     {"settings", "inventory", "recording", "selection", "access"},
     {"renditions", "predictions", "studies", "matching", "browsing", "exports", "imports", "picture_list"},
     {"background", "forms"},

@@ -79,7 +79,7 @@ class Predictor:
         return self._models[name]
 
 
-def _unscored(session: Session, collection: Collection) -> Sequence[Row[tuple[int, str, int]]]:
+def _unscored(session: Session, collection: Collection) -> Sequence[Row[int, str, int]]:
     """Id, path and last change of pictures without a score, or without what the model sees."""
     wanted = (
         select(Image.id, Image.path, Image.mtime_ns)
