@@ -1,9 +1,12 @@
-"""What the tests share: small models, and no network."""
+"""What the tests share: small models, a browser, and no network."""
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from nimakit.cli import main
 from nimakit.engine import Member, Model
@@ -65,3 +68,19 @@ def nimakit(capsys: pytest.CaptureFixture[str]) -> Command:
         return Result(ended.value.code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, without a window; skips where it is not installed.
+
+    A module's own: while Playwright runs, its event loop is this thread's, and there can be no second.
+    """
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    options = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=[*options, "--disable-gpu"])
+        yield started
+        started.close()

@@ -1,12 +1,11 @@
 """nimakit.serving.pages: the page, the description, the measurements."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, Page
 
 from clients import Client, encode
 from nimakit.serving.keys import make_key
@@ -31,25 +30,6 @@ def test_the_page_and_its_files(web: Client) -> None:
 # --- in a browser --------------------------------------------------------------------------------------
 
 
-def _chromium() -> str | None:
-    """Chromium of the system, or of CHROMIUM."""
-    return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium without a window; skips where there is none."""
-    path = _chromium()
-    if path is None:
-        pytest.skip("no chromium on this machine")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory, tiny_file: Path) -> Iterator[tuple[Server, str]]:
     """A server that asks for a key, and the key."""
@@ -59,7 +39,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory, tiny_file: Path) -> Iterator[
         yield server, key
 
 
-def _open(browser: Any, server: Server, **options: Any) -> tuple[Any, list[str]]:
+def _open(browser: Browser, server: Server, **options: Any) -> tuple[Page, list[str]]:
     page = browser.new_page(**options)
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
@@ -68,7 +48,9 @@ def _open(browser: Any, server: Server, **options: Any) -> tuple[Any, list[str]]
     return page, problems
 
 
-def test_photographs_are_scored_in_a_browser(browser: Any, shop: tuple[Server, str], tmp_path: Path) -> None:
+def test_photographs_are_scored_in_a_browser(
+    browser: Browser, shop: tuple[Server, str], tmp_path: Path
+) -> None:
     """With a key typed in: a card each, best first, the broken one at the end with its reason."""
     server, key = shop
     page, problems = _open(browser, server)
@@ -89,7 +71,7 @@ def test_photographs_are_scored_in_a_browser(browser: Any, shop: tuple[Server, s
     page.close()
 
 
-def test_photographs_can_be_dropped(browser: Any, shop: tuple[Server, str]) -> None:
+def test_photographs_can_be_dropped(browser: Browser, shop: tuple[Server, str]) -> None:
     """What is dropped on the field is scored."""
     server, key = shop
     page, problems = _open(browser, server)
@@ -108,7 +90,7 @@ def test_photographs_can_be_dropped(browser: Any, shop: tuple[Server, str]) -> N
     page.close()
 
 
-def test_without_its_key_the_page_asks_for_it(browser: Any, shop: tuple[Server, str]) -> None:
+def test_without_its_key_the_page_asks_for_it(browser: Browser, shop: tuple[Server, str]) -> None:
     """The field for the key appears once the server wants one."""
     page, _ = _open(browser, shop[0])
     page.locator("#key-field").wait_for(state="visible")
@@ -118,7 +100,7 @@ def test_without_its_key_the_page_asks_for_it(browser: Any, shop: tuple[Server, 
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (360, "dark"), (1280, "dark")])
 def test_the_page_fits_and_is_accessible(
-    browser: Any, shop: tuple[Server, str], width: int, scheme: str
+    browser: Browser, shop: tuple[Server, str], width: int, scheme: str
 ) -> None:
     """On a phone and on a screen, light and dark: nothing sticks out, nothing is illegible or unnamed."""
     from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]

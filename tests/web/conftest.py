@@ -1,12 +1,11 @@
-"""A small study, the app over it, people who visit it, and a real browser where there is one."""
+"""A small study, the app over it, people who visit it, and tabs of a real browser."""
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from werkzeug.serving import make_server
 
 from nimakit.web.app import create_app, services_of
@@ -15,7 +14,6 @@ from nimakit.web.studies import open_studies
 from samples import write_photo
 from web.study import Study, Visitor
 
-CHROMIUM = Path("/usr/bin/chromium")
 LEVELS = (20, 60, 100, 140, 180, 220)
 
 MakeStudy = Callable[..., Study]
@@ -85,18 +83,6 @@ def serve() -> Iterator[Serve]:
     for server in servers:
         server.shutdown()
         server.server_close()
-
-
-@pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
-    """Chromium, without a window; skips where it is not installed."""
-    if not CHROMIUM.exists():
-        pytest.skip("Chromium is not installed: apt-get install chromium")
-    options = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=[*options, "--disable-gpu"])
-        yield started
-        started.close()
 
 
 @pytest.fixture

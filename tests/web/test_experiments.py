@@ -21,8 +21,8 @@ def test_predictions_are_corrected_by_keyboard(
         ("+", 0.1),
         ("+", 0.1),
         ("-", -0.1),
-        ("ArrowRight", 1),
         ("ArrowLeft", -1),
+        ("ArrowRight", 1),
         ("ArrowUp", 0.1),
     ):
         before = float(value.inner_text())
