@@ -1,0 +1,145 @@
+"""A study of data/samples with made-up raters, the same at every run: what pictures in the docs show."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flask import Flask
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from nimakit.web import people
+from nimakit.web.acts import Act, apply_acts, lock_raters
+from nimakit.web.app import create_app, services_of
+from nimakit.web.models import (
+    CHOICE,
+    OK,
+    RATING,
+    REPEAT,
+    TIE,
+    Collection,
+    Image,
+    Invitation,
+    Membership,
+    Rater,
+)
+from nimakit.web.settings import SECRET_VARIABLE, read_settings
+from nimakit.web.studies import DEFAULT_MODEL, add_collection
+
+END = datetime(2026, 5, 4, 17, 30, tzinfo=UTC)
+"""When the last of them rated."""
+
+_SAMPLES = Path(__file__).parents[1] / "data" / "samples"
+_NAMES = ("Ada", "Ben", "Chiara", "Dmitri", "Emi", "Farid", "Greta", "Hana")
+_LIKED = {"dandelions_12mp": 7.6, "landscape": 8.1, "courtyard": 5.8, "otter_blurred": 3.2, "room": 4.4}
+"""What most people think of a picture, on a scale of 1 to 10; of all others, somewhere between."""
+_HOURS = (2, 3, 4, 22, 23, 25, 26, 27, 46, 47, 49, 50, 51, 52)
+"""Before the end, when people rated."""
+
+
+def make(data_dir: Path, *, model: str = DEFAULT_MODEL, seed: int = 7) -> Flask:
+    """The app over a study, for this machine alone; nothing goes on in its background.
+
+    Args:
+        data_dir: An empty folder for its database.
+        model: What predicts scores.
+        seed: Of what people say.
+    """
+    settings = read_settings(folders=(_SAMPLES,), data_dir=data_dir, environment={SECRET_VARIABLE: 48 * "s"})
+    app = create_app(settings, background=False)
+    services = services_of(app)
+    with services.database.write() as session:
+        people.local_rater(session).code = "r0000000"  # orders depend on it
+        one = add_collection(session, _SAMPLES, name="Samples", model=model, wanted=10)
+        one.repeats, one.blind = 0.25, False
+        add_collection(session, _SAMPLES, name="Predictions", experiment="rate", model=model)
+        add_collection(session, _SAMPLES, name="Comparisons", experiment="preference")
+    services.background.once()
+    with services.database.write() as session:
+        scores, predictions, comparisons = session.scalars(select(Collection).order_by(Collection.id))
+        raters = _raters(session, (scores, predictions, comparisons))
+        rng = np.random.default_rng(seed)
+        acts = _ratings(session, scores, raters, rng)
+        acts += _ratings(session, predictions, raters[:3], rng)
+        acts += _choices(session, comparisons, raters[:6], rng)
+        lock_raters(session, {rater.id for rater in raters})
+        apply_acts(session, acts)
+    return app
+
+
+def _raters(session: Session, collections: Sequence[Collection]) -> list[Rater]:
+    """The people, invited to all collections; the local rater is the first."""
+    named = [Rater(code=f"r{n:07x}", name=name) for n, name in enumerate(_NAMES, start=0xA11CE)]
+    session.add_all(named)
+    session.add(Invitation(collection_id=collections[0].id, label="Photo club", uses=len(named), max_uses=20))
+    session.flush()
+    for collection in collections:
+        session.add_all(Membership(rater_id=rater.id, collection_id=collection.id) for rater in named)
+    return [people.local_rater(session), *named]
+
+
+def _liking(images: Sequence[Image], rng: np.random.Generator) -> dict[int, float]:
+    return {image.id: _LIKED.get(image.image_id, rng.uniform(4, 7)) for image in images}
+
+
+def _ratings(
+    session: Session, collection: Collection, raters: Sequence[Rater], rng: np.random.Generator
+) -> list[Act]:
+    """What each says of most pictures, a quarter of them twice; the last one always says the same."""
+    images, acts = _images(session, collection), []
+    liking = _liking(images, rng)
+    for person, rater in enumerate(raters):
+        kindness, care = rng.normal(0, 0.6), rng.uniform(0.7, 1.3)
+        share = 0.4 if person == 0 else rng.uniform(0.75, 1)
+        for image in images:
+            again = rng.random() < 0.25
+            for turn in (0, REPEAT)[: 1 + again] if rng.random() < share else ():
+                value = round(float(np.clip(rng.normal(liking[image.id] + kindness, care), 1, 10)))
+                if person == len(_NAMES):
+                    value = 5
+                acts.append(_act(collection, rater, rng, RATING, image.id, value=value, round=turn))
+    return acts
+
+
+def _choices(
+    session: Session, collection: Collection, raters: Sequence[Rater], rng: np.random.Generator
+) -> list[Act]:
+    """Which of two each prefers, for a part of all pairs."""
+    images, acts = _images(session, collection), []
+    liking = _liking(images, rng)
+    for rater in raters:
+        for left, right in combinations([image.id for image in images], 2):
+            gap = liking[left] - liking[right] + rng.normal(0, 1.4)
+            if rng.random() < 0.35:
+                kind, chosen = (TIE, None) if abs(gap) < 0.3 else (CHOICE, left if gap > 0 else right)
+                trial = rng.bytes(8).hex()
+                acts.append(
+                    _act(collection, rater, rng, kind, chosen, trial=trial, shown=[left, right], round=0)
+                )
+    return acts
+
+
+def _act(
+    collection: Collection, rater: Rater, rng: np.random.Generator, kind: str, image: int | None, **more: Any
+) -> Act:
+    at = END - timedelta(hours=int(rng.choice(_HOURS)), seconds=int(rng.integers(3600)))
+    return Act(
+        client_id=rng.bytes(8).hex(),
+        collection_id=collection.id,
+        rater_id=rater.id,
+        kind=kind,
+        image_id=image,
+        occurred_at=at,
+        received_at=at,
+        elapsed_ms=int(rng.integers(1500, 9000)),
+        source="app",
+        **more,
+    )
+
+
+def _images(session: Session, collection: Collection) -> list[Image]:
+    wanted = select(Image).where(Image.collection_id == collection.id, Image.state == OK)
+    return list(session.scalars(wanted.order_by(Image.path)))

@@ -1,0 +1,147 @@
+"""The pictures of the rating app in docs/rate, made anew: python scripts/screenshots.py [NAME ...].
+
+Needs Chromium and, for predicted scores, the public model (nimakit fetch aesthetic).
+"""
+
+import io
+import logging
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import example_study
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+from werkzeug.serving import make_server
+
+_CHROMIUM = "/usr/bin/chromium"
+_FOLDER = Path(__file__).parents[1] / "docs" / "rate"
+_PORT = 8000
+"""Stands in the links of invitations; any free one where it is taken."""
+_LARGEST = 60_000
+"""Bytes of a picture."""
+_QUALITIES = range(88, 20, -4)
+_DESKTOP: dict[str, Any] = {"viewport": {"width": 1200, "height": 750}}
+_PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 780},
+    "has_touch": True,
+    "is_mobile": True,
+    "device_scale_factor": 1.5,
+}
+
+
+def _nothing(_page: Page) -> None:
+    """The page as it is."""
+
+
+def _rate(*keys: str) -> Callable[[Page], None]:
+    """Wait for the first picture, then press keys."""
+
+    def act(page: Page) -> None:
+        page.wait_for_selector("main[aria-busy=false] .canvas img")
+        for key in keys:
+            page.keyboard.press(key)
+
+    return act
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A page, and what is done on it before it is pictured.
+
+    Attributes:
+        address: Of the page.
+        act: What is done there.
+        is_dark: Whether in dark colours.
+        is_long: Whether the whole page is shown, down to its end.
+    """
+
+    address: str
+    act: Callable[[Page], None] = _nothing
+    is_dark: bool = False
+    is_long: bool = False
+
+
+SHOTS = {
+    "collections": Shot("collections"),
+    "score": Shot("c/samples/score", _rate("ArrowRight", "ArrowRight")),
+    "keys": Shot("c/samples/score", _rate("?"), is_dark=True),
+    "rate": Shot("c/predictions/rate", _rate("+", "+", "+"), is_dark=True),
+    "preference": Shot("c/comparisons/preference", _rate(), is_dark=True),
+    "ratings": Shot("c/samples/ratings?sort=mean&show=rated"),
+    "picture": Shot("c/samples/ratings/1"),
+    "people": Shot("c/samples/people"),
+    "export": Shot("c/samples/transfer"),
+    "settings": Shot("c/samples/settings"),
+    "me": Shot("me"),
+}
+"""File names -> pages. Each is pictured on a desktop and on a phone."""
+
+
+def main(names: list[str]) -> None:
+    """Picture some pages, or all."""
+    unknown = [name for name in names if name not in SHOTS]
+    if unknown:
+        sys.exit(f"There is no page {', '.join(unknown)}. There are: {', '.join(SHOTS)}")
+    _FOLDER.mkdir(exist_ok=True)
+    with _served() as address, sync_playwright() as playwright:
+        options = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=[*options, "--disable-gpu"])
+        for name in names or SHOTS:
+            for suffix, screen in (("", _DESKTOP), ("-phone", _PHONE)):
+                path = _FOLDER / f"{name}{suffix}.webp"
+                path.write_bytes(_small(_picture(browser, address, SHOTS[name], screen)))
+                print(f"{path.name}: {path.stat().st_size:,} bytes")
+
+
+@contextmanager
+def _served() -> Iterator[str]:
+    """The example study, over HTTP on loopback; its address."""
+    with tempfile.TemporaryDirectory() as folder:
+        app = example_study.make(Path(folder, "ratings"))
+        try:
+            server = make_server("127.0.0.1", _PORT, app, threaded=True)
+        except (OSError, SystemExit):  # the latter is Werkzeug's way to say that a port is taken
+            server = make_server("127.0.0.1", 0, app, threaded=True)
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def _picture(browser: Browser, address: str, shot: Shot, screen: dict[str, Any]) -> bytes:
+    """A .png of a page, in a browser that has never been there before."""
+    context = browser.new_context(
+        color_scheme="dark" if shot.is_dark else "light", reduced_motion="reduce", **screen
+    )
+    page = context.new_page()
+    page.goto(address + shot.address)
+    shot.act(page)
+    page.evaluate("for (const image of document.images) image.loading = 'eager'")
+    page.wait_for_load_state("networkidle")
+    page.wait_for_function("[...document.images].every(image => image.complete)")
+    picture = page.screenshot(full_page=shot.is_long, animations="disabled", caret="hide")
+    context.close()
+    return picture
+
+
+def _small(picture: bytes) -> bytes:
+    """A .webp as good as the bytes it may have allow."""
+    with Image.open(io.BytesIO(picture)) as opened:
+        found = opened.convert("RGB")
+    for quality in _QUALITIES:
+        stream = io.BytesIO()
+        found.save(stream, "WEBP", quality=quality, method=6)
+        if stream.tell() <= _LARGEST:
+            return stream.getvalue()
+    raise SystemExit(f"A page does not fit into {_LARGEST:,} bytes: make it shorter.")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
