@@ -10,9 +10,30 @@ SOURCE = Path(__file__).parent.parent / "src" / "nimakit"
 
 LAYERS = (
     {"errors"},
-    {"schema", "histogram", "machine", "output", "rows", "rating_text", "public_http", "mirrors"},
+    {
+        "schema",
+        "histogram",
+        "components",
+        "machine",
+        "output",
+        "rows",
+        "rating_text",
+        "public_http",
+        "mirrors",
+    },
     {"archive", "score", "images", "adjustments", "files", "parallel", "balancing", "splitting"},
-    {"metadata", "labels", "ratings", "config", "records", "progress", "drawing", "picture_store", "taste"},
+    {
+        "metadata",
+        "labels",
+        "ratings",
+        "config",
+        "records",
+        "progress",
+        "drawing",
+        "picture_store",
+        "taste",
+        "newton",
+    },
     {"network", "metrics", "pretrained", "jobs", "charts", "heatmap", "rating_charts", "upload", "downloads"}
     | {"label_sets", "link_tree", "image_index", "personal", "framing", "photo_file"},
     {"engine", "nn", "agreement", "datasets", "image_tables", "filtering", "label_check", "fingerprints"},

@@ -5,16 +5,19 @@ Bradley, Terry, "Rank Analysis of Incomplete Block Designs: I. The Method of Pai
 half a choice of each; as ties scatter less than choices do, standard errors are rather too large then.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from nimakit.errors import LabelError, MissingExtraError
+from nimakit import components, newton
+from nimakit.errors import LabelError
 from nimakit.histogram import FloatArray
 from nimakit.ratings import Indices, Names, plain_id
 from nimakit.rows import BadRows, read_rows
+
+SCORE_COLUMNS = ("image_id", "score", "standard_error", "chance", "left_out")
 
 _MOST_IMAGES = 10_000
 """The covariance of scores is a square table of so many rows: 800 MB."""
@@ -120,23 +123,13 @@ def groups(comparisons: Comparisons, *, both_ways: bool = False) -> list[Indices
 
     Returns:
         (n,) intp for each group: places of its images, ascending.
-
-    Raises:
-        MissingExtraError: SciPy is not installed.
     """
-    try:
-        from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import connected_components
-    except ImportError as error:
-        raise MissingExtraError(
-            "Scores from comparisons need SciPy. Install it: pip install 'nimakit[data]'"
-        ) from error
     left, right, share = comparisons.left, comparisons.right, comparisons.share
     over = np.concatenate([left[share > 0], right[share < 1]])
     under = np.concatenate([right[share > 0], left[share < 1]])
-    count = len(comparisons.image_ids)
-    graph = coo_array((np.ones(len(over)), (over, under)), shape=(count, count))
-    _, group = connected_components(graph, connection="strong" if both_ways else "weak")
+    if not both_ways:
+        over, under = np.concatenate([over, under]), np.concatenate([under, over])
+    group = components.strong(over, under, len(comparisons.image_ids))
     members = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])
     return sorted(members, key=len, reverse=True)
 
@@ -152,7 +145,6 @@ def fit(comparisons: Comparisons, *, prior_sd: float | None = None) -> Scores:
 
     Raises:
         LabelError: No two images have finite scores, or there are too many images for standard errors.
-        MissingExtraError: SciPy is not installed.
     """
     connected = groups(comparisons, both_ways=True)
     images = np.arange(len(comparisons.image_ids)) if prior_sd else connected[0]
@@ -174,6 +166,24 @@ def fit(comparisons: Comparisons, *, prior_sd: float | None = None) -> Scores:
     variance = np.linalg.inv(information).diagonal() - held
     left_out = {} if prior_sd else _left_out(comparisons, images)
     return Scores(images, score, np.sqrt(variance), _chances(score), left_out)
+
+
+def score_rows(comparisons: Comparisons, scores: Scores) -> Iterator[tuple[str, ...]]:
+    """A row of text for each image, best first, those without a score last.
+
+    Args:
+        comparisons: What was compared.
+        scores: Of `fit`.
+
+    Yields:
+        Values of `SCORE_COLUMNS`.
+    """
+    names = comparisons.image_ids
+    for i in np.argsort(-scores.score, kind="stable"):
+        figures = (scores.score[i], scores.standard_error[i], scores.chance[i])
+        yield names[scores.images[i]], *(f"{figure:.6f}" for figure in figures), ""
+    for reason, places in scores.left_out.items():
+        yield from ((names[place], "", "", "", reason) for place in places)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -206,9 +216,7 @@ class _Pairs:
 
     def curvature(self, score: FloatArray) -> FloatArray:
         """(P,), minus the second derivative of the log-likelihood by the gap."""
-        from scipy.special import expit
-
-        chance = expit(self.gap(score))
+        chance = _chance(self.gap(score))
         return np.asarray(self.times * chance * (1 - chance))
 
     def information(self, score: FloatArray) -> FloatArray:
@@ -240,35 +248,33 @@ def _counted(comparisons: Comparisons, images: Indices) -> _Pairs:
 
 def _likeliest(pairs: _Pairs, weight: float) -> FloatArray:
     """(n,) the scores that are likeliest; weight is the precision of the prior, or 0."""
-    from scipy.optimize import minimize
-    from scipy.special import expit
-
     unit = pairs.times.sum() / pairs.images  # so that the tolerance means the same for any set
 
     def loss(score: FloatArray) -> tuple[float, FloatArray]:
         gap = pairs.gap(score)
         value = (pairs.times * np.logaddexp(0, gap) - pairs.chosen * gap).sum() + weight / 2 * (score @ score)
-        slope = pairs.spread(pairs.times * expit(gap) - pairs.chosen) + weight * score
+        slope = pairs.spread(pairs.times * _chance(gap) - pairs.chosen) + weight * score
         return float(value) / unit, slope / unit
 
     def bend(score: FloatArray, step: FloatArray) -> FloatArray:
         change = pairs.spread(pairs.curvature(score) * pairs.gap(step)) + weight * step
         return np.asarray(change / unit)
 
-    found = minimize(
-        loss, np.zeros(pairs.images), jac=True, hessp=bend, method="trust-ncg", options={"gtol": _TOLERANCE}
-    )
-    if not abs(found.jac).max() < 100 * _TOLERANCE:  # rounding may keep it from the tolerance itself
-        raise LabelError(f"The scores of these comparisons cannot be fitted: {found.message}")
-    return np.asarray(found.x if weight else found.x - found.x.mean())
+    found, slope = newton.minimise(loss, bend, np.zeros(pairs.images), tolerance=_TOLERANCE)
+    if not slope < 100 * _TOLERANCE:  # rounding may keep it from the tolerance itself
+        raise LabelError("The scores of these comparisons cannot be fitted: they run away from each other.")
+    return found if weight else np.asarray(found - found.mean())
+
+
+def _chance(gap: FloatArray) -> FloatArray:
+    """The chance of being chosen over what scores lower by a gap."""
+    return np.asarray(np.exp(-np.logaddexp(0, -gap)))
 
 
 def _chances(score: FloatArray) -> FloatArray:
     """(n,) the mean chance of each to be chosen over another."""
-    from scipy.special import expit
-
     sums = [
-        expit(score[start : start + _ROWS_AT_ONCE, None] - score).sum(axis=1)
+        _chance(score[start : start + _ROWS_AT_ONCE, None] - score).sum(axis=1)
         for start in range(0, len(score), _ROWS_AT_ONCE)
     ]
     return np.asarray((np.concatenate(sums) - 0.5) / (len(score) - 1))

@@ -138,17 +138,11 @@ def _summary(given: "Comparisons", scores: "Scores", group_sizes: list[int]) -> 
 
 
 def _write_scores(path: Path, given: "Comparisons", scores: "Scores") -> None:
-    """A row an image, best first, those without a score last."""
-    import numpy as np
-
+    """A row an image."""
+    from nimakit.datasets.pairs import SCORE_COLUMNS, score_rows
     from nimakit.output import atomic_writer
 
-    names = given.image_ids
     with atomic_writer(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["image_id", "score", "standard_error", "chance", "left_out"])
-        for i in np.argsort(-scores.score, kind="stable"):
-            figures = (scores.score[i], scores.standard_error[i], scores.chance[i])
-            writer.writerow([names[scores.images[i]], *(f"{figure:.6f}" for figure in figures), ""])
-        for reason, places in scores.left_out.items():
-            writer.writerows([names[place], "", "", "", reason] for place in places)
+        writer.writerow(SCORE_COLUMNS)
+        writer.writerows(score_rows(given, scores))
