@@ -41,6 +41,7 @@ def commands(command: click.Command = cli, name: str = "nimakit") -> Iterator[tu
 
 
 COMMANDS = dict(commands())
+LAUNCHERS = {"./predict": "nimakit predict", "./serve": "nimakit serve", "./train-local": "nimakit train"}
 
 
 def tracked_files() -> list[str]:
@@ -88,11 +89,12 @@ def test_a_command_has_a_section_with_its_help(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "nimakit"])
 def test_a_command_has_help_and_an_example(name: str) -> None:
-    """Every command says what it does, and shows a line to type."""
+    """Every command says what it does, and shows a line to type; one that goes on ends in a backslash."""
     command = COMMANDS[name]
     assert command.help
     help_text = command.get_help(click.Context(command, info_name=name, **cli.context_settings))
     assert re.search(rf"^  Example:\n    {name}\b", help_text, re.MULTILINE)
+    assert not re.search(r"[^\\]\n +--", command.help.partition("Example:")[2])
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -145,8 +147,8 @@ def typed_commands(page: Path) -> Iterator[tuple[str, list[str]]]:
             while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
                 words.pop(0)
             for position, word in enumerate(words):
-                if word in ("./predict", "./serve"):
-                    yield f"nimakit {word.removeprefix('./')}", words[position + 1 :]
+                if word in LAUNCHERS:
+                    yield LAUNCHERS[word], words[position + 1 :]
                 elif word in ("nimakit", "./nimakit") and position + 1 < len(words):
                     name, rest = f"nimakit {words[position + 1]}", words[position + 2 :]
                     while rest and f"{name} {rest[0]}" in COMMANDS:  # of a group

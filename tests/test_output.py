@@ -3,12 +3,13 @@
 import errno
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from nimakit.errors import OutputError, UsageError
-from nimakit.output import atomic_writer, check_output
+from nimakit.output import atomic_writer, check_output, together
 
 
 def test_check_output_accepts_a_file_that_can_be_written(tmp_path: Path) -> None:
@@ -75,3 +76,40 @@ def test_a_full_disk_is_an_output_error(tmp_path: Path, monkeypatch: pytest.Monk
     ):
         stream.write("half")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_belong_together_appear_at_once(tmp_path: Path) -> None:
+    """Older ones stay until the last of the new ones is complete; files of other names stay for good."""
+    for name in ("train", "other"):
+        (tmp_path / name).write_text("old", encoding="utf-8")
+    with together(tmp_path) as folder:
+        (folder / "train").write_text("new", encoding="utf-8")
+        (folder / "users").mkdir()
+        (folder / "users" / "ann").write_text("new", encoding="utf-8")
+        assert (tmp_path / "train").read_text(encoding="utf-8") == "old"
+    found = {str(path.relative_to(tmp_path)): path for path in tmp_path.rglob("*") if path.is_file()}
+    contents = {name: path.read_text(encoding="utf-8") for name, path in found.items()}
+    assert contents == {"train": "new", "other": "old", "users/ann": "new"}
+
+
+def test_of_files_that_belong_together_none_appears_after_a_failure(tmp_path: Path) -> None:
+    """The first one's being complete does not count, and nothing stays behind."""
+    (tmp_path / "train").write_text("old", encoding="utf-8")
+    wanted = re.escape(str(tmp_path / "missing" / "test.json"))
+
+    def write() -> None:
+        with together(tmp_path) as folder:
+            (folder / "train").write_text("new", encoding="utf-8")
+            with atomic_writer(folder / "missing" / "test.json") as stream:
+                stream.write("new")
+
+    with pytest.raises(OutputError, match=f"^{wanted} could not be written"):
+        write()
+    assert [path.name for path in tmp_path.iterdir()] == ["train"]
+    assert (tmp_path / "train").read_text(encoding="utf-8") == "old"
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    """Before anything is written."""
+    with pytest.raises(OutputError, match="gone could not be written"), together(tmp_path / "gone"):
+        raise AssertionError("there is no folder to fill")

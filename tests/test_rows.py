@@ -63,6 +63,8 @@ def test_tells_a_missing_column_from_an_empty_value(tmp_path: Path) -> None:
         ("t.csv", f"{HEADER}\na,1\nb,2,3\n", "line 3: it has 3 values, the header 2"),
         ("t.csv", f"{HEADER}\na,1\n,2\n", "line 3: image_id must not be empty"),
         ("t.csv", f'{HEADER}\na,1\nb,"2\n', "line 3: it is no row of a table: unexpected end of data"),
+        ("t.csv", f"{HEADER}\na,1\n{'b' * 200_000},2\n", "line 3: it is no row of a table: field larger"),
+        ("t.csv", f"{HEADER}\na,1\n\0\0,2\n", "line 3: it holds a zero byte"),
         ("t.jsonl", '{"image_id": "a", "rating": 1}\n\n{"image_id"\n', "line 3: it is no JSON: "),
         ("t.jsonl", '{"image_id": "a", "rating": 1}\n[1]\n', "line 2: it must be a JSON object"),
         ("t.jsonl", '{"image_id": "a", "rating": 1}\n{"image_id": "b"}\n', "rating must not be empty"),
@@ -78,13 +80,25 @@ def test_notes_a_bad_row_by_its_line_and_goes_on(tmp_path: Path, name: str, text
     assert problem in problems[0]
 
 
+def test_a_quotation_mark_that_is_not_closed_spoils_its_own_row_alone(tmp_path: Path) -> None:
+    """The rows after it are read, though to the end of the file, or for pages, they could be one value."""
+    after = [f"c{number},3" for number in range(30_000)]
+    for end in ("", '\nd,"4"'):
+        text = "\n".join([HEADER, "a,1", 'b,"2', *after]) + end
+        rows, problems = _read(_write(tmp_path / "t.csv", text))
+        assert [row.values[0] for row in rows[:3]] == ["a", "c0", "c1"]
+        assert (len(rows), rows[-1].line) == (30_001 + bool(end), 30_003 + bool(end))
+        assert [problem.partition(":")[0] for problem in problems] == ["line 3"]
+        assert problems[0].endswith("as a quotation mark is not closed")
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
         ("t.xlsx", "", r"ends in \.csv, \.tsv, \.jsonl"),
         ("t.csv", "", "needs one column 'image_id'.*with no header"),
         ("t.jsonl", "\n", "is empty"),
-        ("t.csv", "image,rating\n", r"with 'image', 'rating' \(nearest: 'image'\)"),
+        ("t.csv", "image,rating\n", r"with 'image', 'rating' \(nearest: 'image'\)\. Rename one, or say"),
         ("t.csv", "image_id,image_id,rating\n", "needs one column 'image_id'"),
     ],
 )

@@ -3,6 +3,7 @@
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,6 +67,36 @@ def atomic_bytes(content: bytes, path: Path) -> None:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+@contextmanager
+def together(folder: Path) -> Iterator[Path]:
+    """Files of one folder that appear all at once, when the last of them is complete.
+
+    A new train file beside an older test file would share images with it.
+
+    Args:
+        folder: Where they will be; older files of other names stay.
+
+    Yields:
+        A folder in it to write them into, below further folders too.
+
+    Raises:
+        OutputError: They could not be written; none has appeared then, as far as disks go.
+    """
+    with named(str(folder)):
+        partial = Path(tempfile.mkdtemp(prefix=".", suffix=".partial", dir=folder))
+    try:
+        yield partial
+        for source in sorted(path for path in partial.rglob("*") if path.is_file()):
+            target = folder / source.relative_to(partial)
+            with named(str(target)):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                source.replace(target)
+    except OutputError as error:
+        raise OutputError(str(error).replace(str(partial), str(folder))) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextmanager

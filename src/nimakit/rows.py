@@ -4,10 +4,11 @@ import csv
 import difflib
 import json
 import math
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, Self
 
 from nimakit.errors import LabelError
 
@@ -143,15 +144,17 @@ def _csv_rows(
     header = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
     places = [_place(path, header, name) for name in columns]
     others = [header.index(name) if name in header else None for name in optional]
-    reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=True, strict=True)
+    lines = _Lines(stream, first=2)
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
     while True:
-        line = reader.line_num + 2
+        line = lines.begin_row()
         try:
             fields = [field.strip() for field in next(reader)]
         except StopIteration:
             return
         except csv.Error as error:
-            rows.add(path, line, f"it is no row of a table: {error}")
+            unclosed = ", as a quotation mark is not closed" if lines.give_back() else ""
+            rows.add(path, line, f"it is no row of a table: {error}{unclosed}")
             continue
         if not any(fields):
             continue
@@ -165,14 +168,49 @@ def _csv_rows(
             yield row
 
 
+class _Lines:
+    """Lines for a reader of rows, which may span several.
+
+    A quotation mark that is not closed makes one row of all that follows: those lines are given back.
+    """
+
+    def __init__(self, stream: IO[str], *, first: int) -> None:
+        self._stream = stream
+        self._next = first
+        self._row: list[str] = []
+        self._waiting: deque[str] = deque()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        line = self._waiting.popleft() if self._waiting else next(self._stream)
+        self._row.append(line)
+        return line
+
+    def begin_row(self) -> int:
+        """The number of the line the next row begins with."""
+        self._next += len(self._row)
+        self._row.clear()
+        return self._next
+
+    def give_back(self) -> bool:
+        """Take off the row all lines but its first, to be read as rows; whether there are any."""
+        given = self._row[1:]
+        self._waiting.extendleft(reversed(given))
+        del self._row[1:]
+        return bool(given)
+
+
 def _place(path: Path, header: Sequence[str], name: str) -> int:
     if header.count(name) == 1:
         return header.index(name)
-    near = difflib.get_close_matches(name, header, n=1)
+    near = [] if name in header else difflib.get_close_matches(name, header, n=1)
     raise LabelError(
         f"The table needs one column {name!r}. Received: {path}, with"
         f" {', '.join(map(repr, header)) if header else 'no header'}"
-        + (f" (nearest: {near[0]!r}). Rename it, or say which column it is." if near else ".")
+        + (f" (nearest: {near[0]!r})" if near else "")
+        + (". Rename one, or say which column it is." if header else ".")
     )
 
 
@@ -214,7 +252,11 @@ def _complete(path: Path, row: Row, columns: Sequence[str], rows: BadRows) -> bo
     missing = [name for name, value in zip(columns, row.values, strict=True) if not value]
     if missing:
         rows.add(path, row.line, f"{' and '.join(missing)} must not be empty")
-    return not missing
+        return False
+    if any("\0" in value for value in row.values):  # what a crash leaves of a file
+        rows.add(path, row.line, "it holds a zero byte")
+        return False
+    return True
 
 
 def number(text: str, low: float = -math.inf, high: float = math.inf) -> float:

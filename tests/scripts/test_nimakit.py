@@ -166,8 +166,18 @@ def test_the_container_runs_the_command(nimakit: Launcher) -> None:
     assert (container.image, container.arguments) == ("nima-cpu", arguments)
     assert container.options["--entrypoint"] == ["/opt/nimakit/entrypoints/nimakit"]
     assert container.options["--network"] == ["none"]
-    for words in (["fetch", "aesthetic"], ["data", "posts", "posts.csv"]):
-        assert "--network" not in nimakit(*words).container.options
+    assert "--network" not in nimakit("fetch", "aesthetic").container.options
+
+
+def test_posts_come_from_anywhere(nimakit: Launcher, tmp_path: Path) -> None:
+    """From a server of this machine too, or into a file of their own with a token that is no argument."""
+    (tmp_path / "there").mkdir()
+    arguments = ("data", "posts", tmp_path / "there" / "posts.jsonl", "--account", "a", "--output-dir", "out")
+    result = nimakit(*arguments, env={"X_BEARER_TOKEN": "s3cret"})
+    assert result.container.options["--network"] == ["host"]
+    assert "X_BEARER_TOKEN" in result.container.options["--env"]
+    assert "s3cret" not in str(result.calls)
+    assert modes(nimakit, *arguments) == {".": "rw", "../there": "rw"}
 
 
 @pytest.mark.parametrize(

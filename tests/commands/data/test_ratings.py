@@ -6,9 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import small_jobs
 from nimakit.histogram import mean
-from nimakit.jobs import Job
 from nimakit.labels import read_labels
 from terminal import Command
 
@@ -118,31 +116,3 @@ def test_counts_real_ratings(nimakit: Command, tmp_path: Path) -> None:
     for name, score in zip(found.image_ids, mean(found.histograms, np.arange(1, 10)), strict=True):
         values = [float(rating) for image, _, rating in lines if image.rsplit(".", 1)[0] == name]
         assert float(score) == pytest.approx(np.mean(values))
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")
-@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-def test_what_it_writes_trains(nimakit: Command, tmp_path: Path) -> None:
-    """From photographs and a table of ratings to a model, by way of a split."""
-    from small_backbone import NAME, registered
-
-    names = small_jobs.write_photographs(tmp_path / "photos")
-    random = np.random.default_rng(0)
-    rows = [
-        f"{name}.jpg,u{person},{np.clip(round(1 + 4 * place / 23 + random.normal(0, 0.7)), 1, 5):.0f}"
-        for place, name in enumerate(names)
-        for person in range(8)
-    ]
-    table, labels = _table(tmp_path / "ratings.csv", *rows), tmp_path / "labels.json"
-    assert nimakit("data", "ratings", table, "--bins", "1-5", "--output", labels).code == 0
-    config = small_jobs.write_config(tmp_path / "config.json", base_model_name=NAME, epochs_train_all=0)
-    with registered():
-        result = nimakit(
-            *("train", "--config-file", config, "--samples-file", labels),
-            *("--image-dir", tmp_path / "photos", "--jobs-dir", tmp_path / "jobs"),
-        )
-    assert result.code == 0, result.err
-    job = Job.open(Path(result.out.strip()))
-    assert job.model_file.is_file()
-    assert len(small_jobs.history(job)) == 1

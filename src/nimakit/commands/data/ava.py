@@ -71,6 +71,7 @@ def ava(
     from nimakit.datasets.ava import BINS, read_ava, read_tags, resolve_tags
     from nimakit.histogram import default_bins, normalise
     from nimakit.labels import Labels, draw, write_labels
+    from nimakit.output import together
     from nimakit.rows import BadRows
 
     wanted = resolve_tags(tags, read_tags(tags_file or ava_file.with_name("tags.txt"))) if tags else []
@@ -92,8 +93,9 @@ def ava(
         if not part.any():
             raise UsageError(f"Each file gets at least one image. Received: none for {path}")
     refuse_leftovers({tagged} - parts.keys())
-    for path, part in parts.items():
-        write_labels(path, ids[part].tolist(), images.counts[part])
+    with together(output_dir) as folder:
+        for path, part in parts.items():
+            write_labels(folder / path.name, ids[part].tolist(), images.counts[part])
     summary = {"images": len(ids), "ratings": int(images.counts.sum()), **scale(default_bins(BINS))}
     files = {path: int(part.sum()) for path, part in parts.items()}
     if report_file:

@@ -112,6 +112,7 @@ def _write(paths: Sequence[Path], parts: "Split", wanted_scale: str) -> dict[Pat
     """Write what there is; the files, each with how much it holds."""
     from nimakit.datasets.flickr_aes import z_scores
     from nimakit.labels import write_labels
+    from nimakit.output import together
     from nimakit.ratings import write_ratings
 
     train_labels, test_labels, train_ratings, test_ratings = paths
@@ -128,15 +129,16 @@ def _write(paths: Sequence[Path], parts: "Split", wanted_scale: str) -> dict[Pat
     }
     files = {path: size for path, size in sizes.items() if size}
     refuse_leftovers({*paths, *users.glob("*.csv")} - files.keys())
-    for path, (ids, shares) in labels.items():
-        if path in files:
-            write_labels(path, ids, shares)
-    if test_ratings in files:
-        prepare_folder(users, ())
-    for path in files.keys() & rated.keys():
-        given = rated[path]
-        z = replace(given, rating=z_scores(given.rating))
-        write_ratings(path, z if wanted_scale == "z" else given)
+    with together(train_labels.parent) as folder:
+        (folder / users.name).mkdir()
+        for path in files:
+            partial = folder / path.relative_to(train_labels.parent)
+            if path in labels:
+                write_labels(partial, *labels[path])
+            else:
+                given = rated[path]
+                z = replace(given, rating=z_scores(given.rating))
+                write_ratings(partial, z if wanted_scale == "z" else given)
     return files
 
 

@@ -68,8 +68,8 @@ def link(
 
     \b
     Example:
-      nimakit data link --part train=labels_train.json --part test=labels_test.json --image-dir photos
-        --output-dir tree --cut 5
+      nimakit data link --part train=labels_train.json --part test=labels_test.json \\
+        --image-dir photos --output-dir tree --cut 5
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
     from nimakit import link_tree
     from nimakit.files import match_images

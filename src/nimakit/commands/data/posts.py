@@ -242,12 +242,14 @@ def _fetch(
 def _write(ratings: "Ratings", bins: "FloatArray", ratings_file: Path, labels_file: Path) -> dict[Path, int]:
     """Both files, where there is anything to write: file -> number of entries."""
     from nimakit.labels import write_labels
+    from nimakit.output import together
     from nimakit.ratings import to_counts, write_ratings
 
     if not len(ratings):
         return {}
-    write_ratings(ratings_file, ratings)
-    write_labels(labels_file, ratings.image_ids, to_counts(ratings, bins))
+    with together(labels_file.parent) as folder:
+        write_ratings(folder / ratings_file.name, ratings)
+        write_labels(folder / labels_file.name, ratings.image_ids, to_counts(ratings, bins))
     return {ratings_file: len(ratings), labels_file: len(ratings.image_ids)}
 
 

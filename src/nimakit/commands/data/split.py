@@ -1,7 +1,6 @@
 """`nimakit data split`: a label file in parts."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -74,6 +73,7 @@ def split(
 
     from nimakit import image_tables, label_sets, splitting
     from nimakit.labels import read_labels, write_labels
+    from nimakit.output import together
     from nimakit.rows import BadRows
 
     _check_options(stratify, group_pattern, group_column, time_column, table)
@@ -97,13 +97,10 @@ def split(
     found = splitting.split(
         len(ids), wanted, seed=seed, groups=groups, times=times, ratings=means if stratify else None
     )
-    # All parts or none: a new train file beside an older test file would share images with it.
-    with TemporaryDirectory(prefix=".", dir=outputs[0].parent) as partial:
+    with together(outputs[0].parent) as folder:
         for path, places in zip(outputs, found, strict=True):
             part = label_sets.only(labels, places)
-            write_labels(Path(partial, path.name), part.image_ids, part.counts)
-        for path in outputs:
-            Path(partial, path.name).replace(path)
+            write_labels(folder / path.name, part.image_ids, part.counts)
     summary: dict[str, Any] = {"images": len(ids), "seed": seed}
     if groups:
         summary["groups"] = len(np.unique(groups))

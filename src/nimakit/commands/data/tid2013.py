@@ -55,6 +55,7 @@ def tid2013(
     from nimakit.datasets.tid2013 import BINS, read_tid2013
     from nimakit.histogram import max_entropy
     from nimakit.labels import Labels, draw, write_labels
+    from nimakit.output import together
     from nimakit.rows import BadRows
 
     train, test = prepare_folder(output_dir, _FILES)
@@ -68,8 +69,9 @@ def tid2013(
     labels = max_entropy(images.mos, BINS)
     ids = np.array(images.image_ids)
     parts = {train: ~tested, test: tested}
-    for path, part in parts.items():
-        write_labels(path, ids[part].tolist(), labels[part])
+    with together(output_dir) as folder:
+        for path, part in parts.items():
+            write_labels(folder / path.name, ids[part].tolist(), labels[part])
     summary = {
         "images": len(ids),
         "references": len(references),
