@@ -80,6 +80,15 @@ def test_the_command_reference_is_up_to_date(columns: str) -> None:
     )
 
 
+def test_the_picture_of_the_modules_is_up_to_date() -> None:
+    """docs/architecture.svg is what scripts/architecture.py prints, with the rows of tests/test_layers.py."""
+    script = ROOT / "scripts" / "architecture.py"
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert (ROOT / "docs" / "architecture.svg").read_text("utf-8") == done.stdout, (
+        "run: python scripts/architecture.py > docs/architecture.svg"
+    )
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_has_a_section_with_its_help(name: str) -> None:
     """Every command has a heading in docs/cli.md, and its usage in the block below."""
