@@ -33,7 +33,7 @@ from nimakit.histogram import FloatArray, mean, normalise
 from nimakit.metrics import srcc
 from nimakit.personalise import Seen, look, rescaled
 from nimakit.progress import say
-from nimakit.ratings import read_ratings
+from nimakit.ratings import Ratings, read_ratings
 from nimakit.rows import BadRows
 from nimakit.taste import PROBES, Taste
 
@@ -86,7 +86,7 @@ class Table:
             arrays = learn(*given)
             self._seconds[method, count].append(time.perf_counter() - started)
             self._bytes[method] = sum(array.nbytes for array in arrays.values())
-            self.add(method, count, person, means + _shift(arrays, means, seen.features))
+            self.add(method, count, person, means + shift(arrays, means, seen.features))
 
     def show(self) -> None:
         """Print it."""
@@ -97,7 +97,7 @@ class Table:
             generic = self._found.get(("generic", count)) or self._found["generic", 0]
             gains = [value - float(np.mean(generic[person])) for person, value in values.items()]
             seconds = self._seconds.get((method, count))
-            cells = [method, str(count), _interval([*values.values()]), _interval(gains)]
+            cells = [method, str(count), interval([*values.values()]), interval(gains)]
             cells.append(f"{1000 * np.mean(seconds):.0f}" if seconds else "-")
             cells.append(f"{self._bytes[method] / 1000:.1f}" if method in self._bytes else "-")
             print("| " + " | ".join(cells) + " |")
@@ -139,7 +139,7 @@ def oasis(seen: Seen, seeds: Sequence[int], *, widths: list[int]) -> Table:
         widths: How many of the features each of the models gives.
     """
     table = Table()
-    rated = _by_person(seen)
+    rated = by_person(seen.ratings)
     for seed in seeds:
         random = np.random.default_rng(seed)
         is_test = np.zeros(len(seen.means), np.bool_)
@@ -147,7 +147,7 @@ def oasis(seen: Seen, seeds: Sequence[int], *, widths: list[int]) -> Table:
         held = random.permutation(len(rated))[:HELD_OUT]
         others = np.delete(rated, held, axis=0)
         means = _ridge(seen, others, is_test, widths)
-        population = _learn(seen, means, np.where(is_test, np.nan, others))
+        population = learn(seen, means, np.where(is_test, np.nan, others))
         for number in held:
             own = rated[number]
             pool = random.permutation(np.flatnonzero(~np.isnan(own) & ~is_test))
@@ -169,10 +169,10 @@ def flickr(seen: Seen, seeds: Sequence[int], *, workers: list[str]) -> Table:
         workers: The test workers.
     """
     table = Table()
-    rated = _by_person(seen)
+    rated = by_person(seen.ratings)
     held = [place for place, name in enumerate(seen.ratings.user_ids) if name in workers]
     is_test = ~np.isnan(rated[held]).all(axis=0)
-    population = _learn(seen, seen.means, np.where(is_test, np.nan, np.delete(rated, held, axis=0)))
+    population = learn(seen, seen.means, np.where(is_test, np.nan, np.delete(rated, held, axis=0)))
     for count, folds in FOLDS.items():
         for fold in range(folds):
             random = np.random.default_rng(seeds[0] + fold)
@@ -184,9 +184,8 @@ def flickr(seen: Seen, seeds: Sequence[int], *, workers: list[str]) -> Table:
     return table
 
 
-def _by_person(seen: Seen) -> FloatArray:
+def by_person(given: Ratings) -> FloatArray:
     """(people, pictures) float64, NaN where somebody did not rate a picture."""
-    given = seen.ratings
     rated = np.full((len(given.user_ids), len(given.image_ids)), np.nan)
     rated[given.user, given.image] = given.rating
     return rated
@@ -209,7 +208,7 @@ def _ridge(seen: Seen, others: FloatArray, is_test: NDArray[np.bool_], widths: l
     return mean(normalise(np.exp(logits - logits.max(axis=1, keepdims=True))), OASIS_BINS)
 
 
-def _learn(seen: Seen, means: FloatArray, others: FloatArray) -> personal.Population:
+def learn(seen: Seen, means: FloatArray, others: FloatArray) -> personal.Population:
     """What people teach by their ratings, (people, pictures), NaN for none."""
     user, image = np.nonzero(~np.isnan(others))
     _, user = np.unique(user, return_inverse=True)
@@ -221,12 +220,13 @@ def _learn(seen: Seen, means: FloatArray, others: FloatArray) -> personal.Popula
     )
 
 
-def _shift(arrays: Arrays, means: FloatArray, features: NDArray[np.float32]) -> FloatArray:
+def shift(arrays: Arrays, means: FloatArray, features: NDArray[np.float32]) -> FloatArray:
+    """(N,) what a linear method adds to the generic scores of pictures."""
     taste = Taste(method="head", base=np.zeros(PROBES), base_name="benchmark", ratings=0, arrays=arrays)
     return taste.shift(means, features)
 
 
-def _interval(values: list[float]) -> str:
+def interval(values: list[float]) -> str:
     """The mean over people, and half of its 95 % interval."""
     return f"{np.mean(values):.3f} ± {1.96 * np.std(values, ddof=1) / np.sqrt(len(values)):.3f}"
 

@@ -1,5 +1,6 @@
 """One person's taste: the small file kept for each user, and what it makes of a model's scores."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ LINEAR: tuple[Method, ...] = ("head", "factors")
 """Methods whose user is a linear function of the model's features."""
 
 SUFFIX = ".taste"
+USER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""What a user is called where their file is named after them."""
 FORMAT_VERSION = 1
 PROBES = 16
 """How many numbers a model is known by."""

@@ -11,7 +11,7 @@ from nimakit.schema import Rule, broken_rules, is_one_of, is_text
 from nimakit.serving import problems
 from nimakit.serving.service import current_service, score_for_request
 from nimakit.serving.uploads import read_uploads
-from nimakit.serving.users import USER_ID
+from nimakit.taste import USER_ID
 
 api = Blueprint("api", __name__)
 

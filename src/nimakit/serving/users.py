@@ -1,6 +1,5 @@
 """The users of a server: one person's scores, their files read when they are first asked for."""
 
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -9,10 +8,7 @@ from pathlib import Path
 
 from nimakit.engine import Augmentation, Model, Scorer
 from nimakit.errors import TasteError, UnknownUserError
-from nimakit.taste import SUFFIX, read_taste
-
-USER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""What a user is called; its file is named after it."""
+from nimakit.taste import SUFFIX, USER_ID, read_taste
 
 Scorers = dict[Augmentation, Scorer]
 

@@ -69,7 +69,7 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
 
     Args:
         settings: How it runs.
-        background: Whether to look for new pictures and to predict scores beside the requests.
+        background: Whether to look for new pictures, predict scores and learn tastes beside the requests.
 
     Raises:
         StorageError: The database cannot be used.
@@ -87,7 +87,7 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
         renditions=Renditions(settings.data_dir / "pictures"),
         stocks=stocks,
         links=people.Links(settings.secret),
-        background=Background(database, stocks),
+        background=Background(database, stocks, settings.users_dir),
     )
     _sign_in(app, settings)
     CSRFProtect(app)

@@ -1,4 +1,4 @@
-"""What goes on beside the raters: looking for new pictures, predicting scores."""
+"""What goes on beside the raters: looking for new pictures, predicting scores, learning tastes."""
 
 import os
 import threading
@@ -14,6 +14,7 @@ from nimakit.web.inventory import Walk, synchronise
 from nimakit.web.models import Collection
 from nimakit.web.predictions import Predictor
 from nimakit.web.selection import Stocks
+from nimakit.web.tastes import Tastes
 
 _SECONDS_BETWEEN = 15.0
 _SECONDS_FULL = 600.0
@@ -28,13 +29,15 @@ class Background(threading.Thread):
     Args:
         database: Where collections are.
         stocks: Told when pictures came or went.
+        users_dir: Where users' files of the raters are written.
     """
 
-    def __init__(self, database: Database, stocks: Stocks) -> None:
+    def __init__(self, database: Database, stocks: Stocks, users_dir: Path) -> None:
         super().__init__(name="nimakit-rate-background", daemon=True)
         self._database = database
         self._stocks = stocks
         self._predictor = Predictor(database)
+        self._tastes = Tastes(database, users_dir)
         self._walks: dict[int, tuple[float, Walk]] = {}
         self._wake = threading.Event()
         self._stopped = threading.Event()
@@ -72,9 +75,16 @@ class Background(threading.Thread):
         for collection in collections:
             if not self._stopped.is_set():
                 self._look(collection)
-        for collection in collections:
-            while not self._stopped.is_set() and self._predictor.advance(collection):
-                pass
+        is_busy = True
+        while is_busy and not self._stopped.is_set():
+            is_busy = sum(self._advance(collection) for collection in collections) > 0
+
+    def _advance(self, collection: Collection) -> bool:
+        """A batch of scores, and some tastes; the first must not keep the second waiting for hours."""
+        is_scored = self._predictor.advance(collection)
+        model = self._predictor.model(collection) if collection.personal else None
+        is_learned = model is not None and self._tastes.advance(collection, model)
+        return is_scored or is_learned
 
     def _look(self, collection: Collection) -> None:
         seen = self._walks.get(collection.id)

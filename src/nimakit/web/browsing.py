@@ -8,6 +8,7 @@ from sqlalchemy import Select, SQLColumnExpression, and_, case, func, literal, o
 from sqlalchemy.orm import Session
 
 from nimakit.web.models import BROKEN, FIRST, MISSING, Collection, Image, Rater, Rating
+from nimakit.web.tastes import personal_positions
 
 PAGE = 60
 """Pictures a page."""
@@ -47,6 +48,7 @@ class Entry:
         mean: People's mean rating, or in a preference the share of its comparisons it won; None for none.
         spread: Standard deviation of people's ratings.
         predicted: Predicted score.
+        personal: The same for the rater alone; None while their taste is not known.
         key: What the page is sorted by.
     """
 
@@ -56,6 +58,7 @@ class Entry:
     mean: float | None
     spread: float | None
     predicted: float | None
+    personal: float | None
     key: Any
 
 
@@ -155,7 +158,18 @@ def page_of(session: Session, collection: Collection, rater: Rater, query: Query
         wanted = wanted.where(or_(beyond, and_(key == value, Image.id > last_id)))
     order = key.asc() if query.is_up else key.desc()
     rows = session.execute(wanted.order_by(order, Image.id).limit(PAGE)).all()
-    return [_entry(collection, rater, image, rating, value) for image, rating, value in rows]
+    own: dict[int, float] = {}
+    if sees_model(collection, rater):
+        own = personal_positions(session, collection, rater, [image for image, _, _ in rows])
+    return [
+        _entry(collection, rater, image, rating, key=value, own=own.get(image.id))
+        for image, rating, value in rows
+    ]
+
+
+def sees_model(collection: Collection, rater: Rater) -> bool:
+    """Whether somebody may see what a model says of pictures they rated."""
+    return rater.is_admin or not collection.blind
 
 
 _mean = Image.total / func.nullif(Image.count, 0)
@@ -205,12 +219,19 @@ def _filtered(
     return wanted
 
 
-def _entry(collection: Collection, rater: Rater, image: Image, rating: Rating | None, key: Any) -> Entry:
+def _entry(
+    collection: Collection,
+    rater: Rater,
+    image: Image,
+    rating: Rating | None,
+    *,
+    key: Any,
+    own: float | None,
+) -> Entry:
     sees_others = rater.is_admin or collection.show_others
-    sees_model = rater.is_admin or not collection.blind
     mean = image.total / image.count if image.count else None
     variance = None if mean is None else max(image.squares / image.count - mean**2, 0.0)
-    position = image.position if sees_model else None
+    position = image.position if sees_model(collection, rater) else None
     return Entry(
         image=image,
         mine=None if rating is None else rating.value,
@@ -218,6 +239,7 @@ def _entry(collection: Collection, rater: Rater, image: Image, rating: Rating | 
         mean=mean if sees_others else None,
         spread=None if variance is None or not sees_others else variance**0.5,
         predicted=None if position is None else collection.scale.at(position),
+        personal=None if own is None else collection.scale.at(own),
         key=key,
     )
 

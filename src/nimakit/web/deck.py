@@ -11,6 +11,7 @@ from nimakit.web.access import current_collection, current_rater
 from nimakit.web.models import FIRST, OK, Collection, Image, Rater, Rating
 from nimakit.web.selection import Pick, next_pictures
 from nimakit.web.services import services
+from nimakit.web.tastes import personal_positions
 
 blueprint = Blueprint("deck", __name__, url_prefix="/c/<slug>/deck")
 
@@ -36,7 +37,7 @@ def upcoming(slug: str) -> ResponseReturnValue:
         if "skipped" in request.args:
             picks = _skipped(session, collection, rater, amount, held)
         return jsonify(
-            items=_items(session, collection, picks),
+            items=_items(session, collection, rater, picks),
             history=_history(session, collection, rater),
             done=hand.done,
             skipped=hand.skipped,
@@ -65,25 +66,30 @@ def picture(collection: Collection, image: Image) -> dict[str, Any]:
     }
 
 
-def _items(session: Session, collection: Collection, picks: list[Pick]) -> list[dict[str, Any]]:
+def _items(session: Session, collection: Collection, rater: Rater, picks: list[Pick]) -> list[dict[str, Any]]:
     wanted = select(Image).where(Image.id.in_([pick.image for pick in picks]))
     images = {image.id: image for image in session.scalars(wanted)}
+    predicted = _predicted(session, collection, rater, list(images.values()))
     return [
         {
             **picture(collection, images[pick.image]),
             "round": pick.round,
-            "predicted": predicted(collection, images[pick.image]),
+            "predicted": predicted.get(pick.image),
         }
         for pick in picks
         if pick.image in images
     ]
 
 
-def predicted(collection: Collection, image: Image) -> float | None:
-    """The predicted score, where the experiment shows it."""
-    if collection.experiment != "rate" or image.position is None:
-        return None
-    return round(collection.scale.at(image.position), 1)
+def _predicted(
+    session: Session, collection: Collection, rater: Rater, images: list[Image]
+) -> dict[int, float]:
+    """Predicted scores by picture id where the experiment shows them; the rater's own, once there are any."""
+    if collection.experiment != "rate":
+        return {}
+    positions = {image.id: image.position for image in images if image.position is not None}
+    positions |= personal_positions(session, collection, rater, images)
+    return {key: round(collection.scale.at(position), 1) for key, position in positions.items()}
 
 
 def _history(session: Session, collection: Collection, rater: Rater) -> list[dict[str, Any]]:

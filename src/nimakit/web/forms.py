@@ -61,6 +61,10 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
         [Length(max=1000)],
         description="Predicts scores: aesthetic, an .onnx file or an ensemble. Empty for none.",
     )
+    personal = BooleanField(
+        "Personal predictions",
+        description="Learned from each rater's own ratings, from the tenth on. Ratings only, no comparisons.",
+    )
     blind = BooleanField("Blind", description="Raters see neither file names nor, later, predicted scores.")
     show_others = BooleanField("Show others' ratings", description="Their mean, once one has rated.")
     sign_up = BooleanField("Anybody may join", description="Without an invitation, from the welcome page.")
@@ -91,6 +95,7 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
             "wanted": self.wanted.data,
             "repeats": (self.repeats.data or 0) / _CENT,
             "model": (self.model.data or "").strip() or None,
+            "personal": self.personal.data,
             "blind": self.blind.data,
             "show_others": self.show_others.data,
             "sign_up": self.sign_up.data,

@@ -93,6 +93,7 @@ class Collection(Base):
         repeats: Share of the pictures each rater is shown twice, 0 to 0.5.
         sign_up: Whether people may join without an invitation.
         is_open: Whether ratings are taken.
+        personal: Whether each rater's taste is learned from their ratings, and bends what they see predicted.
         model: What predicts scores: a public model, an .onnx file or an ensemble; None for none.
         question: What raters are asked.
         low_label: What the lowest rating means.
@@ -119,6 +120,7 @@ class Collection(Base):
     repeats: Mapped[float] = mapped_column(default=0.0)
     sign_up: Mapped[bool] = mapped_column(default=False)
     is_open: Mapped[bool] = mapped_column(default=True)
+    personal: Mapped[bool] = mapped_column(default=False)
     model: Mapped[str | None]
     question: Mapped[str] = mapped_column(default="")
     low_label: Mapped[str] = mapped_column(String(40), default="")
@@ -208,6 +210,33 @@ class Rater(Base):
     def is_admin(self) -> bool:
         """Whether they run the study."""
         return self.role in (ADMIN, LOCAL)
+
+
+class Taste(Base):
+    """What a rater's ratings of a collection taught: how the predicted scores shift with the features.
+
+    Attributes:
+        method: "head" or "factors", of `nimakit.taste.METHODS`.
+        ratings: How many it was learned from.
+        event_id: The latest event about them.
+        weights: (D,) float32, little-endian: what a feature adds to a picture's `position`.
+        slope: What a point of the position adds.
+        constant: What is added to every position.
+    """
+
+    __tablename__ = "taste"
+
+    rater_id: Mapped[int] = mapped_column(ForeignKey("rater.id", ondelete="CASCADE"), primary_key=True)
+    collection_id: Mapped[int] = mapped_column(
+        ForeignKey("collection.id", ondelete="CASCADE"), primary_key=True
+    )
+    method: Mapped[str] = mapped_column(String(8))
+    ratings: Mapped[int]
+    event_id: Mapped[int] = mapped_column(BigInteger)
+    weights: Mapped[bytes] = mapped_column(LargeBinary)
+    slope: Mapped[float]
+    constant: Mapped[float]
+    learned_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class Invitation(Base):

@@ -46,7 +46,7 @@ class Predictor:
             rows = _unscored(session, collection)
         if not rows:
             return False
-        model = self._model(collection)
+        model = self.model(collection)
         if model is None:
             return False
         results = list(Scorer(model).score(Path(collection.folder, path) for _, path, _ in rows))
@@ -63,9 +63,11 @@ class Predictor:
             write_features(session, seen)
         return True
 
-    def _model(self, collection: Collection) -> Model | None:
-        """The collection's model; None where it cannot be loaded, which is said once."""
-        name = collection.model or ""
+    def model(self, collection: Collection) -> Model | None:
+        """The collection's model; None where it has none, or it cannot be loaded, which is said once."""
+        name = collection.model
+        if name is None:
+            return None
         if name not in self._models:
             try:
                 self._models[name] = load_model(name, notify=say)

@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 
 from nimakit.web.access import current_collection, current_rater
 from nimakit.web.acts import Act, apply_acts, lock_raters
-from nimakit.web.browsing import PAGE, Query, page_of
+from nimakit.web.browsing import PAGE, Query, page_of, sees_model
 from nimakit.web.models import FIRST, RATING, SKIP, Choice, Collection, Event, Image, Rater, Rating, now
 from nimakit.web.services import services
+from nimakit.web.tastes import learned_of, personal_positions
 
 blueprint = Blueprint("ratings", __name__, url_prefix="/c/<slug>/ratings")
 
@@ -26,9 +27,15 @@ def page(slug: str) -> ResponseReturnValue:
         collection = current_collection(session, slug)
         query = Query.parse(request.args, collection, rater)
         entries = page_of(session, collection, rater, query)
+        learned = learned_of(session, collection, rater) if sees_model(collection, rater) else None
     following = query.after(entries[-1]) if len(entries) == PAGE else None
     return render_template(
-        "ratings/page.html", collection=collection, query=query, entries=entries, following=following
+        "ratings/page.html",
+        collection=collection,
+        query=query,
+        entries=entries,
+        following=following,
+        learned=learned,
     )
 
 
@@ -47,6 +54,7 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
         done = select(Event, Rater).join(Rater, Rater.id == Event.rater_id).where(Event.image_id == key)
         if not rater.is_admin:
             said, done = said.where(Rater.id == rater.id), done.where(Rater.id == rater.id)
+        own = personal_positions(session, collection, rater, [image]) if sees_model(collection, rater) else {}
         return render_template(
             "ratings/picture.html",
             collection=collection,
@@ -55,6 +63,7 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
             ratings=session.execute(said.order_by(Rating.occurred_at.desc())).all(),
             events=session.execute(done.order_by(Event.id.desc())).all(),
             comparisons=comparisons,
+            own=own.get(image.id),
             shares=_shares(session, collection, key),
             sees_others=rater.is_admin or collection.show_others,
             names={} if collection.blind and not rater.is_admin else {image.id: image.path},

@@ -25,7 +25,7 @@ class Services:
         renditions: Pictures as browsers are given them.
         stocks: Which pictures there are to show.
         links: Links that let people in.
-        background: Looks for new pictures and predicts scores.
+        background: Looks for new pictures, predicts scores and learns tastes.
     """
 
     settings: Settings

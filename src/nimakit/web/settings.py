@@ -48,6 +48,11 @@ class Settings:
     url: str | None = None
 
     @property
+    def users_dir(self) -> Path:
+        """Where each collection has a folder of its raters' files."""
+        return self.data_dir / "users"
+
+    @property
     def is_local(self) -> bool:
         """Whether only this machine can reach the app: then nobody has to sign in."""
         return self.host in LOOPBACK and self.url is None

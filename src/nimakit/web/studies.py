@@ -17,6 +17,7 @@ from nimakit.web.features import forget_features
 from nimakit.web.models import EXPERIMENTS, ORDERS, Choice, Collection, Image, Rating
 from nimakit.web.scale import Scale
 from nimakit.web.settings import PASSWORD_VARIABLE, Settings
+from nimakit.web.tastes import forget_tastes
 
 DEFAULT_MODEL = "aesthetic"
 
@@ -43,6 +44,7 @@ RULES: dict[str, Rule] = {
     "repeats": Rule(is_number(0, 0.5), "a share from 0 to 0.5"),
     "sign_up": Rule(is_true_or_false, "true or false"),
     "is_open": Rule(is_true_or_false, "true or false"),
+    "personal": Rule(is_true_or_false, "true or false"),
     "model": Rule(or_null(_is_text(1000, 1)), "a model, or none"),
     "question": Rule(_is_text(200), "text of up to 200 characters"),
     "low_label": Rule(_is_text(40), "text of up to 40 characters"),
@@ -153,9 +155,10 @@ def change_collection(session: Session, collection: Collection, **values: Any) -
     ]
     if problems:
         raise UsageError("; ".join(problems) + ".")
-    if values.get("experiment", collection.experiment) == "rate" and not values.get(
-        "model", collection.model
-    ):
+    needs_model = values.get("experiment", collection.experiment) == "rate" or values.get(
+        "personal", collection.personal
+    )
+    if needs_model and not values.get("model", collection.model):
         values["model"] = DEFAULT_MODEL
     other = {**values, "low": scale.low, "high": scale.high}
     fixed = [
@@ -173,6 +176,7 @@ def change_collection(session: Session, collection: Collection, **values: Any) -
             update(Image).where(Image.collection_id == collection.id).values(position=None, spread=None)
         )
         forget_features(session, collection)
+        forget_tastes(session, collection)
     for key, value in other.items():
         setattr(collection, key, value.strip() if isinstance(value, str) else value)
 

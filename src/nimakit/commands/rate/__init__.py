@@ -1,7 +1,7 @@
 """`nimakit rate`: people rate photographs in a browser; what they said goes out, and comes in."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -37,6 +37,12 @@ if TYPE_CHECKING:
     help="What predicts scores in a new collection: a public model (aesthetic), an .onnx file, or an ensemble"
     " .json.  [default: aesthetic where scores are shown, else none]",
 )
+@click.option(
+    "--personal",
+    is_flag=True,
+    default=None,
+    help="Learn each rater's taste in a new collection, and predict their own scores.",
+)
 @click.option("--host", default="127.0.0.1", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8000, help="Port; 0 for any free one.  [default: 8000]"
@@ -56,6 +62,7 @@ def rate(
     scale: str | None,
     choices: str | None,
     model: str | None,
+    personal: bool | None,
     host: str,
     port: int,
     url: str | None,
@@ -81,7 +88,8 @@ def rate(
     settings = read_settings(
         folders=folders, data_dir=data_dir, database=database, host=host, port=port, url=url
     )
-    values = {"name": name, "experiment": experiment, "scale": scale, "choices": choices, "model": model}
+    values: dict[str, Any] = {"name": name, "experiment": experiment, "scale": scale, "choices": choices}
+    values |= {"model": model, "personal": personal}
     names = open_studies(settings, {key: value for key, value in values.items() if value is not None})
     serve(settings, f"{names} (kept in {_kept_in(settings)})")
     return 0

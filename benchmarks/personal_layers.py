@@ -1,0 +1,203 @@
+"""How well residual adapters and whole networks follow one person's taste: a table of docs/personal.md.
+
+    python benchmarks/personal_layers.py --ratings-file RATINGS --image-dir IMAGES
+
+A fifth of the pictures of OASIS and 100 people are held out, as in benchmarks/personal.py. The base is the
+public MobileNet, fine-tuned by `nimakit train` to what the other people said of the other pictures. The first
+of the people held out are taught to it by each method, and tested with their ratings of pictures held out.
+
+What was trained and found is kept in --work-dir: a run that was interrupted goes on.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from personal import COUNTS, HELD_OUT, OASIS_BINS, TEST_SHARE, Person, by_person, interval, learn, shift
+
+from nimakit import personal as linear
+from nimakit import zoo
+from nimakit.archive import Arrays
+from nimakit.engine import Scorer
+from nimakit.histogram import FloatArray
+from nimakit.jobs import Job, find_jobs
+from nimakit.labels import write_labels
+from nimakit.metrics import srcc
+from nimakit.nn import loading
+from nimakit.nn import personalise as deep
+from nimakit.personalise import Seen, look
+from nimakit.progress import say
+from nimakit.ratings import read_ratings, to_counts
+from nimakit.rows import BadRows
+from nimakit.score import Score
+from nimakit.taste import Taste
+
+SIDE = 160
+CONFIG = {
+    "base_model_name": "MobileNet",
+    "existing_weights": "aesthetic",
+    "n_classes": len(OASIS_BINS),
+    "input_size": [SIDE, SIDE],
+    "resize_filter": "bicubic",
+    "ridge_start": True,
+    "epochs_train_dense": 0,
+    "epochs_train_all": 3,
+    "learning_rate_all": 5e-5,
+    "dropout_rate": 0,
+    "img_format": "jpg",
+}
+"""Small pictures and few epochs: teaching somebody takes a sixth of what it would at 400x320."""
+
+
+def main() -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--ratings-file", required=True, type=Path)
+    parser.add_argument("--image-dir", required=True, type=Path)
+    parser.add_argument("--work-dir", type=Path, default=Path("train_jobs/personal"))
+    parser.add_argument("--people", type=int, default=12)
+    parser.add_argument("--seed", type=int, default=3)
+    arguments = parser.parse_args()
+    ratings = read_ratings(arguments.ratings_file, bins=OASIS_BINS, rows=BadRows(skip=False))
+    rated = by_person(ratings)
+    random = np.random.default_rng(arguments.seed)
+    is_test = np.zeros(len(ratings.image_ids), np.bool_)
+    is_test[random.permutation(len(is_test))[: round(TEST_SHARE * len(is_test))]] = True
+    held = random.permutation(len(rated))[:HELD_OUT]
+    known = ratings.only(~np.isin(ratings.user, held) & ~is_test[ratings.image])
+    arguments.work_dir.mkdir(parents=True, exist_ok=True)
+    samples = arguments.work_dir / "samples.json"
+    write_labels(samples, list(known.image_ids), to_counts(known, OASIS_BINS))
+    job = _base(samples, arguments.image_dir, arguments.work_dir)
+    seen = look(zoo.load_model(job.model_file), ratings, arguments.image_dir, notify=say)
+    study = Study(job, seen, np.delete(rated, held, axis=0), is_test)
+    found = arguments.work_dir / "found.jsonl"
+    done = {(row["method"], row["ratings"], row["person"]) for row in _rows(found)}
+    for number in held[: arguments.people].tolist():
+        own = rated[number]
+        pool = random.permutation(np.flatnonzero(~np.isnan(own) & ~is_test))
+        person = Person(number, pool, np.flatnonzero(~np.isnan(own) & is_test), own)
+        for method, count in _wanted():
+            if (method, count, number) not in done:
+                row = {
+                    "method": method,
+                    "ratings": count,
+                    "person": number,
+                    **study.try_out(person, method, count),
+                }
+                with found.open("a", encoding="utf-8") as stream:
+                    stream.write(json.dumps(row) + "\n")
+        say(f"person {number} done")
+    _show(_rows(found), held[: arguments.people].tolist())
+
+
+def _wanted() -> Iterator[tuple[str, int]]:
+    """Methods, and from how many ratings each learns; without any, none changes a score."""
+    yield "generic", 0
+    for method in ("head", "factors", "adapters", "full"):
+        yield from ((method, count) for count in COUNTS)
+    yield "mean of everyone else", 0
+
+
+class Study:
+    """The base, and what it makes of the pictures.
+
+    Args:
+        job: What was trained.
+        seen: All ratings, and the pictures as the base sees them.
+        others: (people, pictures), of those who are not held out; NaN for none.
+        is_test: (pictures,), which are held out.
+    """
+
+    def __init__(self, job: Job, seen: Seen, others: FloatArray, is_test: NDArray[np.bool_]) -> None:
+        self._seen = seen
+        self._others = others
+        self._base = zoo.load_model(job.model_file)
+        self._network = loading.load(job.folder)
+        self._population = learn(seen, seen.means, np.where(is_test, np.nan, others))
+        self._adaptable = job.folder / deep.ADAPTABLE
+        if not self._adaptable.exists():
+            deep.write_adaptable(self._network, self._adaptable)
+
+    def try_out(self, person: Person, method: str, count: int) -> dict[str, Any]:
+        """SRCC with somebody's test ratings after learning from some others, with seconds and bytes."""
+        started = time.perf_counter()
+        scores, size = self._scores(person, method, count, person.pool[:count])
+        seconds = time.perf_counter() - started if size else 0.0
+        found = srcc(scores, person.ratings[person.test])
+        return {"srcc": found, "seconds": seconds, "bytes": size}
+
+    def _scores(
+        self, person: Person, method: str, count: int, chosen: NDArray[np.intp]
+    ) -> tuple[FloatArray, int]:
+        """(test pictures,) scores, and how many bytes are kept of the person."""
+        means, test = self._seen.means, person.test
+        if method == "mean of everyone else":
+            return np.nanmean(self._others[:, test], axis=0), 0
+        if method == "generic" or (count == 0 and method in ("adapters", "full")):
+            return means[test], 0
+        given = (self._seen.features[chosen], means[chosen], person.ratings[chosen])
+        if method in ("head", "factors"):
+            arrays = linear.fit_head(*given) if method == "head" else self._population.place(*given)
+            return (means + shift(arrays, means, self._seen.features))[test], _bytes(arrays)
+        layers: Literal["adapters", "full"] = "adapters" if method == "adapters" else "full"
+        paths = [self._seen.paths[place] for place in chosen]
+        arrays = deep.teach(self._network, paths, given[2], given[1], method=layers)
+        taste = Taste(
+            method=layers, base=self._base.probe()[0], base_name="base", ratings=count, arrays=arrays
+        )
+        model = zoo.load_model(self._adaptable) if layers == "adapters" else self._base
+        scored = Scorer(model.for_user(taste)).score(self._seen.paths[place] for place in test)
+        return np.array([score.mean for score in scored if isinstance(score, Score)]), _bytes(arrays)
+
+
+def _bytes(arrays: Arrays) -> int:
+    return sum(array.nbytes for array in arrays.values())
+
+
+def _base(samples: Path, image_dir: Path, work_dir: Path) -> Job:
+    """The base, of an earlier run or trained now."""
+    jobs = find_jobs(work_dir / "jobs")
+    options = ["--resume", str(jobs[0].folder)]
+    if not jobs:
+        config = work_dir / "config.json"
+        config.write_text(json.dumps(CONFIG), "utf-8")
+        options = ["--config-file", str(config), "--samples-file", str(samples)]
+        options += ["--image-dir", str(image_dir), "--jobs-dir", str(work_dir / "jobs")]
+    command = [sys.executable, "-m", "nimakit", "train", *options]
+    return Job(Path(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()))
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+
+
+def _show(rows: list[dict[str, Any]], people: list[int]) -> None:
+    """Print the table; somebody who rated all test pictures alike is of no use."""
+    found: dict[tuple[str, int], Mapping[int, dict[str, Any]]] = {
+        key: {row["person"]: row for row in rows if (row["method"], row["ratings"]) == key}
+        for key in _wanted()
+    }
+    people = [person for person in people if found["generic", 0][person]["srcc"] is not None]
+    print("| method | ratings | SRCC | gain on generic | seconds a person | kB a person |")
+    print("|---|---|---|---|---|---|")
+    for (method, count), by_number in found.items():
+        own = [by_number[person] for person in people]
+        generic = [found["generic", 0][person]["srcc"] for person in people]
+        values = [row["srcc"] for row in own]
+        gains = [value - start for value, start in zip(values, generic, strict=True)]
+        cells = [method, str(count), interval(values), interval(gains)]
+        cells.append(f"{np.mean([row['seconds'] for row in own]):.1f}")
+        cells.append(f"{np.mean([row['bytes'] for row in own]) / 1000:.1f}")
+        print("| " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()
