@@ -20,7 +20,8 @@ LAYERS = (
         "rating_text",
         "public_http",
         "mirrors",
-    },
+    }
+    | {"rgb", "scans"},
     {"archive", "score", "images", "adjustments", "files", "parallel", "balancing", "splitting"},
     {
         "metadata",

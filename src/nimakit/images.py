@@ -21,6 +21,8 @@ from PIL import (
 )
 
 from nimakit.errors import ImageError, ImageTooLargeError, first_line
+from nimakit.rgb import to_rgb
+from nimakit.scans import check_scans
 
 Encoded: TypeAlias = bytes | bytearray | memoryview
 ImageInput: TypeAlias = str | os.PathLike[str] | Encoded | Image.Image | NDArray[Any]
@@ -47,9 +49,6 @@ Fit = Literal["squash", "pad", "crop"]
 FITS: tuple[str, ...] = get_args(Fit)
 
 EXIF_ORIENTATION = 0x0112
-BACKGROUND = (255, 255, 255)
-"""What shows through transparent pixels: white, as on most pages that show a photograph."""
-
 # Freed pixel blocks are kept for the next image: without this, each decode pays the page faults of tens of
 # megabytes anew (a quarter of the time of a 12-megapixel JPEG).
 if "PILLOW_BLOCKS_MAX" not in os.environ:
@@ -162,8 +161,8 @@ def open_photo(
 ) -> Photo:
     """Decode an image; nothing is decoded before its format and its pixel count are checked.
 
-    Of an animation the first frame is taken. Transparent pixels show `BACKGROUND`. 16-bit grey is scaled to
-    8 bits; colour profiles are not applied (neither were they when the public weights were trained).
+    Of an animation the first frame is taken. Transparent pixels show `nimakit.rgb.BACKGROUND`. 16-bit grey is
+    scaled to 8 bits; colour profiles are not applied, as they were not when the public weights were trained.
 
     Args:
         source: A path, encoded bytes, a Pillow image, or an array: (H, W, 3), (H, W, 1) or (H, W), uint8 or
@@ -292,33 +291,13 @@ def _decode(image: Image.Image, max_pixels: int, at_least: int | None) -> Photo:
     orientation = image.getexif().get(EXIF_ORIENTATION, 1)
     if image.format == "TIFF":
         orientation = 1  # Pillow turns these itself as it decodes them
+    # A picture from elsewhere may be decoded already.
+    if isinstance(image, JpegImagePlugin.JpegImageFile) and image.fp is not None:
+        check_scans(image.fp)
     if at_least is not None:
         image.draft("RGB", (at_least, at_least))
     image.load()
-    return Photo(_to_rgb(image), orientation if orientation in _TURNS else 1)
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    if image.mode.startswith("I"):
-        # Grey of more than 8 bits, which Pillow's own conversion would clip at 255.
-        grey = np.asarray(image).astype(np.float64)
-        if grey.min() < 0 or grey.max() > 65_535:
-            raise ImageError("Integer pixels must have 8 or 16 bits: wider ones have no agreed white.")
-        if image.mode != "I" or grey.max() > 255:
-            grey /= 257.0  # 65,535 is white
-        return Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8)).convert("RGB")
-    if image.mode == "F":
-        raise ImageError("Pixels must be integers: floating-point pixels have no agreed white.")
-    if image.has_transparency_data:
-        layered = image.convert("RGBA")
-        if layered.getchannel("A").getextrema() != (255, 255):
-            canvas = Image.new("RGBA", layered.size, (*BACKGROUND, 255))
-            canvas.alpha_composite(layered)
-            layered = canvas
-        return layered.convert("RGB")
-    return image.convert("RGB")
+    return Photo(to_rgb(image), orientation if orientation in _TURNS else 1)
 
 
 def _as_image_error(

@@ -10,7 +10,7 @@ from typing import Any
 
 from nimakit.config import read_object, refuse
 from nimakit.errors import ConfigError, MissingExtraError
-from nimakit.images import FORMATS, MAX_PIXELS
+from nimakit.images import FORMATS
 from nimakit.pretrained import DEFAULT_MODEL
 from nimakit.schema import Rule, broken_rules, is_integer, is_number, is_text, or_null
 from nimakit.serving.keys import ApiKey, parse_keys, read_keys
@@ -80,7 +80,7 @@ class Settings:
     max_body_bytes: int = 20_000_000
     max_buffered_bytes: int = 256_000_000
     max_images: int = 32
-    max_pixels: int = MAX_PIXELS
+    max_pixels: int = 50_000_000
     formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF")
     header_timeout_s: float = 10.0
     body_timeout_s: float = 30.0
