@@ -1,6 +1,7 @@
 """nimakit.ratings: single ratings, and their histograms."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,6 +70,20 @@ def test_without_people_each_rating_is_by_a_person_of_its_own(tmp_path: Path) ->
     found = read_ratings(_table(tmp_path / "r.csv", "a,1", "a,1", header="image_id,rating"), rows=BadRows())
     assert found.anonymous
     assert len(found.user_ids) == len(found.latest()) == 2
+
+
+@pytest.mark.parametrize("name", ["user_column", "time_column"])
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_a_column_that_is_named_must_be_there(tmp_path: Path, name: str, suffix: str) -> None:
+    """A slip of the pen would count each rating as a person's only one, or an old one as the latest."""
+    path = _table(tmp_path / "r.csv", "a,jo,1,5", "a,jo,2,4", header="image_id,user_id,rating,when")
+    if suffix == ".jsonl":
+        path = tmp_path / "r.jsonl"
+        path.write_text('{"image_id": "a", "user_id": "jo", "rating": 1, "when": 5}\n', encoding="utf-8")
+    named: dict[str, Any] = {"user_column": "user_id", "time_column": "when"}
+    assert len(read_ratings(path, **named, rows=BadRows())) >= 1
+    with pytest.raises(LabelError, match="wen"):
+        read_ratings(path, **{**named, name: "wen"}, rows=BadRows())
 
 
 @pytest.mark.parametrize(

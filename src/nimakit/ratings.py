@@ -16,6 +16,7 @@ from nimakit.rows import BadRows, number, read_rows
 
 Indices = NDArray[np.intp]
 
+_USER_COLUMN = "user_id"
 _YEAR_2200 = 7_258_118_400
 _MOST_INTEGER_BINS = 21
 """As many as from -10 to 10: a scale of more is taken for one of percents."""
@@ -83,7 +84,7 @@ def read_ratings(
     path: Path,
     *,
     image_column: str = "image_id",
-    user_column: str = "user_id",
+    user_column: str | None = None,
     rating_column: str = "rating",
     time_column: str | None = None,
     bins: FloatArray | None = None,
@@ -94,7 +95,7 @@ def read_ratings(
     Args:
         path: .csv, .tsv or .jsonl.
         image_column: File names; a suffix of an image file is taken off.
-        user_column: Who rated; where the table has no such column each rating is by a person of its own.
+        user_column: Who rated; None for user_id, without which each rating is by a person of its own.
         rating_column: Numbers.
         time_column: ISO 8601 (UTC where it has no offset) or seconds since 1970.
         bins: (bins,), ascending; a rating below the first or above the last is a bad row.
@@ -104,7 +105,8 @@ def read_ratings(
         The good ones, at least one.
 
     Raises:
-        LabelError: No such table, or a bad row and `rows` does not skip them, or no good one.
+        LabelError: No such table, or it lacks a column that is named; a bad row and `rows` does not skip
+            them; or no good one.
     """
     low, high = (-np.inf, np.inf) if bins is None else (float(bins[0]), float(bins[-1]))
     images, users = Names(), Names()
@@ -113,15 +115,17 @@ def read_ratings(
     rating: list[float] = []
     time: list[float] = []
     anonymous = False
-    optional = [user_column, *([time_column] if time_column else [])]
-    for line, (name, text), (person, *times) in read_rows(
-        path, (image_column, rating_column), rows, optional=optional
-    ):
+    has_times = time_column is None
+    columns = [image_column, rating_column, *([user_column] if user_column else [])]
+    optional = [_USER_COLUMN, *([time_column] if time_column else [])]
+    for line, (name, text, *named), (user_id, *times) in read_rows(path, columns, rows, optional=optional):
+        person = named[0] if named else user_id
+        has_times |= times != [None]
         try:
             seconds = to_seconds(time_column, times[0]) if times else np.nan
             value = _named(rating_column, text, low, high)
             if person == "":
-                raise ValueError(f"{user_column} must not be empty")
+                raise ValueError(f"{_USER_COLUMN} must not be empty")
             place = images.place(plain_id(name), name)
         except ValueError as error:
             rows.add(path, line, str(error))
@@ -134,6 +138,8 @@ def read_ratings(
     rows.refuse()
     if not rating:
         raise LabelError(f"A table of ratings has at least one good row. Received: {path}, with none")
+    if not has_times:
+        raise LabelError(f"The table needs the column {time_column!r} of times. Received: {path}, without")
     return Ratings(
         image_ids=tuple(images.places),
         user_ids=tuple(users.places),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nimakit.commands.data.options import FILE, seed, tell
+from nimakit.commands.data.options import FILE, tell
 from nimakit.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
@@ -39,7 +39,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="As for nimakit data link.",
 )
-@seed
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Another seed, other pictures once more than others of their group.",
+)
 def balance(
     *,
     labels_file: Path,

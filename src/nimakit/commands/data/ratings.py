@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--user-column",
-    default="user_id",
-    show_default=True,
-    help="Column of who rated; without it each rating counts as a person of its own.",
+    help="Column of who rated; without one each rating counts as a person of its own."
+    "  [default: user_id, where there]",
 )
 @click.option("--rating-column", default="rating", show_default=True, help="Column of the rating.")
 @click.option("--time-column", help="Column of when it was given: ISO 8601, or seconds since 1970.")
@@ -55,7 +54,7 @@ def ratings(
     ratings_file: Path,
     output: Path,
     image_column: str,
-    user_column: str,
+    user_column: str | None,
     rating_column: str,
     time_column: str | None,
     bins: "FloatArray | None",
@@ -94,7 +93,7 @@ def ratings(
         bins, sentence = infer_bins(counted)
         say(sentence)
     if counted.anonymous:
-        say(f"without {user_column!r} it is unknown who rated: each rating counts as a person's only one")
+        say("without 'user_id' it is unknown who rated: each rating counts as a person's only one")
     write_labels(output, counted.image_ids, to_counts(counted, bins))
     summary = {
         "images": len(counted.image_ids),

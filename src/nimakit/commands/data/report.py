@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option(
     "--image-column", default="image_id", show_default=True, help="Column of the image's name or image_id."
 )
-@click.option("--user-column", default="user_id", show_default=True, help="Column of who rated.")
+@click.option("--user-column", help="Column of who rated.  [default: user_id, where there]")
 @click.option("--rating-column", default="rating", show_default=True, help="Column of the rating.")
 @click.option("--time-column", help="Column of when it was given: ISO 8601, or seconds since 1970.")
 @click.option(
@@ -60,7 +60,7 @@ def report(
     image_dir: Path | None,
     recursive: bool,
     image_column: str,
-    user_column: str,
+    user_column: str | None,
     rating_column: str,
     time_column: str | None,
     bins: "FloatArray | None",
