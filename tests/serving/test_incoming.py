@@ -100,12 +100,26 @@ def test_a_client_that_waits_to_be_told_is_noticed() -> None:
         b"Transfer-Encoding: chunked\r\n\r\n-1\r\n",
         b"Transfer-Encoding: chunked\r\n\r\n1\r\nxx\r\n",
         b"Transfer-Encoding: chunked\r\n\r\n" + 2000 * b"1",
+        b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + 2000 * b"x:y\r\n",
     ],
 )
 def test_refuses_a_body_whose_end_is_in_doubt(rest: bytes) -> None:
     """Two readings of one message are how requests are smuggled past a proxy."""
     with pytest.raises(MalformedError):
         _fed(HEAD + rest, 1000)
+
+
+def test_chunks_may_be_small_but_not_tiny() -> None:
+    """A few may be of any size; many of a byte each would keep the thread that receives from all others."""
+    head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+    few = _fed(head + 999 * b"1\r\nx\r\n" + b"0\r\n\r\n", 1000)
+    assert few.is_complete
+    assert len(few.body) == 999
+    small = b"80\r\n" + 128 * b"x" + b"\r\n"
+    many = _fed(head + 5000 * small + b"0\r\n\r\n", 100_000, max_body=1_000_000)
+    assert many.is_complete
+    with pytest.raises(MalformedError, match="128 bytes"):
+        _fed(head + 1100 * b"1\r\nx\r\n", 1000, max_body=1_000_000)
 
 
 def test_refuses_a_head_without_end() -> None:

@@ -83,6 +83,26 @@ def test_models_are_loaded_anew_on_request(tmp_path: Path) -> None:
             time.sleep(0.05)
 
 
+def test_a_broken_file_replaces_no_model(tmp_path: Path) -> None:
+    """SIGHUP with a file that cannot be served says so, and the model that was loaded goes on."""
+    path = write_model(tmp_path / "m.onnx", metadata(name="first"))
+    with running(tmp_path, models=["m.onnx"]) as server:
+        worker = server.worker
+        path.write_bytes(b"no model")
+        server.process.send_signal(signal.SIGHUP)
+        started = time.monotonic()
+        while "the models stay as they were" not in server.err.read_text("utf-8"):
+            assert _name(server) == "first"
+            assert time.monotonic() - started < 20
+        assert (server.worker, _name(server)) == (worker, "first")
+        assert "m.onnx" in server.err.read_text("utf-8")
+        write_model(path, metadata(name="second"))
+        server.process.send_signal(signal.SIGHUP)
+        while _name(server) != "second":
+            assert time.monotonic() - started < 40
+            time.sleep(0.05)
+
+
 def _name(server: Server) -> str:
     """What the one model's file calls itself; every request is answered."""
     status, _, body = server.ask("GET", "/models/m")

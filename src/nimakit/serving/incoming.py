@@ -1,5 +1,6 @@
 """A request on its way in: how much of it there is, and how much there will be."""
 
+import itertools
 import re
 from collections.abc import Generator
 
@@ -10,6 +11,9 @@ OVERSIZED = "nimakit.oversized"
 
 MAX_HEAD_BYTES = 32_768
 _MAX_LINE_BYTES = 1024
+_MIN_CHUNK_BYTES = 128  # on average: a chunk costs the one thread that receives as much, whatever it holds
+_FREE_CHUNKS = 1000
+_MAX_TRAILERS = 100
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
 _TRANSFER_ENCODING = re.compile(rb"\r\ntransfer-encoding[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
 _EXPECT = re.compile(rb"\r\nexpect[ \t]*:[ \t]*100-continue[ \t]*(?=\r\n)", re.IGNORECASE)
@@ -117,7 +121,9 @@ class Incoming:
             yield
 
     def _receive_chunks(self) -> Generator[None, None, None]:
-        while True:
+        for count in itertools.count(1):
+            if count > _FREE_CHUNKS + len(self.body) // _MIN_CHUNK_BYTES:
+                raise MalformedError(f"Chunks hold {_MIN_CHUNK_BYTES} bytes or more, on average.")
             line = yield from self._receive_line()
             size = _CHUNK_SIZE.fullmatch(line)
             if size is None:
@@ -129,8 +135,10 @@ class Incoming:
                 return
             if (yield from self._receive_line()):
                 raise MalformedError("A chunk is as long as it says.")
-        while (yield from self._receive_line()):
-            pass  # trailers, of which none is of use
+        for _ in range(_MAX_TRAILERS):
+            if not (yield from self._receive_line()):
+                return
+        raise MalformedError(f"A body is followed by at most {_MAX_TRAILERS} headers, and by an empty line.")
 
     def _receive_line(self) -> Generator[None, None, bytes]:
         while (end := self._buffer.find(b"\r\n")) < 0:

@@ -27,8 +27,19 @@ _STUCK_S = 120
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - writable in a container whose root is not
 
 
+class Master(Arbiter):  # type: ignore[misc]
+    """gunicorn's master, which keeps the worker it has where another could not load its models."""
+
+    def handle_hup(self) -> None:
+        """SIGHUP: load the models anew."""
+        if self.app.loads():
+            super().handle_hup()
+        else:
+            say("the models stay as they were")
+
+
 class Server(BaseApplication):  # type: ignore[misc]
-    """gunicorn's master process.
+    """What gunicorn runs.
 
     Args:
         settings: How it runs.
@@ -68,6 +79,22 @@ class Server(BaseApplication):  # type: ignore[misc]
         except NimakitError as error:
             say(f"error: {error}")
             sys.exit(Arbiter.APP_LOAD_ERROR)  # with any other code it would be started again, for ever
+
+    def loads(self) -> bool:
+        """Whether the application loads as its files are now, tried in a process of its own."""
+        child = os.fork()
+        if child == 0:
+            code = _FAILED
+            try:
+                self.load()
+                code = 0
+            finally:
+                os._exit(code)  # threads run, and nothing of the master's is to be cleaned up
+        return os.waitpid(child, 0)[1] == 0
+
+    def run(self) -> None:
+        """Run it, until told to stop."""
+        Master(self).run()
 
 
 def serve(settings: Settings) -> None:

@@ -4,9 +4,11 @@ import base64
 import binascii
 import json
 import math
+import reprlib
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NoReturn
 
 import numpy as np
@@ -20,6 +22,11 @@ INPUT = "image"
 OUTPUTS = ("mean_score_prediction", "sd_score_prediction", "predictions", "percentile")
 _PIXEL_TYPES: dict[str, Any] = {"UINT8": np.dtype(np.uint8), "FP32": np.dtype("<f4")}
 _LENGTH = struct.Struct("<I")
+MAX_VALUES = 1_000_000
+"""Values the JSON of a request may hold: while JSON is parsed, nothing else runs."""
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlist = _SHORT.maxdict = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,8 +62,11 @@ def read_request(body: bytes, json_size: int | None, max_images: int) -> InferRe
     if json_size is not None and not 0 <= json_size <= len(body):
         _refuse("Inference-Header-Content-Length is the size of the JSON within the body", json_size)
     binary = b"" if json_size is None else body[json_size:]
+    text = body[:json_size]
+    if sum(map(text.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        _refuse(f"The JSON holds at most {MAX_VALUES} values; larger tensors are sent as binary data", "more")
     try:
-        values = json.loads(body[:json_size])
+        values = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"An inference request is JSON. Received: {str(error)[:200]}") from error
     values = _object(values, "An inference request")
@@ -172,13 +182,12 @@ def _binary_size(tensor: Mapping[str, Any], binary: bytes) -> int | None:
 
 
 def _read_bytes(tensor: Mapping[str, Any], count: int, binary: bytes) -> list[ImageInput]:
-    if _binary_size(tensor, binary) is not None:
-        images = list(_split(binary))
-    else:
-        images = [_decode(text) for text in _flat(tensor["data"])]
-    if len(images) != count:
-        _refuse("A BYTES tensor holds as many elements as its shape says", len(images))
-    return [*images]
+    in_binary = _binary_size(tensor, binary) is not None
+    elements = list(islice(_split(binary), count + 1)) if in_binary else _flat(tensor["data"])
+    if len(elements) != count:
+        more = " or more" if in_binary and len(elements) > count else ""
+        _refuse("A BYTES tensor holds as many elements as its shape says", f"{len(elements)}{more}")
+    return [*elements] if in_binary else [_decode(text) for text in elements]
 
 
 def _split(binary: bytes) -> Iterator[bytes]:
@@ -238,4 +247,5 @@ def _object(value: Any, what: str) -> dict[str, Any]:
 
 
 def _refuse(rule: str, received: Any) -> NoReturn:
-    raise UsageError(f"{rule}. Received: {str(received)[:200]}")
+    shown = received if isinstance(received, str) else _SHORT.repr(received)
+    raise UsageError(f"{rule}. Received: {shown[:200]}")
