@@ -4,9 +4,10 @@
 
 Each photograph is enhanced for the networks, and judged as `nimakit enhance --judge` does. A judge (or a
 network) is a model, or a config whose cross-validated jobs `benchmarks/accuracy.py` left in the folder
---folds: then it is the job whose fold the photograph was kept out of, or any where it was in none. As a
-control, the judge also sees each photograph with the edit that another one got. Results are kept in
---results, a line a photograph: a run that was interrupted goes on.
+--folds: then it is the job whose fold the photograph was kept out of, or any where it was in none;
+photographs of folds that nothing was trained for are left out. As a control, the judge also sees each
+photograph with the edit that another one got. Results are kept in --results, a line a photograph: a run that
+was interrupted goes on.
 """
 
 import argparse
@@ -46,7 +47,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("enhanced.jsonl"))
     arguments = parser.parse_args()
     folds = _Folds(arguments.folds)
-    photos = [photo for folder in arguments.image_dir for photo in _drawn(folder, arguments.count)]
+    photos = [photo for folder in arguments.image_dir for photo in _drawn(folder, arguments.count, folds)]
     photos.sort(key=folds.of)  # one enhancer a fold
     known = _read(arguments.results)
     settings = {
@@ -98,15 +99,25 @@ class _Folds:
             for number, fold in enumerate(self._folders)
             for sample in json.loads((fold / "test.json").read_text("utf-8"))
         }
+        self._trained = [
+            number
+            for number, fold in enumerate(self._folders)
+            if any(path.is_dir() for path in fold.iterdir())
+        ]
         self._critics: dict[str, Critic] = {}
+
+    def covers(self, photo: Path) -> bool:
+        """Whether there are models that never saw a photograph."""
+        return self._by_id.get(image_id(photo)) in (None, *self._trained)
 
     def of(self, photo: Path) -> int:
         """The fold a photograph was kept out of; one by its name where it was in none."""
-        return self._by_id.get(image_id(photo), len(photo.name) % max(1, len(self._folders)))
+        some = self._trained[len(photo.name) % len(self._trained)] if self._trained else 0
+        return self._by_id.get(image_id(photo), some)
 
     def model(self, name: str, photo: Path) -> str:
         """The model a name stands for with this photograph."""
-        if not self._folders or not (self._folders[0] / name).is_dir():
+        if not self._trained or not (self._folders[self.of(photo)] / name).is_dir():
             return name
         [job] = find_jobs(self._folders[self.of(photo)] / name)
         return str(job.model_file)
@@ -119,8 +130,8 @@ class _Folds:
         return self._critics[file]
 
 
-def _drawn(folder: Path, count: int) -> list[Path]:
-    found = find_images(folder)
+def _drawn(folder: Path, count: int, folds: _Folds) -> list[Path]:
+    found = [path for path in find_images(folder) if folds.covers(path)]
     chosen = np.random.default_rng(0).permutation(len(found))[:count]
     return [found[index] for index in sorted(chosen)]
 

@@ -73,7 +73,7 @@ SERVING_LAYERS = (
 
 WEB_LAYERS = (
     {"__init__"},
-    {"scale", "limits"},
+    {"scale", "limits", "explanations"},
     {"models"},
     {"database", "people", "migrations", "acts", "features"},
     {"settings", "inventory", "recording", "selection", "access", "crowd"},
@@ -83,7 +83,7 @@ WEB_LAYERS = (
     {"services"},
     {"deck"},
     {"accounts", "admin", "collections", "events", "pictures", "preference", "rate", "ratings", "score"}
-    | {"transfer"},
+    | {"transfer", "why"},
     {"app"},
     {"server"},
 )

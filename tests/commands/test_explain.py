@@ -57,6 +57,15 @@ def test_draws_a_photo(nimakit: Command, job: Path, photos: Path, tmp_path: Path
             assert drawn.size == (60, 40) or kind == "side_by_side"
 
 
+def test_draws_no_larger_than_it_is_told(nimakit: Command, job: Path, photos: Path, tmp_path: Path) -> None:
+    """In the photo's proportions; one that is smaller stays as it is."""
+    for side, size in ((30, (30, 20)), (100, (60, 40))):
+        given = ("--model", job, "--output-dir", tmp_path / str(side), "--max-side", str(side))
+        assert nimakit("explain", "--image-source", photos / "a.png", *given).code == 0
+        with Image.open(tmp_path / str(side) / "a_overlay.png") as drawn:
+            assert drawn.size == size
+
+
 def test_draws_a_folder_and_those_below(nimakit: Command, job: Path, photos: Path, tmp_path: Path) -> None:
     """Sub-folders stay as they are; the probability of a rating is given where it is explained."""
     given = ("--model", job, "--output-dir", tmp_path / "out", "--at-least", 4)

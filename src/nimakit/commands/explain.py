@@ -55,6 +55,12 @@ _FAST_PNG = 3
     help="Folder of the pictures, made where missing: NAME_heat.png, NAME_overlay.png and"
     " NAME_side_by_side.png of each photo.",
 )
+@click.option(
+    "--max-side",
+    type=click.IntRange(min=16),
+    metavar="PIXELS",
+    help="Longer side of the pictures at most.  [default: the photo's own]",
+)
 @click.option("--recursive", is_flag=True, help="Look into sub-folders too.")
 @click.option(
     "--max-pixels",
@@ -69,6 +75,7 @@ def explain(
     method: "Method",
     at_least: float | None,
     output_dir: Path,
+    max_side: int | None,
     recursive: bool,
     max_pixels: int | None,
 ) -> int:
@@ -96,7 +103,7 @@ def explain(
     for path, folder in track(zip(paths, folders, strict=True), len(paths), "explaining"):
         try:
             found = saliency.explain_image(
-                network, path, method, at_least=at_least, max_pixels=max_pixels or MAX_PIXELS
+                network, path, method, at_least=at_least, side=max_side, max_pixels=max_pixels or MAX_PIXELS
             )
         except ImageError as error:
             failed += 1

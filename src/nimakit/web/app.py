@@ -26,10 +26,12 @@ from nimakit.web import (
     ratings,
     score,
     transfer,
+    why,
 )
 from nimakit.web.access import User, current_rater
 from nimakit.web.background import Background
 from nimakit.web.database import Database
+from nimakit.web.explanations import Explanations
 from nimakit.web.limits import limiter
 from nimakit.web.models import Rater
 from nimakit.web.renditions import Renditions
@@ -50,6 +52,7 @@ BLUEPRINTS = (
     ratings.blueprint,
     score.blueprint,
     transfer.blueprint,
+    why.blueprint,
 )
 
 _LARGEST_BODY = 1 << 20
@@ -88,6 +91,7 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
         stocks=stocks,
         links=people.Links(settings.secret),
         background=Background(database, stocks, settings.users_dir),
+        explanations=Explanations(settings.data_dir / "explanations"),
     )
     _sign_in(app, settings)
     CSRFProtect(app)

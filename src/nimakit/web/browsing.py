@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Select, SQLColumnExpression, and_, case, func, literal, or_, select
 from sqlalchemy.orm import Session
 
-from nimakit.web.models import BROKEN, FIRST, MISSING, Collection, Image, Rater, Rating
+from nimakit.web.models import BROKEN, FIRST, MISSING, Choice, Collection, Image, Rater, Rating
 from nimakit.web.tastes import personal_positions
 
 PAGE = 60
@@ -250,3 +250,18 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return value if abs(value) < 1e12 else None
+
+
+def sees_why(collection: Collection, rater: Rater) -> bool:
+    """Whether somebody may see what the model looks at, as they may see its score."""
+    return collection.model is not None and sees_model(collection, rater)
+
+
+def is_known_to(session: Session, collection: Collection, rater: Rater, key: int) -> bool:
+    """Whether somebody may see what is said of a picture: the admin, and who has said something of it."""
+    if rater.is_admin or session.get(Rating, (key, rater.id, FIRST)) is not None:
+        return True
+    if collection.experiment != "preference":
+        return False
+    own = select(Choice).where(Choice.collection_id == collection.id, Choice.rater_id == rater.id)
+    return any(key in choice.shown for choice in session.scalars(own))

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from nimakit.web.access import current_collection, current_rater
 from nimakit.web.acts import Act, apply_acts, lock_raters
-from nimakit.web.browsing import PAGE, Query, page_of, sees_model
+from nimakit.web.browsing import PAGE, Query, is_known_to, page_of, sees_model, sees_why
 from nimakit.web.models import FIRST, RATING, SKIP, Choice, Collection, Event, Image, Rater, Rating, now
 from nimakit.web.services import services
 from nimakit.web.tastes import learned_of, personal_positions
@@ -46,10 +46,8 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
     with services().database.read() as session:
         collection = current_collection(session, slug)
         image = _image(session, collection, key)
-        mine = session.get(Rating, (key, rater.id, FIRST))
-        comparisons = _comparisons(session, collection, rater, key)
-        if not rater.is_admin and mine is None and not comparisons:
-            abort(404)  # who has not rated a picture shall not see what is said of it
+        if not is_known_to(session, collection, rater, key):
+            abort(404)
         said = select(Rating, Rater).join(Rater, Rater.id == Rating.rater_id).where(Rating.image_id == key)
         done = select(Event, Rater).join(Rater, Rater.id == Event.rater_id).where(Event.image_id == key)
         if not rater.is_admin:
@@ -59,12 +57,13 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
             "ratings/picture.html",
             collection=collection,
             image=image,
-            mine=mine,
+            mine=session.get(Rating, (key, rater.id, FIRST)),
             ratings=session.execute(said.order_by(Rating.occurred_at.desc())).all(),
             events=session.execute(done.order_by(Event.id.desc())).all(),
-            comparisons=comparisons,
+            comparisons=_comparisons(session, collection, rater, key),
             own=own.get(image.id),
             shares=_shares(session, collection, key),
+            sees_why=sees_why(collection, rater),
             sees_others=rater.is_admin or collection.show_others,
             names={} if collection.blind and not rater.is_admin else {image.id: image.path},
         )

@@ -7,6 +7,7 @@ from flask import current_app
 
 from nimakit.web.background import Background
 from nimakit.web.database import Database
+from nimakit.web.explanations import Explanations
 from nimakit.web.people import Links
 from nimakit.web.renditions import Renditions
 from nimakit.web.selection import Stocks
@@ -26,6 +27,7 @@ class Services:
         stocks: Which pictures there are to show.
         links: Links that let people in.
         background: Looks for new pictures, predicts scores and learns tastes.
+        explanations: Pictures of what models look at.
     """
 
     settings: Settings
@@ -34,6 +36,7 @@ class Services:
     stocks: Stocks
     links: Links
     background: Background
+    explanations: Explanations
 
 
 def services() -> Services:

@@ -1,0 +1,51 @@
+// "Why this score": asks for the picture of what the model looks at, and waits for it.
+
+import { Api } from "./api.js";
+
+const WAIT_MS = 1500;
+const TEXTS = {
+  working: "Looking at the picture. This takes some seconds.",
+  busy: "Another picture is being looked at. This one is next.",
+};
+
+const panel = document.getElementById("why");
+const button = panel.querySelector("button");
+const status = panel.querySelector("[role=status]");
+const api = new Api(panel.dataset.session);
+
+button.addEventListener("click", async () => {
+  button.disabled = true;
+  try {
+    await follow(await api.post(panel.dataset.url, {}));
+  } catch (error) {
+    tell(`That did not work: ${error.message}`);
+  }
+  button.disabled = false;
+});
+
+async function follow(answer) {
+  while (answer.state === "working" || answer.state === "busy") {
+    tell(TEXTS[answer.state]);
+    await new Promise((done) => setTimeout(done, WAIT_MS));
+    // Whoever waits for another picture has not been noted: they ask again.
+    answer = answer.state === "busy" ? await api.post(panel.dataset.url, {}) : await api.get(panel.dataset.url);
+  }
+  if (answer.state === "ready") show(answer.picture);
+  else tell(answer.reason || "That did not work. Try again.");
+}
+
+function show(address) {
+  tell("");
+  button.hidden = true;
+  const link = document.createElement("a");
+  link.href = address;
+  const picture = document.createElement("img");
+  picture.src = address;
+  picture.alt = panel.dataset.alt;
+  link.append(picture);
+  panel.append(link);
+}
+
+function tell(text) {
+  status.textContent = text;
+}
