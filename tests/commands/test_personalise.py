@@ -10,8 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from sqlalchemy import select
 
 from nimakit.taste import read_taste
+from nimakit.web.database import Database
+from nimakit.web.inventory import synchronise
+from nimakit.web.models import Collection
+from nimakit.web.settings import read_settings
+from nimakit.web.studies import open_studies
 from terminal import Command, Result
 
 COUNT = 30
@@ -66,6 +72,64 @@ def test_a_head_bends_the_scores_to_a_taste(
     generic = np.corrcoef(_means(nimakit, data, tiny_file), own)[0, 1]
     personal = np.corrcoef(_means(nimakit, data, tiny_file, "--user", output), own)[0, 1]
     assert personal > max(0.9, generic + 0.2)
+
+
+@pytest.fixture
+def app_data(nimakit: Command, data: Path, tmp_path: Path) -> Path:
+    """What the rating app keeps, after these ratings were imported, on a scale from 0 to 10."""
+    folder = tmp_path / "ratings"
+    settings = read_settings(folders=(data / "photos",), data_dir=folder, environment={})
+    open_studies(settings, {"scale": "0-10", "experiment": "rate"})
+    database = Database(settings.database)
+    with database.read() as session:
+        [collection] = session.scalars(select(Collection))
+    synchronise(database, collection)
+    database.close()
+    result = nimakit("rate", "import", "--ratings", data / "ratings.csv", "--data-dir", folder)
+    assert result.code == 0, result.err
+    return folder
+
+
+def test_ratings_are_taken_from_the_rating_app(
+    nimakit: Command, data: Path, app_data: Path, tiny_file: Path, tmp_path: Path
+) -> None:
+    """With the collection's own images and scale; as from a table on that scale."""
+    output, population = tmp_path / "u1.taste", tmp_path / "crowd.npz"
+    given = ["--model", tiny_file, "--data-dir", app_data]
+    result = nimakit("personalise", *given, "--user-id", "u1", "--output", output)
+    assert result.code == 0, result.err
+    table = tmp_path / "table.taste"
+    nimakit(
+        *("personalise", *_given(data, tiny_file), "--user-id", "u1", "--scale", 0, 10, "--output", table)
+    )
+    found, expected = (read_taste(path) for path in (output, table))
+    assert found.ratings == COUNT
+    assert found.arrays["weights"] == pytest.approx(expected.arrays["weights"], abs=1e-5)
+    learned = nimakit("learn-factors", *given, "--output", population)
+    assert learned.code == 0, learned.err
+    assert json.loads(learned.out)["raters"] == USERS
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "Received: neither"),
+        (["--ratings", "x.csv", "--data-dir", "."], "Received: both"),
+        (["--ratings", "x.csv"], "needs the images it is of: --image-dir"),
+        (["--ratings", "x.csv", "--collection", "a"], "--collection goes with"),
+        (["--data-dir", ".", "--scale", 0, 10], "go with --ratings"),
+        (["--data-dir", "."], "The data folder is where ./rate kept ratings"),
+    ],
+    ids=str,
+)
+def test_refuses_sources_that_are_none(
+    nimakit: Command, tiny_file: Path, tmp_path: Path, options: list[Any], message: str
+) -> None:
+    """One place of ratings is enough, and each has its own options."""
+    given = ["--model", tiny_file, "--output", tmp_path / "a.taste"]
+    result = nimakit("personalise", *given, *options)
+    assert (result.code, result.out) == (1, "")
+    assert message in result.err
 
 
 def test_factors_place_somebody_among_others(

@@ -2,73 +2,25 @@
 
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from nimakit.commands.options import Source, source
 from nimakit.errors import UsageError
 from nimakit.progress import say
 
 if TYPE_CHECKING:
     from nimakit.engine import Model
     from nimakit.personalise import Seen
-    from nimakit.ratings import Ratings
     from nimakit.taste import Method, Taste
-
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 _FILE = click.Path(path_type=Path)
 
 
-def _inputs(command: Decorated) -> Decorated:
-    """The options that say which ratings of which images are compared with which model."""
-    for option in reversed(
-        (
-            click.option(
-                "--model",
-                default="aesthetic",
-                show_default=True,
-                metavar="NAME|FOLDER|FILE",
-                help="The base model: a public model, a job's folder, an .onnx file, or an ensemble .json.",
-            ),
-            click.option(
-                "--ratings",
-                "ratings_file",
-                required=True,
-                type=_FILE,
-                help="Ratings, a row each, with the columns image_id, rating and user_id: .csv, .tsv or"
-                " .jsonl.",
-            ),
-            click.option("--image-dir", required=True, type=_FILE, help="The folder of the images rated."),
-            click.option("--recursive", is_flag=True, help="Look into its sub-folders too."),
-            click.option(
-                "--scale",
-                type=float,
-                nargs=2,
-                metavar="LOW HIGH",
-                help="The lowest and the highest rating people could give, where that is not the model's own"
-                " scale.",
-            ),
-            click.option(
-                "--skip-bad",
-                is_flag=True,
-                help="Leave bad rows out, counted and listed, instead of refusing the file.",
-            ),
-            click.option(
-                "--max-pixels",
-                type=click.IntRange(min=1),
-                help="Refuse larger images before decoding them.  [default: 89478485]",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
-
-
 @click.command()
-@_inputs
+@source
 @click.option("--user-id", help="Whose taste, where the ratings are by several people.")
 @click.option(
     "--method",
@@ -88,16 +40,11 @@ def _inputs(command: Decorated) -> Decorated:
 def personalise(
     *,
     model: str,
-    ratings_file: Path,
-    image_dir: Path,
-    recursive: bool,
-    scale: tuple[float, float] | None,
-    skip_bad: bool,
-    max_pixels: int | None,
     user_id: str | None,
     method: "Method",
     population_file: Path | None,
     output: Path,
+    **given: Any,
 ) -> int:
     """Learn one person's taste from their ratings; a JSON object with the figures goes to stdout.
 
@@ -106,9 +53,9 @@ def personalise(
     \b
     Example:
       nimakit personalise --ratings ratings.csv --user-id ann --image-dir photos --output ann.taste
+      nimakit personalise --data-dir ratings --output me.taste
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
     from nimakit import personalise as personalising
-    from nimakit.images import MAX_PIXELS
     from nimakit.output import check_output
     from nimakit.personal import read_population
     from nimakit.taste import LINEAR, SUFFIX, write_taste
@@ -118,26 +65,15 @@ def personalise(
         raise UsageError(f"--population is for the method factors. Received: {method}")
     population = read_population(population_file) if population_file else None
     base = _load(model)
-    ratings = personalising.of_user(_read(ratings_file, base, scale, skip_bad=skip_bad), user_id)
+    ratings, looking = Source(**given).read(base)
+    ratings = personalising.of_user(ratings, user_id)
     started = time.monotonic()
-    limit = max_pixels or MAX_PIXELS
     facts: dict[str, Any] = {}
     if method in LINEAR:
-        taste = personalising.personalise(
-            base,
-            ratings,
-            image_dir,
-            method=method,
-            population=population,
-            recursive=recursive,
-            max_pixels=limit,
-            notify=say,
-        )
+        taste = personalising.personalise(base, ratings, method=method, population=population, **looking)
     else:
-        seen = personalising.look(
-            base, ratings.latest(), image_dir, recursive=recursive, max_pixels=limit, notify=say
-        )
-        taste, facts = _teach(model, base, seen, method, limit)
+        seen = personalising.look(base, ratings.latest(), **looking)
+        taste, facts = _teach(model, base, seen, method, looking["max_pixels"])
     size = write_taste(output, taste)
     summary: dict[str, Any] = {"user_id": user_id, "method": method, "ratings": taste.ratings, "bytes": size}
     summary |= {"seconds": round(time.monotonic() - started, 1), "file": str(output), **facts}
@@ -146,18 +82,13 @@ def personalise(
 
 
 @click.command("learn-factors")
-@_inputs
+@source
 @click.option("--output", required=True, type=_FILE, help="The population file to write: .npz.")
 def learn_factors(
     *,
     model: str,
-    ratings_file: Path,
-    image_dir: Path,
-    recursive: bool,
-    scale: tuple[float, float] | None,
-    skip_bad: bool,
-    max_pixels: int | None,
     output: Path,
+    **given: Any,
 ) -> int:
     """Learn from many raters in which directions people differ, for nimakit personalise --method factors.
 
@@ -167,21 +98,13 @@ def learn_factors(
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
     from nimakit import personal
     from nimakit import personalise as personalising
-    from nimakit.images import MAX_PIXELS
     from nimakit.output import check_output
 
     check_output(output, (".npz",))
     base = _load(model)
-    ratings = _read(ratings_file, base, scale, skip_bad=skip_bad)
+    ratings, looking = Source(**given).read(base)
     started = time.monotonic()
-    population = personalising.learn_factors(
-        base,
-        ratings,
-        image_dir,
-        recursive=recursive,
-        max_pixels=max_pixels or MAX_PIXELS,
-        notify=say,
-    )
+    population = personalising.learn_factors(base, ratings, **looking)
     size = personal.write_population(output, population)
     summary = {
         "raters": population.raters,
@@ -234,21 +157,3 @@ def _load(name: str) -> "Model":
     from nimakit.jobs import Job
 
     return zoo.load_model(Job(Path(name)).model_file if Path(name).is_dir() else name, notify=say)
-
-
-def _read(path: Path, model: "Model", scale: tuple[float, float] | None, *, skip_bad: bool) -> "Ratings":
-    """Ratings on the scale of a model."""
-    import numpy as np
-
-    from nimakit.personalise import rescaled
-    from nimakit.ratings import read_ratings
-    from nimakit.rows import BadRows
-
-    if scale and not scale[0] < scale[1] < float("inf"):
-        raise UsageError(f"--scale is the lowest and the highest rating. Received: {scale[0]} {scale[1]}")
-    rows = BadRows(skip=skip_bad)
-    ends = np.array(scale or (model.bins[0], model.bins[-1]), np.float64)
-    ratings = read_ratings(path, bins=ends, rows=rows)
-    if rows.problems:
-        say(str(rows))
-    return rescaled(ratings, scale, model.bins) if scale else ratings

@@ -4,6 +4,7 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from itertools import combinations
 from pathlib import Path
 from typing import IO, Any
@@ -16,7 +17,7 @@ from nimakit.errors import LabelError
 from nimakit.histogram import FloatArray
 from nimakit.labels import write_labels
 from nimakit.output import atomic_writer
-from nimakit.ratings import Ratings, to_counts
+from nimakit.ratings import Names, Ratings, to_counts
 from nimakit.web.models import FIRST, SKIP, TIE, Choice, Collection, Event, Image, Membership, Rater, Rating
 
 RATING_COLUMNS = ("image_id", "user_id", "rating", "time", "repeat", "predicted", "elapsed_ms", "image")
@@ -24,6 +25,7 @@ PAIR_COLUMNS = ("left", "right", "chosen", "user_id", "time", "repeat", "compari
 
 Row = dict[str, Any]
 
+_NOTHING = "Ratings of one picture at least are needed. Received: no ratings yet"
 _LISTED = 3
 _AT_ONCE = 5000
 
@@ -57,6 +59,32 @@ def rating_rows(session: Session, collection: Collection) -> Iterator[Row]:
             "elapsed_ms": elapsed_ms,
             "image": path,
         }
+
+
+def ratings_of(session: Session, collection: Collection) -> Ratings:
+    """Each rating that holds, without repeats; people by their pseudonyms.
+
+    Args:
+        session: From `Database.read`.
+        collection: Whose.
+
+    Raises:
+        LabelError: Nothing was rated, pictures were compared and not rated, or two share an image_id.
+    """
+    _refuse_comparisons(collection)
+    image_ids(session, collection)
+    rows = [row for row in rating_rows(session, collection) if row["repeat"] == FIRST]
+    if not rows:
+        raise LabelError(_NOTHING)
+    images, users = Names(), Names()
+    return Ratings(
+        image=np.array([images.place(row["image_id"]) for row in rows], np.intp),
+        user=np.array([users.place(row["user_id"]) for row in rows], np.intp),
+        rating=np.array([row["rating"] for row in rows], np.float64),
+        time=np.array([datetime.fromisoformat(row["time"]).timestamp() for row in rows]),
+        image_ids=tuple(images.places),
+        user_ids=tuple(users.places),
+    )
 
 
 def pair_rows(session: Session, collection: Collection) -> Iterator[Row]:
@@ -103,10 +131,7 @@ def label_counts(session: Session, collection: Collection) -> tuple[list[str], F
     Raises:
         LabelError: Nothing was rated, pictures were compared and not rated, or two share an image_id.
     """
-    if collection.experiment == "preference":
-        raise LabelError(
-            "Comparisons have no ratings to count. Export the pairs: nimakit data pairs makes labels of them."
-        )
+    _refuse_comparisons(collection)
     names = image_ids(session, collection)
     wanted = (
         select(Rating.image_id, Rating.value)
@@ -120,7 +145,7 @@ def label_counts(session: Session, collection: Collection) -> tuple[list[str], F
     )
     rows = session.execute(wanted).all()
     if not rows:
-        raise LabelError("A label file has at least one image. Received: no ratings yet")
+        raise LabelError(_NOTHING)
     images, values = np.array(rows, np.float64).T
     different, place = np.unique(images.astype(np.int64), return_inverse=True)
     ids = tuple(names[image] for image in different.tolist())
@@ -206,6 +231,13 @@ def export(session: Session, collection: Collection, what: str, path: Path) -> i
     )
     with atomic_writer(path) as stream:
         return write_rows(stream, path.suffix.lower(), columns, rows)
+
+
+def _refuse_comparisons(collection: Collection) -> None:
+    if collection.experiment == "preference":
+        raise LabelError(
+            "Comparisons have no ratings to count. Export the pairs: nimakit data pairs makes labels of them."
+        )
 
 
 def _counts(collection: Collection, table: type[Rating | Choice]) -> ColumnElement[bool]:
