@@ -1,4 +1,4 @@
-"""compose.yaml, the proxy and the Kubernetes manifests agree with the server they run."""
+"""compose.yaml, the proxy, Swarm's stack and the Kubernetes manifests agree with the server they run."""
 
 import importlib
 import re
@@ -22,6 +22,12 @@ def read(path: Path) -> dict[str, Any]:
     yaml = importlib.import_module("yaml")  # it publishes no types
     loaded: dict[str, Any] = yaml.safe_load(path.read_text())
     return loaded
+
+
+def services() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and description of each service of compose.yaml and of Swarm's stack."""
+    for path in (ROOT / "compose.yaml", ROOT / "deploy" / "swarm" / "stack.yaml"):
+        yield from read(path)["services"].items()
 
 
 def manifest(name: str) -> dict[str, Any]:
@@ -59,7 +65,7 @@ def test_probes_ask_what_the_server_answers(app: Any) -> None:
     [container] = pod()["containers"]
     paths = [container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "readiness", "liveness")]
     for dockerfile in (DOCKERFILE, (ROOT / "deploy" / "proxy" / "Dockerfile").read_text()):
-        paths += re.findall(r"urlopen\('http://[^/]+(/[^']+)'\)", dockerfile)
+        paths += re.findall(r"GET (/\S+) HTTP", dockerfile)
     assert len(paths) == 5
     for path in paths:
         assert app.test_client().get(path).status_code == 200, path
@@ -102,12 +108,23 @@ def test_the_autoscaler_reads_a_metric_there_is(app: Any) -> None:
 def test_a_stop_has_the_time_it_needs() -> None:
     """Whoever stops a server gives it longer than its requests may take to be finished."""
     drain = Settings().drain_timeout_s
-    services = read(ROOT / "compose.yaml")["services"]
-    assert seconds(services["api"]["stop_grace_period"]) > drain
-    assert seconds(services["proxy"]["stop_grace_period"]) > drain
+    for _, service in services():
+        assert seconds(service["stop_grace_period"]) > drain
     [container] = pod()["containers"]
     _, waits = container["lifecycle"]["preStop"]["exec"]["command"]
     assert pod()["terminationGracePeriodSeconds"] > drain + int(waits)
+
+
+def test_swarm_and_compose_run_the_same() -> None:
+    """Both name api and proxy, with the same images and settings; each replica is found by name."""
+    composed, stack = (
+        dict(read(ROOT / path)["services"]) for path in ("compose.yaml", "deploy/swarm/stack.yaml")
+    )
+    assert composed.keys() == stack.keys() == {"api", "proxy"}
+    for name, service in composed.items():
+        assert stack[name]["image"].endswith(f":-{service['image']}}}")
+        assert stack[name].get("environment") == service.get("environment")
+    assert stack["api"]["deploy"]["endpoint_mode"] == "dnsrr"
 
 
 def test_the_proxy_has_the_limits_of_the_server() -> None:
@@ -127,15 +144,17 @@ def test_replicas_are_confined() -> None:
         "capabilities": {"drop": ["ALL"]},
     }
     assert container["resources"].keys() == {"requests", "limits"}
-    for service in read(ROOT / "compose.yaml")["services"].values():
+    for _, service in services():
         assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
 
 
 def test_the_environment_holds_settings() -> None:
-    """Every variable that compose, Kubernetes and the image set is one the server reads."""
+    """Every variable that compose, Swarm, Kubernetes and the image set is one the server reads."""
     [container] = pod()["containers"]
     names = [variable["name"] for variable in container["env"]]
-    names += read(ROOT / "compose.yaml")["services"]["api"]["environment"]
+    for name, service in services():
+        if name == "api":
+            names += service["environment"]
     names += re.findall(rf"\b({ENVIRONMENT_PREFIX}\w+)=", DOCKERFILE)
-    assert len(names) >= 4
+    assert len(names) >= 6
     assert {name.removeprefix(ENVIRONMENT_PREFIX).lower() for name in names} <= RULES.keys()
