@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import example_study
 from PIL import Image
@@ -76,6 +77,8 @@ SHOTS = {
     "preference": Shot("c/comparisons/preference", _rate(), is_dark=True),
     "ratings": Shot("c/samples/ratings?sort=mean&show=rated"),
     "picture": Shot("c/samples/ratings/1"),
+    "dashboard": Shot("c/samples/dashboard"),
+    "ranking": Shot("c/comparisons/dashboard", is_dark=True),
     "people": Shot("c/samples/people"),
     "export": Shot("c/samples/transfer"),
     "settings": Shot("c/samples/settings"),
@@ -111,7 +114,8 @@ def _served() -> Iterator[str]:
             server = make_server("127.0.0.1", 0, app, threaded=True)
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
+        with patch("nimakit.web.dashboard.now", return_value=example_study.END):
+            yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
 
 

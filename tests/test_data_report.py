@@ -211,26 +211,6 @@ def test_writes_by_suffix(no_charts: None, summary: Summary, tmp_path: Path) -> 
         data_report.write(tmp_path / "none" / "r.html", title="t", facts={}, summary=summary)
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 24, 100])
-@pytest.mark.parametrize("spread", ["even", "crowded", "equal"])
-def test_chooses_pictures_across_the_scale(count: int, spread: str) -> None:
-    """Each once, ascending, both ends among them, and in steps as even as the means allow."""
-    random = np.random.default_rng(0)
-    means = {"even": random.random(60), "crowded": random.random(60) ** 8, "equal": np.full(60, 2.0)}[spread]
-    rows = data_report.across_scale(means, count)
-    assert len(set(rows.tolist())) == len(rows) == min(count, 60)
-    assert (np.diff(means[rows]) >= 0).all()
-    if count > 1:
-        assert (means[rows[0]], means[rows[-1]]) == (means.min(), means.max())
-    if (spread, count) == ("even", 3):
-        assert means[rows[1]] == pytest.approx(0.5, abs=0.05)
-
-
-def test_chooses_none_of_none() -> None:
-    """No pictures, no rows."""
-    assert data_report.across_scale(np.empty(0), 5).tolist() == []
-
-
 def test_refuses_early_what_a_report_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing package is found before the work."""
     data_report.require()

@@ -40,8 +40,8 @@ LAYERS = (
     {"engine", "nn", "agreement", "datasets", "image_tables", "filtering", "label_check", "fingerprints"},
     {"conversion", "page", "scoring", "model_card", "needs", "raters", "duplicates"},
     {"zoo", "contact_sheet", "evaluation", "catalogue", "data_summary", "checking"},
-    {"run", "training_report", "findings", "preparation", "serving", "web", "personalise", "enhancement"},
-    {"training", "data_report"},
+    {"run", "training_report", "findings", "preparation", "serving", "personalise", "enhancement"},
+    {"training", "data_report", "web"},
     {"commands"},
     {"cli"},
     {"__init__", "__main__"},
@@ -73,17 +73,18 @@ SERVING_LAYERS = (
 
 WEB_LAYERS = (
     {"__init__"},
-    {"scale", "limits", "explanations"},
+    {"scale", "limits", "explanations", "timeline"},
     {"models"},
     {"database", "people", "migrations", "acts", "features"},
-    {"settings", "inventory", "recording", "selection", "access", "crowd"},
+    {"settings", "inventory", "recording", "selection", "access", "crowd", "headway"},
     {"tastes"},
     {"renditions", "predictions", "studies", "matching", "browsing", "exports", "imports", "picture_list"},
-    {"background", "forms"},
+    {"background", "forms", "figures", "bars"},
+    {"analyses"},
     {"services"},
     {"deck"},
     {"accounts", "admin", "collections", "events", "pictures", "preference", "rate", "ratings", "score"}
-    | {"transfer", "why"},
+    | {"dashboard", "transfer", "why"},
     {"app"},
     {"server"},
 )

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from nimakit import drawing, findings, page, rating_charts
-from nimakit.agreement import IntArray, spearman_brown
+from nimakit.agreement import spearman_brown
+from nimakit.contact_sheet import across_scale
 from nimakit.data_summary import People, Pictures, Summary, unlike_the_rest
 from nimakit.drawing import Plot
-from nimakit.histogram import FloatArray
 from nimakit.images import MAX_PIXELS
 from nimakit.output import atomic_bytes
 
@@ -133,33 +133,6 @@ def render(
         missing=0 if paths is None else sum(paths.get(name) is None for name in summary.pictures.image_ids),
         bins=summary.pictures.bins.tolist(),
     )
-
-
-def across_scale(means: FloatArray, count: int) -> IntArray:
-    """Rows of pictures that lead from the lowest mean to the highest in even steps.
-
-    Args:
-        means: (N,) float64.
-        count: How many to choose, where there are as many.
-
-    Returns:
-        (min(count, N),) int, different rows in the order of their means, both ends among them.
-
-    >>> across_scale(np.array([3.0, 1.0, 1.1, 1.2, 5.0]), 3)
-    array([1, 0, 4])
-    """
-    order = np.argsort(means, kind="stable")
-    count = min(count, len(order))
-    if not count:
-        return order
-    ascending, steps = means[order], np.arange(count)
-    wanted = np.linspace(ascending[0], ascending[-1], count)
-    above = np.searchsorted(ascending, wanted).clip(1, max(1, len(order) - 1)).clip(max=len(order) - 1)
-    below = np.maximum(above - 1, 0)
-    nearest = np.where(wanted - ascending[below] <= ascending[above] - wanted, below, above)
-    # Each picture once: at least one place after the one before, and room for those to come.
-    places = np.maximum.accumulate(nearest - steps) + steps
-    return np.asarray(order[np.minimum(places, len(order) - count + steps)])
 
 
 def _charts(summary: Summary) -> list[_Chart]:

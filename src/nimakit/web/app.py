@@ -17,6 +17,7 @@ from nimakit.web import (
     accounts,
     admin,
     collections,
+    dashboard,
     deck,
     events,
     people,
@@ -29,6 +30,7 @@ from nimakit.web import (
     why,
 )
 from nimakit.web.access import User, current_rater
+from nimakit.web.analyses import Analyses
 from nimakit.web.background import Background
 from nimakit.web.database import Database
 from nimakit.web.explanations import Explanations
@@ -44,6 +46,7 @@ BLUEPRINTS = (
     accounts.blueprint,
     admin.blueprint,
     collections.blueprint,
+    dashboard.blueprint,
     deck.blueprint,
     events.blueprint,
     pictures.blueprint,
@@ -90,6 +93,7 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
         renditions=Renditions(settings.data_dir / "pictures"),
         stocks=stocks,
         links=people.Links(settings.secret),
+        analyses=Analyses(database),
         background=Background(database, stocks, settings.users_dir),
         explanations=Explanations(settings.data_dir / "explanations"),
     )

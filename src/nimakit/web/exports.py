@@ -3,7 +3,7 @@
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import combinations
 from pathlib import Path
@@ -45,7 +45,9 @@ def rating_rows(session: Session, collection: Collection) -> Iterator[Row]:
         .join(Image, Image.id == Rating.image_id)
         .join(Rater, Rater.id == Rating.rater_id)
         .join(Event, Event.id == Rating.event_id)
-        .where(Rating.collection_id == collection.id, Rating.value.is_not(None), _counts(collection, Rating))
+        .where(
+            Rating.collection_id == collection.id, Rating.value.is_not(None), is_counted(collection, Rating)
+        )
         .order_by(Rating.occurred_at, Rating.event_id)
     )
     for rating, image_id, path, code, elapsed_ms in _stream(session, wanted):
@@ -105,24 +107,44 @@ def pair_rows(session: Session, collection: Collection) -> Iterator[Row]:
     wanted = (
         select(Choice, Rater.code)
         .join(Rater, Rater.id == Choice.rater_id)
-        .where(Choice.collection_id == collection.id, Choice.kind != SKIP, _counts(collection, Choice))
+        .where(Choice.collection_id == collection.id, Choice.kind != SKIP, is_counted(collection, Choice))
         .order_by(Choice.occurred_at, Choice.event_id)
     )
     for choice, code in _stream(session, wanted):
-        for left, right in combinations(choice.shown, 2):
-            if choice.kind == TIE or choice.chosen in (left, right):
-                yield {
-                    "left": names[left],
-                    "right": names[right],
-                    "chosen": -1 if choice.chosen is None else names[choice.chosen],
-                    "user_id": code,
-                    "time": choice.occurred_at.isoformat(),
-                    "repeat": choice.round,
-                    "comparison": choice.trial,
-                }
+        for left, right in decided(choice.kind, choice.shown, choice.chosen):
+            yield {
+                "left": names[left],
+                "right": names[right],
+                "chosen": -1 if choice.chosen is None else names[choice.chosen],
+                "user_id": code,
+                "time": choice.occurred_at.isoformat(),
+                "repeat": choice.round,
+                "comparison": choice.trial,
+            }
 
 
-def label_counts(session: Session, collection: Collection) -> tuple[list[str], FloatArray]:
+def decided(kind: str, shown: Sequence[int], chosen: int | None) -> Iterator[tuple[int, int]]:
+    """The pairs of a comparison of which it says something: of four pictures, those with the one chosen.
+
+    Args:
+        kind: `CHOICE` or `TIE`, which says something of each pair.
+        shown: Its pictures.
+        chosen: One of them, or None.
+    """
+    for left, right in combinations(shown, 2):
+        if kind == TIE or chosen in (left, right):
+            yield left, right
+
+
+def is_counted(collection: Collection, table: type[Rating | Choice]) -> ColumnElement[bool]:
+    """That exports and figures have what a rater said: the rater is not excluded."""
+    excluded = select(Membership.rater_id).where(
+        Membership.collection_id == collection.id, Membership.excluded
+    )
+    return table.rater_id.not_in(excluded)
+
+
+def labelis_counted(session: Session, collection: Collection) -> tuple[list[str], FloatArray]:
     """How many people chose each rating, for each picture somebody rated; repeats do not count.
 
     Returns:
@@ -139,7 +161,7 @@ def label_counts(session: Session, collection: Collection) -> tuple[list[str], F
             Rating.collection_id == collection.id,
             Rating.round == FIRST,
             Rating.value.is_not(None),
-            _counts(collection, Rating),
+            is_counted(collection, Rating),
         )
         .order_by(Rating.image_id)
     )
@@ -221,7 +243,7 @@ def export(session: Session, collection: Collection, what: str, path: Path) -> i
         OutputError: It could not be written.
     """
     if what == "labels":
-        names, counts = label_counts(session, collection)
+        names, counts = labelis_counted(session, collection)
         write_labels(path, names, counts)
         return len(names)
     rows, columns = (
@@ -238,14 +260,6 @@ def _refuse_comparisons(collection: Collection) -> None:
         raise LabelError(
             "Comparisons have no ratings to count. Export the pairs: nimakit data pairs makes labels of them."
         )
-
-
-def _counts(collection: Collection, table: type[Rating | Choice]) -> ColumnElement[bool]:
-    """That a rater is not excluded."""
-    excluded = select(Membership.rater_id).where(
-        Membership.collection_id == collection.id, Membership.excluded
-    )
-    return table.rater_id.not_in(excluded)
 
 
 def _stream(session: Session, wanted: Select[*tuple[Any, ...]]) -> Iterator[Any]:

@@ -5,6 +5,7 @@ from typing import cast
 
 from flask import current_app
 
+from nimakit.web.analyses import Analyses
 from nimakit.web.background import Background
 from nimakit.web.database import Database
 from nimakit.web.explanations import Explanations
@@ -26,6 +27,7 @@ class Services:
         renditions: Pictures as browsers are given them.
         stocks: Which pictures there are to show.
         links: Links that let people in.
+        analyses: Figures on collections.
         background: Looks for new pictures, predicts scores and learns tastes.
         explanations: Pictures of what models look at.
     """
@@ -35,6 +37,7 @@ class Services:
     renditions: Renditions
     stocks: Stocks
     links: Links
+    analyses: Analyses
     background: Background
     explanations: Explanations
 
