@@ -124,3 +124,13 @@ def test_rows_without_differences_have_no_values() -> None:
     summary = data_summary.of_ratings(make_ratings([(i, u, 3.0) for i in "abc" for u in "xyz"]))
     values = [row.value for row in findings.agreement_rows(summary)]
     assert values == [*[None] * (len(values) - 1), "0.00"]
+
+
+def test_says_why_somebody_is_unlike_the_rest() -> None:
+    """Kinder or harsher by the sign of the bias; every reason that holds."""
+    people = data_summary.of_ratings(simulated(images=60, people=40, bias=[-3.0, 3.0])).people
+    assert people
+    said = {one["user_id"]: findings.why_unlike(one) for one in data_summary.unlike_the_rest(people)}
+    assert said == {"u0": "far harsher", "u1": "far kinder"}
+    both = {"reasons": ["taste", "constant"], "bias": None}
+    assert findings.why_unlike(both) == "far less in agreement, always the same rating"

@@ -128,7 +128,7 @@ def render(
         people_charts=list(_people_charts(people)) if people else [],
         apart=apart[:_LISTED],
         apart_left=len(apart[_LISTED:]),
-        reasons=findings.REASONS,
+        why_unlike=findings.why_unlike,
         cards=_cards(summary.pictures, paths, max_pixels) if paths is not None else [],
         missing=0 if paths is None else sum(paths.get(name) is None for name in summary.pictures.image_ids),
         bins=summary.pictures.bins.tolist(),

@@ -1,19 +1,13 @@
 """What figures on people's ratings mean, in words for people who meet them for the first time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from nimakit.data_summary import Agreement, Summary
 from nimakit.raters import FEWEST_RATINGS
-
-REASONS = {
-    "level": "far kinder or harsher",
-    "taste": "far less in agreement",
-    "constant": "always the same rating",
-}
-"""Why somebody is unlike the rest, by the name it has in a summary."""
 
 _RARE = 0.1
 """Of the most frequent class, below which a class is rare."""
@@ -87,6 +81,23 @@ def agreement_rows(summary: Summary) -> list[Row]:
         )
     )
     return rows
+
+
+def why_unlike(person: Mapping[str, Any]) -> str:
+    """Why somebody is unlike the rest.
+
+    Args:
+        person: An entry of `nimakit.data_summary.unlike_the_rest`.
+
+    >>> why_unlike({"reasons": ["level", "constant"], "bias": -2.1})
+    'far harsher, always the same rating'
+    """
+    words = {
+        "level": "far kinder" if (person["bias"] or 0) > 0 else "far harsher",
+        "taste": "far less in agreement",
+        "constant": "always the same rating",
+    }
+    return ", ".join(words[reason] for reason in person["reasons"])
 
 
 def _split_half_rows(found: Agreement) -> list[Row]:
