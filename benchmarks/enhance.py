@@ -39,7 +39,12 @@ def main() -> None:
     parser.add_argument("--network", required=True, nargs="+", metavar="MODEL|CONFIG")
     parser.add_argument("--judge", required=True, nargs="+", metavar="MODEL|CONFIG")
     parser.add_argument("--image-dir", required=True, nargs="+", type=Path)
-    parser.add_argument("--count", type=int, default=100, help="photographs of each folder, drawn at random")
+    parser.add_argument(
+        "--count",
+        type=int,
+        default=100,
+        help="photographs of each folder, drawn at random; fewer are the first of them",
+    )
     parser.add_argument("--folds", type=Path, help="the --work-dir of benchmarks/accuracy.py")
     parser.add_argument("--method", default="adjust", choices=["adjust", "gradient"])
     parser.add_argument("--epsilon", type=float)
@@ -132,8 +137,7 @@ class _Folds:
 
 def _drawn(folder: Path, count: int, folds: _Folds) -> list[Path]:
     found = [path for path in find_images(folder) if folds.covers(path)]
-    chosen = np.random.default_rng(0).permutation(len(found))[:count]
-    return [found[index] for index in sorted(chosen)]
+    return [found[index] for index in np.random.default_rng(0).permutation(len(found))[:count]]
 
 
 def _read(results: Path) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ PATHS = [
     (words, parameter)
     for words, command in commands(cli)
     for parameter in command.params
-    if isinstance(parameter.type, click.Path)
+    if isinstance(parameter.type, click.Path) and parameter.name != "data_dir"
 ]
 
 
@@ -138,6 +138,14 @@ def test_the_members_of_an_ensemble_are_mounted(nimakit: Launcher) -> None:
     (nimakit.folder / "a.onnx").touch()
     write_json(nimakit.folder / "e.json", {"members": [{"model": "a.onnx"}]})
     assert modes(nimakit, "evaluate", "--model", "e.json") == {"a.onnx": "ro", "e.json": "ro"}
+
+
+def test_what_a_database_alone_knows_is_not_guessed(nimakit: Launcher) -> None:
+    """The images of a collection cannot be mounted: it says what to do instead."""
+    for option in (["--data-dir", "photos"], ["--database=postgresql://ann@localhost/ratings"]):
+        result = nimakit("personalise", *option)
+        assert (result.code, result.asked("run")) == (1, [])
+        assert "NIMAKIT_RUNTIME=native" in result.stderr
 
 
 def test_models_are_listed_where_they_are_by_default(nimakit: Launcher, job: Path) -> None:
