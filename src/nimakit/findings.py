@@ -87,7 +87,7 @@ def why_unlike(person: Mapping[str, Any]) -> str:
     """Why somebody is unlike the rest.
 
     Args:
-        person: An entry of `nimakit.data_summary.unlike_the_rest`.
+        person: With `reasons` and `bias`, as an entry of `nimakit.data_summary.unlike_the_rest`.
 
     >>> why_unlike({"reasons": ["level", "constant"], "bias": -2.1})
     'far harsher, always the same rating'

@@ -114,7 +114,7 @@ def _of_ratings(session: Session, collection: Collection, found: RatingFigures) 
         "over_time": bars.over_time(found.times, "ratings"),
         "charts": [bars.given(summary), bars.means(summary)],
         "people": _raters(session, summary.people, found) if summary.people else [],
-        "reasons": findings.REASONS,
+        "why_unlike": findings.why_unlike,
         "tiles": _tiles(
             session, collection, keys, values=pictures.means, deviations=pictures.deviations, counts=counts
         ),
