@@ -91,13 +91,15 @@ def test_straightens_what_is_clearly_tilted() -> None:
     assert left.straighten == 0
 
 
-def test_crops_where_much_is_gained(light: Enhancer) -> None:
+@pytest.mark.parametrize("scale", [1, 7], ids=["as it is searched", "larger"])
+def test_crops_where_much_is_gained(light: Enhancer, scale: int) -> None:
     """Of a bright picture with a dark edge, that edge goes; of an even one nothing does."""
-    edged = np.full((300, 400, 3), 230, np.uint8)
-    edged[:, :80] = 0
-    _, adjustments = light.enhance(open_photo(edged))
+    edged = np.full((300 * scale, 400 * scale, 3), 230, np.uint8)
+    edged[:, : 80 * scale] = 0
+    picture, adjustments = light.enhance(open_photo(edged))
     assert adjustments is not None
     assert adjustments.crop[0] == pytest.approx(0.2)
+    assert picture.width == pytest.approx(320 * scale, abs=1)
     _, even = light.enhance(open_photo(np.full((300, 400, 3), 130, np.uint8)))
     assert even is not None
     assert even.crop == WHOLE

@@ -25,6 +25,9 @@ EPSILON: dict[Method, float] = {"adjust": 0.4, "gradient": 0.8}
 _ROWS = 256
 """Of a picture edited at once: a 24-megapixel photograph takes no more memory than its own few copies."""
 
+_SEARCHED_SIDE = 1600
+"""Longer side, in pixels, at which a frame is looked for: each one that is tried is a picture of its own."""
+
 _DIGITS = 3
 
 _CLOSER = 0.95
@@ -73,7 +76,7 @@ class Enhancer:
         Returns:
             The edited photograph, RGB, upright, in its new frame; and what was done, None for "gradient".
         """
-        frame = self._framed(photo) if self._frame else Adjustments()
+        frame = self._framed(_reduced(photo)) if self._frame else Adjustments()
         photo = reframe(photo, frame.straighten, frame.crop)
         detail = views.detail(photo)
         looks = [views.look(photo, detail, network.metadata.preprocessing) for network in self._networks]
@@ -109,6 +112,14 @@ class Enhancer:
             low, high = network.bins[0], network.bins[-1]
             shares.append(float((means.mean() - low) / (high - low)))
         return float(np.mean(shares))
+
+
+def _reduced(photo: Photo) -> Photo:
+    scale = _SEARCHED_SIDE / max(photo.size)
+    if scale >= 1:
+        return photo
+    width, height = (max(1, round(side * scale)) for side in photo.size)
+    return Photo(photo.resize((width, height), "box"))
 
 
 def _crops(epsilon: float) -> Iterator[Crop]:
