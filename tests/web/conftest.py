@@ -9,10 +9,12 @@ from playwright.sync_api import Browser, Page, expect
 from werkzeug.serving import make_server
 
 from nimakit.web.app import create_app, services_of
+from nimakit.web.database import Database, sqlite_url
 from nimakit.web.settings import Settings, read_settings
 from nimakit.web.studies import open_studies
+from postgres import Postgres, running
 from samples import write_photo
-from web.study import Study, Visitor
+from web.study import SQLITE, Study, Visitor
 
 LEVELS = (20, 60, 100, 140, 180, 220)
 
@@ -32,10 +34,46 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server; skips where none is installed."""
+    with running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_tables(postgres: Postgres) -> str:
+    """The name of a PostgreSQL database that has the tables, to be copied."""
+    name = postgres.create()
+    database = Database(postgres.url(name))
+    database.migrate()
+    database.close()
+    return name
+
+
 @pytest.fixture
-def settings(tmp_path: Path, photos: Path) -> Settings:
+def engine(request: pytest.FixtureRequest) -> str:
+    """Which database a test is about: SQLite, and PostgreSQL as well where the test says `on_both`."""
+    return getattr(request, "param", SQLITE)
+
+
+@pytest.fixture
+def database_url(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a database of the test's own: with tables in PostgreSQL, no file yet in SQLite."""
+    if engine == SQLITE:
+        (tmp_path / "data").mkdir()
+        yield sqlite_url(tmp_path / "data" / "ratings.db")
+        return
+    server = request.getfixturevalue("postgres")
+    name = server.create(request.getfixturevalue("postgres_tables"))
+    yield server.url(name)
+    server.drop(name)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, photos: Path, database_url: str) -> Settings:
     """An app for this machine alone."""
-    return read_settings(folders=(photos,), data_dir=tmp_path / "data", environment={})
+    return read_settings(folders=(photos,), data_dir=tmp_path / "data", database=database_url, environment={})
 
 
 @pytest.fixture

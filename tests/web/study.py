@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -17,6 +18,11 @@ from nimakit.web.database import Database
 from nimakit.web.models import Collection, Event, Image, Invitation, Rater, Rating
 
 JSON = {"Accept": "application/json"}
+
+SQLITE, POSTGRESQL = "sqlite", "postgresql"
+
+on_both = pytest.mark.parametrize("engine", [SQLITE, POSTGRESQL], indirect=True)
+"""Marks tests that run on either database."""
 
 
 class Study:

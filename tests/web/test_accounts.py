@@ -10,7 +10,7 @@ from nimakit.web.app import create_app
 from nimakit.web.models import Invitation, Membership, now
 from nimakit.web.settings import Settings, read_settings
 from web.conftest import MakeStudy
-from web.study import Study, Visitor
+from web.study import Study, Visitor, on_both
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of this test alone
 
@@ -92,6 +92,7 @@ def test_an_invitation_that_is_over_says_so(shared: Study, values: dict[str, obj
     assert stranger.get("/").location == "/welcome"
 
 
+@on_both
 def test_the_last_place_is_given_once(shared: Study) -> None:
     """An invitation for one person lets one in."""
     address = invite(shared, max_uses=1)

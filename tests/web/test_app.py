@@ -73,7 +73,10 @@ def test_behind_a_proxy_cookies_are_for_https_alone(settings: Settings) -> None:
     assert client.get("/welcome").status_code == 400  # another host's name
 
 
-@pytest.mark.parametrize("address", ["/nothing", "/c/nothing/", "/c/nothing/score", "/c/photos/ratings/99"])
+@pytest.mark.parametrize(
+    "address",
+    ["/nothing", "/c/nothing/", "/c/nothing/score", "/c/photos/ratings/99", f"/c/photos/ratings/{2**70}"],
+)
 def test_what_is_not_there_is_a_page(visitor: Visitor, address: str) -> None:
     """With a way back; for scripts it is JSON."""
     answer = visitor.get(address)

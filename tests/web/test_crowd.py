@@ -11,7 +11,7 @@ from sqlalchemy import update
 from nimakit.web import people
 from nimakit.web.acts import Act, apply_acts
 from nimakit.web.crowd import FEWEST, Crowd
-from nimakit.web.models import RATING, Collection, Membership, Rater, Taste, now
+from nimakit.web.models import RATING, Collection, Membership, Taste, now
 from nimakit.web.settings import Settings, read_settings
 from nimakit.zoo import load_model
 from web.conftest import MakeStudy
@@ -39,10 +39,11 @@ def study(make_study: MakeStudy, settings: Settings, tiny_file: Path) -> Study:
     pixels = [Picture.open(study.folder / image.path).getpixel((0, 0)) for image in study.images]
 
     def rate(session: Any) -> None:
-        ids = people.raters_with_codes(session, [f"u{number}" for number in range(FEWEST)])
+        ids = people.raters_with_codes(
+            session, [f"u{number}" for number in range(FEWEST)], study.collection.id
+        )
         acts = []
         for number, rater in enumerate(ids.values()):
-            people.join(session, session.get_one(Rater, rater), study.collection.id)
             for place in random.permutation(COUNT)[:RATED]:
                 liked = pixels[place][0 if number % 2 else 2]
                 acts.append(

@@ -4,37 +4,40 @@ import multiprocessing
 import os
 import sqlite3
 import threading
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event, inspect, select, text
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import event, select, text
 
 from nimakit.errors import StorageError, UsageError
 from nimakit.web.database import Database, sqlite_url
 from nimakit.web.models import Base, Rater
+from postgres import Postgres
+from web.study import POSTGRESQL, SQLITE, on_both
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
+def database(database_url: str) -> Iterator[Database]:
     """An empty database, with its tables."""
-    made = Database(sqlite_url(tmp_path / "ratings.db"))
+    made = Database(database_url)
     made.migrate()
-    return made
+    yield made
+    made.close()
 
 
+@on_both
 def test_migrations_make_the_tables_of_the_models(database: Database) -> None:
-    """What the migrations build is what the models describe, column by column."""
-    found = inspect(database.engine)
-    for table in Base.metadata.sorted_tables:
-        columns = {column["name"]: column for column in found.get_columns(table.name)}
-        assert columns.keys() == {column.name for column in table.columns}
-        for column in table.columns:
-            assert columns[column.name]["nullable"] == column.nullable, f"{table.name}.{column.name}"
-        assert {index["name"] for index in found.get_indexes(table.name)} == {
-            index.name for index in table.indexes
-        }
+    """What the migrations build is what the models describe, as Alembic compares them."""
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
 
 
+@on_both
 def test_migrating_again_changes_nothing(database: Database) -> None:
     """Every start migrates; what is there stays."""
     with database.write() as session:
@@ -44,14 +47,27 @@ def test_migrating_again_changes_nothing(database: Database) -> None:
         assert session.scalars(select(Rater.code)).all() == ["r1"]
 
 
-def _migrate(path: Path) -> None:
-    Database(sqlite_url(path)).migrate()
+@pytest.fixture
+def empty_url(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a database without tables."""
+    if engine == SQLITE:
+        yield sqlite_url(tmp_path / "empty.db")
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    name = server.create()
+    yield server.url(name)
+    server.drop(name)
 
 
-def test_processes_that_start_together_migrate_once(tmp_path: Path) -> None:
+def _migrate(url: str) -> None:
+    Database(url).migrate()
+
+
+@on_both
+def test_processes_that_start_together_migrate_once(empty_url: str) -> None:
     """They take turns, and none fails."""
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_migrate, args=(tmp_path / "ratings.db",)) for _ in range(3)]
+    processes = [context.Process(target=_migrate, args=(empty_url,)) for _ in range(3)]
     for process in processes:
         process.start()
     for process in processes:
@@ -59,6 +75,7 @@ def test_processes_that_start_together_migrate_once(tmp_path: Path) -> None:
     assert [process.exitcode for process in processes] == [0, 0, 0]
 
 
+@on_both
 def test_a_database_of_a_newer_version_is_refused(database: Database) -> None:
     """Rather than guessing what its tables mean."""
     with database.write() as session:
@@ -75,6 +92,7 @@ def test_commits_reach_the_disk(database: Database) -> None:
         assert session.execute(text("PRAGMA foreign_keys")).scalar() == 1
 
 
+@on_both
 def test_an_error_undoes_all_of_a_write(database: Database) -> None:
     """Half a batch is never kept."""
 
@@ -90,6 +108,7 @@ def test_an_error_undoes_all_of_a_write(database: Database) -> None:
         assert session.scalars(select(Rater)).all() == []
 
 
+@on_both
 def test_writers_take_turns(database: Database) -> None:
     """Twenty threads at once: none is refused, and nothing is lost."""
 
@@ -122,6 +141,32 @@ def test_a_full_disk_is_a_storage_error(database: Database) -> None:
         session.add_all([Rater(code=f"x{number}", name="y" * 80) for number in range(500)])
     with database.read() as session:
         assert session.scalars(select(Rater.code)).all() == ["r1"]
+
+
+@on_both
+def test_what_no_row_can_hold_is_refused(database: Database, engine: str) -> None:
+    """It is the one who asks that is wrong, and not the database; SQLite holds any text."""
+    refused = pytest.raises(UsageError, match="NUL") if engine == POSTGRESQL else nullcontext()
+    with refused, database.write() as session:
+        session.add(Rater(code="nul\0"))
+
+
+def test_a_server_that_was_away_is_found_again(postgres: Postgres, postgres_tables: str) -> None:
+    """While it is away that is said, without the password; after that everything goes on as before."""
+    database = Database(postgres.url(postgres_tables))
+    with database.read() as session:
+        assert session.scalars(select(Rater)).all() == []
+    postgres.control("stop", "--mode", "fast")
+    try:
+        with pytest.raises(StorageError, match="reachable"), database.read() as session:
+            session.scalars(select(Rater)).all()
+    finally:
+        postgres.start()
+    with database.write() as session:
+        session.add(Rater(code="r1"))
+        session.flush()
+        session.rollback()
+    database.close()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

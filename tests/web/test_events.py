@@ -6,9 +6,10 @@ import pytest
 
 from nimakit.web.recording import MOST_EVENTS
 from web.conftest import MakeStudy
-from web.study import Study, Visitor
+from web.study import Study, Visitor, on_both
 
 
+@on_both
 def test_a_rating_is_kept_and_counted(study: Study, visitor: Visitor) -> None:
     """An accepted rating is in the database, in the picture's sums, and in the rater's progress."""
     image = study.images[0]
@@ -19,6 +20,7 @@ def test_a_rating_is_kept_and_counted(study: Study, visitor: Visitor) -> None:
     assert (picture.count, picture.total, picture.squares) == (1, 7, 49)
 
 
+@on_both
 def test_an_event_sent_twice_counts_once(study: Study, visitor: Visitor) -> None:
     """A browser that saw no answer sends again; both times the event is acknowledged."""
     event = {"id": "same", "kind": "rating", "image": study.images[0].id, "value": 7}
@@ -28,6 +30,7 @@ def test_an_event_sent_twice_counts_once(study: Study, visitor: Visitor) -> None
     assert study.images[0].count == 1
 
 
+@on_both
 def test_rating_again_supersedes_and_erases_nothing(study: Study, visitor: Visitor) -> None:
     """The last rating holds; the first stays among the events."""
     image = study.images[0].id
@@ -38,6 +41,7 @@ def test_rating_again_supersedes_and_erases_nothing(study: Study, visitor: Visit
     assert (study.images[0].count, study.images[0].total) == (1, 9)
 
 
+@on_both
 def test_a_skip_takes_a_rating_back(study: Study, visitor: Visitor) -> None:
     """Going back and skipping leaves no rating, and the picture is not shown again at once."""
     image = study.images[0].id
@@ -47,6 +51,7 @@ def test_a_skip_takes_a_rating_back(study: Study, visitor: Visitor) -> None:
     assert (study.images[0].count, study.images[0].total, study.images[0].squares) == (0, 0, 0)
 
 
+@on_both
 def test_an_old_event_that_arrives_late_changes_nothing(study: Study, visitor: Visitor) -> None:
     """What was said offline an hour ago does not undo what was said since on another device."""
     image = study.images[0].id
@@ -56,6 +61,7 @@ def test_an_old_event_that_arrives_late_changes_nothing(study: Study, visitor: V
     assert len(study.events) == 2
 
 
+@on_both
 def test_a_clock_that_is_wrong_does_no_harm(study: Study, visitor: Visitor) -> None:
     """Ages beyond all reason are cut to a month, and no event is from the future."""
     visitor.rate(study.images[0].id, 5, age_ms=1e15)
@@ -149,6 +155,7 @@ def test_refuses_ratings_of_a_closed_collection(study: Study, visitor: Visitor) 
     assert visitor.send({"kind": "skip", "image": study.images[0].id}).status_code == 409
 
 
+@on_both
 def test_two_people_rate_the_same_picture(study: Study, visitor: Visitor) -> None:
     """Each has one rating of it, and the picture's sums have both."""
     image = study.images[0].id
@@ -158,6 +165,7 @@ def test_two_people_rate_the_same_picture(study: Study, visitor: Visitor) -> Non
     assert (study.images[0].count, study.images[0].total) == (2, 12)
 
 
+@on_both
 def test_two_devices_of_one_rater_share_what_they_did(study: Study) -> None:
     """A personal link goes on elsewhere: the same progress, the same pictures done."""
     laptop, phone = study.rater("Ann"), study.visitor()

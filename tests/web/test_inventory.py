@@ -11,7 +11,7 @@ from nimakit.web.inventory import Walk, is_inside, synchronise
 from nimakit.web.models import BROKEN, LEFT_OUT, MISSING, OK, Image
 from samples import write_photo
 from web.conftest import MakeStudy
-from web.study import Study
+from web.study import Study, on_both
 
 
 def paths(study: Study) -> dict[str, str]:
@@ -34,6 +34,7 @@ def test_a_new_picture_is_picked_up(study: Study) -> None:
     assert paths(study)["new.webp"] == OK
 
 
+@on_both
 def test_a_picture_that_is_gone_is_missing_and_its_ratings_stay(study: Study) -> None:
     """Nothing is deleted; a picture that comes back is as before."""
     image = study.images[1]

@@ -7,7 +7,7 @@ import pytest
 from nimakit.web.models import Image
 from samples import metadata, write_model, write_photo
 from web.conftest import MakeStudy
-from web.study import Study
+from web.study import Study, on_both
 
 
 @pytest.fixture
@@ -16,6 +16,7 @@ def study(make_study: MakeStudy, tiny_file: Path) -> Study:
     return make_study(experiment="rate", model=str(tiny_file))
 
 
+@on_both
 def test_every_picture_gets_its_score(study: Study) -> None:
     """On the collection's own scale, brighter pictures higher."""
     items = study.visitor().deck()["items"]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from web.conftest import MakeStudy
-from web.study import Study, Visitor
+from web.study import Study, Visitor, on_both
 
 
 @pytest.fixture
@@ -29,6 +29,7 @@ def choose(visitor: Visitor, item: dict[str, Any], place: int | None, **rest: An
     return answer.json
 
 
+@on_both
 def test_a_choice_is_kept_and_counted(pairs: Study) -> None:
     """The winner wins the comparison, the other was in it."""
     visitor = pairs.visitor()
@@ -39,6 +40,7 @@ def test_a_choice_is_kept_and_counted(pairs: Study) -> None:
     assert upcoming(visitor)["history"][0]["value"] == 1
 
 
+@on_both
 def test_a_tie_is_shared_and_a_skip_counts_for_nothing(pairs: Study) -> None:
     """Neither is a choice; both are done."""
     visitor = pairs.visitor()
@@ -49,6 +51,7 @@ def test_a_tie_is_shared_and_a_skip_counts_for_nothing(pairs: Study) -> None:
     assert [item["value"] for item in upcoming(visitor)["history"]] == ["tie", None]
 
 
+@on_both
 def test_choosing_again_takes_the_place_of_the_first_choice(pairs: Study) -> None:
     """Going back changes a comparison; both events stay."""
     visitor = pairs.visitor()

@@ -9,7 +9,7 @@ from nimakit.web.browsing import PAGE, SORTS
 from nimakit.web.models import Image
 from samples import write_photo
 from web.conftest import MakeStudy
-from web.study import Study, Visitor
+from web.study import Study, Visitor, on_both
 
 
 def shown(visitor: Visitor, **query: Any) -> list[int]:
@@ -52,6 +52,7 @@ def test_pictures_are_sorted_and_filtered(
     assert shown(visitor, **query) == [rated[place] for place in places]
 
 
+@on_both
 def test_names_are_searched_and_sorted(study: Study, visitor: Visitor) -> None:
     """Part of a name is enough; signs that mean something in a search mean themselves."""
     assert shown(visitor, sort="name") == [image.id for image in study.images]
@@ -60,6 +61,7 @@ def test_names_are_searched_and_sorted(study: Study, visitor: Visitor) -> None:
     assert shown(visitor, text="_") == []
 
 
+@on_both
 def test_unrated_pictures_and_problems_are_found(study: Study, visitor: Visitor, rated: list[int]) -> None:
     """What is left to do, and what needs care."""
     unrated = {image.id for image in study.images} - set(rated)
@@ -142,6 +144,7 @@ def test_the_admin_sees_who_said_what(visitor: Visitor, rated: list[int]) -> Non
     assert "Everything that was said, 3 times" in text
 
 
+@on_both
 def test_a_rating_is_corrected(study: Study, visitor: Visitor, rated: list[int]) -> None:
     """The new one holds, the old one is kept, and it is known that it was a correction."""
     answer = visitor.post(visitor.address(f"ratings/{rated[0]}"), {"value": "2"})

@@ -7,7 +7,7 @@ from nimakit.web.models import Image, Rater
 from nimakit.web.scale import Scale
 from nimakit.web.selection import REPEAT_AFTER, shuffle_keys, uncertainty
 from samples import write_photo
-from web.study import Study, Visitor
+from web.study import Study, Visitor, on_both
 
 UNKNOWN = np.array([np.nan])
 
@@ -49,6 +49,7 @@ def test_shuffles_are_even() -> None:
     assert counts.max() < 260
 
 
+@on_both
 def test_what_was_rated_or_skipped_does_not_come_again(study: Study, visitor: Visitor) -> None:
     """Nor what the browser holds already."""
     first, second, third, *rest = order(visitor)
@@ -67,6 +68,7 @@ def test_skipped_pictures_come_again_when_asked_for(study: Study, visitor: Visit
     assert [item["id"] for item in visitor.deck(skipped=1)["items"]] == [first]
 
 
+@on_both
 def test_fewest_ratings_come_first(study: Study) -> None:
     """What others rated waits for what nobody did."""
     study.set(ordering="fewest")
@@ -78,6 +80,7 @@ def test_fewest_ratings_come_first(study: Study) -> None:
     assert set(order(study.visitor())[-2:]) == set(rated)
 
 
+@on_both
 def test_least_sure_pictures_come_first(study: Study) -> None:
     """Where people and model disagree one more rating tells most; where all agree, least."""
     study.set(ordering="active")
@@ -110,6 +113,7 @@ def test_uncertainty_falls_with_ratings_and_rises_with_dispute() -> None:
     assert unsure([], position=0.5, spread=0.3) > unsure([], position=0.5, spread=0.1)
 
 
+@on_both
 def test_pictures_with_enough_ratings_are_done(study: Study) -> None:
     """For everybody, whoever gave them."""
     study.set(wanted=1)
@@ -157,6 +161,7 @@ def test_a_repeat_waits_until_the_first_answer_is_forgotten(study: Study, visito
     assert len(set(seen)) < len(seen)
 
 
+@on_both
 def test_predicted_scores_come_before_the_picture(study: Study) -> None:
     """Where the score is shown, a picture waits for it; the rater is told that more will come."""
     study.set(experiment="rate")
@@ -189,6 +194,7 @@ def test_names_are_told_only_where_raters_are_not_blind(study: Study, visitor: V
     assert {item["name"] for item in visitor.deck()["items"]} == {image.path for image in study.images}
 
 
+@on_both
 def test_going_back_works_on_another_device(study: Study, visitor: Visitor) -> None:
     """The last pictures come with what was said of them."""
     first, second, *_ = order(visitor)

@@ -13,7 +13,7 @@ from nimakit.labels import read_labels
 from nimakit.web.models import Choice, Membership, Rater
 from samples import write_photo
 from web.conftest import MakeStudy
-from web.study import Study, Visitor
+from web.study import Study, Visitor, on_both
 
 
 def download(visitor: Visitor, name: str) -> str:
@@ -36,6 +36,7 @@ def rows(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
+@on_both
 def test_labels_are_histograms_of_what_people_said(study: Study, visitor: Visitor, tmp_path: Path) -> None:
     """Each person counts once, skips not at all, and training takes the file as it is."""
     first, second = study.images[1], study.images[2]
@@ -61,6 +62,7 @@ def test_ratings_between_two_bins_are_shared_by_both(make_study: MakeStudy) -> N
     assert entry["label"] == [0, 0, 0, 0, 0.7, 0.3, 0, 0, 0, 0]
 
 
+@on_both
 def test_ratings_name_people_by_pseudonyms_and_files_by_their_names(study: Study, visitor: Visitor) -> None:
     """And have the times; skips are none."""
     study.rater("Ann Example").rate(study.images[0].id, 4, elapsed_ms=900)
@@ -75,6 +77,7 @@ def test_ratings_name_people_by_pseudonyms_and_files_by_their_names(study: Study
     assert json.loads(line)["rating"] == 4
 
 
+@on_both
 def test_a_rater_who_is_left_out_is_in_no_file(study: Study, visitor: Visitor) -> None:
     """Their ratings stay in the database."""
     ann = study.rater()
@@ -129,6 +132,7 @@ def test_nothing_rated_is_no_label_file(visitor: Visitor) -> None:
     assert visitor.get(visitor.address("transfer/secret.key")).status_code == 404
 
 
+@on_both
 def test_ratings_are_imported_once(study: Study, visitor: Visitor) -> None:
     """By name with or without suffix and folder; people are known by their pseudonyms."""
     table = "image,user_id,rating\nphoto 0.jpg,u1,7\nmore/photo 5.png,u1,3\nphoto 1,u2,4\n"
@@ -141,6 +145,7 @@ def test_ratings_are_imported_once(study: Study, visitor: Visitor) -> None:
     assert "u1" in visitor.get(visitor.address("people")).text
 
 
+@on_both
 def test_an_export_comes_back_as_it_was(study: Study, visitor: Visitor) -> None:
     """Times, repeats and predictions too; importing one's own export changes nothing."""
     visitor.rate(study.images[1].id, 7)
@@ -190,6 +195,7 @@ def test_bad_rows_are_left_out_when_asked(study: Study, visitor: Visitor) -> Non
     assert [rating.value for rating in study.ratings] == [5]
 
 
+@on_both
 def test_a_picture_that_is_not_here_is_kept_and_found_later(study: Study, visitor: Visitor) -> None:
     """Its ratings are not lost, and belong to the file once it comes."""
     answer = upload(visitor, "ratings", "image_id,user_id,rating\nlater,u,5\n")
@@ -201,6 +207,7 @@ def test_a_picture_that_is_not_here_is_kept_and_found_later(study: Study, visito
     assert (image.path, image.state, image.count) == ("later.jpg", "ok", 1)
 
 
+@on_both
 def test_pairs_are_imported_once(make_study: MakeStudy) -> None:
     """Sessions are raters; ties are ties."""
     study = make_study(experiment="preference")
@@ -241,6 +248,7 @@ def test_ratings_and_pairs_each_have_their_collections(make_study: MakeStudy) ->
     assert upload(visitor, "ratings", "image_id,user_id,rating\na,u,5\n").status_code == 400
 
 
+@on_both
 def test_a_list_says_what_is_rated(study: Study, visitor: Visitor) -> None:
     """By path or image_id; the others are left out until another list comes."""
     listed = [{"path": "more/photo 5.png"}, {"image_id": "photo 1"}, "photo 2", {"path": "gone.jpg"}]

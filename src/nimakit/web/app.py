@@ -11,6 +11,7 @@ from flask_wtf.csrf import CSRFError, CSRFProtect, generate_csrf  # type: ignore
 from sqlalchemy import text
 from werkzeug.exceptions import HTTPException, SecurityError
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import IntegerConverter, Map
 
 from nimakit.errors import NimakitError
 from nimakit.web import (
@@ -70,6 +71,13 @@ _HEADERS = {
 }
 
 
+class _Key(IntegerConverter):
+    """The number of a row in an address: one that no row can have leads nowhere."""
+
+    def __init__(self, url_map: Map) -> None:
+        super().__init__(url_map, max=2**31 - 1)
+
+
 def create_app(settings: Settings, *, background: bool = True) -> Flask:
     """The rating app.
 
@@ -99,6 +107,7 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
     )
     _sign_in(app, settings)
     CSRFProtect(app)
+    app.url_map.converters["int"] = _Key
     limiter.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)

@@ -11,7 +11,7 @@ import alembic.config
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
 from nimakit.errors import StorageError, UsageError, first_line
@@ -50,6 +50,7 @@ class Database:
 
         Raises:
             StorageError: The database cannot be read.
+            UsageError: No row can hold what was asked for.
         """
         with _reported(self), Session(self.engine, expire_on_commit=False) as session:
             yield session
@@ -60,6 +61,7 @@ class Database:
 
         Raises:
             StorageError: The database cannot be written: a full disk, most likely.
+            UsageError: No row can hold what was to be written.
         """
         with (
             _reported(self),
@@ -148,9 +150,13 @@ def _postgresql(url: URL) -> Engine:
 
 @contextmanager
 def _reported(database: Database) -> Iterator[None]:
-    """Failures of the database itself become an error that says what to do; mistakes of ours stay."""
+    """What the database could not do becomes an error that says what to do; mistakes of ours stay."""
     try:
         yield
+    except DataError as error:
+        raise UsageError(
+            "Text has no NUL character, and a number has a size the database can hold. Received: another one"
+        ) from error
     except DBAPIError as error:
         if not _is_failure(database, error.orig):
             raise

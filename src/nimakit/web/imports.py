@@ -29,7 +29,6 @@ from nimakit.web.models import (
     Collection,
     Event,
     Image,
-    Rater,
     now,
 )
 
@@ -198,9 +197,7 @@ def _take(
     result, received = Imported(problems=rows.listed()), now()
     with database.write() as session:
         images = _images(session, collection, {name for row in found for name in row.images}, result)
-        raters = people.raters_with_codes(session, {row.user for row in found})
-        for rater in raters.values():
-            people.join(session, session.get_one(Rater, rater), collection.id)
+        raters = people.raters_with_codes(session, {row.user for row in found}, collection.id)
     for start in range(0, len(found), _BATCH):
         batch = {row.name(): row for row in found[start : start + _BATCH]}
         with database.write() as session:

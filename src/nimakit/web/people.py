@@ -5,7 +5,7 @@ from collections.abc import Collection as Names
 from dataclasses import dataclass
 
 from itsdangerous import BadData, URLSafeSerializer
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 from werkzeug.security import check_password_hash, generate_password_hash
 
@@ -45,14 +45,27 @@ def new_rater(session: Session, name: str = "") -> Rater:
     return _add(session, Rater(code=_pseudonym(), name=name.strip()[:80]))
 
 
-def raters_with_codes(session: Session, codes: Names[str]) -> dict[str, int]:
-    """The ids of raters by their pseudonyms, made where there are none: for ratings that are imported."""
-    wanted = select(Rater.code, Rater.id)
-    known = dict(session.execute(wanted.where(Rater.code.in_(codes))).all())
-    missing = [Rater(code=code) for code in codes if code not in known]
-    session.add_all(missing)
-    session.flush()
-    return {**known, **{rater.code: rater.id for rater in missing}}
+def raters_with_codes(session: Session, codes: Names[str], collection_id: int) -> dict[str, int]:
+    """The ids of raters by their pseudonyms, for ratings that are imported.
+
+    Those there are none of are made, and all may rate the collection. Tables are read whole: a file may name
+    more people than a statement takes values.
+    """
+    known = _codes(session)
+    missing = [{"code": code} for code in codes if code not in known]
+    if missing:
+        session.execute(insert(Rater), missing)
+        known = _codes(session)
+    found = {code: known[code] for code in codes}
+    members = set(
+        session.scalars(select(Membership.rater_id).where(Membership.collection_id == collection_id))
+    )
+    joining = [
+        {"rater_id": key, "collection_id": collection_id} for key in found.values() if key not in members
+    ]
+    if joining:
+        session.execute(insert(Membership), joining)
+    return found
 
 
 def accept(session: Session, invitation: Invitation, rater: Rater) -> None:
@@ -146,6 +159,10 @@ class Links:
 
 def _of_role(session: Session, role: str) -> Rater | None:
     return session.scalars(select(Rater).where(Rater.role == role)).one_or_none()
+
+
+def _codes(session: Session) -> dict[str, int]:
+    return dict(session.execute(select(Rater.code, Rater.id)).all())
 
 
 def _pseudonym() -> str:
