@@ -14,6 +14,7 @@ from nimakit.config import (
     TrainConfig,
     read_ensemble_config,
     read_train_config,
+    sound_values,
 )
 from nimakit.errors import ConfigError
 
@@ -38,6 +39,15 @@ def test_fills_in_defaults(tmp_path: Path) -> None:
     """Only the backbone is required."""
     config = read_train_config(_write(tmp_path, {"base_model_name": "VGG16"}))
     assert config == TrainConfig(base_model_name="VGG16")
+
+
+def test_gives_what_is_sound_of_a_broken_config(tmp_path: Path) -> None:
+    """Values that keep their rules, and nothing of a file that is missing or no object."""
+    path = tmp_path / "config.json"
+    path.write_text('{"n_classes": 7, "batch_size": 0, "epochs": 3, "head": "regression"}', encoding="utf-8")
+    assert sound_values(path) == {"n_classes": 7, "head": "regression"}
+    path.write_text("[]", encoding="utf-8")
+    assert sound_values(path) == sound_values(tmp_path / "none.json") == {}
 
 
 def test_has_a_rule_for_every_field() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nimakit.errors import LabelError
-from nimakit.labels import draw, read_labels, write_labels
+from nimakit.labels import Outline, draw, outline, read_labels, write_labels
 
 
 def _write(folder: Path, entries: Any) -> Path:
@@ -81,6 +81,24 @@ def test_rejects_what_is_no_list_of_entries(tmp_path: Path, value: Any) -> None:
     """A label file is a list with at least one entry."""
     with pytest.raises(LabelError, match="a JSON list with at least one entry"):
         read_labels(_write(tmp_path, value))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ([{"image_id": "a", "label": [1, 2, 3]}, {"image_id": "b", "label": [1]}, 7], (("a", "b"), 3)),
+        ([{"image_id": "a"}, {"image_id": "a"}, {"image_id": ""}, {"label": [1, 2]}], (("a",), 2)),
+        ([{"image_id": 5}], ((), 0)),
+        ({"image_id": "a"}, ((), 0)),
+    ],
+)
+def test_outlines_a_file_with_bad_entries(
+    tmp_path: Path, value: Any, expected: tuple[tuple[str, ...], int]
+) -> None:
+    """Names that are names, each once, and the number of bins most labels have."""
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps(value), encoding="utf-8")
+    assert outline(path) == Outline(*expected)
 
 
 def test_what_is_written_reads_back(tmp_path: Path) -> None:

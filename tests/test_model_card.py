@@ -9,6 +9,8 @@ from nimakit.histogram import default_bins
 from nimakit.metrics import Metrics, compare
 from samples import metadata
 
+SETS = ("training", "validation", "test")
+
 
 def _metrics(**changes: object) -> Metrics:
     labels = np.eye(10)
@@ -52,6 +54,16 @@ def test_has_a_column_a_set() -> None:
     assert "| images | 1,234 | 10 |" in card
     assert "| EMD, r = 1 | 0.000 | - |" in card
     assert "| SRCC of the standard deviations | - | - |" in card
+
+
+def test_says_when_figures_are_of_what_was_learned_from() -> None:
+    """So that nobody takes them for what to expect."""
+    cards = {
+        name: model_card.render(metadata=metadata(), metrics={name: _metrics()}, facts={}) for name in SETS
+    }
+    assert [name for name, card in cards.items() if "on other pictures it does less well" in card] == [
+        "training"
+    ]
 
 
 def test_says_that_nothing_was_measured() -> None:

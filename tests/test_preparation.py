@@ -93,6 +93,50 @@ def test_tells_all_problems_at_once(ask: Callable[..., Request], tmp_path: Path)
         assert part in problem
 
 
+def test_bad_keys_and_labels_hide_nothing_else(ask: Callable[..., Request]) -> None:
+    """What can be read of a bad config and a bad label file is held against the rest all the same."""
+    bad = {"batch_sise": 4, "base_model_name": "MobilNet", "existing_weights": "none.hdf5", "n_classes": 7}
+    entries = [*_entries("a", "gone", "b"), {"image_id": "lost", "label": [0] * 5}, {"image_id": 3}]
+    message = _refusal(ask(bad, entries))
+    parts = (
+        "'batch_sise' is unknown (nearest known: 'batch_size')",
+        "has 2 bad entries: entry 4: the label of 'lost' is all zero: nobody rated it; entry 5",
+        "7 in ",
+        "2 of 4 images",
+        "nearest: MobileNet",
+        "Received: none.hdf5, which is not there",
+    )
+    for part, problem in zip(parts, message.split("\n  - ")[1:], strict=True):
+        assert part in problem
+    assert message.count("gone, lost") == 1
+
+
+def test_a_bad_label_file_does_not_hide_a_missing_folder(ask: Callable[..., Request], tmp_path: Path) -> None:
+    """Both are told; a config without n_classes means the default, and is told of too."""
+    config = tmp_path / "short.json"
+    config.write_text('{"base_model_name": "MobileNet"}', encoding="utf-8")
+    entries = [*_entries("a"), {"image_id": "b", "label": [1, 2]}]
+    message = _refusal(ask(entries=entries, config_file=config, image_dir=tmp_path / "nowhere"))
+    assert "The job has 3 problems" in message
+    assert "must be a folder that exists" in message
+    assert "the label of 'b' has 2 bins, most have 5" in message
+    assert "Received: 10 in " in message
+
+
+@pytest.mark.parametrize("content", ["[1, 2]", "nonsense", '[{"image_id": "a"}'])
+def test_a_config_or_label_file_that_is_none_is_told_once(
+    ask: Callable[..., Request], tmp_path: Path, content: str
+) -> None:
+    """Together with what is wrong with the folder."""
+    (tmp_path / "odd.json").write_text(content, encoding="utf-8")
+    nowhere = tmp_path / "nowhere"
+    for field in ("config_file", "samples_file"):
+        message = _refusal(ask(image_dir=nowhere, **{field: tmp_path / "odd.json"}))
+        assert "The job has 2 problems" in message
+        assert message.count("odd.json") <= 2
+        assert "must be a folder that exists" in message
+
+
 def test_lists_every_missing_image(ask: Callable[..., Request]) -> None:
     """However many there are: people look for them by name."""
     gone = [f"gone{index}" for index in range(100)]

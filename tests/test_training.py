@@ -165,6 +165,10 @@ def test_judges_by_what_it_learned_from_where_nothing_is_kept_back(new_job: NewJ
     assert {name: figure["images"] for name, figure in figures.items()} == {"training": COUNT}
     [row] = job.history_file.read_text("utf-8").splitlines()[1:]
     assert ",," in row  # no validation loss
+    report, card = (file.read_text("utf-8") for file in (job.report_file, job.card_file))
+    assert "These are the pictures it learned from, as none were kept back." in report
+    assert "As no pictures were kept back" in report
+    assert "The training set is what it learned from" in card
 
 
 def test_a_failed_job_says_why_and_can_go_on(new_job: NewJob) -> None:

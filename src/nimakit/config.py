@@ -247,6 +247,20 @@ def read_train_config(path: str | os.PathLike[str]) -> TrainConfig:
     return parse_train_config(read_object(path, "A training config"), f"Training config {path}")
 
 
+def sound_values(path: Path) -> dict[str, Any]:
+    """The values of a training config that keep their rules, whatever the others do: none of no config.
+
+    Held against labels and images, they bring to light at once all that is wrong.
+    """
+    try:
+        values = read_object(path, "A training config")
+    except ConfigError:
+        return {}
+    return {
+        key: value for key, value in values.items() if key in TRAIN_RULES and TRAIN_RULES[key].holds(value)
+    }
+
+
 def parse_train_config(values: Mapping[str, Any], shown: str) -> TrainConfig:
     """Check the values of a training config.
 

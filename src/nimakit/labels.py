@@ -76,6 +76,35 @@ def read_labels(path: str | os.PathLike[str]) -> Labels:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What a label file is about, even where some of its entries are bad.
+
+    Attributes:
+        image_ids: Those that are text, each once, in the file's order.
+        bins: Number of bins most labels have; 0 where there are none.
+    """
+
+    image_ids: tuple[str, ...]
+    bins: int
+
+
+def outline(path: Path) -> Outline:
+    """Read what can be checked of a label file beside its labels, so that its other faults are told too.
+
+    Args:
+        path: JSON file; one that is no label file at all has an outline without images.
+
+    Raises:
+        LabelError: No JSON.
+    """
+    entries = read_json(path, LabelError, "A label file")
+    found = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    names = (entry.get("image_id") for entry in found)
+    named = dict.fromkeys(name for name in names if isinstance(name, str) and name)
+    return Outline(tuple(named), _usual_shape(found)[0])
+
+
 def write_labels(path: Path, image_ids: Sequence[str], labels: ArrayLike | None) -> None:
     """Write a label file, an image a line; it appears whole or not at all.
 

@@ -33,6 +33,8 @@ _LIMITS = """\
 - A score does not say why. The model knows nothing of what a picture means, nor whether it is real."""
 _HOW_TO_READ = """\
 SRCC and LCC: 1 is perfect, 0 is chance. MAE: points of the scale. EMD: 0 is perfect. A dash: not defined."""
+_LEARNED_FROM = """\
+The training set is what it learned from: on other pictures it does less well, as `nimakit evaluate` shows."""
 
 
 def render(*, metadata: Metadata, metrics: Mapping[str, Metrics], facts: Mapping[str, str]) -> str:
@@ -40,7 +42,7 @@ def render(*, metadata: Metadata, metrics: Mapping[str, Metrics], facts: Mapping
 
     Args:
         metadata: What the model file says of itself.
-        metrics: Name of the set ("validation", "test") -> agreement with its labels.
+        metrics: Name of the set ("validation", "test", "training") -> agreement with its labels.
         facts: What else is worth knowing of the training: name -> value.
 
     Returns:
@@ -80,7 +82,8 @@ def _figures(metrics: Mapping[str, Metrics]) -> str:
         (label, *(_number(getattr(found, key)) for found in metrics.values()))
         for key, label in _FIGURES.items()
     ]
-    return _table(("figure", *metrics), rows) + "\n\n" + _HOW_TO_READ
+    notes = [_HOW_TO_READ, *([_LEARNED_FROM] if "training" in metrics else [])]
+    return "\n\n".join([_table(("figure", *metrics), rows), *notes])
 
 
 def _number(value: float | None) -> str:

@@ -1,15 +1,15 @@
 """A training job before it starts: everything about it is checked at once, then its folder is made."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from nimakit.config import RANDOM_WEIGHTS, TrainConfig, read_train_config
+from nimakit.config import RANDOM_WEIGHTS, read_train_config, sound_values
 from nimakit.errors import NimakitError, UsageError
 from nimakit.files import match_images
 from nimakit.jobs import Job
-from nimakit.labels import Labels, read_labels
+from nimakit.labels import Outline, outline, read_labels
 from nimakit.pretrained import PUBLIC
 
 _Read = TypeVar("_Read")
@@ -52,35 +52,27 @@ def prepare(request: Request) -> Job:
     """
     problems: list[str] = []
     config = _collect(problems, lambda: read_train_config(request.config_file))
+    values = asdict(config) if config else sound_values(request.config_file)
+    has_images = _collect(problems, lambda: _refuse_no_folder(request.image_dir))
     missing: list[str] = []
-    read: list[Labels] = []
-    for file in (request.samples_file, request.test_samples_file):
-        labels = _collect(problems, lambda: _read_labelled(file)) if file else None  # noqa: B023
-        if file is None or labels is None:
-            continue
-        read.append(labels)
-        absent = _collect(problems, lambda: _missing(labels, request.image_dir))  # noqa: B023
-        if config and labels.histograms is not None and labels.histograms.shape[1] != config.n_classes:
+    outlines: list[Outline] = []
+    for file in filter(None, (request.samples_file, request.test_samples_file)):
+        found = _outline(problems, file)
+        outlines.append(found)
+        if found.bins and values.get("n_classes", found.bins) != found.bins:
             problems.append(
-                f"n_classes must be the number of bins of the labels. Received: {config.n_classes}"
-                f" in {request.config_file}, {labels.histograms.shape[1]} bins in {file}"
+                f"n_classes must be the number of bins of the labels. Received: {values['n_classes']}"
+                f" in {request.config_file}, {found.bins} bins in {file}"
             )
-        if absent and len(absent) == len(labels.image_ids):
-            problems.append(f"{request.image_dir} must hold images that {file} names. Received: none of them")
-        elif absent and not request.allow_missing:
-            problems.append(
-                f"{len(absent)} of {len(labels.image_ids)} images that {file} names are not in"
-                f" {request.image_dir} (leave them out with --allow-missing): {', '.join(absent)}"
-            )
-        missing += absent or []
-    shared = _shared(read)
+        if has_images:
+            missing += _missing(problems, request, file, found)
+    shared = _shared(outlines)
     if shared:
         problems.append(
             "Test images must not be among those to learn from. Received:"
             f" {len(shared)} image_ids in both files: {', '.join(shared)}"
         )
-    if config:
-        problems += _model_problems(config)
+    problems += _model_problems(values)
     if problems:
         raise UsageError(_joined(problems))
     return _create(request, missing)
@@ -96,32 +88,54 @@ def _collect(problems: list[str], read: Callable[[], _Read]) -> _Read | None:
         return None
 
 
-def _read_labelled(file: Path) -> Labels:
-    labels = read_labels(file)
-    if labels.histograms is None:
-        raise UsageError(f"Training needs labels. Received: {file}, whose entries have image_ids alone.")
-    return labels
+def _outline(problems: list[str], file: Path) -> Outline:
+    """What a label file is about; what is wrong with it is added to the problems."""
+
+    def read() -> Outline:
+        labels = read_labels(file)
+        if labels.histograms is None:
+            raise UsageError(f"Training needs labels. Received: {file}, whose entries have image_ids alone.")
+        return Outline(labels.image_ids, labels.histograms.shape[1])
+
+    return _collect(problems, read) or _collect(problems, lambda: outline(file)) or Outline((), 0)
 
 
-def _shared(read: list[Labels]) -> list[str]:
+def _shared(outlines: list[Outline]) -> list[str]:
     """image_ids that are in all of the label files, where there are two."""
-    return sorted(set.intersection(*(set(labels.image_ids) for labels in read))) if len(read) > 1 else []
+    if len(outlines) < 2:
+        return []
+    return sorted(set.intersection(*(set(found.image_ids) for found in outlines)))
 
 
-def _missing(labels: Labels, image_dir: Path) -> list[str]:
+def _refuse_no_folder(image_dir: Path) -> bool:
     if not image_dir.is_dir():
         raise UsageError(f"The image directory must be a folder that exists. Received: {image_dir}")
-    found = match_images(labels.image_ids, image_dir)
-    return [name for name, path in found.items() if path is None]
+    return True
 
 
-def _model_problems(config: TrainConfig) -> list[str]:
+def _missing(problems: list[str], request: Request, file: Path, found: Outline) -> list[str]:
+    """image_ids of a label file that have no image; unless they may be left out, a problem."""
+    matched = _collect(problems, lambda: match_images(found.image_ids, request.image_dir)) or {}
+    absent = [name for name, path in matched.items() if path is None]
+    if absent and len(absent) == len(found.image_ids):
+        problems.append(f"{request.image_dir} must hold images that {file} names. Received: none of them")
+    elif absent and not request.allow_missing:
+        problems.append(
+            f"{len(absent)} of {len(found.image_ids)} images that {file} names are not in"
+            f" {request.image_dir} (leave them out with --allow-missing): {', '.join(absent)}"
+        )
+    return absent
+
+
+def _model_problems(values: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the base model and the weights a config names, where it names any."""
     from nimakit.nn import backbones
 
     problems: list[str] = []
-    _collect(problems, lambda: backbones.get(config.base_model_name))
-    weights = config.existing_weights
-    if weights not in (None, RANDOM_WEIGHTS, *PUBLIC) and not Path(str(weights)).is_file():
+    if "base_model_name" in values:
+        _collect(problems, lambda: backbones.get(values["base_model_name"]))
+    weights = values.get("existing_weights")
+    if weights not in (None, RANDOM_WEIGHTS, *PUBLIC) and not Path(weights).is_file():
         problems.append(
             "existing_weights must be a Keras weight file, null (ImageNet), 'random', or public weights"
             f" ({', '.join(PUBLIC)}). Received: {weights}, which is not there"

@@ -23,6 +23,11 @@ THUMBNAIL_SIDE = 320
 Explain = Callable[[Path], Image.Image | None]
 """Draws what the model looks at in a picture; None where the picture cannot be read any more."""
 
+_WITH_VALIDATION = """\
+Both lines should fall. Where the validation line turns upwards while the training line still falls, the model
+begins to learn its training pictures by heart. With few pictures kept back, that line is a rough guide."""
+_WITHOUT_VALIDATION = """\
+The line should fall. As no pictures were kept back, it does not tell what the model makes of others."""
 _PHASES = {"dense": "head alone", "all": "whole network"}
 
 
@@ -107,7 +112,7 @@ def render(
         history: A row an epoch: ``phase`` ("dense" or "all"), ``epoch`` (from 1, through both phases),
             ``learning_rate``, ``loss``, ``val_loss`` (None for none), ``seconds``. Empty for a model that
             was not trained here.
-        evaluations: Name of the set ("validation", "test") -> how the model did on it.
+        evaluations: Name of the set ("validation", "test", "training") -> how the model did on it.
         bins: (bins,), values of the model's bins.
         max_pixels: As for `nimakit.images.open_photo`.
         explain: Draws what the model looks at in a picture, for those that are shown; None for not at all.
@@ -152,9 +157,7 @@ def _learning(history: Sequence[Mapping[str, Any]]) -> _Chart | None:
     return _Chart(
         "Loss by epoch",
         svg,
-        "Both lines should fall. Where the validation line turns upwards while the training line still falls,"
-        " the model begins to learn its training pictures by heart. With few pictures kept back, that"
-        " line is a rough guide.",
+        _WITH_VALIDATION if any(row["val_loss"] is not None for row in history) else _WITHOUT_VALIDATION,
     )
 
 
