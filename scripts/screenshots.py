@@ -79,6 +79,8 @@ SHOTS = {
     "picture": Shot("c/samples/ratings/1"),
     "dashboard": Shot("c/samples/dashboard"),
     "ranking": Shot("c/comparisons/dashboard", is_dark=True),
+    "similarity": Shot("c/samples/similarity?left=10&right=11"),
+    "similar": Shot("c/samples/similarity/like/10", is_dark=True),
     "people": Shot("c/samples/people"),
     "export": Shot("c/samples/transfer"),
     "settings": Shot("c/samples/settings"),

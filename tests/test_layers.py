@@ -76,15 +76,17 @@ WEB_LAYERS = (
     {"scale", "limits", "explanations", "timeline"},
     {"models"},
     {"database", "people", "migrations", "acts", "features"},
-    {"settings", "inventory", "recording", "selection", "access", "crowd", "headway"},
+    {"settings", "inventory", "recording", "selection", "access", "crowd", "headway"}
+    | {"similar"},
     {"tastes"},
-    {"renditions", "predictions", "studies", "matching", "browsing", "exports", "imports", "picture_list"},
+    {"renditions", "predictions", "studies", "matching", "browsing", "exports", "imports", "picture_list"}
+    | {"neighbours"},
     {"background", "forms", "figures", "bars"},
     {"analyses"},
     {"services"},
     {"deck"},
     {"accounts", "admin", "collections", "events", "pictures", "preference", "rate", "ratings", "score"}
-    | {"dashboard", "transfer", "why"},
+    | {"dashboard", "similarity", "transfer", "why"},
     {"app"},
     {"server"},
 )

@@ -27,6 +27,7 @@ from nimakit.web import (
     rate,
     ratings,
     score,
+    similarity,
     transfer,
     why,
 )
@@ -41,6 +42,7 @@ from nimakit.web.renditions import Renditions
 from nimakit.web.selection import Stocks
 from nimakit.web.services import EXTENSION, Services, services
 from nimakit.web.settings import LOOPBACK, Settings
+from nimakit.web.similar import Indexes
 from nimakit.web.studies import prepare_people
 
 BLUEPRINTS = (
@@ -55,6 +57,7 @@ BLUEPRINTS = (
     rate.blueprint,
     ratings.blueprint,
     score.blueprint,
+    similarity.blueprint,
     transfer.blueprint,
     why.blueprint,
 )
@@ -100,6 +103,7 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
         database=database,
         renditions=Renditions(settings.data_dir / "pictures"),
         stocks=stocks,
+        indexes=Indexes(),
         links=people.Links(settings.secret),
         analyses=Analyses(database),
         background=Background(database, stocks, settings.users_dir),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import select, update
 
+from nimakit.engine import Model
 from nimakit.errors import NimakitError
 from nimakit.progress import say
 from nimakit.web.database import Database
@@ -58,6 +59,10 @@ class Background(threading.Thread):
         if collection_id is not None:
             self._walks.pop(collection_id, None)
         self._wake.set()
+
+    def model(self, collection: Collection) -> Model | None:
+        """A collection's model; None where it has none, or while it is not loaded."""
+        return self._predictor.loaded(collection)
 
     def stop(self) -> None:
         """End soon."""

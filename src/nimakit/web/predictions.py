@@ -40,19 +40,20 @@ class Predictor:
         Raises:
             StorageError: The database cannot be used.
         """
-        if collection.model is None:
-            return False
         with self._database.read() as session:
-            rows = _unscored(session, collection)
-        if not rows:
-            return False
-        model = self.model(collection)
-        if model is None:
+            # The model may have changed since the round began, which can be hours ago.
+            collection = session.get_one(Collection, collection.id)
+            rows = [] if collection.model is None else _unscored(session, collection)
+        model = self.model(collection)  # before there is a picture: somebody may bring one of their own
+        if model is None or not rows:
             return False
         results = list(Scorer(model).score(Path(collection.folder, path) for _, path, _ in rows))
         low, width = float(model.bins[0]), float(model.bins[-1] - model.bins[0])
         seen = {}
         with self._database.write() as session:
+            held = select(Collection.model).where(Collection.id == collection.id).with_for_update(read=True)
+            if session.scalar(held) != collection.model:
+                return True
             for (key, _, mtime_ns), result in zip(rows, results, strict=True):
                 values = _values(result, low, width)
                 # Not where the file changed meanwhile: then this is the score of another picture.
@@ -62,6 +63,10 @@ class Predictor:
                     seen[key] = np.asarray(result.features, np.float32)
             write_features(session, seen)
         return True
+
+    def loaded(self, collection: Collection) -> Model | None:
+        """The collection's model; None where it has none, or none that could be loaded so far."""
+        return self._models.get(collection.model or "")
 
     def model(self, collection: Collection) -> Model | None:
         """The collection's model; None where it has none, or it cannot be loaded, which is said once."""

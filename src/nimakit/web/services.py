@@ -13,6 +13,7 @@ from nimakit.web.people import Links
 from nimakit.web.renditions import Renditions
 from nimakit.web.selection import Stocks
 from nimakit.web.settings import Settings
+from nimakit.web.similar import Indexes
 
 EXTENSION = "nimakit-rate"
 
@@ -26,6 +27,7 @@ class Services:
         database: Where ratings are kept.
         renditions: Pictures as browsers are given them.
         stocks: Which pictures there are to show.
+        indexes: Which pictures look alike.
         links: Links that let people in.
         analyses: Figures on collections.
         background: Looks for new pictures, predicts scores and learns tastes.
@@ -36,6 +38,7 @@ class Services:
     database: Database
     renditions: Renditions
     stocks: Stocks
+    indexes: Indexes
     links: Links
     analyses: Analyses
     background: Background

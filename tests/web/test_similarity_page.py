@@ -1,0 +1,202 @@
+"""The Similarity pages in a real browser: by keyboard, by touch, with a picture of one's own."""
+
+import io
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from PIL import Image as Picture
+from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import delete
+
+from nimakit.web import similar
+from nimakit.web.models import Features
+from web.conftest import MakeStudy, Serve
+from web.study import Study
+from web.test_similarity import COLOURS
+
+SERIOUS = ("serious", "critical")
+
+
+@pytest.fixture
+def study(make_study: MakeStudy, photos: Path, tiny_file: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """A collection with a model that sees colours."""
+    monkeypatch.setattr(similar, "_SECONDS_FRESH", -1.0)
+    for path in photos.rglob("*.*"):
+        path.unlink()
+    for number, colour in enumerate(COLOURS):
+        Picture.new("RGB", (600, 400), colour).save(photos / f"colour {number}.png")
+    return make_study(model=str(tiny_file))
+
+
+def file(colour: tuple[int, int, int], name: str = "mine.png") -> dict[str, object]:
+    """A picture to bring along."""
+    stream = io.BytesIO()
+    Picture.new("RGB", (300, 200), colour).save(stream, "PNG")
+    return {"name": name, "mimeType": "image/png", "buffer": stream.getvalue()}
+
+
+def arrive(page: Page, shown: str) -> None:
+    """Wait for a page, until its keys do something."""
+    expect(page.locator(shown).first).to_be_visible()
+    page.wait_for_load_state()
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds wrong that matters."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{one['id']}: {node['html'][:150]}"
+        for one in found
+        if one["impact"] in SERIOUS
+        for node in one["nodes"]
+    ]
+
+
+def test_pairs_are_looked_at_by_keyboard_alone(page: Page, study: Study, serve: Serve) -> None:
+    """Key n draws a pair, 1 and 2 look for similar ones, a digit chooses, Backspace goes back, ? helps."""
+    page.goto(serve(study) + f"c/{study.collection.slug}/similarity")
+    seen = set()
+    for _ in range(8):
+        arrive(page, ".verdict-number")
+        seen.add(page.url)
+        with page.expect_navigation():
+            page.keyboard.press("n")
+    arrive(page, ".verdict-number")
+    assert len(seen) > 2
+    pair = page.url
+    page.keyboard.press("?")
+    expect(page.locator("#help")).to_contain_text("Another pair")
+    page.keyboard.press("Escape")
+    page.keyboard.press("2")
+    arrive(page, ".match")
+    expect(page.locator(".match")).to_have_count(len(COLOURS) - 1)
+    page.keyboard.press("3")
+    arrive(page, ".verdict-number")
+    page.keyboard.press("Backspace")
+    arrive(page, ".match")
+    page.keyboard.press("Backspace")
+    page.wait_for_url(pair)
+
+
+def test_pairs_are_looked_at_by_touch(phone: Page, study: Study, serve: Serve) -> None:
+    """Another pair, another picture on one side, one that is chosen, similar ones, and its ratings."""
+    images = study.images
+    place = f"c/{study.collection.slug}/similarity?left={images[0].id}&right={images[1].id}"
+    phone.goto(serve(study) + place)
+    phone.get_by_role("link", name="Another first picture").tap()
+    expect(phone.locator(".verdict-number")).to_be_visible()
+    phone.wait_for_url(f"**right={images[1].id}")
+    phone.get_by_role("link", name="Choose the second picture").tap()
+    phone.get_by_role("link", name="colour 4.png").tap()
+    phone.wait_for_url(f"**right={images[4].id}")
+    phone.get_by_role("link", name="Similar to the second picture").tap()
+    expect(phone.locator(".match").first).to_contain_text("0.98")
+    phone.get_by_role("link", name="Ratings of colour 5.png").tap()
+    phone.get_by_role("link", name="Similar pictures").tap()
+    expect(phone.locator(".match")).to_have_count(5)
+    phone.get_by_role("link", name="Another pair").tap()
+    expect(phone.locator(".verdict-number")).to_be_visible()
+
+
+def test_a_picture_of_ones_own_is_drawn_and_compared(page: Page, study: Study, serve: Serve) -> None:
+    """Without leaving the page; the next one takes its place; what is none is refused there."""
+    page.goto(serve(study) + f"c/{study.collection.slug}/similarity")
+    page.keyboard.press("u")
+    field = page.locator("input[type=file]")
+    field.set_input_files(file((10, 10, 230)))  # type: ignore[arg-type]
+    expect(page.locator("#result")).to_contain_text("most like mine.png")
+    expect(page.locator("#preview")).to_be_visible()
+    drawn = page.evaluate(
+        "[...document.getElementById('preview').getContext('2d').getImageData(9, 9, 1, 1).data]"
+    )
+    assert drawn == [10, 10, 230, 255]
+    first = page.locator(".match-picture").first.get_attribute("href") or ""
+    assert int(first.rpartition("/")[2]) in {study.images[4].id, study.images[5].id}
+    bad = {"name": "bad.jpg", "mimeType": "image/jpeg", "buffer": b"nothing"}
+    field.set_input_files(bad)  # type: ignore[arg-type]
+    expect(page.locator("#result [role=alert]")).to_contain_text("bad.jpg")
+    expect(page.locator(".match")).to_have_count(0)
+    field.set_input_files(file((230, 10, 10), "red.png"))  # type: ignore[arg-type]
+    expect(page.locator("#result")).to_contain_text("most like red.png")
+    page.route("**/upload", lambda route: route.abort())
+    field.set_input_files(file((0, 200, 10), "green.png"))  # type: ignore[arg-type]
+    expect(page.locator("#result [role=alert]")).to_contain_text("could not be sent")
+    page.unroute("**/upload")
+    page.locator("#find").click()
+    expect(page.locator("#result")).to_contain_text("most like green.png")
+    page.keyboard.press("1")
+    expect(page.locator("h1")).to_have_text("Similar pictures")
+
+
+def test_a_picture_that_is_too_large_is_not_even_sent(page: Page, study: Study, serve: Serve) -> None:
+    """The page says how large one may be."""
+    page.goto(serve(study) + f"c/{study.collection.slug}/similarity/upload")
+    page.evaluate("document.getElementById('similarity').dataset.largest = 70000")
+    large = {"name": "large.png", "mimeType": "image/png", "buffer": b"x" * 10_000}
+    page.locator("input[type=file]").set_input_files(large)  # type: ignore[arg-type]
+    expect(page.locator("#result [role=alert]")).to_contain_text("large.png has more")
+
+
+def test_without_scripts_everything_is_there(browser: Browser, study: Study, serve: Serve) -> None:
+    """Links and forms do it alone."""
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(serve(study) + f"c/{study.collection.slug}/similarity")
+    page.get_by_role("link", name="Another pair").click()
+    expect(page.locator(".verdict-number")).to_be_visible()
+    page.get_by_role("link", name="Your picture").click()
+    page.locator("input[type=file]").set_input_files(file((10, 10, 230)))  # type: ignore[arg-type]
+    page.get_by_role("button", name="Find").click()
+    expect(page.locator(".match")).to_have_count(6)
+    context.close()
+
+
+def test_the_page_goes_on_once_there_are_features(page: Page, study: Study, serve: Serve) -> None:
+    """Nobody has to look again by hand."""
+    study.change(lambda session: session.execute(delete(Features)))
+    page.goto(serve(study) + f"c/{study.collection.slug}/similarity")
+    expect(page.locator("#waiting")).to_contain_text("0 of 6")
+    study.services.background.once()
+    expect(page.locator(".verdict-number")).to_be_visible()
+
+
+def test_a_picture_that_goes_in_mid_session_is_said_and_reported(
+    page: Page, study: Study, serve: Serve
+) -> None:
+    """It stands as missing where it was, and nobody is shown it again."""
+    images = study.images
+    (study.folder / images[0].path).unlink()
+    page.goto(serve(study) + f"c/{study.collection.slug}/similarity?left={images[0].id}&right={images[1].id}")
+    expect(page.locator(".tile-gone")).to_have_text("This picture cannot be shown")
+    page.get_by_role("link", name="Another first picture").click()
+    expect(page.locator(".verdict-number")).to_be_visible()
+    assert study.images[0].state == "missing"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1200, 390, 600])
+def test_axe_finds_nothing_serious(
+    browser: Browser, study: Study, serve: Serve, scheme: Literal["light", "dark"], width: int
+) -> None:
+    """On no page, in light and dark, on a desktop, a phone, and at 200 %; nor does anything stick out."""
+    factor = 2 if width == 600 else 1
+    context = browser.new_context(
+        viewport={"width": width, "height": 700}, color_scheme=scheme, device_scale_factor=factor
+    )
+    page = context.new_page()
+    base = serve(study) + f"c/{study.collection.slug}/similarity"
+    first, second, *_ = (image.id for image in study.images)
+    places = (f"?left={first}&right={second}", f"/like/{first}", "/choose?side=left", "/upload")
+    for place in places:
+        page.goto(base + place)
+        page.wait_for_load_state("networkidle")
+        if place == "/upload":
+            page.locator("input[type=file]").set_input_files(file((1, 1, 200)))  # type: ignore[arg-type]
+            expect(page.locator(".match")).to_have_count(6)
+        assert violations(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.keyboard.press("?")
+    assert violations(page) == []
+    context.close()
