@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from nimakit.engine import Scorer
 from nimakit.score import Score
@@ -63,6 +63,11 @@ def test_another_model_sees_other_things(study: Study, score_file: Path) -> None
     page = {"name": "x", "experiment": "score", "scale": "1-10", "choices": "2", "ordering": "random"}
     visitor.post(visitor.address("settings"), {**page, "model": "", "is_open": "y"})
     assert _kept(study) == {}
+    with study.database.read() as session:
+        assert features_of(session, [image.id for image in study.images]) == {}
+    study.services.background.once()
+    with study.database.read() as session:
+        assert session.scalars(select(Features)).all() == []
     visitor.post(visitor.address("settings"), {**page, "model": str(score_file), "is_open": "y"})
     study.services.background.once()
     assert len(_kept(study)) == len(study.images)
@@ -72,6 +77,7 @@ def test_pictures_scored_before_features_were_kept_get_them(study: Study) -> Non
     """With the score they had."""
     before = {image.id: image.position for image in study.images}
     study.change(lambda session: session.execute(delete(Features)))
+    study.services.background.wake(study.collection.id)
     study.services.background.once()
     assert len(_kept(study)) == len(study.images)
     assert {image.id: image.position for image in study.images} == before

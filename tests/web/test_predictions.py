@@ -1,10 +1,15 @@
 """Predicted scores, computed beside the raters."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
-from nimakit.web.models import Image
+from nimakit.engine import Scorer
+from nimakit.web.features import forget_scores
+from nimakit.web.models import Collection, Image
 from samples import metadata, write_model, write_photo
 from web.conftest import MakeStudy
 from web.study import Study, on_both
@@ -100,3 +105,48 @@ def test_the_prediction_somebody_saw_is_kept_with_their_rating(study: Study) -> 
 
     study.change(forget)
     assert visitor.deck()["history"][0]["predicted"] == item["predicted"]
+
+
+def test_another_model_in_the_place_of_the_old_one_predicts_anew(
+    make_study: MakeStudy, tmp_path: Path
+) -> None:
+    """A file that was trained anew under its old name, at the next start; the same one does not."""
+    path = tmp_path / "model.onnx"
+    write_model(path, gain=2.0)
+    before = {image.id: image.position for image in make_study(model=str(path)).images}
+
+    def move(session: Session) -> None:
+        for image in session.query(Image):
+            image.position = 0.25
+
+    make_study().change(move)
+    study = make_study()
+    assert {image.position for image in study.images} == {0.25}
+    write_model(path, gain=-2.0)
+    after = {image.id: image.position for image in make_study().images}
+    assert after == pytest.approx({key: 1 - (value or 0) for key, value in before.items()}, abs=0.01)
+
+
+def test_a_model_that_is_changed_meanwhile_takes_effect_at_once(
+    study: Study, score_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the old one has made of a batch is dropped, and the round goes on with the new one."""
+    collection = study.collection
+    assert None not in {image.spread for image in study.images}
+
+    def forget(session: Session) -> None:
+        forget_scores(session, session.get_one(Collection, collection.id))
+
+    study.change(forget)
+    score = Scorer.score
+    changes = iter([str(score_file)])
+
+    def interrupted(scorer: Scorer, images: Iterable[Any]) -> Iterator[Any]:
+        for name in changes:
+            study.set(model=name)
+        return score(scorer, images)
+
+    monkeypatch.setattr(Scorer, "score", interrupted)
+    study.services.background.once()
+    assert {image.spread for image in study.images} == {None}
+    assert None not in {image.position for image in study.images}

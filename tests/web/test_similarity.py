@@ -324,6 +324,7 @@ def test_features_on_their_way_are_waited_for(coloured: Study, visitor: Visitor)
     assert 'id="waiting"' in visitor.get(visitor.address(f"similarity/like/{first}")).text
     state = visitor.get_json(visitor.address("similarity/status"))
     assert state == {"done": 0, "total": len(COLOURS), "ready": False}
+    coloured.services.background.wake(coloured.collection.id)
     coloured.services.background.once()
     state = visitor.get_json(visitor.address("similarity/status"))
     assert state == {"done": len(COLOURS), "total": len(COLOURS), "ready": True}
@@ -380,21 +381,3 @@ def test_many_pictures_at_once_are_refused_in_time(visitor: Visitor, monkeypatch
         status, page = bring(visitor, picture())
     assert (status, "Try again" in page) == (503, True)
     assert bring(visitor, picture())[0] == 200
-
-
-def test_another_model_is_noticed_in_the_middle(coloured: Study, score_file: Path) -> None:
-    """A batch that the old one has begun is not kept for the new one."""
-    collection = coloured.collection
-    predictor = coloured.services.background._predictor
-    coloured.change(lambda session: session.execute(delete(Features)))
-    original = predictor.model
-
-    def slow(stale: object) -> object:
-        loaded = original(stale)  # type: ignore[arg-type]
-        coloured.set(model=str(score_file))
-        return loaded
-
-    predictor.model = slow  # type: ignore[method-assign, assignment]
-    assert predictor.advance(collection) is True
-    with coloured.database.read() as session:
-        assert session.query(Features).count() == 0

@@ -158,6 +158,7 @@ def test_the_page_goes_on_once_there_are_features(page: Page, study: Study, serv
     study.change(lambda session: session.execute(delete(Features)))
     page.goto(serve(study) + f"c/{study.collection.slug}/similarity")
     expect(page.locator("#waiting")).to_contain_text("0 of 6")
+    study.services.background.wake(study.collection.id)
     study.services.background.once()
     expect(page.locator(".verdict-number")).to_be_visible()
 

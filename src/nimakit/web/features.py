@@ -1,11 +1,15 @@
-"""What models see in a collection's pictures: kept with the predicted scores, read as arrays."""
+"""What models see in a collection's pictures: kept with the predicted scores, read as arrays.
+
+They hold with the score alone: another model takes a hundred thousand scores back in a moment, and what the
+old one saw goes little by little, as nobody could rate while so much is deleted.
+"""
 
 from collections.abc import Collection as Ids
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from nimakit.web.models import OK, Collection, Features, Image
@@ -39,10 +43,35 @@ def forget_pictures(session: Session, images: Ids[int]) -> None:
     session.execute(delete(Features).where(Features.image_id.in_(images)))
 
 
-def forget_features(session: Session, collection: Collection) -> None:
-    """Forget them all: another model sees other things."""
-    own = select(Image.id).where(Image.collection_id == collection.id)
-    session.execute(delete(Features).where(Features.image_id.in_(own)))
+def forget_scores(session: Session, collection: Collection) -> None:
+    """Take back what a model predicted and saw: another one takes its place.
+
+    Args:
+        session: From `Database.write`.
+        collection: Whose pictures.
+    """
+    own = update(Image).where(Image.collection_id == collection.id, Image.position.is_not(None))
+    session.execute(own.values(position=None, spread=None))
+    collection.model_probe = None
+
+
+def forget_unseen(session: Session, collection: Collection, count: int) -> int:
+    """Forget what an earlier model saw, in pictures that have no score any more.
+
+    Args:
+        session: From `Database.write`.
+        collection: Whose pictures.
+        count: How many at most.
+
+    Returns:
+        How many were forgotten.
+    """
+    wanted = select(Features.image_id).join(Image, Image.id == Features.image_id)
+    own = wanted.where(Image.collection_id == collection.id, Image.position.is_(None)).limit(count)
+    found = session.scalars(own).all()
+    if found:
+        forget_pictures(session, found)
+    return len(found)
 
 
 def features_of(session: Session, images: Ids[int]) -> dict[int, Float32Array]:
@@ -55,7 +84,11 @@ def features_of(session: Session, images: Ids[int]) -> dict[int, Float32Array]:
     Returns:
         (D,) float32 by id; a picture that was not scored yet is left out.
     """
-    wanted = select(Features.image_id, Features.vector).where(Features.image_id.in_(images))
+    wanted = (
+        select(Features.image_id, Features.vector)
+        .join(Image, Image.id == Features.image_id)
+        .where(Features.image_id.in_(images), Image.position.is_not(None))
+    )
     return {key: to_vector(content) for key, content in session.execute(wanted)}
 
 
@@ -72,7 +105,7 @@ def all_features(session: Session, collection: Collection) -> tuple[NDArray[np.i
     wanted = (
         select(Features.image_id, Features.vector)
         .join(Image, Image.id == Features.image_id)
-        .where(Image.collection_id == collection.id, Image.state == OK)
+        .where(Image.collection_id == collection.id, Image.state == OK, Image.position.is_not(None))
         .order_by(Features.image_id)
     )
     rows = session.execute(wanted).all()

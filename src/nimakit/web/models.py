@@ -73,7 +73,13 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: UtcDateTime, str: Text, dict[str, Any]: JSON, list[int]: JSON}  # noqa: RUF012 - SQLAlchemy's own way
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own way
+        datetime: UtcDateTime,
+        str: Text,
+        dict[str, Any]: JSON,
+        list[int]: JSON,
+        list[float]: JSON,
+    }
 
 
 class Collection(Base):
@@ -95,6 +101,8 @@ class Collection(Base):
         is_open: Whether ratings are taken.
         personal: Whether each rater's taste is learned from their ratings, and bends what they see predicted.
         model: What predicts scores: a public model, an .onnx file or an ensemble; None for none.
+        model_probe: What the model that predicted them is known by: `nimakit.engine.Model.probe`, and the
+            number of features; None before it did.
         question: What raters are asked.
         low_label: What the lowest rating means.
         high_label: What the highest rating means.
@@ -122,6 +130,7 @@ class Collection(Base):
     is_open: Mapped[bool] = mapped_column(default=True)
     personal: Mapped[bool] = mapped_column(default=False)
     model: Mapped[str | None]
+    model_probe: Mapped[list[float] | None]
     question: Mapped[str] = mapped_column(default="")
     low_label: Mapped[str] = mapped_column(String(40), default="")
     high_label: Mapped[str] = mapped_column(String(40), default="")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Row, or_, select, update
+from sqlalchemy import ColumnElement, Row, exists, select, update
 from sqlalchemy.orm import Session
 
 from nimakit.engine import Model, Scorer
@@ -13,11 +13,14 @@ from nimakit.errors import ImageError, NimakitError
 from nimakit.progress import say
 from nimakit.score import Score
 from nimakit.web.database import Database
-from nimakit.web.features import write_features
+from nimakit.web.features import forget_scores, forget_unseen, write_features
 from nimakit.web.models import BROKEN, OK, Collection, Features, Image
 from nimakit.zoo import load_model
 
 _BATCH = 32
+_FORGOTTEN = 200
+_TOLERANCE = 1e-3
+_Files = Sequence[Row[int, str, int]]
 
 
 class Predictor:
@@ -30,6 +33,8 @@ class Predictor:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._models: dict[str, Model | None] = {}
+        self._complete: dict[int, Any] = {}
+        self._compared: dict[int, str | None] = {}
 
     def advance(self, collection: Collection) -> bool:
         """Score one more batch of a collection.
@@ -43,17 +48,41 @@ class Predictor:
         with self._database.read() as session:
             # The model may have changed since the round began, which can be hours ago.
             collection = session.get_one(Collection, collection.id)
-            rows = [] if collection.model is None else _unscored(session, collection)
+        if collection.model is None:
+            return self._forget(collection)
         model = self.model(collection)  # before there is a picture: somebody may bring one of their own
-        if model is None or not rows:
+        if model is None:
             return False
+        self._compare(collection, model)
+        rows = self._wanting(collection)
+        if rows:
+            self._score(collection, model, rows)
+        return len(rows) > 0
+
+    def _compare(self, collection: Collection, model: Model) -> None:
+        """Take back what another model of the same name has predicted, before the app was last started."""
+        if self._compared.get(collection.id) == collection.model:
+            return
+        averages, width = model.probe()
+        probe = [*averages.tolist(), float(width)]
+        with self._database.write() as session:
+            held = _held(session, collection)
+            if held is None:
+                return
+            known = held.model_probe
+            if known is not None and not np.allclose(known, probe, rtol=_TOLERANCE, atol=_TOLERANCE):
+                say(f"{collection.name}: {collection.model} is another model than it was, and predicts anew.")
+                forget_scores(session, held)
+            held.model_probe = probe
+        self._compared[collection.id] = collection.model
+
+    def _score(self, collection: Collection, model: Model, rows: _Files) -> None:
         results = list(Scorer(model).score(Path(collection.folder, path) for _, path, _ in rows))
         low, width = float(model.bins[0]), float(model.bins[-1] - model.bins[0])
         seen = {}
         with self._database.write() as session:
-            held = select(Collection.model).where(Collection.id == collection.id).with_for_update(read=True)
-            if session.scalar(held) != collection.model:
-                return True
+            if _held(session, collection) is None:
+                return
             for (key, _, mtime_ns), result in zip(rows, results, strict=True):
                 values = _values(result, low, width)
                 # Not where the file changed meanwhile: then this is the score of another picture.
@@ -62,7 +91,30 @@ class Predictor:
                 if changed is not None and not isinstance(result, ImageError):
                     seen[key] = np.asarray(result.features, np.float32)
             write_features(session, seen)
-        return True
+
+    def _forget(self, collection: Collection) -> bool:
+        """Forget some of what a model saw that was taken away; whether there may be more of it."""
+        stamp = _stamp(collection)
+        if self._complete.get(collection.id) == stamp:
+            return False
+        with self._database.write() as session:
+            is_more = forget_unseen(session, collection, _FORGOTTEN) > 0
+        if not is_more:
+            self._complete[collection.id] = stamp
+        return is_more
+
+    def _wanting(self, collection: Collection) -> _Files:
+        """Some pictures without a score, or else without what the model sees."""
+        with self._database.read() as session:
+            rows = _files(session, collection, Image.position.is_(None))
+            # The latter takes a look at each picture's features, and is rare: both are written together, but
+            # for pictures that were scored by a version that kept none.
+            stamp = _stamp(collection)
+            if not rows and self._complete.get(collection.id) != stamp:
+                rows = _files(session, collection, ~exists().where(Features.image_id == Image.id))
+                if not rows:
+                    self._complete[collection.id] = stamp
+        return rows
 
     def loaded(self, collection: Collection) -> Model | None:
         """The collection's model; None where it has none, or none that could be loaded so far."""
@@ -86,16 +138,21 @@ class Predictor:
         return self._models[name]
 
 
-def _unscored(session: Session, collection: Collection) -> Sequence[Row[int, str, int]]:
-    """Id, path and last change of pictures without a score, or without what the model sees."""
-    wanted = (
-        select(Image.id, Image.path, Image.mtime_ns)
-        .outerjoin(Features, Features.image_id == Image.id)
-        .where(
-            Image.collection_id == collection.id,
-            Image.state == OK,
-            or_(Image.position.is_(None), Features.image_id.is_(None)),
-        )
+def _held(session: Session, collection: Collection) -> Collection | None:
+    """The collection, locked against changes, not against ratings; None where it has another model by now."""
+    held = session.get_one(Collection, collection.id, with_for_update={"key_share": True})
+    return held if held.model == collection.model else None
+
+
+def _stamp(collection: Collection) -> Any:
+    """Changes when there may be pictures to look at once more."""
+    return collection.scanned_at, collection.model
+
+
+def _files(session: Session, collection: Collection, lack: ColumnElement[bool]) -> _Files:
+    """Id, path and last change of some pictures that lack something."""
+    wanted = select(Image.id, Image.path, Image.mtime_ns).where(
+        Image.collection_id == collection.id, Image.state == OK, lack
     )
     return session.execute(wanted.order_by(Image.id).limit(_BATCH)).all()
 

@@ -5,7 +5,7 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nimakit.errors import UsageError
@@ -13,8 +13,8 @@ from nimakit.progress import say
 from nimakit.schema import Rule, is_integer, is_number, is_one_of, is_true_or_false, or_null
 from nimakit.web import people
 from nimakit.web.database import Database
-from nimakit.web.features import forget_features
-from nimakit.web.models import EXPERIMENTS, ORDERS, Choice, Collection, Image, Rating
+from nimakit.web.features import forget_scores
+from nimakit.web.models import EXPERIMENTS, ORDERS, Choice, Collection, Rating
 from nimakit.web.scale import Scale
 from nimakit.web.settings import PASSWORD_VARIABLE, Settings
 from nimakit.web.tastes import forget_tastes
@@ -172,10 +172,7 @@ def change_collection(session: Session, collection: Collection, **values: Any) -
         )
     if "model" in other and other["model"] != collection.model:
         collection.model_note = ""
-        session.execute(
-            update(Image).where(Image.collection_id == collection.id).values(position=None, spread=None)
-        )
-        forget_features(session, collection)
+        forget_scores(session, collection)
         forget_tastes(session, collection)
     for key, value in other.items():
         setattr(collection, key, value.strip() if isinstance(value, str) else value)
