@@ -76,8 +76,7 @@ WEB_LAYERS = (
     {"scale", "limits", "explanations", "timeline"},
     {"models"},
     {"database", "people", "migrations", "acts", "features"},
-    {"settings", "inventory", "recording", "selection", "access", "crowd", "headway"}
-    | {"similar"},
+    {"settings", "inventory", "recording", "selection", "access", "crowd", "headway"} | {"similar"},
     {"tastes"},
     {"renditions", "predictions", "studies", "matching", "browsing", "exports", "imports", "picture_list"}
     | {"neighbours"},
