@@ -31,7 +31,9 @@ def to_rgb(image: Image.Image) -> Image.Image:
         raise ImageError("Pixels must be integers: floating-point pixels have no agreed white.")
     if image.mode.startswith("I"):
         return _by_strips(image, _from_grey(image))
-    return _by_strips(image, _over_background if image.has_transparency_data else _plainly)
+    if image.has_transparency_data:
+        return _by_strips(image, _over_background)
+    return image.convert("RGB")
 
 
 def _by_strips(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
@@ -65,7 +67,3 @@ def _over_background(part: Image.Image) -> Image.Image:
     canvas = Image.new("RGBA", layered.size, (*BACKGROUND, 255))
     canvas.alpha_composite(layered)
     return canvas.convert("RGB")
-
-
-def _plainly(part: Image.Image) -> Image.Image:
-    return part.convert("RGB")
