@@ -135,7 +135,7 @@ def _model_problems(values: Mapping[str, Any]) -> list[str]:
     if "base_model_name" in values:
         _collect(problems, lambda: backbones.get(values["base_model_name"]))
     weights = values.get("existing_weights")
-    if weights not in (None, RANDOM_WEIGHTS, *PUBLIC) and not Path(weights).is_file():
+    if weights not in (None, RANDOM_WEIGHTS, *PUBLIC) and not Path(str(weights)).is_file():
         problems.append(
             "existing_weights must be a Keras weight file, null (ImageNet), 'random', or public weights"
             f" ({', '.join(PUBLIC)}). Received: {weights}, which is not there"
