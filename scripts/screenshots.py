@@ -52,6 +52,11 @@ def _rate(*keys: str) -> Callable[[Page], None]:
     return act
 
 
+def _at(name: str) -> Callable[[Page], None]:
+    """Scroll down to the part of a page with that id."""
+    return lambda page: page.evaluate("name => document.getElementById(name).scrollIntoView()", name)
+
+
 @dataclass(frozen=True, slots=True)
 class Shot:
     """A page, and what is done on it before it is pictured.
@@ -60,13 +65,11 @@ class Shot:
         address: Of the page.
         act: What is done there.
         is_dark: Whether in dark colours.
-        is_long: Whether the whole page is shown, down to its end.
     """
 
     address: str
     act: Callable[[Page], None] = _nothing
     is_dark: bool = False
-    is_long: bool = False
 
 
 SHOTS = {
@@ -78,7 +81,9 @@ SHOTS = {
     "ratings": Shot("c/samples/ratings?sort=mean&show=rated"),
     "picture": Shot("c/samples/ratings/1"),
     "dashboard": Shot("c/samples/dashboard"),
-    "ranking": Shot("c/comparisons/dashboard", is_dark=True),
+    "agreement": Shot("c/samples/dashboard", _at("agreement")),
+    "sheet": Shot("c/samples/dashboard", _at("sheet"), is_dark=True),
+    "ranking": Shot("c/comparisons/dashboard", _at("ranking"), is_dark=True),
     "similarity": Shot("c/samples/similarity?left=10&right=11"),
     "similar": Shot("c/samples/similarity/like/10", is_dark=True),
     "people": Shot("c/samples/people"),
@@ -131,8 +136,8 @@ def _picture(browser: Browser, address: str, shot: Shot, screen: dict[str, Any])
     shot.act(page)
     page.evaluate("for (const image of document.images) image.loading = 'eager'")
     page.wait_for_load_state("networkidle")
-    page.wait_for_function("[...document.images].every(image => image.complete)")
-    picture = page.screenshot(full_page=shot.is_long, animations="disabled", caret="hide")
+    page.evaluate("() => Promise.all([...document.images].map(image => image.decode().catch(() => null)))")
+    picture = page.screenshot(animations="disabled", caret="hide")
     context.close()
     return picture
 

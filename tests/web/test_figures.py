@@ -17,7 +17,7 @@ from nimakit.web import figures
 from nimakit.web.figures import ChoiceFigures, RatingFigures, choice_figures, rating_figures
 from nimakit.web.models import Rater
 from web.conftest import MakeStudy
-from web.study import Study, Visitor
+from web.study import Study, Visitor, on_both
 
 
 def of_ratings(study: Study) -> RatingFigures:
@@ -57,6 +57,7 @@ def rated(study: Study, visitor: Visitor) -> Study:
     return study
 
 
+@on_both
 def test_figures_are_those_of_the_data_commands(rated: Study, visitor: Visitor, tmp_path: Path) -> None:
     """What `nimakit data report` says of the exported ratings, agreement and outliers to the last digit."""
     table = tmp_path / "ratings.csv"
@@ -77,6 +78,7 @@ def test_figures_are_those_of_the_data_commands(rated: Study, visitor: Visitor, 
     assert {one["user_id"] for one in unlike} == {"user 0", "user 1"}
 
 
+@on_both
 def test_who_is_left_out_is_in_no_figure(rated: Study, visitor: Visitor) -> None:
     """Neither are skips."""
     before = of_ratings(rated).summary
@@ -111,6 +113,7 @@ def test_what_was_shown_again_tells_consistency_alone(study: Study, visitor: Vis
     assert found.repeats == {str(visitor.rater.id): found.summary.repeats}
 
 
+@on_both
 def test_an_import_without_times_is_in_no_hour(study: Study, visitor: Visitor) -> None:
     """When it was imported says nothing of when people rated; what is rated here, and times of a file, do."""
     take_in(visitor, "ratings", "image_id,user_id,rating\nphoto 0,a,5\nphoto 1,a,6\n")
@@ -157,6 +160,7 @@ def compared(make_study: MakeStudy) -> Study:
     return study
 
 
+@on_both
 def test_scores_are_those_of_the_data_commands(compared: Study, tmp_path: Path) -> None:
     """The same to the last digit, in the same order, with the same reasons for what is left out."""
     table = tmp_path / "pairs.csv"
@@ -195,6 +199,7 @@ def test_a_choice_of_four_is_three_pairs(make_study: MakeStudy) -> None:
     assert sorted(of_choices(study).comparisons.share.tolist()) == [0, 0, *6 * [0.5], 1]
 
 
+@on_both
 def test_comparisons_that_are_shown_again_tell_consistency(compared: Study) -> None:
     """Decided the same way, whichever stands left; and not."""
     visitor, images = compared.visitor(), [image.id for image in compared.images]

@@ -7,7 +7,7 @@ import pytest
 from nimakit.web.headway import Headway, headway
 from nimakit.web.models import now
 from web.conftest import MakeStudy
-from web.study import Study, Visitor
+from web.study import Study, Visitor, on_both
 
 
 def found(study: Study, *, hours_later: float = 0) -> Headway:
@@ -58,6 +58,7 @@ def test_a_comparison_counts_for_all_its_pictures(make_study: MakeStudy) -> None
     assert found(study).left == 3
 
 
+@on_both
 def test_the_pace_is_that_of_the_last_day(study: Study, visitor: Visitor) -> None:
     """From the first rating of it, breaks included; skips and corrections make no pace."""
     assert found(study).pace is None

@@ -66,7 +66,7 @@ def by_count(headway: Headway, noun: str, wanted: int | None) -> Chart:
     return Chart(
         key="by-count",
         title=f"Pictures by their number of {noun}",
-        note="What is far to the left has the least certain place.",
+        note="Those far to the left have the least certain place.",
         across=noun,
         up="pictures",
         bars=bars,

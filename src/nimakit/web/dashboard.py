@@ -20,7 +20,7 @@ from nimakit.web import bars, headway
 from nimakit.web.access import admin_only, current_collection
 from nimakit.web.exports import image_ids
 from nimakit.web.figures import ChoiceFigures, RatingFigures
-from nimakit.web.models import OK, Collection, Image, Rater, now
+from nimakit.web.models import Collection, Image, Rater, now
 from nimakit.web.services import services
 
 blueprint = Blueprint("dashboard", __name__, url_prefix="/c/<slug>/dashboard")
@@ -187,10 +187,8 @@ def _tiles(
     counts: Any,
 ) -> list[Tile]:
     """Pictures that lead across the scale in even steps, of those that can be shown."""
-    there = session.scalars(
-        select(Image.id).where(Image.collection_id == collection.id, Image.state == OK)
-    ).all()
-    rows = np.flatnonzero(np.isin(keys, np.array(there, np.int64)))
+    there = services().stocks.of(session, collection).images.astype(np.int64)
+    rows = np.flatnonzero(np.isin(keys, there))
     rows = rows[across_scale(values[rows], _PICTURES)]
     images = _images(session, keys[rows].tolist())
     return [
