@@ -13,7 +13,7 @@ from nimakit.web.models import Features, Image
 from nimakit.zoo import load_model
 from samples import write_photo
 from web.conftest import MakeStudy
-from web.study import Study
+from web.study import Study, on_both
 
 
 @pytest.fixture
@@ -57,6 +57,7 @@ def test_a_picture_that_changes_is_seen_anew(study: Study) -> None:
     assert (_kept(study)[changed.id] > before).all()
 
 
+@on_both
 def test_another_model_sees_other_things(study: Study, score_file: Path) -> None:
     """Nothing of the old one stays; without a model nothing is kept."""
     visitor = study.visitor()

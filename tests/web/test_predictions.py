@@ -107,6 +107,7 @@ def test_the_prediction_somebody_saw_is_kept_with_their_rating(study: Study) -> 
     assert visitor.deck()["history"][0]["predicted"] == item["predicted"]
 
 
+@on_both
 def test_another_model_in_the_place_of_the_old_one_predicts_anew(
     make_study: MakeStudy, tmp_path: Path
 ) -> None:
@@ -127,6 +128,7 @@ def test_another_model_in_the_place_of_the_old_one_predicts_anew(
     assert after == pytest.approx({key: 1 - (value or 0) for key, value in before.items()}, abs=0.01)
 
 
+@on_both
 def test_a_model_that_is_changed_meanwhile_takes_effect_at_once(
     study: Study, score_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ from nimakit.web.features import all_features, write_features
 from nimakit.web.models import Collection, Image
 from nimakit.web.similar import Index
 from web.conftest import MakeStudy
-from web.study import Study
+from web.study import Study, on_both
 
 SIZE = 24
 COUNT = 300
@@ -94,6 +94,7 @@ def test_vectors_have_length_one(study: Study) -> None:
     assert index.vector(10**6) is None
 
 
+@on_both
 @pytest.mark.parametrize("most_gone", [1000, 0])
 def test_pictures_come_change_and_go(study: Study, monkeypatch: pytest.MonkeyPatch, most_gone: int) -> None:
     """The index follows, whether it grows or is made anew."""

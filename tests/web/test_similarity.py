@@ -19,7 +19,7 @@ from nimakit.web.settings import Settings
 from nimakit.web.studies import add_collection
 from samples import png_header
 from web.conftest import MakeStudy
-from web.study import Study, Visitor
+from web.study import Study, Visitor, on_both
 
 COLOURS = ((250, 20, 20), (240, 40, 30), (20, 240, 20), (30, 230, 60), (20, 20, 240), (60, 40, 220))
 """Two reds, two greens, two blues: each is most similar to its like."""
@@ -62,6 +62,7 @@ def found(page: str) -> list[int]:
     return [int(key) for key in re.findall(r"/pictures/(\d+)/480", grid)]
 
 
+@on_both
 def test_a_random_pair_is_shown_with_its_similarity(coloured: Study, visitor: Visitor) -> None:
     """Two different pictures, at an address one can go back to; the number is the cosine of the features."""
     answer = visitor.get(visitor.address("similarity"))
@@ -98,6 +99,7 @@ def test_a_picture_and_itself_are_alike(coloured: Study, visitor: Visitor) -> No
     assert 'verdict-number">1.00<' in visitor.get(visitor.address("similarity", left=key, right=key)).text
 
 
+@on_both
 def test_the_most_similar_come_first(coloured: Study, visitor: Visitor) -> None:
     """Without the picture itself; each leads to the pair, on, and to its page in Ratings."""
     for first, second in ((0, 1), (3, 2), (4, 5)):
@@ -220,6 +222,7 @@ def test_strangers_see_nothing(
     )
 
 
+@on_both
 def test_pictures_of_other_collections_are_not_compared(coloured: Study, visitor: Visitor) -> None:
     """By whatever number one asks for them."""
     for query in ({"left": 10**6}, {"right": -1}, {"left": 10**30}):
@@ -232,6 +235,7 @@ def test_a_number_that_is_none_is_left_out(visitor: Visitor) -> None:
     assert visitor.get(visitor.address("similarity", left="x")).status_code == 302
 
 
+@on_both
 def test_a_side_is_chosen_for(coloured: Study, visitor: Visitor) -> None:
     """Pictures lead to the pair with the other side kept; by name where names are seen."""
     other = coloured.images[5].id
@@ -278,6 +282,7 @@ def test_raters_of_a_blind_study_see_no_names(coloured: Study) -> None:
     assert "colour 1" in rater.get(rater.address("similarity", left=rated, right=other)).text
 
 
+@on_both
 def test_raters_of_comparisons_open_what_they_compared(coloured: Study) -> None:
     """The pictures of their own comparisons, and no others."""
     coloured.set(experiment="preference")
@@ -314,6 +319,7 @@ def test_a_model_that_cannot_be_used_is_said(make_study: MakeStudy, tmp_path: Pa
     assert bring(admin, picture())[0] == 503
 
 
+@on_both
 def test_features_on_their_way_are_waited_for(coloured: Study, visitor: Visitor) -> None:
     """The page says how far they are, and the picture that has none yet leads to no error."""
     coloured.change(lambda session: session.execute(delete(Features)))
