@@ -124,6 +124,11 @@ def test_a_picture_of_ones_own_is_drawn_and_compared(page: Page, study: Study, s
     field.set_input_files(file((0, 200, 10), "green.png"))  # type: ignore[arg-type]
     expect(page.locator("#result [role=alert]")).to_contain_text("could not be sent")
     page.unroute("**/upload")
+    often = '<main><p class="lead">60 per 1 minute</p></main>'
+    page.route("**/upload", lambda route: route.fulfill(status=429, content_type="text/html", body=often))
+    page.locator("#find").click()
+    expect(page.locator("#result [role=alert]")).to_have_text("60 per 1 minute")
+    page.unroute("**/upload")
     page.locator("#find").click()
     expect(page.locator("#result")).to_contain_text("most like green.png")
     page.keyboard.press("1")

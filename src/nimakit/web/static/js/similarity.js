@@ -5,6 +5,7 @@ import { announce } from "./toasts.js";
 
 const POLL_MS = 3000;
 const PREVIEW = 480;
+const UNSENT = "The picture could not be sent. Look whether the network is there, and try again.";
 const page = document.getElementById("similarity").dataset;
 const keys = new Keys();
 
@@ -74,15 +75,19 @@ if (form) {
     announce("Looking for similar pictures");
     try {
       const answer = await fetch(form.action, { method: "POST", body: new FormData(form), headers: { Accept: "text/html" } });
-      const shown = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("result");
-      if (!shown) throw new Error(`${answer.status}`);
+      const sent = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const shown = sent.getElementById("result");
+      if (!shown) {
+        complain(sent.querySelector(".lead")?.textContent || UNSENT); // a page that says what is wrong
+        return;
+      }
       result.replaceChildren(...document.adoptNode(shown).childNodes);
       result.querySelectorAll("img[data-problem]").forEach(watch);
       bindMatches(result.querySelectorAll(".match-picture"));
       announce(result.querySelector("p").textContent);
       await preview(file);
     } catch {
-      complain("The picture could not be sent. Look whether the network is there, and try again.");
+      complain(UNSENT);
     } finally {
       button.disabled = false;
     }
