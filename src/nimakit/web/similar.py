@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from nimakit.web.features import Float32Array, features_of
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _SECONDS_FRESH = 5.0
 _CHUNK = 2000
+_PRIME = 1_000_003
 _MOST_GONE = 1000
 """Places of pictures that are gone or changed; with more of them the index is made anew."""
 
@@ -66,11 +67,13 @@ class Index:
             elif time.monotonic() - self._read_at < _SECONDS_FRESH:
                 return
             # Features come and go with the score, whose table is read in a moment.
-            rows = session.execute(
-                select(Image.id, Image.mtime_ns).where(
-                    Image.collection_id == collection.id, Image.state == OK, Image.position.is_not(None)
-                )
-            )
+            shown = (Image.collection_id == collection.id, Image.state == OK, Image.position.is_not(None))
+            sums = (func.count(), func.sum(Image.id), func.sum(Image.mtime_ns % _PRIME))
+            state = tuple(session.execute(select(*sums).where(*shown)).one())
+            if state == self._table.state:
+                self._read_at = time.monotonic()
+                return
+            rows = session.execute(select(Image.id, Image.mtime_ns).where(*shown))
             there = {image: version for image, version in rows}  # noqa: C416 - a row is not typed as a pair
             self._table.drop_all_but(there)
             if self._table.gone > _MOST_GONE:
@@ -79,6 +82,8 @@ class Index:
             for start in range(0, len(new), _CHUNK):
                 self._table.add(features_of(session, new[start : start + _CHUNK]), there)
             self._read_at = time.monotonic()
+            if len(self) == len(there):
+                self._table.state = state
 
     def images(self) -> NDArray[np.int64]:
         """(N,) ids of the pictures it has, in no order."""
@@ -113,11 +118,13 @@ class _Table:
     Attributes:
         model: Its name.
         places: Where the features of a picture stand.
+        state: Sums over the pictures it was last complete with: others when one comes, changes or goes.
     """
 
     def __init__(self, model: str | None) -> None:
         self.model = model
         self.places: dict[int, int] = {}
+        self.state: tuple[object, ...] | None = None
         self._index: faiss.IndexScalarQuantizer | None = None
         self._images: list[int] = []
         self._versions: dict[int, int] = {}
