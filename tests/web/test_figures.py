@@ -113,6 +113,17 @@ def test_what_was_shown_again_tells_consistency_alone(study: Study, visitor: Vis
     assert found.repeats == {str(visitor.rater.id): found.summary.repeats}
 
 
+def test_a_first_rating_that_was_taken_back_leaves_nothing(study: Study, visitor: Visitor) -> None:
+    """What was said when the picture was shown again is no rating by itself."""
+    image = study.images[0].id
+    visitor.rate(image, 4)
+    visitor.rate(image, 5, round=1)
+    visitor.post(visitor.address(f"ratings/{image}"), {"value": ""})
+    with study.database.read() as session:
+        assert rating_figures(session, study.collection) is None
+    assert visitor.get(visitor.address("dashboard")).status_code == 200
+
+
 @on_both
 def test_an_import_without_times_is_in_no_hour(study: Study, visitor: Visitor) -> None:
     """When it was imported says nothing of when people rated; what is rated here, and times of a file, do."""

@@ -89,7 +89,7 @@ class ChoiceFigures:
 
 
 def rating_figures(session: Session, collection: Collection) -> RatingFigures | None:
-    """What ratings come to; None where there are none.
+    """What ratings come to; None where there are none, or only such as were shown again.
 
     Args:
         session: From `Database.read`.
@@ -111,7 +111,7 @@ def rating_figures(session: Session, collection: Collection) -> RatingFigures | 
         )
     )
     rows = np.array(_plain_rows(session, wanted), np.float64).reshape(-1, len(columns))
-    if not len(rows):
+    if not (rows[:, 2] == FIRST).any():
         return None
     rows = rows[np.lexsort((rows[:, 5], rows[:, 4]))]
     rows[rows[:, 4] == _UNKNOWN, 4] = np.nan
