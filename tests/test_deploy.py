@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
+from nimakit.commands.rate import rate
 from nimakit.serving.app import create_app
 from nimakit.serving.settings import ENVIRONMENT_PREFIX, RULES, ModelSource, Settings
+from nimakit.web.settings import PASSWORD_VARIABLE
 
 ROOT = Path(__file__).parent.parent
 MANIFESTS = sorted((ROOT / "deploy" / "kubernetes").glob("*.yaml"))
 PROXY = (ROOT / "deploy" / "proxy" / "nginx.conf").read_text()
 DOCKERFILE = (ROOT / "Dockerfile.serve").read_text()
+RATING = ("rate", "postgres")  # services of compose.yaml that start when asked for
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -117,9 +120,10 @@ def test_a_stop_has_the_time_it_needs() -> None:
 
 def test_swarm_and_compose_run_the_same() -> None:
     """Both name api and proxy, with the same images and settings; each replica is found by name."""
-    composed, stack = (
-        dict(read(ROOT / path)["services"]) for path in ("compose.yaml", "deploy/swarm/stack.yaml")
-    )
+    composed = {
+        name: one for name, one in read(ROOT / "compose.yaml")["services"].items() if name not in RATING
+    }
+    stack = read(ROOT / "deploy" / "swarm" / "stack.yaml")["services"]
     assert composed.keys() == stack.keys() == {"api", "proxy"}
     for name, service in composed.items():
         assert stack[name]["image"].endswith(f":-{service['image']}}}")
@@ -158,3 +162,51 @@ def test_the_environment_holds_settings() -> None:
     names += re.findall(rf"\b({ENVIRONMENT_PREFIX}\w+)=", DOCKERFILE)
     assert len(names) >= 6
     assert {name.removeprefix(ENVIRONMENT_PREFIX).lower() for name in names} <= RULES.keys()
+
+
+def test_the_rating_app_starts_when_asked_for() -> None:
+    """Each has a profile of its own; without one, compose.yaml is the scoring server."""
+    composed = read(ROOT / "compose.yaml")["services"]
+    profiles = {name: one.get("profiles") for name, one in composed.items()}
+    assert profiles == {"api": None, "proxy": None, "rate": ["rate"], "postgres": ["postgres"]}
+
+
+def test_the_rating_app_in_compose_is_the_one_of_the_command_line() -> None:
+    """Its image is the scoring server's; there is its entrypoint, and the command has its options."""
+    service = read(ROOT / "compose.yaml")["services"]["rate"]
+    assert service["image"] == read(ROOT / "compose.yaml")["services"]["api"]["image"]
+    assert (ROOT / service["entrypoint"].removeprefix("/opt/nimakit/")).is_file()
+    options = {option for parameter in rate.params for option in parameter.opts}
+    assert set(re.findall(r"--\w[\w-]*", service["command"])) <= options
+    assert PASSWORD_VARIABLE in service["environment"]
+    assert rate_database_variable() in service["environment"]
+
+
+def rate_database_variable() -> str:
+    """What names the database where no option does."""
+    [option] = [parameter for parameter in rate.params if parameter.name == "database"]
+    assert isinstance(option.envvar, str)
+    return option.envvar
+
+
+def test_compose_keeps_what_people_said() -> None:
+    """Ratings and database are in volumes; photographs are only read; the app alone reaches the database."""
+    composed = read(ROOT / "compose.yaml")
+    app, database = (composed["services"][name] for name in RATING)
+    assert [volume.split(":")[-1] for volume in app["volumes"]] == ["ro", "/ratings"]
+    kept = {volume.split(":")[0] for volume in (app["volumes"][1], *database["volumes"])}
+    assert kept == composed["volumes"].keys()
+    assert "install --directory --owner nima /ratings" in DOCKERFILE
+    assert [name for name, one in composed["services"].items() if "ratings" in one.get("networks", ())] == [
+        *RATING
+    ]
+    assert composed["networks"]["ratings"] == {"internal": True}
+
+
+def test_the_health_of_the_rating_app_is_asked_where_it_answers() -> None:
+    """On the port that is published."""
+    service = read(ROOT / "compose.yaml")["services"]["rate"]
+    [port] = {mapping.rsplit(":", 1)[1] for mapping in service["ports"]}
+    assert f"/dev/tcp/127.0.0.1/{port}" in service["healthcheck"]["test"][-1]
+    [given] = [parameter.default for parameter in rate.params if parameter.name == "port"]
+    assert str(given) == port

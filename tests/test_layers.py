@@ -77,7 +77,7 @@ WEB_LAYERS = (
     {"models"},
     {"database", "people", "migrations", "acts", "features"},
     {"settings", "inventory", "recording", "selection", "access", "crowd", "headway"} | {"similar"},
-    {"tastes"},
+    {"tastes", "intake"},
     {"renditions", "predictions", "studies", "matching", "browsing", "exports", "imports", "picture_list"}
     | {"neighbours"},
     {"background", "forms", "figures", "bars"},

@@ -201,4 +201,4 @@ def test_knows_postgresql_by_its_names(scheme: str) -> None:
     except UsageError:
         pytest.fail("it is PostgreSQL")
     assert not database.is_sqlite
-    assert "pa55" not in str(database)
+    assert str(database) == "postgresql://ann:***@localhost/ratings"

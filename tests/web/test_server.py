@@ -2,7 +2,7 @@
 
 import os
 import re
-import secrets
+import resource
 import signal
 import subprocess
 import sys
@@ -12,7 +12,16 @@ from pathlib import Path
 import httpx
 import pytest
 
+from rater import Rater
+
 START = "import sys; from nimakit.cli import main; main(sys.argv[1:])"
+# Root may write anywhere, but for one that gave this up.
+AS_ANYBODY = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+
+
+def command(*arguments: str) -> list[str]:
+    """`nimakit rate` on the photographs, without rights over the file system that people do not have."""
+    return [*AS_ANYBODY, sys.executable, "-c", START, "rate", "--images", "photos", "--port", "0", *arguments]
 
 
 class Process:
@@ -20,7 +29,7 @@ class Process:
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", START, "rate", "--images", "photos", "--port", "0", *arguments],
+            command(*arguments),
             cwd=folder,
             stderr=subprocess.PIPE,
             text=True,
@@ -37,6 +46,12 @@ class Process:
         """Somebody who rates here."""
         self.raters.append(Rater(self.address))
         return self.raters[-1]
+
+    @property
+    def worker(self) -> int:
+        """The process that answers."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return int(children[0])
 
     def kill(self) -> None:
         """As the kernel does when there is no memory left."""
@@ -61,34 +76,6 @@ def processes(photos: Path) -> Iterator[list[Process]]:
         one.process.stderr.close()
         for rater in one.raters:
             rater.client.close()
-
-
-class Rater:
-    """Somebody who rates over HTTP."""
-
-    def __init__(self, address: str) -> None:
-        self.client = httpx.Client(base_url=address, headers={"Accept": "application/json"}, timeout=30)
-        session = self.client.get("/session").json()
-        self.code, token = session["rater"], session["csrf"]
-        self.client.headers["X-CSRFToken"] = token
-
-    def images(self) -> list[int]:
-        """What comes next."""
-        for _ in range(100):
-            items = self.client.get("/c/photos/deck").json()["items"]
-            if items:
-                break
-        return [item["id"] for item in items]
-
-    def rate(self, image: int, value: int) -> bool:
-        """Rate a picture; whether that was acknowledged."""
-        event = {"id": secrets.token_hex(8), "kind": "rating", "image": image, "value": value}
-        body = {"rater": self.code, "events": [event]}
-        try:
-            answer = self.client.post("/c/photos/events", json=body)
-        except httpx.TransportError:
-            return False
-        return answer.status_code == 200 and answer.json()["accepted"] == [event["id"]]
 
 
 def test_one_line_says_where_it_is(photos: Path, processes: list[Process]) -> None:
@@ -121,8 +108,8 @@ def test_every_acknowledged_rating_survives_a_kill(photos: Path, processes: list
     assert len(acknowledged) == 25
     second = Process(photos.parent)
     processes.append(second)
-    history = second.rater().client.get("/c/photos/deck").json()["history"]
-    assert {item["id"]: item["value"] for item in history} == dict(acknowledged)
+    history = second.rater().history()
+    assert history == dict(acknowledged)
     assert second.stop() == 0
 
 
@@ -134,7 +121,55 @@ def test_a_worker_that_dies_is_replaced(photos: Path, processes: list[Process]) 
     rater = started.rater()
     [image, *_] = rater.images()
     assert rater.rate(image, 3)
-    children = Path(f"/proc/{started.process.pid}/task/{started.process.pid}/children").read_text().split()
-    os.kill(int(children[0]), signal.SIGKILL)
+    os.kill(started.worker, signal.SIGKILL)
     assert any(rater.rate(image, 4) for _ in range(200))
     assert started.stop() == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the worker in /proc")
+def test_on_a_full_disk_nothing_is_acknowledged_and_nothing_lost(
+    photos: Path, processes: list[Process]
+) -> None:
+    """Files cannot grow any more; once they can, rating goes on, and everything acknowledged is there."""
+    started = Process(photos.parent)
+    processes.append(started)
+    rater = started.rater()
+    images = rater.images()
+    assert rater.rate(images[0], 1)
+    full = (photos.parent / "ratings" / "ratings.db-wal").stat().st_size
+    resource.prlimit(started.worker, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
+    assert not rater.rate(images[1], 2)
+    answer = rater.send(images[1], 2)
+    assert (answer.status_code, "room to write" in answer.json()["reason"]) == (503, True)
+    assert rater.history() == {images[0]: 1}
+    resource.prlimit(started.worker, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert rater.rate(images[1], 3)
+    assert rater.history() == {images[0]: 1, images[1]: 3}
+    assert started.stop() == 0
+
+
+def test_photographs_are_never_written_to(photos: Path, processes: list[Process]) -> None:
+    """Their folder may be read-only."""
+    for folder in (photos / "more", photos):
+        folder.chmod(0o555)
+    started = Process(photos.parent)
+    processes.append(started)
+    rater = started.rater()
+    images = rater.images()
+    for image in images:
+        assert rater.client.get(f"/c/photos/pictures/{image}/1280").status_code == 200
+        assert rater.rate(image, 5)
+    assert len(images) == 6
+    for folder in (photos, photos / "more"):
+        folder.chmod(0o755)
+
+
+def test_a_data_folder_that_cannot_be_written_is_refused(photos: Path) -> None:
+    """At the start, and with the way out."""
+    (photos.parent / "ratings").mkdir(mode=0o555)
+    done = subprocess.run(
+        command(), cwd=photos.parent, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 1
+    assert "must be writable" in done.stderr
+    assert "--data-dir" in done.stderr

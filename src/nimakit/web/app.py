@@ -36,6 +36,7 @@ from nimakit.web.analyses import Analyses
 from nimakit.web.background import Background
 from nimakit.web.database import Database
 from nimakit.web.explanations import Explanations
+from nimakit.web.intake import Intake
 from nimakit.web.limits import limiter
 from nimakit.web.models import Rater
 from nimakit.web.renditions import Renditions
@@ -101,6 +102,7 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
     app.extensions[EXTENSION] = Services(
         settings=settings,
         database=database,
+        intake=Intake(database),
         renditions=Renditions(settings.data_dir / "pictures"),
         stocks=stocks,
         indexes=Indexes(),

@@ -42,7 +42,9 @@ class Database:
         self._turn = threading.Lock() if self.is_sqlite else nullcontext()
 
     def __str__(self) -> str:
-        return self._url.database or "" if self.is_sqlite else self._url.render_as_string(hide_password=True)
+        if self.is_sqlite:
+            return self._url.database or ""
+        return self._url.set(drivername="postgresql").render_as_string(hide_password=True)
 
     @contextmanager
     def read(self) -> Iterator[Session]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,79 +36,101 @@ _DECIMALS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of events.
+class Batch:
+    """Events of one rater, as a browser sends them.
 
     Attributes:
-        accepted: Their ids; those that were known already among them.
+        collection: What they are about.
+        rater: Whose they are.
+        events: Objects with ``id`` (made up by the browser: letters, digits and hyphens), ``kind``, ``image``
+            or ``trial`` and ``shown``, ``value``, ``predicted``, ``round``, ``age_ms`` (how long ago it
+            happened) and ``elapsed_ms`` (how long they looked).
+    """
+
+    collection: Collection
+    rater: Rater
+    events: Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a batch.
+
+    Attributes:
+        accepted: Ids of its events; those that were known already among them.
         refused: Id and reason of each that can never be accepted.
         images: Pictures whose ratings may have changed.
     """
 
-    accepted: list[str]
-    refused: list[tuple[str, str]]
-    images: list[int]
+    accepted: list[str] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+    images: list[int] = field(default_factory=list)
 
 
-def record(session: Session, collection: Collection, rater: Rater, events: Sequence[Any]) -> Outcome:
-    """Take in events of one rater; nothing may be acknowledged before the session is committed.
+def record(session: Session, batches: Sequence[Batch]) -> list[Outcome]:
+    """Take in events; nothing may be acknowledged before the session is committed.
 
     Args:
         session: From `Database.write`.
-        collection: What they are about.
-        rater: Whose they are.
-        events: As browsers send them, objects with ``id`` (made up by the browser: letters, digits and
-            hyphens), ``kind``, ``image`` or ``trial`` and ``shown``, ``value``, ``predicted``, ``round``,
-            ``age_ms`` (how long ago it happened) and ``elapsed_ms`` (how long they looked).
+        batches: In the order they came; of whomever, about whatever.
 
     Returns:
-        Which are taken in and which are not.
+        For each batch, which of its events are taken in and which are not.
     """
-    lock_raters(session, [rater.id])
-    outcome, received = Outcome([], [], []), now()
-    known = _known(session, rater, events)
-    pictures = _pictures(session, collection, events)
-    new: list[Act] = []
-    for raw in events:
+    lock_raters(session, {batch.rater.id for batch in batches})
+    known, homes, received = _known(session, batches), _homes(session, batches), now()
+    outcomes, acts = [], list[Act]()
+    for batch in batches:
+        pictures = {image for image, home in homes.items() if home == batch.collection.id}
+        outcomes.append(_sort_out(batch, known, pictures, received, acts))
+    apply_acts(session, acts)
+    return outcomes
+
+
+def _sort_out(
+    batch: Batch, known: set[tuple[int, str]], pictures: set[int], received: datetime, acts: list[Act]
+) -> Outcome:
+    """What becomes of a batch; what is new in it goes to the acts."""
+    outcome, rater = Outcome(), batch.rater.id
+    for raw in batch.events:
         key = raw.get("id") if isinstance(raw, Mapping) else None
         if not isinstance(key, str) or not _NAME.fullmatch(key):
             outcome.refused.append((str(key)[:36], "An event's id is 1 to 36 letters, digits and hyphens."))
             continue
-        if key not in known:
+        if (rater, key) not in known:
             try:
                 act = _parse(
-                    raw, collection, pictures, client_id=key, rater_id=rater.id, received_at=received
+                    raw, batch.collection, pictures, client_id=key, rater_id=rater, received_at=received
                 )
             except ValueError as error:
                 outcome.refused.append((key, str(error)))
                 continue
-            new.append(act)
-            known.add(key)
+            acts.append(act)
+            known.add((rater, key))
             outcome.images.extend([act.image_id] if act.image_id else [])
         outcome.accepted.append(key)
-    apply_acts(session, new)
     return outcome
 
 
-def _known(session: Session, rater: Rater, events: Sequence[Any]) -> set[str]:
-    keys = [event.get("id") for event in events if isinstance(event, Mapping)]
-    wanted = select(Event.client_id).where(
-        Event.rater_id == rater.id,
-        Event.client_id.in_([key for key in keys if isinstance(key, str) and _NAME.fullmatch(key)]),
+def _known(session: Session, batches: Sequence[Batch]) -> set[tuple[int, str]]:
+    """Rater and id of each event that was taken in before."""
+    keys = (event.get("id") for batch in batches for event in batch.events if isinstance(event, Mapping))
+    wanted = select(Event.rater_id, Event.client_id).where(
+        Event.rater_id.in_({batch.rater.id for batch in batches}),
+        Event.client_id.in_({key for key in keys if isinstance(key, str) and _NAME.fullmatch(key)}),
     )
-    return set(session.scalars(wanted))
+    return {(rater, key) for rater, key in session.execute(wanted)}
 
 
-def _pictures(session: Session, collection: Collection, events: Sequence[Any]) -> set[int]:
-    """Those of the collection's pictures that events are about."""
+def _homes(session: Session, batches: Sequence[Batch]) -> dict[int, int]:
+    """The collection of each picture that events are about."""
     named: set[int] = set()
-    for event in events:
+    for event in (event for batch in batches for event in batch.events):
         if isinstance(event, Mapping):
             shown = event.get("shown")
             candidates = [event.get("image"), *(shown if isinstance(shown, list) else ())]
             named.update(filter(_is_key, candidates))
-    wanted = select(Image.id).where(Image.collection_id == collection.id, Image.id.in_(named))
-    return set(session.scalars(wanted))
+    return dict(session.execute(select(Image.id, Image.collection_id).where(Image.id.in_(named))).all())
 
 
 def _parse(

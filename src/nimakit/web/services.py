@@ -9,6 +9,7 @@ from nimakit.web.analyses import Analyses
 from nimakit.web.background import Background
 from nimakit.web.database import Database
 from nimakit.web.explanations import Explanations
+from nimakit.web.intake import Intake
 from nimakit.web.people import Links
 from nimakit.web.renditions import Renditions
 from nimakit.web.selection import Stocks
@@ -25,6 +26,7 @@ class Services:
     Attributes:
         settings: How it runs.
         database: Where ratings are kept.
+        intake: Writes them.
         renditions: Pictures as browsers are given them.
         stocks: Which pictures there are to show.
         indexes: Which pictures look alike.
@@ -36,6 +38,7 @@ class Services:
 
     settings: Settings
     database: Database
+    intake: Intake
     renditions: Renditions
     stocks: Stocks
     indexes: Indexes

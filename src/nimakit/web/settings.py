@@ -109,7 +109,7 @@ def read_settings(
         data_dir=_absolute(data_dir),
         database=database or sqlite_url(_absolute(data_dir) / "ratings.db"),
         secret=secret,
-        password=environment.get(PASSWORD_VARIABLE),
+        password=environment.get(PASSWORD_VARIABLE) or None,
         host=host,
         port=port,
         listen=environment.get(LISTEN_VARIABLE) or host,

@@ -98,7 +98,10 @@ def rate(
 def _kept_in(settings: "Settings") -> str:
     from nimakit.web.database import Database
 
-    place = Path(str(Database(settings.database)))
+    database = Database(settings.database)
+    place = Path(str(database))
+    if not database.is_sqlite:
+        return str(database)
     return str(place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place)
 
 
