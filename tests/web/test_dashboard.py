@@ -15,8 +15,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Page, expect
 
-from nimakit.web import analyses
+from nimakit.web import analyses, headway
 from nimakit.web.figures import rating_figures
+from nimakit.web.headway import Headway, Pace
 from nimakit.web.settings import Settings
 from terminal import Command
 from web.conftest import MakeStudy, Serve
@@ -74,7 +75,18 @@ def test_progress_and_pace(study: Study, visitor: Visitor) -> None:
     other = study.rater()
     for image in study.images:
         other.rate(image.id, 4)
-    assert "Every picture has the 2 ratings that are wanted" in words(visitor)
+    assert "Every picture has as many ratings as are wanted" in words(visitor)
+
+
+def test_progress_is_not_rounded_up(study: Study, visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One rating that is left is told as one, and as less than 100 %; a fast pace in whole ratings."""
+    almost = Headway(1000, {0: 1, 1: 999}, 1, 0.999, 1, Pace(1234.5, 1))
+    monkeypatch.setattr(headway, "headway", lambda *_given: almost)
+    study.set(wanted=1)
+    page = words(visitor)
+    assert "99 % of 1 rating a picture" in page
+    assert "1 rating is left: less than an hour at this pace" in page
+    assert "1,234 ratings an hour" in page
 
 
 def test_agreement_raters_and_pictures(rated: Study, visitor: Visitor) -> None:
