@@ -34,7 +34,11 @@ _UNRELATED = 500.0
 _NEGLIGIBLE = 1e-6
 _LEVEL_VARIANCE = 0.5
 """Of how kind a person is, as a share of the noise: two ratings go half of the way."""
-_PENALTIES = (*(10.0 ** np.arange(-1, 4.01, 0.5)).tolist(), np.inf)
+_STEPS = np.arange(-1, 4.01, 0.5)
+_PENALTIES = 10.0**_STEPS
+_KNOWN = np.exp(-((_STEPS - 0.5) ** 2) / 2 / 0.5**2)
+"""How likely each penalty is before somebody rates: within a factor of three or so of three."""
+_TINY = float(np.finfo(np.float32).tiny)
 
 IntArray = NDArray[np.intp]
 
@@ -84,9 +88,9 @@ class Population:
 def fit_head(features: ArrayLike, means: FloatArray, ratings: FloatArray) -> Arrays:
     """Fit one person's last layer: ridge regression of what their ratings differ by from the generic scores.
 
-    The penalty is the one with the least leave-one-out error (Allen, "The Relationship between Variable
-    Selection and Data Augmentation and a Method for Prediction", 1974), an infinite one, under which only the
-    level moves, among them.
+    Each of several penalties counts by its evidence (MacKay, "Bayesian Interpolation", 1992) and by what is
+    known of people beforehand, and the fit is the average of theirs: ten ratings cannot tell which penalty is
+    the best.
 
     Args:
         features: (K, D) of the images rated; K may be 0.
@@ -97,30 +101,25 @@ def fit_head(features: ArrayLike, means: FloatArray, ratings: FloatArray) -> Arr
         The arrays of a linear `nimakit.taste.Taste`.
     """
     x = np.asarray(features, np.float64)
-    if len(x) == 0:
+    count = len(x)
+    if count == 0:
         return linear(np.zeros(x.shape[1]), 0.0, 0.0)
     centre = x.mean(axis=0)
     x = x - centre
-    length = max(float((x**2).sum(axis=1).mean()), float(np.finfo(np.float32).tiny))
+    length = max(float((x**2).sum(axis=1).mean()), _TINY)
     difference = ratings - means
-    kernel = x @ x.T / length
-    fits = [_left_out(kernel / penalty, difference) for penalty in _PENALTIES]
-    place = int(np.argmin([error for error, _ in fits][::-1]))  # of equally good ones the largest penalty
-    penalty, (_, dual) = _PENALTIES[::-1][place], fits[::-1][place]
-    weights = x.T @ dual / (length * penalty)
-    return linear(weights, 0.0, _LEVEL_VARIANCE * float(dual.sum()) - float(centre @ weights))
-
-
-def _left_out(kernel: FloatArray, difference: FloatArray) -> tuple[float, FloatArray]:
-    """The mean squared leave-one-out error of a fit, and its dual coefficients.
-
-    Args:
-        kernel: (K, K), similarity of the images, in units of the noise.
-        difference: (K,), what is fitted.
-    """
-    inverse = np.linalg.inv(kernel + _LEVEL_VARIANCE + np.eye(len(difference)))
-    dual = inverse @ difference
-    return float(((dual / np.diag(inverse)) ** 2).mean()), dual
+    level = float(difference.mean())
+    values, vectors = np.linalg.eigh(x @ x.T / length)
+    rotated = vectors.T @ (difference - level)
+    spread = np.maximum(values, 0) / _PENALTIES[:, None] + 1
+    # The images differ by nothing but taste and noise, all together by the level too.
+    scatter = (rotated**2 / spread).sum(axis=1) + count * level**2 / (1 + _LEVEL_VARIANCE * count)
+    evidence = -np.log(spread).sum(axis=1) / 2 - count / 2 * np.log(np.maximum(scatter, _TINY))
+    share = _KNOWN * np.exp(evidence - evidence.max())
+    dual = vectors @ (rotated * ((share / share.sum() / _PENALTIES) @ (1 / spread)))
+    weights = x.T @ dual / length
+    constant = level * _LEVEL_VARIANCE * count / (1 + _LEVEL_VARIANCE * count)
+    return linear(weights, 0.0, constant - float(centre @ weights))
 
 
 def learn(

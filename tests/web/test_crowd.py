@@ -8,9 +8,10 @@ import pytest
 from PIL import Image as Picture
 from sqlalchemy import update
 
+from nimakit.web import crowd as crowds
 from nimakit.web import people
 from nimakit.web.acts import Act, apply_acts
-from nimakit.web.crowd import FEWEST, Crowd
+from nimakit.web.crowd import Crowd
 from nimakit.web.models import RATING, Collection, Membership, Taste, now
 from nimakit.web.settings import Settings, read_settings
 from nimakit.zoo import load_model
@@ -18,6 +19,7 @@ from web.conftest import MakeStudy
 from web.study import Study
 
 COUNT = 24
+RATERS = 24
 RATED = 12
 
 
@@ -32,15 +34,19 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def study(make_study: MakeStudy, settings: Settings, tiny_file: Path) -> Study:
+def study(
+    make_study: MakeStudy, settings: Settings, tiny_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> Study:
     """A study in which as many rate as make a crowd, every other one of whom likes red, the others blue."""
+    monkeypatch.setattr(crowds, "FEWEST", RATERS)
+    monkeypatch.setattr(crowds, "FEWEST_RATINGS", RATED)
     study = make_study(settings, model=str(tiny_file), personal=True)
     random = np.random.default_rng(0)
     pixels = [Picture.open(study.folder / image.path).getpixel((0, 0)) for image in study.images]
 
     def rate(session: Any) -> None:
         ids = people.raters_with_codes(
-            session, [f"u{number}" for number in range(FEWEST)], study.collection.id
+            session, [f"u{number}" for number in range(RATERS)], study.collection.id
         )
         acts = []
         for number, rater in enumerate(ids.values()):
@@ -74,13 +80,13 @@ def test_a_new_rater_is_placed_among_many(study: Study) -> None:
     """All tastes of such a collection are learned by factors; in rounds, as there are many."""
     study.services.background.once()
     with study.database.read() as session:
-        assert [one.method for one in session.query(Taste)] == ["factors"] * FEWEST
+        assert [one.method for one in session.query(Taste)] == ["factors"] * RATERS
 
 
 def test_too_few_raters_are_no_crowd(study: Study) -> None:
     """One who is left out of exports and figures does not count."""
     crowd = Crowd(study.database)
-    assert _population(study, crowd).raters == FEWEST
+    assert _population(study, crowd).raters == RATERS
     one = update(Membership).where(Membership.rater_id == 3)
     study.change(lambda session: session.execute(one.values(excluded=True)))
     assert _population(study, crowd) is None

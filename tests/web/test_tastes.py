@@ -10,10 +10,12 @@ from PIL import Image as Picture
 
 from clients import client, service
 from nimakit.taste import read_taste
+from nimakit.web.background import Background
 from nimakit.web.models import Image, Rating, Taste
 from nimakit.web.settings import Settings, read_settings
 from nimakit.web.studies import change_collection
 from nimakit.web.tastes import AGAIN, FEWEST, learned_of, personal_positions
+from samples import metadata, write_model
 from web.conftest import MakeStudy
 from web.study import Study, Visitor
 
@@ -213,3 +215,17 @@ def test_ratings_of_pictures_that_are_gone_are_not_learned_from(study: Study) ->
     assert _learned(study, visitor) is None
     with study.database.read() as session:
         assert session.query(Rating).count() == FEWEST
+
+
+def test_a_model_trained_anew_begins_anew(make_study: MakeStudy, settings: Settings, tmp_path: Path) -> None:
+    """Under its old name: what was learned with the old one is of no use with it."""
+    model = write_model(tmp_path / "own.onnx", metadata())
+    study = make_study(settings, experiment="rate", model=str(model), personal=True)
+    visitor = study.visitor()
+    _rate(visitor, FEWEST)
+    study.services.background.once()
+    before = read_taste(_file(study, visitor)).base
+    write_model(model, metadata(), gain=-3.0)
+    Background(study.database, study.services.stocks, study.services.settings.users_dir).once()
+    assert _learned(study, visitor) is not None
+    assert not np.allclose(read_taste(_file(study, visitor)).base, before)

@@ -15,10 +15,10 @@ from nimakit.web.models import FIRST, OK, Collection, Image, Membership, Rating
 if TYPE_CHECKING:
     from nimakit.engine import Model
 
-FEWEST = 50
+FEWEST = 200
 """Raters from which on a new one is placed among them; fewer know less than the new one's own ratings."""
-FEWEST_RATINGS = 10
-"""Of each of them."""
+FEWEST_RATINGS = 50
+"""Of each of them: see docs/personal.md."""
 
 _GROWTH = 1.25
 _MOST_IMAGES = 5000

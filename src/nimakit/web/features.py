@@ -43,6 +43,20 @@ def forget_pictures(session: Session, images: Ids[int]) -> None:
     session.execute(delete(Features).where(Features.image_id.in_(images)))
 
 
+def held(session: Session, collection: Collection) -> Collection | None:
+    """A collection as it is now, locked against changes, not against ratings, until the session ends.
+
+    Args:
+        session: From `Database.write`.
+        collection: As it was when a model was chosen for it.
+
+    Returns:
+        The collection; None where it has another model by now.
+    """
+    found = session.get_one(Collection, collection.id, with_for_update={"key_share": True})
+    return found if found.model == collection.model else None
+
+
 def forget_scores(session: Session, collection: Collection) -> None:
     """Take back what a model predicted and saw: another one takes its place.
 

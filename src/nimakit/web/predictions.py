@@ -13,8 +13,9 @@ from nimakit.errors import ImageError, NimakitError
 from nimakit.progress import say
 from nimakit.score import Score
 from nimakit.web.database import Database
-from nimakit.web.features import forget_scores, forget_unseen, write_features
+from nimakit.web.features import forget_scores, forget_unseen, held, write_features
 from nimakit.web.models import BROKEN, OK, Collection, Features, Image
+from nimakit.web.tastes import forget_tastes
 from nimakit.zoo import load_model
 
 _BATCH = 32
@@ -66,14 +67,15 @@ class Predictor:
         averages, width = model.probe()
         probe = [*averages.tolist(), float(width)]
         with self._database.write() as session:
-            held = _held(session, collection)
-            if held is None:
+            current = held(session, collection)
+            if current is None:
                 return
-            known = held.model_probe
+            known = current.model_probe
             if known is not None and not np.allclose(known, probe, rtol=_TOLERANCE, atol=_TOLERANCE):
                 say(f"{collection.name}: {collection.model} is another model than it was, and predicts anew.")
-                forget_scores(session, held)
-            held.model_probe = probe
+                forget_scores(session, current)
+                forget_tastes(session, current)
+            current.model_probe = probe
         self._compared[collection.id] = collection.model
 
     def _score(self, collection: Collection, model: Model, rows: _Files) -> None:
@@ -81,7 +83,7 @@ class Predictor:
         low, width = float(model.bins[0]), float(model.bins[-1] - model.bins[0])
         seen = {}
         with self._database.write() as session:
-            if _held(session, collection) is None:
+            if held(session, collection) is None:
                 return
             for (key, _, mtime_ns), result in zip(rows, results, strict=True):
                 values = _values(result, low, width)
@@ -136,12 +138,6 @@ class Predictor:
                         update(Collection).where(Collection.id == collection.id).values(model_note=str(error))
                     )
         return self._models[name]
-
-
-def _held(session: Session, collection: Collection) -> Collection | None:
-    """The collection, locked against changes, not against ratings; None where it has another model by now."""
-    held = session.get_one(Collection, collection.id, with_for_update={"key_share": True})
-    return held if held.model == collection.model else None
 
 
 def _stamp(collection: Collection) -> Any:

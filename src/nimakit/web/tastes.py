@@ -15,7 +15,7 @@ from nimakit.output import named
 from nimakit.web.acts import lock_raters
 from nimakit.web.crowd import Crowd
 from nimakit.web.database import Database
-from nimakit.web.features import Float32Array, features_of, to_vector
+from nimakit.web.features import Float32Array, features_of, held, to_vector
 from nimakit.web.models import FIRST, OK, Collection, Features, Image, Rater, Rating, Taste
 
 if TYPE_CHECKING:
@@ -87,6 +87,9 @@ class Tastes:
             OutputError: A user's file cannot be written.
         """
         with self._database.read() as session:
+            # The model may have changed since the round began.
+            if session.get_one(Collection, collection.id).model != collection.model:
+                return False
             due = _due(session, collection)
             given = {rater.rater_id: _given(session, collection, rater.rater_id) for rater in due}
         ready = [rater for rater in due if len(given[rater.rater_id].ratings) >= FEWEST]
@@ -116,14 +119,16 @@ class Tastes:
             ratings=len(given.ratings),
             arrays=_stretched(arrays, model.bins),
         )
+        with self._database.write() as session:
+            if held(session, collection) is None:
+                return
+            lock_raters(session, [rater.rater_id])
+            session.merge(kept)
         if taste.USER_ID.fullmatch(rater.code):  # imported raters may have any name
             file = self._folder / collection.slug / f"{rater.code}{taste.SUFFIX}"
             with named(str(file)):
                 file.parent.mkdir(parents=True, exist_ok=True)
             taste.write_taste(file, own)
-        with self._database.write() as session:
-            lock_raters(session, [rater.rater_id])
-            session.merge(kept)
 
 
 def personal_positions(
