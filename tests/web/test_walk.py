@@ -1,0 +1,54 @@
+"""From photographs to a model: rated by keyboard in a real browser, exported, and trained on."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from small_jobs import CONFIG, write_photographs
+from web.test_server import START, Process
+
+COUNT = 20
+
+
+def run(folder: Path, *arguments: str) -> str:
+    """`nimakit` in a process of its own; what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", START, *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_what_was_rated_by_keyboard_trains_a_model(page: Page, tmp_path: Path) -> None:
+    """Twenty photographs scored by keys alone; their export is what a job learns from, as it is."""
+    write_photographs(tmp_path / "photos", COUNT)
+    app = Process(tmp_path)
+    try:
+        page.goto(app.address)
+        expect(page.locator(".canvas img")).to_be_visible()
+        for number in range(COUNT):
+            expect(page.locator("main")).to_have_attribute("aria-busy", "false")
+            page.keyboard.press(str(number % 10))
+            expect(page.locator("#count")).to_have_text(re.compile(rf"^{number + 1} of {COUNT}"))
+        expect(page.locator("#message")).to_contain_text("All done")
+        expect(page.locator("#sync")).to_have_text("")
+    finally:
+        assert app.stop() == 0
+        assert app.process.stderr is not None
+        app.process.stderr.close()
+    run(tmp_path, "rate", "export", "--labels", "labels.json")
+    labels = json.loads((tmp_path / "labels.json").read_text())
+    given = [label["label"].index(1) + 1 for label in labels]
+    assert sorted(given) == sorted([*range(1, 11)] * 2)
+    config = {**CONFIG, "n_classes": 10, "epochs_train_all": 0}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    options = {"--config-file": "config.json", "--samples-file": "labels.json", "--image-dir": "photos"}
+    job = run(tmp_path, "train", *(word for option in options.items() for word in option)).strip()
+    assert (Path(job) / "model.onnx").is_file()
+    assert len((Path(job) / "history.csv").read_text().splitlines()) == 1 + 1
