@@ -1,11 +1,16 @@
 """What all answers have in common: headers, errors, and nothing of the machine's own."""
 
+import dataclasses
 import re
+import socket
+import threading
 
+import httpx
 import pytest
 from sqlalchemy.exc import OperationalError
+from werkzeug.serving import make_server
 
-from nimakit.web.app import create_app
+from nimakit.web.app import create_app, services_of
 from nimakit.web.settings import Settings, read_settings
 from web.study import JSON, Study, Visitor
 
@@ -115,6 +120,27 @@ def test_the_app_says_whether_it_is_well(visitor: Visitor) -> None:
     """For whoever watches over it, without a session."""
     answer = visitor.get("/health")
     assert (answer.status_code, answer.json) == (200, {"status": "ok"})
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_answers_on_either_loopback(settings: Settings, host: str) -> None:
+    """A real request to the address as it is said at the start; by another name nobody is let in."""
+    try:
+        socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError:
+        pytest.skip(f"there is no {host} here")
+    app = create_app(dataclasses.replace(settings, host=host, listen=host), background=False)
+    server = make_server(host, 0, app, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        address = dataclasses.replace(settings, host=host).address(server.server_port) + "health"
+        assert httpx.get(address, trust_env=False).json() == {"status": "ok"}
+        forged = httpx.get(address, headers={"Host": "evil.example"}, trust_env=False)
+        assert forged.status_code == 400
+    finally:
+        server.shutdown()
+        server.server_close()
+        services_of(app).database.close()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark", "auto", 'evil"><script>'])

@@ -77,7 +77,6 @@ def test_a_clock_that_is_wrong_does_no_harm(study: Study, visitor: Visitor) -> N
     [
         ({"kind": "rating", "value": 11}, "from 1 to 10"),
         ({"kind": "rating", "value": 0}, "from 1 to 10"),
-        ({"kind": "rating", "value": 5.5}, "whole number"),
         ({"kind": "rating", "value": "7"}, "from 1 to 10"),
         ({"kind": "rating", "value": True}, "from 1 to 10"),
         ({"kind": "rating"}, "from 1 to 10"),
@@ -86,6 +85,7 @@ def test_a_clock_that_is_wrong_does_no_harm(study: Study, visitor: Visitor) -> N
         ({"kind": "rating", "value": 5, "image": 10**30}, "not part of"),
         ({"kind": "rating", "value": 5, "image": None}, "rated or skipped"),
         ({"kind": "rating", "value": 5, "round": 2}, "round"),
+        ({"kind": "rating", "value": 5, "round": True}, "round"),
         ({"kind": "rating", "value": 5, "predicted": 99}, "predicted"),
         ({"kind": "choice", "trial": "t"}, "rated or skipped"),
         ({"kind": ["rating"], "value": 5}, "rated or skipped"),
@@ -199,3 +199,14 @@ def test_ratings_between_whole_numbers_where_predictions_are_corrected(make_stud
     visitor.rate(study.images[0].id, 5.3, predicted=5.2)
     [rating] = study.ratings
     assert (rating.value, rating.predicted) == (5.3, 5.2)
+
+
+def test_what_was_said_while_predictions_were_corrected_is_taken_once_they_are_not(
+    make_study: MakeStudy,
+) -> None:
+    """A page that was open or offline while Rate became Score loses nothing, and changes nothing."""
+    study = make_study(experiment="rate")
+    visitor = study.visitor()
+    study.set(experiment="score")
+    assert visitor.rate(study.images[0].id, 5.3, predicted=5.2)["refused"] == []
+    assert [rating.value for rating in study.ratings] == [5.3]

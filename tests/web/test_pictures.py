@@ -80,3 +80,15 @@ def test_a_picture_without_permission_is_broken(study: Study, visitor: Visitor) 
     """It can be shown to nobody."""
     (study.folder / study.images[1].path).chmod(0)
     assert visitor.get(address(visitor, study)).status_code == 422
+
+
+@pytest.mark.parametrize("size", ["480", "full"])
+def test_blind_raters_are_sent_no_names(study: Study, visitor: Visitor, size: str) -> None:
+    """Not as the name a picture is saved by either; the admin, and raters who see names, have it."""
+    rater, image = study.rater(), study.images[1]
+    hidden = rater.get(address(rater, study, size=size)).headers["Content-Disposition"]
+    assert hidden == f"inline; filename={image.id}.jpg"
+    seen = f'inline; filename="{image.path}"'
+    assert visitor.get(address(visitor, study, size=size)).headers["Content-Disposition"] == seen
+    study.set(blind=False)
+    assert rater.get(address(rater, study, size=size)).headers["Content-Disposition"] == seen

@@ -144,3 +144,12 @@ def test_copies_stay_within_their_bound(folder: Path, tmp_path: Path) -> None:
         (path.stat().st_size for path in kept), default=0
     )
     assert len(kept) < 8
+
+
+def test_a_copy_that_goes_while_they_are_counted_does_no_harm(folder: Path, tmp_path: Path) -> None:
+    """Other processes make and delete copies, too."""
+    (tmp_path / "copies" / "aa").mkdir(parents=True)
+    (tmp_path / "copies" / "aa" / "b.partial").symlink_to("gone")
+    write_photo(folder / "a.jpg", 50, (1000, 500))
+    found = Renditions(tmp_path / "copies").find(folder, "a.jpg", 480)
+    assert opened(found).size == (480, 240)

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from nimakit.labels import read_labels
 from nimakit.web.models import Choice, Membership, Rater
+from nimakit.web.studies import add_collection
 from samples import write_photo
 from web.conftest import MakeStudy
 from web.study import Study, Visitor, on_both
@@ -154,6 +155,44 @@ def test_an_export_comes_back_as_it_was(study: Study, visitor: Visitor) -> None:
     upload(visitor, "ratings", text)
     assert download(visitor, "ratings.csv").replace(",,", ",").split() == text.replace(",,", ",").split()
     assert study.images[1].count == 1
+
+
+def test_ratings_of_nobody_in_particular_are_somebody_elses_in_another_file(
+    study: Study, visitor: Visitor
+) -> None:
+    """A second file of the same name takes the place of nothing; the same file counts once."""
+    tables = ["image,rating\nphoto 0.jpg,7\nphoto 1,2\n", "image,rating\nphoto 0.jpg,3\nphoto 1,2\n"]
+    for table, known in ((tables[0], 0), (tables[1], 0), (tables[0], 2)):
+        answer = upload(visitor, "ratings", table)
+        assert f"2 ratings taken in, {known} of them known already" in answer.text
+    assert sorted(rating.value for rating in study.ratings if rating.value) == [2, 2, 3, 7]
+    assert study.images[1].count == 2
+
+
+@on_both
+@pytest.mark.parametrize(
+    ("experiment", "what", "table"),
+    [
+        ("score", "ratings", "image,user_id,rating\nphoto 0.jpg,u1,7\n"),
+        ("preference", "pairs", "session,left,right,chosen\ns1,photo 0,photo 1,left\n"),
+    ],
+)
+def test_a_file_is_imported_into_each_collection(
+    make_study: MakeStudy, experiment: str, what: str, table: str
+) -> None:
+    """A second study of the same pictures takes the same ratings in, and each takes them in once."""
+    study = make_study(experiment=experiment)
+    visitor = study.visitor()
+    again = study.change(lambda session: add_collection(session, study.folder, experiment=experiment))
+    study.services.background.once()
+    for slug in (study.collection.slug, again.slug):
+        for known in (0, 1):
+            file = (io.BytesIO(table.encode()), "import.csv")
+            answer = visitor.post(
+                f"/c/{slug}/transfer", {"what": what, "file": file}, content_type="multipart/form-data"
+            )
+            assert f"1 {'rating' if what == 'ratings' else 'comparison'}s taken in, {known} of" in answer.text
+    assert len(study.events) == 2
 
 
 def test_what_came_later_holds_against_an_import(study: Study, visitor: Visitor) -> None:

@@ -1,5 +1,6 @@
 """The application factory of the rating app."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import LoginManager  # type: ignore[import-untyped]
 from flask_wtf.csrf import CSRFError, CSRFProtect, generate_csrf  # type: ignore[import-untyped]
 from sqlalchemy import text
-from werkzeug.exceptions import HTTPException, SecurityError
+from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map
 
@@ -152,13 +153,23 @@ def _configure(app: Flask, settings: Settings) -> None:
     )
     if settings.url is not None:
         # Whatever other hosts a request names, its links would lead there.
-        app.config["TRUSTED_HOSTS"] = [urlsplit(settings.url).hostname]
+        _answer_only(app, [urlsplit(settings.url).hostname])
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
     elif settings.is_local:
         # A page elsewhere whose name is made to point here would otherwise be let in as the local rater.
-        app.config["TRUSTED_HOSTS"] = [*LOOPBACK]
+        _answer_only(app, LOOPBACK)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.context_processor(lambda: {"theme": _theme(), "endpoints": app.view_functions})
+
+
+def _answer_only(app: Flask, hosts: Sequence[str | None]) -> None:
+    """Refuse requests by other host names, first of all; Flask's own list of hosts takes no IPv6 address."""
+
+    @app.before_request
+    def refuse_others() -> ResponseReturnValue | None:
+        if urlsplit(f"//{request.host}").hostname in hosts:
+            return None
+        return Response("This app is not reached by that host name.\n", 400, mimetype="text/plain")
 
 
 def _sign_in(app: Flask, settings: Settings) -> None:
@@ -209,8 +220,8 @@ def _show_error(error: NimakitError) -> ResponseReturnValue:
 
 
 def _show_http_error(error: HTTPException) -> ResponseReturnValue:
-    if error.code is None or error.code < 400 or isinstance(error, SecurityError):
-        return error  # redirections; and requests for another host, for which no page can be addressed
+    if error.code is None or error.code < 400:
+        return error  # redirections
     return _problem(error.code, error.description or error.name, is_csrf=isinstance(error, CSRFError))
 
 

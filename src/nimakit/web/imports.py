@@ -1,5 +1,6 @@
 """What comes in from tables: ratings one by one, and comparisons."""
 
+import hashlib
 import math
 import re
 import uuid
@@ -34,7 +35,7 @@ from nimakit.web.models import (
 
 _BATCH = 2000
 _NAMESPACE = uuid.UUID("6f1d3c1e-5c2f-4c39-9d1b-2b0f4a3f9c11")
-"""Names imported events by what they say, so that a file imported twice counts once."""
+"""Names imported events by what they say of which collection, so that a file imported twice counts once."""
 
 NOT_HERE = "An import names it; it is not in the folder."
 
@@ -80,7 +81,7 @@ def import_ratings(database: Database, collection: Collection, path: Path, rows:
     columns = _columns(path, ("image_id", "image", "path"), ("rating", "score", "value"))
     optional = (*_columns(path, ("user_id", "user", "rater")), "time", "repeat", "predicted")
     low, high = collection.scale.low, collection.scale.high
-    found: list[_Row] = []
+    digest, found = _digest(path), list[_Row]()
     for line, (image, value), (user, time, repeat, predicted) in read_rows(
         path, columns, rows, optional=optional
     ):
@@ -88,7 +89,7 @@ def import_ratings(database: Database, collection: Collection, path: Path, rows:
             found.append(
                 _Row(
                     images=(image,),
-                    user=_user(path, line, user),
+                    user=_user(digest, line, user),
                     time=to_seconds("time", time),
                     value=number(value, low, high),
                     repeat=repeat == "1",
@@ -130,7 +131,7 @@ def import_pairs(database: Database, collection: Collection, path: Path, rows: B
     if collection.experiment != "preference" or collection.choices != 2:
         raise LabelError("Pairs are imported into a collection whose pictures are compared two at a time.")
     optional = (*_columns(path, ("user_id", "user", "rater", "session")), "time", "repeat", "comparison")
-    found: list[_Row] = []
+    digest, found = _digest(path), list[_Row]()
     for line, (left, right, chosen), (user, time, repeat, comparison) in read_rows(
         path, ("left", "right", "chosen"), rows, optional=optional
     ):
@@ -143,7 +144,7 @@ def import_pairs(database: Database, collection: Collection, path: Path, rows: B
             found.append(
                 _Row(
                     images=(left, right),
-                    user=_user(path, line, user),
+                    user=_user(digest, line, user),
                     time=to_seconds("time", time),
                     chosen=picks[chosen],
                     repeat=repeat == "1",
@@ -160,7 +161,7 @@ def import_pairs(database: Database, collection: Collection, path: Path, rows: B
             "kind": TIE if chosen is None else CHOICE,
             "image_id": chosen,
             "shown": [images[name] for name in row.images],
-            "trial": row.name(),
+            "trial": row.name(collection),
         }
 
     return _take(database, collection, found, detail, rows)
@@ -179,9 +180,9 @@ class _Row:
     repeat: bool = False
     comparison: str = ""
 
-    def name(self) -> str:
-        """A name that the same row has whenever it is imported."""
-        return uuid.uuid5(_NAMESPACE, repr(self)).hex
+    def name(self, collection: Collection) -> str:
+        """A name that the same row has whenever it is imported into a collection."""
+        return uuid.uuid5(_NAMESPACE, f"{collection.id} {self!r}").hex
 
 
 def _take(
@@ -199,7 +200,7 @@ def _take(
         images = _images(session, collection, {name for row in found for name in row.images}, result)
         raters = people.raters_with_codes(session, {row.user for row in found}, collection.id)
     for start in range(0, len(found), _BATCH):
-        batch = {row.name(): row for row in found[start : start + _BATCH]}
+        batch = {row.name(collection): row for row in found[start : start + _BATCH]}
         with database.write() as session:
             wanted = select(Event.client_id).where(
                 Event.collection_id == collection.id, Event.client_id.in_(batch)
@@ -244,10 +245,19 @@ def _columns(path: Path, *choices: tuple[str, ...]) -> tuple[str, ...]:
     )
 
 
-def _user(path: Path, line: int, user: str | None) -> str:
-    """The pseudonym of a row's rater; without one each row is somebody of their own."""
+def _digest(path: Path) -> str:
+    """What tells a file from others: its content, as every file that is sent has the same name here."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+    except OSError:
+        return ""  # whoever reads the table says so
+
+
+def _user(digest: str, line: int, user: str | None) -> str:
+    """The pseudonym of a row's rater; without one each row of each file is somebody of their own."""
     if user is None:
-        return f"{path.stem[:40]} line {line}"
+        return f"file {digest} line {line}"
     if not 0 < len(user) <= 64 or not user.isprintable():
         raise ValueError(f"a user has a name of 1 to 64 characters; received {user[:80]!r}")
     return user

@@ -4,12 +4,12 @@ import io
 import os
 from pathlib import Path
 
-from flask import Blueprint, Response, abort, jsonify, request, send_file
+from flask import Blueprint, Response, abort, jsonify, send_file
 from flask.typing import ResponseReturnValue
 from sqlalchemy import update
 
 from nimakit.errors import ImageError, ImageMissingError
-from nimakit.web.access import current_collection
+from nimakit.web.access import current_collection, current_rater
 from nimakit.web.models import BROKEN, MISSING, OK, Collection, Image
 from nimakit.web.renditions import SIDES, Rendition
 from nimakit.web.services import services
@@ -51,13 +51,19 @@ def _send(slug: str, key: int, side: int | None) -> Response:
     response = send_file(
         io.BytesIO(source) if isinstance(source, bytes) else source,
         mimetype=rendition.media_type,
+        download_name=_name(collection, image, rendition),
         etag=rendition.version,
         conditional=True,
     )
     response.headers["Cache-Control"] = f"private, max-age={_SECONDS_KEPT}"
-    if request.args.get("download"):
-        response.headers.set("Content-Disposition", "attachment", filename=Path(image.path).name)
     return response
+
+
+def _name(collection: Collection, image: Image, rendition: Rendition) -> str:
+    """What a picture is called where somebody saves it: a number where they may not see its name."""
+    hidden = collection.blind and not current_rater().is_admin
+    suffix = rendition.source.suffix if isinstance(rendition.source, Path) else ".jpg"
+    return (str(image.id) if hidden else image.image_id) + suffix
 
 
 def _find(slug: str, key: int) -> tuple[Collection, Image]:

@@ -145,7 +145,7 @@ def _parse(
     age, elapsed, turn = raw.get("age_ms", 0), raw.get("elapsed_ms"), raw.get("round", FIRST)
     if not is_number(0)(age) or not (elapsed is None or is_number(0)(elapsed)):
         raise ValueError("Times are milliseconds, 0 or more.")
-    if turn not in (FIRST, REPEAT):
+    if not is_integer(FIRST, REPEAT)(turn):
         raise ValueError(f"The round is {FIRST} or {REPEAT}.")
     if image is not None and not (_is_key(image) and image in pictures):
         raise ValueError("This picture is not part of the collection.")
@@ -169,11 +169,8 @@ def _check_rating(raw: Mapping[str, Any], collection: Collection, _pictures: set
         raise ValueError("In this collection pictures are rated or skipped.")
     scale = collection.scale
     within = is_number(scale.low, scale.high)
-    if kind == RATING:
-        if value is None or not within(value):
-            raise ValueError(f"A rating is a number from {scale.low} to {scale.high}.")
-        if collection.experiment == "score" and value % 1:
-            raise ValueError("A rating is a whole number.")
+    if kind == RATING and (value is None or not within(value)):
+        raise ValueError(f"A rating is a number from {scale.low} to {scale.high}.")
     if predicted is not None and not within(predicted):
         raise ValueError(f"A predicted score is a number from {scale.low} to {scale.high}.")
     rating = round(float(value), _DECIMALS) if kind == RATING and value is not None else None

@@ -6,6 +6,7 @@ import os
 import secrets
 import stat
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,7 +119,10 @@ class Renditions:
 
     def _prune(self) -> int:
         """Delete copies until they are well within the bound; how many bytes are left."""
-        copies = [(file, file.stat()) for file in self._folder.glob("??/*")]
+        copies = []
+        for file in self._folder.glob("??/*"):
+            with suppress(FileNotFoundError):  # another process pruned it, or gave it its name
+                copies.append((file, file.stat()))
         left = sum(status.st_size for _, status in copies)
         if left > self._limit:
             for file, status in sorted(copies, key=lambda one: one[1].st_mtime_ns):
