@@ -100,6 +100,15 @@ def test_the_last_place_is_given_once(shared: Study) -> None:
     assert shared.visitor().post(address, {"name": "Ben"}).status_code == 410
 
 
+def test_a_class_comes_in_from_one_address(shared: Study) -> None:
+    """Only attempts that fail are counted, as at links that were made up."""
+    link = invite(shared)
+    answers = [shared.visitor().post(link, {"name": "x"}).status_code for _ in range(12)]
+    assert answers == [302] * 12
+    answers = [shared.visitor().post("/join/made-up", {"name": "x"}).status_code for _ in range(12)]
+    assert answers == [404] * 10 + [429] * 2
+
+
 @pytest.mark.parametrize("token", ["1", "WzFd", "eyJ4IjoxfQ.abc", "x" * 500])
 def test_a_made_up_link_leads_nowhere(shared: Study, token: str) -> None:
     """Links are signed."""

@@ -1,6 +1,6 @@
 """Coming in: invitations, personal links, the admin's password; and going on elsewhere."""
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_user, logout_user  # type: ignore[import-untyped]
 from flask_wtf import FlaskForm  # type: ignore[import-untyped]
@@ -18,6 +18,11 @@ from nimakit.web.services import services
 blueprint = Blueprint("accounts", __name__)
 
 _ATTEMPTS = "10 per minute; 100 per hour"
+
+
+def _has_failed(response: Response) -> bool:
+    """A class that comes in by one link, from one address, makes no attempts."""
+    return response.status_code >= 400
 
 
 class NameForm(FlaskForm):  # type: ignore[misc]
@@ -41,7 +46,7 @@ def welcome() -> ResponseReturnValue:
 
 
 @blueprint.route("/join/<token>", methods=["GET", "POST"])
-@limiter.limit(_ATTEMPTS, methods=["POST"])
+@limiter.limit(_ATTEMPTS, methods=["POST"], deduct_when=_has_failed)
 def join(token: str) -> ResponseReturnValue:
     """Accept an invitation."""
     form, rater = NameForm(), _this_rater()
@@ -100,7 +105,7 @@ def renew_link() -> ResponseReturnValue:
 
 
 @blueprint.route("/go-on/<token>", methods=["GET", "POST"])
-@limiter.limit(_ATTEMPTS, methods=["POST"])
+@limiter.limit(_ATTEMPTS, methods=["POST"], deduct_when=_has_failed)
 def resume(token: str) -> ResponseReturnValue:
     """Go on as the rater of a personal link; asked for with a button, as some mail readers open links."""
     with services().database.read() as session:
