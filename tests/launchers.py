@@ -50,6 +50,15 @@ case $1 in
     echo '[]'
     exit 2
     ;;
+  network)
+    case $2 in
+      inspect) [[ -e $here/network ]] ;;
+      create)
+        if [[ -e $here/no-network-left ]]; then echo 'no address is left' >&2 && exit 1; fi
+        touch "$here/network"
+        ;;
+    esac
+    ;;
   container) if [[ $2 == inspect ]]; then cat "$here/state" 2>/dev/null; fi ;;
   logs)
     echo 'on stdout'

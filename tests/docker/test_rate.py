@@ -77,6 +77,34 @@ def test_ratings_outlive_the_container(rate: Launcher, work: Path) -> None:
     assert sorted(one["label"].index(1) + 1 for one in labels) == [3, 4]
 
 
+def test_no_other_container_reaches_the_app(rate: Launcher, work: Path, serving_image: str) -> None:
+    """Nobody has to sign in: neither the default network nor a neighbour on the app's own leads to it."""
+    ask = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=5)"
+    with opened(rate, work) as address:
+        assert httpx.get(f"{address}health", trust_env=False).status_code == 200
+        port = httpx.URL(address).port
+        inside = docker(
+            "inspect",
+            "--format",
+            "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}",
+            f"nimakit-rate-{port}",
+        )
+        for network in ("bridge", "nimakit-rate"):
+            command = [
+                "docker",
+                "run",
+                "--rm",
+                "--network",
+                network,
+                "--entrypoint",
+                "python3",
+                serving_image,
+            ]
+            command += ["-c", ask, f"http://{inside}:{port}/health"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
+            assert "timed out" in done.stderr, network
+
+
 class Compose:
     """The rating app of compose.yaml with PostgreSQL, under a name of its own.
 

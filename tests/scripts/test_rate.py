@@ -36,6 +36,26 @@ def test_the_app_is_reached_from_this_machine_alone(rate: Launcher) -> None:
     assert everywhere.options["--publish"] == ["0.0.0.0:8000:8000"]
 
 
+def test_no_other_container_is_a_neighbour(rate: Launcher) -> None:
+    """The first start makes a network on which containers cannot reach each other; later ones use it."""
+    first, second = rate("--images", "photos"), rate("--images", "photos", "--port", "8001")
+    made = ["create", "--opt", "com.docker.network.bridge.enable_icc=false", "nimakit-rate"]
+    assert [call[1:] for call in first.asked("network") if call[1] == "create"] == [made]
+    assert [call[1] for call in second.asked("network")] == ["inspect"]
+    for result in (first, second):
+        assert result.container.options["--network"] == ["nimakit-rate"]
+
+
+def test_refuses_to_start_among_neighbours(rate: Launcher) -> None:
+    """Without a network of its own nothing is started; Docker's reason is told."""
+    (rate.bin / "no-network-left").touch()
+    result = rate("--images", "photos")
+    assert result.code == 1
+    assert "no address is left" in result.stderr
+    assert "NIMAKIT_RUNTIME=native" in result.stderr
+    assert result.asked("run") == []
+
+
 def test_secrets_are_passed_by_name(rate: Launcher) -> None:
     """No argument holds them, where every user of the machine could read it."""
     result = rate("--images", "photos", env={"NIMAKIT_RATE_PASSWORD": "pa55 word"})

@@ -85,17 +85,35 @@ def test_one_that_cannot_be_written_spoils_no_other(
     def fail(session: Session, batches: Sequence[Batch]) -> Any:
         outcomes = record(session, batches)
         if bad in batches:
-            raise StorageError("no room for this one")
+            raise ValueError("no room for this one")
         return outcomes
 
     monkeypatch.setattr("nimakit.web.intake.record", fail)
     futures = take_at_once(study, batches)
     for batch, future in zip(batches, futures, strict=True):
         if batch is bad:
-            with pytest.raises(StorageError, match="no room"):
+            with pytest.raises(ValueError, match="no room"):
                 future.result()
         else:
             assert future.result().outcome.accepted == ["a"]
     assert {rating.rater_id for rating in study.ratings} == {
         batch.rater.id for batch in batches if batch is not bad
     }
+
+
+def test_where_the_database_is_away_all_hear_it_at_once(
+    study: Study, batches: list[Batch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits while it is tried for each of the others; nothing is kept."""
+    tried: list[int] = []
+
+    def fail(_session: Session, batches: Sequence[Batch]) -> Any:
+        tried.append(len(batches))
+        raise StorageError("the database is away")
+
+    monkeypatch.setattr("nimakit.web.intake.record", fail)
+    for future in take_at_once(study, batches):
+        with pytest.raises(StorageError, match="is away"):
+            future.result()
+    assert tried == [1, CROWD - 1]
+    assert study.events == []

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
+from nimakit.errors import StorageError
 from nimakit.web.database import Database
 from nimakit.web.models import FIRST, Choice, Image, Rating
 from nimakit.web.recording import Batch, Outcome, record
@@ -103,6 +104,11 @@ class Intake:
         try:
             with self._database.write() as session:
                 taken = _record(session, [job.batch for job in jobs])
+        except StorageError as error:
+            # It would be as full, or as far away, for each alone, and each would wait for it to say so.
+            for job in jobs:
+                job.error = error
+            return
         except Exception as error:  # noqa: BLE001 - each hears what became of its own
             if len(jobs) == 1:
                 jobs[0].error = error

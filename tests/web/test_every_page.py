@@ -1,0 +1,111 @@
+"""Every page of the rating app in a real browser, by axe: in light and dark, on a desktop and on a phone."""
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from sqlalchemy.orm import Session
+
+from nimakit.web import people
+from nimakit.web.models import Collection, Invitation
+from web.accessibility import sticks_out, violations
+from web.conftest import MakeStudy, Serve
+from web.study import Study
+
+WIDTHS = (1200, 390)
+SCHEMES: dict[Literal["light", "dark"], tuple[str, ...]] = {"light": (), "dark": ("color-contrast",)}
+"""Colours, and which of axe's rules are asked: all where there are none."""
+EXPERIMENTS = {"rating": ("rate", 2), "pairs": ("preference", 2), "fours": ("preference", 4)}
+"""Collections beside the one to be scored: experiment and pictures of a comparison."""
+
+
+@pytest.fixture
+def study(make_study: MakeStudy, tiny_file: Path) -> Study:
+    """A collection of each experiment; in the first one people rated, one of them anew."""
+    study = make_study(model=str(tiny_file), sign_up=True)
+    first = study.collection
+
+    def add(session: Session) -> None:
+        for slug, (experiment, choices) in EXPERIMENTS.items():
+            session.add(
+                Collection(
+                    name=slug, slug=slug, folder=first.folder, experiment=experiment, choices=choices,
+                    low=first.low, high=first.high, model=first.model, created_at=first.created_at,
+                )
+            )  # fmt: skip
+
+    visitor = study.visitor()
+    for image in study.images[:4]:
+        visitor.rate(image.id, 4)
+        study.rater(f"Rater {image.id}").rate(image.id, 1 + image.id)
+    visitor.rate(study.images[0].id, 6)
+    study.change(add)
+    study.services.background.wake(first.id)
+    study.services.background.once()
+    return study
+
+
+def pages(study: Study) -> dict[str, str]:
+    """The address of each page, and what is on it once its script is through."""
+    collection = study.collection
+    image = next(one.id for one in study.images if one.collection_id == collection.id)
+
+    def invite(session: Session) -> str:
+        invitation = Invitation(collection_id=collection.id)
+        session.add(invitation)
+        session.flush()
+        return study.services.links.invitation(invitation)
+
+    token = study.change(invite)
+    study.change(lambda session: people.set_password(session, "a long one"))
+    ready = "main[aria-busy=false] .canvas img"
+    own = f"c/{collection.slug}/"
+    return {
+        f"{own}score": ready,
+        **{f"c/{slug}/{experiment}": ready for slug, (experiment, _) in EXPERIMENTS.items()},
+        f"{own}ratings": ".tile img",
+        f"{own}ratings?text=nothing": ".lead",
+        f"{own}ratings/{image}": ".detail-picture img",
+        f"{own}people": "table",
+        f"{own}settings": "form",
+        f"{own}transfer": "form",
+        "me": "main h1",
+        "welcome": "main h1",
+        "login": "form",
+        f"join/{token}": "form",
+        "join/nonsense": "main",
+        "collections/new": "form",
+        "collections": "main h1",
+    }
+
+
+@pytest.mark.slow
+def test_axe_finds_nothing(browser: Browser, study: Study, serve: Serve) -> None:
+    """On no page, nor in the list of keys; and nothing sticks out."""
+    base = serve(study)
+    context = browser.new_context(reduced_motion="reduce")
+    page = context.new_page()
+    found: list[str] = []
+    for address, shown in pages(study).items():
+        page.goto(base + address)
+        expect(page.locator(shown).first).to_be_visible()
+        found += seen(page, address)
+        if address.endswith("/score"):
+            page.keyboard.press("?")
+            found += seen(page, "the list of keys")
+    context.close()
+    assert found == []
+
+
+def seen(page: Page, name: str) -> list[str]:
+    """What is wrong with the page as it is; in dark colours, contrast alone can be another."""
+    found = []
+    for scheme, rules in SCHEMES.items():
+        page.emulate_media(color_scheme=scheme)
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 800})
+            found += [f"{name}, {scheme}, {width} wide: {what}" for what in violations(page, *rules)]
+            if sticks_out(page):
+                found.append(f"{name}, {width} wide: it sticks out")
+    return found
