@@ -12,9 +12,8 @@ import small_backbone
 from nimakit.engine import Member, Model, Scorer
 from nimakit.network import Network
 from nimakit.nn import adapters, loading, personalise
-from nimakit.personal import fit_head
 from nimakit.score import Score
-from nimakit.taste import Method, Taste, read_taste, write_taste
+from nimakit.taste import Taste, read_taste, write_taste
 from small_models import SIDE, write_job
 
 pytestmark = [
@@ -98,38 +97,3 @@ def test_full_gives_a_network_of_its_own(tmp_path: Path, photos: list[Path]) -> 
     found = _means(base.for_user(taste), photos)
     assert np.square(found - ratings).mean() < 0.9 * np.square(generic - ratings).mean()
     assert _means(base, photos) == pytest.approx(generic, abs=1e-6)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("head", ["histogram", "regression"])
-@pytest.mark.parametrize("name", ["MobileNet", "ResNet18"])
-def test_backbones_of_photographs_learn_a_taste(
-    tmp_path: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch, name: str, head: str
-) -> None:
-    """By each method, with either head, adapters within their share; the file scores nearer the ratings."""
-    monkeypatch.setattr(adapters, "SHARE", 0.05)
-    job = write_job(tmp_path / "job", base_model_name=name, head=head)
-    keras_model = loading.load(job)
-    base = Model([Member(Network(job / "model.onnx"))])
-    personalise.write_adaptable(keras_model, job / personalise.ADAPTABLE)
-    adaptable = Model([Member(Network(job / personalise.ADAPTABLE))])
-    results = list(Scorer(base).score(photos))
-    features = np.stack([np.asarray(score.features) for score in results if isinstance(score, Score)])
-    generic = _means(base, photos)
-    ratings = np.linspace(1, 5, 12)
-    before = np.square(generic - ratings).mean()
-    methods: tuple[Method, ...] = ("head", "adapters", "full")
-    for method in methods:
-        if method not in ("adapters", "full"):
-            arrays = fit_head(features, generic, ratings)
-        else:
-            arrays = personalise.teach(
-                keras_model, photos, ratings, generic, method=method, epochs=4, learning_rate=1e-3
-            )
-        if method == "adapters":
-            own = sum(array.size for array in arrays.values())
-            assert own <= 0.05 * keras_model.network.count_params()
-        taste = Taste(method=method, base=base.probe()[0], base_name=base.name, ratings=12, arrays=arrays)
-        model = adaptable if method == "adapters" else base
-        found = _means(model.for_user(taste), photos)
-        assert np.square(found - ratings).mean() < before, method
