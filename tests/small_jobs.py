@@ -74,18 +74,21 @@ def write_config(path: Path, **changes: Any) -> Path:
     return path
 
 
-def small_job(folder: Path, *, allow_missing: bool = False, test: bool = False, **changes: Any) -> Job:
+def small_job(
+    folder: Path, *, allow_missing: bool = False, test: bool = False, count: int = COUNT, **changes: Any
+) -> Job:
     """Prepare a small job; its photographs are made where they are missing.
 
     Args:
         folder: Where photographs, label files, config and jobs go.
         allow_missing: As on the command line.
         test: Whether there is a test set.
+        count: How many photographs are made.
         changes: Keys of the config.
     """
     photographs = folder / "photographs"
     if not photographs.exists():
-        write_labels(folder / "labels.json", write_photographs(photographs))
+        write_labels(folder / "labels.json", write_photographs(photographs, count))
         write_labels(folder / "test_labels.json", write_photographs(photographs, 6, prefix="test", seed=1))
     request = Request(
         config_file=write_config(folder / "config.json", **changes),

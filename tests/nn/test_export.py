@@ -5,14 +5,16 @@ from typing import Any
 
 import keras
 import numpy as np
+import onnx
 import pytest
 
+import small_backbone
 from nimakit.errors import ModelError, WeightsError
 from nimakit.histogram import default_bins
 from nimakit.metadata import Metadata
 from nimakit.network import Network
 from nimakit.nn import backbones, export, heads, weights
-from samples import random_pixels
+from samples import metadata, random_pixels
 
 pytestmark = [
     # Keras and TensorFlow are behind NumPy 2 in two places.
@@ -131,6 +133,28 @@ def test_writes_the_metadata_it_is_given(public_weights: Path, tmp_path: Path) -
     assert (written.name, written.bins[0], written.preprocessing.fit) == ("mine", 0, "pad")
     assert (written.licence, written.preprocessing.resize_filter) == ("MIT", "nearest")
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_refuses_an_export_that_gives_something_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the exporter gets wrong, as layer normalisation of a single pixel: no such file is left."""
+    keras.utils.set_random_seed(0)
+    model = heads.add_head(small_backbone.construct(input_shape=(64, 64, 3)), default_bins(6))
+    name_batch_axis = export._name_batch_axis
+
+    def spoil(graph: onnx.ModelProto) -> None:
+        name_batch_axis(graph)
+        [kernel] = [values for values in graph.graph.initializer if list(values.dims) == [16, 6]]
+        values = onnx.numpy_helper.to_array(kernel)
+        kernel.CopyFrom(onnx.numpy_helper.from_array(values[:, ::-1].copy(), kernel.name))
+
+    about = metadata(bins=range(1, 7), side=64)
+    with small_backbone.registered():
+        backbone = backbones.get(small_backbone.NAME)
+        export.export_model(model, backbone, about, tmp_path / "right.onnx")
+        monkeypatch.setattr(export, "_name_batch_axis", spoil)
+        with pytest.raises(ModelError, match=r"what Keras gives. Received: a histogram that is off by 0\."):
+            export.export_model(model, backbone, about, tmp_path / "wrong.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["right.onnx"]
 
 
 @pytest.fixture

@@ -157,7 +157,8 @@ def _check(exported: Path, model: keras.Model) -> None:
         worst = float(np.abs(expected[name] - received).max())
         if not worst <= _TOLERANCE * max(1.0, float(np.abs(expected[name]).max())):
             raise ModelError(
-                f"The exported model must give what Keras gives; its {name} is off by {worst:g}."
+                f"The exported model must give what Keras gives. Received: a {name} that is off by {worst:g};"
+                " another input_size may help."
             )
 
 
