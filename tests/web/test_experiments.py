@@ -1,11 +1,14 @@
 """The Rate and Preference experiments in a real browser."""
 
+import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
+from samples import write_photo
 from web.conftest import MakeStudy, Serve
-from web.test_score_page import open_page, press, wait_for_events
+from web.test_score_page import open_page, press, swipe, wait_for_events
 
 
 def test_predictions_are_corrected_by_keyboard(
@@ -79,17 +82,55 @@ def test_the_best_of_two_is_chosen_by_keyboard(page: Page, make_study: MakeStudy
     assert study.events[4].image_id == study.events[1].shown[0]
 
 
-def test_the_best_of_four_is_chosen_by_touch(phone: Page, make_study: MakeStudy, serve: Serve) -> None:
-    """A tap on a picture chooses it."""
+def test_the_best_of_four_is_chosen_by_keyboard(page: Page, make_study: MakeStudy, serve: Serve) -> None:
+    """A digit for each, and none more; t is a tie. Arrows mean nothing where there is no left and right."""
     study = make_study(experiment="preference", choices="4")
+    page.goto(serve(study))
+    expect(page.locator(".canvas img")).to_have_count(4)
+    press(page, "ArrowRight", "0 comparisons")
+    press(page, "5", "0 comparisons")
+    press(page, "4", "1 comparison")
+    press(page, "t", "2 comparisons")
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Backspace")
+    expect(page.locator(".choice").nth(3)).to_have_class(re.compile("chosen"))
+    page.keyboard.press("2")
+    wait_for_events(page, study, 3)
+    first, tie, second = study.events
+    assert [first.kind, tie.kind, second.kind] == ["choice", "tie", "choice"]
+    assert first.shown == second.shown
+    assert first.shown is not None
+    assert (first.image_id, second.image_id) == (first.shown[3], first.shown[1])
+
+
+@pytest.mark.parametrize("choices", [2, 4])
+def test_the_best_is_chosen_by_touch(
+    phone: Page, photos: Path, make_study: MakeStudy, serve: Serve, choices: int
+) -> None:
+    """A tap on a picture chooses it; a swipe to the left skips, to the right goes back; a button is a tie."""
+    for number in range(12):  # enough for three comparisons of four
+        write_photo(photos / f"extra {number}.jpg", 20 + number)
+    study = make_study(experiment="preference", choices=str(choices))
     phone.goto(serve(study))
-    expect(phone.locator(".canvas img")).to_have_count(4)
-    phone.locator(".choice .canvas").nth(2).tap()
-    expect(phone.locator("#count")).to_have_text("1 comparison")
-    wait_for_events(phone, study, 1)
-    [event] = study.events
-    assert event.shown is not None
-    assert event.image_id == event.shown[2]
+    expect(phone.locator(".canvas img")).to_have_count(choices)
+    count, main = phone.locator("#count"), phone.locator("main")
+    expect(main).to_have_attribute("aria-busy", "false")
+    phone.locator(".choice .canvas").nth(choices - 1).tap()
+    expect(count).to_have_text("1 comparison")
+    expect(main).to_have_attribute("aria-busy", "false")
+    swipe(phone, -150)
+    expect(count).to_have_text("2 comparisons")
+    expect(main).to_have_attribute("aria-busy", "false")
+    swipe(phone, 150)
+    expect(main).to_have_attribute("aria-busy", "false")
+    phone.wait_for_timeout(1000)  # a tap on what is not drawn yet is passed over
+    phone.locator("#tie").tap()
+    wait_for_events(phone, study, 3)
+    chosen, skipped, tie = study.events
+    assert [chosen.kind, skipped.kind, tie.kind] == ["choice", "skip", "tie"]
+    assert skipped.trial == tie.trial
+    assert chosen.shown is not None
+    assert chosen.image_id == chosen.shown[choices - 1]
 
 
 def test_a_missing_picture_of_a_pair_is_replaced(page: Page, make_study: MakeStudy, serve: Serve) -> None:
