@@ -90,6 +90,8 @@ SHOTS = {
     "export": Shot("c/samples/transfer"),
     "settings": Shot("c/samples/settings"),
     "me": Shot("me"),
+    "choose": Shot("c/samples/similarity/choose?side=left", is_dark=True),
+    "upload": Shot("c/samples/similarity/upload"),
 }
 """File names -> pages. Each is pictured on a desktop and on a phone."""
 
