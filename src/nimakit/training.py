@@ -199,6 +199,7 @@ def _learn(
     try:
         training.run()
     except KeyboardInterrupt:
+        training.roll_back()
         if training.history:
             notify("stopping: exporting what was learned so far")
             training.export(metadata)

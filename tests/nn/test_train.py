@@ -25,6 +25,7 @@ from nimakit.jobs import Job
 from nimakit.network import Network
 from nimakit.nn import backbones, heads
 from nimakit.nn import losses as nn_losses
+from nimakit.nn.state import State
 from samples import random_pixels
 from small_jobs import BINS, COUNT, SIDE, history, label_of, losses, small_job
 
@@ -240,6 +241,28 @@ def test_a_stopped_job_has_a_model_and_resumes(whole: Job, new_job: NewJob) -> N
     assert job.state.exists()
     _done(job)
     _same_course(job, whole)
+
+
+def test_an_interrupt_drops_what_is_half_done(
+    whole: Job, new_job: NewJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights that were kept of an epoch that is not noted yet go: model file and history agree."""
+    job = new_job(epochs_train_all=EPOCHS)
+    save = State.save
+
+    def interrupt(state: State, *args: Any, **options: Any) -> None:
+        if job.history_file.is_file():
+            raise KeyboardInterrupt
+        save(state, *args, **options)
+
+    monkeypatch.setattr(State, "save", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(job, notify=_unheard)
+    monkeypatch.undo()
+    assert len(history(job)) == 1
+    assert "_01_" in _best(job).name
+    _answers_alike(job)
+    _same_course(_done(job), whole)
 
 
 RESUMED: dict[str, dict[str, Any]] = {

@@ -127,9 +127,7 @@ class Epochs(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no typ
         }
         ended = self._ends_early(row)
         self._state.save(self._job, self.model, row, ended=ended)
-        for file in self._job.weights.iterdir():
-            if file.name != self._state.best_file:
-                file.unlink()
+        self._state.drop_other_weights(self._job)
         judged = "" if val_loss is None else f", val_loss {val_loss:.4f}"
         which = f"epoch {self._epoch} of {self._total} ({self._phase})"
         self._notify(f"{which}: loss {loss:.4f}{judged}, {row['seconds']} s")

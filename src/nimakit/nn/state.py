@@ -110,6 +110,12 @@ class State:
             (self.folder / previous).unlink(missing_ok=True)
         self._write_history(job)
 
+    def drop_other_weights(self, job: Job) -> None:
+        """Leave the weights of the best epoch alone in the folder of the job."""
+        for file in job.weights.iterdir():
+            if file.name != self.best_file:
+                file.unlink()
+
     def _write_history(self, job: Job) -> None:
         with atomic_writer(job.history_file) as stream:
             writer = csv.DictWriter(stream, HISTORY_COLUMNS, lineterminator="\n")

@@ -99,6 +99,11 @@ class Training:
         finally:
             material.close()
 
+    def roll_back(self) -> None:
+        """Back to the last complete epoch: what an interrupt left half done is dropped."""
+        self._state = State.load(self._job)
+        self._state.drop_other_weights(self._job)
+
     def export(self, metadata: Metadata) -> None:
         """Write the model file of the best epoch.
 
