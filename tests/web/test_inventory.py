@@ -3,11 +3,12 @@
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from nimakit.web.inventory import Walk, is_inside, synchronise
+from nimakit.web.inventory import Found, Walk, is_inside, synchronise
 from nimakit.web.models import BROKEN, LEFT_OUT, MISSING, OK, Image
 from samples import write_photo
 from web.conftest import MakeStudy
@@ -65,6 +66,25 @@ def test_a_broken_picture_that_is_replaced_is_looked_at_anew(study: Study) -> No
     synchronise(study.database, study.collection)
     found = study.images[1]
     assert (found.state, found.problem, found.position) == (OK, "", None)
+
+
+@on_both
+def test_two_copies_of_the_app_may_find_a_picture_at_once(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the other one has written meanwhile stays, and the rest is added."""
+    write_photo(study.folder / "new 1.jpg")
+    files = Walk.files
+
+    def raced(walk: Walk) -> Iterator[Found]:
+        monkeypatch.setattr(Walk, "files", files)
+        synchronise(study.database, study.collection)
+        write_photo(study.folder / "new 2.jpg")
+        return files(walk)
+
+    monkeypatch.setattr(Walk, "files", raced)
+    synchronise(study.database, study.collection)
+    assert [path for path in paths(study) if "new" in path] == ["new 1.jpg", "new 2.jpg"]
 
 
 def test_links_that_lead_out_are_left_alone(study: Study, tmp_path: Path) -> None:

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Page, expect
 from sqlalchemy.orm import Session
 
 from nimakit.engine import Scorer
 from nimakit.web.features import forget_scores
 from nimakit.web.models import Collection, Image
 from samples import metadata, write_model, write_photo
-from web.conftest import MakeStudy
+from web.conftest import MakeStudy, Serve
 from web.study import Study, on_both
 
 
@@ -76,6 +77,43 @@ def test_a_model_that_cannot_be_used_is_said(make_study: MakeStudy, tmp_path: Pa
     assert "nothing.onnx" in visitor.get(visitor.address("settings")).text
     deck = visitor.deck()
     assert (deck["items"], deck["note"]) == ([], "No scores can be predicted at the moment.")
+
+
+def test_a_model_that_is_mended_is_noticed(make_study: MakeStudy, tmp_path: Path) -> None:
+    """Each of its collections says what is wrong, and none does any more once somebody had it tried again."""
+    model = tmp_path / "later.onnx"
+    study = make_study(experiment="rate", model=str(model))
+    first = study.collection
+    other = Collection(slug="second", name="second", folder=first.folder, model=first.model)
+    study.change(lambda session: session.add(other))
+
+    def notes() -> list[bool]:
+        with study.database.read() as session:
+            return ["later.onnx" in found.model_note for found in session.query(Collection)]
+
+    study.services.background.once()
+    assert notes() == [True, True]
+    write_model(model)
+    study.services.background.once()
+    assert notes() == [True, True]
+    study.services.background.wake()
+    study.services.background.once()
+    assert notes() == [False, False]
+    assert None not in {image.position for image in study.images}
+
+
+def test_a_page_without_scores_goes_on_by_itself(
+    page: Page, make_study: MakeStudy, serve: Serve, tmp_path: Path
+) -> None:
+    """Once the model is mended; nobody has to open it anew."""
+    model = tmp_path / "later.onnx"
+    study = make_study(experiment="rate", model=str(model))
+    page.goto(serve(study))
+    expect(page.locator("#message")).to_have_text("No scores can be predicted at the moment.")
+    write_model(model)
+    study.services.background.wake()
+    study.services.background.once()
+    expect(page.locator(".canvas img")).to_be_visible()
 
 
 def test_another_model_predicts_anew(study: Study, score_file: Path) -> None:

@@ -3,6 +3,8 @@
 import os
 import threading
 import time
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import select, update
@@ -47,15 +49,17 @@ class Background(threading.Thread):
         """Work until stopped."""
         _step_back()
         while not self._stopped.is_set():
-            self._wake.clear()
+            is_more = False
             try:
-                self.once()
-            except NimakitError as error:
-                say(str(error))  # the next round may find the database again
-            self._wake.wait(_SECONDS_BETWEEN)
+                is_more = self.once()
+            except Exception as error:  # noqa: BLE001 - the next round may find the database again
+                _tell(error)
+            if not is_more:
+                self._wake.wait(_SECONDS_BETWEEN)
 
     def wake(self, collection_id: int | None = None) -> None:
-        """Work now; look through that collection's folder whether it seems changed or not."""
+        """Work now, also with models that failed; look through that collection's folder, changed or not."""
+        self._predictor.retry()
         if collection_id is not None:
             self._walks.pop(collection_id, None)
         self._wake.set()
@@ -69,35 +73,54 @@ class Background(threading.Thread):
         self._stopped.set()
         self._wake.set()
 
-    def once(self) -> None:
-        """One round over all collections.
+    def once(self) -> bool:
+        """One round over all collections; it ends early where it is time to look at the folders again.
+
+        Returns:
+            Whether it ended early, with work left.
 
         Raises:
             StorageError: The database cannot be used.
         """
+        self._wake.clear()
+        until = time.monotonic() + _SECONDS_BETWEEN
         with self._database.read() as session:
             collections = list(session.scalars(select(Collection).order_by(Collection.id)))
-        for collection in collections:
-            if not self._stopped.is_set():
-                self._look(collection)
-        is_busy = True
-        while is_busy and not self._stopped.is_set():
-            is_busy = sum(self._advance(collection) for collection in collections) > 0
+        busy = [one for one in collections if self._try(self._look, one)]
+        while busy and not self._wake.is_set() and time.monotonic() < until:
+            busy = [one for one in busy if self._try(self._advance, one)]
+        return bool(busy)
+
+    def _try(self, work: Callable[[Collection], bool], collection: Collection) -> bool:
+        """Work on a collection; whatever is wrong with it, the others have their turn."""
+        if self._stopped.is_set():
+            return False
+        try:
+            return work(collection)
+        except Exception as error:  # noqa: BLE001 - the thread must outlive mistakes of ours
+            _tell(error, f"{collection.name}: ")
+            return False
 
     def _advance(self, collection: Collection) -> bool:
         """A batch of scores, and some tastes; the first must not keep the second waiting for hours."""
+        with self._database.read() as session:
+            # Its settings may have changed since the round began.
+            collection = session.get_one(Collection, collection.id)
         is_scored = self._predictor.advance(collection)
-        model = self._predictor.model(collection) if collection.personal else None
+        model = self._predictor.loaded(collection) if collection.personal else None
         is_learned = model is not None and self._tastes.advance(collection, model)
         return is_scored or is_learned
 
-    def _look(self, collection: Collection) -> None:
+    def _look(self, collection: Collection) -> bool:
+        """Look through a folder, where that is due; whether it can be read."""
         seen = self._walks.get(collection.id)
         if seen and time.monotonic() - seen[0] < _SECONDS_FULL and not seen[1].changed():
-            return
+            return True
         started = time.monotonic()
         try:
-            walk = synchronise(self._database, collection)
+            # They may have been read at a bad moment. Once more after a start, where somebody asks for it,
+            # and when a folder was away: what is really broken costs no more than that.
+            walk = synchronise(self._database, collection, retry_broken=seen is None)
         except OSError as error:
             note = f"The folder cannot be read: {error.strerror}."
             self._walks.pop(collection.id, None)
@@ -108,6 +131,13 @@ class Background(threading.Thread):
         if note != collection.note:
             with self._database.write() as session:
                 session.execute(update(Collection).where(Collection.id == collection.id).values(note=note))
+        return collection.id in self._walks
+
+
+def _tell(error: Exception, where: str = "") -> None:
+    """What was raised on purpose says what to do; of anything else its place in the code is needed."""
+    is_ours = isinstance(error, NimakitError)
+    say(where + (str(error) if is_ours else "".join(traceback.format_exception(error)).rstrip()))
 
 
 def _note(walk: Walk) -> str:

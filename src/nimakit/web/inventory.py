@@ -7,13 +7,14 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from nimakit.files import SUFFIXES, image_id
 from nimakit.web.database import Database
 from nimakit.web.features import forget_pictures
-from nimakit.web.models import LEFT_OUT, MISSING, OK, Collection, Image, now
+from nimakit.web.models import BROKEN, LEFT_OUT, MISSING, OK, Collection, Image, now
 
 Item = TypeVar("Item")
 
@@ -114,8 +115,13 @@ class _Known(NamedTuple):
     state: str
 
 
-def synchronise(database: Database, collection: Collection) -> Walk:
+def synchronise(database: Database, collection: Collection, *, retry_broken: bool = False) -> Walk:
     """Bring the collection's pictures up to what its folder holds; none is ever deleted from the database.
+
+    Args:
+        database: Where pictures are.
+        collection: Whose.
+        retry_broken: Whether pictures that could not be read are taken for sound until they are read again.
 
     Returns:
         The walk.
@@ -128,11 +134,14 @@ def synchronise(database: Database, collection: Collection) -> Walk:
     known = _known(database, collection.id)
     # Once a list says which pictures are rated, others that come are left out.
     state = LEFT_OUT if any(row.state == LEFT_OUT for row in known.values()) else OK
+    revived = (MISSING, BROKEN) if retry_broken else (MISSING,)
     seen: set[str] = set()
     for files in _batches(walk.files()):
         seen.update(file.path for file in files)
         new = [file for file in files if file.path not in known]
-        changed = [(known[file.path], file) for file in files if _has_changed(known.get(file.path), file)]
+        changed = [
+            (known[file.path], file) for file in files if _has_changed(known.get(file.path), file, revived)
+        ]
         if new or changed:
             with database.write() as session:
                 _add(session, collection.id, new, state)
@@ -159,17 +168,19 @@ def _known(database: Database, collection_id: int) -> dict[str, _Known]:
         return {path: _Known(key, size, mtime, state) for path, key, size, mtime, state in rows}
 
 
-def _has_changed(known: _Known | None, file: Found) -> bool:
+def _has_changed(known: _Known | None, file: Found, revived: tuple[str, ...]) -> bool:
     return known is not None and (
-        (known.size, known.mtime_ns) != (file.size, file.mtime_ns) or known.state == MISSING
+        (known.size, known.mtime_ns) != (file.size, file.mtime_ns) or known.state in revived
     )
 
 
 def _add(session: Session, collection_id: int, files: list[Found], state: str) -> None:
     files = _adopt(session, collection_id, files)
     if files:
+        dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
         session.execute(
-            insert(Image),
+            # Another copy of the app may have found them first.
+            dialect.insert(Image).on_conflict_do_nothing(),
             [
                 {
                     **file._asdict(),

@@ -1,5 +1,6 @@
 """Predicted scores, and what the model sees, ahead of the raters who will see them."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from nimakit.progress import say
 from nimakit.score import Score
 from nimakit.web.database import Database
 from nimakit.web.features import forget_scores, forget_unseen, held, write_features
-from nimakit.web.models import BROKEN, OK, Collection, Features, Image
+from nimakit.web.models import BROKEN, MISSING, OK, Collection, Features, Image
 from nimakit.web.tastes import forget_tastes
 from nimakit.zoo import load_model
 
@@ -33,32 +34,31 @@ class Predictor:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._models: dict[str, Model | None] = {}
+        self._models: dict[str, Model] = {}
+        self._failed: dict[str, str] = {}
         self._complete: dict[int, Any] = {}
         self._compared: dict[int, str | None] = {}
 
     def advance(self, collection: Collection) -> bool:
         """Score one more batch of a collection.
 
+        Args:
+            collection: As it is now.
+
         Returns:
-            Whether there may be more to score.
+            Whether something was done, and there may be more to do.
 
         Raises:
             StorageError: The database cannot be used.
         """
-        with self._database.read() as session:
-            # The model may have changed since the round began, which can be hours ago.
-            collection = session.get_one(Collection, collection.id)
         if collection.model is None:
             return self._forget(collection)
-        model = self.model(collection)  # before there is a picture: somebody may bring one of their own
+        model = self._model(collection)  # before there is a picture: somebody may bring one of their own
         if model is None:
             return False
         self._compare(collection, model)
         rows = self._wanting(collection)
-        if rows:
-            self._score(collection, model, rows)
-        return len(rows) > 0
+        return bool(rows) and self._score(collection, model, rows)
 
     def _compare(self, collection: Collection, model: Model) -> None:
         """Take back what another model of the same name has predicted, before the app was last started."""
@@ -78,21 +78,26 @@ class Predictor:
             current.model_probe = probe
         self._compared[collection.id] = collection.model
 
-    def _score(self, collection: Collection, model: Model, rows: _Files) -> None:
+    def _score(self, collection: Collection, model: Model, rows: _Files) -> bool:
+        """Whether anything came of it: not while the folder is away, which is no fault of the pictures."""
         results = list(Scorer(model).score(Path(collection.folder, path) for _, path, _ in rows))
         low, width = float(model.bins[0]), float(model.bins[-1] - model.bins[0])
+        root = Path(os.path.realpath(collection.folder))
+        if any(isinstance(result, ImageError) for result in results) and not _is_readable(root):
+            return False
         seen = {}
         with self._database.write() as session:
             if held(session, collection) is None:
-                return
-            for (key, _, mtime_ns), result in zip(rows, results, strict=True):
-                values = _values(result, low, width)
+                return True
+            for (key, path, mtime_ns), result in zip(rows, results, strict=True):
+                values = _values(result, low, width, is_there=(root / path).exists())
                 # Not where the file changed meanwhile: then this is the score of another picture.
                 same = update(Image).where(Image.id == key, Image.mtime_ns == mtime_ns).values(**values)
                 changed = session.scalar(same.returning(Image.id))
                 if changed is not None and not isinstance(result, ImageError):
                     seen[key] = np.asarray(result.features, np.float32)
             write_features(session, seen)
+        return True
 
     def _forget(self, collection: Collection) -> bool:
         """Forget some of what a model saw that was taken away; whether there may be more of it."""
@@ -122,22 +127,25 @@ class Predictor:
         """The collection's model; None where it has none, or none that could be loaded so far."""
         return self._models.get(collection.model or "")
 
-    def model(self, collection: Collection) -> Model | None:
-        """The collection's model; None where it has none, or it cannot be loaded, which is said once."""
-        name = collection.model
-        if name is None:
-            return None
-        if name not in self._models:
+    def retry(self) -> None:
+        """Try models that could not be loaded once more, when their turn comes; any thread may ask."""
+        self._failed = {}
+
+    def _model(self, collection: Collection) -> Model | None:
+        """The collection's model; None where it cannot be loaded, which the collection's note says."""
+        name, failed = collection.model or "", self._failed
+        if name not in self._models and name not in failed:
             try:
                 self._models[name] = load_model(name, notify=say)
             except NimakitError as error:
-                self._models[name] = None
+                failed[name] = str(error)
                 say(f"{collection.name}: no scores are predicted. {error}")
-                with self._database.write() as session:
-                    session.execute(
-                        update(Collection).where(Collection.id == collection.id).values(model_note=str(error))
-                    )
-        return self._models[name]
+        note = "" if name in self._models else failed[name]
+        if note != collection.model_note:
+            own = update(Collection).where(Collection.id == collection.id, Collection.model == name)
+            with self._database.write() as session:
+                session.execute(own.values(model_note=note))
+        return self._models.get(name)
 
 
 def _stamp(collection: Collection) -> Any:
@@ -153,10 +161,18 @@ def _files(session: Session, collection: Collection, lack: ColumnElement[bool]) 
     return session.execute(wanted.order_by(Image.id).limit(_BATCH)).all()
 
 
-def _values(result: Score | ImageError, low: float, width: float) -> dict[str, Any]:
-    """The columns of a picture that hold its score, on a scale from 0 to 1."""
+def _is_readable(folder: Path) -> bool:
+    try:
+        with os.scandir(folder):
+            return True
+    except OSError:
+        return False
+
+
+def _values(result: Score | ImageError, low: float, width: float, *, is_there: bool) -> dict[str, Any]:
+    """The columns of a picture that hold its score, on a scale from 0 to 1, or why it has none."""
     if isinstance(result, ImageError):
-        return {"state": BROKEN, "problem": str(result)}
+        return {"state": BROKEN if is_there else MISSING, "problem": str(result)}
     return {
         "position": min(max((result.mean - low) / width, 0.0), 1.0),
         "spread": None if result.sd is None else result.sd / width,

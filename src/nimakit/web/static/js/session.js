@@ -10,6 +10,7 @@ import { announce, toast } from "./toasts.js";
 
 const MILESTONES = [10, 50, 100, 250, 500];
 const SLOW_MS = 300;
+const NOTE_MS = 5000; // until one asks again whether scores are predicted
 const BREAK_AFTER_MS = 30 * 60000;
 
 export class Session {
@@ -199,7 +200,10 @@ export class Session {
     if (this.outbox.problem) return this.message("Waiting for the network: what you said is kept here.");
     if (!state || error) return this.message(error ? "The server cannot be reached. Trying again…" : "Loading…");
     if (filling || this.outbox.sending) return this.message("Loading…");
-    if (state.pending && state.note) return this.message(state.note);
+    if (state.pending && state.note) {
+      setTimeout(() => this.deck.fill(true), NOTE_MS); // the model may be mended meanwhile
+      return this.message(state.note);
+    }
     if (state.pending && !skippedOnly) {
       setTimeout(() => this.deck.fill(true), 1000);
       return this.message(this.options.waiting || "Looking for pictures…");
