@@ -1,10 +1,13 @@
 """Several copies of the app that share one PostgreSQL database and one folder of photographs."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from nimakit.web import inventory
+from samples import write_photo
 from web.conftest import MakeStudy
 from web.study import POSTGRESQL, Study
 
@@ -43,3 +46,25 @@ def test_what_is_said_at_both_is_kept_once(copies: list[Study]) -> None:
     assert [(image.count, image.total) for image in other.images] == [(2, 11)] * len(images)
     assert len(study.ratings) == len(study.events) == 2 * len(images)
     assert [copy.visitor().deck()["total"] for copy in copies] == [6, 6]
+
+
+def test_both_look_through_the_folder_at_once(copies: list[Study], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both find the same new pictures before either wrote them: each is there once, and no round fails."""
+    for number in range(5):
+        write_photo(copies[0].folder / f"new {number}.jpg", 50 + number)
+    known, meet = inventory._known, threading.Barrier(len(copies), timeout=30)
+
+    def read_together(*arguments: Any) -> Any:
+        found = known(*arguments)
+        meet.wait()
+        return found
+
+    monkeypatch.setattr(inventory, "_known", read_together)
+    for copy in copies:
+        copy.services.background.wake(copy.collection.id)
+    with ThreadPoolExecutor(len(copies)) as pool:
+        for done in [pool.submit(copy.services.background.once) for copy in copies]:
+            done.result()
+    paths = [image.path for image in copies[0].images]
+    assert len(paths) == len(set(paths)) == 6 + 5
+    assert all(len(copy.rater("Ann").deck(amount=20)["items"]) == len(paths) for copy in copies)
