@@ -102,6 +102,36 @@ def test_a_failure_is_told_and_may_be_tried_again(tmp_path: Path, photo: Path) -
     waited(found)
 
 
+def test_output_that_is_no_text_fails_one_picture_alone(tmp_path: Path, photo: Path) -> None:
+    """Libraries write what they like; the next picture is drawn."""
+    found = made(tmp_path, "import os, sys; os.write(2, bytes([255, 10])); sys.exit(1)")
+    found.ask(photo, "1", "m")
+    assert waited(found).state == "failed"
+
+
+def test_what_nobody_foresaw_keeps_nobody_busy(
+    tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The picture has failed, and may be asked for again."""
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    found = made(tmp_path)
+    monkeypatch.setattr(found, "_draw", lambda *_: 1 / 0)
+    found.ask(photo, "1", "m")
+    assert waited(found).state == "failed"
+    assert found.ask(photo, "1", "m").state == "working"
+
+
+def test_what_a_killed_app_had_begun_goes(tmp_path: Path, photo: Path) -> None:
+    """The next picture that is drawn takes it along."""
+    begun = tmp_path / "data" / "explanations" / "partial-x"
+    begun.mkdir(parents=True)
+    (tmp_path / "go").touch()
+    found = made(tmp_path)
+    found.ask(photo, "1", "m")
+    assert waited(found).state == "ready"
+    assert not begun.exists()
+
+
 def test_a_process_that_is_stuck_is_stopped(
     tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

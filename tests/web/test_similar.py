@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from nimakit.web import similar
 from nimakit.web.features import all_features, write_features
 from nimakit.web.models import Collection, Image
-from nimakit.web.similar import Index
+from nimakit.web.similar import Index, Indexes
 from web.conftest import MakeStudy
 from web.study import Study, on_both
 
@@ -139,6 +139,35 @@ def test_another_model_starts_anew(study: Study) -> None:
     # What is of another size than the first is passed over, and nothing fails.
     assert len(index) in (1, COUNT - 1)
     assert index.nearest(np.ones(7, np.float32), 3) == []
+
+
+def test_a_model_replaced_under_its_name_starts_anew(study: Study) -> None:
+    """Its vectors mean something else, though pictures and name are the same."""
+    index = refreshed(study, Index())
+    before = index.vector(next(iter(index.images())))
+
+    def replace(session: Session) -> None:
+        collection = session.get_one(Collection, study.collection.id)
+        collection.model_probe = [1.0, 2.0]
+        write_features(session, {int(image): np.ones(SIZE, np.float32) for image in index.images()})
+
+    study.change(replace)
+    after = refreshed(study, index).vector(next(iter(index.images())))
+    assert before is not None
+    assert after is not None
+    np.testing.assert_allclose(after, np.full(SIZE, SIZE**-0.5), atol=1e-3)
+    assert not np.allclose(before, after)
+
+
+def test_the_last_indexes_asked_for_are_kept(study: Study) -> None:
+    """Each takes memory: an old one goes and is made again when it is asked for."""
+    indexes = Indexes()
+    with study.database.read() as session:
+        first = indexes.of(session, study.collection)
+        assert indexes.of(session, study.collection) is first
+        for number in range(similar._MOST_KEPT):
+            indexes.of(session, Collection(id=1000 + number, model="made up"))
+        assert indexes.of(session, study.collection) is not first
 
 
 def test_what_has_no_length_is_like_nothing(study: Study) -> None:

@@ -107,10 +107,15 @@ class Explanations:
         return Explained(state="working")
 
     def _work(self, key: str, picture: Path, model: str) -> None:
+        reason = "Something went wrong: the app's log says what."
         try:
             reason = self._draw(key, picture, model)
         except OSError as error:
             reason = f"The picture could not be kept: {error.strerror or error}."
+        finally:
+            self._done(key, reason)
+
+    def _done(self, key: str, reason: str) -> None:
         with self._lock:
             self._working = None
             if reason:
@@ -125,7 +130,9 @@ class Explanations:
             options = (f"--image-source={picture}", f"--model={model}", f"--output-dir={folder}")
             command = [*_gently(), *self._command, *options, f"--max-side={_SIDE}"]
             try:
-                done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
+                done = subprocess.run(
+                    command, capture_output=True, text=True, errors="replace", check=False, timeout=_SECONDS
+                )
             except subprocess.TimeoutExpired:
                 return (
                     f"It took more than {_SECONDS} seconds, and was stopped. Try again when less is going on."
@@ -142,7 +149,9 @@ class Explanations:
         return self._folder / f"{key}.png"
 
     def _prune(self) -> None:
-        """The longest kept go once there are too many."""
+        """The longest kept go once there are too many, and what an app that was killed had begun."""
+        for begun in self._folder.glob("partial-*"):
+            shutil.rmtree(begun, ignore_errors=True)
         kept = sorted(self._folder.glob("*.png"), key=lambda file: file.stat().st_mtime_ns)
         for file in kept[:-_MOST_KEPT]:
             file.unlink(missing_ok=True)

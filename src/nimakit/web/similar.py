@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 _SECONDS_FRESH = 5.0
 _CHUNK = 2000
 _PRIME = 1_000_003
+_MOST_KEPT = 4
+"""Collections whose index stays in memory: 200 MB each at 100,000 pictures."""
+
 _MOST_GONE = 1000
 """Places of pictures that are gone or changed; with more of them the index is made anew."""
 
@@ -62,8 +66,10 @@ class Index:
             collection: Whose pictures.
         """
         with self._lock:
-            if collection.model != self._table.model:
-                self._table = _Table(collection.model)
+            # A file may be replaced under its name: what it makes of a fixed picture tells.
+            model = (collection.model, tuple(collection.model_probe or ()))
+            if model != self._table.model:
+                self._table = _Table(model)
             elif time.monotonic() - self._read_at < _SECONDS_FRESH:
                 return
             # Features come and go with the score, whose table is read in a moment.
@@ -77,7 +83,7 @@ class Index:
             there = {image: version for image, version in rows}  # noqa: C416 - a row is not typed as a pair
             self._table.drop_all_but(there)
             if self._table.gone > _MOST_GONE:
-                self._table = _Table(collection.model)
+                self._table = _Table(model)
             new = [image for image in there if image not in self._table.places]
             for start in range(0, len(new), _CHUNK):
                 self._table.add(features_of(session, new[start : start + _CHUNK]), there)
@@ -116,12 +122,12 @@ class _Table:
     """Features of pictures by one model.
 
     Attributes:
-        model: Its name.
+        model: Its name, and what it makes of a fixed picture; None before the first.
         places: Where the features of a picture stand.
         state: Sums over the pictures it was last complete with: others when one comes, changes or goes.
     """
 
-    def __init__(self, model: str | None) -> None:
+    def __init__(self, model: tuple[str | None, tuple[float, ...]] | None) -> None:
         self.model = model
         self.places: dict[int, int] = {}
         self.state: tuple[object, ...] | None = None
@@ -197,11 +203,11 @@ class _Table:
 
 
 class Indexes:
-    """The index of each collection, made when somebody first asks for it."""
+    """The index of each collection, made when somebody first asks for it; the last asked for are kept."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: dict[int, Index] = {}
+        self._kept: OrderedDict[int, Index] = OrderedDict()
 
     def of(self, session: Session, collection: Collection) -> Index:
         """A collection's index, a few seconds old at most.
@@ -212,6 +218,9 @@ class Indexes:
         """
         with self._lock:
             index = self._kept.setdefault(collection.id, Index())
+            self._kept.move_to_end(collection.id)
+            if len(self._kept) > _MOST_KEPT:
+                self._kept.popitem(last=False)
         index.refresh(session, collection)
         return index
 
