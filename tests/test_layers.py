@@ -77,8 +77,8 @@ WEB_LAYERS = (
     {"models"},
     {"database", "people", "migrations", "acts", "features"},
     {"settings", "inventory", "recording", "selection", "access", "crowd", "headway"} | {"similar"},
-    {"tastes", "intake"},
-    {"renditions", "predictions", "studies", "matching", "browsing", "exports", "imports", "picture_list"}
+    {"tastes", "intake", "exports"},
+    {"renditions", "predictions", "studies", "matching", "browsing", "imports", "picture_list"}
     | {"neighbours"},
     {"background", "forms", "figures", "bars"},
     {"analyses"},

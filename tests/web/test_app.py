@@ -92,9 +92,9 @@ def test_what_is_not_there_is_a_page(visitor: Visitor, address: str) -> None:
 
 
 def test_a_database_that_fails_is_said_and_nothing_is_acknowledged(
-    study: Study, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+    study: Study, visitor: Visitor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A full disk: 503, the reason, and the browser keeps the rating."""
+    """A full disk: 503, and the browser keeps the rating; where the database is, is for the log alone."""
     code, token = visitor.code, visitor.token()
     event = {"id": "a", "kind": "rating", "image": study.images[0].id, "value": 5}
 
@@ -111,9 +111,12 @@ def test_a_database_that_fails_is_said_and_nothing_is_acknowledged(
     )
     assert answer.status_code == 503
     assert answer.json
-    assert "full" in answer.json["reason"]
+    assert "no room to write" in answer.json["reason"]
+    assert str(study.services.settings.data_dir) not in answer.text
+    assert str(study.services.settings.data_dir) in caplog.text
+    assert "disk is full" in caplog.text
     monkeypatch.undo()
-    assert visitor.send(event).json == {"accepted": ["a"], "done": 1, "others": {}, "refused": []}
+    assert visitor.send(event).json == {"accepted": ["a"], "done": 1, "refused": []}
 
 
 def test_the_app_says_whether_it_is_well(visitor: Visitor) -> None:

@@ -183,15 +183,6 @@ def phone_link(study: Study, visitor: Visitor) -> str:
     return f"/go-on/{study.services.links.personal(visitor.rater)}"
 
 
-def test_others_scores_are_shown_where_the_study_says_so(study: Study, visitor: Visitor) -> None:
-    """After rating, and only then, a rater may see what people say."""
-    image = study.images[0].id
-    study.rater().rate(image, 8)
-    assert visitor.rate(image, 4)["others"] == {}
-    study.set(show_others=True)
-    assert visitor.rate(image, 4)["others"] == {str(image): {"mean": 6.0, "count": 2}}
-
-
 def test_ratings_between_whole_numbers_where_predictions_are_corrected(make_study: MakeStudy) -> None:
     """In the Rate experiment a rating has decimals, and the score that was shown is kept with it."""
     study = make_study(experiment="rate")

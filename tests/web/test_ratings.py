@@ -135,6 +135,40 @@ def test_raters_see_what_they_rated_alone(study: Study, rated: list[int]) -> Non
     assert "Ann" not in rater.get(rater.address(f"ratings/{rated[1]}")).text
 
 
+@on_both
+def test_a_skip_is_no_way_to_others_ratings(study: Study, rated: list[int]) -> None:
+    """What people say is there once one has rated: not on the page, nor by how it is sorted and filtered."""
+    study.set(show_others=True)
+    rater = study.rater("Ben")
+    rater.send({"kind": "skip", "image": rated[0]}, {"kind": "skip", "image": rated[2]})
+    page = rater.address("ratings", show="skipped")
+    assert "people's mean, and" not in rater.get(page).text
+    assert "9.00" not in rater.get(rater.address(f"ratings/{rated[0]}")).text
+    assert shown(rater, show="skipped", low=6, high=10) == []
+    by_mean = shown(rater, show="skipped", sort="mean")
+    assert by_mean == shown(rater, show="skipped", sort="mean", up=1) == sorted(by_mean)
+    rater.rate(rated[0], 9)
+    assert "9.00" in rater.get(rater.address(f"ratings/{rated[0]}")).text
+    assert "9.00 <" in rater.get(rater.address("ratings")).text
+
+
+@on_both
+def test_raters_who_are_left_out_are_in_no_figure(study: Study, visitor: Visitor, rated: list[int]) -> None:
+    """Neither in what is shown nor in its order, until they are taken in again."""
+    ann = next(one.rater_id for one in study.ratings if one.rater_id != visitor.rater.id)
+    people = visitor.address(f"people/{ann}")
+    visitor.post(people, {"excluded": "1"})
+    text = visitor.get(visitor.address("ratings", show="rated")).text
+    assert "7.00 <" in text
+    assert "6.00 <" not in text
+    assert shown(visitor, sort="mean", show="rated") == [rated[0], rated[1], rated[2], rated[3]]
+    assert shown(visitor, low=6.5, high=7.5) == [rated[1]]
+    assert "7.00 <small>from 1 rating<" in visitor.get(visitor.address(f"ratings/{rated[1]}")).text
+    visitor.post(people, {"excluded": "0"})
+    assert "4.00 <small>from 2 ratings<" in visitor.get(visitor.address(f"ratings/{rated[1]}")).text
+    assert shown(visitor, sort="mean", show="rated") == [rated[0], rated[3], rated[1], rated[2]]
+
+
 def test_the_admin_sees_who_said_what(visitor: Visitor, rated: list[int]) -> None:
     """With names, times, and everything that was ever said."""
     visitor.rate(rated[0], 8)

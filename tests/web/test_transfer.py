@@ -301,6 +301,23 @@ def test_a_list_says_what_is_rated(study: Study, visitor: Visitor) -> None:
     assert [item["id"] for item in visitor.deck()["items"]] == [study.images[4].id]
 
 
+@on_both
+def test_what_is_on_no_list_stays_left_out_when_it_comes_back(study: Study, visitor: Visitor) -> None:
+    """A picture that was missing while the list was imported; one on the list is rated again."""
+    gone = {place: study.folder / study.images[place].path for place in (1, 2)}
+    for path in gone.values():
+        path.rename(path.with_suffix(".away"))
+    study.services.background.wake(study.collection.id)
+    study.services.background.once()
+    assert [study.images[place].state for place in gone] == ["missing", "missing"]
+    upload(visitor, "list", json.dumps([study.images[2].path, study.images[3].path]), "images.json")
+    for path in gone.values():
+        path.with_suffix(".away").rename(path)
+    study.services.background.wake(study.collection.id)
+    study.services.background.once()
+    assert [image.state for image in study.images[1:5]] == ["left out", "ok", "ok", "left out"]
+
+
 @pytest.mark.parametrize("content", ["", "{}", "[]", "[5]", '["nothing"]', "[" * 10_000])
 def test_refuses_a_bad_list(study: Study, visitor: Visitor, content: str) -> None:
     """All stay as they are."""

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, jsonify, render_template, request
+from flask import Flask, Response, current_app, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager  # type: ignore[import-untyped]
 from flask_wtf.csrf import CSRFError, CSRFProtect, generate_csrf  # type: ignore[import-untyped]
@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map
 
-from nimakit.errors import NimakitError
+from nimakit.errors import NimakitError, StorageError
 from nimakit.web import (
     accounts,
     admin,
@@ -65,6 +65,10 @@ BLUEPRINTS = (
 )
 
 _LARGEST_BODY = 1 << 20
+_DATABASE_AWAY = (
+    "The app's database does not answer, or has no room to write. Nothing was taken in: try again later."
+    " Whoever runs the app finds the reason in its log."
+)
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
     " connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -216,6 +220,10 @@ def _harden(response: Response) -> Response:
 
 
 def _show_error(error: NimakitError) -> ResponseReturnValue:
+    if isinstance(error, StorageError):
+        # Raters, and whoever has no session, need not know where the database is.
+        current_app.logger.error("%s", error)
+        return _problem(error.http_status, _DATABASE_AWAY)
     return _problem(error.http_status, str(error))
 
 

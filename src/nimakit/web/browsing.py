@@ -1,13 +1,15 @@
 """One page of a collection's pictures: filtered, sorted, and from where the last page ended."""
 
+from collections.abc import Collection as Ids
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Select, SQLColumnExpression, and_, case, func, literal, or_, select
+from sqlalchemy import Row, Select, SQLColumnExpression, Subquery, and_, case, func, literal, or_, select
 from sqlalchemy.orm import Session
 
-from nimakit.web.models import BROKEN, FIRST, MISSING, Choice, Collection, Image, Rater, Rating
+from nimakit.web.exports import is_counted
+from nimakit.web.models import BROKEN, FIRST, MISSING, SKIP, Choice, Collection, Image, Rater, Rating
 from nimakit.web.tastes import personal_positions
 
 PAGE = 60
@@ -45,6 +47,7 @@ class Entry:
         image: The picture.
         mine: The rater's own rating; None for none, or skipped.
         is_skipped: Whether the rater skipped it.
+        count: How many ratings people's figures are of.
         mean: People's mean rating, or in a preference the share of its comparisons it won; None for none.
         spread: Standard deviation of people's ratings.
         predicted: Predicted score.
@@ -55,6 +58,7 @@ class Entry:
     image: Image
     mine: float | None
     is_skipped: bool
+    count: int
     mean: float | None
     spread: float | None
     predicted: float | None
@@ -147,10 +151,15 @@ def page_of(session: Session, collection: Collection, rater: Rater, query: Query
     Returns:
         Up to `PAGE` entries.
     """
-    key = _sort_key(collection, query)
+    people = _people(collection, rater)
+    key = _sort_key(collection, query, people)
     mine = and_(Rating.image_id == Image.id, Rating.rater_id == rater.id, Rating.round == FIRST)
-    joined: Select[*tuple[Any, ...]] = select(Image, Rating, key.label("key")).outerjoin(Rating, mine)
-    wanted = _filtered(joined.where(Image.collection_id == collection.id), collection, rater, query)
+    joined: Select[*tuple[Any, ...]] = (
+        select(Image, Rating, people.count, people.mean, people.variance, key.label("key"))
+        .outerjoin(Rating, mine)
+        .outerjoin(people.left_out, people.left_out.c.image_id == Image.id)
+    )
+    wanted = _filtered(joined.where(Image.collection_id == collection.id), collection, rater, query, people)
     if query.last is not None:
         text, last_id = query.last
         value = text if query.sort == "name" else _number(text) or 0.0
@@ -160,11 +169,8 @@ def page_of(session: Session, collection: Collection, rater: Rater, query: Query
     rows = session.execute(wanted.order_by(order, Image.id).limit(PAGE)).all()
     own: dict[int, float] = {}
     if sees_model(collection, rater):
-        own = personal_positions(session, collection, rater, [image for image, _, _ in rows])
-    return [
-        _entry(collection, rater, image, rating, key=value, own=own.get(image.id))
-        for image, rating, value in rows
-    ]
+        own = personal_positions(session, collection, rater, [row[0] for row in rows])
+    return [_entry(collection, rater, row, own.get(row[0].id)) for row in rows]
 
 
 def sees_model(collection: Collection, rater: Rater) -> bool:
@@ -172,10 +178,46 @@ def sees_model(collection: Collection, rater: Rater) -> bool:
     return rater.is_admin or not collection.blind
 
 
-_mean = Image.total / func.nullif(Image.count, 0)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _People:
+    """What people say of a picture, as columns; null where there is nothing, or a rater may not know it yet.
+
+    Attributes:
+        left_out: What raters said who are left out, to be joined.
+    """
+
+    left_out: Subquery
+    count: SQLColumnExpression[Any]
+    mean: SQLColumnExpression[Any]
+    variance: SQLColumnExpression[Any]
 
 
-def _sort_key(collection: Collection, query: Query) -> SQLColumnExpression[Any]:
+def _people(collection: Collection, rater: Rater) -> _People:
+    """A picture's sums less what raters said who are left out, of whom there are few."""
+    left_out = (
+        select(
+            Rating.image_id,
+            func.count().label("count"),
+            func.sum(Rating.value).label("total"),
+            func.sum(Rating.value * Rating.value).label("squares"),
+        )
+        .where(
+            Rating.collection_id == collection.id,
+            Rating.round == FIRST,
+            Rating.value.is_not(None),
+            ~is_counted(collection, Rating),
+        )
+        .group_by(Rating.image_id)
+        .subquery()
+    )
+    is_shown = or_(literal(rater.is_admin), Rating.value.is_not(None))
+    count = case((is_shown, func.nullif(Image.count - func.coalesce(left_out.c.count, 0), 0)))
+    mean = (Image.total - func.coalesce(left_out.c.total, 0.0)) / count
+    squares = (Image.squares - func.coalesce(left_out.c.squares, 0.0)) / count
+    return _People(left_out=left_out, count=count, mean=mean, variance=squares - mean * mean)
+
+
+def _sort_key(collection: Collection, query: Query, people: _People) -> SQLColumnExpression[Any]:
     """What is sorted by, never null: pictures that have none of it come last."""
     scale = collection.scale
     predicted = Image.position * scale.width + scale.low
@@ -183,11 +225,11 @@ def _sort_key(collection: Collection, query: Query) -> SQLColumnExpression[Any]:
         "name": Image.path,
         "mine": Rating.value,
         "recent": Rating.event_id,
-        "mean": _mean,
-        "count": Image.count,
-        "spread": Image.squares / func.nullif(Image.count, 0) - _mean * _mean,
+        "mean": people.mean,
+        "count": people.count,
+        "spread": people.variance,
         "predicted": predicted,
-        "gap": _mean - predicted,
+        "gap": people.mean - predicted,
     }
     if query.sort == "name":
         return keys["name"]
@@ -195,7 +237,7 @@ def _sort_key(collection: Collection, query: Query) -> SQLColumnExpression[Any]:
 
 
 def _filtered(
-    wanted: Select[*tuple[Any, ...]], collection: Collection, rater: Rater, query: Query
+    wanted: Select[*tuple[Any, ...]], collection: Collection, rater: Rater, query: Query, people: _People
 ) -> Select[*tuple[Any, ...]]:
     match query.show:
         case "mine":
@@ -211,7 +253,7 @@ def _filtered(
     if query.text:
         wanted = wanted.where(Image.path.icontains(query.text, autoescape=True))
     sees_others = rater.is_admin or collection.show_others
-    bounded = case((literal(sees_others), _mean), else_=Rating.value)
+    bounded = people.mean if sees_others else Rating.value
     if query.low is not None:
         wanted = wanted.where(bounded >= query.low)
     if query.high is not None:
@@ -219,25 +261,17 @@ def _filtered(
     return wanted
 
 
-def _entry(
-    collection: Collection,
-    rater: Rater,
-    image: Image,
-    rating: Rating | None,
-    *,
-    key: Any,
-    own: float | None,
-) -> Entry:
+def _entry(collection: Collection, rater: Rater, row: Row[*tuple[Any, ...]], own: float | None) -> Entry:
+    image, rating, count, mean, variance, key = row
     sees_others = rater.is_admin or collection.show_others
-    mean = image.total / image.count if image.count else None
-    variance = None if mean is None else max(image.squares / image.count - mean**2, 0.0)
     position = image.position if sees_model(collection, rater) else None
     return Entry(
         image=image,
         mine=None if rating is None else rating.value,
         is_skipped=rating is not None and rating.value is None,
+        count=count or 0,
         mean=mean if sees_others else None,
-        spread=None if variance is None or not sees_others else variance**0.5,
+        spread=None if variance is None or not sees_others else max(variance, 0.0) ** 0.5,
         predicted=None if position is None else collection.scale.at(position),
         personal=None if own is None else collection.scale.at(own),
         key=key,
@@ -257,11 +291,19 @@ def sees_why(collection: Collection, rater: Rater) -> bool:
     return collection.model is not None and sees_model(collection, rater)
 
 
-def is_known_to(session: Session, collection: Collection, rater: Rater, key: int) -> bool:
-    """Whether somebody may see what is said of a picture: the admin, and who has said something of it."""
-    if rater.is_admin or session.get(Rating, (key, rater.id, FIRST)) is not None:
-        return True
+def said_of(session: Session, collection: Collection, rater: Rater, images: Ids[int]) -> dict[int, bool]:
+    """Those of some pictures a rater said something of -> whether that was more than to skip them."""
     if collection.experiment != "preference":
-        return False
-    own = select(Choice).where(Choice.collection_id == collection.id, Choice.rater_id == rater.id)
-    return any(key in choice.shown for choice in session.scalars(own))
+        mine = (Rating.rater_id == rater.id, Rating.round == FIRST, Rating.image_id.in_(images))
+        rows = session.execute(select(Rating.image_id, Rating.value).where(*mine))
+        return {image: value is not None for image, value in rows}
+    own = (Choice.collection_id == collection.id, Choice.rater_id == rater.id)
+    found: dict[int, bool] = {}
+    for shown, kind in session.execute(select(Choice.shown, Choice.kind).where(*own)):
+        found.update({image: found.get(image, False) or kind != SKIP for image in {*shown} & {*images}})
+    return found
+
+
+def known_to(session: Session, collection: Collection, rater: Rater, images: Ids[int]) -> set[int]:
+    """Those of some pictures whose page somebody may open: what they said something of; for the admin all."""
+    return set(images) if rater.is_admin else set(said_of(session, collection, rater, images))

@@ -29,5 +29,4 @@ def receive(slug: str) -> ResponseReturnValue:
         accepted=taken.outcome.accepted,
         refused=[{"id": key, "reason": reason} for key, reason in taken.outcome.refused],
         done=taken.done,
-        others=taken.others,
     )

@@ -144,7 +144,7 @@ def is_counted(collection: Collection, table: type[Rating | Choice]) -> ColumnEl
     return table.rater_id.not_in(excluded)
 
 
-def labelis_counted(session: Session, collection: Collection) -> tuple[list[str], FloatArray]:
+def label_counts(session: Session, collection: Collection) -> tuple[list[str], FloatArray]:
     """How many people chose each rating, for each picture somebody rated; repeats do not count.
 
     Returns:
@@ -243,7 +243,7 @@ def export(session: Session, collection: Collection, what: str, path: Path) -> i
         OutputError: It could not be written.
     """
     if what == "labels":
-        names, counts = labelis_counted(session, collection)
+        names, counts = label_counts(session, collection)
         write_labels(path, names, counts)
         return len(names)
     rows, columns = (

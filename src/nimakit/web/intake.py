@@ -3,14 +3,13 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
 from nimakit.errors import StorageError
 from nimakit.web.database import Database
-from nimakit.web.models import FIRST, Choice, Image, Rating
+from nimakit.web.models import FIRST, Choice, Rating
 from nimakit.web.recording import Batch, Outcome, record
 
 _MOST_EVENTS = 1000
@@ -24,12 +23,10 @@ class Taken:
     Attributes:
         outcome: Which of its events were taken in.
         done: Pictures, or comparisons, the rater has done in the collection.
-        others: Picture -> what people say of it, the rater among them, where raters may see that.
     """
 
     outcome: Outcome
     done: int
-    others: dict[int, dict[str, Any]]
 
 
 @dataclass(eq=False, slots=True)
@@ -123,11 +120,7 @@ class Intake:
 def _record(session: Session, batches: Sequence[Batch]) -> list[Taken]:
     outcomes, done = record(session, batches), _done(session, batches)
     return [
-        Taken(
-            outcome,
-            done.get((batch.collection.id, batch.rater.id), 0),
-            _others(session, outcome) if batch.collection.show_others else {},
-        )
+        Taken(outcome, done.get((batch.collection.id, batch.rater.id), 0))
         for batch, outcome in zip(batches, outcomes, strict=True)
     ]
 
@@ -150,11 +143,3 @@ def _done(session: Session, batches: Sequence[Batch]) -> dict[tuple[int, int], i
             )
             counts.update({(collection, rater): count for collection, rater, count in rows})
     return counts
-
-
-def _others(session: Session, outcome: Outcome) -> dict[int, dict[str, Any]]:
-    """What people say of the pictures just rated, the rater among them."""
-    rows = session.execute(
-        select(Image.id, Image.count, Image.total).where(Image.id.in_(outcome.images), Image.count > 0)
-    )
-    return {key: {"mean": round(total / count, 2), "count": count} for key, count, total in rows}

@@ -205,7 +205,7 @@ def _adopt(session: Session, collection_id: int, files: list[Found]) -> list[Fou
     for image in waiting:
         file = names[image.image_id]
         image.path, image.size, image.mtime_ns = file
-        image.state, image.problem = OK, ""
+        image.state, image.problem = LEFT_OUT if image.state == LEFT_OUT else OK, ""
         adopted.add(file)
     session.flush()
     return [file for file in files if file not in adopted]

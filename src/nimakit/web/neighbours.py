@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nimakit.web.features import Float32Array
-from nimakit.web.models import FIRST, OK, Choice, Collection, Image, Rater, Rating
+from nimakit.web.models import OK, Collection, Image
 from nimakit.web.similar import Index
 
 _TRIED = 32
@@ -91,19 +91,6 @@ def pictures_by_name(
     if text:
         wanted = wanted.where(Image.path.icontains(text, autoescape=True))
     return list(session.scalars(wanted.order_by(Image.id).limit(count)))
-
-
-def rated_by(session: Session, collection: Collection, rater: Rater, images: Ids[int]) -> set[int]:
-    """Those of some pictures whose page in Ratings one may open: one's own, and for the admin all."""
-    if rater.is_admin:
-        return set(images)
-    if collection.experiment == "preference":
-        shown = session.scalars(
-            select(Choice.shown).where(Choice.collection_id == collection.id, Choice.rater_id == rater.id)
-        )
-        return {image for group in shown for image in group} & set(images)
-    mine = (Rating.rater_id == rater.id, Rating.round == FIRST, Rating.image_id.in_(images))
-    return set(session.scalars(select(Rating.image_id).where(*mine)))
 
 
 def _shown(session: Session, ids: Sequence[int]) -> list[Image]:

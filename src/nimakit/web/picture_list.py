@@ -1,5 +1,7 @@
 """A list of the pictures of a folder that are to be rated: an images.json."""
 
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from sqlalchemy import select, update
@@ -59,18 +61,28 @@ def choose_listed(
                 + "\n  ".join(problems[:_LISTED])
                 + more
             )
-        _leave_out(session, collection, chosen)
+        _leave_out(session, {key for key, *_ in rows} - chosen)
+        _take_in(session, chosen)
     return len(chosen), problems
 
 
-def _leave_out(session: Session, collection: Collection, chosen: set[int]) -> None:
-    """Leave out all pictures but those; what is missing or broken stays what it is."""
-    of_collection = Image.collection_id == collection.id
-    session.execute(update(Image).where(of_collection, Image.state == OK).values(state=LEFT_OUT))
-    keys = sorted(chosen)
-    for start in range(0, len(keys), _BATCH):
+def _leave_out(session: Session, others: set[int]) -> None:
+    """Leave pictures out, also those that are missing or broken now: they may come back."""
+    for keys in _batches(others):
         session.execute(
             update(Image)
-            .where(Image.id.in_(keys[start : start + _BATCH]), Image.state == LEFT_OUT)
-            .values(state=OK)
+            .where(Image.id.in_(keys), Image.state != LEFT_OUT)
+            .values(state=LEFT_OUT, problem="")
         )
+
+
+def _take_in(session: Session, chosen: set[int]) -> None:
+    """Have pictures rated; what is missing or broken stays what it is."""
+    for keys in _batches(chosen):
+        session.execute(update(Image).where(Image.id.in_(keys), Image.state == LEFT_OUT).values(state=OK))
+
+
+def _batches(keys: set[int]) -> Iterator[tuple[int, ...]]:
+    ordered = iter(sorted(keys))
+    while batch := tuple(islice(ordered, _BATCH)):
+        yield batch

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from nimakit.web.access import current_collection, current_rater
 from nimakit.web.acts import Act, apply_acts, lock_raters
-from nimakit.web.browsing import PAGE, Query, is_known_to, page_of, sees_model, sees_why
+from nimakit.web.browsing import PAGE, Query, known_to, page_of, said_of, sees_model, sees_why
+from nimakit.web.exports import is_counted
 from nimakit.web.models import FIRST, RATING, SKIP, Choice, Collection, Event, Image, Rater, Rating, now
 from nimakit.web.services import services
 from nimakit.web.tastes import learned_of, personal_positions
@@ -46,13 +47,15 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
     with services().database.read() as session:
         collection = current_collection(session, slug)
         image = _image(session, collection, key)
-        if not is_known_to(session, collection, rater, key):
+        if key not in known_to(session, collection, rater, [key]):
             abort(404)
         said = select(Rating, Rater).join(Rater, Rater.id == Rating.rater_id).where(Rating.image_id == key)
         done = select(Event, Rater).join(Rater, Rater.id == Event.rater_id).where(Event.image_id == key)
         if not rater.is_admin:
             said, done = said.where(Rater.id == rater.id), done.where(Rater.id == rater.id)
         own = personal_positions(session, collection, rater, [image]) if sees_model(collection, rater) else {}
+        has_rated = said_of(session, collection, rater, [key]).get(key, False)
+        values = _values(session, collection, key)
         return render_template(
             "ratings/picture.html",
             collection=collection,
@@ -62,9 +65,10 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
             events=session.execute(done.order_by(Event.id.desc())).all(),
             comparisons=_comparisons(session, collection, rater, key),
             own=own.get(image.id),
-            shares=_shares(session, collection, key),
+            people=_people(collection, image, values),
+            shares=_shares(collection, values),
             sees_why=sees_why(collection, rater),
-            sees_others=rater.is_admin or collection.show_others,
+            sees_others=rater.is_admin or (collection.show_others and has_rated),
             names={} if collection.blind and not rater.is_admin else {image.id: image.path},
         )
 
@@ -125,15 +129,26 @@ def _value(collection: Collection) -> float | None:
     return value
 
 
-def _shares(session: Session, collection: Collection, key: int) -> list[tuple[int, int, float]]:
-    """How often each rating was given: rating, number, and share of the most frequent."""
-    values = session.scalars(
-        select(Rating.value).where(Rating.image_id == key, Rating.round == FIRST, Rating.value.is_not(None))
+def _values(session: Session, collection: Collection, key: int) -> list[float]:
+    """What people say of a picture, without repeats and raters who are left out."""
+    wanted = select(Rating.value).where(
+        Rating.image_id == key, Rating.round == FIRST, is_counted(collection, Rating)
     )
+    return [value for value in session.scalars(wanted) if value is not None]
+
+
+def _people(collection: Collection, image: Image, values: list[float]) -> tuple[int, float]:
+    """How many ratings, or comparisons, there are of a picture, and their sum, or how many it won."""
+    if collection.experiment == "preference":
+        return image.count, image.total
+    return len(values), sum(values)
+
+
+def _shares(collection: Collection, values: list[float]) -> list[tuple[int, int, float]]:
+    """How often each rating was given: rating, number, and share of the most frequent."""
     counts = dict.fromkeys(collection.scale.values, 0)
     for value in values:
-        if value is not None:
-            counts[round(value)] += 1
+        counts[round(value)] += 1
     most = max(counts.values()) or 1
     return [(value, count, count / most) for value, count in counts.items()]
 

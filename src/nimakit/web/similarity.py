@@ -16,10 +16,11 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from nimakit.engine import Model, Scorer
 from nimakit.errors import BusyError, ImageError
 from nimakit.web.access import current_collection, current_rater
+from nimakit.web.browsing import known_to
 from nimakit.web.features import Float32Array
 from nimakit.web.limits import limiter
 from nimakit.web.models import OK, Collection, Image
-from nimakit.web.neighbours import Match, most_similar, pictures_by_name, random_pictures, rated_by
+from nimakit.web.neighbours import Match, most_similar, pictures_by_name, random_pictures
 from nimakit.web.services import services
 from nimakit.web.similar import Index
 
@@ -220,7 +221,7 @@ def _sees_names(collection: Collection) -> bool:
 def _matches(session: Session, collection: Collection, found: list[Match]) -> dict[str, Any]:
     """What pages need to show pictures that were found."""
     ids = [match.image.id for match in found]
-    return {"matches": found, "rated": rated_by(session, collection, current_rater(), ids)}
+    return {"matches": found, "rated": known_to(session, collection, current_rater(), ids)}
 
 
 def _show(session: Session, collection: Collection, template: str, **values: Any) -> str:

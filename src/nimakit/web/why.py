@@ -7,7 +7,7 @@ from flask import Blueprint, abort, jsonify, send_file, url_for
 from flask.typing import ResponseReturnValue
 
 from nimakit.web.access import current_collection, current_rater
-from nimakit.web.browsing import is_known_to, sees_why
+from nimakit.web.browsing import known_to, sees_why
 from nimakit.web.explanations import Explained
 from nimakit.web.models import Collection, Image
 from nimakit.web.services import services
@@ -54,7 +54,7 @@ def _find(slug: str, key: int) -> tuple[Collection, Image]:
         image = session.get(Image, key)
         if image is None or image.collection_id != collection.id:
             abort(404)
-        if not sees_why(collection, rater) or not is_known_to(session, collection, rater, key):
+        if not sees_why(collection, rater) or key not in known_to(session, collection, rater, [key]):
             abort(404)
         return collection, image
 
