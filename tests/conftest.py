@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from nimakit.engine import Member, Model
 from nimakit.network import Network
 from samples import metadata, write_model
 from terminal import Command, Result
+
+# What a shell starts in the background ignores Ctrl-C, and so would all that the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CLOSED_PORT = "http://127.0.0.1:9/simple"
 
