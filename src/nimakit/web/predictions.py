@@ -83,14 +83,19 @@ class Predictor:
         results = list(Scorer(model).score(Path(collection.folder, path) for _, path, _ in rows))
         low, width = float(model.bins[0]), float(model.bins[-1] - model.bins[0])
         root = Path(os.path.realpath(collection.folder))
-        if any(isinstance(result, ImageError) for result in results) and not _is_readable(root):
+        failed = [
+            row.path for row, result in zip(rows, results, strict=True) if isinstance(result, ImageError)
+        ]
+        if failed and not _is_readable(root):
             return False
+        # Disks are asked before the transaction: a slow one must not keep raters waiting for it.
+        missing = {path for path in failed if not (root / path).exists()}
         seen = {}
         with self._database.write() as session:
             if held(session, collection) is None:
                 return True
             for (key, path, mtime_ns), result in zip(rows, results, strict=True):
-                values = _values(result, low, width, is_there=(root / path).exists())
+                values = _values(result, low, width, is_there=path not in missing)
                 # Not where the file changed meanwhile: then this is the score of another picture.
                 same = update(Image).where(Image.id == key, Image.mtime_ns == mtime_ns).values(**values)
                 changed = session.scalar(same.returning(Image.id))
