@@ -91,11 +91,14 @@ class Tastes:
             if session.get_one(Collection, collection.id).model != collection.model:
                 return False
             due = _due(session, collection)
-            given = {rater.rater_id: _given(session, collection, rater.rater_id) for rater in due}
-        ready = [rater for rater in due if len(given[rater.rater_id].ratings) >= FEWEST]
-        for rater in ready:
-            self._learn(collection, model, rater, given[rater.rater_id])
-        return bool(ready)
+        learned = False
+        for rater in due:  # one after the other: what was seen in all they rated may be much
+            with self._database.read() as session:
+                given = _given(session, collection, rater.rater_id)
+            if len(given.ratings) >= FEWEST:
+                self._learn(collection, model, rater, given)
+                learned = True
+        return learned
 
     def _learn(self, collection: Collection, model: "Model", rater: _Due, given: _Given) -> None:
         population = self._crowd.population(collection, model)
