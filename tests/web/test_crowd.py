@@ -13,8 +13,9 @@ from nimakit.web import people
 from nimakit.web.acts import Act, apply_acts
 from nimakit.web.crowd import Crowd
 from nimakit.web.models import RATING, Collection, Membership, Taste, now
-from nimakit.web.settings import Settings, read_settings
+from nimakit.web.settings import Settings
 from nimakit.zoo import load_model
+from web.colours import random_colours
 from web.conftest import MakeStudy
 from web.study import Study
 
@@ -26,11 +27,7 @@ RATED = 12
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """An app over pictures of random colours."""
-    folder = tmp_path / "colours"
-    folder.mkdir()
-    for number, colour in enumerate(np.random.default_rng(0).integers(0, 256, (COUNT, 3)).tolist()):
-        Picture.new("RGB", (12, 9), tuple(colour)).save(folder / f"p{number:02d}.png")
-    return read_settings(folders=(folder,), data_dir=tmp_path / "data", environment={})
+    return random_colours(tmp_path, COUNT)
 
 
 @pytest.fixture

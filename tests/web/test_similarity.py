@@ -18,21 +18,16 @@ from nimakit.web.models import Features, Image
 from nimakit.web.settings import Settings
 from nimakit.web.studies import add_collection
 from samples import png_header
+from web.colours import COLOURS, paint
 from web.conftest import MakeStudy
 from web.study import Study, Visitor, on_both
-
-COLOURS = ((250, 20, 20), (240, 40, 30), (20, 240, 20), (30, 230, 60), (20, 20, 240), (60, 40, 220))
-"""Two reds, two greens, two blues: each is most similar to its like."""
 
 
 @pytest.fixture
 def coloured(make_study: MakeStudy, photos: Path, tiny_file: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     """A collection with a model that sees colours."""
     monkeypatch.setattr(similar, "_SECONDS_FRESH", -1.0)
-    for path in photos.rglob("*.*"):
-        path.unlink()
-    for number, colour in enumerate(COLOURS):
-        Picture.new("RGB", (60, 40), colour).save(photos / f"colour {number}.png")
+    paint(photos, (60, 40))
     return make_study(model=str(tiny_file))
 
 

@@ -12,19 +12,16 @@ from sqlalchemy import delete
 from nimakit.web import similar
 from nimakit.web.models import Features
 from web.accessibility import sticks_out, violations
+from web.colours import COLOURS, paint
 from web.conftest import MakeStudy, Serve
 from web.study import Study
-from web.test_similarity import COLOURS
 
 
 @pytest.fixture
 def study(make_study: MakeStudy, photos: Path, tiny_file: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     """A collection with a model that sees colours."""
     monkeypatch.setattr(similar, "_SECONDS_FRESH", -1.0)
-    for path in photos.rglob("*.*"):
-        path.unlink()
-    for number, colour in enumerate(COLOURS):
-        Picture.new("RGB", (600, 400), colour).save(photos / f"colour {number}.png")
+    paint(photos, (600, 400))
     return make_study(model=str(tiny_file))
 
 

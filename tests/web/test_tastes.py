@@ -12,10 +12,11 @@ from clients import client, service
 from nimakit.taste import read_taste
 from nimakit.web.background import Background
 from nimakit.web.models import Image, Rating, Taste
-from nimakit.web.settings import Settings, read_settings
+from nimakit.web.settings import Settings
 from nimakit.web.studies import change_collection
 from nimakit.web.tastes import AGAIN, FEWEST, learned_of, personal_positions
 from samples import metadata, write_model
+from web.colours import random_colours
 from web.conftest import MakeStudy
 from web.study import Study, Visitor
 
@@ -26,11 +27,7 @@ RATED = 30
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """An app over pictures of random colours."""
-    folder = tmp_path / "colours"
-    folder.mkdir()
-    for number, colour in enumerate(np.random.default_rng(0).integers(0, 256, (COUNT, 3)).tolist()):
-        Picture.new("RGB", (12, 9), tuple(colour)).save(folder / f"p{number:02d}.png")
-    return read_settings(folders=(folder,), data_dir=tmp_path / "data", environment={})
+    return random_colours(tmp_path, COUNT)
 
 
 @pytest.fixture
