@@ -104,6 +104,7 @@ def test_a_picture_of_ones_own_is_drawn_and_compared(page: Page, study: Study, s
     expect(page.locator(".match")).to_have_count(0)
     field.set_input_files(file((230, 10, 10), "red.png"))  # type: ignore[arg-type]
     expect(page.locator("#result")).to_contain_text("most like red.png")
+    expect(page.locator("#preview")).to_be_visible()
     page.route("**/upload", lambda route: route.abort())
     field.set_input_files(file((0, 200, 10), "green.png"))  # type: ignore[arg-type]
     expect(page.locator("#result [role=alert]")).to_contain_text("could not be sent")
