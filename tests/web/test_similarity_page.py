@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 from PIL import Image as Picture
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from sqlalchemy import delete
 
 from nimakit.web import similar
@@ -88,6 +88,7 @@ def test_a_picture_of_ones_own_is_drawn_and_compared(page: Page, study: Study, s
     """Without leaving the page; the next one takes its place; what is none is refused there."""
     page.goto(serve(study) + f"c/{study.collection.slug}/similarity")
     page.keyboard.press("u")
+    arrive(page, "#upload")
     field = page.locator("input[type=file]")
     field.set_input_files(file((10, 10, 230)))  # type: ignore[arg-type]
     expect(page.locator("#result")).to_contain_text("most like mine.png")
@@ -118,6 +119,16 @@ def test_a_picture_of_ones_own_is_drawn_and_compared(page: Page, study: Study, s
     expect(page.locator("#result")).to_contain_text("most like green.png")
     page.keyboard.press("1")
     expect(page.locator("h1")).to_have_text("Similar pictures")
+
+
+def test_a_picture_chosen_before_the_script_came_is_sent(page: Page, study: Study, serve: Serve) -> None:
+    """On a slow line the field is there before what watches it."""
+    scripts: list[Route] = []
+    page.route("**/similarity.js*", lambda route: scripts.append(route))  # noqa: PLW0108 - takes no built-in
+    page.goto(serve(study) + f"c/{study.collection.slug}/similarity/upload", wait_until="commit")
+    page.locator("input[type=file]").set_input_files(file((10, 10, 230)))  # type: ignore[arg-type]
+    scripts[0].continue_()
+    expect(page.locator("#result")).to_contain_text("most like mine.png")
 
 
 def test_a_picture_that_is_too_large_is_not_even_sent(page: Page, study: Study, serve: Serve) -> None:

@@ -112,6 +112,7 @@ if (form) {
   };
 
   input.addEventListener("change", send);
+  if (input.files.length) send(); // chosen before this script was there
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     send();
