@@ -23,9 +23,11 @@ class User:
 
     Attributes:
         rater: Who it is.
+        collection: What the address of the request names, where they may rate it.
     """
 
     rater: Rater
+    collection: Collection | None = None
     is_authenticated = True
     is_active = True
     is_anonymous = False
@@ -41,6 +43,15 @@ def current_rater() -> Rater:
         abort(401)
     rater: Rater = current_user.rater
     return rater
+
+
+def visited_collection(slug: str) -> Collection:
+    """The collection of the request's address, to be looked at alone: it came with who asks; 404 as below."""
+    current_rater()
+    collection: Collection | None = current_user.collection
+    if collection is None or collection.slug != slug:
+        abort(404)
+    return collection
 
 
 def current_collection(session: Session, slug: str) -> Collection:

@@ -39,7 +39,6 @@ from nimakit.web.database import Database
 from nimakit.web.explanations import Explanations
 from nimakit.web.intake import Intake
 from nimakit.web.limits import limiter
-from nimakit.web.models import Rater
 from nimakit.web.renditions import Renditions
 from nimakit.web.selection import Stocks
 from nimakit.web.services import EXTENSION, Services, services
@@ -182,16 +181,20 @@ def _sign_in(app: Flask, settings: Settings) -> None:
     @manager.user_loader  # type: ignore[untyped-decorator]
     def load(name: str) -> User | None:
         key, _, version = name.partition(".")
-        with services().database.read() as session:
-            rater = session.get(Rater, int(key)) if key.isdecimal() else None
-        return User(rater) if rater is not None and str(rater.link_version) == version else None
+        user = _find_user(int(key)) if key.isdecimal() else None
+        return user if user is not None and str(user.rater.link_version) == version else None
 
     if settings.is_local:
 
         @manager.request_loader  # type: ignore[untyped-decorator]
-        def load_local(_request: Any) -> User:
-            with services().database.read() as session:
-                return User(people.local_rater(session))
+        def load_local(_request: Any) -> User | None:
+            return _find_user(None)
+
+
+def _find_user(key: int | None) -> User | None:
+    with services().database.read() as session:
+        found = people.find_visitor(session, key, (request.view_args or {}).get("slug"))
+    return User(*found) if found else None
 
 
 def _session() -> ResponseReturnValue:

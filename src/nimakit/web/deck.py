@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nimakit.web.access import current_collection, current_rater
+from nimakit.web.access import current_rater, visited_collection
 from nimakit.web.models import FIRST, OK, Collection, Image, Rater, Rating
 from nimakit.web.selection import Pick, next_pictures
 from nimakit.web.services import services
@@ -30,7 +30,7 @@ def upcoming(slug: str) -> ResponseReturnValue:
     amount, held = read_query()
     rater, shared = current_rater(), services()
     with shared.database.read() as session:
-        collection = current_collection(session, slug)
+        collection = visited_collection(slug)
         stock = shared.stocks.of(session, collection)
         hand = next_pictures(session, collection, rater, stock, amount, held=held)
         picks = hand.picks

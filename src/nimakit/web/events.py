@@ -3,7 +3,7 @@
 from flask import Blueprint, abort, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from nimakit.web.access import current_collection, current_rater
+from nimakit.web.access import current_rater, visited_collection
 from nimakit.web.recording import MOST_EVENTS, Batch
 from nimakit.web.services import services
 
@@ -20,8 +20,7 @@ def receive(slug: str) -> ResponseReturnValue:
         abort(400, f"The body is an object with up to {MOST_EVENTS} events.")
     if body.get("rater") != rater.code:
         abort(409, "Somebody else is signed in here now.")
-    with services().database.read() as session:
-        collection = current_collection(session, slug)
+    collection = visited_collection(slug)
     if not collection.is_open:
         abort(409, "No ratings are taken at the moment.")
     taken = services().intake.take(Batch(collection, rater, events))

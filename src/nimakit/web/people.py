@@ -5,7 +5,7 @@ from collections.abc import Collection as Names
 from dataclasses import dataclass
 
 from itsdangerous import BadData, URLSafeSerializer
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.orm import Session
 from werkzeug.security import check_password_hash, generate_password_hash
 
@@ -16,6 +16,39 @@ from nimakit.web.models import ADMIN, LOCAL, Collection, Invitation, Membership,
 def local_rater(session: Session) -> Rater:
     """The one person on this machine, who is also the admin."""
     return _of_role(session, LOCAL) or _add(session, Rater(code=_pseudonym(), name="You", role=LOCAL))
+
+
+_VISITORS = (
+    select(Rater, Collection, Membership.rater_id)
+    .select_from(Rater)
+    .outerjoin(Collection, Collection.slug == bindparam("slug"))
+    .outerjoin(Membership, (Membership.rater_id == Rater.id) & (Membership.collection_id == Collection.id))
+)
+_VISITOR = _VISITORS.where(Rater.id == bindparam("key"))
+_LOCAL_VISITOR = _VISITORS.where(Rater.role == LOCAL)
+
+
+def find_visitor(
+    session: Session, key: int | None, slug: str | None
+) -> tuple[Rater, Collection | None] | None:
+    """Who asks, and what about, in one statement: every request waits for it.
+
+    Args:
+        session: To read with.
+        key: The rater's id; None for the one person on this machine.
+        slug: Of the collection they ask about, if it is about one.
+
+    Returns:
+        The rater, if there is one, and the collection, if there is one that they may rate.
+    """
+    if key is None:
+        row = session.execute(_LOCAL_VISITOR, {"slug": slug}).one_or_none()
+    else:
+        row = session.execute(_VISITOR, {"slug": slug, "key": key}).one_or_none()
+    if row is None:
+        return None
+    rater, collection, member = row
+    return rater, collection if rater.is_admin or member is not None else None
 
 
 def set_password(session: Session, password: str) -> None:

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import update
 
 from nimakit.errors import ImageError, ImageMissingError
-from nimakit.web.access import current_collection, current_rater
+from nimakit.web.access import current_rater, visited_collection
 from nimakit.web.models import BROKEN, MISSING, OK, Collection, Image
 from nimakit.web.renditions import SIDES, Rendition
 from nimakit.web.services import services
@@ -67,8 +67,8 @@ def _name(collection: Collection, image: Image, rendition: Rendition) -> str:
 
 
 def _find(slug: str, key: int) -> tuple[Collection, Image]:
+    collection = visited_collection(slug)
     with services().database.read() as session:
-        collection = current_collection(session, slug)
         image = session.get(Image, key)
         if image is None or image.collection_id != collection.id:
             abort(404)
