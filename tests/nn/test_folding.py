@@ -44,6 +44,20 @@ def test_gives_the_same_numbers_in_fewer_passes() -> None:
     np.testing.assert_allclose(folded(_images(9)), model(_images(9)), rtol=1e-4, atol=1e-5)
 
 
+def test_folds_where_the_network_computes_in_16_bits() -> None:
+    """Statistics stay in 32 bits there: what is folded comes near what is not, as float16."""
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = _small()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    folded = folding.fold(model)
+    assert _kinds(folded).count("BatchNormalization") == 1
+    given, plain = (np.asarray(one(_images(9))) for one in (folded, model))
+    assert given.dtype == np.float16
+    np.testing.assert_allclose(given, plain, rtol=0.02, atol=0.02)
+
+
 def test_trains_the_given_model() -> None:
     """A step on the folded model moves the weights of the given one as a step on that one does."""
     images, targets = _images(9), np.zeros((3, 3, 3, 5), np.float32)

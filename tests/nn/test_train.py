@@ -273,6 +273,7 @@ RESUMED: dict[str, dict[str, Any]] = {
     "decay": {"decay_dense": 0.1, "decay_all": 0.1, "freeze_batch_norm": True},
     "nothing on disk": {"cache_memory_mb": 0, "cache_disk_mb": 0},
     "patient": {"early_stopping_patience": 1, "learning_rate_dense": 1e-12, "epochs_train_dense": 3},
+    "16 bits": {"mixed_precision": True, "weight_averaging": 0.8, "decay_all": 0.1},
 }
 
 

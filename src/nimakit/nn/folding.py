@@ -16,7 +16,7 @@ class _Folded(keras.layers.Layer):  # type: ignore[misc] # Keras has no types
     """
 
     def __init__(self, convolution: keras.Layer, normalisation: keras.Layer) -> None:
-        super().__init__()
+        super().__init__(dtype=normalisation.dtype_policy)
         self.convolution = convolution
         self.normalisation = normalisation
         self.built = True
@@ -31,9 +31,10 @@ class _Folded(keras.layers.Layer):  # type: ignore[misc] # Keras has no types
         if norm.center:
             shift = shift + norm.beta
         depthwise = isinstance(conv, _DEPTHWISE)
-        kernel = conv.kernel * (
-            keras.ops.reshape(scale, tuple(conv.kernel.shape[2:])) if depthwise else scale
-        )
+        if depthwise:
+            scale = keras.ops.reshape(scale, tuple(conv.kernel.shape[2:]))
+        # Statistics have 32 bits also where the network computes in 16.
+        kernel = keras.ops.cast(conv.kernel * scale, self.compute_dtype)
         run = keras.ops.depthwise_conv if depthwise else keras.ops.conv
         return run(
             inputs, kernel, strides=conv.strides, padding=conv.padding, dilation_rate=conv.dilation_rate
@@ -60,7 +61,7 @@ def fold(model: keras.Model) -> keras.Model:
 
     def replace(layer: keras.Layer) -> keras.Layer:
         if id(layer) in convolutions:
-            return keras.layers.Identity()
+            return keras.layers.Identity(dtype=layer.dtype_policy)
         return _Folded(folded[id(layer)], layer) if id(layer) in folded else layer
 
     return keras.models.clone_model(model, clone_function=replace)
