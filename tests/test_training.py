@@ -11,10 +11,11 @@ import pytest
 
 import small_backbone
 from nimakit import __version__, metrics, training, training_report, upload
-from nimakit.errors import MissingExtraError, OutputError, TrainingError, UsageError
+from nimakit.errors import MissingExtraError, ModelError, OutputError, TrainingError, UsageError
 from nimakit.histogram import default_bins, mean
 from nimakit.jobs import Job
 from nimakit.network import Network
+from nimakit.nn import loading
 from small_jobs import BINS, COUNT, label_of, small_job
 
 pytestmark = [
@@ -106,6 +107,28 @@ def test_writes_a_report_and_a_model_card(done: tuple[Job, list[str]]) -> None:
         assert job.name in page.replace("\\_", "_")
         assert "18 photographs" in page
         assert f"{figures['test']['emd']:.3f}" in page
+
+
+def test_shows_what_the_model_looks_at(done: tuple[Job, list[str]]) -> None:
+    """Below the pictures of the report, and nothing is said of it."""
+    job, said = done
+    report = job.report_file.read_text("utf-8")
+    assert report.count("What the model looks at in test") >= 6
+    assert not any("no maps" in text for text in said)
+
+
+def test_a_report_without_maps_is_better_than_none(new_job: NewJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights that give other scores than the model file, as on some devices, leave the job complete."""
+
+    def refuse(name: Path) -> None:
+        raise ModelError(f"other scores: {name.name}")
+
+    monkeypatch.setattr(loading, "load", refuse)
+    job, said = new_job(), []
+    training.train(job, notify=said.append)
+    assert job.run()["status"] == "complete"
+    assert "What the model looks at" not in job.report_file.read_text("utf-8")
+    assert f"no maps of what the model looks at in the report: other scores: {job.name}" in said
 
 
 def test_says_in_run_json_what_a_result_depends_on(done: tuple[Job, list[str]]) -> None:

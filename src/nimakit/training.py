@@ -14,7 +14,7 @@ import numpy as np
 from nimakit import __version__, histogram, metrics, model_card, training_report, upload
 from nimakit.config import TrainConfig, read_train_config
 from nimakit.engine import Member, Model
-from nimakit.errors import NimakitError, TrainingError, UsageError, first_line
+from nimakit.errors import ModelError, NimakitError, TrainingError, UsageError, first_line
 from nimakit.evaluation import Evaluation, evaluate
 from nimakit.images import MAX_PIXELS, Preprocessing
 from nimakit.jobs import Job, epochs_done, now
@@ -245,9 +245,22 @@ def _judge(
         evaluations=judged,
         bins=data.bins,
         max_pixels=MAX_PIXELS,
+        explain=_explainer(job, notify) if judged else None,
     )
     with atomic_writer(job.report_file) as stream:
         stream.write(page)
+
+
+def _explainer(job: Job, notify: Notify) -> training_report.Explain | None:
+    """What draws the maps of the report; None where the weights give other scores than the model file."""
+    from nimakit.nn import loading, saliency
+
+    try:
+        network = loading.load(job.folder)
+    except ModelError as error:
+        notify(f"no maps of what the model looks at in the report: {error}")
+        return None
+    return saliency.drawer(network, side=training_report.THUMBNAIL_SIDE)
 
 
 def _facts(

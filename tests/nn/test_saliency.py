@@ -1,6 +1,7 @@
 """nimakit.nn.saliency: what a model looks at."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,8 @@ from nimakit.config import TrainConfig
 from nimakit.errors import ImageError, ModelError, UsageError
 from nimakit.images import Photo, open_photo
 from nimakit.nn import loading
-from nimakit.nn.saliency import METHODS, explain_image, saliency
-from samples import random_pixels
+from nimakit.nn.saliency import METHODS, drawer, explain_image, saliency
+from samples import random_pixels, write_photo
 from small_models import CORNER_SIDE as SIDE
 from small_models import corner_model
 
@@ -148,3 +149,12 @@ def test_refuses_what_is_no_picture() -> None:
     """As everywhere."""
     with pytest.raises(ImageError):
         explain_image(corner_model(), b"no picture")
+
+
+def test_a_report_is_drawn_into_without_what_vanished(tmp_path: Path) -> None:
+    """A picture's overlay at the size of the report; nothing for a file that is gone."""
+    draw = drawer(corner_model(), side=10)
+    drawn = draw(write_photo(tmp_path / "a.png"))
+    assert drawn is not None
+    assert max(drawn.size) == 10
+    assert draw(tmp_path / "gone.png") is None

@@ -12,8 +12,6 @@ from nimakit.errors import ImageError, OutputError, UsageError
 from nimakit.progress import say
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from nimakit.engine import Augmentation, Model
     from nimakit.evaluation import Evaluation
     from nimakit.scoring import Item
@@ -203,18 +201,11 @@ def _explainer(models: Sequence[str], output_dir: Path | None, max_pixels: int) 
             "--explain draws into the report of one model: it needs --output-dir and one --model."
         )
     from nimakit import zoo
-    from nimakit.nn.saliency import explain_image
+    from nimakit.nn import saliency
     from nimakit.training_report import THUMBNAIL_SIDE
 
     network = zoo.load_keras_model(models[0], notify=say)
-
-    def explain(path: Path) -> "Image | None":
-        try:
-            return explain_image(network, path, side=THUMBNAIL_SIDE, max_pixels=max_pixels).overlay
-        except ImageError:
-            return None
-
-    return explain
+    return saliency.drawer(network, side=THUMBNAIL_SIDE, max_pixels=max_pixels)
 
 
 def _about(model: "Model") -> dict[str, str]:

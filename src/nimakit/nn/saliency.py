@@ -1,6 +1,8 @@
 """What a model looks at: how much each place of a picture matters to its score."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import keras
@@ -9,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from nimakit import heatmap
-from nimakit.errors import ModelError, UsageError
+from nimakit.errors import ImageError, ModelError, UsageError
 from nimakit.images import MAX_PIXELS, ImageInput, Photo, Placement, open_photo, place, prepare
 from nimakit.network import Float32Array
 from nimakit.nn.loading import KerasModel
@@ -74,11 +76,11 @@ def saliency(
     _check(model, at_least)
     pixels = prepare(photo, model.metadata.preprocessing).astype(np.float32)
     if method == "gradcam":
-        grid = _gradcam(model, pixels, at_least)
+        grid, values = _gradcam(model, pixels, at_least)
     else:
         noisy = method == "smoothgrad"
         grid = _gradient(model, pixels, at_least, copies=_NOISY_COPIES if noisy else 1)
-    values = model.values(pixels[None])
+        values = model.values(pixels[None])
     # The few largest derivatives would leave the rest dark (Smilkov et al. cut there too).
     top = float(np.quantile(np.abs(grid), 1.0 if method == "gradcam" else 0.99))
     grid = np.clip(grid / max(top, _TINY), -1, 1)
@@ -148,6 +150,29 @@ def explain_image(
     )
 
 
+def drawer(
+    model: KerasModel, *, side: int, max_pixels: int = MAX_PIXELS
+) -> Callable[[Path], Image.Image | None]:
+    """What draws a model's Grad-CAM maps over pictures, for a report.
+
+    Args:
+        model: From `nimakit.nn.loading`.
+        side: Longer side of a drawing in pixels, at most.
+        max_pixels: As for `nimakit.images.open_photo`.
+
+    Returns:
+        From a picture's file to its `Explanation.overlay`; None where it cannot be decoded any more.
+    """
+
+    def draw(path: Path) -> Image.Image | None:
+        try:
+            return explain_image(model, path, side=side, max_pixels=max_pixels).overlay
+        except ImageError:
+            return None
+
+    return draw
+
+
 def _check(model: KerasModel, at_least: float | None) -> None:
     if at_least is None:
         return
@@ -185,8 +210,14 @@ def _gradient(
     return np.asarray(np.abs(total / copies).max(axis=2))
 
 
-def _gradcam(model: KerasModel, pixels: Float32Array, at_least: float | None) -> Float32Array:
-    """(height, width), signed: the last maps of each pooled resolution, weighted by their mean gradients."""
+def _gradcam(
+    model: KerasModel, pixels: Float32Array, at_least: float | None
+) -> tuple[Float32Array, Float32Array]:
+    """The last maps of each pooled resolution, weighted by their mean gradients.
+
+    Returns:
+        (height, width), signed; and what the model gives, (1, bins) or (1, 1).
+    """
     layers = model.network.layers
     pools = [layer for layer in layers if isinstance(layer, keras.layers.GlobalAveragePooling2D)]
     pools = pools[-model.config.pooled_levels :]
@@ -195,18 +226,21 @@ def _gradcam(model: KerasModel, pixels: Float32Array, at_least: float | None) ->
             "Grad-CAM needs features that are averages of maps."
             f" Received: {model.metadata.name} ({model.backbone.name}); take smoothgrad."
         )
-    both = keras.Model(model.network.input, [[pool.input for pool in pools], model.network.output])
+    # Of what comes after the maps alone are derivatives needed.
+    below = keras.Model(model.network.input, [pool.input for pool in pools])
+    above = keras.Model([pool.input for pool in pools], model.network.output)
+    seen = model.backbone.preprocess(tf.convert_to_tensor(pixels[None]))
+    maps = tf.nest.flatten(below(seen, training=False))  # of one, Keras makes no list
     with tf.GradientTape() as tape:
-        batch = model.backbone.preprocess(tf.convert_to_tensor(pixels[None]))
-        tape.watch(batch)
-        maps, values = both(batch, training=False)
+        tape.watch(maps)
+        values = above(maps, training=False)
         score = _objective(model, values, at_least)
     height, width = model.size
     total = np.zeros((height, width), np.float32)
     for found, slope in zip(maps, tape.gradient(score, maps), strict=True):
         weighted = tf.reduce_sum(found * tf.reduce_mean(slope, (1, 2), keepdims=True), axis=3)[0]
         total += _stretch(weighted.numpy(), (width, height), Image.Resampling.BICUBIC)
-    return total
+    return total, np.asarray(values)
 
 
 def _on_picture(
