@@ -124,7 +124,8 @@ def test_a_report_without_maps_is_better_than_none(new_job: NewJob, monkeypatch:
         raise ModelError(f"other scores: {name.name}")
 
     monkeypatch.setattr(loading, "load", refuse)
-    job, said = new_job(), []
+    job = new_job()
+    said: list[str] = []
     training.train(job, notify=said.append)
     assert job.run()["status"] == "complete"
     assert "What the model looks at" not in job.report_file.read_text("utf-8")
