@@ -11,15 +11,21 @@ from nimakit.adjustments import Adjustments, read_sidecar
 from nimakit.engine import Model
 from nimakit.enhancement import Critic, Opinion, Result
 from nimakit.errors import ImageError, OutputError
+from nimakit.framing import reframe
 from nimakit.images import Photo
 from samples import write_photo
 
 EDIT = Adjustments(exposure=0.3, crop=(0.0, 0.0, 0.5, 1.0))
 
 
-def brighter(photo: Photo) -> tuple[Image.Image, Adjustments]:
-    """An edit that adds 40 levels."""
-    return photo.pixels.point(lambda level: level + 40), EDIT
+def brighter(photo: Photo, colours: Photo | None) -> tuple[Image.Image, Adjustments]:
+    """An edit that adds 40 levels, and claims to do more."""
+    return (colours or photo).pixels.point(lambda level: level + 40), EDIT
+
+
+def half(photo: Photo, colours: Photo | None) -> tuple[Image.Image, Adjustments]:
+    """An edit that crops."""
+    return reframe(colours or photo, EDIT.straighten, EDIT.crop).pixels, EDIT
 
 
 def brightness(photo: Photo) -> float:
@@ -79,6 +85,21 @@ def test_an_original_stays_whole_where_it_cannot_be_replaced(tmp_path: Path) -> 
     with pytest.raises(OutputError):
         enhancement.enhance_file(source, tmp_path / "none" / "b.png", brighter, [])
     assert source.read_bytes() == content
+
+
+def test_keeps_what_is_transparent(tmp_path: Path) -> None:
+    """Through a crop; a format without transparency is refused before any work, and nothing is written."""
+    alpha = Image.linear_gradient("L").rotate(90)  # from left to right
+    picture = Image.new("RGBA", alpha.size, (60, 80, 100, 0))
+    picture.putalpha(alpha)
+    picture.save(tmp_path / "a.png")
+    enhancement.enhance_file(tmp_path / "a.png", tmp_path / "b.png", half, [LIKES_LIGHT])
+    with Image.open(tmp_path / "b.png") as written:
+        assert (written.mode, written.size) == ("RGBA", (128, 256))
+        assert written.getpixel((100, 7)) == (60, 80, 100, 100)
+    with pytest.raises(ImageError, match=r"\.png, \.webp or \.tif"):
+        enhancement.enhance_file(tmp_path / "a.png", tmp_path / "b.jpg", half, [])
+    assert not (tmp_path / "b.jpg").exists()
 
 
 def test_draws_a_sheet(tmp_path: Path) -> None:

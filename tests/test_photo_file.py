@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageCms
 
-from nimakit.photo_file import SUFFIXES, encode, read_origin
+from nimakit.errors import ImageError
+from nimakit.images import open_photo
+from nimakit.photo_file import OPAQUE, SUFFIXES, Layers, encode, read_layers, read_origin
 
 ORIENTATION, MAKE, COPYRIGHT, DETAILS, GPS = 0x0112, 0x010F, 0x8298, 0x8769, 0x8825
 TAKEN, WIDTH, HEIGHT = 0x9003, 0xA002, 0xA003
@@ -83,3 +85,74 @@ def test_drops_a_profile_of_other_colours(tmp_path: Path, mode: str) -> None:
     origin = read_origin(original(tmp_path / "a.jpg", mode, bytes(profile)))
     assert origin.icc_profile is None
     assert origin.exif
+
+
+def layers_of(path: Path) -> Layers | None:
+    """What a file has beside what is opened of it."""
+    return read_layers(path, open_photo(path))
+
+
+def cut_out(mode: str = "RGBA") -> Image.Image:
+    """A picture that fades from nothing to red, which is red where it shows nothing too."""
+    alpha = Image.linear_gradient("L").resize((30, 40))
+    picture = Image.new("RGBA", alpha.size, (200, 20, 10, 0))
+    picture.putalpha(alpha)
+    return picture if mode == "RGBA" else picture.convert(mode)
+
+
+@pytest.mark.parametrize("suffix", [suffix for suffix in SUFFIXES if suffix not in OPAQUE])
+def test_takes_a_transparent_picture_apart(tmp_path: Path, suffix: str) -> None:
+    """Colours come without the background, and both layers come back from a file."""
+    (tmp_path / f"a{suffix}").write_bytes(
+        encode(cut_out(), read_origin(original(tmp_path / "o.png")), suffix)
+    )
+    layers = layers_of(tmp_path / f"a{suffix}")
+    assert layers is not None
+    assert layers.alpha.pixels.tobytes() == cut_out().getchannel("A").tobytes()
+    red = layers.colours.pixels.getpixel((0, 20))
+    assert isinstance(red, tuple)
+    assert max(abs(one - other) for one, other in zip(red, (200, 20, 10), strict=True)) < 8
+
+
+@pytest.mark.parametrize("mode", ["LA", "P"])
+def test_takes_grey_and_palettes_apart(tmp_path: Path, mode: str) -> None:
+    """However transparency is stored."""
+    cut_out(mode).save(tmp_path / "a.png")
+    layers = layers_of(tmp_path / "a.png")
+    assert layers is not None
+    assert min(layers.alpha.pixels.tobytes()) < 30
+
+
+def test_nothing_is_apart_where_nothing_shows_through(tmp_path: Path) -> None:
+    """A picture without alpha, one that is opaque all over, and grey of 16 bits."""
+    opaque = cut_out()
+    opaque.putalpha(255)
+    pictures = {"rgb": EDITED, "opaque": opaque, "deep": Image.new("I;16", (9, 9), 40_000)}
+    for name, picture in pictures.items():
+        picture.save(tmp_path / f"{name}.png")
+        assert layers_of(tmp_path / f"{name}.png") is None
+
+
+def test_layers_are_turned_as_the_photo_is(tmp_path: Path) -> None:
+    """By the orientation the camera noted."""
+    cut_out().save(tmp_path / "a.png", exif=camera_exif())
+    layers = layers_of(tmp_path / "a.png")
+    assert layers is not None
+    assert layers.alpha.size == layers.colours.size == open_photo(tmp_path / "a.png").size == (40, 30)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".webp"])
+def test_refuses_an_animation(tmp_path: Path, suffix: str) -> None:
+    """An edit would keep its first frame and lose the rest."""
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "green", "blue")]
+    frames[0].save(tmp_path / f"a{suffix}", save_all=True, append_images=frames[1:])
+    with pytest.raises(ImageError, match="this is an animation"):
+        layers_of(tmp_path / f"a{suffix}")
+
+
+def test_a_still_gif_and_further_pages_are_pictures(tmp_path: Path) -> None:
+    """Of a TIFF the first page counts: the others are mostly previews."""
+    EDITED.save(tmp_path / "a.gif")
+    EDITED.save(tmp_path / "a.tif", save_all=True, append_images=[EDITED])
+    assert layers_of(tmp_path / "a.gif") is None
+    assert layers_of(tmp_path / "a.tif") is None

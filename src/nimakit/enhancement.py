@@ -11,6 +11,8 @@ from PIL import Image
 from nimakit import page, photo_file
 from nimakit.adjustments import WHOLE, Adjustments, write_sidecar
 from nimakit.engine import Model
+from nimakit.errors import ImageError
+from nimakit.framing import reframe
 from nimakit.images import MAX_PIXELS, Photo, open_photo, prepare
 from nimakit.output import atomic_bytes
 
@@ -19,8 +21,9 @@ SIDECAR_SUFFIX = ".edit.json"
 _THUMBNAIL_SIDE = 720
 _DIGITS = 6
 
-Edit = Callable[[Photo], tuple[Image.Image, Adjustments | None]]
-"""From a photograph to its edited self: RGB, upright; and what was done, where that has values."""
+Edit = Callable[[Photo, Photo | None], tuple[Image.Image, Adjustments | None]]
+"""From a photograph to its edited self: RGB, upright; and what was done, where that has values. The second
+photo has the colours to edit where those of the first, which networks see, are laid over a background."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,13 +115,24 @@ def enhance_file(
         max_pixels: As for `nimakit.images.open_photo`.
 
     Raises:
-        ImageError: The original cannot be decoded.
+        ImageError: The original cannot be decoded, is an animation, or has transparent parts and the target
+            can have none.
         OutputError: The target cannot be written.
     """
     photo = open_photo(source, max_pixels=max_pixels)
     origin = photo_file.read_origin(source)
+    layers = photo_file.read_layers(source, photo)
+    if layers and target.suffix.lower() in photo_file.OPAQUE:
+        raise ImageError(
+            "A picture with transparent parts goes to a format that has them: .png, .webp or .tif."
+            f" Received: {target}"
+        )
     before = [critic.score(photo) for critic in critics]
-    picture, adjustments = edit(photo)
+    picture, adjustments = edit(photo, layers.colours if layers else None)
+    if layers:
+        done = adjustments or Adjustments()
+        alpha = reframe(layers.alpha, done.straighten, done.crop)
+        picture.putalpha(alpha.resize(picture.size, "nearest"))
     content = photo_file.encode(picture, origin, target.suffix)
     written = open_photo(content, max_pixels=max(max_pixels, picture.width * picture.height))
     opinions = tuple(

@@ -6,10 +6,14 @@ from pathlib import Path
 
 from PIL import Image
 
-from nimakit.images import EXIF_ORIENTATION, FORMATS
+from nimakit.errors import ImageError
+from nimakit.images import EXIF_ORIENTATION, FORMATS, Photo
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
 """Of the files an edited photograph can be written to."""
+
+OPAQUE = (".jpg", ".jpeg")
+"""Those of them that hold no transparency."""
 
 _DETAILS, _GPS = 0x8769, 0x8825
 _FOLDERS = (_DETAILS, _GPS)
@@ -21,6 +25,9 @@ _STRUCTURE = (
     *(339, 347, 530, 700, 33723, 34377, 34675),
 )
 """Tags of a TIFF that tell how its pixels are stored, and blocks that other standards describe."""
+
+_ANIMATED = ("GIF", "PNG", "WEBP")
+"""Formats of animations. Further pictures in a TIFF or a phone's JPEG are previews and the like."""
 
 _OPTIONS: dict[str, dict[str, object]] = {
     "JPEG": {"quality": 95, "subsampling": "4:4:4"},
@@ -62,11 +69,52 @@ def read_origin(path: Path) -> Origin:
     return Origin(exif.tobytes() if exif else b"", profile if is_rgb else None, dpi)
 
 
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """A picture with transparent parts, taken apart.
+
+    Attributes:
+        colours: RGB, of every pixel, however transparent.
+        alpha: Grey levels, 255 where nothing shows through.
+    """
+
+    colours: Photo
+    alpha: Photo
+
+
+def read_layers(path: Path, photo: Photo) -> Layers | None:
+    """Read what `nimakit.images.open_photo` lays over a background as it is: colours and transparency.
+
+    Args:
+        path: The file.
+        photo: What was opened of it.
+
+    Returns:
+        The layers; None where nothing shows through.
+
+    Raises:
+        ImageError: An animation, of which an edit would keep one frame alone.
+    """
+    with Image.open(path, formats=FORMATS) as image:
+        if image.format in _ANIMATED and getattr(image, "is_animated", False):
+            raise ImageError(
+                "An edit is of one picture; this is an animation. Save the frame that is wanted."
+            )
+        # Wider grey has no alpha of its own, and Pillow would clip its levels.
+        if not image.has_transparency_data or image.mode.startswith(("I", "F")):
+            return None
+        layered = image.convert("RGBA")
+    alpha = layered.getchannel("A")
+    if alpha.getextrema() == (255, 255):
+        return None
+    return Layers(Photo(layered.convert("RGB"), photo.orientation), Photo(alpha, photo.orientation))
+
+
 def encode(picture: Image.Image, origin: Origin, suffix: str) -> bytes:
     """A picture as the content of a file.
 
     Args:
-        picture: RGB, upright.
+        picture: RGB, or RGBA but for the `OPAQUE`, upright.
         origin: Of its original.
         suffix: One of `SUFFIXES`.
     """

@@ -96,3 +96,17 @@ def test_the_same_again(light: Ascent) -> None:
     dim, bright = photo(), open_photo(random_pixels(60, 60) // 4 + 180)
     first, _, again = (light.run([look(one)]) for one in (dim, bright, dim))
     np.testing.assert_allclose(first, again, atol=1e-5)
+
+
+def test_a_black_and_white_photograph_stays_one() -> None:
+    """White balance has no say where there is no colour, and is given no value."""
+    warm = np.ones_like(Sliders(EPSILON).start())
+    grey, coloured = (np.full((1, 4, 4, 3), level, np.float32) for level in (0.5, (0.5, 0.4, 0.3)))
+    none, anywhere = np.zeros((1, 4, 4, 1), np.float32), np.array([[0, 0, 1, 1]], np.float32)
+    after, other = (np.asarray(Sliders(EPSILON).apply(warm, one, none, anywhere)) for one in (grey, coloured))
+    assert np.ptp(after, axis=-1).max() < 1e-6
+    assert np.abs(other[..., 0] / other[..., 2] - 0.5 / 0.3).min() > 0.05
+    flat = Photo(photo().pixels.convert("L").convert("RGB"))
+    values = values_of(Ascent([whole()], Sliders(EPSILON)).run([look(flat)]))
+    assert (values["temperature"], values["tint"]) == (0, 0)
+    assert values["exposure"] > 0.5 * EPSILON

@@ -109,3 +109,15 @@ def test_edits_the_upright_picture() -> None:
     """A picture stored on its side comes out upright."""
     lying = Photo(photo().pixels.transpose(Image.Transpose.ROTATE_90), orientation=6)
     np.testing.assert_array_equal(np.asarray(apply(lying, Adjustments())), np.asarray(photo().pixels))
+
+
+@pytest.mark.parametrize("method", ["adjust", "gradient"])
+def test_edits_colours_without_their_background(light: Enhancer, method: Any) -> None:
+    """The edit is that of the picture networks see, and is made of what they do not: colours as they are."""
+    enhancer = light if method == "adjust" else Enhancer([whole()], method)
+    seen, adjustments = enhancer.enhance(photo())
+    black = Photo(Image.new("RGB", SIZE))
+    made, same = enhancer.enhance(photo(), black)
+    assert same == adjustments
+    assert np.asarray(made).max() <= 15 < np.asarray(seen).mean()
+    assert made.size == seen.size

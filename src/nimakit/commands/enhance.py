@@ -12,7 +12,11 @@ from nimakit.errors import ImageError, OutputError, UsageError
 from nimakit.progress import say, track
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from nimakit.adjustments import Adjustments
     from nimakit.enhancement import Critic, Edit, Result
+    from nimakit.images import Photo
     from nimakit.nn.enhance import Method
 
 _FILE = click.Path(path_type=Path)
@@ -196,7 +200,11 @@ def _applied(sidecar: Path) -> _Work:
     from nimakit.nn.enhance import apply
 
     adjustments = read_sidecar(sidecar)
-    return _Work(lambda photo: (apply(photo, adjustments), adjustments), f"The edit of {sidecar}.", (), None)
+
+    def edit(photo: "Photo", colours: "Photo | None") -> "tuple[Image, Adjustments]":
+        return apply(photo, adjustments, colours), adjustments
+
+    return _Work(edit, f"The edit of {sidecar}.", (), None)
 
 
 def _judges(names: Sequence[str]) -> list["Critic"]:

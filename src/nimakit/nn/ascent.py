@@ -57,7 +57,11 @@ class Sliders:
     def apply(self, free: Any, pixels: Any, detail: Any, boxes: Any) -> Any:
         """As of `Edit`."""
         del boxes
-        return edits.develop(pixels, detail, self.values(free))
+        values = self.values(free)
+        # A black-and-white photograph stays one.
+        is_coloured = tf.cast(tf.reduce_any(pixels != pixels[..., :1]), tf.float32)
+        white_balance = {name: is_coloured * values[name] for name in ("temperature", "tint")}
+        return edits.develop(pixels, detail, {**values, **white_balance})
 
     def cost(self, free: Any) -> Any:
         """Of the squares: small moves of many sliders rather than one to its end."""

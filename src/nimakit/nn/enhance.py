@@ -67,28 +67,34 @@ class Enhancer:
         self._edit: Sliders | Grid = kind(self.epsilon)
         self._ascent = Ascent(self._networks, self._edit)
 
-    def enhance(self, photo: Photo) -> tuple[Image.Image, Adjustments | None]:
+    def enhance(self, photo: Photo, colours: Photo | None = None) -> tuple[Image.Image, Adjustments | None]:
         """Find the edit of a photograph, and make it.
 
         The networks see the edited pixels sampled as they sample any picture, so what is found at their input
         size is an edit of the photograph at its own.
 
+        Args:
+            photo: What the networks see.
+            colours: What the edit is made of where that is another picture of the same size: one without the
+                background that shows through the photograph.
+
         Returns:
             The edited photograph, RGB, upright, in its new frame; and what was done, None for "gradient".
         """
         frame = self._framed(_reduced(photo)) if self._frame else Adjustments()
+        colours = reframe(colours or photo, frame.straighten, frame.crop)
         photo = reframe(photo, frame.straighten, frame.crop)
         detail = views.detail(photo)
         looks = [views.look(photo, detail, network.metadata.preprocessing) for network in self._networks]
         free = self._ascent.run(looks)
         if isinstance(self._edit, Grid):
             grid = self._edit.values(free)
-            return _relit(photo, grid), None
+            return _relit(colours, grid), None
         values: dict[str, Any] = {
             name: round(float(value), _DIGITS) for name, value in self._edit.values(free).items()
         }
         adjustments = replace(frame, **values)
-        return _developed(photo, detail, adjustments), adjustments
+        return _developed(colours, detail, adjustments), adjustments
 
     def _framed(self, photo: Photo) -> Adjustments:
         """Straightened where its lines ask for it and networks do not mind, cropped where they gain much."""
@@ -129,10 +135,10 @@ def _crops(epsilon: float) -> Iterator[Crop]:
             yield (left, top, left + 1 - lost, top + 1 - lost)
 
 
-def apply(photo: Photo, adjustments: Adjustments) -> Image.Image:
-    """Make a known edit of a photograph: RGB, upright, in its new frame."""
-    framed = reframe(photo, adjustments.straighten, adjustments.crop)
-    return _developed(framed, views.detail(framed), adjustments)
+def apply(photo: Photo, adjustments: Adjustments, colours: Photo | None = None) -> Image.Image:
+    """Make a known edit: RGB, upright, in its new frame. Colours are as for `Enhancer.enhance`."""
+    seen, made = (reframe(one, adjustments.straighten, adjustments.crop) for one in (photo, colours or photo))
+    return _developed(made, views.detail(seen), adjustments)
 
 
 def _developed(photo: Photo, detail: Photo, adjustments: Adjustments) -> Image.Image:
