@@ -386,19 +386,23 @@ def test_leaves_truncated_photographs_out_where_allowed(
     assert Network(job.model_file).metadata.name.startswith("Small-")
 
 
-@pytest.mark.parametrize("averaging", [0.0, 0.8])
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [({}, 1e-3), ({"weight_averaging": 0.8}, 1e-3), ({"weight_averaging": 0.8, "mixed_precision": True}, 1e-2)],
+    ids=["plain", "averages", "16 bits"],
+)
 @pytest.mark.slow
-def test_two_devices_learn_what_one_learns(new_job: NewJob, averaging: float) -> None:
+def test_two_devices_learn_what_one_learns(new_job: NewJob, changes: dict[str, Any], same: float) -> None:
     """Copies that share each batch give nearly the losses of one device."""
     # Dropout and batch statistics are each device's own, and would differ.
-    changes = {"dropout_rate": 0, "freeze_batch_norm": True, "weight_averaging": averaging}
+    changes = {"dropout_rate": 0, "freeze_batch_norm": True, **changes}
     one = _done(new_job(**changes))
     two = new_job(**changes)
     ended = subprocess.run(
         [sys.executable, PROGRAM, two.folder, "2"], capture_output=True, text=True, check=False
     )
     assert ended.returncode == 0, ended.stderr
-    np.testing.assert_allclose(losses(two), losses(one), rtol=1e-3)
+    np.testing.assert_allclose(losses(two), losses(one), rtol=same)
 
 
 def test_every_family_is_among_the_trained_ones() -> None:
