@@ -109,6 +109,19 @@ def test_an_error_undoes_all_of_a_write(database: Database) -> None:
 
 
 @on_both
+def test_a_glance_sees_what_is_committed_and_keeps_nothing(database: Database) -> None:
+    """What its session was given by mistake is not written."""
+    with database.write() as session:
+        session.add(Rater(code="r1"))
+    with database.glance() as session:
+        session.scalars(select(Rater)).one().name = "Ann"
+        session.add(Rater(code="r2"))
+        assert session.scalars(select(Rater.name)).all() == [""]
+    with database.glance() as session:
+        assert session.scalars(select(Rater.name)).all() == [""]
+
+
+@on_both
 def test_writers_take_turns(database: Database) -> None:
     """Twenty threads at once: none is refused, and nothing is lost."""
 

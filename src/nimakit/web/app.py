@@ -192,7 +192,7 @@ def _sign_in(app: Flask, settings: Settings) -> None:
 
 
 def _find_user(key: int | None) -> User | None:
-    with services().database.read() as session:
+    with services().database.glance() as session:
         found = people.find_visitor(session, key, (request.view_args or {}).get("slug"))
     return User(*found) if found else None
 

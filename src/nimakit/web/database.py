@@ -1,6 +1,7 @@
 """The database: SQLite in WAL mode, or PostgreSQL; sessions that read, sessions that write, migrations."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -11,13 +12,15 @@ import alembic.config
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, DisconnectionError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
 from nimakit.errors import StorageError, UsageError, first_line
 
 _CONNECTIONS = 20
 _SECONDS_TO_WAIT = 15
+_SECONDS_TRUSTED = 1.0
+"""Within which a connection that was used is not asked again whether it is there."""
 _MIGRATION_LOCK = 6_290_173
 """Names, within a PostgreSQL database, the lock that a migration holds."""
 
@@ -36,6 +39,9 @@ class Database:
         self._url = _checked(url)
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         self.engine = _sqlite(self._url) if self.is_sqlite else _postgresql(self._url)
+        self._glancing = (
+            self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        )
         self._writing = self.engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
         # SQLite has one writer at a time, and those who wait for it sleep longer and longer; waiting here
         # instead is fair, and as short as the writing is.
@@ -55,6 +61,20 @@ class Database:
             UsageError: No row can hold what was asked for.
         """
         with _reported(self), Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def glance(self) -> Iterator[Session]:
+        """As `read`, for what every rating waits for: rows cannot be streamed.
+
+        PostgreSQL is asked without a transaction: each statement of one would see what is committed by then
+        all the same, and beginning and ending it is two ways more.
+
+        Raises:
+            StorageError: The database cannot be read.
+            UsageError: No row can hold what was asked for.
+        """
+        with _reported(self), Session(self._glancing, autoflush=False, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
@@ -141,13 +161,27 @@ def _sqlite(url: URL) -> Engine:
 
 
 def _postgresql(url: URL) -> Engine:
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=_CONNECTIONS,
         max_overflow=_CONNECTIONS,
-        pool_pre_ping=True,  # a server that was restarted is found again
         connect_args={"connect_timeout": _SECONDS_TO_WAIT},
     )
+
+    @event.listens_for(engine, "checkin")
+    def note(_connection: Any, record: Any) -> None:
+        record.info["used"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def ping(connection: Any, record: Any, _proxy: Any) -> None:
+        # A server that was restarted is found again. The pool's own ping would be sent before every request.
+        if time.monotonic() - record.info.get("used", 0.0) > _SECONDS_TRUSTED:
+            try:
+                engine.dialect.do_ping(connection)
+            except engine.dialect.loaded_dbapi.Error as error:
+                raise DisconnectionError from error
+
+    return engine
 
 
 @contextmanager

@@ -29,7 +29,7 @@ def upcoming(slug: str) -> ResponseReturnValue:
     """
     amount, held = read_query()
     rater, shared = current_rater(), services()
-    with shared.database.read() as session:
+    with shared.database.glance() as session:
         collection = visited_collection(slug)
         stock = shared.stocks.of(session, collection)
         hand = next_pictures(session, collection, rater, stock, amount, held=held)

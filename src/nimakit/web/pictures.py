@@ -68,7 +68,7 @@ def _name(collection: Collection, image: Image, rendition: Rendition) -> str:
 
 def _find(slug: str, key: int) -> tuple[Collection, Image]:
     collection = visited_collection(slug)
-    with services().database.read() as session:
+    with services().database.glance() as session:
         image = session.get(Image, key)
         if image is None or image.collection_id != collection.id:
             abort(404)
