@@ -2,12 +2,13 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nimakit.web import inventory
-from samples import write_photo
+from samples import write_model, write_photo
 from web.conftest import MakeStudy
 from web.study import POSTGRESQL, Study
 
@@ -68,3 +69,23 @@ def test_both_look_through_the_folder_at_once(copies: list[Study], monkeypatch: 
     paths = [image.path for image in copies[0].images]
     assert len(paths) == len(set(paths)) == 6 + 5
     assert all(len(copy.rater("Ann").deck(amount=20)["items"]) == len(paths) for copy in copies)
+
+
+def test_a_model_that_is_mended_is_noticed_by_both(
+    study: Study, make_study: MakeStudy, tmp_path: Path
+) -> None:
+    """Though one alone is told to look again; the other says no longer that the model is missing."""
+    model = tmp_path / "later.onnx"
+    study.set(model=str(model))
+    copies = [study, make_study()]
+    for copy in copies:
+        copy.services.background.once()
+    assert "later.onnx" in study.collection.model_note
+    write_model(model)
+    visitor = copies[0].visitor()
+    visitor.post(visitor.address("scan"), {})
+    for copy in copies:
+        copy.services.background.once()
+    assert [copy.services.background.model(copy.collection) is not None for copy in copies] == [True, True]
+    assert study.collection.model_note == ""
+    assert None not in {image.position for image in study.images}

@@ -226,3 +226,49 @@ def test_a_model_trained_anew_begins_anew(make_study: MakeStudy, settings: Setti
     Background(study.database, study.services.stocks, study.services.settings.users_dir).once()
     assert _learned(study, visitor) is not None
     assert not np.allclose(read_taste(_file(study, visitor)).base, before)
+
+
+def test_a_copy_with_the_old_model_leaves_everything_alone(
+    make_study: MakeStudy, settings: Settings, tmp_path: Path
+) -> None:
+    """One that was started before the file changed: neither scores nor tastes of the old model come back."""
+    model = write_model(tmp_path / "own.onnx", metadata())
+    study = make_study(settings, experiment="rate", model=str(model), personal=True)
+    visitor = study.visitor()
+    _rate(visitor, FEWEST)
+    write_model(model, metadata(), gain=-3.0)
+    newer = Background(study.database, study.services.stocks, study.services.settings.users_dir)
+    newer.once()
+    [scores, kept] = [image.position for image in study.images], read_taste(_file(study, visitor)).base
+    _rate(visitor, AGAIN, FEWEST)
+    study.change(lambda session: setattr(session.get_one(Image, study.images[-1].id), "position", None))
+    assert study.services.background.once() is False
+    assert [image.position for image in study.images] == [*scores[:-1], None]
+    learned = _learned(study, visitor)
+    assert learned is not None
+    assert learned.ratings == FEWEST
+    newer.once()
+    assert [image.position for image in study.images] == pytest.approx(scores)
+    learned = _learned(study, visitor)
+    assert learned is not None
+    assert learned.ratings == FEWEST + AGAIN
+    assert np.allclose(read_taste(_file(study, visitor)).base, kept)
+
+
+def test_raters_of_pictures_that_were_not_seen_yet_keep_nobody_waiting(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has ten ratings, but not of pictures with features, is not due: others have their turn."""
+    monkeypatch.setattr("nimakit.web.tastes._AT_ONCE", 1)
+    ann, ben = study.rater("Ann"), study.rater("Ben")
+    _rate(ben, FEWEST)
+    _rate(ann, FEWEST, FEWEST)
+
+    def forget(session: Any) -> None:
+        for image in study.images[FEWEST : 2 * FEWEST]:
+            session.get_one(Image, image.id).state = "missing"
+
+    study.change(forget)
+    study.services.background.once()
+    assert _learned(study, ann) is None
+    assert _learned(study, ben) is not None

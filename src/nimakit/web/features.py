@@ -6,6 +6,7 @@ old one saw goes little by little, as nobody could rate while so much is deleted
 
 from collections.abc import Collection as Ids
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,13 @@ from sqlalchemy.orm import Session
 
 from nimakit.web.models import OK, Collection, Features, Image
 
+if TYPE_CHECKING:
+    from nimakit.engine import Model
+
 Float32Array = NDArray[np.float32]
 
 _STORED = "<f2"
+_TOLERANCE = 1e-3
 _LARGEST = float(np.finfo(np.float16).max)
 
 
@@ -43,18 +48,33 @@ def forget_pictures(session: Session, images: Ids[int]) -> None:
     session.execute(delete(Features).where(Features.image_id.in_(images)))
 
 
-def held(session: Session, collection: Collection) -> Collection | None:
+def held(session: Session, collection: Collection, model: "Model | None" = None) -> Collection | None:
     """A collection as it is now, locked against changes, not against ratings, until the session ends.
 
     Args:
         session: From `Database.write`.
         collection: As it was when a model was chosen for it.
+        model: What was loaded under that name; None where that does not matter.
 
     Returns:
-        The collection; None where it has another model by now.
+        The collection; None where it has another model by now, be it under the same name.
     """
     found = session.get_one(Collection, collection.id, with_for_update={"key_share": True})
-    return found if found.model == collection.model else None
+    if found.model != collection.model or (model is not None and not is_known_as(found, model)):
+        return None
+    return found
+
+
+def probe_of(model: "Model") -> list[float]:
+    """`Collection.model_probe` of a collection whose scores are by this model."""
+    averages, width = model.probe()
+    return [*averages.tolist(), float(width)]
+
+
+def is_known_as(collection: Collection, model: "Model") -> bool:
+    """Whether a collection's scores are by this very model, not by another of its name."""
+    known = collection.model_probe
+    return known is not None and np.allclose(known, probe_of(model), rtol=_TOLERANCE, atol=_TOLERANCE)
 
 
 def forget_scores(session: Session, collection: Collection) -> None:

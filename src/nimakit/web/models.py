@@ -213,7 +213,6 @@ class Rater(Base):
     password_hash: Mapped[str | None]
     link_version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(default=now)
-    seen_at: Mapped[datetime | None]
 
     @property
     def is_admin(self) -> bool:

@@ -14,14 +14,13 @@ from nimakit.errors import ImageError, NimakitError
 from nimakit.progress import say
 from nimakit.score import Score
 from nimakit.web.database import Database
-from nimakit.web.features import forget_scores, forget_unseen, held, write_features
+from nimakit.web.features import forget_scores, forget_unseen, held, is_known_as, probe_of, write_features
 from nimakit.web.models import BROKEN, MISSING, OK, Collection, Features, Image
 from nimakit.web.tastes import forget_tastes
 from nimakit.zoo import load_model
 
 _BATCH = 32
 _FORGOTTEN = 200
-_TOLERANCE = 1e-3
 _Files = Sequence[Row[int, str, int]]
 
 
@@ -35,7 +34,7 @@ class Predictor:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._models: dict[str, Model] = {}
-        self._failed: dict[str, str] = {}
+        self._failed: dict[int, tuple[Any, str]] = {}
         self._complete: dict[int, Any] = {}
         self._compared: dict[int, str | None] = {}
 
@@ -56,27 +55,31 @@ class Predictor:
         model = self._model(collection)  # before there is a picture: somebody may bring one of their own
         if model is None:
             return False
-        self._compare(collection, model)
+        if not self._compare(collection, model):
+            return False
         rows = self._wanting(collection)
         return bool(rows) and self._score(collection, model, rows)
 
-    def _compare(self, collection: Collection, model: Model) -> None:
-        """Take back what another model of the same name has predicted, before the app was last started."""
-        if self._compared.get(collection.id) == collection.model:
-            return
-        averages, width = model.probe()
-        probe = [*averages.tolist(), float(width)]
+    def _compare(self, collection: Collection, model: Model) -> bool:
+        """Take back what another model of the same name has predicted, before the app was last started.
+
+        Returns:
+            Whether this is the collection's model: not where another copy of the app was started since with
+            a newer file of that name.
+        """
+        if self._compared.get(collection.id) == collection.model and collection.model_probe is not None:
+            return is_known_as(collection, model)
         with self._database.write() as session:
             current = held(session, collection)
             if current is None:
-                return
-            known = current.model_probe
-            if known is not None and not np.allclose(known, probe, rtol=_TOLERANCE, atol=_TOLERANCE):
+                return False
+            if current.model_probe is not None and not is_known_as(current, model):
                 say(f"{collection.name}: {collection.model} is another model than it was, and predicts anew.")
                 forget_scores(session, current)
                 forget_tastes(session, current)
-            current.model_probe = probe
+            current.model_probe = probe_of(model)
         self._compared[collection.id] = collection.model
+        return True
 
     def _score(self, collection: Collection, model: Model, rows: _Files) -> bool:
         """Whether anything came of it: not while the folder is away, which is no fault of the pictures."""
@@ -92,7 +95,7 @@ class Predictor:
         missing = {path for path in failed if not (root / path).exists()}
         seen = {}
         with self._database.write() as session:
-            if held(session, collection) is None:
+            if held(session, collection, model) is None:
                 return True
             for (key, path, mtime_ns), result in zip(rows, results, strict=True):
                 values = _values(result, low, width, is_there=path not in missing)
@@ -138,14 +141,15 @@ class Predictor:
 
     def _model(self, collection: Collection) -> Model | None:
         """The collection's model; None where it cannot be loaded, which the collection's note says."""
-        name, failed = collection.model or "", self._failed
-        if name not in self._models and name not in failed:
+        name, stamp, failed = collection.model or "", _stamp(collection), self._failed
+        # Where the folder is looked through, on request too, another copy of the app may have been the one.
+        if name not in self._models and failed.get(collection.id, (None, ""))[0] != stamp:
             try:
                 self._models[name] = load_model(name, notify=say)
             except NimakitError as error:
-                failed[name] = str(error)
+                failed[collection.id] = stamp, str(error)
                 say(f"{collection.name}: no scores are predicted. {error}")
-        note = "" if name in self._models else failed[name]
+        note = "" if name in self._models else failed[collection.id][1]
         if note != collection.model_note:
             own = update(Collection).where(Collection.id == collection.id, Collection.model == name)
             with self._database.write() as session:

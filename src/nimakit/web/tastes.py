@@ -15,7 +15,7 @@ from nimakit.output import named
 from nimakit.web.acts import lock_raters
 from nimakit.web.crowd import Crowd
 from nimakit.web.database import Database
-from nimakit.web.features import Float32Array, features_of, held, to_vector
+from nimakit.web.features import Float32Array, features_of, held, is_known_as, to_vector
 from nimakit.web.models import FIRST, OK, Collection, Features, Image, Rater, Rating, Taste
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ AGAIN = 5
 """New ratings, or changed ones, after which it is learned anew."""
 
 _AT_ONCE = 20
+_LEARNED_FROM = (Image.state == OK, Image.position.is_not(None))
 _STORED = "<f4"
 _ENDS = np.array([0.0, 1.0])
 
@@ -88,7 +89,8 @@ class Tastes:
         """
         with self._database.read() as session:
             # The model may have changed since the round began.
-            if session.get_one(Collection, collection.id).model != collection.model:
+            current = session.get_one(Collection, collection.id)
+            if current.model != collection.model or not is_known_as(current, model):
                 return False
             due = _due(session, collection)
         learned = False
@@ -123,7 +125,7 @@ class Tastes:
             arrays=_stretched(arrays, model.bins),
         )
         with self._database.write() as session:
-            if held(session, collection) is None:
+            if held(session, collection, model) is None:
                 return
             lock_raters(session, [rater.rater_id])
             session.merge(kept)
@@ -174,13 +176,15 @@ def forget_tastes(session: Session, collection: Collection) -> None:
 
 
 def _due(session: Session, collection: Collection) -> list[_Due]:
-    """Raters who gave enough ratings, and enough since their taste was learned."""
+    """Raters who gave enough ratings that can be learned from, and enough since their taste was learned."""
     new = case((Rating.event_id > func.coalesce(Taste.event_id, 0), 1), else_=0)
     wanted = (
         select(Rater.id, Rater.code, func.max(Rating.event_id))
         .join(Rating, Rating.rater_id == Rater.id)
+        .join(Image, Image.id == Rating.image_id)
+        .join(Features, Features.image_id == Image.id)
         .outerjoin(Taste, (Taste.rater_id == Rater.id) & (Taste.collection_id == collection.id))
-        .where(Rating.collection_id == collection.id, Rating.round == FIRST)
+        .where(Rating.collection_id == collection.id, Rating.round == FIRST, *_LEARNED_FROM)
         .group_by(Rater.id, Rater.code)
         .having(func.count(Rating.value) >= FEWEST, func.sum(new) >= AGAIN)
         .order_by(func.max(Rating.event_id).desc())
@@ -199,8 +203,7 @@ def _given(session: Session, collection: Collection, rater_id: int) -> _Given:
             Rating.rater_id == rater_id,
             Rating.round == FIRST,
             Rating.value.is_not(None),
-            Image.state == OK,
-            Image.position.is_not(None),
+            *_LEARNED_FROM,
         )
     )
     rows = session.execute(wanted).all()
