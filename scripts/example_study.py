@@ -1,5 +1,6 @@
 """A study of data/samples with made-up raters, the same at every run: what pictures in the docs show."""
 
+import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
@@ -16,23 +17,27 @@ from nimakit.web.acts import Act, apply_acts, lock_raters
 from nimakit.web.app import create_app, services_of
 from nimakit.web.models import (
     CHOICE,
+    LOCAL,
     OK,
     RATING,
     REPEAT,
     TIE,
+    Choice,
     Collection,
     Image,
     Invitation,
     Membership,
     Rater,
 )
-from nimakit.web.settings import SECRET_VARIABLE, read_settings
+from nimakit.web.settings import PASSWORD_VARIABLE, SECRET_VARIABLE, read_settings
 from nimakit.web.studies import DEFAULT_MODEL, add_collection
+from nimakit.web.tastes import FEWEST
 
 END = datetime(2026, 5, 4, 17, 30, tzinfo=UTC)
 """When the last of them rated."""
 
 _SAMPLES = Path(__file__).parents[1] / "data" / "samples"
+_SECRET = 48 * "s"
 _NAMES = ("Ada", "Ben", "Chiara", "Dmitri", "Emi", "Farid", "Greta", "Hana")
 _LIKED = {"dandelions_12mp": 7.6, "landscape": 8.1, "courtyard": 5.8, "otter_blurred": 3.2, "room": 4.4}
 """What most people think of a picture, on a scale of 1 to 10; of all others, somewhere between."""
@@ -40,34 +45,60 @@ _HOURS = (2, 3, 4, 22, 23, 25, 26, 27, 46, 47, 49, 50, 51, 52)
 """Before the end, when people rated."""
 
 
-def make(data_dir: Path, *, model: str = DEFAULT_MODEL, seed: int = 7) -> Flask:
+def make(data_dir: Path, photos: Path, *, model: str = DEFAULT_MODEL, seed: int = 7) -> Flask:
     """The app over a study, for this machine alone; nothing goes on in its background.
 
     Args:
         data_dir: An empty folder for its database.
+        photos: Where the photographs are copied to, a folder that is not there yet: pages show its path.
         model: What predicts scores.
         seed: Of what people say.
     """
-    settings = read_settings(folders=(_SAMPLES,), data_dir=data_dir, environment={SECRET_VARIABLE: 48 * "s"})
+    shutil.copytree(_SAMPLES, photos)
+    settings = read_settings(folders=(photos,), data_dir=data_dir, environment={SECRET_VARIABLE: _SECRET})
     app = create_app(settings, background=False)
     services = services_of(app)
     with services.database.write() as session:
         people.local_rater(session).code = "r0000000"  # orders depend on it
-        one = add_collection(session, _SAMPLES, name="Samples", model=model, wanted=10)
-        one.repeats, one.blind = 0.25, False
-        add_collection(session, _SAMPLES, name="Predictions", experiment="rate", model=model)
-        add_collection(session, _SAMPLES, name="Comparisons", experiment="preference")
+        one = add_collection(session, photos, name="Samples", model=model, wanted=10)
+        one.repeats, one.blind, one.sign_up = 0.25, False, True
+        two = add_collection(session, photos, name="Predictions", experiment="rate", model=model)
+        two.personal = True
+        add_collection(session, photos, name="Comparisons", experiment="preference")
     services.background.once()
     with services.database.write() as session:
         scores, predictions, comparisons = session.scalars(select(Collection).order_by(Collection.id))
         raters = _raters(session, (scores, predictions, comparisons))
         rng = np.random.default_rng(seed)
         acts = _ratings(session, scores, raters, rng)
-        acts += _ratings(session, predictions, raters[:3], rng)
+        acts += _ratings(session, predictions, raters[:3], rng, own=FEWEST)
         acts += _choices(session, comparisons, raters[:6], rng)
         lock_raters(session, {rater.id for rater in raters})
         apply_acts(session, acts)
+    services.background.once()  # learns their tastes
     return app
+
+
+def for_strangers(data_dir: Path, photos: Path) -> Flask:
+    """The app over the same study, as people find it who were not let in yet."""
+    environment = {SECRET_VARIABLE: _SECRET, PASSWORD_VARIABLE: "of nobody at all"}
+    settings = read_settings(
+        folders=(photos,), data_dir=data_dir, url="http://127.0.0.1", environment=environment
+    )
+    return create_app(settings, background=False)
+
+
+def places(app: Flask) -> dict[str, str]:
+    """What addresses hold that nobody knows beforehand: an ``invitation``, and a ``comparison``."""
+    services = services_of(app)
+    with services.database.read() as session:
+        invitation = session.scalars(select(Invitation)).one()
+        first = select(Choice).join(Rater).where(Rater.role == LOCAL, Choice.kind == CHOICE)
+        choice = session.scalars(first.order_by(Choice.trial).limit(1)).one()
+        return {
+            "invitation": services.links.invitation(invitation),
+            "comparison": f"{choice.rater_id}/{choice.trial}",
+        }
 
 
 def _raters(session: Session, collections: Sequence[Collection]) -> list[Rater]:
@@ -86,15 +117,22 @@ def _liking(images: Sequence[Image], rng: np.random.Generator) -> dict[int, floa
 
 
 def _ratings(
-    session: Session, collection: Collection, raters: Sequence[Rater], rng: np.random.Generator
+    session: Session,
+    collection: Collection,
+    raters: Sequence[Rater],
+    rng: np.random.Generator,
+    own: int = 5,
 ) -> list[Act]:
-    """What each says of most pictures, a quarter of them twice; the last one always says the same."""
+    """What each says of most pictures, a quarter of them twice; the last one always says the same.
+
+    The first rates ``own`` pictures.
+    """
     images, acts = _images(session, collection), []
     liking = _liking(images, rng)
     for person, rater in enumerate(raters):
         kindness, care = rng.normal(0, 0.6), rng.uniform(0.7, 1.3)
-        share = 0.4 if person == 0 else rng.uniform(0.75, 1)
-        for image in images:
+        share = 1.0 if person == 0 else rng.uniform(0.75, 1)
+        for image in images[:own] if person == 0 else images:
             again = rng.random() < 0.25
             for turn in (0, REPEAT)[: 1 + again] if rng.random() < share else ():
                 value = round(float(np.clip(rng.normal(liking[image.id] + kindness, care), 1, 10)))

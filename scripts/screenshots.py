@@ -6,17 +6,19 @@ Needs Chromium and, for predicted scores, the public model (nimakit fetch aesthe
 import io
 import logging
 import os
+import shutil
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import example_study
+from flask import Flask
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 from werkzeug.serving import make_server
@@ -62,14 +64,16 @@ class Shot:
     """A page, and what is done on it before it is pictured.
 
     Attributes:
-        address: Of the page.
+        address: Of the page; what `example_study.places` knows stands in braces.
         act: What is done there.
         is_dark: Whether in dark colours.
+        is_strange: Whether by somebody who was not let in yet.
     """
 
     address: str
     act: Callable[[Page], None] = _nothing
     is_dark: bool = False
+    is_strange: bool = False
 
 
 SHOTS = {
@@ -83,13 +87,20 @@ SHOTS = {
     "dashboard": Shot("c/samples/dashboard"),
     "agreement": Shot("c/samples/dashboard", _at("agreement")),
     "sheet": Shot("c/samples/dashboard", _at("sheet"), is_dark=True),
+    "comparisons": Shot("c/comparisons/comparisons"),
+    "comparison": Shot("c/comparisons/comparisons/{comparison}", is_dark=True),
+    "personal": Shot("c/predictions/ratings?sort=mine&show=mine"),
     "ranking": Shot("c/comparisons/dashboard", _at("ranking"), is_dark=True),
     "similarity": Shot("c/samples/similarity?left=10&right=11"),
     "similar": Shot("c/samples/similarity/like/10", is_dark=True),
+    "new": Shot("collections/new"),
     "people": Shot("c/samples/people"),
     "export": Shot("c/samples/transfer"),
     "settings": Shot("c/samples/settings"),
     "me": Shot("me"),
+    "welcome": Shot("welcome", is_strange=True),
+    "join": Shot("join/{invitation}", is_strange=True),
+    "login": Shot("login", is_dark=True, is_strange=True),
     "choose": Shot("c/samples/similarity/choose?side=left", is_dark=True),
     "upload": Shot("c/samples/similarity/upload"),
 }
@@ -102,39 +113,76 @@ def main(names: list[str]) -> None:
     if unknown:
         sys.exit(f"There is no page {', '.join(unknown)}. There are: {', '.join(SHOTS)}")
     _FOLDER.mkdir(exist_ok=True)
-    with _served() as address, sync_playwright() as playwright:
+    with _served() as site, sync_playwright() as playwright:
         options = ["--no-sandbox"] if os.geteuid() == 0 else []
         browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=[*options, "--disable-gpu"])
         for name in names or SHOTS:
             for suffix, screen in (("", _DESKTOP), ("-phone", _PHONE)):
                 path = _FOLDER / f"{name}{suffix}.webp"
-                path.write_bytes(_small(_picture(browser, address, SHOTS[name], screen)))
+                path.write_bytes(_small(_picture(browser, site, SHOTS[name], screen)))
                 print(f"{path.name}: {path.stat().st_size:,} bytes")
 
 
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The example study, over HTTP on loopback.
+
+    Attributes:
+        own: Its address for the local rater.
+        strange: For people who were not let in yet.
+        places: What addresses of pages hold.
+    """
+
+    own: str
+    strange: str
+    places: dict[str, str]
+
+    def address(self, shot: Shot) -> str:
+        """Where a page is."""
+        return (self.strange if shot.is_strange else self.own) + shot.address.format(**self.places)
+
+
 @contextmanager
-def _served() -> Iterator[str]:
-    """The example study, over HTTP on loopback; its address."""
-    with tempfile.TemporaryDirectory() as folder:
-        app = example_study.make(Path(folder, "ratings"))
-        try:
-            server = make_server("127.0.0.1", _PORT, app, threaded=True)
-        except (OSError, SystemExit):  # the latter is Werkzeug's way to say that a port is taken
-            server = make_server("127.0.0.1", 0, app, threaded=True)
+def _served() -> Iterator[Site]:
+    """The example study, while it answers."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        data_dir, photos = Path(folder, "ratings"), _photos(stack)
+        app = example_study.make(data_dir, photos)
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        with patch("nimakit.web.dashboard.now", return_value=example_study.END):
-            yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+        stack.enter_context(patch("nimakit.web.dashboard.now", return_value=example_study.END))
+        own = _address(stack, app)
+        yield Site(
+            own, _address(stack, example_study.for_strangers(data_dir, photos)), example_study.places(app)
+        )
 
 
-def _picture(browser: Browser, address: str, shot: Shot, screen: dict[str, Any]) -> bytes:
+def _photos(stack: ExitStack) -> Path:
+    """A folder that is not there yet, and goes away again; its path can be shown to everybody."""
+    path = Path(tempfile.gettempdir(), "photos")
+    if path.exists():
+        path = Path(tempfile.mkdtemp(), "photos")
+    stack.callback(shutil.rmtree, path, ignore_errors=True)
+    return path
+
+
+def _address(stack: ExitStack, app: Flask) -> str:
+    """Let an app answer; its address."""
+    try:
+        server = make_server("127.0.0.1", _PORT, app, threaded=True)
+    except (OSError, SystemExit):  # the latter is Werkzeug's way to say that a port is taken
+        server = make_server("127.0.0.1", 0, app, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    stack.callback(server.shutdown)
+    return f"http://127.0.0.1:{server.server_port}/"
+
+
+def _picture(browser: Browser, site: Site, shot: Shot, screen: dict[str, Any]) -> bytes:
     """A .png of a page, in a browser that has never been there before."""
     context = browser.new_context(
         color_scheme="dark" if shot.is_dark else "light", reduced_motion="reduce", **screen
     )
     page = context.new_page()
-    page.goto(address + shot.address)
+    page.goto(site.address(shot))
     shot.act(page)
     page.evaluate("for (const image of document.images) image.loading = 'eager'")
     page.wait_for_load_state("networkidle")

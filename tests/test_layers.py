@@ -75,7 +75,7 @@ WEB_LAYERS = (
     {"__init__"},
     {"scale", "limits", "explanations", "timeline"},
     {"models"},
-    {"database", "people", "migrations", "acts", "features"},
+    {"database", "people", "migrations", "acts", "features", "sight", "choices"},
     {"settings", "inventory", "recording", "selection", "access", "crowd", "headway"} | {"similar"},
     {"tastes", "intake", "exports"},
     {"renditions", "predictions", "studies", "matching", "browsing", "imports", "picture_list"}
@@ -85,7 +85,7 @@ WEB_LAYERS = (
     {"services"},
     {"deck"},
     {"accounts", "admin", "collections", "events", "pictures", "preference", "rate", "ratings", "score"}
-    | {"dashboard", "similarity", "transfer", "why"},
+    | {"comparisons", "dashboard", "similarity", "transfer", "why"},
     {"app"},
     {"server"},
 )

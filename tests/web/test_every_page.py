@@ -5,10 +5,12 @@ from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nimakit.web import people
-from nimakit.web.models import Collection, Invitation
+from nimakit.web.acts import Act, apply_acts
+from nimakit.web.models import CHOICE, Choice, Collection, Image, Invitation, now
 from web.accessibility import sticks_out, violations
 from web.conftest import MakeStudy, Serve
 from web.study import Study
@@ -43,7 +45,20 @@ def study(make_study: MakeStudy, tiny_file: Path) -> Study:
     study.change(add)
     study.services.background.wake(first.id)
     study.services.background.once()
+    study.change(compare)
     return study
+
+
+def compare(session: Session) -> None:
+    """Have the local rater choose one of two pictures."""
+    pairs = session.scalars(select(Collection).where(Collection.slug == "pairs")).one()
+    shown = list(session.scalars(select(Image.id).where(Image.collection_id == pairs.id).limit(2)))
+    said = now()
+    act = Act(
+        client_id="one", collection_id=pairs.id, rater_id=people.local_rater(session).id, kind=CHOICE,
+        image_id=shown[0], trial="one", shown=shown, occurred_at=said, received_at=said, source="app",
+    )  # fmt: skip
+    apply_acts(session, [act])
 
 
 def pages(study: Study) -> dict[str, str]:
@@ -57,6 +72,8 @@ def pages(study: Study) -> dict[str, str]:
         session.flush()
         return study.services.links.invitation(invitation)
 
+    with study.database.read() as session:
+        choice = session.scalars(select(Choice)).one()
     token = study.change(invite)
     study.change(lambda session: people.set_password(session, "a long one"))
     ready = "main[aria-busy=false] .canvas img"
@@ -67,6 +84,10 @@ def pages(study: Study) -> dict[str, str]:
         f"{own}ratings": ".tile img",
         f"{own}ratings?text=nothing": ".lead",
         f"{own}ratings/{image}": ".detail-picture img",
+        "c/pairs/ratings": ".tile img",
+        "c/pairs/comparisons": ".versus img",
+        f"c/pairs/comparisons/{choice.rater_id}/{choice.trial}": ".offered img",
+        "c/fours/comparisons": ".lead",
         f"{own}people": "table",
         f"{own}settings": "form",
         f"{own}transfer": "form",

@@ -223,6 +223,19 @@ def test_refuses_a_rating_that_is_none(study: Study, visitor: Visitor, rated: li
     assert "a whole number from 1 to 10" in answer.text
 
 
+def test_a_rating_between_two_whole_numbers_is_corrected_to_another(study: Study, visitor: Visitor) -> None:
+    """It was imported, or given in Rate: the form takes what it shows."""
+    tenth, finer = study.images[:2]
+    visitor.rate(tenth.id, 7.3)
+    visitor.rate(finer.id, 7.25)
+    assert 'step="0.1" value="7.3"' in visitor.get(visitor.address(f"ratings/{tenth.id}")).text
+    assert 'step="any" value="7.25"' in visitor.get(visitor.address(f"ratings/{finer.id}")).text
+    visitor.post(visitor.address(f"ratings/{tenth.id}"), {"value": "7.4"})
+    visitor.post(visitor.address(f"ratings/{finer.id}"), {"value": "7"})
+    assert [rating.value for rating in study.ratings] == [7.4, 7]
+    assert 'step="1" value="7"' in visitor.get(visitor.address(f"ratings/{finer.id}")).text
+
+
 def test_refuses_a_forged_correction(visitor: Visitor, rated: list[int]) -> None:
     """A form without a token comes from elsewhere."""
     answer = visitor.client.post(visitor.address(f"ratings/{rated[0]}"), data={"value": "1"})
@@ -238,7 +251,7 @@ def test_comparisons_are_shown_with_a_picture(make_study: MakeStudy) -> None:
     visitor.send({"kind": "choice", "image": chosen, "trial": "t1", "shown": shown_})
     text = visitor.get(visitor.address(f"ratings/{chosen}")).text
     assert "Won 100 % of 1 comparison" in text
-    assert "chose one" in text
+    assert "chose the second" in text
     assert shown(visitor, sort="mean", show="rated") == [chosen, shown_[0]]
     other = study.rater("Ben")
     assert other.get(other.address(f"ratings/{chosen}")).status_code == 404

@@ -1,10 +1,13 @@
-"""The Ratings pages in a real browser, by keyboard alone."""
+"""The Ratings pages in a real browser: by keyboard alone, and by touch."""
 
 import re
+from typing import Literal
 
+import pytest
 from playwright.sync_api import Page, expect
 
-from web.conftest import Serve
+from web.accessibility import sticks_out
+from web.conftest import MakeStudy, Serve
 from web.study import Study
 
 
@@ -26,6 +29,65 @@ def reach(page: Page, name: str) -> None:
 def shown(page: Page) -> list[str]:
     """The pictures of the page, in order."""
     return [re.findall(r"photo \d", text)[0] for text in page.locator(".tile").all_inner_texts()]
+
+
+def test_comparisons_are_found_corrected_and_taken_back_by_keyboard(
+    page: Page, make_study: MakeStudy, serve: Serve
+) -> None:
+    """A name filters; a comparison is opened, another picture chosen, then it is taken back."""
+    study = make_study(experiment="preference")
+    visitor = study.visitor()
+    first, second, third, *_ = study.images[1:]
+    for trial, pair in (("one", (first, second)), ("two", (second, third))):
+        shown_ = [image.id for image in pair]
+        visitor.send({"kind": "choice", "image": shown_[0], "trial": trial, "shown": shown_})
+    page.goto(f"{serve(study)}{visitor.address('ratings')[1:]}")
+    reach(page, "Comparisons")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    assert page.locator(".versus-card").count() == 2
+    reach(page, "Name")
+    page.keyboard.type("photo 0")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    reach(page, ".*chose the first.*")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="You: chose the first")).to_be_visible()
+    expect(page.get_by_role("button", name="Chosen photo 0.jpg", pressed=True)).to_be_visible()
+    reach(page, "Choose photo 1.jpg, the second")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="You: chose the second")).to_be_visible()
+    reach(page, "Take back")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="You: skipped")).to_be_visible()
+    assert [(event.kind, event.image_id) for event in study.events if event.trial == "one"] == [
+        ("choice", first.id), ("choice", second.id), ("skip", None),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_comparison_is_corrected_by_touch(
+    phone: Page, make_study: MakeStudy, serve: Serve, scheme: Literal["light", "dark"]
+) -> None:
+    """On a phone, in the latter without scripts' help; nothing sticks out, and both count as alike."""
+    study = make_study(experiment="preference", choices=4)
+    visitor = study.visitor()
+    shown_ = [image.id for image in study.images[:4]]
+    visitor.send({"kind": "choice", "image": shown_[3], "trial": "one", "shown": shown_})
+    phone.emulate_media(color_scheme=scheme)
+    if scheme == "dark":
+        phone.route("**/*.js", lambda route: route.abort())
+    phone.goto(f"{serve(study)}{visitor.address('comparisons')[1:]}")
+    assert not sticks_out(phone)
+    phone.locator(".versus-card").tap()
+    expect(phone.get_by_role("heading", name="You: chose the fourth")).to_be_visible()
+    assert not sticks_out(phone)
+    phone.get_by_role("button", name="All alike").tap()
+    expect(phone.get_by_text("They are alike now.")).to_be_visible()
+    assert [image.total for image in study.images if image.count] == [0.25] * 4
 
 
 def test_ratings_are_sorted_filtered_and_corrected_by_keyboard(

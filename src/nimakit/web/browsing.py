@@ -1,6 +1,5 @@
 """One page of a collection's pictures: filtered, sorted, and from where the last page ended."""
 
-from collections.abc import Collection as Ids
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,7 +8,8 @@ from sqlalchemy import Row, Select, SQLColumnExpression, Subquery, and_, case, f
 from sqlalchemy.orm import Session
 
 from nimakit.web.exports import is_counted
-from nimakit.web.models import BROKEN, FIRST, MISSING, SKIP, Choice, Collection, Image, Rater, Rating
+from nimakit.web.models import BROKEN, FIRST, MISSING, Collection, Image, Rater, Rating
+from nimakit.web.sight import sees_model
 from nimakit.web.tastes import personal_positions
 
 PAGE = 60
@@ -173,11 +173,6 @@ def page_of(session: Session, collection: Collection, rater: Rater, query: Query
     return [_entry(collection, rater, row, own.get(row[0].id)) for row in rows]
 
 
-def sees_model(collection: Collection, rater: Rater) -> bool:
-    """Whether somebody may see what a model says of pictures they rated."""
-    return rater.is_admin or not collection.blind
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _People:
     """What people say of a picture, as columns; null where there is nothing, or a rater may not know it yet.
@@ -284,26 +279,3 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return value if abs(value) < 1e12 else None
-
-
-def sees_why(collection: Collection, rater: Rater) -> bool:
-    """Whether somebody may see what the model looks at, as they may see its score."""
-    return collection.model is not None and sees_model(collection, rater)
-
-
-def said_of(session: Session, collection: Collection, rater: Rater, images: Ids[int]) -> dict[int, bool]:
-    """Those of some pictures a rater said something of -> whether that was more than to skip them."""
-    if collection.experiment != "preference":
-        mine = (Rating.rater_id == rater.id, Rating.round == FIRST, Rating.image_id.in_(images))
-        rows = session.execute(select(Rating.image_id, Rating.value).where(*mine))
-        return {image: value is not None for image, value in rows}
-    own = (Choice.collection_id == collection.id, Choice.rater_id == rater.id)
-    found: dict[int, bool] = {}
-    for shown, kind in session.execute(select(Choice.shown, Choice.kind).where(*own)):
-        found.update({image: found.get(image, False) or kind != SKIP for image in {*shown} & {*images}})
-    return found
-
-
-def known_to(session: Session, collection: Collection, rater: Rater, images: Ids[int]) -> set[int]:
-    """Those of some pictures whose page somebody may open: what they said something of; for the admin all."""
-    return set(images) if rater.is_admin else set(said_of(session, collection, rater, images))

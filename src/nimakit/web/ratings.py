@@ -9,10 +9,12 @@ from sqlalchemy.orm import Session
 
 from nimakit.web.access import current_collection, current_rater
 from nimakit.web.acts import Act, apply_acts, lock_raters
-from nimakit.web.browsing import PAGE, Query, known_to, page_of, said_of, sees_model, sees_why
+from nimakit.web.browsing import PAGE, Query, page_of
+from nimakit.web.choices import comparisons_with
 from nimakit.web.exports import is_counted
-from nimakit.web.models import FIRST, RATING, SKIP, Choice, Collection, Event, Image, Rater, Rating, now
+from nimakit.web.models import FIRST, RATING, SKIP, Collection, Event, Image, Rater, Rating, now
 from nimakit.web.services import services
+from nimakit.web.sight import known_to, names_shown, said_of, sees_model, sees_why
 from nimakit.web.tastes import learned_of, personal_positions
 
 blueprint = Blueprint("ratings", __name__, url_prefix="/c/<slug>/ratings")
@@ -26,6 +28,8 @@ def page(slug: str) -> ResponseReturnValue:
     rater = current_rater()
     with services().database.read() as session:
         collection = current_collection(session, slug)
+        if collection.experiment == "preference" and not rater.is_admin:
+            return redirect(url_for("comparisons.page", slug=slug))
         query = Query.parse(request.args, collection, rater)
         entries = page_of(session, collection, rater, query)
         learned = learned_of(session, collection, rater) if sees_model(collection, rater) else None
@@ -56,20 +60,24 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
         own = personal_positions(session, collection, rater, [image]) if sees_model(collection, rater) else {}
         has_rated = said_of(session, collection, rater, [key]).get(key, False)
         values = _values(session, collection, key)
+        compared = comparisons_with(session, collection, rater, key, _COMPARISONS)
+        mine = session.get(Rating, (key, rater.id, FIRST))
         return render_template(
             "ratings/picture.html",
             collection=collection,
             image=image,
-            mine=session.get(Rating, (key, rater.id, FIRST)),
+            mine=mine,
+            step=_step(collection, None if mine is None else mine.value),
             ratings=session.execute(said.order_by(Rating.occurred_at.desc())).all(),
             events=session.execute(done.order_by(Event.id.desc())).all(),
-            comparisons=_comparisons(session, collection, rater, key),
+            comparisons=compared,
+            compared=names_shown(collection, rater, [image for one in compared for image in one.images]),
             own=own.get(image.id),
             people=_people(collection, image, values),
             shares=_shares(collection, values),
             sees_why=sees_why(collection, rater),
             sees_others=rater.is_admin or (collection.show_others and has_rated),
-            names={} if collection.blind and not rater.is_admin else {image.id: image.path},
+            names=names_shown(collection, rater, [image]),
         )
 
 
@@ -81,12 +89,14 @@ def correct(slug: str, key: int) -> ResponseReturnValue:
         collection = current_collection(session, slug)
         image = _image(session, collection, key)
         whose = request.form.get("rater", rater.id, int)
-        value = _value(collection)
         if collection.experiment == "preference":
             abort(400, "Pictures are compared here, and have no ratings of their own.")
+        lock_raters(session, [whose])
+        rating = session.get(Rating, (image.id, whose, FIRST))
+        value = _value(collection, None if rating is None else rating.value)
         if whose != rater.id and not (rater.is_admin and value is None):
             abort(403)
-        if session.get(Rating, (image.id, whose, FIRST)) is None:
+        if rating is None:
             abort(404, "There is no such rating to correct.")
         corrected = now()
         act = Act(
@@ -100,7 +110,6 @@ def correct(slug: str, key: int) -> ResponseReturnValue:
             received_at=corrected,
             source="correction",
         )
-        lock_raters(session, [whose])
         apply_acts(session, [act])
     flash("The rating was taken back." if value is None else f"You now rate it {value:g}.")
     return redirect(url_for("ratings.picture", slug=slug, key=key))
@@ -113,8 +122,18 @@ def _image(session: Session, collection: Collection, key: int) -> Image:
     return image
 
 
-def _value(collection: Collection) -> float | None:
-    """The rating of a form; None where it is taken back."""
+def _step(collection: Collection, before: float | None) -> str:
+    """What ratings are a multiple of in the form that corrects one, as HTML has it.
+
+    Whole numbers in Score, unless what is corrected is none: it was imported, or given in Rate.
+    """
+    if collection.experiment == "score" and (before is None or before % 1 == 0):
+        return "1"
+    return "0.1" if before is None or round(before, 1) == before else "any"
+
+
+def _value(collection: Collection, before: float | None) -> float | None:
+    """The rating of a form, in place of another; None where it is taken back."""
     text = request.form.get("value", "")
     if text == "":
         return None
@@ -122,7 +141,7 @@ def _value(collection: Collection) -> float | None:
         value = round(float(text), 2)
     except ValueError:
         value = float("nan")
-    whole = collection.experiment == "score"
+    whole = _step(collection, before) == "1"
     if not collection.low <= value <= collection.high or (whole and value % 1):
         kind = "a whole number" if whole else "a number"
         abort(400, f"A rating is {kind} from {collection.low} to {collection.high}.")
@@ -151,22 +170,3 @@ def _shares(collection: Collection, values: list[float]) -> list[tuple[int, int,
         counts[round(value)] += 1
     most = max(counts.values()) or 1
     return [(value, count, count / most) for value, count in counts.items()]
-
-
-def _comparisons(
-    session: Session, collection: Collection, rater: Rater, key: int
-) -> list[tuple[Choice, Rater]]:
-    """The last comparisons a picture was in; a rater's own, or everybody's for the admin."""
-    if collection.experiment != "preference":
-        return []
-    wanted = (
-        select(Choice, Rater)
-        .join(Rater, Rater.id == Choice.rater_id)
-        .where(Choice.collection_id == collection.id)
-        .order_by(Choice.occurred_at.desc())
-    )
-    if not rater.is_admin:
-        wanted = wanted.where(Rater.id == rater.id)
-    rows = session.execute(wanted, execution_options={"yield_per": 1000})
-    found = ((choice, whose) for choice, whose in rows if key in choice.shown)
-    return [row for row, _ in zip(found, range(_COMPARISONS), strict=False)]

@@ -16,12 +16,12 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from nimakit.engine import Model, Scorer
 from nimakit.errors import BusyError, ImageError
 from nimakit.web.access import current_collection, current_rater
-from nimakit.web.browsing import known_to
 from nimakit.web.features import Float32Array
 from nimakit.web.limits import limiter
 from nimakit.web.models import OK, Collection, Image
 from nimakit.web.neighbours import Match, most_similar, pictures_by_name, random_pictures
 from nimakit.web.services import services
+from nimakit.web.sight import known_to
 from nimakit.web.similar import Index
 
 blueprint = Blueprint("similarity", __name__, url_prefix="/c/<slug>/similarity")

@@ -7,10 +7,10 @@ from flask import Blueprint, abort, jsonify, send_file, url_for
 from flask.typing import ResponseReturnValue
 
 from nimakit.web.access import current_collection, current_rater
-from nimakit.web.browsing import known_to, sees_why
 from nimakit.web.explanations import Explained
 from nimakit.web.models import Collection, Image
 from nimakit.web.services import services
+from nimakit.web.sight import known_to, sees_why
 
 blueprint = Blueprint("why", __name__, url_prefix="/c/<slug>/ratings/<int:key>/why")
 
