@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,7 +88,7 @@ def load_keras_model(
 
     Args:
         name: A public model ("aesthetic"), a job folder, or the model.onnx in one.
-        user_file: The taste of a person whose scores it gives; None for people in general.
+        user_file: The taste of a person whose scores it gives, named after them; None for people in general.
         notify: As for `load_model`.
 
     Raises:
@@ -103,7 +104,8 @@ def load_keras_model(
     taste = read_taste(user_file)
     scored = load_model(Job(Path(name)).model_file if Path(name).is_dir() else name, notify=notify)
     taste.check_base(*scored.probe(), scored.name)
-    return personal.for_user(model, taste)
+    name = f"{model.metadata.name} as {user_file.stem} sees it"
+    return replace(personal.for_user(model, taste), metadata=replace(model.metadata, name=name))
 
 
 def load_weights(

@@ -118,6 +118,34 @@ def test_edits_a_folder(enhance: Command, tmp_path: Path, edit: Path, photo: Pat
     assert "enhanced 2 of 3 images" in result.err
 
 
+def test_tells_what_was_done_before_it_could_not_go_on(
+    enhance: Command, tmp_path: Path, edit: Path, photo: Path
+) -> None:
+    """A target that cannot be written ends the run; the photos before it are edited and on stdout."""
+    Image.new("RGB", (20, 20)).save(photo.parent / "b.png")
+    (tmp_path / "out" / "b.png").mkdir(parents=True)
+    result = enhance(tmp_path / "out", "--apply", edit, "--overwrite", source=photo.parent)
+    assert result.code == 1
+    assert [record["image_id"] for record in result.records] == ["a"]
+    assert "b.png could not be written" in result.err
+    assert (tmp_path / "out" / "a.jpg").is_file()
+
+
+def test_keeps_transparency(enhance: Command, tmp_path: Path, edit: Path, photo: Path) -> None:
+    """In the frame of the edit; where the format has none, the photo is passed by, and it says why."""
+    picture = Image.open(photo).convert("RGBA")
+    picture.putalpha(Image.linear_gradient("L").resize(picture.size))
+    picture.save(photo.parent / "cut.png")
+    [record] = enhance(tmp_path / "out.png", "--apply", edit, source=photo.parent / "cut.png").records
+    assert record["adjustments"]["crop"] == [0.0, 0.0, 0.5, 1.0]
+    with Image.open(tmp_path / "out.png") as written:
+        assert written.getchannel("A").tobytes() == picture.crop((0, 0, 70, 100)).getchannel("A").tobytes()
+    refused = enhance(tmp_path / "out.jpg", "--apply", edit, source=photo.parent / "cut.png")
+    assert refused.code == 2
+    assert "A picture with transparent parts" in refused.err
+    assert not (tmp_path / "out.jpg").exists()
+
+
 def test_replaces_no_file_unless_asked(enhance: Command, tmp_path: Path, edit: Path, photo: Path) -> None:
     """Neither the original, nor an earlier result, nor a folder of originals; --overwrite says so."""
     original = photo.read_bytes()

@@ -110,7 +110,9 @@ def test_is_loaded_by_the_names_of_model_and_file(job: Path, tmp_path: Path) -> 
     base = _engine(job / "model.onnx")
     write_taste(tmp_path / "ann.taste", _linear(base, 0.0))
     photo = open_photo(random_pixels(70, 90))
-    personal = zoo.load_keras_model(job, user_file=tmp_path / "ann.taste").score(photo)
+    named = zoo.load_keras_model(job, user_file=tmp_path / "ann.taste")
+    assert named.metadata.name == f"{loading.load(job).metadata.name} as ann sees it"
+    personal = named.score(photo)
     again = zoo.load_keras_model(job / "model.onnx", user_file=tmp_path / "ann.taste").score(photo)
     generic = zoo.load_keras_model(job).score(photo)
     assert personal == again != generic

@@ -132,25 +132,28 @@ def enhance(
     critics = [*work.critics, *_judges(judges)]
     results: list[Result] = []
     records: list[dict[str, Any]] = []
-    for source, target in track(pairs, len(pairs), "enhancing"):
-        try:
-            _make_folder(target.parent)
-            result = enhancement.enhance_file(
-                source,
-                target,
-                work.edit,
-                critics,
-                about=work.about,
-                sheet=report is not None,
-                max_pixels=max_pixels or MAX_PIXELS,
-            )
-        except ImageError as error:
-            records.append({"image_id": source.stem, "error": str(error)})
-            say(f"{source}: {error}")
-            continue
-        results.append(result)
-        records.append(result.to_record())
-    click.echo(json.dumps(records, indent=2))
+    try:
+        for source, target in track(pairs, len(pairs), "enhancing"):
+            try:
+                _make_folder(target.parent)
+                result = enhancement.enhance_file(
+                    source,
+                    target,
+                    work.edit,
+                    critics,
+                    about=work.about,
+                    sheet=report is not None,
+                    max_pixels=max_pixels or MAX_PIXELS,
+                )
+            except ImageError as error:
+                records.append({"image_id": source.stem, "error": str(error)})
+                say(f"{source}: {error}")
+                continue
+            results.append(result)
+            records.append(result.to_record())
+    finally:  # what is done is told also where a full disk or Ctrl-C ends the run
+        if records:
+            click.echo(json.dumps(records, indent=2))
     if report:
         with atomic_writer(report) as stream:
             stream.write(enhancement.render_sheet(results, work.how))
@@ -190,8 +193,7 @@ def _found(
         for name, model in zip(names, loaded, strict=True)
     ]
     about = {"networks": names, "method": method, "epsilon": enhancer.epsilon}
-    pleased = ", ".join(names) + (f" as {user_file.stem} sees it" if user_file else "")
-    how = f"Edited to please {pleased} ({method}, epsilon {enhancer.epsilon:g})."
+    how = f"Edited to please {', '.join(names)} ({method}, epsilon {enhancer.epsilon:g})."
     return _Work(enhancer.enhance, how, critics, about)
 
 

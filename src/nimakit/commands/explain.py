@@ -100,18 +100,26 @@ def explain(
     network = zoo.load_keras_model(model, user_file=user_file, notify=say)
     records: list[dict[str, Any]] = []
     failed = 0
-    for path, folder in track(zip(paths, folders, strict=True), len(paths), "explaining"):
-        try:
-            found = saliency.explain_image(
-                network, path, method, at_least=at_least, side=max_side, max_pixels=max_pixels or MAX_PIXELS
-            )
-        except ImageError as error:
-            failed += 1
-            records.append({"image_id": path.stem, "error": str(error)})
-            say(f"{path}: {error}")
-            continue
-        records.append(_record(path, found, _write(folder, path.stem, found)))
-    click.echo(json.dumps(records, indent=2))
+    try:
+        for path, folder in track(zip(paths, folders, strict=True), len(paths), "explaining"):
+            try:
+                found = saliency.explain_image(
+                    network,
+                    path,
+                    method,
+                    at_least=at_least,
+                    side=max_side,
+                    max_pixels=max_pixels or MAX_PIXELS,
+                )
+            except ImageError as error:
+                failed += 1
+                records.append({"image_id": path.stem, "error": str(error)})
+                say(f"{path}: {error}")
+                continue
+            records.append(_record(path, found, _write(folder, path.stem, found)))
+    finally:  # what is done is told also where a full disk or Ctrl-C ends the run
+        if records:
+            click.echo(json.dumps(records, indent=2))
     say(f"explained {len(paths) - failed} of {len(paths)} images: {output_dir}")
     return ImageError.exit_code if failed else 0
 
