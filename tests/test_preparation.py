@@ -231,3 +231,19 @@ def test_takes_a_file_of_weights(ask: Callable[..., Request], tmp_path: Path) ->
     """A file that is there is taken."""
     (tmp_path / "w.weights.h5").touch()
     assert prepare(ask({"existing_weights": str(tmp_path / "w.weights.h5")}))
+
+
+def test_refuses_public_weights_of_another_base_model(ask: Callable[..., Request]) -> None:
+    """Both are named, among what else is wrong."""
+    message = _refusal(ask({"existing_weights": "efficientnet-lite0", "n_classes": 3}))
+    assert "n_classes must be" in message
+    assert "Received: efficientnet-lite0, which is of EfficientNetLite0, for MobileNet" in message
+
+
+@pytest.mark.parametrize("name", ["w.pkl", "w.pb", "w.onnx"])
+def test_refuses_files_that_are_no_weights(ask: Callable[..., Request], tmp_path: Path, name: str) -> None:
+    """By their suffix, before a job is started."""
+    (tmp_path / name).touch()
+    message = _refusal(ask({"existing_weights": str(tmp_path / name)}))
+    assert message.startswith("A file of existing_weights ends in .hdf5, .h5, .weights.h5, .keras")
+    assert message.endswith(f"Received: {tmp_path / name}")

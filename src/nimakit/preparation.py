@@ -132,15 +132,36 @@ def _model_problems(values: Mapping[str, Any]) -> list[str]:
     from nimakit.nn import backbones
 
     problems: list[str] = []
-    if "base_model_name" in values:
-        _collect(problems, lambda: backbones.get(values["base_model_name"]))
+    name = values.get("base_model_name")
+    if name is not None:
+        _collect(problems, lambda: backbones.get(name))
     weights = values.get("existing_weights")
-    if weights not in (None, RANDOM_WEIGHTS, *PUBLIC) and not Path(str(weights)).is_file():
+    if weights in PUBLIC and name not in (None, PUBLIC[weights].base_model):
         problems.append(
+            f"existing_weights must be of the base model. Received: {weights}, which is of"
+            f" {PUBLIC[weights].base_model}, for {name}"
+        )
+    elif weights not in (None, RANDOM_WEIGHTS, *PUBLIC):
+        problems += _file_problems(Path(str(weights)))
+    return problems
+
+
+def _file_problems(weights: Path) -> list[str]:
+    from nimakit.nn import torch_weights
+    from nimakit.nn.weights import SUFFIXES
+
+    if not weights.is_file():
+        return [
             "existing_weights must be a Keras weight file, null (ImageNet), 'random', or public weights"
             f" ({', '.join(PUBLIC)}). Received: {weights}, which is not there"
-        )
-    return problems
+        ]
+    suffixes = (*SUFFIXES, *torch_weights.SUFFIXES)
+    if not weights.name.endswith(suffixes):
+        return [
+            f"A file of existing_weights ends in {', '.join(suffixes)}; others can run code and are never"
+            f" loaded. Received: {weights}"
+        ]
+    return []
 
 
 def _joined(problems: list[str]) -> str:

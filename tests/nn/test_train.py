@@ -388,7 +388,11 @@ def test_leaves_truncated_photographs_out_where_allowed(
 
 @pytest.mark.parametrize(
     ("changes", "same"),
-    [({}, 1e-3), ({"weight_averaging": 0.8}, 1e-3), ({"weight_averaging": 0.8, "mixed_precision": True}, 1e-2)],
+    [
+        ({}, 1e-3),
+        ({"weight_averaging": 0.8}, 1e-3),
+        ({"weight_averaging": 0.8, "mixed_precision": True}, 1e-2),
+    ],
     ids=["plain", "averages", "16 bits"],
 )
 @pytest.mark.slow
