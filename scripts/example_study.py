@@ -89,14 +89,16 @@ def for_strangers(data_dir: Path, photos: Path) -> Flask:
 
 
 def places(app: Flask) -> dict[str, str]:
-    """What addresses hold that nobody knows beforehand: an ``invitation``, and a ``comparison``."""
+    """What addresses hold that nobody knows beforehand: ``invitation``, personal ``link``, ``comparison``."""
     services = services_of(app)
     with services.database.read() as session:
         invitation = session.scalars(select(Invitation)).one()
         first = select(Choice).join(Rater).where(Rater.role == LOCAL, Choice.kind == CHOICE)
         choice = session.scalars(first.order_by(Choice.trial).limit(1)).one()
+        ada = session.scalars(select(Rater).where(Rater.name == _NAMES[0])).one()
         return {
             "invitation": services.links.invitation(invitation),
+            "link": services.links.personal(ada),
             "comparison": f"{choice.rater_id}/{choice.trial}",
         }
 

@@ -100,6 +100,7 @@ SHOTS = {
     "me": Shot("me"),
     "welcome": Shot("welcome", is_strange=True),
     "join": Shot("join/{invitation}", is_strange=True),
+    "resume": Shot("go-on/{link}", is_strange=True),
     "login": Shot("login", is_dark=True, is_strange=True),
     "choose": Shot("c/samples/similarity/choose?side=left", is_dark=True),
     "upload": Shot("c/samples/similarity/upload"),
@@ -150,10 +151,9 @@ def _served() -> Iterator[Site]:
         app = example_study.make(data_dir, photos)
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         stack.enter_context(patch("nimakit.web.dashboard.now", return_value=example_study.END))
-        own = _address(stack, app)
-        yield Site(
-            own, _address(stack, example_study.for_strangers(data_dir, photos)), example_study.places(app)
-        )
+        own = _address(stack, app, _PORT)
+        strange = _address(stack, example_study.for_strangers(data_dir, photos), 0)
+        yield Site(own, strange, example_study.places(app))
 
 
 def _photos(stack: ExitStack) -> Path:
@@ -165,10 +165,10 @@ def _photos(stack: ExitStack) -> Path:
     return path
 
 
-def _address(stack: ExitStack, app: Flask) -> str:
-    """Let an app answer; its address."""
+def _address(stack: ExitStack, app: Flask, port: int) -> str:
+    """Let an app answer, at any free port where that one is 0 or taken; its address."""
     try:
-        server = make_server("127.0.0.1", _PORT, app, threaded=True)
+        server = make_server("127.0.0.1", port, app, threaded=True)
     except (OSError, SystemExit):  # the latter is Werkzeug's way to say that a port is taken
         server = make_server("127.0.0.1", 0, app, threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,5 +1,6 @@
 """The admin's pages: collections and their settings, people, invitations."""
 
+import re
 from typing import Any
 
 import pytest
@@ -98,6 +99,15 @@ def test_a_second_collection_is_made_of_a_folder_inside(study: Study, visitor: V
     assert collections(study)[1].folder == str(study.folder / "more")
     assert visitor.get_json("/c/photos-2/deck")["total"] == 1
     assert "photos-2" in visitor.get("/collections").text
+
+
+def test_a_new_collection_is_blind_and_from_1_to_10_unless_asked_otherwise(visitor: Visitor) -> None:
+    """As on the command line; a box that is cleared stays so."""
+    page = visitor.get("/collections/new").text
+    assert re.search(r'name="scale"[^>]* value="1-10"', page)
+    assert re.search(r'<input checked[^>]* name="blind"', page)
+    visitor.post(visitor.address("settings"), FORM)
+    assert not re.search(r'<input checked[^>]* name="blind"', visitor.get(visitor.address("settings")).text)
 
 
 @pytest.mark.parametrize("inside", ["..", "../..", "/etc", "nowhere", "more/../../..", "photo 0.jpg"])

@@ -127,3 +127,10 @@ def test_ratings_are_sorted_filtered_and_corrected_by_keyboard(
     expect(page.get_by_role("heading", name="Your rating")).to_be_visible()
     assert sorted(rating.value or 0 for rating in study.ratings) == [0, 5, 9]
     assert [event.value for event in study.events][-2:] == [8, None]
+
+
+def test_the_tab_of_the_page_is_in_sight_on_a_phone(phone: Page, study: Study, serve: Serve) -> None:
+    """The last of them, too; the page does not scroll for it."""
+    phone.goto(f"{serve(study)}{study.visitor().address('settings')[1:]}")
+    expect(phone.locator(".tabs [aria-current]")).to_be_in_viewport(ratio=1)
+    assert phone.evaluate("[scrollX, scrollY]") == [0, 0]

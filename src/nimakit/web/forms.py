@@ -33,7 +33,12 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
             SelectChoice("preference", "Preference: the best of several"),
         ],
     )
-    scale = StringField("Scale", [InputRequired()], description="Lowest and highest rating, such as 1-10.")
+    scale = StringField(
+        "Scale",
+        [InputRequired()],
+        default=str(Scale()),
+        description="Lowest and highest rating, such as 1-10.",
+    )
     choices = SelectField("Pictures to choose from", choices=[SelectChoice("2", "2"), SelectChoice("4", "4")])
     question = StringField("Question", [Length(max=200)], description="Empty for the usual one.")
     low_label = StringField("What the lowest rating means", [Length(max=40)])
@@ -65,7 +70,9 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
         "Personal predictions",
         description="Learned from each rater's own ratings, from the tenth on. Ratings only, no comparisons.",
     )
-    blind = BooleanField("Blind", description="Raters see neither file names nor, later, predicted scores.")
+    blind = BooleanField(
+        "Blind", default=True, description="Raters see neither file names nor, later, predicted scores."
+    )
     show_others = BooleanField("Show others' ratings", description="Their mean, once one has rated.")
     sign_up = BooleanField("Anybody may join", description="Without an invitation, from the welcome page.")
     is_open = BooleanField("Ratings are taken", default=True)
