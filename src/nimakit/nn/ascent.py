@@ -1,6 +1,6 @@
 """Ascent on the mean score of networks: over a photographer's sliders, or a coarse grid of local edits."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,8 +19,9 @@ _RATE = 0.1
 _PARTS = 2
 """Views of a part that each step sees, beside that of the whole."""
 
-_CELLS = 8
-"""Cells of the grid of local edits, each way."""
+_LEVELS = {1: 1.0, 2: 0.6, 4: 0.35}
+"""Grids of local edits that add up, from the whole picture to parts of it: cells each way -> how readily each
+level moves. What one network alone likes is mostly a matter of small places."""
 
 _SLIDER_COST, _GRID_COST = 2e-3, 3e-4
 """What the whole length of a slider costs, as a share of the range of scores: less gain is not worth it."""
@@ -76,11 +77,21 @@ class Grid:
 
     def start(self) -> Float32Array:
         """No edit."""
-        return np.zeros((_CELLS, _CELLS, edits.COEFFICIENTS), np.float32)
+        return np.zeros((sum(cells**2 for cells in _LEVELS), edits.COEFFICIENTS), np.float32)
 
     def values(self, free: Any) -> Any:
-        """(cells, cells, coefficients)."""
-        return self.epsilon * tf.tanh(free)
+        """(cells, cells, coefficients), of the finest level."""
+        finest = max(_LEVELS)
+        added = sum(
+            tf.image.resize(grid, [finest, finest], "bilinear")[0] for grid in self._scaled_levels(free)
+        )
+        return self.epsilon * tf.tanh(added)
+
+    def _scaled_levels(self, free: Any) -> Iterator[Any]:
+        """(1, cells, cells, coefficients) of each level."""
+        counts = [cells**2 for cells in _LEVELS]
+        for part, (cells, reach) in zip(tf.split(free, counts), _LEVELS.items(), strict=True):
+            yield reach * tf.reshape(part, (1, cells, cells, edits.COEFFICIENTS))
 
     def apply(self, free: Any, pixels: Any, detail: Any, boxes: Any) -> Any:
         """As of `Edit`."""
@@ -88,12 +99,8 @@ class Grid:
         return edits.relight(pixels, edits.spread(self.values(free), boxes, tuple(pixels.shape[1:3])))
 
     def cost(self, free: Any) -> Any:
-        """Of the squares, and of the steps between neighbours (total variation)."""
-        bent = tf.tanh(free)
-        steps = tf.reduce_mean(tf.abs(bent[1:] - bent[:-1])) + tf.reduce_mean(
-            tf.abs(bent[:, 1:] - bent[:, :-1])
-        )
-        return _GRID_COST * (tf.reduce_mean(bent**2) + steps)
+        """Of the squares, of each level."""
+        return _GRID_COST * sum(tf.reduce_mean(grid**2) for grid in self._scaled_levels(free))
 
 
 class Ascent:
