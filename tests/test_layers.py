@@ -54,8 +54,8 @@ NN_LAYERS = (
     {"backbones", "weights", "pixels", "devices", "folding", "losses", "state", "edits", "views"},
     {"heads", "batches"},
     {"features", "epochs", "export", "loading", "adapters"},
-    {"material", "saliency", "ascent", "personalise", "personal"},
-    {"train", "enhance"},
+    {"material", "saliency", "ascent", "pupil", "personal"},
+    {"train", "enhance", "personalise"},
 )
 """The order inside nimakit.nn, where TensorFlow lives."""
 

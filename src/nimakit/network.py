@@ -117,9 +117,9 @@ class Network:
         wanted = {name: array.shape for name, array in adapters.items()}
         if not wanted.items() <= known.items():
             raise ModelError(
-                "A user's adapters need the model file that was made for them: adaptable.onnx beside the"
-                f" model.onnx. Received: {self.metadata.name}, which takes {len(known)} arrays, and"
-                f" {len(wanted)} others"
+                "A user's adapters need the model file that was made for them, which nimakit personalise"
+                " names: adaptable.onnx beside the model.onnx, for most. Received:"
+                f" {self.metadata.name}, which takes {len(known)} arrays, and {len(wanted)} others"
             )
         twin = copy.copy(self)
         twin._adapters = dict(adapters)

@@ -101,25 +101,41 @@ def fit_head(features: ArrayLike, means: FloatArray, ratings: FloatArray) -> Arr
         The arrays of a linear `nimakit.taste.Taste`.
     """
     x = np.asarray(features, np.float64)
-    count = len(x)
-    if count == 0:
+    if len(x) == 0:
         return linear(np.zeros(x.shape[1]), 0.0, 0.0)
     centre = x.mean(axis=0)
     x = x - centre
-    length = max(float((x**2).sum(axis=1).mean()), _TINY)
-    difference = ratings - means
+    dual, level = fit_gram(x @ x.T, ratings - means)
+    weights = x.T @ dual
+    return linear(weights, 0.0, level - float(centre @ weights))
+
+
+def fit_gram(gram: FloatArray, difference: FloatArray) -> tuple[FloatArray, float]:
+    """`fit_head` where only inner products are known.
+
+    Args:
+        gram: (K, K), of the features less their mean; K is at least 1.
+        difference: (K,), of the ratings from the generic scores.
+
+    Returns:
+        (K,), what each image adds to the weights, as a multiple of its features; and how much kinder than the
+        generic scores the person is.
+    """
+    count = len(gram)
     level = float(difference.mean())
-    values, vectors = np.linalg.eigh(x @ x.T / length)
+    kindness = level * _LEVEL_VARIANCE * count / (1 + _LEVEL_VARIANCE * count)
+    length = float(np.trace(gram)) / count
+    if length < _TINY:  # nothing tells the images apart
+        return np.zeros(count), kindness
+    values, vectors = np.linalg.eigh(gram / length)
     rotated = vectors.T @ (difference - level)
     spread = np.maximum(values, 0) / _PENALTIES[:, None] + 1
     # The images differ by nothing but taste and noise, all together by the level too.
     scatter = (rotated**2 / spread).sum(axis=1) + count * level**2 / (1 + _LEVEL_VARIANCE * count)
     evidence = -np.log(spread).sum(axis=1) / 2 - count / 2 * np.log(np.maximum(scatter, _TINY))
     share = _KNOWN * np.exp(evidence - evidence.max())
-    dual = vectors @ (rotated * ((share / share.sum() / _PENALTIES) @ (1 / spread)))
-    weights = x.T @ dual / length
-    constant = level * _LEVEL_VARIANCE * count / (1 + _LEVEL_VARIANCE * count)
-    return linear(weights, 0.0, constant - float(centre @ weights))
+    dual = vectors @ (rotated * ((share / share.sum() / _PENALTIES) @ (1 / spread))) / length
+    return dual, kindness
 
 
 def learn(

@@ -191,6 +191,8 @@ def refused(nimakit: Command, data: Path, tiny_file: Path) -> Callable[..., Resu
         (["--user-id", "nobody"], "--user-id names somebody who rated"),
         (["--user-id", "u1", "--method", "factors"], "make a population file"),
         (["--user-id", "u1", "--population", "x.npz"], "--population is for the method factors"),
+        (["--user-id", "u1", "--batch-norm"], "--batch-norm are for the method adapters. Received: head"),
+        (["--user-id", "u1", "--placement", "series", "--method", "full"], "adapters. Received: full"),
         (["--user-id", "u1", "--scale", 5, 1], "--scale is the lowest and the highest rating"),
         (["--user-id", "u1", "--image-dir", "none"], "are in a folder"),
     ],

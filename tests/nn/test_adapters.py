@@ -28,21 +28,73 @@ def _pixels(count: int = 2) -> np.ndarray:
     return np.random.default_rng(0).standard_normal((count, SIDE, SIDE, 3)).astype(np.float32)
 
 
+@pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize(
     ("name", "head", "placement"),
     [("MobileNet", "histogram", "parallel"), ("ResNet18", "regression", "series")],
 )
-def test_an_adapted_network_begins_as_the_one_it_adapts(name: str, head: str, placement: Placement) -> None:
-    """With a twentieth of its parameters at the most, which alone learn, in nearly every convolution."""
+def test_an_adapted_network_begins_as_the_one_it_adapts(
+    name: str, head: str, placement: Placement, batch_norm: bool
+) -> None:
+    """With a twentieth of its parameters at the most; of these learns what starts at zero."""
     network = _network(name, head)
-    adapted = adapters.adapt(network, placement=placement)
+    adapted = adapters.adapt(network, placement=placement, batch_norm=batch_norm)
     layers = adapters.adapter_layers(adapted)
     own = sum(layer.count_params() for layer in layers)
     assert 0.005 < own / network.count_params() <= adapters.SHARE
-    assert sum(int(np.prod(weight.shape)) for weight in adapted.trainable_weights) == own
+    assert own == sum(array.size for array in adapters.get_arrays(adapted).values())
+    learning = {id(weight) for weight in adapted.trainable_weights}
+    for layer in layers:
+        for weight in layer.weights:
+            assert (id(weight) in learning) == (not np.asarray(weight).any())
+    assert len(learning) == len(adapted.trainable_weights)
     convolutions = sum(type(layer) is keras.layers.Conv2D for layer in network.layers)
-    assert len(layers) == 2 * (convolutions - 1)
+    norms = sum(isinstance(layer, keras.layers.BatchNormalization) for layer in network.layers)
+    assert len(layers) == 2 * (convolutions - 1) + batch_norm * norms
+    assert len(learning) == convolutions - 1 + 2 * batch_norm * norms
     assert np.abs(np.asarray(adapted(_pixels())) - np.asarray(network(_pixels()))).max() < 1e-5
+
+
+@pytest.mark.parametrize("placement", ["parallel", "series"])
+@pytest.mark.parametrize("name", ["MobileNet", "ResNet18"])
+def test_a_user_has_a_twentieth_of_the_backbone_at_the_most(name: str, placement: Placement) -> None:
+    """Wherever adapters are put, normalisation included."""
+    base = backbones.get(name).build(input_size=(SIDE, SIDE))
+    adapted = adapters.adapt(
+        heads.of_config(base, default_bins(10), TrainConfig(base_model_name=name)),
+        placement=placement,
+        batch_norm=True,
+    )
+    kept = sum(array.size for array in adapters.get_arrays(adapted).values())
+    assert 0 < kept <= 0.05 * base.count_params()
+
+
+def test_scale_and_shift_are_those_of_normalisation() -> None:
+    """A person's factor and constant behind a layer are the same as other values in it."""
+    network = _network("ResNet18", "regression")
+    adapted = adapters.adapt(network, batch_norm=True)
+    arrays = adapters.get_arrays(adapted)
+    random = np.random.default_rng(0)
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            gamma, beta, mean, variance = layer.get_weights()
+            name = f"{adapters.PREFIX}_{layer.name}_scale"
+            factor, constant = random.normal(0, 0.1, (2, len(gamma))).astype(np.float32)
+            arrays[name], arrays[f"{name}_bias"] = factor.reshape(-1, 1, 1, 1), constant
+            layer.set_weights([(1 + factor) * gamma, (1 + factor) * beta + constant, mean, variance])
+    assert adapters.set_arrays(adapted, arrays)
+    changed, merged = np.asarray(adapted(_pixels())), np.asarray(network(_pixels()))
+    assert np.abs(changed - merged).max() < 1e-4 * max(1.0, float(np.abs(merged).max()))
+
+
+def test_arrays_of_other_adapters_change_nothing() -> None:
+    """Those in series do not fit where they are parallel."""
+    network = _network("MobileNet", "histogram")
+    adapted = adapters.adapt(network)
+    before = adapters.get_arrays(adapted)
+    assert not adapters.set_arrays(adapted, adapters.get_arrays(adapters.adapt(network, placement="series")))
+    after = adapters.get_arrays(adapted)
+    assert all(np.array_equal(after[name], before[name]) for name in before)
 
 
 def test_a_parallel_adapter_is_part_of_the_convolution() -> None:

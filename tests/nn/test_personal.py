@@ -69,18 +69,17 @@ def test_a_linear_taste_scores_as_the_engine_does(job: Path, constant: float) ->
         )
 
 
+@pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("placement", ["parallel", "series"])
-def test_adapters_score_as_the_engine_does(job: Path, placement: Any) -> None:
+def test_adapters_score_as_the_engine_does(job: Path, placement: Any, batch_norm: bool) -> None:
     """Wherever they were put: that is read from their names."""
     generic = loading.load(job)
-    network = adapters.adapt(generic.network, placement=placement)
+    network = adapters.adapt(generic.network, placement=placement, batch_norm=batch_norm)
     random = np.random.default_rng(0)
     arrays: dict[str, Any] = {"level": np.array([0.0, 0.4], np.float32)}
-    for layer in adapters.adapter_layers(network):
-        arrays[layer.name] = (
-            random.normal(0, 0.1, layer.kernel.shape).transpose(3, 2, 0, 1).astype(np.float32)
-        )
-    personalise.write_adaptable(generic, job / "adaptable.onnx", placement=placement)
+    for name, array in adapters.get_arrays(network).items():
+        arrays[name] = np.asarray(random.normal(0, 0.1, array.shape), np.float32)
+    personalise.write_adaptable(generic, job / "adaptable.onnx", placement=placement, batch_norm=batch_norm)
     base = _engine(job / "adaptable.onnx")
     taste = Taste(method="adapters", base=base.probe()[0], base_name=base.name, ratings=3, arrays=arrays)
     picture = random_pixels(70, 90)

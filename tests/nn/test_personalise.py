@@ -1,6 +1,7 @@
 """nimakit.nn.personalise: one person's taste in the layers of a network."""
 
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import pytest
 from PIL import Image
 
 import small_backbone
+from nimakit import personal
 from nimakit.engine import Member, Model, Scorer
 from nimakit.network import Network
-from nimakit.nn import adapters, loading, personalise
+from nimakit.nn import adapters, export, loading, personalise, weights
 from nimakit.score import Score
 from nimakit.taste import Taste, read_taste, write_taste
 from small_models import SIDE, write_job
@@ -48,22 +50,31 @@ def _means(model: Model, photos: list[Path]) -> np.ndarray:
     return np.array([score.mean for score in scores if isinstance(score, Score)])
 
 
-@pytest.mark.parametrize("changes", [{}, {"head": "regression"}], ids=str)
+KINDS: list[dict[str, Any]] = [
+    {},
+    {"placement": "series"},
+    {"batch_norm": True},
+    {"placement": "series", "batch_norm": True},
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"), [*((kind, {}) for kind in KINDS), (KINDS[-1], {"head": "regression"})], ids=str
+)
 def test_adapters_are_taken_by_one_session_for_all_users(
-    tmp_path: Path, photos: list[Path], changes: dict[str, Any]
+    tmp_path: Path, photos: list[Path], changes: dict[str, Any], kind: dict[str, Any]
 ) -> None:
     """The adaptable file scores as the base does; with a user's file as Keras does, nearer the ratings."""
     job = write_job(tmp_path / "job", **changes)
     keras_model = loading.load(job)
     base = Model([Member(Network(job / "model.onnx"))])
-    personalise.write_adaptable(keras_model, job / personalise.ADAPTABLE)
-    adaptable = Model([Member(Network(job / personalise.ADAPTABLE))])
+    file = job / personalise.adaptable_name(**kind)
+    personalise.write_adaptable(keras_model, file, **kind)
+    adaptable = Model([Member(Network(file))])
     generic = _means(base, photos)
     assert _means(adaptable, photos) == pytest.approx(generic, abs=1e-4)
     ratings = np.linspace(1, 5, 12)
-    arrays = personalise.teach(
-        keras_model, photos, ratings, generic, method="adapters", epochs=40, learning_rate=0.01
-    )
+    arrays = personalise.teach(keras_model, photos, ratings, generic, method="adapters", **kind)
     write_taste(
         tmp_path / "ann.taste",
         Taste(
@@ -74,9 +85,8 @@ def test_adapters_are_taken_by_one_session_for_all_users(
     found = _means(personal, photos)
     assert np.square(found - ratings).mean() < 0.9 * np.square(generic - ratings).mean()
     assert _means(adaptable, photos) == pytest.approx(generic, abs=1e-4)
-    network = adapters.adapt(keras_model.network)
-    for layer in adapters.adapter_layers(network):
-        layer.set_weights([arrays[layer.name].transpose(2, 3, 1, 0)])
+    network = adapters.adapt(keras_model.network, **kind)
+    assert adapters.set_arrays(network, {name: array for name, array in arrays.items() if name != "level"})
     pixels = np.stack([np.asarray(Image.open(path), np.float32) for path in photos])
     values = np.asarray(network(keras_model.backbone.preprocess(pixels)))
     outputs = personal.members[0].network.run(pixels).values
@@ -90,10 +100,72 @@ def test_full_gives_a_network_of_its_own(tmp_path: Path, photos: list[Path]) -> 
     base = Model([Member(Network(job / "model.onnx"))])
     generic = _means(base, photos)
     ratings = np.linspace(1, 5, 12)
-    arrays = personalise.teach(
-        keras_model, photos, ratings, generic, method="full", epochs=30, learning_rate=1e-3
-    )
+    arrays = personalise.teach(keras_model, photos, ratings, generic, method="full")
     taste = Taste(method="full", base=base.probe()[0], base_name=base.name, ratings=12, arrays=arrays)
     found = _means(base.for_user(taste), photos)
     assert np.square(found - ratings).mean() < 0.9 * np.square(generic - ratings).mean()
     assert _means(base, photos) == pytest.approx(generic, abs=1e-6)
+
+
+def test_adaptable_files_are_called_by_what_they_take() -> None:
+    """So that those of different adapters lie beside each other."""
+    names = [personalise.adaptable_name(**kind) for kind in KINDS]
+    assert names == [
+        "adaptable.onnx",
+        "adaptable_series.onnx",
+        "adaptable_batch_norm.onnx",
+        "adaptable_series_batch_norm.onnx",
+    ]
+
+
+@pytest.fixture(params=product(["MobileNet", "ResNet18"], ["histogram", "regression"]), ids="-".join)
+def backbone_job(request: pytest.FixtureRequest, tmp_path: Path, public_weights: Path) -> Path:
+    """A job with a new head on a real backbone: the public MobileNet, or ResNet18 as it starts."""
+    name, head = request.param
+    job = write_job(tmp_path / "job", base_model_name=name, head=head)
+    if name == "MobileNet":
+        model = loading.load(job)
+        weights.load_pretrained(model.network, public_weights)
+        model.network.save_weights(next((job / "weights").iterdir()))
+        export.export_model(model.network, model.backbone, model.metadata, job / "model.onnx")
+    return job
+
+
+@pytest.mark.slow
+def test_each_method_teaches_each_backbone(
+    tmp_path: Path, photos: list[Path], backbone_job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By files of the size that is said, which the engine scores with."""
+    monkeypatch.setattr(adapters, "SHARE", 0.05)
+    job = backbone_job
+    model = loading.load(job)
+    base = Model([Member(Network(job / "model.onnx"))])
+    scores = [score for score in Scorer(base).score(photos) if isinstance(score, Score)]
+    generic = np.array([score.mean for score in scores])
+    features = np.stack([np.asarray(score.features) for score in scores])
+    ratings = np.clip(generic + np.linspace(-1, 1, 12), 1, 5)
+    shifts = np.random.default_rng(0).normal(0, 1, (20, 1)) * np.linspace(-1, 1, 12)
+    user, image = np.divmod(np.arange(20 * 12), 12)
+    probe, _ = base.probe()
+    population = personal.learn(
+        features, generic, image, user, (generic + shifts).ravel(), base=probe, base_name=base.name
+    )
+    files: dict[str, Model] = {"head": base, "factors": base, "full": base}
+    arrays = {
+        "head": personal.fit_head(features, generic, ratings),
+        "factors": population.place(features, generic, ratings),
+        "full": personalise.teach(model, photos, ratings, generic, method="full"),
+    }
+    for kind in KINDS[::3]:
+        name_of_kind = personalise.adaptable_name(**kind)
+        personalise.write_adaptable(model, job / name_of_kind, **kind)
+        files[name_of_kind] = Model([Member(Network(job / name_of_kind))])
+        arrays[name_of_kind] = personalise.teach(model, photos, ratings, generic, method="adapters", **kind)
+    for method, own in arrays.items():
+        kept: Any = "adapters" if method.endswith(".onnx") else method
+        taste = Taste(method=kept, base=probe, base_name=base.name, ratings=12, arrays=own)
+        size = write_taste(tmp_path / "ann.taste", taste)
+        if kept == "adapters":
+            assert size < 1.1 * 4 * 0.05 * model.network.count_params()
+        found = _means(files[method].for_user(read_taste(tmp_path / "ann.taste")), photos)
+        assert np.square(found - ratings).mean() < 0.9 * np.square(generic - ratings).mean(), method

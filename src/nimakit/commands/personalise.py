@@ -13,6 +13,7 @@ from nimakit.progress import say
 
 if TYPE_CHECKING:
     from nimakit.engine import Model
+    from nimakit.nn.adapters import Placement
     from nimakit.personalise import Seen
     from nimakit.taste import Method, Taste
 
@@ -28,7 +29,19 @@ _FILE = click.Path(path_type=Path)
     default="head",
     show_default=True,
     help="head: the last layer, in seconds. factors: the same, in the directions in which people differ: the"
-    " best from few ratings. adapters: small layers in the network, about a minute. full: every layer.",
+    " best from few ratings. adapters: small layers in the network, up to a minute. full: every layer.",
+)
+@click.option(
+    "--placement",
+    type=click.Choice(["parallel", "series"]),
+    default="parallel",
+    show_default=True,
+    help="For adapters: beside the convolutions, or behind their normalisation.",
+)
+@click.option(
+    "--batch-norm",
+    is_flag=True,
+    help="For adapters: scale and shift of the network's normalisation are the user's own too.",
 )
 @click.option(
     "--population",
@@ -42,6 +55,8 @@ def personalise(
     model: str,
     user_id: str | None,
     method: "Method",
+    placement: "Placement",
+    batch_norm: bool,
     population_file: Path | None,
     output: Path,
     **given: Any,
@@ -63,6 +78,8 @@ def personalise(
     check_output(output, (SUFFIX,))
     if population_file and method != "factors":
         raise UsageError(f"--population is for the method factors. Received: {method}")
+    if method != "adapters" and (placement != "parallel" or batch_norm):
+        raise UsageError(f"--placement and --batch-norm are for the method adapters. Received: {method}")
     population = read_population(population_file) if population_file else None
     base = _load(model)
     ratings, looking = Source(**given).read(base)
@@ -73,7 +90,8 @@ def personalise(
         taste = personalising.personalise(base, ratings, method=method, population=population, **looking)
     else:
         seen = personalising.look(base, ratings.latest(), **looking)
-        taste, facts = _teach(model, base, seen, method, looking["max_pixels"])
+        kind = {"placement": placement, "batch_norm": batch_norm} if method == "adapters" else None
+        taste, facts = _teach(model, base, seen, kind, looking["max_pixels"])
     size = write_taste(output, taste)
     summary: dict[str, Any] = {"user_id": user_id, "method": method, "ratings": taste.ratings, "bytes": size}
     summary |= {"seconds": round(time.monotonic() - started, 1), "file": str(output), **facts}
@@ -119,9 +137,9 @@ def learn_factors(
 
 
 def _teach(
-    name: str, base: "Model", seen: "Seen", method: "Method", max_pixels: int
+    name: str, base: "Model", seen: "Seen", kind: dict[str, Any] | None, max_pixels: int
 ) -> tuple["Taste", dict[str, Any]]:
-    """A taste in the layers of the network; and for adapters, the model file that takes them."""
+    """A taste in adapters of a kind, with the model file that takes them; or, without, in every layer."""
     from nimakit.jobs import Job
     from nimakit.nn import loading
     from nimakit.nn import personalise as deep
@@ -130,13 +148,14 @@ def _teach(
 
     model = loading.load(name, notify=say)
     facts: dict[str, Any] = {}
-    if method == "adapters":
+    if kind:
+        file_name = deep.adaptable_name(**kind)
         folder = Path(name) if Path(name).is_dir() else Path(name).parent
-        file = writable_cache() / f"{name}-{deep.ADAPTABLE}" if name in public_models() else None
-        file = file or Job(folder).folder / deep.ADAPTABLE
+        file = writable_cache() / f"{name}-{file_name}" if name in public_models() else None
+        file = file or Job(folder).folder / file_name
         if not file.exists():
             say(f"writing {file}, which takes the adapters of any user")
-            deep.write_adaptable(model, file)
+            deep.write_adaptable(model, file, **kind)
         facts = {"model": str(file)}
     given = seen.ratings
     arrays = deep.teach(
@@ -144,10 +163,12 @@ def _teach(
         [seen.paths[place] for place in given.image],
         given.rating,
         seen.means[given.image],
-        method="adapters" if method == "adapters" else "full",
+        method="adapters" if kind else "full",
         max_pixels=max_pixels,
+        **(kind or {}),
     )
     probe, _ = base.probe()
+    method: Method = "adapters" if kind else "full"
     return Taste(method=method, base=probe, base_name=base.name, ratings=len(given), arrays=arrays), facts
 
 

@@ -58,14 +58,12 @@ def _bent(means: Any, bins: FloatArray) -> Any:
 
 def _adapted(network: keras.Model, taste: Taste) -> keras.Model:
     """A network with a person's adapters in it."""
-    placed: adapters.Placement
-    for placed in ("parallel", "series"):
-        adapted = adapters.adapt(network, placement=placed)
-        layers = adapters.adapter_layers(adapted)
-        if {layer.name for layer in layers} == set(taste.adapters):
-            for layer in layers:
-                layer.set_weights([taste.arrays[layer.name].transpose(2, 3, 1, 0)])
-            return adapted
+    for batch_norm in (False, True):
+        placed: adapters.Placement
+        for placed in ("parallel", "series"):
+            adapted = adapters.adapt(network, placement=placed, batch_norm=batch_norm)
+            if adapters.set_arrays(adapted, taste.adapters):
+                return adapted
     raise ModelError(
         "Adapters belong to the layers they were learned in. Received: "
         f"{', '.join(list(taste.adapters)[:3])}, which this network has not"
