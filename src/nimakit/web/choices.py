@@ -16,6 +16,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    tuple_,
 )
 from sqlalchemy.orm import Session
 
@@ -130,15 +131,18 @@ def page_of(session: Session, collection: Collection, query: Query) -> list[Comp
         Up to `PAGE` comparisons.
     """
     key = _sort_key(query)
-    wanted = _filtered(_comparisons(collection, key), session, collection, query)
+    wanted = _filtered(_places(collection, key), session, collection, query)
+    if query.sort == "looked":
+        wanted = wanted.join(Event, Event.id == Choice.event_id)
+    if query.whose or query.sort == "rater":
+        wanted = wanted.join(Rater, Rater.id == Choice.rater_id)
     last = _last(query)
     if last is not None:
         value, event = last
         beyond = key > value if query.is_up else key < value
         wanted = wanted.where(or_(beyond, (key == value) & (Choice.event_id < event)))
     order = key.asc() if query.is_up else key.desc()
-    rows = session.execute(wanted.order_by(order, Choice.event_id.desc()).limit(PAGE)).all()
-    return _with_images(session, rows)
+    return _read(session, wanted.order_by(order, Choice.event_id.desc()).limit(PAGE))
 
 
 def comparisons_with(
@@ -154,18 +158,17 @@ def comparisons_with(
         most: How many of them at the most.
     """
     key = Choice.occurred_at
-    wanted = _comparisons(collection, key).where(shows(session, Choice.shown, [image]))
+    wanted = _places(collection, key).where(shows(session, Choice.shown, [image]))
     if not rater.is_admin:
         wanted = wanted.where(Choice.rater_id == rater.id)
-    order = (key.desc(), Choice.event_id.desc())
-    return _with_images(session, session.execute(wanted.order_by(*order).limit(most)).all())
+    return _read(session, wanted.order_by(key.desc(), Choice.event_id.desc()).limit(most))
 
 
 def one_of(session: Session, collection: Collection, rater_id: int, trial: str) -> Comparison | None:
     """One comparison of a rater; None where the collection has no such one."""
-    wanted = _comparisons(collection, Choice.occurred_at)
-    row = session.execute(wanted.where(Choice.rater_id == rater_id, Choice.trial == trial)).all()
-    return next(iter(_with_images(session, row)), None)
+    wanted = _places(collection, Choice.occurred_at)
+    found = _read(session, wanted.where(Choice.rater_id == rater_id, Choice.trial == trial))
+    return found[0] if found else None
 
 
 def shows(
@@ -178,13 +181,10 @@ def shows(
     return exists(select(literal(1)).select_from(members).where(cast(members.c.value, Integer).in_(images)))
 
 
-def _comparisons(collection: Collection, key: SQLColumnExpression[Any]) -> Select[*tuple[Any, ...]]:
-    return (
-        select(Choice, Rater, key.label("key"))
-        .join(Rater, Rater.id == Choice.rater_id)
-        .join(Event, Event.id == Choice.event_id)
-        .where(Choice.collection_id == collection.id)
-    )
+def _places(collection: Collection, key: SQLColumnExpression[Any]) -> Select[*tuple[Any, ...]]:
+    """What names a comparison, and what is sorted by, alone: there may be hundreds of thousands to sort."""
+    wanted: Select[*tuple[Any, ...]] = select(Choice.rater_id, Choice.trial, key.label("key"))
+    return wanted.select_from(Choice).where(Choice.collection_id == collection.id)
 
 
 def _sort_key(query: Query) -> SQLColumnExpression[Any]:
@@ -233,10 +233,18 @@ def _filtered(
     return wanted
 
 
-def _with_images(session: Session, rows: Sequence[Any]) -> list[Comparison]:
-    ids = {image for choice, *_ in rows for image in choice.shown}
+def _read(session: Session, places: Select[*tuple[Any, ...]]) -> list[Comparison]:
+    """Comparisons with their pictures, in the order of their places."""
+    rows = session.execute(places).all()
+    wanted = select(Choice, Rater).join(Rater, Rater.id == Choice.rater_id)
+    named = tuple_(Choice.rater_id, Choice.trial).in_([(rater, trial) for rater, trial, _ in rows])
+    found = {
+        (choice.rater_id, choice.trial): (choice, rater)
+        for choice, rater in session.execute(wanted.where(named))
+    }
+    ids = {image for choice, _ in found.values() for image in choice.shown}
     images = {image.id: image for image in session.scalars(select(Image).where(Image.id.in_(ids)))}
     return [
-        Comparison(choice, rater, [images[image] for image in choice.shown if image in images], key)
-        for choice, rater, key in rows
+        Comparison(*found[rater, trial], [images[image] for image in found[rater, trial][0].shown], key)
+        for rater, trial, key in rows
     ]

@@ -351,7 +351,10 @@ class Choice(Base):
     """
 
     __tablename__ = "choice"
-    __table_args__ = (Index(None, "collection_id", "rater_id", "occurred_at"),)
+    __table_args__ = (
+        Index(None, "collection_id", "rater_id", "occurred_at"),
+        Index(None, "collection_id", "occurred_at"),
+    )
 
     rater_id: Mapped[int] = mapped_column(ForeignKey("rater.id", ondelete="CASCADE"), primary_key=True)
     trial: Mapped[str] = mapped_column(String(36), primary_key=True)
