@@ -36,7 +36,8 @@ LAYERS = (
         "newton",
     },
     {"network", "metrics", "pretrained", "jobs", "charts", "heatmap", "rating_charts", "upload", "downloads"}
-    | {"label_sets", "link_tree", "image_index", "personal", "framing", "photo_file"},
+    | {"label_sets", "link_tree", "image_index", "population", "framing", "photo_file"},
+    {"personal"},
     {"engine", "nn", "agreement", "datasets", "image_tables", "filtering", "label_check", "fingerprints"},
     {"conversion", "page", "scoring", "model_card", "needs", "raters", "duplicates"},
     {"zoo", "contact_sheet", "evaluation", "catalogue", "data_summary", "checking"},

@@ -2,36 +2,40 @@
 
 A person's rating of an image is taken for the generic mean score, plus a shift that is linear in the image's
 features, plus noise. `fit_head` knows of nobody else: every direction of the features is as likely a one to
-differ in. A `Population` has learned from many raters in which directions people do differ, and how far. Both
-place a person by the mean of what they may be after their ratings (Bayesian linear regression: Lindley and
-Smith, "Bayes Estimates for the Linear Model", 1972), so that no rating means no shift.
+differ in. `learn` makes a `Population` of many raters: in which directions people do differ, and how far.
+Both place a person by the mean of what they may be after their ratings (Bayesian linear regression: Lindley
+and Smith, "Bayes Estimates for the Linear Model", 1972), so that no rating means no shift.
 """
-
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nimakit import archive
 from nimakit.archive import Arrays
 from nimakit.errors import TasteError
 from nimakit.histogram import FloatArray
-from nimakit.progress import track
-from nimakit.schema import Rule, is_integer, is_number, is_text
-from nimakit.taste import PROBES, linear
+from nimakit.population import Population, design
+from nimakit.taste import linear
 
-FORMAT_VERSION = 1
 FEWEST_RATERS = 20
 
-_WHAT = "A population file"
 _COMPONENTS = 100
 """Principal components of the features that people may differ in."""
-_ROUNDS = 20
+_ROUNDS = 10
+"""More make the directions those of the raters they are learned from, and place new ones worse."""
 _UNRELATED = 500.0
 """So many raters must show that two components go together in what people like, before half of it counts."""
 _NEGLIGIBLE = 1e-6
+_TOLD = 30
+"""Directions, those with most variance, in which raters tell of an image what its features do not say."""
+_UNSAID = 0.3
+"""Variance of what they tell, as a share of that between images in the same direction."""
+_LISTENED = 3
+"""How often places of people and of images are estimated in turn; more changes little."""
+_MISFIT = 0.3
+"""Variance of what the features cannot say of an image, as a share of the noise."""
+_AGREED = 0.5
+"""Of what all think of an image beyond its generic score, and so does a person before their taste counts.
+Taking it all off would leave nothing to learn from where the model is wrong."""
 _LEVEL_VARIANCE = 0.5
 """Of how kind a person is, as a share of the noise: two ratings go half of the way."""
 _STEPS = np.arange(-1, 4.01, 0.5)
@@ -41,48 +45,6 @@ _KNOWN = np.exp(-((_STEPS - 0.5) ** 2) / 2 / 0.5**2)
 _TINY = float(np.finfo(np.float32).tiny)
 
 IntArray = NDArray[np.intp]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Population:
-    """The directions in which people differ.
-
-    Attributes:
-        base: (PROBES,) float64, what the base model is known by.
-        base_name: What people call it.
-        centre: (D,) float64, mean features.
-        middle: Mean of the generic mean scores.
-        directions: (D + 2, R) float64, of features, generic mean score and a constant; the one with most
-            variance first. A person's shift is a sum of these, each times a standard normal number.
-        noise: Variance of a rating that nothing explains.
-        raters: How many people it was learned from.
-    """
-
-    base: FloatArray
-    base_name: str
-    centre: FloatArray
-    middle: float
-    directions: FloatArray
-    noise: float
-    raters: int
-
-    def place(self, features: ArrayLike, means: FloatArray, ratings: FloatArray) -> Arrays:
-        """Place a person by some ratings.
-
-        Args:
-            features: (K, D) of the images rated; K may be 0.
-            means: (K,) generic mean scores.
-            ratings: (K,), on the same scale.
-
-        Returns:
-            The arrays of a linear `nimakit.taste.Taste`.
-        """
-        x = _design(np.asarray(features, np.float64) - self.centre, means - self.middle)
-        known = x @ self.directions
-        gram = known @ known.T + self.noise * np.eye(len(known))
-        position = known.T @ np.linalg.solve(gram, ratings - means)
-        *weights, slope, constant = (self.directions @ position).tolist()
-        return linear(weights, slope, constant - float(self.centre @ weights) - slope * self.middle)
 
 
 def fit_head(features: ArrayLike, means: FloatArray, ratings: FloatArray) -> Arrays:
@@ -155,6 +117,10 @@ def learn(
     features, its covariances shrunk towards none. It is told from what all said of the same image, the
     generic score being one more rater: what a model gets wrong is no matter of taste.
 
+    Then the raters tell of each image where it lies in these directions, starting from where its features
+    say (a factorisation of the ratings with the features as prior knowledge: Agarwal and Chen,
+    "Regression-based Latent Factor Models", 2009), and the directions are fitted anew to where images lie.
+
     Args:
         features: (N, D) of images.
         means: (N,) generic mean scores.
@@ -179,18 +145,25 @@ def learn(
     _, lengths, axes = np.linalg.svd(x, full_matrices=False)
     count = min(_COMPONENTS, int((lengths > _NEGLIGIBLE * lengths[0]).sum()))
     basis = axes[:count].T / (lengths[0] / np.sqrt(len(x)))
-    known = _design(x @ basis, means - middle)
+    known = design(x @ basis, means - middle)
     consensus = (np.bincount(image, rating, len(means)) + means) / (np.bincount(image, None, len(means)) + 1)
     covariance, noise = _estimate(known[image], rating - consensus[image], user, users)
     variances, turned = np.linalg.eigh(covariance)
     kept = variances > _NEGLIGIBLE * variances[-1]
     factors = (turned[:, kept] * np.sqrt(variances[kept]))[:, ::-1]
+    said = known @ factors
+    loadings = _listen(said, rating - consensus[image], image, user, noise)
+    misfit = _MISFIT * noise * np.eye(factors.shape[1])
+    factors = factors @ np.linalg.solve(said.T @ said + misfit, said.T @ loadings)
     return Population(
         base=base,
         base_name=base_name,
         centre=centre,
         middle=middle,
         directions=np.concatenate([basis @ factors[:-2], factors[-2:]]),
+        expected=known @ factors,
+        loadings=loadings,
+        offsets=_AGREED * (consensus - means),
         noise=noise,
         raters=users,
     )
@@ -216,7 +189,7 @@ def _estimate(
     products = np.stack([known[mask].T @ difference[mask] for mask in own])
     noise = float(difference.var())
     covariance = np.eye(size) * noise / size
-    for _ in track(range(_ROUNDS), _ROUNDS, "learning how people differ"):
+    for _ in range(_ROUNDS):
         inverse = np.linalg.inv(covariance + 1e-10 * np.eye(size))
         spread = np.linalg.inv(inverse + grams / noise)
         mean = np.einsum("uij,uj->ui", spread, products) / noise
@@ -233,65 +206,44 @@ def _estimate(
     return covariance, noise
 
 
-def _design(features: FloatArray, means: FloatArray) -> FloatArray:
-    return np.concatenate([features, means[:, None], np.ones((len(means), 1))], axis=1)
+def _listen(
+    said: FloatArray, difference: FloatArray, image: IntArray, user: IntArray, noise: float
+) -> FloatArray:
+    """Where images lie in the directions in which people differ, by their features and by people's ratings.
 
+    Places of people, given those of images, and of images, given those of people, are estimated in turn.
 
-def write_population(path: Path, population: Population) -> int:
-    """Write a population file; it appears whole or not at all.
+    Args:
+        said: (N, R), where their features say; the direction with most variance first.
+        difference: (R,), of each rating from the generic score.
+        image: (R,), which image was rated.
+        user: (R,), by whom.
+        noise: Variance of a rating that nothing explains.
 
     Returns:
-        Its size in bytes.
-
-    Raises:
-        OutputError: It could not be written.
+        (N, R) float64.
     """
-    facts = {
-        "format_version": FORMAT_VERSION,
-        "kind": "population",
-        "base": population.base.tolist(),
-        "base_name": population.base_name,
-        "middle": population.middle,
-        "noise": population.noise,
-        "raters": population.raters,
-    }
-    arrays = {"centre": population.centre, "directions": population.directions}
-    return archive.write(path, facts, {name: array.astype(np.float32) for name, array in arrays.items()})
+    prior = said[:, :_TOLD]
+    loadings = prior.copy()
+    size = prior.shape[1]
+    spread = np.maximum(_UNSAID * prior.var(axis=0), _NEGLIGIBLE * noise)
+    by_user, by_image = _groups(user), _groups(image)
+    for _ in range(_LISTENED):
+        places = np.empty((len(by_user), size))
+        doubts = np.empty((len(by_user), size, size))
+        for number, own in enumerate(by_user):
+            seen = loadings[image[own]]
+            doubts[number] = np.linalg.inv(seen.T @ seen / noise + np.eye(size))
+            places[number] = doubts[number] @ (seen.T @ difference[own]) / noise
+        for number, own in enumerate(by_image):
+            people = user[own]
+            gram = places[people].T @ places[people] + doubts[people].sum(axis=0)
+            pull = places[people].T @ difference[own] / noise + prior[number] / spread
+            loadings[number] = np.linalg.solve(gram / noise + np.diag(1 / spread), pull)
+    return np.concatenate([loadings, said[:, _TOLD:]], axis=1)
 
 
-def read_population(path: Path) -> Population:
-    """Read and check a population file.
-
-    Raises:
-        TasteError: It is missing, truncated, or of another kind or version.
-    """
-    found = archive.read(path, _RULES, _WHAT, TasteError)
-    shapes = {name: array.shape for name, array in found.arrays.items()}
-    centre, directions = shapes.get("centre", ()), shapes.get("directions", ())
-    if len(centre) != 1 or len(directions) != 2 or directions[0] != centre[0] + 2:
-        raise TasteError(f"{_WHAT} holds directions of all features. Received: {path}, {shapes}")
-    facts = found.facts
-    return Population(
-        base=np.asarray(facts["base"], np.float64),
-        base_name=facts["base_name"],
-        centre=found.arrays["centre"].astype(np.float64),
-        middle=facts["middle"],
-        directions=found.arrays["directions"].astype(np.float64),
-        noise=facts["noise"],
-        raters=facts["raters"],
-    )
-
-
-def _is_probe(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == PROBES and all(map(is_number(), value))
-
-
-_RULES = {
-    "format_version": Rule(lambda value: value == FORMAT_VERSION, f"{FORMAT_VERSION}", required=True),
-    "kind": Rule(lambda value: value == "population", "population", required=True),
-    "base": Rule(_is_probe, f"{PROBES} numbers", required=True),
-    "base_name": Rule(is_text, "text", required=True),
-    "middle": Rule(is_number(), "a number", required=True),
-    "noise": Rule(is_number(0, above=True), "a number above 0", required=True),
-    "raters": Rule(is_integer(1), "an integer, 1 or more", required=True),
-}
+def _groups(of: IntArray) -> list[IntArray]:
+    """For each number up to the highest, the places it stands at."""
+    order = np.argsort(of, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(of))[:-1])

@@ -14,7 +14,7 @@ from nimakit.files import match_images
 from nimakit.histogram import FloatArray
 from nimakit.images import MAX_PIXELS
 from nimakit.network import Float32Array
-from nimakit.personal import Population
+from nimakit.population import Population
 from nimakit.progress import track
 from nimakit.ratings import Ratings
 from nimakit.taste import LINEAR, Method, Taste
@@ -162,7 +162,7 @@ def learn_factors(
         image_dir: Folder of the images that were rated.
         recursive: Whether to look into sub-folders too.
         max_pixels: Largest width times height of an image.
-        notify: Told in a sentence what is left out.
+        notify: Told in a sentence what is left out, and what is being done.
 
     Raises:
         UsageError: It is unknown who gave the ratings, or none of the images can be scored.
@@ -175,6 +175,8 @@ def learn_factors(
     seen = look(model, ratings.latest(), image_dir, recursive=recursive, max_pixels=max_pixels, notify=notify)
     base, _ = model.probe()
     given = seen.ratings
+    if notify:
+        notify(f"learning how {len(given.user_ids)} people differ")
     return personal.learn(
         seen.features, seen.means, given.image, given.user, given.rating, base=base, base_name=model.name
     )

@@ -72,7 +72,7 @@ def personalise(
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
     from nimakit import personalise as personalising
     from nimakit.output import check_output
-    from nimakit.personal import read_population
+    from nimakit.population import read_population
     from nimakit.taste import LINEAR, SUFFIX, write_taste
 
     check_output(output, (SUFFIX,))
@@ -114,16 +114,16 @@ def learn_factors(
     Example:
       nimakit learn-factors --ratings ratings.csv --image-dir photos --output population.npz
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
-    from nimakit import personal
     from nimakit import personalise as personalising
     from nimakit.output import check_output
+    from nimakit.population import write_population
 
     check_output(output, (".npz",))
     base = _load(model)
     ratings, looking = Source(**given).read(base)
     started = time.monotonic()
     population = personalising.learn_factors(base, ratings, **looking)
-    size = personal.write_population(output, population)
+    size = write_population(output, population)
     summary = {
         "raters": population.raters,
         "directions": population.directions.shape[1],

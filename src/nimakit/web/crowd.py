@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from nimakit import personal
+from nimakit.population import Population
 from nimakit.web.database import Database
 from nimakit.web.features import features_of
 from nimakit.web.models import FIRST, OK, Collection, Image, Membership, Rating
@@ -15,8 +16,8 @@ from nimakit.web.models import FIRST, OK, Collection, Image, Membership, Rating
 if TYPE_CHECKING:
     from nimakit.engine import Model
 
-FEWEST = 200
-"""Raters from which on a new one is placed among them; fewer know less than the new one's own ratings."""
+FEWEST = 100
+"""Raters from which on a new one is placed among them: then they know more than the new one's own ratings."""
 FEWEST_RATINGS = 50
 """Of each of them: see docs/personal.md."""
 
@@ -31,7 +32,7 @@ class _Kept:
 
     model: str | None
     raters: int
-    population: personal.Population
+    population: Population
 
 
 class Crowd:
@@ -45,7 +46,7 @@ class Crowd:
         self._database = database
         self._kept: dict[int, _Kept] = {}
 
-    def population(self, collection: Collection, model: "Model") -> personal.Population | None:
+    def population(self, collection: Collection, model: "Model") -> Population | None:
         """How people differ, on positions from 0 to 1; None where too few rate.
 
         Args:
@@ -81,9 +82,7 @@ def _raters(session: Session, collection: Collection) -> list[int]:
     return list(session.scalars(wanted))
 
 
-def _learn(
-    session: Session, collection: Collection, model: "Model", raters: list[int]
-) -> personal.Population:
+def _learn(session: Session, collection: Collection, model: "Model", raters: list[int]) -> Population:
     """From their ratings of the pictures that have most."""
     most = (
         select(Image.id, Image.position)
