@@ -45,9 +45,11 @@ wants_help() {
   return 1
 }
 
-# read_options FLAGS ARGUMENT...: calls note_option OPTION VALUE for each option, with no value for the FLAGS.
+# read_options FLAGS ARGUMENT...: calls note_option OPTION VALUE for each option, with no value for the FLAGS;
+# what is neither comes to stand in ARGUMENTS.
 read_options() {
   local flags=$1 arguments=("${@:2}") i
+  ARGUMENTS=()
   for ((i = 0; i < ${#arguments[@]}; i++)); do
     case ${arguments[i]} in
       --*=*) note_option "${arguments[i]%%=*}" "${arguments[i]#*=}" ;;
@@ -59,6 +61,8 @@ read_options() {
           i=$((i + 1))
         fi
         ;;
+      -*) ;;
+      *) ARGUMENTS+=("${arguments[i]}") ;;
     esac
   done
 }

@@ -74,7 +74,7 @@ SERVING_LAYERS = (
 
 WEB_LAYERS = (
     {"__init__"},
-    {"scale", "limits", "explanations", "timeline"},
+    {"scale", "limits", "explanations", "timeline", "handed"},
     {"models"},
     {"database", "people", "migrations", "acts", "features", "sight", "choices"},
     {"settings", "inventory", "recording", "selection", "access", "crowd", "headway"} | {"similar"},

@@ -110,6 +110,21 @@ def test_an_import_reads_what_it_is_given(rate: Launcher) -> None:
     assert container.mounts[str(rate.folder / "ratings.csv")][1] == "ro"
 
 
+@pytest.mark.parametrize("name", ["export", "import"])
+def test_a_folder_may_have_the_name_of_a_command(rate: Launcher, name: str) -> None:
+    """What follows an option is its value."""
+    (rate.folder / name).mkdir()
+    container = rate("--images", name, "--port", "8123").container
+    assert container.options["--publish"] == ["127.0.0.1:8123:8123"]
+    assert name in {Path(target).name for target in container.mounts}
+
+
+def test_what_follows_a_flag_is_not_its_value(rate: Launcher) -> None:
+    """The photographs are mounted, wherever the flag stands."""
+    for arguments in (("--personal", "--images", "photos"), ("--images", "photos", "--personal")):
+        assert "photos" in {Path(target).name for target in rate(*arguments).container.mounts}
+
+
 @pytest.mark.parametrize("port", ["0", "x", "65536", "-1"])
 def test_refuses_a_port_that_is_none(rate: Launcher, port: str) -> None:
     """Before anything is built."""

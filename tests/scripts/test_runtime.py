@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
+import click
 import pytest
 
 from launchers import ROOT, RUN_CODE, Launcher, settle, without
@@ -130,3 +132,19 @@ def test_a_failed_installation_is_not_taken_for_done(copied: Launcher) -> None:
     assert copied("--image-source", "photos", runtime="native").code == 3
     python.write_text(works)
     assert "installing" in copied("--image-source", "photos", runtime="native").stderr
+
+
+@pytest.mark.parametrize(
+    ("launcher", "command"),
+    [("predict", "predict"), ("rate", "rate"), ("serve", "serve"), ("train-local", "train")],
+)
+def test_launchers_know_which_options_take_no_value(launcher: str, command: str) -> None:
+    """Else the option after a flag would be taken for its value, and its files not be mounted."""
+    text = (ROOT / launcher).read_text()
+    [known] = re.findall(r"^(?:flags=|read_options )'([^']*)'", text, re.MULTILINE)
+    top = cli.commands[command]
+    commands = [top, *(top.commands.values() if isinstance(top, click.Group) else ())]
+    options = [one for each in commands for one in each.params if isinstance(one, click.Option)]
+    flags = {name for one in options if one.is_flag for name in one.opts}
+    assert flags - {"--help", "-h"} <= set(known.split())
+    assert set(known.split()) <= {"--help", *(name for one in options for name in one.opts)}

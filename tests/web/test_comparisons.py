@@ -174,6 +174,16 @@ def test_a_comparison_is_taken_back(study: Study, visitor: Visitor, compared: Vi
     assert "Choose<" not in visitor.get(own).text
     assert visitor.post(own, {"said": "skip"}).status_code == 302
     assert holds(study, "hers").kind == "skip"
+    assert study.events[-1].source == "admin"
+
+
+def test_a_closed_collection_keeps_what_was_said(study: Study, visitor: Visitor, compared: Visitor) -> None:
+    """Raters change nothing any more; the admin can."""
+    study.set(is_open=False)
+    own = compared.address(f"comparisons/{compared.rater.id}/hers")
+    assert compared.post(own, {"said": "tie"}).status_code == 409
+    assert holds(study, "hers").kind == "choice"
+    assert visitor.post(own, {"said": "skip"}).status_code == 302
 
 
 def test_a_comparison_that_was_shown_again_stays_one(study: Study, visitor: Visitor) -> None:

@@ -62,6 +62,28 @@ def test_an_old_event_that_arrives_late_changes_nothing(study: Study, visitor: V
 
 
 @on_both
+@pytest.mark.parametrize("is_one_batch", [True, False])
+def test_a_correction_holds_however_long_the_first_was_on_its_way(
+    study: Study, visitor: Visitor, *, is_one_batch: bool
+) -> None:
+    """It names what it replaces, and the next names it; what names another is judged by its time."""
+    image = study.images[0].id
+    events: list[dict[str, Any]] = [
+        {"id": "first", "value": 5},
+        {"id": "second", "value": 7, "age_ms": 2000, "replaces": "first"},
+        {"id": "third", "value": 8, "age_ms": 3000, "replaces": "second"},
+        {"id": "old", "value": 2, "age_ms": 9000, "replaces": "first"},
+    ]
+    events = [{"kind": "rating", "image": image, **event} for event in events]
+    for batch in [events] if is_one_batch else [[event] for event in events]:
+        visitor.send(*batch)
+    assert [rating.value for rating in study.ratings] == [8]
+    assert (study.images[0].count, study.images[0].total) == (1, 8)
+    visitor.rate(image, 9)
+    assert [rating.value for rating in study.ratings] == [9]
+
+
+@on_both
 def test_a_clock_that_is_wrong_does_no_harm(study: Study, visitor: Visitor) -> None:
     """Ages beyond all reason are cut to a month, and no event is from the future."""
     visitor.rate(study.images[0].id, 5, age_ms=1e15)
@@ -90,6 +112,7 @@ def test_a_clock_that_is_wrong_does_no_harm(study: Study, visitor: Visitor) -> N
         ({"kind": "choice", "trial": "t"}, "rated or skipped"),
         ({"kind": ["rating"], "value": 5}, "rated or skipped"),
         ({"kind": "skip", "elapsed_ms": "long"}, "milliseconds"),
+        ({"kind": "skip", "replaces": 5}, "id of an event"),
         ({"id": ""}, "id"),
         ({"id": "x" * 37}, "id"),
         ({"id": "nul\0"}, "id"),

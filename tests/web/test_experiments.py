@@ -133,6 +133,28 @@ def test_the_best_is_chosen_by_touch(
     assert chosen.image_id == chosen.shown[choices - 1]
 
 
+@pytest.mark.parametrize("experiment", ["rate", "preference"])
+def test_a_swipe_on_keeps_what_was_said(
+    phone: Page, make_study: MakeStudy, tiny_file: Path, serve: Serve, experiment: str
+) -> None:
+    """Looking back at the last answer, and on again, takes nothing back."""
+    study = make_study(experiment=experiment, model=str(tiny_file))
+    phone.goto(serve(study))
+    main, count = phone.locator("main"), phone.locator("#count")
+    expect(main).to_have_attribute("aria-busy", "false")
+    phone.locator("#accept" if experiment == "rate" else "#tie").tap()
+    expect(count).to_have_text(re.compile("^1 "))
+    expect(main).to_have_attribute("aria-busy", "false")
+    swipe(phone, 150)
+    expect(phone.locator("#back")).to_be_disabled()
+    expect(main).to_have_attribute("aria-busy", "false")
+    swipe(phone, -150)
+    expect(phone.locator("#back")).to_be_enabled()
+    expect(main).to_have_attribute("aria-busy", "false")
+    phone.wait_for_timeout(300)
+    assert len(study.events) == 1
+
+
 def test_a_missing_picture_of_a_pair_is_replaced(page: Page, make_study: MakeStudy, serve: Serve) -> None:
     """The comparison makes way for one that can be shown."""
     study = make_study(experiment="preference")

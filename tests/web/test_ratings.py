@@ -203,6 +203,17 @@ def test_a_rating_is_taken_back(study: Study, visitor: Visitor, rated: list[int]
     visitor.post(page, {"value": "", "rater": str(ann)})
     picture = next(image for image in study.images if image.id == rated[0])
     assert (picture.count, picture.total) == (0, 0)
+    assert [event.source for event in study.events if event.value is None][-2:] == ["correction", "admin"]
+
+
+def test_a_closed_collection_keeps_its_ratings(study: Study, visitor: Visitor, rated: list[int]) -> None:
+    """Raters change nothing any more; the admin can."""
+    rater = study.rater("Ben")
+    rater.rate(rated[0], 4)
+    study.set(is_open=False)
+    assert rater.post(rater.address(f"ratings/{rated[0]}"), {"value": "5"}).status_code == 409
+    assert sorted(one.value or 0 for one in study.ratings if one.image_id == rated[0])[0] == 4
+    assert visitor.post(visitor.address(f"ratings/{rated[0]}"), {"value": "5"}).status_code == 302
 
 
 def test_a_rater_corrects_nobody_elses_rating(study: Study, visitor: Visitor, rated: list[int]) -> None:

@@ -2,12 +2,17 @@
 
 import io
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image, ImageCms
 
 from nimakit.errors import ImageError, ImageMissingError
+from nimakit.images import Photo, open_photo
+from nimakit.web import renditions as renditions_module
 from nimakit.web.renditions import Rendition, Renditions
 from samples import write_photo
 
@@ -45,6 +50,30 @@ def test_a_large_picture_is_made_smaller_once(folder: Path, renditions: Renditio
     assert opened(found).size == (480, 240)
     assert renditions.find(folder, "a.jpg", 480).source == found.source
     assert renditions.find(folder, "a.jpg").source == folder / "a.jpg"
+
+
+def test_few_pictures_are_decoded_at_once(
+    folder: Path, renditions: Renditions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes memory; who asks for what somebody else is making gets that."""
+    running, seen, made = [0], [0], list[Path]()
+    opening = open_photo
+
+    def watch(path: Path, **options: Any) -> Photo:
+        running[0] += 1
+        seen[0] = max(seen[0], running[0])
+        time.sleep(0.05)
+        made.append(path)
+        running[0] -= 1
+        return opening(path, **options)
+
+    monkeypatch.setattr(renditions_module, "open_photo", watch)
+    names = [write_photo(folder / f"{number}.jpg", 50, (1000, 500)).name for number in range(4)] * 4
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(lambda name: renditions.find(folder, name, 480), names))
+    assert seen[0] <= 2
+    assert len(made) <= 8
+    assert {opened(one).size for one in found} == {(480, 240)}
 
 
 def test_a_changed_picture_gets_a_new_copy(folder: Path, renditions: Renditions) -> None:

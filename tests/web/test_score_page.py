@@ -199,6 +199,41 @@ def test_a_picture_is_shown_at_its_own_size(page: Page, study: Study, serve: Ser
     assert image.bounding_box() == fitted
 
 
+def test_a_correction_holds_though_the_first_answer_took_long(page: Page, study: Study, serve: Serve) -> None:
+    """An answer that was on its way for longer than its correction looks as if it came after it."""
+    held: list[Route] = []
+    page.route("**/events", lambda route: route.continue_() if held else held.append(route))
+    open_page(page, serve(study))
+    press(page, "5", "1 of 6")
+    expect(page.locator("main")).to_have_attribute("aria-busy", "false")
+    page.keyboard.press("z")
+    expect(page.locator(".step.chosen")).to_have_text("5")
+    page.keyboard.press("7")
+    page.wait_for_timeout(800)
+    held[0].continue_()
+    wait_for_events(page, study, 2)
+    assert values(study) == [7]
+
+
+def test_one_looks_once_at_what_was_skipped(page: Page, study: Study, serve: Serve) -> None:
+    """What is skipped again does not come a third time, and then all is done."""
+    study.set(wanted=1)
+    study.rater().send(*({"kind": "rating", "image": image.id, "value": 5} for image in study.images[2:]))
+    study.services.stocks.forget(study.collection.id)
+    open_page(page, serve(study))
+    press(page, "s", "1 of 2")
+    press(page, "s", "2 of 2")
+    page.get_by_role("button", name="Look at the 2 you skipped").click()
+    expect(page.locator(".canvas img")).to_be_visible()
+    expect(page.locator("main")).to_have_attribute("aria-busy", "false")
+    page.keyboard.press("s")
+    expect(page.locator("main")).to_have_attribute("aria-busy", "false")
+    page.keyboard.press("6")
+    expect(page.locator("#message")).to_contain_text("All done")
+    wait_for_events(page, study, 8)
+    assert [event.value for event in study.events[4:]] == [None, None, None, 6]
+
+
 def test_all_keys_are_shown(page: Page, study: Study, serve: Serve) -> None:
     """The question mark opens the list, Escape closes it, and no key rates meanwhile."""
     open_page(page, serve(study))

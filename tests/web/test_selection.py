@@ -65,7 +65,8 @@ def test_skipped_pictures_come_again_when_asked_for(study: Study, visitor: Visit
     first, second, *_ = order(visitor)
     visitor.send({"kind": "skip", "image": first})
     visitor.rate(second, 5)
-    assert [item["id"] for item in visitor.deck(skipped=1)["items"]] == [first]
+    assert [item["id"] for item in visitor.deck(skipped=0)["items"]] == [first]
+    assert visitor.deck(skipped=60_000)["items"] == []  # a minute ago nothing was skipped
 
 
 @on_both
@@ -122,6 +123,25 @@ def test_pictures_with_enough_ratings_are_done(study: Study) -> None:
     deck = study.visitor().deck()
     assert study.images[0].id not in [item["id"] for item in deck["items"]]
     assert deck["total"] == 5
+
+
+@pytest.mark.parametrize("ordering", ["random", "fewest", "active"])
+def test_what_another_rater_holds_is_not_given_away(study: Study, ordering: str) -> None:
+    """Where that would be too many ratings; where nothing else is wanted it is given all the same."""
+    study.set(wanted=1, ordering=ordering)
+    ann, ben = study.rater("Ann"), study.rater("Ben")
+    hers = {item["id"] for item in ann.deck(amount=4)["items"]}
+    his = {item["id"] for item in ben.deck(amount=2)["items"]}
+    assert not hers & his
+    assert ben.deck(amount=2)["total"] == 6
+    assert len(study.visitor().deck(amount=6)["items"]) == 6
+
+
+def test_raters_spread_over_what_is_least_sure(study: Study) -> None:
+    """The second begins where the first does not."""
+    study.set(ordering="active")
+    first, second = ([item["id"] for item in study.rater().deck(amount=3)["items"]] for _ in range(2))
+    assert not set(first) & set(second)
 
 
 def test_repeats_come_after_a_while_and_count_apart(study: Study, visitor: Visitor) -> None:

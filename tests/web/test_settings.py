@@ -80,10 +80,13 @@ def test_refuses_a_folder_that_is_not_there(tmp_path: Path) -> None:
         settings(tmp_path, folders=(tmp_path / "nowhere",))
 
 
-def test_refuses_an_address_that_is_none(tmp_path: Path) -> None:
-    """A proxy's address is http or https."""
+@pytest.mark.parametrize(
+    "url", ["rate.example.org", "ftp://a.org", "https://", "https://a.org/rate", "https://a.org/?a"]
+)
+def test_refuses_an_address_that_leads_nowhere(tmp_path: Path, url: str) -> None:
+    """A proxy's address is http or https, and the app is at its root."""
     with pytest.raises(UsageError, match="--url"):
-        settings(tmp_path, url="rate.example.org")
+        settings(tmp_path, url=url)
 
 
 def test_refuses_a_data_folder_that_cannot_be_made(tmp_path: Path) -> None:

@@ -203,6 +203,15 @@ def test_what_came_later_holds_against_an_import(study: Study, visitor: Visitor)
     assert [rating.value for rating in study.ratings] == [9]
 
 
+def test_an_import_from_the_future_can_be_corrected(study: Study, visitor: Visitor) -> None:
+    """Somebody's clock was wrong: what is said from now on holds."""
+    upload(visitor, "ratings", f"image_id,user_id,rating,time\nphoto 0,{visitor.code},2,2099-01-01\n")
+    visitor.rate(study.images[0].id, 9)
+    visitor.rate(study.images[1].id, 9)
+    assert [rating.value for rating in study.ratings] == [9, 9]
+    assert all(event.occurred_at <= event.received_at for event in study.events)
+
+
 @pytest.mark.parametrize(
     ("table", "reason"),
     [

@@ -63,6 +63,12 @@ def current_collection(session: Session, slug: str) -> Collection:
     return collection
 
 
+def refuse_closed(collection: Collection) -> None:
+    """409 where raters can say nothing at the moment; the admin can correct what was said."""
+    if not collection.is_open and not current_rater().is_admin:
+        abort(409, "No ratings are taken at the moment.")
+
+
 def admin_only(view: Callable[Parameters, Answer]) -> Callable[Parameters, Answer]:
     """A page for the admin: 401 without a session, 403 for raters."""
 

@@ -4,19 +4,25 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 
 from sqlalchemy import Table, bindparam, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from nimakit.web.models import FIRST, SKIP, TIE, Choice, Event, Image, Rater, Rating
 
+What = TypeVar("What")
+
 _SUMS = ("count", "total", "squares")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Act:
-    """Something a rater did: what a row of `Event` holds, whose attributes these are."""
+    """Something a rater did: what a row of `Event` holds, whose attributes these are.
+
+    Attributes:
+        replaces: Client id of what the same browser said of it before, where it did; not kept.
+    """
 
     client_id: str
     collection_id: int
@@ -32,9 +38,10 @@ class Act:
     received_at: datetime
     elapsed_ms: int | None = None
     source: str
+    replaces: str | None = None
 
 
-_FIELDS = tuple(field.name for field in fields(Act))
+_FIELDS = tuple(field.name for field in fields(Act) if field.name != "replaces")
 
 
 def lock_raters(session: Session, raters: Iterable[int]) -> None:
@@ -101,33 +108,62 @@ class _Sums:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Held(Generic[What]):
+    """What holds before an act.
+
+    Attributes:
+        what: What counts for the pictures.
+        at: Since when.
+        event: Row of the event that said so; None where nothing was said yet.
+    """
+
+    what: What
+    at: datetime
+    event: int | None
+
+
+def _was_overtaken(session: Session, act: Act, held: _Held[Any]) -> bool:
+    """Whether something later holds: the act waited for a network while the rater went on elsewhere.
+
+    When something happened is told from when it arrived, later by as long as it was on its way. What a
+    browser says of a picture again is after what it said first, however long the two took.
+    """
+    if held.at <= act.occurred_at:
+        return False
+    overtaking = session.scalar(select(Event.client_id).where(Event.id == held.event))
+    return act.replaces is None or overtaking != act.replaces
+
+
 def _apply_ratings(session: Session, events: Sequence[tuple[int, Act]], sums: _Sums) -> None:
     keys = {(act.image_id, act.rater_id, act.round) for _, act in events}
     if not keys:
         return
-    wanted = select(Rating.image_id, Rating.rater_id, Rating.round, Rating.value, Rating.occurred_at)
-    named = tuple_(Rating.image_id, Rating.rater_id, Rating.round).in_(keys)
+    name_columns = (Rating.image_id, Rating.rater_id, Rating.round)
+    wanted = select(*name_columns, Rating.value, Rating.occurred_at, Rating.event_id)
     holds = {
-        (image, rater, turn): (value, at)
-        for image, rater, turn, value, at in session.execute(wanted.where(named))
+        (image, rater, turn): _Held(value, at, event)
+        for image, rater, turn, value, at, event in session.execute(
+            wanted.where(tuple_(*name_columns).in_(keys))
+        )
     }
     old, latest = set(holds), {}
     for key, act in events:
         name = (cast("int", act.image_id), act.rater_id, act.round)
-        before, at = holds.get(name, (None, act.occurred_at))
-        if at > act.occurred_at:
-            continue  # it was waiting for a network while the rater went on elsewhere
-        holds[name] = act.value, act.occurred_at
+        before = holds.get(name, _Held(None, act.occurred_at, None))
+        if _was_overtaken(session, act, before):
+            continue
+        holds[name] = _Held(act.value, max(act.occurred_at, before.at), key)
         latest[name] = {
             **dict(zip(("image_id", "rater_id", "round"), name, strict=True)),
             "collection_id": act.collection_id,
             "value": act.value,
             "predicted": act.predicted,
             "event_id": key,
-            "occurred_at": act.occurred_at,
+            "occurred_at": holds[name].at,
         }
         if act.round == FIRST:
-            sums.replace(name[0], before, act.value)
+            sums.replace(name[0], before.what, act.value)
     _write(session, Rating, latest, old)
 
 
@@ -137,17 +173,17 @@ def _apply_choices(session: Session, events: Sequence[tuple[int, Act]], sums: _S
         return
     named = tuple_(Choice.rater_id, Choice.trial).in_(keys)
     holds = {
-        (one.rater_id, one.trial): (_won(one.kind, one.shown, one.chosen), one.occurred_at)
+        (one.rater_id, one.trial): _Held(_won(one.kind, one.shown, one.chosen), one.occurred_at, one.event_id)
         for one in session.scalars(select(Choice).where(named))
     }
     old, latest = set(holds), {}
     for key, act in events:
         name = (act.rater_id, act.trial or "")
-        before, at = holds.get(name, ({}, act.occurred_at))
-        if at > act.occurred_at:
+        before = holds.get(name, _Held(dict[int, float](), act.occurred_at, None))
+        if _was_overtaken(session, act, before):
             continue
         after = _won(act.kind, act.shown or (), act.image_id)
-        holds[name] = after, act.occurred_at
+        holds[name] = _Held(after, max(act.occurred_at, before.at), key)
         latest[name] = {
             **dict(zip(("rater_id", "trial"), name, strict=True)),
             "collection_id": act.collection_id,
@@ -156,11 +192,11 @@ def _apply_choices(session: Session, events: Sequence[tuple[int, Act]], sums: _S
             "shown": act.shown,
             "chosen": act.image_id,
             "event_id": key,
-            "occurred_at": act.occurred_at,
+            "occurred_at": holds[name].at,
         }
         if act.round == FIRST:
-            for image in before.keys() | after.keys():
-                sums.replace(image, before.get(image), after.get(image))
+            for image in before.what.keys() | after.keys():
+                sums.replace(image, before.what.get(image), after.get(image))
     _write(session, Choice, latest, old)
 
 

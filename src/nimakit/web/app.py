@@ -38,6 +38,7 @@ from nimakit.web.analyses import Analyses
 from nimakit.web.background import Background
 from nimakit.web.database import Database
 from nimakit.web.explanations import Explanations
+from nimakit.web.handed import Handed
 from nimakit.web.intake import Intake
 from nimakit.web.limits import limiter
 from nimakit.web.renditions import Renditions
@@ -111,6 +112,7 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
         intake=Intake(database),
         renditions=Renditions(settings.data_dir / "pictures"),
         stocks=stocks,
+        handed=Handed(),
         indexes=Indexes(),
         links=people.Links(settings.secret),
         analyses=Analyses(database),

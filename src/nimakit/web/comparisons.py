@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nimakit.web.access import current_collection, current_rater
+from nimakit.web.access import current_collection, current_rater, refuse_closed
 from nimakit.web.acts import Act, apply_acts, lock_raters
 from nimakit.web.choices import PAGE, SHOWN, Comparison, Query, one_of, page_of
 from nimakit.web.models import CHOICE, SKIP, TIE, Choice, Collection, Event, Rater, now
@@ -66,6 +66,7 @@ def correct(slug: str, whose: int, trial: str) -> ResponseReturnValue:
     rater = current_rater()
     with services().database.write() as session:
         collection = current_collection(session, slug)
+        refuse_closed(collection)
         lock_raters(session, [whose])
         choice = _find(session, collection, rater, whose, trial).choice
         kind, chosen = _said(choice)
@@ -83,7 +84,7 @@ def correct(slug: str, whose: int, trial: str) -> ResponseReturnValue:
             shown=choice.shown,
             occurred_at=corrected,
             received_at=corrected,
-            source="correction",
+            source="correction" if whose == rater.id else "admin",
         )
         apply_acts(session, [act])
     flash(

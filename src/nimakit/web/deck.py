@@ -1,5 +1,6 @@
 """The pictures a rater's browser holds: those that come next, and the last ones, for going back."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask import Blueprint, abort, jsonify, request, url_for
@@ -8,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nimakit.web.access import current_rater, visited_collection
-from nimakit.web.models import FIRST, OK, Collection, Image, Rater, Rating
+from nimakit.web.models import FIRST, OK, Collection, Image, Rater, Rating, now
 from nimakit.web.selection import Pick, next_pictures
 from nimakit.web.services import services
 from nimakit.web.tastes import personal_positions
@@ -25,17 +26,21 @@ def upcoming(slug: str) -> ResponseReturnValue:
     """What comes next, how far the rater is, and what came last.
 
     Query: ``amount`` of pictures, ``held`` (ids, separated by commas) that the browser has already or whose
-    ratings have not arrived yet; ``skipped`` asks for the pictures that were skipped instead.
+    ratings have not arrived yet; ``skipped`` asks instead for the pictures that were
+    skipped more than so many ms ago: what is skipped while one looks at them does not come once more.
     """
     amount, held = read_query()
     rater, shared = current_rater(), services()
     with shared.database.glance() as session:
         collection = visited_collection(slug)
         stock = shared.stocks.of(session, collection)
-        hand = next_pictures(session, collection, rater, stock, amount, held=held)
+        elsewhere = shared.handed.by_others(collection.id, rater.id, stock.images)
+        hand = next_pictures(session, collection, rater, stock, amount, held=held, elsewhere=elsewhere)
         picks = hand.picks
+        shared.handed.note(collection.id, rater.id, held | {pick.image for pick in picks})
         if "skipped" in request.args:
-            picks = _skipped(session, collection, rater, amount, held)
+            since = now() - timedelta(milliseconds=request.args.get("skipped", 0, _age))
+            picks = _skipped(session, collection, rater, amount, held=held, since=since)
         return jsonify(
             items=_items(session, collection, rater, picks),
             history=_history(session, collection, rater),
@@ -112,8 +117,13 @@ def _history(session: Session, collection: Collection, rater: Rater) -> list[dic
     ]
 
 
+def _age(text: str) -> int:
+    """Milliseconds, up to a day."""
+    return min(int(text), 24 * 3_600_000) if text.isdecimal() else 0
+
+
 def _skipped(
-    session: Session, collection: Collection, rater: Rater, amount: int, held: set[int]
+    session: Session, collection: Collection, rater: Rater, amount: int, *, held: set[int], since: datetime
 ) -> list[Pick]:
     rows = session.scalars(
         select(Rating.image_id)
@@ -123,6 +133,7 @@ def _skipped(
             Rating.rater_id == rater.id,
             Rating.round == FIRST,
             Rating.value.is_(None),
+            Rating.occurred_at <= since,
             Image.state == OK,
         )
         .order_by(Rating.occurred_at)

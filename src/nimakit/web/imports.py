@@ -218,7 +218,7 @@ def _take(
                     collection_id=collection.id,
                     rater_id=raters[row.user],
                     round=REPEAT if row.repeat else FIRST,
-                    occurred_at=received if math.isnan(row.time) else datetime.fromtimestamp(row.time, UTC),
+                    occurred_at=_when(row.time, received),
                     received_at=received,
                     source="import",
                     **detail(row, images),
@@ -231,6 +231,13 @@ def _take(
         result.taken += len(batch)
         result.known += len(known)
     return result
+
+
+def _when(seconds: float, received: datetime) -> datetime:
+    """When a row was said; not later than now, or nothing said from now on would ever take its place."""
+    if math.isnan(seconds):
+        return received
+    return min(received, datetime.fromtimestamp(seconds, UTC))
 
 
 def _columns(path: Path, *choices: tuple[str, ...]) -> tuple[str, ...]:

@@ -295,7 +295,7 @@ class Event(Base):
         occurred_at: When it happened, by the server's clock; an event that waited for a network says for how
             long it did.
         elapsed_ms: How long the rater looked, in milliseconds.
-        source: "app", "correction" or "import".
+        source: "app", "correction", "admin" (who took back what another said) or "import".
     """
 
     __tablename__ = "event"

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nimakit.web.access import current_collection, current_rater
+from nimakit.web.access import current_collection, current_rater, refuse_closed
 from nimakit.web.acts import Act, apply_acts, lock_raters
 from nimakit.web.browsing import PAGE, Query, page_of
 from nimakit.web.choices import comparisons_with
@@ -87,6 +87,7 @@ def correct(slug: str, key: int) -> ResponseReturnValue:
     rater = current_rater()
     with services().database.write() as session:
         collection = current_collection(session, slug)
+        refuse_closed(collection)
         image = _image(session, collection, key)
         whose = request.form.get("rater", rater.id, int)
         if collection.experiment == "preference":
@@ -108,7 +109,7 @@ def correct(slug: str, key: int) -> ResponseReturnValue:
             value=value,
             occurred_at=corrected,
             received_at=corrected,
-            source="correction",
+            source="correction" if whose == rater.id else "admin",
         )
         apply_acts(session, [act])
     flash("The rating was taken back." if value is None else f"You now rate it {value:g}.")

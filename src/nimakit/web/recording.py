@@ -44,7 +44,8 @@ class Batch:
         rater: Whose they are.
         events: Objects with ``id`` (made up by the browser: letters, digits and hyphens), ``kind``, ``image``
             or ``trial`` and ``shown``, ``value``, ``predicted``, ``round``, ``age_ms`` (how long ago it
-            happened) and ``elapsed_ms`` (how long they looked).
+            happened), ``elapsed_ms`` (how long they looked) and ``replaces`` (id of what this browser said of
+            it before).
     """
 
     collection: Collection
@@ -143,6 +144,9 @@ def _parse(
     """
     image = raw.get("image")
     age, elapsed, turn = raw.get("age_ms", 0), raw.get("elapsed_ms"), raw.get("round", FIRST)
+    replaces = raw.get("replaces")
+    if replaces is not None and not (isinstance(replaces, str) and _NAME.fullmatch(replaces)):
+        raise ValueError("What is replaced is named by the id of an event.")
     if not is_number(0)(age) or not (elapsed is None or is_number(0)(elapsed)):
         raise ValueError("Times are milliseconds, 0 or more.")
     if not is_integer(FIRST, REPEAT)(turn):
@@ -158,6 +162,7 @@ def _parse(
         received_at=received_at,
         elapsed_ms=None if elapsed is None else int(min(elapsed, _LONGEST_LOOK_MS)),
         source="app",
+        replaces=replaces,
         **check(raw, collection, pictures),
         **names,
     )

@@ -34,6 +34,8 @@ _LARGEST_FILE = 4_000_000
 _QUALITY = 90
 _CACHE_BYTES = 2 << 30
 _KEEP = 0.8
+_DECODED_AT_ONCE = 2
+"""A large picture takes 350 MB while it is decoded, and a browser asks for six at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Renditions:
         self._folder = folder
         self._limit = limit
         self._lock = threading.Lock()
+        self._turn = threading.BoundedSemaphore(_DECODED_AT_ONCE)
         self._bytes: int | None = None
         self._as_they_are: set[str] = set()
 
@@ -92,6 +95,15 @@ class Renditions:
         except OSError:
             pass
         else:
+            return Rendition(copy, "image/jpeg", version)
+        with self._turn:
+            return self._make(file, status, side, copy)
+
+    def _make(self, file: Path, status: os.stat_result, side: int | None, copy: Path) -> Rendition:
+        """A picture as it is where that will do, or a copy made now, or by whoever had the turn before."""
+        media_type, name = _TYPES.get(file.suffix.lower()), copy.stem
+        version = name.partition("-")[0]
+        if copy.exists():
             return Rendition(copy, "image/jpeg", version)
         size, profile = _header(file)
         if media_type and side and max(size) <= side and status.st_size <= _LARGEST_FILE:

@@ -154,7 +154,14 @@ def shuffle_keys(images: Keys, rater: Rater, purpose: str = "order") -> Keys:
 
 
 def next_pictures(
-    session: Session, collection: Collection, rater: Rater, stock: Stock, amount: int, *, held: set[int]
+    session: Session,
+    collection: Collection,
+    rater: Rater,
+    stock: Stock,
+    amount: int,
+    *,
+    held: set[int],
+    elsewhere: Floats,
 ) -> Hand:
     """What a rater rates next.
 
@@ -165,6 +172,7 @@ def next_pictures(
         stock: The collection's.
         amount: How many pictures.
         held: Pictures the browser has already, or whose ratings have not arrived yet.
+        elsewhere: (N,) float64, how many other raters hold each picture of the stock.
 
     Returns:
         Up to that many pictures; none where the rater is done.
@@ -182,7 +190,9 @@ def next_pictures(
         new &= stock.count < collection.wanted
     left = int(new.sum())
     new &= ~np.isin(stock.images, np.fromiter(held, np.uint64))
-    fresh = _ordered(collection, rater, stock, new)
+    fresh = _ordered(collection, rater, stock, new & _is_short(collection, stock, elsewhere), elsewhere)
+    if not len(fresh):  # others may never rate what they hold
+        fresh = _ordered(collection, rater, stock, new, elsewhere)
     due = _due(collection, rater, stock, rated, over=not len(fresh))
     picks = interleave(
         [Pick(int(image), FIRST) for image in fresh[:amount]],
@@ -213,16 +223,24 @@ def interleave(fresh: Sequence[Item], again: Sequence[Item], *, share: float, st
     return items
 
 
-def _ordered(collection: Collection, rater: Rater, stock: Stock, new: NDArray[np.bool_]) -> Keys:
-    """Pictures that are new to a rater and can be shown, in order."""
+def _is_short(collection: Collection, stock: Stock, elsewhere: Floats) -> NDArray[np.bool_]:
+    """Which pictures want ratings still when all that hold them will have rated them."""
+    wanted = np.inf if collection.wanted is None else collection.wanted
+    return stock.count + elsewhere < wanted
+
+
+def _ordered(
+    collection: Collection, rater: Rater, stock: Stock, new: NDArray[np.bool_], elsewhere: Floats
+) -> Keys:
+    """Pictures new to a rater that can be shown, in order; whoever holds one counts as having rated it."""
     chosen = new & stock.usable(collection)
     images = stock.images[chosen]
     keys = shuffle_keys(images, rater)
     match collection.ordering:
         case "fewest":
-            order = np.lexsort((keys, stock.count[chosen]))
+            order = np.lexsort((keys, (stock.count + elsewhere)[chosen]))
         case "active":
-            order = np.lexsort((keys, -stock.unsure[chosen]))
+            order = np.lexsort((keys, -(stock.unsure / (1 + elsewhere))[chosen]))
         case _:
             order = np.argsort(keys)
     return images[order]

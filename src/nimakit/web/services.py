@@ -9,6 +9,7 @@ from nimakit.web.analyses import Analyses
 from nimakit.web.background import Background
 from nimakit.web.database import Database
 from nimakit.web.explanations import Explanations
+from nimakit.web.handed import Handed
 from nimakit.web.intake import Intake
 from nimakit.web.people import Links
 from nimakit.web.renditions import Renditions
@@ -29,6 +30,7 @@ class Services:
         intake: Writes them.
         renditions: Pictures as browsers are given them.
         stocks: Which pictures there are to show.
+        handed: Which of them raters hold.
         indexes: Which pictures look alike.
         links: Links that let people in.
         analyses: Figures on collections.
@@ -41,6 +43,7 @@ class Services:
     intake: Intake
     renditions: Renditions
     stocks: Stocks
+    handed: Handed
     indexes: Indexes
     links: Links
     analyses: Analyses

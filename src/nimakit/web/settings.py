@@ -92,8 +92,11 @@ def read_settings(
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"--images is a folder of photographs that exists. Received: {folder}")
-    if url is not None and urlsplit(url).scheme not in ("http", "https"):
-        raise UsageError(f"--url is the http or https address raters open. Received: {url}")
+    if url is not None and not _is_root(url):
+        raise UsageError(
+            "--url is the http or https address raters open: a host, with or without a port, and no path."
+            f" Received: {url}"
+        )
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         if not os.access(data_dir, os.W_OK | os.X_OK):
@@ -117,6 +120,12 @@ def read_settings(
     )
     _refuse_guessable(settings)
     return settings
+
+
+def _is_root(url: str) -> bool:
+    parts = urlsplit(url)
+    rest = parts.path.strip("/") + parts.query + parts.fragment
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not rest
 
 
 def _absolute(path: Path) -> Path:

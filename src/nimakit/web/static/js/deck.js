@@ -15,7 +15,7 @@ export class Deck extends EventTarget {
     this.outbox = outbox;
     this.items = [];
     this.past = [];
-    this.skippedOnly = false;
+    this.skippedSince = null; // when one began to look at those that were skipped
     this.state = null; // the last answer of the server
     let hidden = 0;
     document.addEventListener("visibilitychange", () => {
@@ -64,7 +64,7 @@ export class Deck extends EventTarget {
     try {
       const held = this.items.flatMap((item) => item.ids || [item.id]);
       const query = new URLSearchParams({ amount: AHEAD, held: [...new Set([...held, ...this.outbox.pictures()])] });
-      if (this.skippedOnly) query.set("skipped", "1");
+      if (this.skippedSince !== null) query.set("skipped", Math.round(performance.now() - this.skippedSince));
       const answer = await this.api.get(`${this.url}?${query}`);
       const fresh = new Set(this.items.map(key));
       this.items.push(...answer.items.filter((item) => !fresh.has(key(item))));

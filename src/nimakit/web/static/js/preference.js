@@ -42,7 +42,7 @@ const session = new Session({
 });
 
 const canvases = figures.map(
-  (figure) => new Canvas(figure, figure.querySelector(".zoom"), { left: () => session.skip(), right: () => session.back() }),
+  (figure) => new Canvas(figure, figure.querySelector(".zoom"), { left: () => session.pass(), right: () => session.back() }),
 );
 // A click on a picture chooses it here; a button looks closer.
 canvases.forEach((canvas, place) => {

@@ -29,7 +29,7 @@ const session = new Session({
   },
 });
 const canvas = new Canvas(document.getElementById("picture"), document.getElementById("zoom"), {
-  left: () => session.skip(),
+  left: () => session.pass(),
   right: () => session.back(),
 });
 

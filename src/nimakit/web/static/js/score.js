@@ -24,7 +24,7 @@ const session = new Session({
   },
 });
 const canvas = new Canvas(document.getElementById("picture"), document.getElementById("zoom"), {
-  left: () => leave(),
+  left: () => session.pass(),
   right: () => session.back(),
 });
 
@@ -35,12 +35,6 @@ function rate(value) {
   announce(`Rated ${value}`);
   if (Session.answerOf(item) === value) session.forward();
   else session.answer({ kind: "rating", image: item.id, value }, value);
-}
-
-// A swipe on: a new picture is skipped, one that was looked at again keeps its rating.
-function leave() {
-  if (session.shown && Session.answerOf(session.shown) !== undefined) session.forward();
-  else session.skip();
 }
 
 function choose(value) {

@@ -15,7 +15,7 @@ const BREAK_AFTER_MS = 30 * 60000;
 
 export class Session {
   // options: deck (path below the collection), unit ("picture"), show(item), clear(), describe(item) for the back
-  // button, ready(item): a promise that its pictures can be shown; leave(item) before it is answered.
+  // button, ready(item): a promise that its pictures can be shown.
   constructor(options) {
     this.options = options;
     this.field = document.getElementById("main");
@@ -95,14 +95,16 @@ export class Session {
   async replace(item) {
     const broken = item.broken || item;
     let gone = true;
+    let said = "It was reported, and replaced.";
     try {
       gone = !(await this.api.post(`${broken.src}problem`, {})).shown;
     } catch {
       gone = navigator.onLine && this.deck.error === null;
+      said = "It was replaced.";
     }
     if (gone) {
       this.deck.drop(item);
-      toast("A picture could not be shown. It was reported, and replaced.");
+      toast(`A picture could not be shown. ${said}`);
     } else {
       this.message("Waiting for the network…");
       await new Promise((resolve) => setTimeout(resolve, 2000));
@@ -115,9 +117,9 @@ export class Session {
   answer(event, remembered) {
     const item = this.shown;
     if (!item) return;
-    this.options.leave?.(item);
     const again = item.answer !== undefined || item.value !== undefined;
-    this.outbox.add({ ...event, again, round: item.round, elapsed_ms: Math.round(performance.now() - this.since) });
+    const elapsed_ms = Math.round(performance.now() - this.since);
+    item.event = this.outbox.add({ ...event, again, round: item.round, elapsed_ms, replaces: item.event });
     item.answer = remembered;
     if (!again) {
       this.answered += 1;
@@ -141,6 +143,12 @@ export class Session {
     if (answer === null || (answer === undefined && value === null)) return this.forward();
     this.answer({ kind: "skip", ...this.options.about(this.shown) }, null);
     announce("Skipped");
+  }
+
+  // A swipe on: what is new is skipped, what was looked at again keeps its answer.
+  pass() {
+    if (this.shown && Session.answerOf(this.shown) !== undefined) this.forward();
+    else this.skip();
   }
 
   back() {
@@ -194,7 +202,7 @@ export class Session {
 
   showNothing() {
     this.options.clear();
-    const { state, error, filling, skippedOnly } = this.deck;
+    const { state, error, filling, skippedSince } = this.deck;
     if (error?.status === 401) return this.message("You are signed out here. Open your invitation or your own link again: nothing is lost.");
     if (error?.status) return this.message(error.message);
     if (this.outbox.problem) return this.message("Waiting for the network: what you said is kept here.");
@@ -204,7 +212,7 @@ export class Session {
       setTimeout(() => this.deck.fill(true), NOTE_MS); // the model may be mended meanwhile
       return this.message(state.note);
     }
-    if (state.pending && !skippedOnly) {
+    if (state.pending && skippedSince === null) {
       setTimeout(() => this.deck.fill(true), 1000);
       return this.message(this.options.waiting || "Looking for pictures…");
     }
@@ -216,13 +224,13 @@ export class Session {
     const box = this.message(this.done ? "All done. Thank you!" : "There is nothing to rate here.");
     box.classList.add("finished");
     if (this.done) box.append(line(`You gave ${this.done} answer${this.done === 1 ? "" : "s"}.`));
-    if (state.skipped && !this.deck.skippedOnly) {
+    if (state.skipped && this.deck.skippedSince === null) {
       const button = document.createElement("button");
       button.type = "button";
       button.className = "button primary";
       button.textContent = state.skipped === 1 ? "Look at the one you skipped" : `Look at the ${state.skipped} you skipped`;
       button.addEventListener("click", () => {
-        this.deck.skippedOnly = true;
+        this.deck.skippedSince = performance.now();
         this.deck.past = [];
         this.deck.fill(true);
       });
