@@ -20,6 +20,7 @@ LAYERS = (
         "rating_text",
         "public_http",
         "mirrors",
+        "addresses",
     }
     | {"rgb", "scans"},
     {"archive", "score", "images", "adjustments", "files", "parallel", "balancing", "splitting"},

@@ -4,6 +4,7 @@ import os
 import re
 import resource
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -89,6 +90,23 @@ def test_one_line_says_where_it_is(photos: Path, processes: list[Process]) -> No
     assert answer.status_code == 200
     assert "How good does this photograph look?" in answer.text
     assert started.stop() == 0
+
+
+def test_a_port_that_is_taken_is_refused_at_once(photos: Path) -> None:
+    """With one line that says what to do, and not after five seconds of trying."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        done = subprocess.run(
+            command("--port", port),
+            cwd=photos.parent,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert f"127.0.0.1, port {port} (Address already in use); choose others with --host and --port." in line
 
 
 def test_every_acknowledged_rating_survives_a_kill(photos: Path, processes: list[Process]) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
 
+from nimakit.addresses import check_address
 from nimakit.conversion import fetch
-from nimakit.errors import NimakitError, UsageError
+from nimakit.errors import NimakitError
 from nimakit.pretrained import public_models
 from nimakit.progress import say
 from nimakit.serving.settings import Settings
@@ -103,7 +103,7 @@ def serve(settings: Settings) -> None:
     Raises:
         UsageError: An address that cannot be listened on.
     """
-    _check_address(settings.host, settings.port)
+    check_address(settings.host, settings.port)
     for source in settings.models:
         if source.model in public_models():
             # The worker says what is wrong; it has no minutes to spend on a download itself.
@@ -116,20 +116,6 @@ def serve(settings: Settings) -> None:
         if os.getpid() != master:
             raise  # a worker's, whose code the master reads
         sys.exit(_FAILED if stopped.code else 0)
-
-
-def _check_address(host: str, port: int) -> None:
-    """Refuse at once, where gunicorn would try for five seconds and say less."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        raise UsageError(
-            f"A server needs an address of this machine that is free. Received: {host}, port {port}"
-            f" ({error.strerror}); choose others with --host and --port."
-        ) from error
 
 
 def _say_ready(worker: BufferingWorker) -> None:

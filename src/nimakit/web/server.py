@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 
+from nimakit.addresses import check_address
 from nimakit.errors import NimakitError
 from nimakit.progress import say
 from nimakit.web.settings import Settings
@@ -80,7 +81,11 @@ def serve(settings: Settings, what: str) -> None:
     Args:
         settings: How the app runs.
         what: What is rated, for the one line that says where.
+
+    Raises:
+        UsageError: An address that cannot be listened on.
     """
+    check_address(settings.listen, settings.port)
     try:
         Server(settings, what).run()
     except SystemExit as stopped:
