@@ -108,5 +108,5 @@ def history(job: Job) -> list[dict[str, str]]:
 
 
 def losses(job: Job) -> list[tuple[float, float]]:
-    """Loss and validation loss of each epoch."""
-    return [(float(row["loss"]), float(row["val_loss"])) for row in history(job)]
+    """Loss and validation loss of each epoch; the latter no number where nothing is kept back."""
+    return [(float(row["loss"]), float(row["val_loss"] or "nan")) for row in history(job)]

@@ -52,7 +52,7 @@ LAYERS = (
 
 NN_LAYERS = (
     {"__init__"},
-    {"efficientnet_lite", "resnet", "torch_weights"},
+    {"efficientnet_lite", "resnet", "torch_weights", "scratch"},
     {"backbones", "weights", "pixels", "devices", "folding", "losses", "state", "edits", "views"},
     {"heads", "batches"},
     {"features", "epochs", "export", "loading", "adapters"},

@@ -71,6 +71,7 @@ def new(job: Job, model: keras.Model, batches: Batches, said: list[str]) -> NewE
             "seed": 5,
             "patience": None,
             "keep_last": False,
+            "averages": None,
             "notify": said.append,
         }
         epochs = Epochs(job, State.load(job), **{**options, **changes})

@@ -1,5 +1,6 @@
 """nimakit.nn.features: features computed once, and a head fitted to them in closed form."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +114,40 @@ def test_takes_fewer_examples_than_features(shape: tuple[int, int, int]) -> None
         assert np.isfinite(kernel).all()
         predicted = values.mean(axis=1) @ kernel + bias
         assert float(predicted.mean()) == pytest.approx(float(y.mean()), abs=1e-3)
+
+
+def test_many_examples_are_drawn_from_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Label files are often sorted, so the first ones alone would not do; a seed draws the same ones."""
+    x = _normal(400, 1, 1)
+    y = x[:, 0] * np.repeat([1.0, 3.0], 200)[:, None]
+    monkeypatch.setattr(features, "_RIDGE_EXAMPLES", 200)
+    found = [ridge_head(x, y, blocks=[1], is_distribution=False, seed=seed)[0].item() for seed in (0, 0, 1)]
+    assert found[0] == found[1] != found[2]
+    assert all(1.5 < slope < 2.5 for slope in found)
+
+
+def test_fits_as_the_solution_in_closed_form_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With fewer examples than features and with more, in several rounds, by one penalty."""
+    monkeypatch.setattr(features, "_ROWS", 16)
+    monkeypatch.setattr(features, "_PENALTIES", (0.1,))
+    for count in (30, 100):
+        x, y = _normal(count, 2, 40), _normal(count, 3, seed=1)
+        kernel, bias = ridge_head(x, y, blocks=[40], is_distribution=False)
+        seen = x.astype(np.float64).mean(axis=1)
+        seen, level = seen - (centre := seen.mean(axis=0)), y.astype(np.float64).mean(axis=0)
+        penalty = 0.1 * (seen**2).sum(axis=1).mean()
+        expected = np.linalg.solve(seen.T @ seen + penalty * np.eye(40), seen.T @ (y - level))
+        np.testing.assert_allclose(kernel, expected, atol=1e-5)
+        np.testing.assert_allclose(bias, level - centre @ expected, atol=1e-5)
+
+
+def test_fitting_a_head_takes_no_memory_of_each_example() -> None:
+    """Ten times the examples need hardly more, whatever the number of features."""
+    peaks = []
+    for count in (500, 5000):
+        x, y = np.ones((count, 2, 200), np.float32), np.ones((count, 1), np.float32)
+        tracemalloc.start()
+        ridge_head(x, y, blocks=[200], is_distribution=False)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 100 * 4500

@@ -85,7 +85,9 @@ def test_the_file_is_as_large_as_its_bound(opened: Open, tmp_path: Path) -> None
     opened(COUNT, 100)
     assert list(tmp_path.glob("*.pixels")) == []
     opened(2, 3.9)
-    assert (tmp_path / "1.pixels").stat().st_size == 3 * 8 * 6 * 3
+    status = (tmp_path / "1.pixels").stat()
+    assert status.st_size == 3 * 8 * 6 * 3
+    assert status.st_blocks  # not sparse
 
 
 @pytest.mark.parametrize(

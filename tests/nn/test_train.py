@@ -149,6 +149,11 @@ def _same_course(job: Job, other: Job) -> None:
     assert [row["epoch"] for row in history(job)] == [row["epoch"] for row in history(other)]
     np.testing.assert_allclose(losses(job), losses(other), rtol=SAME)
     assert _best(job).name == _best(other).name
+    networks = [Network(done.model_file) for done in (job, other)]
+    size = networks[0].metadata.preprocessing
+    pixels = np.stack([random_pixels(size.height, size.width, seed) for seed in range(3)])
+    values = [network.run(pixels).values for network in networks]
+    np.testing.assert_allclose(values[0], values[1], atol=SAME)
 
 
 def test_trains_the_head_and_then_all_layers(whole: Job) -> None:
@@ -273,6 +278,16 @@ RESUMED: dict[str, dict[str, Any]] = {
     "decay": {"decay_dense": 0.1, "decay_all": 0.1, "freeze_batch_norm": True},
     "nothing on disk": {"cache_memory_mb": 0, "cache_disk_mb": 0},
     "patient": {"early_stopping_patience": 1, "learning_rate_dense": 1e-12, "epochs_train_dense": 3},
+    "averages, nothing kept back": {"weight_averaging": 0.8, "validation_split": 0},
+    "as shipped": {
+        "epochs_train_dense": 0,
+        "epochs_train_all": 4,
+        "exported_epoch": "last",
+        "learning_rate_schedule": "cosine",
+        "pooled_levels": 2,
+        "ridge_start": True,
+        "weight_averaging": 0.8,
+    },
     "16 bits": {"mixed_precision": True, "weight_averaging": 0.8, "decay_all": 0.1},
 }
 

@@ -29,6 +29,7 @@ class Epochs(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no typ
         seed: Of dropout.
         patience: Epochs without a better loss that end the phase; None to never.
         keep_last: Whether the weights of the last epoch are kept rather than those of the best.
+        averages: Swaps the averages of the weights in and out; None where none are taken.
         notify: Told how each epoch ended.
     """
 
@@ -46,6 +47,7 @@ class Epochs(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no typ
         seed: int,
         patience: int | None,
         keep_last: bool,
+        averages: keras.callbacks.SwapEMAWeights | None,
         notify: Callable[[str], None],
     ) -> None:
         super().__init__()
@@ -60,6 +62,7 @@ class Epochs(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no typ
         self._seed = seed
         self._patience = patience
         self._keep_last = keep_last
+        self._averages = averages
         self._notify = notify
         self._epoch = 0
         self._started = 0.0
@@ -79,7 +82,7 @@ class Epochs(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no typ
         """Keep the weights that were validated: with weight averaging, these are the averages."""
         loss = float((logs or {}).get("loss", math.nan))
         if self._keep_last or loss < self._state.best_loss:
-            self.keep(loss)
+            self._keep(loss)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Save the state; give up where the loss is no number, stop where it no longer falls.
@@ -94,7 +97,7 @@ class Epochs(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no typ
                 f"The loss must stay finite. Received: {loss} in epoch {epoch + 1}; lower the learning rate."
             )
         if val_loss is None:
-            self.keep(loss)
+            self._keep_unvalidated(loss)
         ended = self._note(loss, val_loss)
         if ended:
             self._notify(f"no better for {self._patience} epochs: the phase ends early")
@@ -112,7 +115,7 @@ class Epochs(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no typ
         self.set_model(model)
         loss = float(model.evaluate(training, verbose=0))
         val_loss = None if validation is None else float(model.evaluate(validation, verbose=0))
-        self.keep(loss if val_loss is None else val_loss)
+        self._keep(loss if val_loss is None else val_loss)
         self._note(loss, val_loss)
 
     def _note(self, loss: float, val_loss: float | None) -> bool:
@@ -133,12 +136,16 @@ class Epochs(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no typ
         self._notify(f"{which}: loss {loss:.4f}{judged}, {row['seconds']} s")
         return ended
 
-    def keep(self, loss: float) -> None:
-        """Save the weights as those to export. Those before stay until the state names these.
+    def _keep_unvalidated(self, loss: float) -> None:
+        """Save the averages where they are taken, as no validation swaps them in: a kill may come next."""
+        if self._averages:
+            self._averages.on_test_begin()
+        self._keep(loss)
+        if self._averages:
+            self._averages.on_test_end()
 
-        Args:
-            loss: Validation loss, or training loss where nothing is kept back.
-        """
+    def _keep(self, loss: float) -> None:
+        """Save the weights as those to export. Those before stay until the state names these."""
         name = f"weights_{self._base_name}_{self._epoch:02d}_{loss:.3f}.weights.h5"
         save_weights(self._whole, self._job.weights / name)
         self._state.best_file, self._state.best_loss = name, loss

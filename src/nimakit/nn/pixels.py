@@ -8,6 +8,7 @@ import numpy as np
 
 from nimakit.errors import ImageError
 from nimakit.images import PixelArray, Preprocessing, open_photo, prepare
+from nimakit.nn.scratch import disk_array
 from nimakit.progress import track
 
 MEGABYTE = 1_000_000
@@ -31,6 +32,9 @@ class Pixels:
 
     Attributes:
         preprocessing: As given.
+
+    Raises:
+        OutputError: The disk has no room for the file.
     """
 
     def __init__(
@@ -52,7 +56,7 @@ class Pixels:
         self._memory = np.empty((in_memory, *self._shape), np.uint8)
         self._disk: PixelArray = np.empty((0, *self._shape), np.uint8)
         if on_disk:
-            self._disk = np.memmap(scratch, np.uint8, "w+", shape=(on_disk, *self._shape))
+            self._disk = disk_array(scratch, np.uint8, (on_disk, *self._shape))
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="nimakit-decode")
 
     def fill(self, label: str) -> dict[int, ImageError]:

@@ -161,12 +161,12 @@ class Training:
         backbone = folding.fold(heads.backbone_alone(self._model))
         training, validation, known = material.frozen(backbone)
         if config.ridge_start and not state.history:
-            rows = slice(0, features.RIDGE_EXAMPLES)
             fitted = features.ridge_head(
-                known.values[rows],
-                material.targets()[rows],
+                known.values,
+                material.targets(),
                 blocks=heads.feature_blocks(self._model),
                 is_distribution=config.head != "regression",
+                seed=config.seed,
             )
             self._model.get_layer(heads.HEAD_NAME).set_weights(fitted)
             self._epochs(_DENSE, training).note_start(
@@ -226,14 +226,14 @@ class Training:
     ) -> None:
         config, state = self._config, self._state
         before, count = self._plan(phase)
-        epochs = self._epochs(phase, training)
+        averages = keras.callbacks.SwapEMAWeights() if config.weight_averaging else None
         callbacks: list[keras.callbacks.Callback] = [
-            epochs,
+            self._epochs(phase, training, averages),
             keras.callbacks.TensorBoard(self._job.logs / phase, write_graph=False),
         ]
-        if config.weight_averaging and validation:
-            callbacks.append(keras.callbacks.SwapEMAWeights())
-        history = model.fit(
+        if averages:
+            callbacks.append(averages)
+        model.fit(
             training.training(preprocess),
             validation_data=validation.validation(preprocess) if validation else None,
             initial_epoch=before + state.epochs(phase),
@@ -242,15 +242,15 @@ class Training:
             shuffle=False,
             verbose=0,
         )
-        if config.weight_averaging and not validation:
-            epochs.keep(history.history["loss"][-1])  # Keras left the averages in the model
 
     def _plan(self, phase: str) -> tuple[int, int]:
         """How many epochs come before a phase, and how many it has."""
         dense, whole = self._config.epochs_train_dense, self._config.epochs_train_all
         return (0, dense) if phase == _DENSE else (dense, whole)
 
-    def _epochs(self, phase: str, training: Batches) -> Epochs:
+    def _epochs(
+        self, phase: str, training: Batches, averages: keras.callbacks.SwapEMAWeights | None = None
+    ) -> Epochs:
         config = self._config
         return Epochs(
             self._job,
@@ -264,6 +264,7 @@ class Training:
             seed=config.seed,
             patience=config.early_stopping_patience,
             keep_last=config.exported_epoch == "last",
+            averages=averages,
             notify=self._notify,
         )
 
