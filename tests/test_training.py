@@ -211,6 +211,21 @@ def test_a_failed_job_says_why_and_can_go_on(new_job: NewJob) -> None:
     assert (run["status"], run["error"], len(run["starts"])) == ("complete", None, 2)
 
 
+def test_a_job_goes_on_without_what_is_damaged_where_that_is_allowed_later(new_job: NewJob) -> None:
+    """What the error says to do works: the job is done, and run.json says how it was resumed."""
+    job = new_job()
+    photographs = Path(job.run()["image_dir"])
+    (photographs / "p03.jpg").write_bytes(b"no picture")
+    (photographs / "p04.jpg").unlink()
+    with pytest.raises(UsageError, match=r"without 1 of them: p04; .*: --resume with --allow-missing"):
+        training.train(job, notify=_unheard)
+    said: list[str] = []
+    training.train(job, notify=said.append, changes={"allow_missing": True, "docker_image": "x"})
+    run = job.run()
+    assert (run["status"], run["allow_missing"], run["docker_image"]) == ("complete", True, "x")
+    assert any("left out 1 photographs that cannot be decoded" in text for text in said)
+
+
 def test_an_unforeseen_error_fails_a_job_too(new_job: NewJob, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its first line is kept in run.json and told, all of it in the logs."""
 

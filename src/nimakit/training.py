@@ -29,13 +29,20 @@ _LIBRARIES = ("keras", "tensorflow", "tensorflow-cpu", "numpy", "pillow", "onnxr
 _QUANTILES = 101
 
 
-def train(job: Job, *, notify: Notify, device_names: Sequence[str] | None = None) -> None:
+def train(
+    job: Job,
+    *,
+    notify: Notify,
+    device_names: Sequence[str] | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> None:
     """Do a job, or the rest of it.
 
     Args:
         job: Prepared, stopped, killed or failed.
         notify: Told in a sentence what happens.
         device_names: Devices that share each batch; all GPUs where None.
+        changes: Of run.json, where the job goes on otherwise than it began: allow_missing, docker_image.
 
     Raises:
         NimakitError: The job cannot go on, and may be resumed once the reason is mended; or it is complete,
@@ -43,10 +50,12 @@ def train(job: Job, *, notify: Notify, device_names: Sequence[str] | None = None
         KeyboardInterrupt: It was stopped; the best epoch so far is exported.
     """
     with job.lock():
-        _train_locked(job, notify, device_names)
+        _train_locked(job, notify, device_names, changes or {})
 
 
-def _train_locked(job: Job, notify: Notify, device_names: Sequence[str] | None) -> None:
+def _train_locked(
+    job: Job, notify: Notify, device_names: Sequence[str] | None, changes: Mapping[str, Any]
+) -> None:
     run = job.run()
     config = read_train_config(job.config_file)
     if config.s3_bucket:
@@ -54,7 +63,9 @@ def _train_locked(job: Job, notify: Notify, device_names: Sequence[str] | None) 
     if run["status"] != "complete":
         training_report.require()
         metrics.require_scipy()
-        _do(job, config, run, notify, device_names)
+        if changes:
+            job.note(run["status"], **changes)
+        _do(job, config, {**run, **changes}, notify, device_names)
     shutil.rmtree(job.state, ignore_errors=True)
     if config.s3_bucket and "uploaded" not in run:
         url = upload.upload_job(job.folder, config.s3_bucket, notify=notify)
@@ -155,7 +166,8 @@ def _present(samples_file: Path, image_dir: Path, *, allow_missing: bool) -> lis
     if absent and not allow_missing:
         raise UsageError(
             f"The images of a job must stay where they are. Received: {image_dir}, without"
-            f" {len(absent)} of them: {', '.join(absent)}"
+            f" {len(absent)} of them: {', '.join(absent)}; bring them back, or leave them out:"
+            " --resume with --allow-missing"
         )
     present = [item for item in items if item.path is not None]
     if not present:

@@ -53,6 +53,17 @@ def test_resume_takes_no_other_job(nimakit: Command, prepared: Job, further: lis
     assert prepared.run()["status"] == "prepared"
 
 
+def test_a_resumed_job_goes_on_otherwise_where_it_may(
+    nimakit: Command, prepared: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Photographs may be left out, the image may be another one; what is not said stays."""
+    found: list[object] = []
+    monkeypatch.setattr(training, "train", lambda _job, *, changes, **_: found.append(changes))
+    assert nimakit("train", "--resume", prepared.folder).code == 0
+    assert nimakit("train", "--resume", prepared.folder, "--allow-missing", "--docker-image", "x").code == 0
+    assert found == [{}, {"allow_missing": True, "docker_image": "x"}]
+
+
 def test_refuses_an_unknown_option(nimakit: Command) -> None:
     """A typing error ends before anything is looked at."""
     result = nimakit("train", "--epochs", 3)
@@ -125,7 +136,7 @@ def test_exit_codes_tell_how_a_job_ended(
 ) -> None:
     """1 for a job that failed, 130 for one that was stopped; neither leaves a path on stdout."""
 
-    def end(job: Job, *, notify: object) -> None:
+    def end(job: Job, **_: object) -> None:
         raise error
 
     monkeypatch.setattr(training, "train", end)

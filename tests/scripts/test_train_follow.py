@@ -157,6 +157,13 @@ def test_a_job_is_resumed_by_its_folder(train: Launcher, job: Path, given: str) 
     assert verbs[-4:] == ["run", "logs", "wait", "rm"]
 
 
+def test_what_changes_in_a_resumed_job_is_handed_on(train: Launcher, job: Path) -> None:
+    """Another image, and leaving out what is missing: the job's folder notes both."""
+    result = train("--resume", job, "--allow-missing", "--docker-image=x")
+    expected = ["--resume", str(job), "--allow-missing", "--docker-image", "x"]
+    assert (result.code, sorted(result.container.arguments)) == (0, sorted(expected))
+
+
 def test_a_running_job_is_not_resumed(train: Launcher, job: Path) -> None:
     """A job in training is refused, with how to follow and how to stop it."""
     (train.bin / "state").write_text(f"true {job}\n")
@@ -185,7 +192,7 @@ def test_a_container_name_is_made_of_any_folder_name(train: Launcher, job: Path)
     assert not (train.folder / "pwned").exists()
 
 
-@pytest.mark.parametrize("options", [NEW, ("--jobs-dir=x",), ("--prepare-only",), ("--allow-missing",)])
+@pytest.mark.parametrize("options", [NEW, ("--jobs-dir=x",), ("--prepare-only",)])
 def test_a_resumed_job_takes_no_other_options(train: Launcher, job: Path, options: tuple[str, ...]) -> None:
     """What would have no effect on a job that exists already is refused."""
     result = train("--resume", job, "--detach", *options)

@@ -25,7 +25,8 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--allow-missing",
     is_flag=True,
-    help="Leave out images that are not there or cannot be decoded, instead of refusing the job.",
+    help="Leave out images that are not there or cannot be decoded, instead of refusing the job; also with"
+    " --resume.",
 )
 @click.option(
     "--prepare-only", is_flag=True, help="Check everything, make the job folder, print it, and end."
@@ -75,10 +76,16 @@ def train(
     given = [config_file, samples_file, image_dir]
     if resume and (any(given) or test_samples_file or prepare_only):
         raise UsageError(
-            "--resume JOB takes everything else from the job folder. Leave the other options out."
+            "--resume JOB takes everything else from the job folder. Leave the other options out, all but"
+            " --allow-missing."
         )
+    changes: dict[str, object] = {}
     if resume:
         job = Job.open(resume)
+        if allow_missing:
+            changes["allow_missing"] = True
+        if docker_image:
+            changes["docker_image"] = docker_image
     elif config_file and samples_file and image_dir:
         request = Request(
             config_file=config_file,
@@ -96,6 +103,6 @@ def train(
         from nimakit.training import train as train_job
 
         say(f"job folder {job.folder}")
-        train_job(job, notify=say)
+        train_job(job, notify=say, changes=changes)
     click.echo(job.folder)
     return 0

@@ -169,7 +169,7 @@ class Material:
         if not allow_missing or not self._parts[0].rows:
             raise ImageError(
                 f"{len(messages)} photographs cannot be decoded: {listed}."
-                " Replace them, or leave them out with --allow-missing."
+                " Replace them, or leave them out with --allow-missing; either way, go on with --resume."
             )
         notify(f"left out {len(messages)} photographs that cannot be decoded: {listed}")
 
