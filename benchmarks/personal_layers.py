@@ -71,7 +71,9 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=12)
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--methods", nargs="+", choices=KINDS, default=[*KINDS])
+    parser.add_argument("--counts", nargs="+", type=int, default=[*COUNTS], help="ratings to learn from")
     arguments = parser.parse_args()
+    wanted = _wanted(arguments.methods, arguments.counts)
     ratings = read_ratings(arguments.ratings_file, bins=OASIS_BINS, rows=BadRows(skip=False))
     rated = by_person(ratings)
     random = np.random.default_rng(arguments.seed)
@@ -91,7 +93,7 @@ def main() -> None:
         own = rated[number]
         pool = random.permutation(np.flatnonzero(~np.isnan(own) & ~is_test))
         person = Person(number, pool, np.flatnonzero(~np.isnan(own) & is_test), own)
-        for method, count in _wanted(arguments.methods):
+        for method, count in wanted:
             if (method, count, number) not in done:
                 row = {
                     "method": method,
@@ -102,12 +104,12 @@ def main() -> None:
                 with found.open("a", encoding="utf-8") as stream:
                     stream.write(json.dumps(row) + "\n")
         say(f"person {number} done")
-    _show(_rows(found), held[: arguments.people].tolist(), _wanted(arguments.methods))
+    _show(_rows(found), held[: arguments.people].tolist(), wanted)
 
 
-def _wanted(methods: Iterable[str]) -> list[tuple[str, int]]:
+def _wanted(methods: Iterable[str], counts: Sequence[int]) -> list[tuple[str, int]]:
     """Methods, and from how many ratings each learns; without any, none changes a score."""
-    learned = [(method, count) for method in ("head", "factors", *methods) for count in COUNTS]
+    learned = [(method, count) for method in ("head", "factors", *methods) for count in counts]
     return [("generic", 0), *learned, ("mean of everyone else", 0)]
 
 
