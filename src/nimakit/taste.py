@@ -30,7 +30,8 @@ PROBES = 16
 
 _WHAT = "A user's file"
 _LEVEL = "level"
-_TOLERANCE = 1e-3
+TOLERANCE = 1e-3
+"""By which the numbers that a model is known by may differ."""
 MARGIN = 0.05
 """Share of the scale before its ends from which on personal means bend."""
 
@@ -91,7 +92,7 @@ class Taste:
         Raises:
             TasteError: It is another one.
         """
-        same = np.allclose(self.base, probe, rtol=_TOLERANCE, atol=_TOLERANCE)
+        same = np.allclose(self.base, probe, rtol=TOLERANCE, atol=TOLERANCE)
         if not same or (self.method in LINEAR and self.arrays["weights"].shape != (width,)):
             raise TasteError(
                 "A user's file is used with the model it was learned with. Received: one for"

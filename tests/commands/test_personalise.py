@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,15 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
+import small_backbone
+from nimakit.nn import adapters
 from nimakit.taste import read_taste
 from nimakit.web.database import Database
 from nimakit.web.inventory import synchronise
 from nimakit.web.models import Collection
 from nimakit.web.settings import read_settings
 from nimakit.web.studies import open_studies
+from small_models import write_job
 from terminal import Command, Result
 
 COUNT = 30
@@ -223,3 +226,39 @@ def test_scoring_refuses_the_file_of_another_model(
     result = nimakit("predict", "--image-source", data / "photos", "--model", score_file, "--user", output)
     assert (result.code, result.out) == (1, "")
     assert "the model it was learned with" in result.err
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of a job with Keras weights, of a backbone that takes adapters."""
+    monkeypatch.setattr(adapters, "SHARE", 1.0)  # of a backbone this small
+    with small_backbone.registered():
+        yield write_job(tmp_path / "job")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+def test_adapters_come_with_the_model_file_that_takes_them(
+    nimakit: Command, data: Path, job: Path, tmp_path: Path
+) -> None:
+    """The summary names it; once the job has another model, it is made anew."""
+    output = tmp_path / "u1.taste"
+    given = [*_given(data, job), "--scale", 1, 10, "--user-id", "u1", "--output", output]
+    kind = ["--method", "adapters", "--placement", "series", "--batch-norm"]
+    result = nimakit("personalise", *given, *kind)
+    assert result.code == 0, result.err
+    file = Path(json.loads(result.out)["model"])
+    assert file == job / "adaptable_series_batch_norm.onnx"
+    personal = _means(nimakit, data, file, "--user", output)
+    generic = _means(nimakit, data, job / "model.onnx")
+    own = _own_ratings(data, "u1")
+    assert np.corrcoef(personal, own)[0, 1] > np.corrcoef(generic, own)[0, 1] + 0.1
+    assert "writing" not in nimakit("personalise", *given, *kind).err
+    other = write_job(tmp_path / "other", head="regression")
+    for part in ("config.json", "model.onnx"):
+        (other / part).replace(job / part)
+    [weights], [before] = ([*(folder / "weights").iterdir()] for folder in (other, job))
+    weights.replace(before)
+    assert "writing" in nimakit("personalise", *given, *kind).err
+    assert _means(nimakit, data, file, "--user", output).shape == (COUNT,)
