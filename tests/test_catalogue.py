@@ -4,11 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nimakit.catalogue import Entry, list_models
 from nimakit.errors import UsageError
+from nimakit.histogram import default_bins
 from nimakit.jobs import Job
+from nimakit.metrics import compare
 from samples import metadata, write_model
 
 FIGURES = {"validation": {"srcc_mean": 0.5, "emd": 0.125}, "test": {"srcc_mean": 0.75, "emd": None}}
@@ -63,6 +66,20 @@ def test_falls_back_to_the_validation_set(tmp_path: Path) -> None:
     _job(tmp_path, {"validation": FIGURES["validation"]})
     row = dict(zip(Entry.COLUMNS, _files(tmp_path)[0].row(), strict=True))
     assert (row["SRCC"], row["EMD"], row["SET"]) == ("0.500", "0.125", "validation")
+
+
+def test_takes_the_figures_of_an_evaluation(tmp_path: Path) -> None:
+    """What `nimakit evaluate` wrote beside a model is of one set, and counts as its test."""
+    labels, bins = np.eye(3)[[0, 1, 2, 1]], default_bins(3)
+    means = np.array([1.2, 2.1, 2.2, 1.9])
+    figures = compare(
+        labels=labels, label_bins=bins, means=means, sds=None, histograms=None, bins=bins
+    ).to_dict()
+    _job(tmp_path, figures)
+    [entry] = _files(tmp_path)
+    assert (entry.metrics, entry.problems) == ({"test": figures}, ())
+    row = dict(zip(Entry.COLUMNS, entry.row(), strict=True))
+    assert (row["SRCC"], row["SET"]) == (f"{figures['srcc_mean']:.3f}", "test")
 
 
 @pytest.mark.parametrize("metrics", [[], {"images": 3}, {"test": {"emd": "low"}}])

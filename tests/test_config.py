@@ -196,6 +196,7 @@ def test_rejects_a_broken_ensemble(tmp_path: Path, value: Any, message: str) -> 
             {"score_activation": "sigmoid", "head": "regression", "ridge_start": True},
             "'ridge_start' fits linear scores",
         ),
+        ({"learning_rate_schedule": "cosine", "decay_all": 0.1}, "'decay_all' must be left out, or 0, with"),
     ],
 )
 def test_rejects_keys_that_contradict_each_other(

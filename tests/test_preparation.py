@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -219,6 +220,38 @@ def test_refuses_an_unknown_key_with_the_nearest(ask: Callable[..., Request]) ->
 def test_refuses_a_missing_file(ask: Callable[..., Request], tmp_path: Path, field: str) -> None:
     """It is named."""
     assert f"Received: {tmp_path / 'none.json'}" in _refusal(ask(**{field: tmp_path / "none.json"}))
+
+
+@pytest.mark.parametrize("field", ["config_file", "samples_file", "test_samples_file"])
+def test_refuses_what_can_be_read_only_once(ask: Callable[..., Request], field: str) -> None:
+    """A pipe is named; a job with the empty rest of it would fail when it starts."""
+    request = ask()
+    reader, writer = os.pipe()
+    os.write(writer, (request.config_file if field == "config_file" else request.samples_file).read_bytes())
+    os.close(writer)
+    message = _refusal(ask(**{field: Path(f"/dev/fd/{reader}")}))
+    assert f"must be regular files, which are read more than once. Received: /dev/fd/{reader};" in message
+    os.close(reader)
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"pooled_levels": 8}, "pooled_levels must be at most the number of resolutions of the backbone"),
+        (
+            {"base_model_name": "InceptionV3", "input_size": [32, 32]},
+            "InceptionV3 must be given an input size it can be built at. Received: 32x32",
+        ),
+    ],
+    ids=["levels", "size"],
+)
+def test_refuses_a_network_that_cannot_be_built(
+    ask: Callable[..., Request], config: dict[str, Any], expected: str
+) -> None:
+    """Among what else is wrong, also where that is in the config itself."""
+    message = _refusal(ask({**config, "n_classes": 7, "batch_sise": 4}))
+    assert expected in message
+    assert "n_classes must be" in message
 
 
 @pytest.mark.parametrize("weights", ["random", "aesthetic", None])

@@ -137,13 +137,16 @@ def _read(path: Path) -> Entry:
 
 
 def _read_metrics(path: Path) -> Figures:
+    """The figures of each set, of a job; or of one set, as `nimakit evaluate` writes them: of a test."""
     values = read_json(path, UsageError, "metrics.json")
+    if isinstance(values, dict) and {"images", "emd"} <= set(values):
+        values = {"test": values}
     number = is_number()
     if not isinstance(values, dict) or not all(
         isinstance(figures, dict) and all(value is None or number(value) for value in figures.values())
         for figures in values.values()
     ):
-        raise UsageError(f"metrics.json of a job holds the figures of each set. Received: {path}")
+        raise UsageError(f"metrics.json holds the figures of each set, or those of one. Received: {path}")
     return values
 
 

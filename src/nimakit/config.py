@@ -288,6 +288,8 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
             broken.append("'score_activation' must be left out unless 'head' is \"regression\"")
         if ridge:
             broken.append("'ridge_start' fits linear scores: 'score_activation' must be \"linear\"")
+    if values.get("learning_rate_schedule") == "cosine" and values.get("decay_all"):
+        broken.append("'decay_all' must be left out, or 0, with a 'learning_rate_schedule' of \"cosine\"")
     return broken
 
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from nimakit.config import RANDOM_WEIGHTS, read_train_config, sound_values
 from nimakit.errors import NimakitError, UsageError
 from nimakit.files import match_images
+from nimakit.histogram import default_bins
 from nimakit.jobs import Job
 from nimakit.labels import Outline, outline, read_labels
 from nimakit.pretrained import PUBLIC
@@ -50,6 +52,13 @@ def prepare(request: Request) -> Job:
     Raises:
         UsageError: What would stop the job later, all of it at once: config keys, labels, images.
     """
+    inputs = filter(None, (request.config_file, request.samples_file, request.test_samples_file))
+    odd = [str(file) for file in inputs if file.exists() and not (file.is_file() or file.is_dir())]
+    if odd:  # a pipe can be read once, and would be copied empty
+        raise UsageError(
+            "Config and label files must be regular files, which are read more than once. Received:"
+            f" {', '.join(odd)}; write into a file what comes from there."
+        )
     problems: list[str] = []
     config = _collect(problems, lambda: read_train_config(request.config_file))
     values = asdict(config) if config else sound_values(request.config_file)
@@ -133,8 +142,10 @@ def _model_problems(values: Mapping[str, Any]) -> list[str]:
 
     problems: list[str] = []
     name = values.get("base_model_name")
-    if name is not None:
-        _collect(problems, lambda: backbones.get(name))
+    if name is not None and _collect(problems, lambda: backbones.get(name)) is not None:
+        size, levels = values.get("input_size"), values.get("pooled_levels", 1)
+        if levels > 1 or (size and min(size) < backbones.INPUT_SIZE):
+            _collect(problems, lambda: _build(name, size and tuple(size), levels))
     weights = values.get("existing_weights")
     if weights in PUBLIC and name not in (None, PUBLIC[weights].base_model):
         problems.append(
@@ -144,6 +155,19 @@ def _model_problems(values: Mapping[str, Any]) -> list[str]:
     elif weights not in (None, RANDOM_WEIGHTS, *PUBLIC):
         problems += _file_problems(Path(str(weights)))
     return problems
+
+
+@cache
+def _build(name: str, input_size: tuple[int, int] | None, levels: int) -> bool:
+    """See whether a network can be built: only the backbone itself knows how small its input may be.
+
+    Raises:
+        ModelError: It cannot.
+    """
+    from nimakit.nn import backbones, heads
+
+    heads.add_head(backbones.get(name).build(input_size=input_size), default_bins(2), levels=levels)
+    return True
 
 
 def _file_problems(weights: Path) -> list[str]:

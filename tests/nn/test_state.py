@@ -121,6 +121,19 @@ def test_writes_the_history_for_people(job: Job) -> None:
     assert tuple(rows[0]) == HISTORY_COLUMNS
 
 
+def test_drops_the_weights_of_other_epochs_alone(job: Job) -> None:
+    """Also what a kill left half written; what somebody put beside them stays."""
+    ours = ("weights_Small_02_0.100.weights.h5", ".weights_EfficientNetLite0_123_12.345.weights.h5")
+    others = ("notes.txt", "weights_mine.weights.h5", "weights_Small_01_0.100.weights.h5.bak")
+    best = "weights_Small_01_0.200.weights.h5"
+    for name in (*ours, *others, best):
+        (job.weights / name).touch()
+    state = State.load(job)
+    state.best_file = best
+    state.drop_other_weights(job)
+    assert {path.name for path in job.weights.iterdir()} == {*others, best}
+
+
 @pytest.mark.parametrize("breaks", ["save_weights", "atomic_writer"])
 def test_an_epoch_is_saved_whole_or_not_at_all(
     job: Job, monkeypatch: pytest.MonkeyPatch, breaks: str

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from nimakit.output import atomic_writer
 from nimakit.schema import read_json
 
 _STATE = "state.json"
+_KEPT = re.compile(r"\.?weights_\w+_\d{2,}_(\d+\.\d{3}|inf|nan)\.weights\.h5")
+"""Names of kept weights, and of what a kill left half written."""
 HISTORY_COLUMNS = ("phase", "epoch", "learning_rate", "loss", "val_loss", "seconds")
 
 
@@ -111,9 +114,9 @@ class State:
         self._write_history(job)
 
     def drop_other_weights(self, job: Job) -> None:
-        """Leave the weights of the best epoch alone in the folder of the job."""
+        """Of the weights that jobs keep, leave those of the best epoch alone; other files are not ours."""
         for file in job.weights.iterdir():
-            if file.name != self.best_file:
+            if _KEPT.fullmatch(file.name) and file.name != self.best_file:
                 file.unlink()
 
     def _write_history(self, job: Job) -> None:
