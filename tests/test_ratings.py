@@ -72,6 +72,18 @@ def test_without_people_each_rating_is_by_a_person_of_its_own(tmp_path: Path) ->
     assert len(found.user_ids) == len(found.latest()) == 2
 
 
+@pytest.mark.parametrize(("first_only", "expected"), [(True, [3, 5]), (False, [3, 9, 5])])
+def test_what_was_shown_again_is_left_out_where_that_is_asked_for(
+    tmp_path: Path, *, first_only: bool, expected: list[float]
+) -> None:
+    """By the column that the rating app writes."""
+    table = _table(
+        tmp_path / "r.csv", "a,u,3,0", "a,u,9,1", "b,u,5,", header="image_id,user_id,rating,repeat"
+    )
+    found = read_ratings(table, first_only=first_only, rows=BadRows())
+    np.testing.assert_array_equal(found.rating, expected)
+
+
 @pytest.mark.parametrize("name", ["user_column", "time_column"])
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
 def test_a_column_that_is_named_must_be_there(tmp_path: Path, name: str, suffix: str) -> None:

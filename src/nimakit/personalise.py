@@ -206,7 +206,8 @@ def check_one_person(ratings: Ratings) -> None:
     Raises:
         UsageError: There are several.
     """
-    if len(ratings.user_ids) > 1 and not ratings.anonymous:
+    is_one = len(ratings.user_ids) == 1 or (ratings.anonymous and len(ratings.user_ids) == len(ratings))
+    if not is_one:
         names = ", ".join(ratings.user_ids[:_LISTED])
         raise UsageError(f"A taste is one person's. Received: ratings by {names}; choose one: --user-id")
 
@@ -223,7 +224,7 @@ def of_user(ratings: Ratings, user_id: str | None) -> Ratings:
     """
     if user_id is None:
         check_one_person(ratings)
-        return ratings
+        return replace(ratings, user_ids=ratings.user_ids[:1], user=np.zeros_like(ratings.user))
     if user_id not in ratings.user_ids:
         known = ", ".join(ratings.user_ids[:_LISTED])
         raise UsageError(f"--user-id names somebody who rated. Received: {user_id!r}; known: {known} ...")

@@ -17,6 +17,7 @@ from nimakit.rows import BadRows, number, read_rows
 Indices = NDArray[np.intp]
 
 _USER_COLUMN = "user_id"
+_REPEAT_COLUMN = "repeat"
 _YEAR_2200 = 7_258_118_400
 _MOST_INTEGER_BINS = 21
 """As many as from -10 to 10: a scale of more is taken for one of percents."""
@@ -88,6 +89,7 @@ def read_ratings(
     rating_column: str = "rating",
     time_column: str | None = None,
     bins: FloatArray | None = None,
+    first_only: bool = False,
     rows: BadRows,
 ) -> Ratings:
     """Read ratings from a table.
@@ -99,6 +101,8 @@ def read_ratings(
         rating_column: Numbers.
         time_column: ISO 8601 (UTC where it has no offset) or seconds since 1970.
         bins: (bins,), ascending; a rating below the first or above the last is a bad row.
+        first_only: Leave out rows whose column ``repeat`` is there and not 0: of people who were shown an
+            image again to see how consistent they are, as the rating app exports them.
         rows: Takes note of bad rows; `BadRows.refuse` is called here.
 
     Returns:
@@ -117,10 +121,14 @@ def read_ratings(
     anonymous = False
     has_times = time_column is None
     columns = [image_column, rating_column, *([user_column] if user_column else [])]
-    optional = [_USER_COLUMN, *([time_column] if time_column else [])]
-    for line, (name, text, *named), (user_id, *times) in read_rows(path, columns, rows, optional=optional):
+    optional = [_USER_COLUMN, _REPEAT_COLUMN, *([time_column] if time_column else [])]
+    for line, (name, text, *named), (user_id, again, *times) in read_rows(
+        path, columns, rows, optional=optional
+    ):
         person = named[0] if named else user_id
         has_times |= times != [None]
+        if first_only and again not in (None, "", "0"):
+            continue
         try:
             seconds = to_seconds(time_column, times[0]) if times else np.nan
             value = _named(rating_column, text, low, high)

@@ -211,6 +211,25 @@ def test_refuses_what_cannot_be_learned(
     assert not list(tmp_path.iterdir())
 
 
+def test_ratings_without_names_are_one_persons_and_with_some_several(
+    nimakit: Command, data: Path, tiny_file: Path, tmp_path: Path
+) -> None:
+    """Without any, the last rating of an image counts; beside named people they are somebody else's."""
+    table, output = tmp_path / "mine.jsonl", tmp_path / "me.taste"
+    rows = [{"image_id": f"p{index:02d}", "rating": 1 + index % 9} for index in range(12)]
+    rows.append({"image_id": "p00", "rating": 9})
+    arguments = ["--model", tiny_file, "--ratings", table, "--image-dir", data / "photos", "--output", output]
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert nimakit("personalise", *arguments).code == 0
+    assert read_taste(output).ratings == 12
+    output.unlink()
+    rows[0]["user_id"] = rows[1]["user_id"] = "ann"
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = nimakit("personalise", *arguments)
+    assert "A taste is one person's. Received: ratings by ann" in result.err
+    assert not output.exists()
+
+
 def test_a_file_is_called_taste(refused: Callable[..., Result], tmp_path: Path) -> None:
     """Which a server of a folder of users relies on."""
     result = refused("--output", tmp_path / "a.json", "--user-id", "u1")

@@ -79,6 +79,18 @@ def test_a_user_of_another_model_is_not_found(personal: Client) -> None:
     assert response.status_code == 404
 
 
+def test_a_user_of_another_model_file_is_told_which(personal: Client, folder: Path, tiny: Model) -> None:
+    """Adapters need the file that was made for them."""
+    probe, _ = tiny.probe()
+    arrays = dict(linear(WEIGHTS, 0.0, 0.0))
+    arrays["adapters/block"] = arrays.pop("weights")
+    own = Taste(method="adapters", base=probe, base_name="tiny", ratings=9, arrays=arrays)
+    write_taste(folder / "bea.taste", own)
+    response = personal.post("/predict?user=bea", data=form(("a.png", encode(120))))
+    assert response.status_code == 404
+    assert "made for them" in response.text
+
+
 def test_a_server_without_users_has_none(web: Client) -> None:
     """Whatever the id."""
     assert web.post("/predict?user=ann", data=form(("a.png", encode(120)))).status_code == 404

@@ -1,5 +1,6 @@
 """How the raters of a collection differ."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 from sqlalchemy import update
+from sqlalchemy.orm import Session
 
 from nimakit.web import crowd as crowds
 from nimakit.web import people
 from nimakit.web.acts import Act, apply_acts
 from nimakit.web.crowd import Crowd
-from nimakit.web.models import RATING, Collection, Membership, Taste, now
+from nimakit.web.models import RATING, Collection, Image, Membership, Taste, now
 from nimakit.web.settings import Settings
 from nimakit.zoo import load_model
 from web.colours import random_colours
@@ -87,6 +89,19 @@ def test_too_few_raters_are_no_crowd(study: Study) -> None:
     one = update(Membership).where(Membership.rater_id == 3)
     study.change(lambda session: session.execute(one.values(excluded=True)))
     assert _population(study, crowd) is None
+
+
+def test_it_is_learned_anew_once_more_pictures_were_looked_at(study: Study) -> None:
+    """The model may have got no further than this by then; where that is too little there is no crowd yet."""
+    crowd = Crowd(study.database)
+    study.change(lambda session: session.execute(update(Image).values(position=None)))
+    images = study.images
+    assert _population(study, crowd) is None
+    for count in (12, COUNT):
+        chosen = [image.id for image in images[:count]]
+        looked = update(Image).where(Image.id.in_(chosen)).values(position=0.5)
+        study.change(partial(Session.execute, statement=looked))
+        assert len(_population(study, crowd).expected) == count
 
 
 def test_it_is_learned_once_until_it_has_grown(study: Study, score_file: Path) -> None:

@@ -1,5 +1,6 @@
 """Each rater's own predictions, learned from what they rated."""
 
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image as Picture
+from sqlalchemy import update
+from sqlalchemy.orm import Session
 
 from clients import client, service
 from nimakit.taste import read_taste
@@ -272,3 +275,17 @@ def test_raters_of_pictures_that_were_not_seen_yet_keep_nobody_waiting(
     study.services.background.once()
     assert _learned(study, ann) is None
     assert _learned(study, ben) is not None
+
+
+def test_what_the_model_looks_at_later_counts_later(study: Study) -> None:
+    """Of a rater who had rated it before their taste was learned, too."""
+    visitor = study.visitor()
+    _rate(visitor, RATED)
+
+    late = update(Image).where(Image.id.in_([image.id for image in study.images[: RATED - FEWEST]]))
+    for state, expected in (("missing", FEWEST), ("ok", RATED)):
+        study.change(partial(Session.execute, statement=late.values(state=state)))
+        study.services.background.once()
+        learned = _learned(study, visitor)
+        assert learned is not None
+        assert learned.ratings == expected

@@ -127,7 +127,7 @@ class Source:
             raise UsageError(f"--scale is the lowest and the highest rating. Received: {scale[0]} {scale[1]}")
         rows = BadRows(skip=self.skip_bad)
         ends = np.array(scale or (model.bins[0], model.bins[-1]), np.float64)
-        ratings = read_ratings(self.ratings_file, bins=ends, rows=rows)
+        ratings = read_ratings(self.ratings_file, bins=ends, first_only=True, rows=rows)
         if rows.problems:
             say(str(rows))
         return ratings, self.image_dir, scale

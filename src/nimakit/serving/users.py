@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nimakit.engine import Augmentation, Model, Scorer
-from nimakit.errors import TasteError, UnknownUserError
+from nimakit.errors import ModelError, UnknownUserError, first_line
 from nimakit.taste import SUFFIX, USER_ID, read_taste
 
 Scorers = dict[Augmentation, Scorer]
@@ -68,8 +68,8 @@ class Users:
         taste = read_taste(path)
         try:
             personal = model.for_user(taste)
-        except TasteError:
-            raise missing from None
+        except ModelError as error:  # of another model, or of adapters that the file served has no room for
+            raise UnknownUserError(f"{missing} ({first_line(error)})") from None
         kept = _Kept(version, self._make_scorers(personal))
         with self._lock:
             self._kept[key] = kept

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from nimakit import personal
+from nimakit.errors import TasteError
 from nimakit.population import Population
 from nimakit.web.database import Database
 from nimakit.web.features import features_of
@@ -28,10 +29,11 @@ _MOST_IMAGES = 5000
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A population, what it was learned with and from how many raters."""
+    """A population, what it was learned with, and from how many raters and pictures at most."""
 
     model: str | None
     raters: int
+    images: int
     population: Population
 
 
@@ -59,12 +61,21 @@ class Crowd:
         with self._database.read() as session:
             raters = _raters(session, collection)
             kept = self._kept.get(collection.id)
-            if len(raters) < FEWEST:
+            images = session.scalar(select(func.count()).select_from(_most_rated(collection).subquery())) or 0
+            if len(raters) < FEWEST or not images:
                 return None
-            if kept and kept.model == collection.model and len(raters) < _GROWTH * kept.raters:
+            if (
+                kept
+                and kept.model == collection.model
+                and len(raters) < _GROWTH * kept.raters
+                and images < _GROWTH * kept.images
+            ):
                 return kept.population
-            learned = _learn(session, collection, model, raters)
-        self._kept[collection.id] = _Kept(collection.model, len(raters), learned)
+            try:
+                learned = _learn(session, collection, model, raters)
+            except TasteError:  # too few of them rated what the model has looked at by now
+                return None
+        self._kept[collection.id] = _Kept(collection.model, len(raters), images, learned)
         return learned
 
 
@@ -82,16 +93,20 @@ def _raters(session: Session, collection: Collection) -> list[int]:
     return list(session.scalars(wanted))
 
 
-def _learn(session: Session, collection: Collection, model: "Model", raters: list[int]) -> Population:
-    """From their ratings of the pictures that have most."""
-    most = (
+def _most_rated(collection: Collection) -> Select[int, float | None]:
+    """Pictures the model has looked at, and what it predicts, those with most ratings first."""
+    return (
         select(Image.id, Image.position)
         .where(Image.collection_id == collection.id, Image.state == OK, Image.position.is_not(None))
         .where(Image.count > 0)
         .order_by(Image.count.desc(), Image.id)
         .limit(_MOST_IMAGES)
     )
-    positions = dict(session.execute(most).all())
+
+
+def _learn(session: Session, collection: Collection, model: "Model", raters: list[int]) -> Population:
+    """From their ratings of the pictures that have most."""
+    positions = dict(session.execute(_most_rated(collection)).all())
     seen = features_of(session, positions)
     images = np.array(sorted(seen), np.intp)
     wanted = select(Rating.image_id, Rating.rater_id, Rating.value).where(

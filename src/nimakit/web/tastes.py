@@ -176,7 +176,11 @@ def forget_tastes(session: Session, collection: Collection) -> None:
 
 
 def _due(session: Session, collection: Collection) -> list[_Due]:
-    """Raters who gave enough ratings that can be learned from, and enough since their taste was learned."""
+    """Raters who gave enough ratings that can be learned from, and enough that are not learned from yet.
+
+    These are ratings that came since, and those whose pictures the model had not looked at by then.
+    """
+    more = func.count(Rating.value) - func.coalesce(func.max(Taste.ratings), 0)
     new = case((Rating.event_id > func.coalesce(Taste.event_id, 0), 1), else_=0)
     wanted = (
         select(Rater.id, Rater.code, func.max(Rating.event_id))
@@ -186,7 +190,7 @@ def _due(session: Session, collection: Collection) -> list[_Due]:
         .outerjoin(Taste, (Taste.rater_id == Rater.id) & (Taste.collection_id == collection.id))
         .where(Rating.collection_id == collection.id, Rating.round == FIRST, *_LEARNED_FROM)
         .group_by(Rater.id, Rater.code)
-        .having(func.count(Rating.value) >= FEWEST, func.sum(new) >= AGAIN)
+        .having(func.count(Rating.value) >= FEWEST, (func.sum(new) >= AGAIN) | (more >= AGAIN))
         .order_by(func.max(Rating.event_id).desc())
         .limit(_AT_ONCE)
     )
