@@ -167,12 +167,54 @@ def test_a_sidecar_is_not_replaced_either(enhance: Command, tmp_path: Path) -> N
     assert (tmp_path / "out.edit.json").read_text() == "mine"
 
 
+@pytest.mark.parametrize("how", ["gradient", "apply"])
+def test_a_sidecar_of_another_edit_does_not_stay(
+    enhance: Command, tmp_path: Path, edit: Path, how: str
+) -> None:
+    """It would describe what was not done: it goes with --overwrite; else nothing is done."""
+    write_sidecar(tmp_path / "out.edit.json", Adjustments(exposure=-1.0), {})
+    given = ("--apply", edit) if how == "apply" else ("--method", "gradient")
+    refused = enhance(tmp_path / "out.jpg", *given)
+    assert (refused.code, refused.out) == (1, "")
+    assert "out.edit.json, which exists" in refused.err
+    assert (tmp_path / "out.edit.json").exists()
+    assert not (tmp_path / "out.jpg").exists()
+    result = enhance(tmp_path / "out.jpg", *given, "--overwrite")
+    assert result.code == 0, result.err
+    assert (tmp_path / "out.jpg").exists()
+    assert not (tmp_path / "out.edit.json").exists()
+    assert edit.exists()
+
+
+def test_the_sidecar_that_is_applied_stays(enhance: Command, tmp_path: Path, edit: Path) -> None:
+    """It describes the photo it comes to lie beside, replaced or not."""
+    target = tmp_path / "earlier.jpg"
+    for given in ((), ("--overwrite",)):
+        result = enhance(target, "--apply", edit, *given)
+        assert result.code == 0, result.err
+        assert target.exists()
+        assert read_sidecar(edit).exposure == 0.5
+
+
+def test_a_sheet_is_not_replaced_either(enhance: Command, tmp_path: Path, edit: Path) -> None:
+    """Unless asked for."""
+    sheet = tmp_path / "sheet.html"
+    sheet.write_text("mine")
+    result = enhance(tmp_path / "out.jpg", "--apply", edit, "--report", sheet)
+    assert (result.code, result.out) == (1, "")
+    assert "sheet.html, which exists" in result.err
+    assert sheet.read_text() == "mine"
+    assert enhance(tmp_path / "out.jpg", "--apply", edit, "--report", sheet, "--overwrite").code == 0
+    assert sheet.read_text("utf-8").count("data:image") == 2
+
+
 @pytest.mark.parametrize(
     ("target", "arguments", "message"),
     [
         ("out.gif", (), "ends in .jpg"),
         ("none/out.jpg", (), "must exist"),
         ("out.jpg", ("--epsilon", 0), "0<x<=1"),
+        ("out.jpg", ("--epsilon", "nan"), "not a number"),
         ("out.jpg", ("--apply", "none.json"), "must be a readable file"),
         ("out.jpg", ("--network", "beauty"), "Received: beauty"),
         ("out.jpg", ("--judge", "beauty"), "Received: beauty"),
@@ -190,14 +232,25 @@ def test_refuses_what_cannot_be_done(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_networks_and_a_known_edit_exclude_each_other(
-    nimakit: Command, job: Path, photo: Path, edit: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("--network", "aesthetic"),
+        ("--user", "ann.taste"),
+        ("--method", "adjust"),
+        ("--epsilon", 0.2),
+        ("--no-frame",),
+    ],
+)
+def test_finding_an_edit_and_applying_one_exclude_each_other(
+    enhance: Command, edit: Path, tmp_path: Path, given: tuple[Any, ...]
 ) -> None:
-    """An edit is found, or applied."""
-    given = ("--inputimage", photo, "--outputimage", tmp_path / "o.jpg")
-    result = nimakit("enhance", *given, "--network", job, "--apply", edit)
-    assert result.code == 1
-    assert "--network and --apply" in result.err
+    """An option that would be passed over in silence is refused."""
+    result = enhance(tmp_path / "o.jpg", "--apply", edit, *given)
+    assert (result.code, result.out) == (1, "")
+    assert given[0] in result.err
+    assert "and --apply" in result.err
+    assert not (tmp_path / "o.jpg").exists()
 
 
 def test_a_folder_goes_to_a_folder(enhance: Command, tmp_path: Path, edit: Path, photo: Path) -> None:
@@ -207,6 +260,18 @@ def test_a_folder_goes_to_a_folder(enhance: Command, tmp_path: Path, edit: Path,
     for name in ("b.gif", "b.bmp"):
         Image.new("RGB", (8, 8)).save(photo.parent / name)
     assert "different names" in enhance(tmp_path / "new", "--apply", edit, source=photo.parent).err
+
+
+def test_two_photos_never_share_a_sidecar(enhance: Command, tmp_path: Path, edit: Path, photo: Path) -> None:
+    """a.jpg and a.png have one name for it: they are refused where values are written, and only there."""
+    Image.new("RGB", (8, 8)).save(photo.parent / "a.png")
+    refused = enhance(tmp_path / "new", source=photo.parent)
+    assert (refused.code, refused.out) == (1, "")
+    assert "different names" in refused.err
+    assert "a.edit.json" in refused.err
+    assert not (tmp_path / "new").exists()
+    assert enhance(tmp_path / "new", "--apply", edit, source=photo.parent).code == 0
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["a.jpg", "a.png"]
 
 
 def test_the_record_is_json(enhance: Command, tmp_path: Path, edit: Path) -> None:

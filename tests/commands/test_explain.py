@@ -115,3 +115,13 @@ def test_says_where_it_could_not_write(nimakit: Command, job: Path, photos: Path
     result = nimakit("explain", "--image-source", photos, "--model", job, "--output-dir", tmp_path / "out")
     assert result.code == 1
     assert "out could not be made" in result.err
+
+
+def test_a_taste_has_no_probabilities(nimakit: Command, job: Path, photos: Path, tmp_path: Path) -> None:
+    """Also where the model has: a person gives one score."""
+    given = ("--model", job, "--user", tmp_path / "ann.taste", "--at-least", 3)
+    result = nimakit("explain", "--image-source", photos / "a.png", *given, "--output-dir", tmp_path / "out")
+    assert (result.code, result.out) == (1, "")
+    assert "no probability of a rating" in result.err
+    assert "--at-least 3; leave one of them out" in result.err
+    assert not (tmp_path / "out").exists()

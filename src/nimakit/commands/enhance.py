@@ -1,13 +1,15 @@
 """`nimakit enhance`: a better version of a photograph."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
+from nimakit.commands.data.options import Finite
 from nimakit.errors import ImageError, OutputError, UsageError
 from nimakit.progress import say, track
 
@@ -20,6 +22,14 @@ if TYPE_CHECKING:
     from nimakit.nn.enhance import Method
 
 _FILE = click.Path(path_type=Path)
+_SEARCH = {
+    "networks": "--network",
+    "user_file": "--user",
+    "method": "--method",
+    "epsilon": "--epsilon",
+    "frame": "--frame or --no-frame",
+}
+"""Parameter -> option: how an edit is to be found."""
 
 
 @click.command()
@@ -54,7 +64,7 @@ _FILE = click.Path(path_type=Path)
 )
 @click.option(
     "--epsilon",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Finite(0, 1, min_open=True),
     help="Strength, to 1: how far a slider, or a local edit, goes of its whole way."
     "  [default: 0.4; 0.8 for gradient]",
 )
@@ -72,12 +82,16 @@ _FILE = click.Path(path_type=Path)
     "--apply",
     "sidecar",
     type=_FILE,
-    help="Make the edit that an earlier run wrote beside its photo (NAME.edit.json); no network is asked.",
+    help="Make the edit that an earlier run wrote beside its photo (NAME.edit.json), as it is: no network is"
+    " asked, and no option says how to find one.",
 )
 @click.option("--report", type=_FILE, help="Write a sheet of all photos before and after: .html, one file.")
 @click.option("--recursive", is_flag=True, help="Look into sub-folders too.")
 @click.option(
-    "--overwrite", is_flag=True, help="Replace files that exist, the original if it is one of them."
+    "--overwrite",
+    is_flag=True,
+    help="Replace files that exist, the original if it is one of them. An older NAME.edit.json goes, too,"
+    " where it is of another edit.",
 )
 @click.option(
     "--max-pixels",
@@ -114,14 +128,12 @@ def enhance(
     from nimakit.images import MAX_PIXELS
     from nimakit.output import atomic_writer, check_output
 
-    if sidecar and (networks or user_file):
-        option = "--network" if networks else "--user"
-        raise UsageError(f"An edit is found by networks, or applied as it is. Received: {option} and --apply")
-    if user_file and len(networks) > 1:
-        raise UsageError("--user belongs to one network. Received: " + ", ".join(networks))
-    pairs = _pairs(inputimage, outputimage, recursive=recursive)
+    if sidecar:
+        _refuse_search()
+    writes_sidecars = sidecar is None and method == "adjust"
+    pairs = _pairs(inputimage, outputimage, recursive=recursive, with_sidecars=writes_sidecars)
     if not overwrite:
-        _refuse_existing([target for _, target in pairs], sidecar is None and method == "adjust")
+        _refuse_existing(_written(pairs, sidecar, report))
     if report:
         page.require_jinja()
         check_output(report, (".html",))
@@ -151,6 +163,8 @@ def enhance(
                 continue
             results.append(result)
             records.append(result.to_record())
+            if overwrite and not writes_sidecars:
+                _remove_sidecar(target, sidecar)
     finally:  # what is done is told also where a full disk or Ctrl-C ends the run
         if records:
             click.echo(json.dumps(records, indent=2))
@@ -185,6 +199,8 @@ def _found(
     from nimakit.enhancement import Critic
     from nimakit.nn.enhance import Enhancer
 
+    if user_file and len(networks) > 1:
+        raise UsageError("--user belongs to one network. Received: " + ", ".join(networks))
     loaded = [zoo.load_keras_model(name, user_file=user_file, notify=say) for name in networks]
     enhancer = Enhancer(loaded, method, epsilon=epsilon, frame=frame)
     names = [model.metadata.name for model in loaded]
@@ -216,7 +232,20 @@ def _judges(names: Sequence[str]) -> list["Critic"]:
     return [judge(zoo.load_model(name, notify=say)) for name in names]
 
 
-def _pairs(inputimage: Path, outputimage: Path, *, recursive: bool) -> list[tuple[Path, Path]]:
+def _refuse_search() -> None:
+    """Beside --apply no option says how an edit is to be found."""
+    context = click.get_current_context()
+    for name, option in _SEARCH.items():
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise UsageError(
+                f"An edit is found by networks, or applied as it is. Received: {option} and --apply;"
+                " leave one of them out."
+            )
+
+
+def _pairs(
+    inputimage: Path, outputimage: Path, *, recursive: bool, with_sidecars: bool
+) -> list[tuple[Path, Path]]:
     """Each photo and where its edited self goes: sub-folders and names as they were."""
     from nimakit.files import find_images
     from nimakit.output import check_output
@@ -228,25 +257,42 @@ def _pairs(inputimage: Path, outputimage: Path, *, recursive: bool) -> list[tupl
         return [(source, outputimage)]
     if outputimage.exists() and not outputimage.is_dir():
         raise UsageError(f"The results of a folder go to a folder. Received: --outputimage {outputimage}")
-    pairs: dict[Path, Path] = {}
+    pairs: list[tuple[Path, Path]] = []
+    taken: dict[Path, Path] = {}
     for source in find_images(inputimage, recursive=recursive):
         target = outputimage / source.relative_to(inputimage)
         if target.suffix.lower() not in SUFFIXES:
             target = target.with_suffix(".png")
-        if target in pairs:
-            raise UsageError(
-                f"Photos of a folder need different names. Received: {pairs[target]} and {source}"
-            )
-        pairs[target] = source
-    return [(source, target) for target, source in pairs.items()]
+        for file in (target, _sidecar_of(target)) if with_sidecars else (target,):
+            if file in taken:
+                raise UsageError(
+                    f"Photos of a folder need different names. Received: {taken[file]} and {source}, whose"
+                    f" results would both be {file}"
+                )
+            taken[file] = source
+        pairs.append((source, target))
+    return pairs
 
 
-def _refuse_existing(targets: Sequence[Path], with_sidecars: bool) -> None:
+def _sidecar_of(target: Path) -> Path:
     from nimakit.enhancement import SIDECAR_SUFFIX
 
-    files = list(targets)
-    if with_sidecars:
-        files += [target.with_suffix(SIDECAR_SUFFIX) for target in targets]
+    return target.with_suffix(SIDECAR_SUFFIX)
+
+
+def _is_sidecar_of(applied: Path | None, target: Path) -> bool:
+    """Whether the edit that is applied is of the file beside the target, which it then describes."""
+    return applied is not None and applied.resolve() == _sidecar_of(target).resolve()
+
+
+def _written(pairs: Sequence[tuple[Path, Path]], applied: Path | None, report: Path | None) -> list[Path]:
+    """What is written, or would not be true any more."""
+    targets = [target for _, target in pairs]
+    sidecars = [_sidecar_of(target) for target in targets if not _is_sidecar_of(applied, target)]
+    return [*targets, *sidecars, *([report] if report else [])]
+
+
+def _refuse_existing(files: Iterable[Path]) -> None:
     existing = [str(path) for path in files if path.exists()]
     if existing:
         more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
@@ -254,6 +300,17 @@ def _refuse_existing(targets: Sequence[Path], with_sidecars: bool) -> None:
             f"No file is replaced unless asked for. Received: {existing[0]}{more}, which exists; name another"
             " output, or add --overwrite."
         )
+
+
+def _remove_sidecar(target: Path, applied: Path | None) -> None:
+    """An older one beside a photo that has none now would describe another edit."""
+    if _is_sidecar_of(applied, target):
+        return
+    sidecar = _sidecar_of(target)
+    try:
+        sidecar.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{sidecar}, of an older edit, could not be removed: {error.strerror}.") from error
 
 
 def _make_folder(folder: Path) -> None:

@@ -91,6 +91,11 @@ def explain(
     from nimakit.files import find_images
     from nimakit.images import MAX_PIXELS
 
+    if user_file and at_least is not None:
+        raise UsageError(
+            "A person's taste gives the one score they would give, and no probability of a rating."
+            f" Received: --user {user_file} and --at-least {at_least:g}; leave one of them out."
+        )
     require_matplotlib()
     paths = find_images(image_source, recursive=recursive)
     folders = _folders(paths, image_source, output_dir)
