@@ -187,10 +187,11 @@ def test_a_sidecar_of_another_edit_does_not_stay(
 
 
 def test_the_sidecar_that_is_applied_stays(enhance: Command, tmp_path: Path, edit: Path) -> None:
-    """It describes the photo it comes to lie beside, replaced or not."""
+    """It describes the photo it comes to lie beside, replaced or not; whatever path it was given by."""
     target = tmp_path / "earlier.jpg"
+    (tmp_path / "mounted.edit.json").hardlink_to(edit)
     for given in ((), ("--overwrite",)):
-        result = enhance(target, "--apply", edit, *given)
+        result = enhance(target, "--apply", tmp_path / "mounted.edit.json", *given)
         assert result.code == 0, result.err
         assert target.exists()
         assert read_sidecar(edit).exposure == 0.5

@@ -124,8 +124,8 @@ def test_refuses_a_rating_off_the_scale(at_least: float) -> None:
 
 
 def test_refuses_a_probability_of_a_model_of_scores() -> None:
-    """A regression head has none."""
-    with pytest.raises(UsageError, match="gives a score alone"):
+    """A regression head has none, and no person's taste."""
+    with pytest.raises(UsageError, match="gives a score alone, as a regression head and a person's taste"):
         saliency(corner_model(head="regression"), bright(), at_least=3)
 
 

@@ -282,7 +282,11 @@ def _sidecar_of(target: Path) -> Path:
 
 def _is_sidecar_of(applied: Path | None, target: Path) -> bool:
     """Whether the edit that is applied is of the file beside the target, which it then describes."""
-    return applied is not None and applied.resolve() == _sidecar_of(target).resolve()
+    if applied is None or not applied.exists():
+        return False
+    sidecar = _sidecar_of(target)
+    # Not by name: a container may have the same folder at two places.
+    return sidecar.exists() and sidecar.samefile(applied)
 
 
 def _written(pairs: Sequence[tuple[Path, Path]], applied: Path | None, report: Path | None) -> list[Path]:

@@ -179,7 +179,8 @@ def _check(model: KerasModel, at_least: float | None) -> None:
     if model.is_regression:
         raise UsageError(
             "Only a model of distributions knows the probability of a rating."
-            f" Received: {model.metadata.name}, which gives a score alone; explain the mean score."
+            f" Received: {model.metadata.name}, which gives a score alone, as a regression head and a"
+            " person's taste do; explain the mean score."
         )
     if not model.bins[0] < at_least <= model.bins[-1]:
         raise UsageError(
