@@ -33,7 +33,10 @@ def disk_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[
     size = max(1, math.prod(shape) * np.dtype(dtype).itemsize)  # an empty file cannot be mapped
     try:
         with path.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, size)
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                file.truncate(size)  # macOS cannot be asked for the room
     except OSError as error:
         path.unlink(missing_ok=True)
         raise OutputError(
