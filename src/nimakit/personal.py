@@ -184,9 +184,9 @@ def _estimate(
         (P, P) float64, and the variance of the noise.
     """
     size = known.shape[1]
-    own = [user == number for number in range(users)]
-    grams = np.stack([known[mask].T @ known[mask] for mask in own])
-    products = np.stack([known[mask].T @ difference[mask] for mask in own])
+    by_user = _groups(user)
+    grams = np.stack([known[places].T @ known[places] for places in by_user])
+    products = np.stack([known[places].T @ difference[places] for places in by_user])
     noise = float(difference.var())
     covariance = np.eye(size) * noise / size
     for _ in range(_ROUNDS):
