@@ -133,6 +133,7 @@ def test_rejects_weights_that_are_missing(tmp_path: Path) -> None:
         zoo.load_weights(tmp_path / "none.h5", "MobileNet")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not AVA.is_dir(), reason="../shared/data/ava/images is not here")
 def test_weights_of_the_users_own_give_the_reference_scores(public_weights: Path, empty_cache: Path) -> None:
     """Converted anew, in a process of its own, the published weights score as published."""

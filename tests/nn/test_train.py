@@ -215,6 +215,7 @@ def test_trains_every_head(new_job: NewJob, changes: dict[str, Any]) -> None:
     assert network.is_regression == (changes["head"] == "regression")
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_metrics(whole: Job, new_job: NewJob) -> None:
     """On a CPU to the last digit; another seed gives others."""
     again = _done(new_job(epochs_train_all=EPOCHS))
@@ -224,6 +225,7 @@ def test_the_same_seed_gives_the_same_metrics(whole: Job, new_job: NewJob) -> No
     assert abs(losses(other)[0][0] / losses(whole)[0][0] - 1) > 10 * SAME
 
 
+@pytest.mark.slow
 def test_resumes_after_a_kill(whole: Job, new_job: NewJob) -> None:
     """A process killed in the second phase loses nothing but the epoch it was at."""
     job = new_job(epochs_train_all=EPOCHS)
@@ -237,6 +239,7 @@ def test_resumes_after_a_kill(whole: Job, new_job: NewJob) -> None:
     assert len(job.run()["starts"]) == 2
 
 
+@pytest.mark.slow
 def test_a_stopped_job_has_a_model_and_resumes(whole: Job, new_job: NewJob) -> None:
     """An interrupt leaves the best epoch so far as a model file, and a job that can be ended."""
     job = new_job(epochs_train_all=EPOCHS)
@@ -248,6 +251,7 @@ def test_a_stopped_job_has_a_model_and_resumes(whole: Job, new_job: NewJob) -> N
     _same_course(job, whole)
 
 
+@pytest.mark.slow
 def test_an_interrupt_drops_what_is_half_done(
     whole: Job, new_job: NewJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,11 +2,14 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from werkzeug.serving import make_server
+from werkzeug.wsgi import ClosingIterator
 
 from nimakit.web.app import create_app, services_of
 from nimakit.web.database import Database, sqlite_url
@@ -15,6 +18,9 @@ from nimakit.web.studies import open_studies
 from postgres import Postgres, running
 from samples import write_photo
 from web.study import SQLITE, Study, Visitor
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 LEVELS = (20, 60, 100, 140, 180, 220)
 
@@ -112,7 +118,7 @@ def serve() -> Iterator[Serve]:
     servers = []
 
     def start(study: Study) -> str:
-        server = make_server("127.0.0.1", 0, study.app, threaded=True)
+        server = make_server("127.0.0.1", 0, _read_whole(study.app), threaded=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         servers.append(server)
         return f"http://127.0.0.1:{server.server_port}/"
@@ -121,6 +127,19 @@ def serve() -> Iterator[Serve]:
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+def _read_whole(app: "WSGIApplication") -> "WSGIApplication":
+    """The app, with each answer read before it is sent.
+
+    Where a browser goes away in the middle of one, this server leaves the file that it comes from open.
+    """
+
+    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> list[bytes]:
+        with closing(ClosingIterator(app(environ, start_response))) as parts:
+            return [b"".join(parts)]
+
+    return answer
 
 
 @pytest.fixture

@@ -109,6 +109,7 @@ def test_a_port_that_is_taken_is_refused_at_once(photos: Path) -> None:
     assert f"127.0.0.1, port {port} (Address already in use); choose others with --host and --port." in line
 
 
+@pytest.mark.slow
 def test_every_acknowledged_rating_survives_a_kill(photos: Path, processes: list[Process]) -> None:
     """Killed in the middle of rating, and started again: what was acknowledged is there."""
     first = Process(photos.parent)
@@ -131,6 +132,7 @@ def test_every_acknowledged_rating_survives_a_kill(photos: Path, processes: list
     assert second.stop() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the worker in /proc")
 def test_a_worker_that_dies_is_replaced(photos: Path, processes: list[Process]) -> None:
     """Raters only wait for a moment; their session goes on."""

@@ -133,6 +133,7 @@ def test_the_page_says_what_went_wrong(study: Study, serve: Serve, page: Page, t
     expect(page.locator("#why button")).to_be_enabled()
 
 
+@pytest.mark.slow
 def test_the_real_command_explains(make_study: MakeStudy, public_model: Path) -> None:
     """The public model, in a process of its own."""
     assert public_model.is_file()
