@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from samples import write_photo
 from web.conftest import MakeStudy, Serve
-from web.test_score_page import open_page, press, swipe, wait_for_events
+from web.test_score_page import open_page, press, settle, swipe, wait_for_events
 
 
 def test_predictions_are_corrected_by_keyboard(
@@ -103,6 +103,29 @@ def test_the_best_of_four_is_chosen_by_keyboard(page: Page, make_study: MakeStud
     assert (first.image_id, second.image_id) == (first.shown[3], first.shown[1])
 
 
+def test_pictures_that_become_free_while_one_asks_are_asked_for_again(
+    page: Page, make_study: MakeStudy, serve: Serve
+) -> None:
+    """Two of six pictures make no comparison of four; the others are held until an answer has arrived."""
+    study = make_study(experiment="preference", choices="4")
+    asked: list[Route] = []
+
+    def hold(route: Route) -> None:
+        asked.append(route)
+        if len(asked) != 2:
+            route.continue_()
+
+    page.route("**/preference/next*", hold)
+    page.goto(serve(study))
+    expect(page.locator(".canvas img")).to_have_count(4)
+    press(page, "4", "1 comparison")
+    wait_for_events(page, study, 1)
+    page.wait_for_timeout(300)  # until the browser has heard of it
+    asked[1].continue_()
+    expect(page.locator(".canvas img")).to_have_count(4)
+    press(page, "t", "2 comparisons")
+
+
 @pytest.mark.parametrize("choices", [2, 4])
 def test_the_best_is_chosen_by_touch(
     phone: Page, photos: Path, make_study: MakeStudy, serve: Serve, choices: int
@@ -115,12 +138,15 @@ def test_the_best_is_chosen_by_touch(
     expect(phone.locator(".canvas img")).to_have_count(choices)
     count, main = phone.locator("#count"), phone.locator("main")
     expect(main).to_have_attribute("aria-busy", "false")
+    settle(phone)
     phone.locator(".choice .canvas").nth(choices - 1).tap()
     expect(count).to_have_text("1 comparison")
     expect(main).to_have_attribute("aria-busy", "false")
+    settle(phone)
     swipe(phone, -150)
     expect(count).to_have_text("2 comparisons")
     expect(main).to_have_attribute("aria-busy", "false")
+    settle(phone)
     swipe(phone, 150)
     expect(main).to_have_attribute("aria-busy", "false")
     phone.wait_for_timeout(1000)  # a tap on what is not drawn yet is passed over
@@ -142,12 +168,15 @@ def test_a_swipe_on_keeps_what_was_said(
     phone.goto(serve(study))
     main, count = phone.locator("main"), phone.locator("#count")
     expect(main).to_have_attribute("aria-busy", "false")
+    settle(phone)
     phone.locator("#accept" if experiment == "rate" else "#tie").tap()
     expect(count).to_have_text(re.compile("^1 "))
     expect(main).to_have_attribute("aria-busy", "false")
+    settle(phone)
     swipe(phone, 150)
     expect(phone.locator("#back")).to_be_disabled()
     expect(main).to_have_attribute("aria-busy", "false")
+    settle(phone)
     swipe(phone, -150)
     expect(phone.locator("#back")).to_be_enabled()
     expect(main).to_have_attribute("aria-busy", "false")

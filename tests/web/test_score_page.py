@@ -58,10 +58,13 @@ def test_pictures_are_scored_by_touch(phone: Page, study: Study, serve: Serve) -
     """A tap rates, a swipe to the left skips, one to the right goes back."""
     open_page(phone, serve(study))
     count = phone.locator("#count")
+    settle(phone)
     phone.locator(".step", has_text="8").tap()
     expect(count).to_have_text("1 of 6")
+    settle(phone)
     swipe(phone, -150)
     expect(count).to_have_text("2 of 6")
+    settle(phone)
     swipe(phone, 150)
     phone.wait_for_timeout(1000)  # nobody rates what is not drawn yet, and such a tap is passed over
     phone.locator(".step", has_text="3").tap()
@@ -78,6 +81,11 @@ def swipe(page: Page, distance: int) -> None:
         moved = {"x": x + distance * step / 5, "y": y}
         session.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [moved]})
     session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+def settle(page: Page) -> None:
+    """Wait until what is shown is drawn: a touch of what is not yet is passed over."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def test_the_next_picture_is_there_within_a_tenth_of_a_second(page: Page, study: Study, serve: Serve) -> None:

@@ -17,6 +17,7 @@ export class Deck extends EventTarget {
     this.past = [];
     this.skippedSince = null; // when one began to look at those that were skipped
     this.state = null; // the last answer of the server
+    this.refill = false; // whether to ask again once it has answered
     let hidden = 0;
     document.addEventListener("visibilitychange", () => {
       if (document.hidden) hidden = Date.now();
@@ -59,7 +60,11 @@ export class Deck extends EventTarget {
 
   async fill(force = false) {
     this.preload();
-    if (this.filling || (!force && this.items.length > AHEAD / 2)) return;
+    if (this.filling) {
+      this.refill ||= force; // what is on its way was asked for before whatever makes this call
+      return;
+    }
+    if (!force && this.items.length > AHEAD / 2) return;
     this.filling = true;
     try {
       const held = this.items.flatMap((item) => item.ids || [item.id]);
@@ -78,6 +83,9 @@ export class Deck extends EventTarget {
       this.timer = setTimeout(() => this.fill(true), 3000);
     } finally {
       this.filling = false;
+      const { refill } = this;
+      this.refill = false;
+      if (refill) this.fill(true);
       this.dispatchEvent(new CustomEvent("filled"));
     }
   }
