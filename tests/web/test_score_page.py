@@ -1,5 +1,7 @@
 """The Score experiment in a real browser: by keyboard, by touch, offline, and when pictures break."""
 
+import re
+
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from web.conftest import Serve
@@ -165,6 +167,28 @@ def test_what_was_not_sent_survives_closing_the_page(page: Page, study: Study, s
     page.goto(address)
     wait_for_events(page, study, 1)
     assert values(study) == [7]
+
+
+def test_progress_is_not_set_back_by_what_was_asked_before(page: Page, study: Study, serve: Serve) -> None:
+    """An answer from before a rating was taken in, which comes after it, knows of one less."""
+    asked: list[Route] = []
+
+    def hold(route: Route) -> None:
+        asked.append(route)
+        if len(asked) == 1:
+            route.continue_()
+
+    page.route(re.compile(r"/deck\?"), hold)
+    open_page(page, serve(study))
+    press(page, "3", "1 of 6")
+    wait_for_events(page, study, 1)
+    stale = asked[1].fetch()
+    press(page, "4", "2 of 6")
+    wait_for_events(page, study, 2)
+    page.wait_for_timeout(300)  # until the browser has heard of it
+    asked[1].fulfill(response=stale)
+    page.wait_for_timeout(300)
+    expect(page.locator("#count")).to_have_text("2 of 6")
 
 
 def test_two_tabs_never_show_what_one_of_them_did(page: Page, study: Study, serve: Serve) -> None:

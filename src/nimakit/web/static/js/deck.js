@@ -66,6 +66,7 @@ export class Deck extends EventTarget {
     }
     if (!force && this.items.length > AHEAD / 2) return;
     this.filling = true;
+    this.asked = this.outbox.taken; // what is taken in from now on, the answer may not know of
     try {
       const held = this.items.flatMap((item) => item.ids || [item.id]);
       const query = new URLSearchParams({ amount: AHEAD, held: [...new Set([...held, ...this.outbox.pictures()])] });

@@ -17,6 +17,7 @@ export class Outbox extends EventTarget {
     this.failures = 0;
     this.problem = "";
     this.sending = false;
+    this.taken = 0; // batches the server has answered
     window.addEventListener("online", () => this.flush());
     window.addEventListener("beforeunload", (event) => {
       if (this.memory.size) event.preventDefault();
@@ -86,6 +87,7 @@ export class Outbox extends EventTarget {
     const now = Date.now();
     const events = batch.map(({ at, ...event }) => ({ ...event, age_ms: Math.max(0, now - at) }));
     const answer = await this.api.post(this.url, { rater: this.rater, events });
+    this.taken += 1;
     for (const id of answer.accepted) this.forget(id);
     for (const { id, reason } of answer.refused) {
       this.forget(id);

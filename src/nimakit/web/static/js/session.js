@@ -38,7 +38,8 @@ export class Session {
   listen() {
     this.deck.addEventListener("filled", () => {
       const { state } = this.deck;
-      if (state && !this.outbox.sending) this.received = state.done;
+      const { sending, taken } = this.outbox;
+      if (state && !sending && this.deck.asked === taken) this.received = state.done;
       this.update();
       if (!this.shown || !this.deck.current) this.next();
     });
