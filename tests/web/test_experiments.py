@@ -150,6 +150,7 @@ def test_the_best_is_chosen_by_touch(
     swipe(phone, 150)
     expect(main).to_have_attribute("aria-busy", "false")
     phone.wait_for_timeout(1000)  # a tap on what is not drawn yet is passed over
+    settle(phone)
     phone.locator("#tie").tap()
     wait_for_events(phone, study, 3)
     chosen, skipped, tie = study.events

@@ -69,6 +69,8 @@ def test_pictures_are_scored_by_touch(phone: Page, study: Study, serve: Serve) -
     settle(phone)
     swipe(phone, 150)
     phone.wait_for_timeout(1000)  # nobody rates what is not drawn yet, and such a tap is passed over
+    expect(phone.locator("main")).to_have_attribute("aria-busy", "false")
+    settle(phone)
     phone.locator(".step", has_text="3").tap()
     wait_for_events(phone, study, 3)
     assert sorted(value for value in values(study) if value) == [3, 8]

@@ -49,7 +49,7 @@ export class Deck extends EventTarget {
   // Take the first item out: its picture cannot be shown.
   drop(item) {
     this.items = this.items.filter((one) => one !== item);
-    this.fill();
+    this.fill(true); // there is one less now
   }
 
   // Forget what is to come and ask again.
