@@ -7,11 +7,9 @@ from typing import ParamSpec, TypeVar
 
 from flask import abort
 from flask_login import current_user  # type: ignore[import-untyped]
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nimakit.web.models import Collection, Rater
-from nimakit.web.people import may_rate
 
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
@@ -55,17 +53,19 @@ def visited_collection(slug: str) -> Collection:
 
 
 def current_collection(session: Session, slug: str) -> Collection:
-    """A collection the one who asks may rate; 404 where there is none, or they may not know of it."""
-    rater = current_rater()
-    collection = session.scalars(select(Collection).where(Collection.slug == slug)).one_or_none()
-    if collection is None or not may_rate(session, rater, collection.id):
+    """The collection of the request's address, as a row of a session.
+
+    The answer is 404 where there is none, or the one who asks may not know of it.
+    """
+    collection = session.get(Collection, visited_collection(slug).id)
+    if collection is None:
         abort(404)
     return collection
 
 
 def refuse_closed(collection: Collection) -> None:
-    """409 where raters can say nothing at the moment; the admin can correct what was said."""
-    if not collection.is_open and not current_rater().is_admin:
+    """409 where nothing can be said of a collection at the moment."""
+    if not collection.is_open:
         abort(409, "No ratings are taken at the moment.")
 
 

@@ -1,5 +1,6 @@
 """What raters did: kept for good, and made into what holds now."""
 
+import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, fields
@@ -9,7 +10,7 @@ from typing import Any, Generic, TypeVar, cast
 from sqlalchemy import Table, bindparam, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from nimakit.web.models import FIRST, SKIP, TIE, Choice, Event, Image, Rater, Rating
+from nimakit.web.models import FIRST, SKIP, TIE, Choice, Event, Image, Rater, Rating, now
 
 What = TypeVar("What")
 
@@ -42,6 +43,18 @@ class Act:
 
 
 _FIELDS = tuple(field.name for field in fields(Act) if field.name != "replaces")
+
+
+def correction(by: Rater, **said: Any) -> Act:
+    """What somebody says on a page in place of what was said, now; of another's rating the admin says it.
+
+    Args:
+        by: Who says it.
+        said: Attributes of the act, ``rater_id`` among them.
+    """
+    at = now()
+    source = "correction" if said["rater_id"] == by.id else "admin"
+    return Act(client_id=uuid.uuid4().hex, occurred_at=at, received_at=at, source=source, **said)
 
 
 def lock_raters(session: Session, raters: Iterable[int]) -> None:
@@ -131,8 +144,9 @@ def _was_overtaken(session: Session, act: Act, held: _Held[Any]) -> bool:
     """
     if held.at <= act.occurred_at:
         return False
-    overtaking = session.scalar(select(Event.client_id).where(Event.id == held.event))
-    return act.replaces is None or overtaking != act.replaces
+    if act.replaces is None:
+        return True
+    return session.scalar(select(Event.client_id).where(Event.id == held.event)) != act.replaces
 
 
 def _apply_ratings(session: Session, events: Sequence[tuple[int, Act]], sums: _Sums) -> None:

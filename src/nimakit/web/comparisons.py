@@ -1,16 +1,14 @@
 """The Ratings page of a preference: every comparison, to sort, filter, correct and take back."""
 
-import uuid
-
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nimakit.web.access import current_collection, current_rater, refuse_closed
-from nimakit.web.acts import Act, apply_acts, lock_raters
+from nimakit.web.acts import apply_acts, correction, lock_raters
 from nimakit.web.choices import PAGE, SHOWN, Comparison, Query, one_of, page_of
-from nimakit.web.models import CHOICE, SKIP, TIE, Choice, Collection, Event, Rater, now
+from nimakit.web.models import CHOICE, SKIP, TIE, Choice, Collection, Event, Rater
 from nimakit.web.services import services
 from nimakit.web.sight import names_shown
 
@@ -66,15 +64,15 @@ def correct(slug: str, whose: int, trial: str) -> ResponseReturnValue:
     rater = current_rater()
     with services().database.write() as session:
         collection = current_collection(session, slug)
-        refuse_closed(collection)
+        if not rater.is_admin:
+            refuse_closed(collection)
         lock_raters(session, [whose])
         choice = _find(session, collection, rater, whose, trial).choice
         kind, chosen = _said(choice)
         if whose != rater.id and kind != SKIP:
             abort(403)
-        corrected = now()
-        act = Act(
-            client_id=uuid.uuid4().hex,
+        act = correction(
+            rater,
             collection_id=collection.id,
             rater_id=whose,
             kind=kind,
@@ -82,9 +80,6 @@ def correct(slug: str, whose: int, trial: str) -> ResponseReturnValue:
             round=choice.round,
             trial=trial,
             shown=choice.shown,
-            occurred_at=corrected,
-            received_at=corrected,
-            source="correction" if whose == rater.id else "admin",
         )
         apply_acts(session, [act])
     flash(

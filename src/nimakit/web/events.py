@@ -3,7 +3,7 @@
 from flask import Blueprint, abort, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from nimakit.web.access import current_rater, visited_collection
+from nimakit.web.access import current_rater, refuse_closed, visited_collection
 from nimakit.web.recording import MOST_EVENTS, Batch
 from nimakit.web.services import services
 
@@ -21,8 +21,7 @@ def receive(slug: str) -> ResponseReturnValue:
     if body.get("rater") != rater.code:
         abort(409, "Somebody else is signed in here now.")
     collection = visited_collection(slug)
-    if not collection.is_open:
-        abort(409, "No ratings are taken at the moment.")
+    refuse_closed(collection)
     taken = services().intake.take(Batch(collection, rater, events))
     return jsonify(
         accepted=taken.outcome.accepted,

@@ -12,12 +12,6 @@ from werkzeug.security import check_password_hash, generate_password_hash
 from nimakit.errors import UsageError
 from nimakit.web.models import ADMIN, LOCAL, Collection, Invitation, Membership, Rater, now
 
-
-def local_rater(session: Session) -> Rater:
-    """The one person on this machine, who is also the admin."""
-    return _of_role(session, LOCAL) or _add(session, Rater(code=_pseudonym(), name="You", role=LOCAL))
-
-
 _VISITORS = (
     select(Rater, Collection, Membership.rater_id)
     .select_from(Rater)
@@ -26,6 +20,11 @@ _VISITORS = (
 )
 _VISITOR = _VISITORS.where(Rater.id == bindparam("key"))
 _LOCAL_VISITOR = _VISITORS.where(Rater.role == LOCAL)
+
+
+def local_rater(session: Session) -> Rater:
+    """The one person on this machine, who is also the admin."""
+    return _of_role(session, LOCAL) or _add(session, Rater(code=_pseudonym(), name="You", role=LOCAL))
 
 
 def find_visitor(

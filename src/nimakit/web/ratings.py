@@ -1,18 +1,16 @@
 """The Ratings page: everything that was rated, to sort, filter and correct; who said what."""
 
-import uuid
-
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nimakit.web.access import current_collection, current_rater, refuse_closed
-from nimakit.web.acts import Act, apply_acts, lock_raters
+from nimakit.web.acts import apply_acts, correction, lock_raters
 from nimakit.web.browsing import PAGE, Query, page_of
 from nimakit.web.choices import comparisons_with
 from nimakit.web.exports import is_counted
-from nimakit.web.models import FIRST, RATING, SKIP, Collection, Event, Image, Rater, Rating, now
+from nimakit.web.models import FIRST, RATING, SKIP, Collection, Event, Image, Rater, Rating
 from nimakit.web.services import services
 from nimakit.web.sight import known_to, names_shown, said_of, sees_model, sees_why
 from nimakit.web.tastes import learned_of, personal_positions
@@ -87,7 +85,8 @@ def correct(slug: str, key: int) -> ResponseReturnValue:
     rater = current_rater()
     with services().database.write() as session:
         collection = current_collection(session, slug)
-        refuse_closed(collection)
+        if not rater.is_admin:
+            refuse_closed(collection)
         image = _image(session, collection, key)
         whose = request.form.get("rater", rater.id, int)
         if collection.experiment == "preference":
@@ -99,17 +98,13 @@ def correct(slug: str, key: int) -> ResponseReturnValue:
             abort(403)
         if rating is None:
             abort(404, "There is no such rating to correct.")
-        corrected = now()
-        act = Act(
-            client_id=uuid.uuid4().hex,
+        act = correction(
+            rater,
             collection_id=collection.id,
             rater_id=whose,
             kind=SKIP if value is None else RATING,
             image_id=image.id,
             value=value,
-            occurred_at=corrected,
-            received_at=corrected,
-            source="correction" if whose == rater.id else "admin",
         )
         apply_acts(session, [act])
     flash("The rating was taken back." if value is None else f"You now rate it {value:g}.")
