@@ -60,9 +60,11 @@ class Crowd:
         """
         with self._database.read() as session:
             raters = _raters(session, collection)
+            if len(raters) < FEWEST:
+                return None
             kept = self._kept.get(collection.id)
             images = session.scalar(select(func.count()).select_from(_most_rated(collection).subquery())) or 0
-            if len(raters) < FEWEST or not images:
+            if not images:
                 return None
             if (
                 kept

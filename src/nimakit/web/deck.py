@@ -37,10 +37,10 @@ def upcoming(slug: str) -> ResponseReturnValue:
         elsewhere = shared.handed.by_others(collection.id, rater.id, stock.images)
         hand = next_pictures(session, collection, rater, stock, amount, held=held, elsewhere=elsewhere)
         picks = hand.picks
-        shared.handed.note(collection.id, rater.id, held | {pick.image for pick in picks})
         if "skipped" in request.args:
             since = now() - timedelta(milliseconds=request.args.get("skipped", 0, _age))
             picks = _skipped(session, collection, rater, amount, held=held, since=since)
+        shared.handed.note(collection.id, rater.id, held | {pick.image for pick in picks})
         return jsonify(
             items=_items(session, collection, rater, picks),
             history=_history(session, collection, rater),

@@ -32,11 +32,15 @@ class Handed:
         Returns:
             (N,) float64.
         """
-        counts = np.zeros(len(images))
-        oldest = time.monotonic() - _SECONDS_HELD
-        for rater, (at, held) in list(self._given[collection_id].items()):
+        given, oldest = self._given[collection_id], time.monotonic() - _SECONDS_HELD
+        others: list[int] = []
+        for rater, (at, held) in list(given.items()):
             if at < oldest:
-                self._given[collection_id].pop(rater, None)
+                given.pop(rater, None)
             elif rater != rater_id:
-                counts += np.isin(images, np.fromiter(held, np.uint64))
+                others.extend(held)
+        counts = np.zeros(len(images))
+        if others:
+            held_most, times = np.unique(np.array(others, np.uint64), return_counts=True)
+            counts[np.isin(images, held_most)] = times[np.isin(held_most, images)]
         return counts

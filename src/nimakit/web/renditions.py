@@ -90,28 +90,18 @@ class Renditions:
         if media_type and (side is None or name in self._as_they_are):
             return Rendition(file, media_type, version)
         copy = self._folder / version[:2] / f"{name}.jpg"
-        try:
-            os.utime(copy)  # the longest unused goes first
-        except OSError:
-            pass
-        else:
+        if _is_kept(copy):
             return Rendition(copy, "image/jpeg", version)
         with self._turn:
-            return self._make(file, status, side, copy)
-
-    def _make(self, file: Path, status: os.stat_result, side: int | None, copy: Path) -> Rendition:
-        """A picture as it is where that will do, or a copy made now, or by whoever had the turn before."""
-        media_type, name = _TYPES.get(file.suffix.lower()), copy.stem
-        version = name.partition("-")[0]
-        if copy.exists():
-            return Rendition(copy, "image/jpeg", version)
-        size, profile = _header(file)
-        if media_type and side and max(size) <= side and status.st_size <= _LARGEST_FILE:
-            open_photo(file)  # a picture cut off halfway must not be judged as it is
-            self._as_they_are.add(name)
-            return Rendition(file, media_type, version)
-        photo = open_photo(file, at_least=side)
-        return Rendition(self._keep(copy, _encode(photo, side, profile)), "image/jpeg", version)
+            if _is_kept(copy):  # whoever had the turn before made it
+                return Rendition(copy, "image/jpeg", version)
+            size, profile = _header(file)
+            if media_type and side and max(size) <= side and status.st_size <= _LARGEST_FILE:
+                open_photo(file)  # a picture cut off halfway must not be judged as it is
+                self._as_they_are.add(name)
+                return Rendition(file, media_type, version)
+            photo = open_photo(file, at_least=side)
+            return Rendition(self._keep(copy, _encode(photo, side, profile)), "image/jpeg", version)
 
     def _keep(self, copy: Path, content: bytes) -> Path | bytes:
         """Write a copy; on a full disk it is only made anew for whoever looks next."""
@@ -143,6 +133,15 @@ class Renditions:
                 if left < _KEEP * self._limit:
                     break
         return left
+
+
+def _is_kept(copy: Path) -> bool:
+    """Whether there is a copy, which counts as used now: the longest unused goes first."""
+    try:
+        os.utime(copy)
+    except OSError:
+        return False
+    return True
 
 
 def _locate(root: Path, path: str) -> tuple[Path, os.stat_result]:
