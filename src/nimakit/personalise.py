@@ -17,7 +17,7 @@ from nimakit.network import Float32Array
 from nimakit.population import Population
 from nimakit.progress import track
 from nimakit.ratings import Ratings
-from nimakit.taste import LINEAR, Method, Taste
+from nimakit.taste import LINEAR, Method, Taste, is_same_base
 
 if TYPE_CHECKING:
     from nimakit.score import Score
@@ -193,7 +193,7 @@ def check_population(population: Population | None, base: FloatArray, width: int
             "The method factors places a person among many raters: make a population file of their ratings"
             " first (nimakit learn-factors), and name it: --population. Received: none"
         )
-    if population.centre.shape != (width,) or not np.allclose(population.base, base, rtol=1e-3, atol=1e-3):
+    if population.centre.shape != (width,) or not is_same_base(population.base, base):
         raise TasteError(
             "A population file is used with the model it was learned with. Received: one for"
             f" {population.base_name} with {name}; learn it anew: nimakit learn-factors"

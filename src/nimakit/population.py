@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,7 +11,7 @@ from nimakit.archive import Arrays
 from nimakit.errors import TasteError
 from nimakit.histogram import FloatArray
 from nimakit.schema import Rule, is_integer, is_number, is_text
-from nimakit.taste import PROBES, linear
+from nimakit.taste import PROBES, is_probe, linear
 
 FORMAT_VERSION = 2
 
@@ -140,10 +139,6 @@ def _fit(shapes: dict[str, tuple[int, ...]]) -> bool:
     return shapes["centre"] == (rows - 2,) and shapes["expected"] == shapes["loadings"] == (images, count)
 
 
-def _is_probe(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == PROBES and all(map(is_number(), value))
-
-
 _ARRAYS = ("centre", "directions", "expected", "loadings", "offsets")
 
 _RULES = {
@@ -153,7 +148,7 @@ _RULES = {
         required=True,
     ),
     "kind": Rule(lambda value: value == "population", "population", required=True),
-    "base": Rule(_is_probe, f"{PROBES} numbers", required=True),
+    "base": Rule(is_probe, f"{PROBES} numbers", required=True),
     "base_name": Rule(is_text, "text", required=True),
     "middle": Rule(is_number(), "a number", required=True),
     "noise": Rule(is_number(0, above=True), "a number above 0", required=True),

@@ -30,7 +30,7 @@ PROBES = 16
 
 _WHAT = "A user's file"
 _LEVEL = "level"
-TOLERANCE = 1e-3
+_TOLERANCE = 1e-3
 """By which the numbers that a model is known by may differ."""
 MARGIN = 0.05
 """Share of the scale before its ends from which on personal means bend."""
@@ -92,12 +92,18 @@ class Taste:
         Raises:
             TasteError: It is another one.
         """
-        same = np.allclose(self.base, probe, rtol=TOLERANCE, atol=TOLERANCE)
-        if not same or (self.method in LINEAR and self.arrays["weights"].shape != (width,)):
+        if not is_same_base(self.base, probe) or (
+            self.method in LINEAR and self.arrays["weights"].shape != (width,)
+        ):
             raise TasteError(
                 "A user's file is used with the model it was learned with. Received: one for"
                 f" {self.base_name} with {name}; learn it anew: nimakit personalise"
             )
+
+
+def is_same_base(known: ArrayLike, probe: ArrayLike) -> bool:
+    """Whether two models are the same by what they are known by, however each was run."""
+    return bool(np.allclose(known, probe, rtol=_TOLERANCE, atol=_TOLERANCE))
 
 
 def personal_means(generic: FloatArray, shift: FloatArray, bins: FloatArray) -> FloatArray:
@@ -211,14 +217,15 @@ def _has_its_arrays(method: str, arrays: Mapping[str, np.ndarray[Any, Any]]) -> 
     return kinds == {"weights": ("float32", 1)}
 
 
-def _is_probe(value: Any) -> bool:
+def is_probe(value: Any) -> bool:
+    """Whether a value of a file is what a base model is known by."""
     return isinstance(value, list) and len(value) == PROBES and all(map(is_number(), value))
 
 
 _RULES = {
     "format_version": Rule(lambda value: value == FORMAT_VERSION, f"{FORMAT_VERSION}", required=True),
     "method": Rule(is_one_of(*METHODS), "one of " + ", ".join(METHODS), required=True),
-    "base": Rule(_is_probe, f"{PROBES} numbers", required=True),
+    "base": Rule(is_probe, f"{PROBES} numbers", required=True),
     "base_name": Rule(is_text, "text", required=True),
     "ratings": Rule(is_integer(0), "an integer, 0 or more", required=True),
     "created": Rule(is_text, "text", required=True),

@@ -1,6 +1,5 @@
 """nimakit.nn.personal: a network as one person sees pictures, with gradients."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import small_backbone
 from nimakit import zoo
 from nimakit.engine import Member, Model
 from nimakit.errors import ModelError, TasteError
@@ -25,17 +23,11 @@ from small_models import write_job
 TOLERANCE = 1e-4
 
 pytestmark = [
+    pytest.mark.usefixtures("small_adapters"),
     # Keras and TensorFlow are behind NumPy 2 in two places.
     pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning"),
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(adapters, "SHARE", 1.0)  # of a backbone this small
-    with small_backbone.registered():
-        yield
 
 
 @pytest.fixture(params=["histogram", "regression"])

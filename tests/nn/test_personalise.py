@@ -1,6 +1,5 @@
 """nimakit.nn.personalise: one person's taste in the layers of a network."""
 
-from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import small_backbone
 from nimakit import personal
 from nimakit.engine import Member, Model, Scorer
 from nimakit.network import Network
@@ -19,17 +17,11 @@ from nimakit.taste import Taste, read_taste, write_taste
 from small_models import SIDE, write_job
 
 pytestmark = [
+    pytest.mark.usefixtures("small_adapters"),
     # Keras and TensorFlow are behind NumPy 2 in two places.
     pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning"),
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(adapters, "SHARE", 1.0)  # of a backbone this small
-    with small_backbone.registered():
-        yield
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """nimakit.nn.pupil: a network that learns one person's taste in one step."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import small_backbone
-from nimakit.nn import adapters, loading
+from nimakit.nn import loading
 from nimakit.nn.loading import KerasModel
 from nimakit.nn.pupil import Pupil
 from samples import random_pixels
@@ -23,17 +21,11 @@ KINDS: list[dict[str, Any]] = [
 ]
 
 pytestmark = [
+    pytest.mark.usefixtures("small_adapters"),
     # Keras and TensorFlow are behind NumPy 2 in two places.
     pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning"),
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(adapters, "SHARE", 1.0)  # of a backbone this small
-    with small_backbone.registered():
-        yield
 
 
 @pytest.fixture

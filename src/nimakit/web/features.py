@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
+from nimakit.taste import is_same_base
 from nimakit.web.models import OK, Collection, Features, Image
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 Float32Array = NDArray[np.float32]
 
 _STORED = "<f2"
-_TOLERANCE = 1e-3
 _LARGEST = float(np.finfo(np.float16).max)
 
 
@@ -74,7 +74,7 @@ def probe_of(model: "Model") -> list[float]:
 def is_known_as(collection: Collection, model: "Model") -> bool:
     """Whether a collection's scores are by this very model, not by another of its name."""
     known = collection.model_probe
-    return known is not None and np.allclose(known, probe_of(model), rtol=_TOLERANCE, atol=_TOLERANCE)
+    return known is not None and is_same_base(known, probe_of(model))
 
 
 def forget_scores(session: Session, collection: Collection) -> None:

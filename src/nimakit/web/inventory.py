@@ -1,7 +1,7 @@
 """Which pictures a collection's folder has: found on the disk, kept in the database."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -136,7 +136,7 @@ def synchronise(database: Database, collection: Collection, *, retry_broken: boo
     state = LEFT_OUT if any(row.state == LEFT_OUT for row in known.values()) else OK
     revived = (MISSING, BROKEN) if retry_broken else (MISSING,)
     seen: set[str] = set()
-    for files in _batches(walk.files()):
+    for files in batches(walk.files()):
         seen.update(file.path for file in files)
         new = [file for file in files if file.path not in known]
         changed = [
@@ -149,7 +149,7 @@ def synchronise(database: Database, collection: Collection, *, retry_broken: boo
     gone = [
         row.id for path, row in known.items() if path not in seen and row.state not in (MISSING, LEFT_OUT)
     ]
-    for ids in _batches(iter(gone)):
+    for ids in batches(gone):
         with database.write() as session:
             session.execute(
                 update(Image)
@@ -229,6 +229,8 @@ def _refresh(session: Session, changed: list[tuple[_Known, Found]]) -> None:
     forget_pictures(session, [known.id for known, _ in changed])
 
 
-def _batches(items: Iterator[Item]) -> Iterator[list[Item]]:
-    while batch := list(islice(items, _BATCH)):
+def batches(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Items, as many at a time as a statement takes, and as need not keep raters waiting."""
+    waiting = iter(items)
+    while batch := list(islice(waiting, _BATCH)):
         yield batch

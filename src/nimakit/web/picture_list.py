@@ -1,7 +1,5 @@
 """A list of the pictures of a folder that are to be rated: an images.json."""
 
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 from sqlalchemy import select, update
@@ -10,9 +8,9 @@ from sqlalchemy.orm import Session
 from nimakit.errors import LabelError
 from nimakit.schema import read_json
 from nimakit.web.database import Database
+from nimakit.web.inventory import batches
 from nimakit.web.models import LEFT_OUT, OK, Collection, Image
 
-_BATCH = 1000
 _LISTED = 20
 
 
@@ -68,7 +66,7 @@ def choose_listed(
 
 def _leave_out(session: Session, others: set[int]) -> None:
     """Leave pictures out, also those that are missing or broken now: they may come back."""
-    for keys in _batches(others):
+    for keys in batches(sorted(others)):
         session.execute(
             update(Image)
             .where(Image.id.in_(keys), Image.state != LEFT_OUT)
@@ -78,11 +76,5 @@ def _leave_out(session: Session, others: set[int]) -> None:
 
 def _take_in(session: Session, chosen: set[int]) -> None:
     """Have pictures rated; what is missing or broken stays what it is."""
-    for keys in _batches(chosen):
+    for keys in batches(sorted(chosen)):
         session.execute(update(Image).where(Image.id.in_(keys), Image.state == LEFT_OUT).values(state=OK))
-
-
-def _batches(keys: set[int]) -> Iterator[tuple[int, ...]]:
-    ordered = iter(sorted(keys))
-    while batch := tuple(islice(ordered, _BATCH)):
-        yield batch
