@@ -1,5 +1,6 @@
 """nimakit.photo_file: an edited photograph keeps what its original said of itself."""
 
+import functools
 import io
 from pathlib import Path
 
@@ -15,8 +16,9 @@ TAKEN, WIDTH, HEIGHT = 0x9003, 0xA002, 0xA003
 EDITED = Image.new("RGB", (20, 50), (200, 100, 50))
 
 
+@functools.cache
 def srgb() -> bytes:
-    """A colour profile."""
+    """A colour profile, made once: the second of its making is written into it."""
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
