@@ -178,9 +178,14 @@ def test_a_comparison_is_taken_back(study: Study, visitor: Visitor, compared: Vi
 
 
 def test_a_closed_collection_keeps_what_was_said(study: Study, visitor: Visitor, compared: Visitor) -> None:
-    """Raters change nothing any more; the admin can."""
-    study.set(is_open=False)
+    """Raters change nothing any more, and are offered nothing; the admin can."""
     own = compared.address(f"comparisons/{compared.rater.id}/hers")
+    assert 'name="said"' in compared.get(own).text
+    study.set(is_open=False)
+    page = compared.get(own).text
+    assert 'name="said"' not in page
+    assert "No ratings are taken" in page
+    assert "<b>Chosen</b>" in page
     assert compared.post(own, {"said": "tie"}).status_code == 409
     assert holds(study, "hers").kind == "choice"
     assert visitor.post(own, {"said": "skip"}).status_code == 302

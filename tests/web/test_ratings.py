@@ -207,10 +207,15 @@ def test_a_rating_is_taken_back(study: Study, visitor: Visitor, rated: list[int]
 
 
 def test_a_closed_collection_keeps_its_ratings(study: Study, visitor: Visitor, rated: list[int]) -> None:
-    """Raters change nothing any more; the admin can."""
+    """Raters change nothing any more, and are offered nothing; the admin can."""
     rater = study.rater("Ben")
     rater.rate(rated[0], 4)
+    assert ">Correct<" in rater.get(rater.address(f"ratings/{rated[0]}")).text
     study.set(is_open=False)
+    page = rater.get(rater.address(f"ratings/{rated[0]}")).text
+    assert ">Correct<" not in page
+    assert "You rate it 4" in page
+    assert "No ratings are taken" in page
     assert rater.post(rater.address(f"ratings/{rated[0]}"), {"value": "5"}).status_code == 409
     assert sorted(one.value or 0 for one in study.ratings if one.image_id == rated[0])[0] == 4
     assert visitor.post(visitor.address(f"ratings/{rated[0]}"), {"value": "5"}).status_code == 302

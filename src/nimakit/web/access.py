@@ -69,6 +69,11 @@ def refuse_closed(collection: Collection) -> None:
         abort(409, "No ratings are taken at the moment.")
 
 
+def may_correct(collection: Collection, rater: Rater) -> bool:
+    """Whether somebody may change what was said: raters while the collection is open, the admin always."""
+    return collection.is_open or rater.is_admin
+
+
 def admin_only(view: Callable[Parameters, Answer]) -> Callable[Parameters, Answer]:
     """A page for the admin: 401 without a session, 403 for raters."""
 

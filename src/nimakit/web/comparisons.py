@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nimakit.web.access import current_collection, current_rater, refuse_closed
+from nimakit.web.access import current_collection, current_rater, may_correct, refuse_closed
 from nimakit.web.acts import apply_acts, correction, lock_raters
 from nimakit.web.choices import PAGE, SHOWN, Comparison, Query, one_of, page_of
 from nimakit.web.models import CHOICE, SKIP, TIE, Choice, Collection, Event, Rater
@@ -53,6 +53,7 @@ def comparison(slug: str, whose: int, trial: str) -> ResponseReturnValue:
         collection=collection,
         one=found,
         is_own=whose == rater.id,
+        may_correct=may_correct(collection, rater),
         events=events,
         names=names_shown(collection, rater, found.images),
     )
@@ -64,7 +65,7 @@ def correct(slug: str, whose: int, trial: str) -> ResponseReturnValue:
     rater = current_rater()
     with services().database.write() as session:
         collection = current_collection(session, slug)
-        if not rater.is_admin:
+        if not may_correct(collection, rater):
             refuse_closed(collection)
         lock_raters(session, [whose])
         choice = _find(session, collection, rater, whose, trial).choice

@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nimakit.web.access import current_collection, current_rater, refuse_closed
+from nimakit.web.access import current_collection, current_rater, may_correct, refuse_closed
 from nimakit.web.acts import apply_acts, correction, lock_raters
 from nimakit.web.browsing import PAGE, Query, page_of
 from nimakit.web.choices import comparisons_with
@@ -65,6 +65,7 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
             collection=collection,
             image=image,
             mine=mine,
+            may_correct=may_correct(collection, rater),
             step=_step(collection, None if mine is None else mine.value),
             ratings=session.execute(said.order_by(Rating.occurred_at.desc())).all(),
             events=session.execute(done.order_by(Event.id.desc())).all(),
@@ -85,7 +86,7 @@ def correct(slug: str, key: int) -> ResponseReturnValue:
     rater = current_rater()
     with services().database.write() as session:
         collection = current_collection(session, slug)
-        if not rater.is_admin:
+        if not may_correct(collection, rater):
             refuse_closed(collection)
         image = _image(session, collection, key)
         whose = request.form.get("rater", rater.id, int)
