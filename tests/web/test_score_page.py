@@ -1,6 +1,7 @@
 """The Score experiment in a real browser: by keyboard, by touch, offline, and when pictures break."""
 
 import re
+import time
 
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
@@ -250,7 +251,12 @@ def test_a_correction_holds_though_the_first_answer_took_long(page: Page, study:
 
 
 def test_one_looks_once_at_what_was_skipped(page: Page, study: Study, serve: Serve) -> None:
-    """What is skipped again does not come a third time, and then all is done."""
+    """What is skipped again does not come a third time, also where what was asked arrives late."""
+
+    def delay(route: Route) -> None:
+        time.sleep(1)
+        route.continue_()
+
     study.set(wanted=1)
     study.rater().send(*({"kind": "rating", "image": image.id, "value": 5} for image in study.images[2:]))
     study.services.stocks.forget(study.collection.id)
@@ -260,6 +266,7 @@ def test_one_looks_once_at_what_was_skipped(page: Page, study: Study, serve: Ser
     page.get_by_role("button", name="Look at the 2 you skipped").click()
     expect(page.locator(".canvas img")).to_be_visible()
     expect(page.locator("main")).to_have_attribute("aria-busy", "false")
+    page.route(re.compile(r"/deck\?"), delay)
     page.keyboard.press("s")
     expect(page.locator("main")).to_have_attribute("aria-busy", "false")
     page.keyboard.press("6")

@@ -65,8 +65,14 @@ def test_skipped_pictures_come_again_when_asked_for(study: Study, visitor: Visit
     first, second, *_ = order(visitor)
     visitor.send({"kind": "skip", "image": first})
     visitor.rate(second, 5)
-    assert [item["id"] for item in visitor.deck(skipped=0)["items"]] == [first]
-    assert visitor.deck(skipped=60_000)["items"] == []  # a minute ago nothing was skipped
+    deck = visitor.deck(skipped="")
+    assert [item["id"] for item in deck["items"]] == [first]
+    until = deck["skipped_until"]
+    assert visitor.deck(skipped=until)["items"] == deck["items"]
+    visitor.send({"kind": "skip", "image": first})
+    assert visitor.deck(skipped=until)["items"] == []
+    assert [item["id"] for item in visitor.deck(skipped="")["items"]] == [first]
+    assert visitor.deck()["skipped_until"] is None
 
 
 @on_both

@@ -1,15 +1,14 @@
 """The pictures a rater's browser holds: those that come next, and the last ones, for going back."""
 
-from datetime import datetime, timedelta
 from typing import Any
 
 from flask import Blueprint, abort, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from nimakit.web.access import current_rater, visited_collection
-from nimakit.web.models import FIRST, OK, Collection, Image, Rater, Rating, now
+from nimakit.web.models import FIRST, OK, Collection, Image, Rater, Rating
 from nimakit.web.selection import Pick, next_pictures
 from nimakit.web.services import services
 from nimakit.web.tastes import personal_positions
@@ -26,8 +25,9 @@ def upcoming(slug: str) -> ResponseReturnValue:
     """What comes next, how far the rater is, and what came last.
 
     Query: ``amount`` of pictures, ``held`` (ids, separated by commas) that the browser has already or whose
-    ratings have not arrived yet; ``skipped`` asks instead for the pictures that were
-    skipped more than so many ms ago: what is skipped while one looks at them does not come once more.
+    ratings have not arrived yet; ``skipped`` asks instead for the pictures that were skipped: it is empty
+    when one begins to look at them, and from then on the ``skipped_until`` of the answer, so that what is
+    skipped while one looks does not come once more.
     """
     amount, held = read_query()
     rater, shared = current_rater(), services()
@@ -36,16 +36,19 @@ def upcoming(slug: str) -> ResponseReturnValue:
         stock = shared.stocks.of(session, collection)
         elsewhere = shared.handed.by_others(collection.id, rater.id, stock.images)
         hand = next_pictures(session, collection, rater, stock, amount, held=held, elsewhere=elsewhere)
-        picks = hand.picks
+        picks, until = hand.picks, None
         if "skipped" in request.args:
-            since = now() - timedelta(milliseconds=request.args.get("skipped", 0, _age))
-            picks = _skipped(session, collection, rater, amount, held=held, since=since)
+            until = request.args.get("skipped", None, int)
+            if until is None:
+                until = _latest(session, collection, rater)
+            picks = _skipped(session, collection, rater, amount, held=held, until=until)
         shared.handed.note(collection.id, rater.id, held | {pick.image for pick in picks})
         return jsonify(
             items=_items(session, collection, rater, picks),
             history=_history(session, collection, rater),
             done=hand.done,
             skipped=hand.skipped,
+            skipped_until=until,
             total=hand.done + hand.left,
             pending=collection.scanned_at is None or not stock.usable(collection).all(),
             note="No scores can be predicted at the moment." if collection.model_note else "",
@@ -117,13 +120,14 @@ def _history(session: Session, collection: Collection, rater: Rater) -> list[dic
     ]
 
 
-def _age(text: str) -> int:
-    """Milliseconds, up to a day."""
-    return min(int(text), 24 * 3_600_000) if text.isdecimal() else 0
+def _latest(session: Session, collection: Collection, rater: Rater) -> int:
+    """The last event of a rater's that holds; 0 where there is none."""
+    own = (Rating.collection_id == collection.id, Rating.rater_id == rater.id)
+    return session.scalar(select(func.max(Rating.event_id)).where(*own)) or 0
 
 
 def _skipped(
-    session: Session, collection: Collection, rater: Rater, amount: int, *, held: set[int], since: datetime
+    session: Session, collection: Collection, rater: Rater, amount: int, *, held: set[int], until: int
 ) -> list[Pick]:
     rows = session.scalars(
         select(Rating.image_id)
@@ -133,7 +137,7 @@ def _skipped(
             Rating.rater_id == rater.id,
             Rating.round == FIRST,
             Rating.value.is_(None),
-            Rating.occurred_at <= since,
+            Rating.event_id <= until,
             Image.state == OK,
         )
         .order_by(Rating.occurred_at)

@@ -15,7 +15,7 @@ export class Deck extends EventTarget {
     this.outbox = outbox;
     this.items = [];
     this.past = [];
-    this.skippedSince = null; // when one began to look at those that were skipped
+    this.skippedUntil = null; // which skipped ones are looked at: "" for all, then as the server says
     this.state = null; // the last answer of the server
     this.refill = false; // whether to ask again once it has answered
     let hidden = 0;
@@ -70,12 +70,13 @@ export class Deck extends EventTarget {
     try {
       const held = this.items.flatMap((item) => item.ids || [item.id]);
       const query = new URLSearchParams({ amount: AHEAD, held: [...new Set([...held, ...this.outbox.pictures()])] });
-      if (this.skippedSince !== null) query.set("skipped", Math.round(performance.now() - this.skippedSince));
+      if (this.skippedUntil !== null) query.set("skipped", this.skippedUntil);
       const answer = await this.api.get(`${this.url}?${query}`);
       const fresh = new Set(this.items.map(key));
       this.items.push(...answer.items.filter((item) => !fresh.has(key(item))));
       if (!this.state) this.past = answer.history;
       this.state = answer;
+      this.skippedUntil = answer.skipped_until ?? this.skippedUntil;
       this.error = null;
       this.preload();
     } catch (error) {

@@ -203,7 +203,7 @@ export class Session {
 
   showNothing() {
     this.options.clear();
-    const { state, error, filling, skippedSince } = this.deck;
+    const { state, error, filling, skippedUntil } = this.deck;
     if (error?.status === 401) return this.message("You are signed out here. Open your invitation or your own link again: nothing is lost.");
     if (error?.status) return this.message(error.message);
     if (this.outbox.problem) return this.message("Waiting for the network: what you said is kept here.");
@@ -213,7 +213,7 @@ export class Session {
       setTimeout(() => this.deck.fill(true), NOTE_MS); // the model may be mended meanwhile
       return this.message(state.note);
     }
-    if (state.pending && skippedSince === null) {
+    if (state.pending && skippedUntil === null) {
       setTimeout(() => this.deck.fill(true), 1000);
       return this.message(this.options.waiting || "Looking for pictures…");
     }
@@ -225,13 +225,13 @@ export class Session {
     const box = this.message(this.done ? "All done. Thank you!" : "There is nothing to rate here.");
     box.classList.add("finished");
     if (this.done) box.append(line(`You gave ${this.done} answer${this.done === 1 ? "" : "s"}.`));
-    if (state.skipped && this.deck.skippedSince === null) {
+    if (state.skipped && this.deck.skippedUntil === null) {
       const button = document.createElement("button");
       button.type = "button";
       button.className = "button primary";
       button.textContent = state.skipped === 1 ? "Look at the one you skipped" : `Look at the ${state.skipped} you skipped`;
       button.addEventListener("click", () => {
-        this.deck.skippedSince = performance.now();
+        this.deck.skippedUntil = "";
         this.deck.past = [];
         this.deck.fill(true);
       });
