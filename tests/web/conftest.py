@@ -1,5 +1,6 @@
 """A small study, the app over it, people who visit it, and tabs of a real browser."""
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from jinja2 import FileSystemBytecodeCache
 from playwright.sync_api import Browser, Page, expect
 from werkzeug.serving import make_server
 from werkzeug.wsgi import ClosingIterator
@@ -57,6 +59,22 @@ def postgres_tables(postgres: Postgres) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def sqlite_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite database that has the tables, to be copied."""
+    path = tmp_path_factory.mktemp("tables") / "ratings.db"
+    database = Database(sqlite_url(path))
+    database.migrate()
+    database.close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
+    """The pages' templates as they were compiled once, for every app."""
+    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+
+
 @pytest.fixture
 def engine(request: pytest.FixtureRequest) -> str:
     """Which database a test is about: SQLite, and PostgreSQL as well where the test says `on_both`."""
@@ -65,10 +83,12 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def database_url(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The address of a database of the test's own: with tables in PostgreSQL, no file yet in SQLite."""
+    """The address of a database of the test's own, with tables."""
     if engine == SQLITE:
         (tmp_path / "data").mkdir()
-        yield sqlite_url(tmp_path / "data" / "ratings.db")
+        path = tmp_path / "data" / "ratings.db"
+        shutil.copy(request.getfixturevalue("sqlite_tables"), path)
+        yield sqlite_url(path)
         return
     server = request.getfixturevalue("postgres")
     name = server.create(request.getfixturevalue("postgres_tables"))
@@ -83,7 +103,7 @@ def settings(tmp_path: Path, photos: Path, database_url: str) -> Settings:
 
 
 @pytest.fixture
-def make_study(settings: Settings) -> Iterator[MakeStudy]:
+def make_study(settings: Settings, templates: FileSystemBytecodeCache) -> Iterator[MakeStudy]:
     """Makes the app over the photographs; options are those of a new collection."""
     made: list[Study] = []
 
@@ -91,6 +111,7 @@ def make_study(settings: Settings) -> Iterator[MakeStudy]:
         open_studies(settings, values)
         app = create_app(settings, background=False)
         app.testing = True
+        app.jinja_env.bytecode_cache = templates
         services_of(app).background.once()
         made.append(Study(app))
         return made[-1]
