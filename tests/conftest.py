@@ -21,6 +21,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 CLOSED_PORT = "http://127.0.0.1:9/simple"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is looked at in a real browser is among the slow tests."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("docker"):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Point pip, the only thing that would use the network, at a port where nobody answers."""

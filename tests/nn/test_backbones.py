@@ -112,6 +112,7 @@ def test_names_the_way_out_where_a_package_cannot_be_had(empty_cache: Path) -> N
         backbones.get("EfficientNetLite0").build("imagenet", input_size=(64, 64))
 
 
+@pytest.mark.slow
 def test_imagenet_weights_add_no_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The layer Keras adds to EfficientNet for them is folded away, so that a twin can load them."""
     options = {"include_top": False, "pooling": "avg", "input_shape": (64, 48, 3)}

@@ -70,7 +70,7 @@ def test_every_backbone_keeps_the_contract(tmp_path: Path, name: str) -> None:
     ("name", "size"),
     [
         ("MobileNet", (150, 101)),
-        ("ResNet18", (150, 101)),
+        pytest.param("ResNet18", (150, 101), marks=pytest.mark.slow),
         pytest.param("EfficientNetLite2", (400, 500), marks=pytest.mark.slow),
         pytest.param("MobileNetV3Small", (400, 500), marks=pytest.mark.slow),
     ],

@@ -54,6 +54,8 @@ FAMILIES = (
     *("ResNet18", "ResNet50", "ResNet50V2", "VGG16", "Xception"),
 )
 """The smallest backbone of each."""
+LONGEST = ("InceptionResNetV2", "NASNetMobile")
+"""Of those, hundreds of layers that take minutes to export: with `--exhaustive` alone."""
 
 NewJob = Callable[..., Job]
 
@@ -448,7 +450,7 @@ def eager() -> Iterator[None]:
 
 
 def _marks(name: str) -> list[pytest.MarkDecorator]:
-    return [pytest.mark.slow if name in FAMILIES else pytest.mark.exhaustive]
+    return [pytest.mark.slow if name in FAMILIES and name not in LONGEST else pytest.mark.exhaustive]
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=_marks(name)) for name in backbones.names()])
