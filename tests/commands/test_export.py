@@ -39,6 +39,7 @@ def weights_file(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_honours_head_and_preprocessing_of_a_config(
     nimakit: Command, weights_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,7 +44,7 @@ def _keras_answers(
 
 
 def _marks(name: str) -> list[pytest.MarkDecorator]:
-    """One of each family is trained and exported by tests/nn/test_train.py; all are for thorough runs."""
+    """Most families are trained and exported by slow tests of test_train.py; all are for thorough runs."""
     return [] if name == FAST else [pytest.mark.exhaustive]
 
 

@@ -55,7 +55,7 @@ FAMILIES = (
 )
 """The smallest backbone of each."""
 LONGEST = ("InceptionResNetV2", "NASNetMobile")
-"""Of those, hundreds of layers that take minutes to export: with `--exhaustive` alone."""
+"""Of those, hundreds of layers that take minutes to export: trained with `--exhaustive` alone."""
 
 NewJob = Callable[..., Job]
 
@@ -204,7 +204,7 @@ def test_exports_the_best_epoch(whole: Job) -> None:
     [
         {"head": "regression"},
         pytest.param({"head": "regression", "score_activation": "sigmoid"}, marks=pytest.mark.slow),
-        {"head": "classification", "pooled_levels": 2},
+        pytest.param({"head": "classification", "pooled_levels": 2}, marks=pytest.mark.slow),
     ],
     ids=["regression", "sigmoid", "classification"],
 )

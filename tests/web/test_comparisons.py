@@ -183,7 +183,7 @@ def test_a_closed_collection_keeps_what_was_said(study: Study, visitor: Visitor,
     assert 'name="said"' in compared.get(own).text
     study.set(is_open=False)
     page = compared.get(own).text
-    assert 'name="said"' not in page
+    assert "<form" not in page
     assert "No ratings are taken" in page
     assert "<b>Chosen</b>" in page
     assert compared.post(own, {"said": "tie"}).status_code == 409

@@ -227,6 +227,8 @@ def test_a_rater_corrects_nobody_elses_rating(study: Study, visitor: Visitor, ra
     rater.rate(rated[0], 4)
     page = rater.address(f"ratings/{rated[0]}")
     assert rater.post(page, {"value": "", "rater": str(visitor.rater.id)}).status_code == 403
+    assert rater.post(page, {"value": "", "rater": "9" * 30}).status_code == 403
+    assert visitor.post(page, {"value": "", "rater": "9" * 30}).status_code == 404
     assert rater.post(page, {"value": "5"}).status_code == 302
     assert rater.post(rater.address(f"ratings/{rated[1]}"), {"value": "5"}).status_code == 404
 

@@ -205,7 +205,11 @@ def test_predicted_scores_come_before_the_picture(study: Study) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["amount=-1", "amount=99", "held=x", "held=1;2", "held=" + ",".join("1" * 501)]
+    "query",
+    [
+        *("amount=-1", "amount=99", "held=x", "held=1;2", "held=" + ",".join("1" * 501)),
+        *("skipped=x", "skipped=-1", "skipped=1.5", "skipped=" + "9" * 19),
+    ],
 )
 def test_refuses_a_malformed_query(visitor: Visitor, query: str) -> None:
     """So many pictures at the most, named by numbers."""

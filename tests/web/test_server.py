@@ -146,6 +146,7 @@ def test_a_worker_that_dies_is_replaced(photos: Path, processes: list[Process]) 
     assert started.stop() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the worker in /proc")
 def test_on_a_full_disk_nothing_is_acknowledged_and_nothing_lost(
     photos: Path, processes: list[Process]

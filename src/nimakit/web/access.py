@@ -14,6 +14,8 @@ from nimakit.web.models import Collection, Rater
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
 
+_CLOSED = "No ratings are taken at the moment."
+
 
 @dataclass(frozen=True, slots=True)
 class User:
@@ -66,12 +68,18 @@ def current_collection(session: Session, slug: str) -> Collection:
 def refuse_closed(collection: Collection) -> None:
     """409 where nothing can be said of a collection at the moment."""
     if not collection.is_open:
-        abort(409, "No ratings are taken at the moment.")
+        abort(409, _CLOSED)
 
 
 def may_correct(collection: Collection, rater: Rater) -> bool:
     """Whether somebody may change what was said: raters while the collection is open, the admin always."""
     return collection.is_open or rater.is_admin
+
+
+def refuse_correction(collection: Collection, rater: Rater) -> None:
+    """409 where somebody may change nothing of what was said."""
+    if not may_correct(collection, rater):
+        abort(409, _CLOSED)
 
 
 def admin_only(view: Callable[Parameters, Answer]) -> Callable[Parameters, Answer]:

@@ -41,6 +41,7 @@ from nimakit.web.explanations import Explanations
 from nimakit.web.handed import Handed
 from nimakit.web.intake import Intake
 from nimakit.web.limits import limiter
+from nimakit.web.models import LARGEST_KEY
 from nimakit.web.renditions import Renditions
 from nimakit.web.selection import Stocks
 from nimakit.web.services import EXTENSION, Services, services
@@ -86,7 +87,7 @@ class _Key(IntegerConverter):
     """The number of a row in an address: one that no row can have leads nowhere."""
 
     def __init__(self, url_map: Map) -> None:
-        super().__init__(url_map, max=2**31 - 1)
+        super().__init__(url_map, max=LARGEST_KEY)
 
 
 def create_app(settings: Settings, *, background: bool = True) -> Flask:

@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nimakit.web.access import current_collection, current_rater, may_correct, refuse_closed
+from nimakit.web.access import current_collection, current_rater, may_correct, refuse_correction
 from nimakit.web.acts import apply_acts, correction, lock_raters
 from nimakit.web.choices import PAGE, SHOWN, Comparison, Query, one_of, page_of
 from nimakit.web.models import CHOICE, SKIP, TIE, Choice, Collection, Event, Rater
@@ -65,8 +65,7 @@ def correct(slug: str, whose: int, trial: str) -> ResponseReturnValue:
     rater = current_rater()
     with services().database.write() as session:
         collection = current_collection(session, slug)
-        if not may_correct(collection, rater):
-            refuse_closed(collection)
+        refuse_correction(collection, rater)
         lock_raters(session, [whose])
         choice = _find(session, collection, rater, whose, trial).choice
         kind, chosen = _said(choice)

@@ -18,6 +18,7 @@ blueprint = Blueprint("deck", __name__, url_prefix="/c/<slug>/deck")
 _MOST = 30
 _MOST_HELD = 500
 _HISTORY = 10
+_LONGEST_KEY = 18  # digits that a database's integer has room for
 
 
 @blueprint.get("")
@@ -38,9 +39,8 @@ def upcoming(slug: str) -> ResponseReturnValue:
         hand = next_pictures(session, collection, rater, stock, amount, held=held, elsewhere=elsewhere)
         picks, until = hand.picks, None
         if "skipped" in request.args:
-            until = request.args.get("skipped", None, int)
-            if until is None:
-                until = _latest(session, collection, rater)
+            asked = _read_skipped()
+            until = _latest(session, collection, rater) if asked is None else asked
             picks = _skipped(session, collection, rater, amount, held=held, until=until)
         shared.handed.note(collection.id, rater.id, held | {pick.image for pick in picks})
         return jsonify(
@@ -62,6 +62,14 @@ def read_query() -> tuple[int, set[int]]:
     if not 0 <= amount <= _MOST or len(held) > _MOST_HELD or not all(map(str.isdecimal, held)):
         abort(400, f"Ask for up to {_MOST} pictures, and name up to {_MOST_HELD} by their numbers.")
     return amount, {int(part) for part in held if len(part) < 10}
+
+
+def _read_skipped() -> int | None:
+    """Up to which event skipped pictures are asked for; None where one begins to look at them."""
+    text = request.args["skipped"]
+    if text and not (text.isdecimal() and len(text) <= _LONGEST_KEY):
+        abort(400, "Ask for skipped pictures with the `skipped_until` of an answer, or with nothing.")
+    return int(text) if text else None
 
 
 def picture(collection: Collection, image: Image) -> dict[str, Any]:

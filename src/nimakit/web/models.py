@@ -26,6 +26,9 @@ from nimakit.web.scale import Scale
 EXPERIMENTS = ("score", "rate", "preference")
 ORDERS = ("random", "fewest", "active")
 
+LARGEST_KEY = 2**31 - 1
+"""Of all rows but events, which are too many for that."""
+
 OK, MISSING, BROKEN, LEFT_OUT = "ok", "missing", "broken", "left out"
 """States of a picture; a picture that is left out is in the folder, but not in the list that was imported."""
 

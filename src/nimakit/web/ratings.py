@@ -5,12 +5,12 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nimakit.web.access import current_collection, current_rater, may_correct, refuse_closed
+from nimakit.web.access import current_collection, current_rater, may_correct, refuse_correction
 from nimakit.web.acts import apply_acts, correction, lock_raters
 from nimakit.web.browsing import PAGE, Query, page_of
 from nimakit.web.choices import comparisons_with
 from nimakit.web.exports import is_counted
-from nimakit.web.models import FIRST, RATING, SKIP, Collection, Event, Image, Rater, Rating
+from nimakit.web.models import FIRST, LARGEST_KEY, RATING, SKIP, Collection, Event, Image, Rater, Rating
 from nimakit.web.services import services
 from nimakit.web.sight import known_to, names_shown, said_of, sees_model, sees_why
 from nimakit.web.tastes import learned_of, personal_positions
@@ -18,6 +18,7 @@ from nimakit.web.tastes import learned_of, personal_positions
 blueprint = Blueprint("ratings", __name__, url_prefix="/c/<slug>/ratings")
 
 _COMPARISONS = 200
+_NO_RATING = "There is no such rating to correct."
 
 
 @blueprint.get("")
@@ -86,19 +87,22 @@ def correct(slug: str, key: int) -> ResponseReturnValue:
     rater = current_rater()
     with services().database.write() as session:
         collection = current_collection(session, slug)
-        if not may_correct(collection, rater):
-            refuse_closed(collection)
+        refuse_correction(collection, rater)
         image = _image(session, collection, key)
         whose = request.form.get("rater", rater.id, int)
+        if whose != rater.id and not rater.is_admin:
+            abort(403)
+        if not 0 < whose <= LARGEST_KEY:
+            abort(404, _NO_RATING)
         if collection.experiment == "preference":
             abort(400, "Pictures are compared here, and have no ratings of their own.")
         lock_raters(session, [whose])
         rating = session.get(Rating, (image.id, whose, FIRST))
         value = _value(collection, None if rating is None else rating.value)
-        if whose != rater.id and not (rater.is_admin and value is None):
+        if whose != rater.id and value is not None:
             abort(403)
         if rating is None:
-            abort(404, "There is no such rating to correct.")
+            abort(404, _NO_RATING)
         act = correction(
             rater,
             collection_id=collection.id,

@@ -14,6 +14,7 @@ from nimakit.web.acts import Act, apply_acts, lock_raters
 from nimakit.web.models import (
     CHOICE,
     FIRST,
+    LARGEST_KEY,
     RATING,
     REPEAT,
     SKIP,
@@ -29,7 +30,7 @@ MOST_EVENTS = 200
 """Events a request may bring."""
 
 _NAME = re.compile(r"[A-Za-z0-9-]{1,36}")
-_is_key = is_integer(1, 2**31 - 1)
+_is_key = is_integer(1, LARGEST_KEY)
 _LONGEST_WAIT = timedelta(days=30)
 _LONGEST_LOOK_MS = 3_600_000
 _DECIMALS = 2
