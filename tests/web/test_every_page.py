@@ -101,7 +101,6 @@ def pages(study: Study) -> dict[str, str]:
     }
 
 
-@pytest.mark.slow
 def test_axe_finds_nothing(browser: Browser, study: Study, serve: Serve) -> None:
     """On no page, nor in the list of keys; and nothing sticks out."""
     base = serve(study)

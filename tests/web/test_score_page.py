@@ -70,7 +70,6 @@ def test_pictures_are_scored_by_touch(phone: Page, study: Study, serve: Serve) -
     settle(phone)
     swipe(phone, 150)
     phone.wait_for_timeout(1000)  # nobody rates what is not drawn yet, and such a tap is passed over
-    expect(phone.locator("main")).to_have_attribute("aria-busy", "false")
     settle(phone)
     phone.locator(".step", has_text="3").tap()
     wait_for_events(phone, study, 3)
@@ -89,7 +88,8 @@ def swipe(page: Page, distance: int) -> None:
 
 
 def settle(page: Page) -> None:
-    """Wait until what is shown is drawn: a touch of what is not yet is passed over."""
+    """Wait until there is something to answer, and it is drawn: a touch of what is not yet is passed over."""
+    expect(page.locator("main")).to_have_attribute("aria-busy", "false")
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 

@@ -177,7 +177,6 @@ def test_a_picture_that_goes_in_mid_session_is_said_and_reported(
     assert study.images[0].state == "missing"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1200, 390, 600])
 def test_axe_finds_nothing(

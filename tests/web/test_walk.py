@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from small_jobs import CONFIG, write_photographs
@@ -24,7 +23,6 @@ def run(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
 def test_what_was_rated_by_keyboard_trains_a_model(page: Page, tmp_path: Path) -> None:
     """Twenty photographs scored by keys alone; their export is what a job learns from, as it is."""
     write_photographs(tmp_path / "photos", COUNT)

@@ -71,15 +71,15 @@ def refuse_closed(collection: Collection) -> None:
         abort(409, _CLOSED)
 
 
-def may_correct(collection: Collection, rater: Rater) -> bool:
-    """Whether somebody may change what was said: raters while the collection is open, the admin always."""
-    return collection.is_open or rater.is_admin
+def correction_refusal(collection: Collection, rater: Rater) -> str:
+    """Why somebody may change nothing of what was said: raters once it is closed; else empty."""
+    return "" if collection.is_open or rater.is_admin else _CLOSED
 
 
 def refuse_correction(collection: Collection, rater: Rater) -> None:
     """409 where somebody may change nothing of what was said."""
-    if not may_correct(collection, rater):
-        abort(409, _CLOSED)
+    if reason := correction_refusal(collection, rater):
+        abort(409, reason)
 
 
 def admin_only(view: Callable[Parameters, Answer]) -> Callable[Parameters, Answer]:

@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nimakit.web.access import current_collection, current_rater, may_correct, refuse_correction
+from nimakit.web.access import correction_refusal, current_collection, current_rater, refuse_correction
 from nimakit.web.acts import apply_acts, correction, lock_raters
 from nimakit.web.choices import PAGE, SHOWN, Comparison, Query, one_of, page_of
 from nimakit.web.models import CHOICE, SKIP, TIE, Choice, Collection, Event, Rater
@@ -53,7 +53,7 @@ def comparison(slug: str, whose: int, trial: str) -> ResponseReturnValue:
         collection=collection,
         one=found,
         is_own=whose == rater.id,
-        may_correct=may_correct(collection, rater),
+        refusal=correction_refusal(collection, rater),
         events=events,
         names=names_shown(collection, rater, found.images),
     )

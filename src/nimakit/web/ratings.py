@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nimakit.web.access import current_collection, current_rater, may_correct, refuse_correction
+from nimakit.web.access import correction_refusal, current_collection, current_rater, refuse_correction
 from nimakit.web.acts import apply_acts, correction, lock_raters
 from nimakit.web.browsing import PAGE, Query, page_of
 from nimakit.web.choices import comparisons_with
@@ -66,7 +66,7 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
             collection=collection,
             image=image,
             mine=mine,
-            may_correct=may_correct(collection, rater),
+            refusal=correction_refusal(collection, rater),
             step=_step(collection, None if mine is None else mine.value),
             ratings=session.execute(said.order_by(Rating.occurred_at.desc())).all(),
             events=session.execute(done.order_by(Event.id.desc())).all(),
