@@ -70,6 +70,21 @@ def test_a_client_asks_how_the_server_is(triton: Any) -> None:
     assert len(triton.get_model_metadata("score")["outputs"]) == 1
 
 
+def test_a_client_may_name_the_version(triton: Any) -> None:
+    """The one that the metadata list; of any other, a client learns which there is."""
+    [version] = triton.get_model_metadata("tiny")["versions"]
+    assert triton.get_model_metadata("tiny", version)["name"] == "tiny"
+    assert triton.is_model_ready("tiny", version)
+    result = triton.infer("tiny", [_encoded(noise())], model_version=version).get_response()
+    assert result["model_version"] == version
+    assert not triton.is_model_ready("tiny", "2")
+    with pytest.raises(
+        InferenceServerException, match=r"only version of a model here is 1.*Received: '2'"
+    ) as raised:
+        triton.infer("tiny", [_encoded(noise())], model_version="2")
+    assert raised.value.status() == "404"
+
+
 def test_encoded_images_get_the_engine_s_scores(triton: Any, tiny: Model) -> None:
     """Binary data both ways."""
     images = (noise(1), encode(70, "JPEG"), noise(2))
@@ -150,6 +165,13 @@ def test_refuses_headers(web: Client, headers: dict[str, str], status: int) -> N
     response = web.post("/v2/models/tiny/infer", data=body, headers=headers)
     assert response.status_code == status
     assert response.json["error"] == response.json["detail"]
+
+
+def test_another_type_of_body_is_named(web: Client) -> None:
+    """With the header to send instead: curl sends a form's by default."""
+    response = web.post("/v2/models/tiny/infer", data={"inputs": "[]"})
+    assert "Content-Type: application/json" in response.json["detail"]
+    assert "Received: application/x-www-form-urlencoded" in response.json["detail"]
 
 
 def test_a_stopping_server_is_not_ready(web: Client) -> None:

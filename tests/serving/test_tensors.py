@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,30 @@ def test_encoded_images_as_base64_text() -> None:
     assert _read(_tensor(shape=[2, 1], data=[[text] for text in texts])).images == [b"first", b"second"]
 
 
+@pytest.mark.parametrize("encode", [base64.encodebytes, base64.urlsafe_b64encode])
+def test_base64_text_may_be_in_lines_and_of_either_alphabet(encode: Callable[[bytes], bytes]) -> None:
+    """As `base64` without -w0 writes it, and as clients write it for URLs."""
+    content = bytes(range(256))
+    assert _read(_tensor(data=[encode(content).decode()])).images == [content]
+
+
+def test_null_is_as_good_as_left_out() -> None:
+    """At every level: some clients send each member they know of."""
+    tensor = _tensor(parameters={"binary_data_size": None})
+    outputs = [
+        {"name": "percentile", "parameters": None},
+        {"name": "predictions", "parameters": {"binary_data": None}},
+    ]
+    asked = _read(tensor, id=None, parameters={"tta": None, "binary_data_output": None}, outputs=outputs)
+    assert asked == InferRequest(images=[b"\0\1\2"], outputs={"percentile": False, "predictions": False})
+    assert _read(_tensor(parameters=None), parameters=None, outputs=None) == InferRequest(
+        images=asked.images, outputs={}
+    )
+    binary = _elements(b"first")
+    sent = _tensor(data=None, parameters={"binary_data_size": len(binary)})
+    assert _read(sent, binary).images == [b"first"]
+
+
 @pytest.mark.parametrize("datatype", ["UINT8", "FP32"])
 @pytest.mark.parametrize("way", ["binary", "flat", "nested"])
 def test_pixels(datatype: str, way: str) -> None:
@@ -89,12 +114,19 @@ def test_what_else_a_client_may_ask_for() -> None:
         (_tensor(datatype=["BYTES"]), "The datatype is BYTES"),
         (_tensor(data="AAEC"), "'data' is a list"),
         (_tensor(data=["not base64!"]), "is base64 text"),
+        (_tensor(data=["data:image/png;base64,AAEC"]), "Received: 'data:image/png;base64,AAEC'"),
         (_tensor(data=[7]), "is base64 text"),
         (_tensor(data=[None]), "is base64 text"),
         (_tensor(parameters={"binary_data_size": 3}), "A tensor has 'data', or else"),
         (_tensor(parameters=[]), "'parameters' is an object"),
         ({"name": "image", "datatype": "BYTES", "shape": [1]}, "A tensor has 'data', or else"),
-        (_tensor(datatype="UINT8", shape=[1, 2, 2], data=[0]), "the shape [N, height, width, 3]"),
+        (_tensor(datatype="UINT8", shape=[1, 2, 2], data=[0]), "the shape [N, height, width, 3]. Received"),
+        (
+            _tensor(datatype="UINT8", shape=[224, 224, 3]),
+            "the first side, N, is missing. Received: [224, 224, 3]",
+        ),
+        (_tensor(datatype="FP32", shape=[224, 224]), "[N, height, width, 3]. Received: [224, 224]"),
+        (_tensor(shape=[224, 224, 3]), "its shape is [N] or [N, 1]. Received: [224, 224, 3]"),
         (_tensor(datatype="UINT8", shape=[1, 1, 1, 4], data=4 * [0]), "the shape [N, height, width, 3]"),
         (_tensor(datatype="UINT8", shape=[1, 1, 1, 3], data=[0, 1]), "holds 3 integers"),
         (_tensor(datatype="UINT8", shape=[1, 1, 1, 3], data=[0, 1, 0.5]), "holds 3 integers"),

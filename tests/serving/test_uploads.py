@@ -1,5 +1,7 @@
 """nimakit.serving.uploads: the images of a request."""
 
+import re
+
 import pytest
 from flask import Flask
 from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, UnsupportedMediaType
@@ -75,4 +77,24 @@ OTHER = b'--x\r\nContent-Disposition: form-data; name="photo"; filename="a.jpg"\
 def test_refuses_what_holds_no_image(body: bytes, kind: str, error: type[HTTPException]) -> None:
     """Empty bodies, broken forms, other parts, too many, and other types."""
     with pytest.raises(error):
+        _read(body, kind)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "message"),
+    [
+        (OTHER, "multipart/form-data; boundary=x", "a file called `image`. Received: 'photo'."),
+        (TEXT, "multipart/form-data; boundary=x", "Received: `image` without a file name"),
+        (
+            TEXT,
+            "multipart/form-data",
+            "names its boundary: multipart/form-data; boundary=... Received: none;",
+        ),
+        (b"x", "application/x-www-form-urlencoded", "Received: application/x-www-form-urlencoded."),
+        (b"x", "", "Received: no Content-Type."),
+    ],
+)
+def test_says_what_came(body: bytes, kind: str, message: str) -> None:
+    """The part, the name, the boundary or the type that is not as it should be."""
+    with pytest.raises(HTTPException, match=re.escape(message)):
         _read(body, kind)

@@ -4,9 +4,10 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import UnsupportedMediaType
 
 from nimakit import __version__
-from nimakit.errors import BusyError, ImageError, UsageError
+from nimakit.errors import BusyError, ImageError, UnknownModelError, UsageError
+from nimakit.serving.models import ServedModel
 from nimakit.serving.service import current_service, score_for_request
-from nimakit.serving.tensors import INPUT, output_metadata, read_request, write_response
+from nimakit.serving.tensors import INPUT, VERSION, output_metadata, read_request, write_response
 
 inference = Blueprint("inference", __name__, url_prefix="/v2")
 
@@ -34,14 +35,15 @@ def server() -> Response:
 
 
 @inference.get("/models/<name>")
-def model(name: str) -> Response:
+@inference.get("/models/<name>/versions/<version>")
+def model(name: str, version: str = VERSION) -> Response:
     """Inputs and outputs of a model."""
-    served = current_service().models.find(name)
+    served = _find(name, version)
     if served.sample is None:
         raise BusyError(f"The model {name} is not ready: {served.problem}")
     return jsonify(
         name=name,
-        versions=[],
+        versions=[VERSION],
         platform="onnxruntime_onnx",
         inputs=[{"name": INPUT, "datatype": "BYTES", "shape": [-1]}],
         outputs=output_metadata(served.sample),
@@ -49,22 +51,27 @@ def model(name: str) -> Response:
 
 
 @inference.get("/models/<name>/ready")
-def model_ready(name: str) -> Response:
+@inference.get("/models/<name>/versions/<version>/ready")
+def model_ready(name: str, version: str = VERSION) -> Response:
     """Whether a model scores."""
-    served = current_service().models.find(name)
+    served = _find(name, version)
     if not served.is_ready:
         raise BusyError(f"The model {name} is not ready: {served.problem}")
     return jsonify(name=name, ready=True)
 
 
 @inference.post("/models/<name>/infer")
-def infer(name: str) -> Response:
+@inference.post("/models/<name>/versions/<version>/infer")
+def infer(name: str, version: str = VERSION) -> Response:
     """Score a tensor of images; one that cannot be scored fails the request."""
     service = current_service()
     service.check_room()
-    service.models.find(name)
+    _find(name, version)
     if request.mimetype not in ("", "application/json", "application/octet-stream"):
-        raise UnsupportedMediaType("An inference request is JSON, with binary data behind it or without.")
+        raise UnsupportedMediaType(
+            "An inference request is JSON, with or without binary data after it (curl -H 'Content-Type:"
+            f" application/json'). Received: {request.mimetype[:80]}"
+        )
     wanted = read_request(request.get_data(cache=False), _json_size(), service.settings.max_images)
     results = score_for_request(name, wanted.tta, wanted.images)
     errors = [f"image {i}: {result}" for i, result in enumerate(results) if isinstance(result, ImageError)]
@@ -74,6 +81,15 @@ def infer(name: str) -> Response:
     if json_size is None:
         return Response(body, content_type="application/json")
     return Response(body, headers={_JSON_SIZE: str(json_size)}, content_type="application/octet-stream")
+
+
+def _find(name: str, version: str) -> ServedModel:
+    served = current_service().models.find(name)
+    if version != VERSION:
+        raise UnknownModelError(
+            f"The only version of a model here is {VERSION}; it may be left out. Received: {version[:80]!r}"
+        )
+    return served
 
 
 def _json_size() -> int | None:

@@ -1,7 +1,6 @@
 """Tensors of the Open Inference Protocol (KServe V2): images out of a request, scores into an answer."""
 
 import base64
-import binascii
 import json
 import math
 import reprlib
@@ -19,9 +18,13 @@ from nimakit.images import ImageInput
 from nimakit.score import Score
 
 INPUT = "image"
+VERSION = "1"
+"""The version of every model: a server has each model once, and clients that pin a version pin this one."""
+
 OUTPUTS = ("mean_score_prediction", "sd_score_prediction", "predictions", "percentile")
 _PIXEL_TYPES: dict[str, Any] = {"UINT8": np.dtype(np.uint8), "FP32": np.dtype("<f4")}
 _LENGTH = struct.Struct("<I")
+_FROM_URL_SAFE = str.maketrans("-_", "+/")
 MAX_VALUES = 1_000_000
 """Values the JSON of a request may hold: while JSON is parsed, nothing else runs."""
 
@@ -66,7 +69,7 @@ def read_request(body: bytes, json_size: int | None, max_images: int) -> InferRe
     if sum(map(text.count, (b",", b"[", b"{"))) > MAX_VALUES:
         _refuse(f"The JSON holds at most {MAX_VALUES} values; larger tensors are sent as binary data", "more")
     try:
-        values = json.loads(text)
+        values = json.loads(text, object_hook=_without_null)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"An inference request is JSON. Received: {str(error)[:200]}") from error
     values = _object(values, "An inference request")
@@ -77,9 +80,7 @@ def read_request(body: bytes, json_size: int | None, max_images: int) -> InferRe
     request_id = values.get("id", "")
     if not isinstance(request_id, str):
         _refuse("'id' is text", request_id)
-    by_default = parameters.get("binary_data_output", False)
-    if not isinstance(by_default, bool):
-        _refuse("The parameter binary_data_output is true or false", by_default)
+    by_default = _flag(parameters, "binary_data_output", otherwise=False)
     return InferRequest(
         images=_read_inputs(values.get("inputs"), binary, max_images),
         tta=tta,
@@ -106,7 +107,7 @@ def write_response(request: InferRequest, model: str, scores: Sequence[Score]) -
         else:
             output["data"] = array.ravel().tolist()
         outputs.append(output)
-    values: dict[str, Any] = {"model_name": model, "outputs": outputs}
+    values: dict[str, Any] = {"model_name": model, "model_version": VERSION, "outputs": outputs}
     if request.id:
         values["id"] = request.id
     text = json.dumps(values).encode()
@@ -132,6 +133,11 @@ def _columns(scores: Sequence[Score]) -> dict[str, np.ndarray[Any, Any]]:
     return {name: np.asarray(values, "<f4") for name, values in columns.items() if values[0] is not None}
 
 
+def _without_null(members: dict[str, Any]) -> dict[str, Any]:
+    """Members of an object; clients write null for what they leave out."""
+    return {key: value for key, value in members.items() if value is not None}
+
+
 def _read_outputs(outputs: Any, *, binary: bool) -> dict[str, bool]:
     if not isinstance(outputs, list):
         _refuse("'outputs' is a list of tensors", outputs)
@@ -143,8 +149,15 @@ def _read_outputs(outputs: Any, *, binary: bool) -> dict[str, bool]:
             _refuse(f"An output is one of {', '.join(OUTPUTS)}", name)
         if parameters.get("classification"):
             _refuse("Outputs have no classification", parameters["classification"])
-        wanted[name] = bool(parameters.get("binary_data", binary))
+        wanted[name] = _flag(parameters, "binary_data", otherwise=binary)
     return wanted
+
+
+def _flag(parameters: Mapping[str, Any], name: str, *, otherwise: bool) -> bool:
+    value = parameters.get(name, otherwise)
+    if not isinstance(value, bool):
+        _refuse(f"The parameter {name} is true or false", value)
+    return value
 
 
 def _read_inputs(inputs: Any, binary: bytes, max_images: int) -> list[ImageInput]:
@@ -154,19 +167,20 @@ def _read_inputs(inputs: Any, binary: bytes, max_images: int) -> list[ImageInput
     name, datatype, shape = tensor.get("name"), tensor.get("datatype"), tensor.get("shape")
     if name != INPUT:
         _refuse(f"The input is called {INPUT}", name)
+    if datatype != "BYTES" and not (isinstance(datatype, str) and datatype in _PIXEL_TYPES):
+        _refuse("The datatype is BYTES for encoded images, UINT8 or FP32 for pixels", datatype)
     is_shape = isinstance(shape, list) and all(type(side) is int and side > 0 for side in shape)
     if not is_shape or not shape:
         _refuse("A shape is a list of integers, 1 or more", shape)
+    if datatype == "BYTES" and shape[1:] not in ([], [1]):
+        _refuse("A BYTES tensor holds N encoded images; its shape is [N] or [N, 1]", shape)
+    if datatype != "BYTES" and (len(shape) != 4 or shape[3] != 3):
+        missing = "; the first side, N, is missing" if len(shape) == 3 and shape[2] == 3 else ""
+        _refuse(f"A tensor of pixels has the shape [N, height, width, 3]{missing}", shape)
     if shape[0] > max_images:
         _refuse(f"A request has at most {max_images} images", shape[0])
     if datatype == "BYTES":
-        if shape not in ([shape[0]], [shape[0], 1]):
-            _refuse("A BYTES tensor holds N encoded images; its shape is [N] or [N, 1]", shape)
         return _read_bytes(tensor, shape[0], binary)
-    if not isinstance(datatype, str) or datatype not in _PIXEL_TYPES:
-        _refuse("The datatype is BYTES for encoded images, UINT8 or FP32 for pixels", datatype)
-    if len(shape) != 4 or shape[3] != 3:
-        _refuse("A tensor of pixels has the shape [N, height, width, 3]", shape)
     return [*_read_pixels(tensor, _PIXEL_TYPES[datatype], shape, binary)]
 
 
@@ -211,10 +225,15 @@ def _flat(data: Any) -> list[Any]:
 
 
 def _decode(text: Any) -> bytes:
+    """Bytes of base64 text (RFC 4648), in lines or not, of either alphabet."""
+    if not isinstance(text, str):
+        _refuse("An encoded image within JSON is base64 text", text)
     try:
-        return base64.b64decode(text, validate=True)
-    except (TypeError, ValueError, binascii.Error):
-        _refuse("An encoded image within JSON is base64 text", "something else")
+        return base64.b64decode("".join(text.split()).translate(_FROM_URL_SAFE), validate=True)
+    except ValueError:
+        _refuse(
+            "An encoded image within JSON is base64 text, with nothing before or after it", _SHORT.repr(text)
+        )
 
 
 def _read_pixels(

@@ -12,6 +12,8 @@ from nimakit.files import image_id
 
 _PART = "image"
 _ID_LENGTH = 255
+_SHOWN = 3
+_SHOWN_LENGTH = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +54,26 @@ def read_uploads(request: Request, max_images: int) -> list[Upload]:
         return [Upload("image_1", content)]
     raise UnsupportedMediaType(
         "A request is multipart/form-data with `image` files (curl -F image=@photo.jpg), or the bytes of one"
-        " image (curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg)."
+        " image (curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg). Received:"
+        f" {kind[:80] or 'no Content-Type'}."
     )
 
 
 def _read_parts(request: Request, max_images: int) -> list[Upload]:
-    files = request.files.getlist(_PART)
+    if not request.mimetype_params.get("boundary"):
+        raise BadRequest(
+            "The Content-Type of a form names its boundary: multipart/form-data; boundary=... Received: none;"
+            " leave that header to the HTTP client, which writes it with the form (curl -F image=@photo.jpg)."
+        )
     others = sorted({*request.form, *request.files} - {_PART})
-    if others or _PART in request.form:
-        raise BadRequest(f"Each part is a file, with a file name, called `{_PART}`. Received: another part.")
+    if others:
+        raise BadRequest(f"Each part of a form is a file called `{_PART}`. Received: {_listed(others)}.")
+    if _PART in request.form:
+        raise BadRequest(
+            f"Each `{_PART}` of a form is a file, with a file name. Received: `{_PART}` without a file name"
+            f" (curl -F {_PART}=@photo.jpg sends one)."
+        )
+    files = request.files.getlist(_PART)
     if not files:
         raise BadRequest(f"A form has one or more files called `{_PART}`. Received: none.")
     if len(files) > max_images:
@@ -69,6 +82,11 @@ def _read_parts(request: Request, max_images: int) -> list[Upload]:
         Upload(_clean_id(file.filename or "", number), file.stream.read())
         for number, file in enumerate(files, start=1)
     ]
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(repr(name[:_SHOWN_LENGTH]) for name in names[:_SHOWN])
+    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
 
 
 def _clean_id(filename: str, number: int) -> str:
