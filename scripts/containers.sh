@@ -80,19 +80,25 @@ mount_output() {
   if [[ -d ${folder:-/} ]]; then add_mount "${folder:-/}" rw; fi
 }
 
+# With what the job it lies in was trained on, so that a test on the same pictures says so.
+mount_model_file() {
+  mount_input "$1"
+  mount_input "$(dirname -- "$1")/split.json"
+}
+
 # A model, where it is a file or an ensemble of files.
 mount_model() {
   local member
   case $1 in
-    *.[oO][nN][nN][xX]) mount_input "$1" ;;
+    *.[oO][nN][nN][xX]) mount_model_file "$1" ;;
     *.[jJ][sS][oO][nN])
       mount_input "$1"
       [[ -f $1 ]] || return 0
       require_jq "$1"
       while IFS= read -r -d '' member; do
         case $member in
-          /*) mount_input "$member" ;;
-          *.[oO][nN][nN][xX]) mount_input "$(dirname -- "$1")/$member" ;;
+          /*) mount_model_file "$member" ;;
+          *.[oO][nN][nN][xX]) mount_model_file "$(dirname -- "$1")/$member" ;;
         esac
       done < <(jq -j '.members[]?.model? | strings | . + "\u0000"' -- "$1" 2>/dev/null)
       ;;

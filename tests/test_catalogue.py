@@ -79,7 +79,25 @@ def test_takes_the_figures_of_an_evaluation(tmp_path: Path) -> None:
     [entry] = _files(tmp_path)
     assert (entry.metrics, entry.problems) == ({"test": figures}, ())
     row = dict(zip(Entry.COLUMNS, entry.row(), strict=True))
-    assert (row["SRCC"], row["SET"]) == (f"{figures['srcc_mean']:.3f}", "test")
+    assert (row["SRCC"], row["SET"]) == (f"{figures['srcc_mean']:.2f}", "test (4 images)")
+
+
+@pytest.mark.parametrize(
+    ("counts", "name"),
+    [
+        ({"training_images": 40}, "training"),
+        ({"validation_images": 40}, "validation"),
+        ({"training_images": 3, "validation_images": 2}, "test (3 trained on)"),
+        ({"training_images": None, "validation_images": None}, "test"),
+    ],
+)
+def test_says_what_the_set_of_an_evaluation_is_to_the_model(
+    tmp_path: Path, counts: dict[str, int | None], name: str
+) -> None:
+    """A test on pictures that the model was trained on is no test."""
+    _job(tmp_path, {"images": 40, "emd": 0.1, "srcc_mean": 0.5, "notes": ["a sentence"], **counts})
+    row = dict(zip(Entry.COLUMNS, _files(tmp_path)[0].row(), strict=True))
+    assert (row["SRCC"], row["SET"]) == ("0.500", name)
 
 
 @pytest.mark.parametrize("metrics", [[], {"images": 3}, {"test": {"emd": "low"}}])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nimakit.errors import OutputError, UsageError
-from nimakit.jobs import Job, find_jobs
+from nimakit.jobs import Job, find_jobs, read_splits
 
 LOCKED = """
 import sys
@@ -118,3 +118,32 @@ def test_a_job_is_done_by_one_process_at_a_time(tmp_path: Path) -> None:
         other.kill()
     with job.lock():
         pass
+
+
+def _split_job(folder: Path, **parts: list[str]) -> Job:
+    job = Job.create(folder, {"split.json": json.dumps(parts).encode()}, {})
+    (job.weights / "w.weights.h5").touch()
+    job.model_file.touch()
+    return job
+
+
+def test_reads_what_models_were_trained_on(tmp_path: Path) -> None:
+    """By a model or its weights; several models, or one that started from another, have learned from both."""
+    first = _split_job(tmp_path / "1", training=["a"], validation=["b"])
+    second = _split_job(tmp_path / "2", training=["c"], validation=[])
+    expected = {"training": {"a"}, "validation": {"b"}}
+    assert read_splits([first.model_file]) == read_splits([first.weights / "w.weights.h5"]) == expected
+    both = {"training": {"a", "c"}, "validation": {"b"}}
+    assert read_splits([first.model_file, second.model_file]) == both
+    started_from = str(first.weights / "w.weights.h5")
+    second.config_file.write_text(json.dumps({"existing_weights": started_from}), encoding="utf-8")
+    assert read_splits([second.model_file]) == both
+    first.config_file.write_text(json.dumps({"existing_weights": str(second.model_file)}), encoding="utf-8")
+    assert read_splits([second.model_file]) == both  # a circle ends
+
+
+def test_files_outside_of_jobs_have_no_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is no file is not looked for next to a split.json of the working directory."""
+    monkeypatch.chdir(_split_job(tmp_path, training=["a"]).folder)
+    (tmp_path / "m.onnx").touch()
+    assert read_splits([tmp_path / "m.onnx", Path("aesthetic")]) == {}

@@ -1,5 +1,6 @@
 """nimakit.metrics: agreement of predictions with labels."""
 
+import dataclasses
 import sys
 from typing import Any
 
@@ -106,6 +107,26 @@ def test_says_undefined_in_words() -> None:
     assert text.startswith("1 labelled images: EMD 0.")
     assert "LCC undefined" in text
     assert "None" not in text
+
+
+def test_figures_of_few_images_have_two_decimals_and_a_note() -> None:
+    """So that nobody takes the SRCC of three pictures for a result."""
+    few, many = (_compare(_rows(count, 0), _rows(count, 0)) for count in (29, 30))
+    assert "SRCC 1.00 " in str(few)
+    assert "SRCC 1.0000 " in str(many)
+    [note] = few.notes
+    assert note.startswith("Figures of 29 images are a rough guide")
+    assert many.notes == []
+    assert many.to_dict()["notes"] == []
+
+
+def test_notes_say_which_images_the_model_knows() -> None:
+    """Those it was trained on, and those that chose its best epoch."""
+    found = _compare(_rows(40, 0), _rows(40, 1))
+    assert found.notes == []
+    first, second = dataclasses.replace(found, training_images=7, validation_images=1).notes
+    assert first.startswith("7 of the 40 images are among those the model was trained on")
+    assert second.startswith("1 of the 40 images are among those that chose the model's best epoch")
 
 
 def test_says_how_to_install_scipy(monkeypatch: pytest.MonkeyPatch) -> None:

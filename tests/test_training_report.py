@@ -1,5 +1,6 @@
 """nimakit.training_report: one HTML file on how good a model is."""
 
+import html
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -54,7 +55,7 @@ def _render(
 
 
 def _titles(text: str) -> list[str]:
-    return re.findall(r"<h3>(.+?)</h3>", text)
+    return [html.unescape(title) for title in re.findall(r"<h3>(.+?)</h3>", text)]
 
 
 def test_has_every_section() -> None:
@@ -63,7 +64,7 @@ def test_has_every_section() -> None:
     assert re.search(r'<th class="number">validation</th><th class="number">test</th>', text)
     per_set = ["Predicted against real", "Mean scores", "Ratings", "Disagreement", "Errors by score"]
     per_set += ["Size of the errors"]
-    per_set += ["Best, says the model", "Worst, says the model", "Best, say people", "Worst, say people"]
+    per_set += ["Model's favourites", "Model's lowest", "People's favourites", "People's lowest"]
     per_set += ["Scored too high", "Scored too low"]
     assert _titles(text) == ["Loss by epoch", *per_set, *per_set]
     assert "<dt>Seed</dt><dd>0</dd>" in text
@@ -113,7 +114,7 @@ def test_moves_scores_to_the_scale_of_the_labels() -> None:
 def test_shows_a_handful_of_pictures(count: int) -> None:
     """One picture is not at the same time the best and the worst."""
     text = _render({"test": _evaluation(count)})
-    assert ("Worst, says the model" in text) == (count > 1)
+    assert ("Model's lowest" in _titles(text)) == (count > 1)
     assert f"Test: {count} picture{'s' * (count > 1)}<" in text
 
 
@@ -127,8 +128,20 @@ def test_shows_scores_that_are_all_equal() -> None:
         "sds": np.ones(6),
     }
     titles = _titles(_render({"test": _evaluation(6, **changes)}))
-    assert "Best, says the model" in titles
+    assert "Model's favourites" in titles
     assert not {"Scored too high", "Scored too low"} & set(titles)
+
+
+def test_figures_of_few_pictures_have_two_decimals_and_a_warning() -> None:
+    """Each set as many decimals as its pictures support; what limits a figure stands in its section."""
+    few = _evaluation(3)
+    few = replace(few, metrics=replace(few.metrics, srcc_mean=1.0, training_images=2))
+    many = _evaluation(30)
+    text = _render({"validation": few, "test": replace(many, metrics=replace(many.metrics, srcc_mean=0.5))})
+    assert '<td class="number">1.00</td><td class="number">0.500</td>' in text
+    assert '<p class="note">Figures of 3 images are a rough guide' in text
+    assert '<p class="note">2 of the 3 images are among those the model was trained on' in text
+    assert text.count("a rough guide:") == 1
 
 
 def test_bounds_the_page(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,13 @@ from typing import Any, ClassVar, TypeVar
 
 from nimakit.errors import NimakitError, UsageError
 from nimakit.jobs import Job
+from nimakit.metrics import FEW, set_name, shown
 from nimakit.network import Network
 from nimakit.pretrained import public_models
 from nimakit.schema import is_number, read_json
 
 Result = TypeVar("Result")
-Figures = Mapping[str, Mapping[str, float | None]]
+Figures = Mapping[str, Mapping[str, Any]]
 
 _SETS = ("test", "validation", "training")
 """Whose figures say most about a model, best first."""
@@ -56,15 +57,19 @@ class Entry:
         """The cells of `COLUMNS`; a dash where nothing is known."""
         measured = next((name for name in _SETS if name in self.metrics), "")
         figures = self.metrics.get(measured, {})
+        images = figures.get("images", FEW)
+        cautions = [f"{images} images"] if images < FEW else []
+        if measured == "test" and figures.get("training_images"):
+            cautions.append(f"{figures['training_images']} trained on")
         cells = (
             self.model,
             self.status,
             self.base_model,
             f"{len(self.bins)} ({self.bins[0]:g} to {self.bins[-1]:g})" if self.bins else "",
             f"{self.input_size[1]}x{self.input_size[0]}" if self.input_size else "",
-            _number(figures.get("srcc_mean")),
-            _number(figures.get("emd")),
-            measured,
+            shown(figures.get("srcc_mean"), images, 3),
+            shown(figures.get("emd"), images, 3),
+            f"{measured} ({', '.join(cautions)})" if cautions else measured,
             self.trained_on,
         )
         return tuple(" ".join(cell.split()) or "-" for cell in cells)
@@ -137,18 +142,16 @@ def _read(path: Path) -> Entry:
 
 
 def _read_metrics(path: Path) -> Figures:
-    """The figures of each set, of a job; or of one set, as `nimakit evaluate` writes them: of a test."""
+    """The figures of each set, of a job; or of one set, as `nimakit evaluate` writes them."""
     values = read_json(path, UsageError, "metrics.json")
     if isinstance(values, dict) and {"images", "emd"} <= set(values):
-        values = {"test": values}
+        counts = (values.get("training_images"), values.get("validation_images"))
+        values = {set_name(values["images"], *counts): values}
     number = is_number()
     if not isinstance(values, dict) or not all(
-        isinstance(figures, dict) and all(value is None or number(value) for value in figures.values())
+        isinstance(figures, dict)
+        and all(value is None or number(value) for key, value in figures.items() if key != "notes")
         for figures in values.values()
     ):
         raise UsageError(f"metrics.json holds the figures of each set, or those of one. Received: {path}")
     return values
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"

@@ -1,7 +1,7 @@
 """How well a model agrees with people over a labelled set: the figures, and what they were taken from."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from nimakit.engine import Augmentation, Model, Scorer
 from nimakit.errors import ImageError, UsageError
 from nimakit.histogram import FloatArray
 from nimakit.images import MAX_PIXELS
+from nimakit.jobs import Split
 from nimakit.progress import track
 from nimakit.records import Record
 from nimakit.score import Score
@@ -54,10 +55,12 @@ class Agreement:
 
     Args:
         model: What predicts.
+        split: What it was trained on and validated with, as `nimakit.jobs.read_splits` gives it.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, split: Split | None = None) -> None:
         self._bins = model.bins
+        self._split = split
         self._scored: list[tuple[Item, Path, FloatArray, Score]] = []
         self._failures: list[str] = []
 
@@ -91,24 +94,36 @@ class Agreement:
         histograms = [score.histogram for score in scores if score.histogram is not None]
         sd_column = np.array(sds) if sds else None
         predicted = np.stack(histograms) if histograms else None
+        image_ids = tuple(item.image_id for item in items)
         return Evaluation(
-            image_ids=tuple(item.image_id for item in items),
+            image_ids=image_ids,
             paths=paths,
             labels=labels,
             label_bins=label_bins,
             means=means,
             sds=sd_column,
             histograms=predicted,
-            metrics=metrics.compare(
-                labels=labels,
-                label_bins=label_bins,
-                means=means,
-                sds=sd_column,
-                histograms=predicted,
-                bins=self._bins,
+            metrics=replace(
+                metrics.compare(
+                    labels=labels,
+                    label_bins=label_bins,
+                    means=means,
+                    sds=sd_column,
+                    histograms=predicted,
+                    bins=self._bins,
+                ),
+                training_images=self._count("training", image_ids),
+                validation_images=self._count("validation", image_ids),
             ),
             failures=self._failures,
         )
+
+    def _count(self, part: str, image_ids: Sequence[str]) -> int | None:
+        """How many of the images are of a part of the split; None where it is not known."""
+        if not self._split:
+            return None
+        known = self._split.get(part, frozenset())
+        return sum(name in known for name in image_ids)
 
 
 def bins_of_labels(bins: FloatArray, count: int) -> FloatArray:
@@ -131,6 +146,7 @@ def evaluate(
     tta: Augmentation = "none",
     max_pixels: int = MAX_PIXELS,
     label: str = "scoring",
+    split: Split | None = None,
     on_record: Callable[[Record], None] | None = None,
 ) -> Evaluation:
     """Score a labelled set and compare.
@@ -141,6 +157,7 @@ def evaluate(
         tta: Test-time augmentation.
         max_pixels: Largest width times height of an image.
         label: What progress calls the work.
+        split: As for `Agreement`.
         on_record: Given the score record of each item, with ``mean_score_label`` where it has a label.
 
     Returns:
@@ -152,7 +169,7 @@ def evaluate(
     """
     metrics.require_scipy()
     scorer = Scorer(model, tta=tta, max_pixels=max_pixels)
-    agreement = Agreement(model)
+    agreement = Agreement(model, split)
     for item, result in track(score_items(scorer, items), len(items), label):
         agreement.add(item, result)
         if on_record:

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +13,9 @@ from typing import Any, Literal
 from nimakit.errors import OutputError, UsageError
 from nimakit.output import atomic_writer
 from nimakit.schema import read_json
+
+Split = Mapping[str, frozenset[str]]
+"""image_ids that a model was trained on ("training") and validated with ("validation")."""
 
 Status = Literal["prepared", "training", "stopped", "failed", "complete"]
 
@@ -179,6 +182,19 @@ class Job:
             raise UsageError(f"run.json is an object with a status. Received: {self.run_file}")
         return values
 
+    def split(self) -> Split:
+        """What split.json says: the image_ids of each part.
+
+        Raises:
+            UsageError: It is damaged.
+        """
+        values = read_json(self.split_file, UsageError, "split.json")
+        if not isinstance(values, dict) or not all(
+            isinstance(ids, list) and all(isinstance(name, str) for name in ids) for ids in values.values()
+        ):
+            raise UsageError(f"split.json lists the image_ids of each part. Received: {self.split_file}")
+        return {part: frozenset(ids) for part, ids in values.items()}
+
     def note(self, status: Status, **values: Any) -> None:
         """Set the status, and add to what run.json says.
 
@@ -189,6 +205,36 @@ class Job:
         with atomic_writer(self.run_file) as stream:
             json.dump({**known, "status": status, **values}, stream, indent=2)
             stream.write("\n")
+
+
+def read_splits(files: Iterable[Path]) -> Split:
+    """What models were trained on and validated with, as the jobs say whose files they are.
+
+    A job that started from another job's weights has learned from that job's images too.
+
+    Args:
+        files: Model files in a job's folder, weights in its ``weights/``; others add nothing.
+
+    Returns:
+        Empty where none of them lies in a job with a split.
+
+    Raises:
+        UsageError: A split.json or config.json that is damaged.
+    """
+    found: dict[str, frozenset[str]] = {}
+    waiting, seen = list(files), set()
+    while waiting:
+        file = waiting.pop().absolute()
+        job = Job(file.parent.parent if file.parent.name == "weights" else file.parent)
+        if job.folder in seen or not (file.is_file() and job.split_file.is_file()):
+            continue
+        seen.add(job.folder)
+        for part, image_ids in job.split().items():
+            found[part] = found.get(part, frozenset()) | image_ids
+        config = read_json(job.config_file, UsageError, "config.json") if job.config_file.is_file() else {}
+        if isinstance(config, dict) and isinstance(config.get("existing_weights"), str):
+            waiting.append(Path(config["existing_weights"]))
+    return found
 
 
 def epochs_done(history: Sequence[Mapping[str, Any]], phase: str) -> int:

@@ -1,12 +1,16 @@
 """How well predicted distributions agree with what people said."""
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
 from nimakit import histogram
 from nimakit.errors import MissingExtraError
 from nimakit.histogram import FloatArray
+
+FEW = 30
+"""With fewer images, figures are shown with two decimals and a warning."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +32,8 @@ class Metrics:
         mae_mean: Mean absolute error (MAE) of the mean scores, on the scale of the labels.
         accuracy: Share of images on the same side of the cut by prediction and by label.
         cut: The lower middle bin of the labels: 5 for AVA.
+        training_images: How many of the images the model was trained on; None where that is not known.
+        validation_images: How many its training was validated with; None likewise.
     """
 
     images: int
@@ -40,14 +46,37 @@ class Metrics:
     mae_mean: float | None
     accuracy: float
     cut: float
+    training_images: int | None = None
+    validation_images: int | None = None
 
-    def to_dict(self) -> dict[str, float | int | None]:
-        """Field -> figure."""
-        return asdict(self)
+    def to_dict(self) -> dict[str, Any]:
+        """Field -> figure, and ``notes``."""
+        return asdict(self) | {"notes": self.notes}
+
+    @property
+    def notes(self) -> list[str]:
+        """What to know before relying on the figures, in sentences."""
+        found = []
+        if self.training_images:
+            found.append(
+                f"{self.training_images} of the {self.images} images are among those the model was trained"
+                " on: on other images it does less well."
+            )
+        if self.validation_images:
+            found.append(
+                f"{self.validation_images} of the {self.images} images are among those that chose the model's"
+                " best epoch (its validation set): on other images it may do less well."
+            )
+        if self.images < FEW:
+            found.append(
+                f"Figures of {self.images} images are a rough guide: those of other images can differ widely."
+                f" Compare {FEW} or more."
+            )
+        return found
 
     def __str__(self) -> str:
         def show(value: float | None) -> str:
-            return "undefined" if value is None else f"{value:.4f}"
+            return shown(value, self.images, 4) or "undefined"
 
         return (
             f"{self.images} labelled images: EMD {show(self.emd)}, mean LCC {show(self.lcc_mean)}"
@@ -104,6 +133,23 @@ def compare(
         accuracy=float(((means > cut) == (label_means > label_cut)).mean()),
         cut=label_cut,
     )
+
+
+def shown(value: float | None, images: int, decimals: int) -> str:
+    """A figure as people see it, with as many decimals as that many images support; empty for None.
+
+    Example:
+        >>> shown(0.98765, 500, 4), shown(0.98765, 12, 4)
+        ('0.9877', '0.99')
+    """
+    return "" if value is None else f"{value:.{min(decimals, 2) if images < FEW else decimals}f}"
+
+
+def set_name(images: int, training_images: int | None, validation_images: int | None) -> str:
+    """What a set is to a model: "training" or "validation" where all of its images are, else "test"."""
+    if images == training_images:
+        return "training"
+    return "validation" if images == validation_images else "test"
 
 
 def on_same_scale(first: FloatArray, second: FloatArray) -> bool:

@@ -6,7 +6,7 @@ After Mitchell et al., "Model Cards for Model Reporting", 2019.
 from collections.abc import Mapping
 
 from nimakit.metadata import Metadata
-from nimakit.metrics import Metrics
+from nimakit.metrics import Metrics, shown
 
 _FIGURES = {
     "images": "images",
@@ -33,8 +33,6 @@ _LIMITS = """\
 - A score does not say why. The model knows nothing of what a picture means, nor whether it is real."""
 _HOW_TO_READ = """\
 SRCC and LCC: 1 is perfect, 0 is chance. MAE: points of the scale. EMD: 0 is perfect. A dash: not defined."""
-_LEARNED_FROM = """\
-The training set is what it learned from: on other pictures it does less well, as `nimakit evaluate` shows."""
 
 
 def render(*, metadata: Metadata, metrics: Mapping[str, Metrics], facts: Mapping[str, str]) -> str:
@@ -79,17 +77,15 @@ def _figures(metrics: Mapping[str, Metrics]) -> str:
     if not metrics:
         return "Not measured."
     rows = [
-        (label, *(_number(getattr(found, key)) for found in metrics.values()))
+        (label, *(_number(getattr(found, key), found.images) for found in metrics.values()))
         for key, label in _FIGURES.items()
     ]
-    notes = [_HOW_TO_READ, *([_LEARNED_FROM] if "training" in metrics else [])]
-    return "\n\n".join([_table(("figure", *metrics), rows), *notes])
+    notes = [f"{name.capitalize()}: {note}" for name, found in metrics.items() for note in found.notes]
+    return "\n\n".join([_table(("figure", *metrics), rows), _HOW_TO_READ, *notes])
 
 
-def _number(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+def _number(value: float | None, images: int) -> str:
+    return f"{value:,}" if isinstance(value, int) else shown(value, images, 3) or "-"
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

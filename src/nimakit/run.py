@@ -12,6 +12,7 @@ from nimakit.engine import Augmentation, Model, Scorer
 from nimakit.errors import ImageError
 from nimakit.evaluation import Agreement
 from nimakit.images import MAX_PIXELS
+from nimakit.jobs import Split
 from nimakit.labels import Labels
 from nimakit.progress import track
 from nimakit.records import Record, RecordWriter
@@ -52,6 +53,7 @@ class Run:
         metrics_file: .json; None for none.
         report_file: .html; None for none.
         max_pixels: Largest width times height of an image; None for the default.
+        split: What the model was trained on and validated with; None where that is not known.
     """
 
     source: Path
@@ -64,6 +66,7 @@ class Run:
     metrics_file: Path | None = None
     report_file: Path | None = None
     max_pixels: int | None = None
+    split: Split | None = None
 
     def items(self) -> list[Item]:
         """The images to score; what would fail only after the work is done is refused here.
@@ -102,7 +105,7 @@ class Run:
             OutputError: A file could not be written.
         """
         scorer = Scorer(model, tta=self.tta, max_pixels=self._max_pixels)
-        agreement = Agreement(model)
+        agreement = Agreement(model, self.split)
         failures: list[str] = []
         failed = 0
 

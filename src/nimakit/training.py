@@ -17,7 +17,7 @@ from nimakit.engine import Member, Model
 from nimakit.errors import ModelError, NimakitError, TrainingError, UsageError, first_line
 from nimakit.evaluation import Evaluation, evaluate
 from nimakit.images import MAX_PIXELS, Preprocessing
-from nimakit.jobs import Job, epochs_done, now
+from nimakit.jobs import Job, epochs_done, now, read_splits
 from nimakit.labels import read_labels
 from nimakit.metadata import Metadata
 from nimakit.network import Network
@@ -136,8 +136,9 @@ class _Data:
         """The split of the first start, whatever images went missing since."""
         if job.split_file.is_file():
             rows = {item.image_id: row for row, item in enumerate(self.items)}
-            names: dict[str, list[str]] = json.loads(job.split_file.read_text("utf-8"))
-            return {part: [rows[name] for name in ids if name in rows] for part, ids in names.items()}
+            return {
+                part: sorted(rows[name] for name in ids if name in rows) for part, ids in job.split().items()
+            }
         parts = split(len(self.items), config.validation_split, config.seed)
         with atomic_writer(job.split_file) as stream:
             json.dump(
@@ -234,15 +235,20 @@ def _judge(
     sets = {"validation": [data.items[index] for index in data.parts["validation"]], "test": data.test}
     if not any(sets.values()):
         sets = {"training": data.items}
+    started_from = read_splits([Path(config.existing_weights)] if config.existing_weights else [])
+    learned = {data.items[index].image_id for index in data.parts["training"]}
+    split = {**started_from, "training": learned | started_from.get("training", frozenset())}
     judged: dict[str, Evaluation] = {}
     for name, items in sets.items():
         try:
             if items:
-                judged[name] = evaluate(model, items, label=f"scoring the {name} photographs")
+                judged[name] = evaluate(model, items, label=f"scoring the {name} photographs", split=split)
         except UsageError as error:  # none of them can be decoded
             notify(f"no figures for the {name} set: {error}")
     for name, evaluation in judged.items():
         notify(f"{name}: {evaluation.metrics}")
+        for note in evaluation.metrics.notes:
+            notify(f"{name}: {note}")
     figures = {name: evaluation.metrics for name, evaluation in judged.items()}
     with atomic_writer(job.metrics_file) as stream:
         json.dump({name: figure.to_dict() for name, figure in figures.items()}, stream, indent=2)

@@ -167,13 +167,17 @@ def _figures(evaluations: Sequence[Evaluation]) -> list[_Figure]:
         return []
 
     def row(name: str, meaning: str, key: str) -> _Figure:
-        values: list[float | None] = [getattr(one, key) for one in found]
-        return _Figure(name, meaning, [None if value is None else f"{value:.3f}" for value in values])
+        values = [metrics.shown(getattr(one, key), one.images, 3) or None for one in found]
+        return _Figure(name, meaning, values)
 
     cut = " and ".join(dict.fromkeys(f"{one.cut:g}" for one in found))
     return [
         _Figure("Pictures", "how many were compared", [f"{one.images:,}" for one in found]),
-        row("SRCC", "same order of pictures as people's: 1 the same, 0 none, -1 reversed", "srcc_mean"),
+        row(
+            "SRCC",
+            "how well the model's ranking matches people's: 1 identical, 0 unrelated, -1 reversed",
+            "srcc_mean",
+        ),
         row("LCC", "as SRCC, of the scores rather than of the ranks", "lcc_mean"),
         row("MAE", "how far the mean score is off, on average, in points of the scale", "mae_mean"),
         row("EMD", "how far the distributions are apart: 0 the same", "emd"),
@@ -295,13 +299,13 @@ def _choices(means: _Means) -> list[tuple[str, str, list[int]]]:
     count = min(PICTURES, max(1, len(residual) // 2))
     lowest = count if len(residual) > 1 else 0
     return [
-        ("Best, says the model", "The highest predicted mean scores.", _first(-means.predicted, count)),
-        ("Worst, says the model", "The lowest predicted mean scores.", _first(means.predicted, lowest)),
-        ("Best, say people", "The highest mean ratings.", _first(-means.real, count)),
-        ("Worst, say people", "The lowest mean ratings.", _first(means.real, lowest)),
+        ("Model's favourites", "The highest predicted mean scores.", _first(-means.predicted, count)),
+        ("Model's lowest", "The lowest predicted mean scores.", _first(means.predicted, lowest)),
+        ("People's favourites", "The highest mean ratings.", _first(-means.real, count)),
+        ("People's lowest", "The lowest mean ratings.", _first(means.real, lowest)),
         (
             "Scored too high",
-            "Where the model is most above people: what does it fall for?",
+            "Where the model is most above people: what misleads it?",
             _first(-residual, min(count, int((residual > 0).sum()))),
         ),
         (

@@ -77,6 +77,53 @@ def test_writes_figures_report_and_predictions(evaluate: Command, tmp_path: Path
     assert "How it learned" not in report
 
 
+def test_figures_of_few_images_have_two_decimals_and_a_warning(evaluate: Command) -> None:
+    """On stderr as a sentence; the figures themselves are not rounded."""
+    result = evaluate()
+    assert "SRCC 1.00 " in result.err
+    assert "nimakit: Figures of 3 images are a rough guide" in result.err
+    figures = json.loads(result.out)
+    assert figures["emd"] != round(figures["emd"], 2)
+    assert [note[:22] for note in figures["notes"]] == ["Figures of 3 images ar"]
+
+
+@pytest.mark.parametrize(
+    ("split", "counts", "name"),
+    [
+        ({"training": ["a", "b", "c"], "validation": []}, (3, 0), "Training"),
+        ({"training": ["a", "x"], "validation": ["b"]}, (1, 1), "Test"),
+        ({"training": ["x"], "validation": ["a", "b", "c"]}, (0, 3), "Validation"),
+        (None, (None, None), "Test"),
+    ],
+)
+def test_says_how_many_images_the_model_was_trained_on(
+    evaluate: Command, tmp_path: Path, split: Any, counts: tuple[int | None, int | None], name: str
+) -> None:
+    """By the split.json next to the model: on stdout, on stderr and in the report."""
+    job = Job.create(tmp_path / "jobs", {}, {})
+    write_model(job.model_file)
+    if split:
+        job.split_file.write_text(json.dumps(split), encoding="utf-8")
+    result = evaluate("--model", job.model_file, "--output-dir", tmp_path / "judged")
+    figures = json.loads(result.out)
+    assert (figures["training_images"], figures["validation_images"]) == counts
+    report = (tmp_path / "judged" / "report.html").read_text("utf-8")
+    assert f"{name}: 3 pictures" in report
+    for count, text in zip(counts, ("the model was trained on", "best epoch (its validation"), strict=True):
+        for page in (result.err, report, str(figures["notes"])):
+            assert (text in page.replace("&#39;", "'")) == bool(count)
+
+
+def test_refuses_a_damaged_split(evaluate: Command, tmp_path: Path) -> None:
+    """Before anything is scored: without it nobody knows what the figures are of."""
+    job = Job.create(tmp_path / "jobs", {}, {})
+    write_model(job.model_file)
+    job.split_file.write_text('{"training": 3}', encoding="utf-8")
+    result = evaluate("--model", job.model_file)
+    assert (result.code, result.out) == (1, "")
+    assert "split.json lists the image_ids of each part. Received: " in result.err
+
+
 def test_ends_with_2_where_some_images_could_not_be_scored(evaluate: Command, tmp_path: Path) -> None:
     """They are named on stderr, in the report and in predictions.csv; the figures are of all others."""
     labels = [*LABELS, {"image_id": "none", "label": [1] * 10}]
@@ -92,7 +139,7 @@ def test_ends_with_2_where_some_images_could_not_be_scored(evaluate: Command, tm
 def test_lists_twenty_failures_and_counts_the_rest(evaluate: Command) -> None:
     """A label file of another folder gives a list of bounded length."""
     result = evaluate(labels=[*LABELS, *({"image_id": f"x{i}", "label": [1] * 10} for i in range(25))])
-    assert len(result.err.splitlines()) == 22
+    assert len(result.err.splitlines()) == 23
     assert "and 5 more that could not be scored" in result.err
 
 

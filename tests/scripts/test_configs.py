@@ -27,6 +27,14 @@ def test_the_members_of_an_ensemble_are_mounted(predict: Launcher, tmp_path: Pat
     assert mounts == {str(path): (str(path), "ro") for path in expected}
 
 
+def test_what_a_model_was_trained_on_is_mounted_with_it(predict: Launcher) -> None:
+    """The split.json next to it, by which figures say what they are of."""
+    for name in ("m.onnx", "split.json"):
+        (predict.folder / name).touch()
+    mounts = predict("--model", "m.onnx").container.mounts
+    assert set(mounts) == {str(predict.folder / name) for name in ("m.onnx", "split.json")}
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"members": 3}', '{"members": [{"model": 1}, 2]}'])
 def test_a_broken_ensemble_is_left_to_the_command(predict: Launcher, text: str) -> None:
     """The launcher mounts a broken ensemble file and says nothing; the command says what is wrong."""

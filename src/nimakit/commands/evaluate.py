@@ -54,8 +54,8 @@ _OUTPUTS = ("predictions.csv", "metrics.json", "report.html")
 @click.option(
     "--explain",
     is_flag=True,
-    help="Show in the report what the model looks at (Grad-CAM), below each of its pictures; needs one model"
-    " whose Keras weights there are, as nimakit explain does.",
+    help="Show in the report what the model looks at (Grad-CAM), below each of its pictures; needs a single"
+    " model with Keras weights, as nimakit explain does.",
 )
 @click.option(
     "--max-pixels",
@@ -85,6 +85,7 @@ def evaluate(
     from nimakit import metrics, zoo
     from nimakit.evaluation import evaluate as evaluate_model
     from nimakit.images import MAX_PIXELS
+    from nimakit.jobs import read_splits
 
     items = _items(samples_file, image_dir, recursive=recursive)
     metrics.require_scipy()
@@ -92,7 +93,8 @@ def evaluate(
         _prepare(output_dir, samples_file)
     drawn = _explainer(models, output_dir, max_pixels or MAX_PIXELS) if explain else None
     model = zoo.load_models(models, notify=say)
-    score = partial(evaluate_model, model, items, tta=tta, max_pixels=max_pixels or MAX_PIXELS)
+    split = read_splits(file for name in models for file in zoo.model_files(name))
+    score = partial(evaluate_model, model, items, tta=tta, max_pixels=max_pixels or MAX_PIXELS, split=split)
     if output_dir:
         evaluation = _score_into(output_dir, score)
         facts = {
@@ -108,6 +110,8 @@ def evaluate(
         evaluation = score()
     click.echo(json.dumps(evaluation.metrics.to_dict(), indent=2))
     say(str(evaluation.metrics))
+    for note in evaluation.metrics.notes:
+        say(note)
     for line in evaluation.failures[:_LISTED]:
         say(line)
     if len(evaluation.failures) > _LISTED:
@@ -179,13 +183,15 @@ def _write_report(
     max_pixels: int,
     explain: "Explain | None",
 ) -> None:
-    from nimakit import output, training_report
+    from nimakit import metrics, output, training_report
 
+    found = evaluation.metrics
+    name = metrics.set_name(found.images, found.training_images, found.validation_images)
     report = training_report.render(
         title=f"How well {model.name} judges photographs",
         facts=facts,
         history=[],
-        evaluations={"test": evaluation},
+        evaluations={name: evaluation},
         bins=model.bins,
         max_pixels=max_pixels,
         explain=explain,

@@ -15,9 +15,9 @@ _FOLDERS = ("models", "train_jobs")
 def models(*, folders: tuple[Path, ...], as_json: bool) -> None:
     """List the public models, and every .onnx file below the folders: models and train_jobs by default.
 
-    SRCC and EMD come from the metrics.json beside a file: those of the test set where it has them, else of
-    the validation set, else of the training set. A file that cannot be used is listed with what is wrong
-    with it.
+    SRCC and EMD come from the metrics.json next to a file: those of the test set where it has them, else of
+    the validation set, else of the training set. The column SET says so where they are of fewer than 30
+    images, or of images the model was trained on. A file that cannot be used is listed with the reason.
 
     \b
     Example:

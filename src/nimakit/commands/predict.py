@@ -63,7 +63,7 @@ _FILE = click.Path(path_type=Path)
     "--top",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Give the N best, best first; and what could not be scored.",
+    help="Output only the N best, best first, then any images that could not be scored.",
 )
 @click.option("--predictions-file", type=_FILE, help="Write the records here too: .json, .jsonl or .csv.")
 @click.option("--metrics-file", type=_FILE, help="Write the agreement with the labels here: .json.")
@@ -106,6 +106,7 @@ def predict(
     Example:
       nimakit predict --image-source data/samples --top 3
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
+    from nimakit.jobs import read_splits
     from nimakit.labels import read_labels
     from nimakit.run import Run
     from nimakit.taste import read_taste
@@ -128,6 +129,7 @@ def predict(
         metrics_file=metrics_file,
         report_file=report,
         max_pixels=max_pixels,
+        split=read_splits(_files(models, weights_file, config_file)) if labels else None,
     )
     items = run.items()
     taste = read_taste(user_file) if user_file else None
@@ -138,6 +140,8 @@ def predict(
     summary = run.score(items, model, sys.stdout)
     if summary.metrics:
         say(str(summary.metrics))
+        for note in summary.metrics.notes:
+            say(note)
     say(
         f"scored {summary.scored} of {summary.scored + summary.failed} images with {model.name}"
         f" on the {model.device} in {time.monotonic() - started:.1f} s"
@@ -180,6 +184,16 @@ def _model(
     if weights_file:
         return zoo.load_weights(weights_file, config.base_model_name, config=config, notify=say)
     return zoo.load_config(config, notify=say)
+
+
+def _files(models: tuple[str, ...], weights_file: Path | None, config_file: Path | None) -> list[Path]:
+    """The files of the user's own that a model is made from."""
+    from nimakit import zoo
+    from nimakit.config import read_train_config
+
+    files = [file for name in models for file in zoo.model_files(name)]
+    weights = weights_file or (read_train_config(config_file).existing_weights if config_file else None)
+    return [*files, Path(weights)] if weights else files
 
 
 def _refuse_overwriting(inputs: Sequence[Path | None], outputs: Sequence[Path | None]) -> None:
