@@ -3,15 +3,19 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from PIL import Image
 
 from nimakit import __version__
+from nimakit.cli import cli
+from nimakit.commands.sections import Sections
 from nimakit.histogram import normalise
 from samples import metadata, png_header, write_model, write_photo
 from terminal import Command
@@ -370,6 +374,25 @@ def test_fetch_prints_where_the_model_is(nimakit: Command, public_model: Path) -
 def test_says_its_version(nimakit: Command) -> None:
     """--version is that of the package."""
     assert nimakit("--version").out == f"nimakit, version {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["data"]])
+def test_a_group_alone_prints_its_help(nimakit: Command, arguments: list[str]) -> None:
+    """Asking what there is is no error."""
+    alone, asked = nimakit(*arguments), nimakit(*arguments, "--help")
+    assert alone == asked
+    assert (alone.code, alone.err) == (0, "")
+
+
+@pytest.mark.parametrize("group", [cli, cli.commands["data"], cli.commands["rate"]])
+def test_every_command_is_in_one_section_with_its_whole_summary(group: Sections) -> None:
+    """Help lists each command once, by what it is for, and cuts no sentence."""
+    text = group.get_help(click.Context(group, info_name="x", terminal_width=200))
+    for name, command in group.commands.items():
+        assert len(re.findall(rf"^  {name}  ", text, re.MULTILINE)) == 1
+        summary = " ".join((command.help or "").split()).split(". ")[0].removesuffix(".")
+        assert summary in re.sub(r"\s+", " ", text)
+    assert "..." not in text.replace("[ARGS]...", "")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["predict", "-h"], ["fetch", "--help"]])

@@ -19,6 +19,7 @@ from nimakit.commands.models import models
 from nimakit.commands.personalise import learn_factors, personalise
 from nimakit.commands.predict import predict
 from nimakit.commands.rate import rate
+from nimakit.commands.sections import Sections
 from nimakit.commands.serve import serve
 from nimakit.commands.train import train
 from nimakit.errors import NimakitError
@@ -55,25 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code or 0)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Sections, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="nimakit")
 def cli() -> None:
     """Score how good photographs look, and learn it from people's ratings."""
 
 
-for _command in (
-    export,
-    predict,
-    evaluate,
-    explain,
-    enhance,
-    models,
-    fetch,
-    train,
-    data,
-    serve,
-    rate,
-    personalise,
-    learn_factors,
-):
-    cli.add_command(_command)
+cli.add_section("Score photographs", predict, explain, enhance, serve)
+cli.add_section("Train and judge models", train, evaluate, models, fetch, export)
+cli.add_section("Collect ratings", rate, data)
+cli.add_section("Learn one person's taste", personalise, learn_factors)

@@ -236,7 +236,7 @@ def _people_charts(people: People) -> Iterator[_Chart]:
             "Agreement with the others",
             partial(rating_charts.consistencies, figures.consistency),
             "Whether a person prefers the pictures that others prefer: 1 fully, 0 not at all, below 0 the"
-            " opposite. Who is near 0 may not have looked, or has a taste of their own.",
+            " opposite. Someone near 0 may not have paid attention, or simply has different taste.",
         )
 
 

@@ -236,7 +236,7 @@ def _judge(
     if not any(sets.values()):
         sets = {"training": data.items}
     started_from = read_splits([Path(config.existing_weights)] if config.existing_weights else [])
-    learned = {data.items[index].image_id for index in data.parts["training"]}
+    learned = frozenset(data.items[index].image_id for index in data.parts["training"])
     split = {**started_from, "training": learned | started_from.get("training", frozenset())}
     judged: dict[str, Evaluation] = {}
     for name, items in sets.items():

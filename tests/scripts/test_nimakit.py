@@ -208,6 +208,7 @@ def test_training_goes_to_its_launcher(nimakit: Launcher) -> None:
     [
         ([], "./nimakit [OPTIONS] COMMAND"),
         (["--help"], "./nimakit [OPTIONS] COMMAND"),
+        (["data"], "./nimakit data [OPTIONS] COMMAND"),
         (["data", "-h"], "./nimakit data [OPTIONS] COMMAND"),
         (["data", "split", "--help"], "./nimakit data split [OPTIONS] LABELS"),
         (["enhance", "--help"], "./nimakit enhance [OPTIONS]"),

@@ -68,7 +68,7 @@ def test_training_is_followed_to_its_end(train: Launcher, job: Path) -> None:
     result = train(*NEW)
     assert (result.code, result.stdout) == (0, f"{job}\n")
     assert result.stderr.splitlines()[-3:] == [
-        "train-local: following the training; Ctrl-C ends the following alone",
+        "train-local: following the log; Ctrl-C stops following, not the training",
         *sorted(["on stdout", "on stderr"], key=result.stderr.index),
     ]
     assert result.asked("logs") == [["logs", "--follow", TRAINING]]
@@ -219,7 +219,7 @@ def test_native_training_is_followed_to_its_end(native: Launcher, job: Path) -> 
     assert result.stderr.splitlines() == [
         "train-local: runtime native (.venv)",
         f"nimakit<train --prepare-only {' '.join(NEW)}>",
-        "train-local: following the training; Ctrl-C ends the following alone",
+        "train-local: following the log; Ctrl-C stops following, not the training",
         f"nimakit<train --resume {job}>",
         "on stdout",
     ]

@@ -209,7 +209,8 @@ def _found(
         for name, model in zip(names, loaded, strict=True)
     ]
     about = {"networks": names, "method": method, "epsilon": enhancer.epsilon}
-    how = f"Edited to please {', '.join(names)} ({method}, epsilon {enhancer.epsilon:g})."
+    quoted = ", ".join(f'"{name}"' for name in names)
+    how = f"Edited to raise the score from {quoted} ({method}, epsilon {enhancer.epsilon:g})."
     return _Work(enhancer.enhance, how, critics, about)
 
 

@@ -108,7 +108,7 @@ def learn_factors(
     output: Path,
     **given: Any,
 ) -> int:
-    """Learn from many raters in which directions people differ, for nimakit personalise --method factors.
+    """Learn how tastes differ from many people's ratings, for nimakit personalise --method factors.
 
     \b
     Example:

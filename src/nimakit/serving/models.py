@@ -112,12 +112,12 @@ def load_models(settings: Settings, *, notify: Callable[[str], None]) -> Models:
         ModelError: None of them can be used; each says why.
     """
     models = [_load(source, settings, notify) for source in settings.models]
-    for model in models:
-        if not model.is_ready:
-            notify(f"model {model.name} is not served: {model.problem}")
-    if not any(model.is_ready for model in models):
+    broken = [model for model in models if not model.is_ready]
+    if len(broken) == len(models):
         listed = "; ".join(f"{model.name}: {model.problem}" for model in models)
         raise ModelError(f"A server has at least one model that works. Received: {listed}")
+    for model in broken:
+        notify(f"model {model.name} is not served: {model.problem}")
     return Models(models)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
 from nimakit.addresses import check_address
 from nimakit.conversion import fetch
@@ -25,6 +26,18 @@ _STUCK_S = 120
 """Seconds without a sign of life after which a worker is replaced; loading many models takes some."""
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - writable in a container whose root is not
+
+
+class Log(Logger):  # type: ignore[misc]
+    """gunicorn's log, without what it adds where no model could be loaded: the worker has said why."""
+
+    _is_over = False
+
+    def error(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        """Write a line, unless a worker has ended with `Arbiter.APP_LOAD_ERROR`, which ends the server."""
+        self._is_over |= args[1:] == (Arbiter.APP_LOAD_ERROR,)
+        if not self._is_over:
+            super().error(msg, *args, **kwargs)
 
 
 class Master(Arbiter):  # type: ignore[misc]
@@ -59,6 +72,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "timeout": _STUCK_S,
             "graceful_timeout": max(1, round(settings.drain_timeout_s)),
             "keepalive": 1,
+            "logger_class": Log,
             "loglevel": "warning",
             "control_socket_disable": True,
             "forwarded_allow_ips": "",

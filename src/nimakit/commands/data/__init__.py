@@ -16,9 +16,10 @@ from nimakit.commands.data.ratings import ratings
 from nimakit.commands.data.report import report
 from nimakit.commands.data.split import split
 from nimakit.commands.data.tid2013 import tid2013
+from nimakit.commands.sections import Sections
 
 
-@click.group()
+@click.group(cls=Sections)
 def data() -> None:
     """Turn people's ratings into label files, organise and check them.
 
@@ -28,20 +29,6 @@ def data() -> None:
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
 
 
-for _command in (
-    ava,
-    balance,
-    check,
-    filter_,
-    flickr_aes,
-    index,
-    link,
-    merge,
-    pairs,
-    posts,
-    ratings,
-    report,
-    split,
-    tid2013,
-):
-    data.add_command(_command)
+data.add_section("Make label files", ratings, pairs, posts, ava, flickr_aes, tid2013)
+data.add_section("Check them", check, report)
+data.add_section("Organise images and labels", index, filter_, merge, split, balance, link)

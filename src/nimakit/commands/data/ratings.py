@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     "--bins",
     type=Bins(),
     help="The rating each bin stands for: 1-10, or a list as 0,25,50,75,100; ratings outside are bad rows."
-    " Without it the bins are inferred, and said.",
+    " Otherwise the bins are inferred and reported.",
 )
 @click.option(
     "--repeats",

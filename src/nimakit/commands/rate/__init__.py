@@ -8,12 +8,13 @@ import click
 from nimakit.commands.rate.export import export
 from nimakit.commands.rate.importing import import_
 from nimakit.commands.rate.options import FILE, data_dir, database, require
+from nimakit.commands.sections import Sections
 
 if TYPE_CHECKING:
     from nimakit.web.settings import Settings
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Sections, invoke_without_command=True)
 @click.option(
     "--images",
     "folders",
@@ -105,5 +106,4 @@ def _kept_in(settings: "Settings") -> str:
     return str(place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place)
 
 
-rate.add_command(export)
-rate.add_command(import_)
+rate.add_section("Move ratings", export, import_)

@@ -38,7 +38,7 @@ def import_(
     data_dir: Path,
     database: str | None,
 ) -> int:
-    """Take in what was rated elsewhere, or the list of the photos to rate; a summary goes to stdout as JSON.
+    """Import ratings made elsewhere, or the list of photos to rate; a summary goes to stdout as JSON.
 
     A file that is imported twice counts once.
 
