@@ -182,6 +182,19 @@ def test_leaves_a_complete_job_alone(done: tuple[Job, list[str]]) -> None:
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
+def test_says_what_the_weights_it_started_from_have_learned_from(
+    new_job: NewJob, done: tuple[Job, list[str]]
+) -> None:
+    """Photographs kept back now were trained on by the job before."""
+    [weights] = done[0].weights.iterdir()
+    job = new_job(existing_weights=str(weights), seed=8)
+    training.train(job, notify=_unheard)
+    figures = json.loads(job.metrics_file.read_text("utf-8"))["validation"]
+    before, now = (set(training.split(COUNT, 0.25, seed)["validation"]) for seed in (7, 8))
+    assert figures["training_images"] == len(now - before) > 0
+    assert figures["validation_images"] == len(now & before)
+
+
 def test_judges_by_what_it_learned_from_where_nothing_is_kept_back(new_job: NewJob) -> None:
     """Without a validation set the figures are of the training set, and are called that."""
     job = new_job(validation_split=0)

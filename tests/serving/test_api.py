@@ -57,6 +57,13 @@ def test_answers_are_those_of_the_command_line(nimakit: Command, web: Client, ti
         assert answer.json == told[tta]
 
 
+def test_a_picture_without_a_file_name_is_named(web: Client) -> None:
+    """However large it is: as a field of the form it is no file."""
+    response = web.post("/predict", data={"image": 600_000 * "x"}, content_type="multipart/form-data")
+    assert response.status_code == 400
+    assert "Received: `image` without a file name" in response.json["detail"]
+
+
 def test_the_model_is_chosen_by_name(web: Client) -> None:
     """A regression head has no distribution, and its record says so."""
     record = web.post("/predict?model=score", data=form(("a.png", noise()))).json[0]
@@ -128,7 +135,8 @@ def test_limits_are_the_operator_s(tiny_file: Path) -> None:
     web = client(tiny_file, max_images=2, max_body_bytes=5000, max_pixels=100, formats=("BMP",))
     three = web.post("/predict", data=form(*3 * [("a.bmp", encode(1, "BMP"))]))
     assert (three.status_code, three.json["detail"]) == (413, "A request has at most 2 images. Received: 3.")
-    assert web.post("/predict", data=form(*9 * [("a.bmp", encode(1, "BMP"))])).status_code == 413
+    many = web.post("/predict", data=form(*9 * [("a.bmp", encode(1, "BMP"))]))
+    assert (many.status_code, many.json["detail"]) == (413, "A request has at most 2 images. Received: more.")
     large = web.post("/predict", data=5001 * b"x", content_type="image/bmp")
     assert (large.status_code, large.json["detail"]) == (413, "A request body has at most 5000 bytes.")
     wide = web.post("/predict", data=encode(1, "BMP", (10, 11)), content_type="image/bmp")

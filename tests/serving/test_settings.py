@@ -103,6 +103,17 @@ def test_refuses_broken_values(tmp_path: Path, values: dict[str, Any], message: 
         read_settings(_config(tmp_path, **values))
 
 
+def test_null_is_as_good_as_left_out_where_there_is_no_default(tmp_path: Path) -> None:
+    """And takes no keys away that are given elsewhere."""
+    path = tmp_path / "c.json"
+    nothing = dict.fromkeys(("workers", "batch_size", "api_keys_file", "rate_limit", "users_dir"))
+    path.write_text(json.dumps(nothing), "utf-8")
+    assert read_settings(path) == Settings()
+    path.write_text(json.dumps({"api_keys": [f"shop:{64 * '0'}"]}), "utf-8")
+    settings = read_settings(path, environment={"NIMAKIT_SERVE_API_KEYS_FILE": "null"})
+    assert [key.name for key in settings.api_keys] == ["shop"]
+
+
 def test_refuses_an_unknown_variable() -> None:
     """A variable with our prefix that means nothing is a mistake."""
     with pytest.raises(ConfigError, match=r"The environment breaks .*'quue_size' is unknown .*'queue_size'"):

@@ -83,7 +83,11 @@ def test_refuses_what_holds_no_image(body: bytes, kind: str, error: type[HTTPExc
 @pytest.mark.parametrize(
     ("body", "kind", "message"),
     [
-        (OTHER, "multipart/form-data; boundary=x", "a file called `image`. Received: 'photo'."),
+        (
+            OTHER,
+            "multipart/form-data; boundary=x",
+            "a file called `image`; options are in the query (/predict?tta=flips). Received: 'photo'.",
+        ),
         (TEXT, "multipart/form-data; boundary=x", "Received: `image` without a file name"),
         (
             TEXT,

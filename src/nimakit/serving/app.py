@@ -34,6 +34,7 @@ def create_app(settings: Settings, *, notify: Callable[[str], None] = say) -> Fl
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes  # a picture without a file name is a field
     app.config["MAX_FORM_PARTS"] = settings.max_images + 1  # one too many gets an answer that says so
     metrics = Metrics()
     models = load_models(settings, notify=notify)

@@ -125,7 +125,7 @@ RULES: dict[str, Rule] = {
     "keepalive_timeout_s": _SECONDS,
     "drain_timeout_s": _SECONDS,
     "api_keys": Rule(_is_list(is_text), 'a list of "NAME:SHA-256"'),
-    "api_keys_file": Rule(is_text, "a file of keys, as `nimakit serve --new-key` makes them"),
+    "api_keys_file": Rule(or_null(is_text), "a file of keys, as `nimakit serve --new-key` makes them"),
     "rate_limit": Rule(or_null(is_text), 'a rate as in "100 per minute", or null'),
     "cors_origins": Rule(
         _is_list(lambda value: isinstance(value, str) and _ORIGIN.fullmatch(value) is not None),
@@ -193,10 +193,11 @@ def _parsed(values: Mapping[str, Any], shown: str, folder: Path) -> dict[str, An
     }
     if "models" in values:
         parsed["models"] = _parse_models(values["models"], shown, folder)
-    if "api_keys" in values or "api_keys_file" in values:
+    keys_file = values.get("api_keys_file")
+    if "api_keys" in values or keys_file is not None:
         keys = parse_keys(values.get("api_keys", ()), shown)
-        if "api_keys_file" in values:
-            keys += read_keys(folder / values["api_keys_file"])
+        if keys_file is not None:
+            keys += read_keys(folder / keys_file)
         parsed["api_keys"] = keys
     if values.get("users_dir") is not None:
         parsed["users_dir"] = _parse_folder(folder / values["users_dir"], shown)

@@ -65,9 +65,15 @@ def _read_parts(request: Request, max_images: int) -> list[Upload]:
             "The Content-Type of a form names its boundary: multipart/form-data; boundary=... Received: none;"
             " leave that header to the HTTP client, which writes it with the form (curl -F image=@photo.jpg)."
         )
-    others = sorted({*request.form, *request.files} - {_PART})
+    try:
+        others = sorted({*request.form, *request.files} - {_PART})
+    except RequestEntityTooLarge as error:
+        raise RequestEntityTooLarge(f"A request has at most {max_images} images. Received: more.") from error
     if others:
-        raise BadRequest(f"Each part of a form is a file called `{_PART}`. Received: {_listed(others)}.")
+        raise BadRequest(
+            f"Each part of a form is a file called `{_PART}`; options are in the query (/predict?tta=flips)."
+            f" Received: {_listed(others)}."
+        )
     if _PART in request.form:
         raise BadRequest(
             f"Each `{_PART}` of a form is a file, with a file name. Received: `{_PART}` without a file name"
