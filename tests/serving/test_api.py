@@ -59,7 +59,9 @@ def test_answers_are_those_of_the_command_line(nimakit: Command, web: Client, ti
 
 def test_a_picture_without_a_file_name_is_named(web: Client) -> None:
     """However large it is: as a field of the form it is no file."""
-    response = web.post("/predict", data={"image": 600_000 * "x"}, content_type="multipart/form-data")
+    head, end = b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\n', b"\r\n--x--\r\n"
+    body = head + 600_000 * b"x" + end
+    response = web.post("/predict", data=body, content_type="multipart/form-data; boundary=x")
     assert response.status_code == 400
     assert "Received: `image` without a file name" in response.json["detail"]
 
