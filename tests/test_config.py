@@ -17,6 +17,7 @@ from nimakit.config import (
     sound_values,
 )
 from nimakit.errors import ConfigError
+from nimakit.schema import described
 
 ROOT = Path(__file__).parent.parent
 
@@ -104,7 +105,7 @@ def test_has_a_rule_for_every_field() -> None:
 def test_rejects_a_bad_value_by_key(tmp_path: Path, key: str, value: Any) -> None:
     """A value out of its range is refused with its key and what was received."""
     path = _write(tmp_path, {"base_model_name": "MobileNet", key: value})
-    with pytest.raises(ConfigError, match=rf"'{key}' must be .*; received {re.escape(json.dumps(value))}"):
+    with pytest.raises(ConfigError, match=rf"'{key}' must be .*; received {re.escape(described(value))}"):
         read_train_config(path)
 
 

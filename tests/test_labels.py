@@ -46,9 +46,9 @@ def test_reads_a_file_that_names_images_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        ("text", "must be an object whose image_id is text"),
+        ("text", "must be an object; received text 'text'"),
         ({"label": [1, 2]}, "must be an object whose image_id is text"),
-        ({"image_id": 7, "label": [1, 2]}, "must be an object whose image_id is text"),
+        ({"image_id": 7, "label": [1, 2]}, "whose image_id is text; received 7"),
         ({"image_id": "", "label": [1, 2]}, "must be an object whose image_id is text"),
         (_entry("a", 1, 2), "image_id 'a' is there twice"),
         ({"image_id": "x"}, "the label of 'x' must be a list of 2 or more numbers"),
@@ -57,7 +57,9 @@ def test_reads_a_file_that_names_images_only(tmp_path: Path) -> None:
         (_entry("x", 1, -1), "none below 0"),
         (_entry("x", 1, float("nan")), "must hold finite numbers"),
         (_entry("x", 1, 10**400), "must hold finite numbers"),
-        ({"image_id": "x", "label": [1, "2"]}, "must hold finite numbers"),
+        ({"image_id": "x", "label": [1, "2"]}, "must hold finite numbers, none below 0; received text '2'"),
+        ({"image_id": "x", "label": "1, 2"}, "a list of 2 or more numbers; received text '1, 2'"),
+        ({"image_id": ["x"], "label": [1, 2]}, r'image_id is text; received a list \["x"\]'),
         (_entry("x", 0, 0), "is all zero: nobody rated it"),
     ],
 )

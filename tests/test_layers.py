@@ -9,21 +9,20 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "nimakit"
 
 LAYERS = (
-    {"errors"},
+    {"errors", "delimited"},
     {
         "schema",
         "histogram",
         "components",
         "machine",
         "output",
-        "rows",
         "rating_text",
         "public_http",
         "mirrors",
         "addresses",
     }
     | {"rgb", "scans"},
-    {"archive", "score", "images", "adjustments", "files", "parallel", "balancing", "splitting"},
+    {"archive", "score", "images", "adjustments", "files", "parallel", "balancing", "splitting"} | {"rows"},
     {
         "metadata",
         "labels",

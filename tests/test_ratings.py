@@ -8,7 +8,15 @@ import pytest
 
 from nimakit.errors import LabelError
 from nimakit.histogram import mean, normalise
-from nimakit.ratings import Ratings, infer_bins, plain_id, read_ratings, to_counts, write_ratings
+from nimakit.ratings import (
+    Ratings,
+    infer_bins,
+    plain_id,
+    read_ratings,
+    to_counts,
+    to_seconds,
+    write_ratings,
+)
 from nimakit.rows import BadRows
 
 
@@ -63,6 +71,39 @@ def test_reads_columns_of_any_name(tmp_path: Path) -> None:
         rows=BadRows(),
     )
     np.testing.assert_array_equal(found.time, [86400, 0, 90.5, np.nan])
+
+
+@pytest.mark.parametrize("text", ["20230501T091230", "20230501T091230Z", "2023-05-01 09:12:30", "1682932350"])
+def test_a_time_has_one_meaning(text: str) -> None:
+    """The basic and the extended form of ISO 8601, and seconds."""
+    assert to_seconds("when", text) == 1_682_932_350
+    assert to_seconds("when", "20230501") == to_seconds("when", "2023-05-01") == 1_682_899_200
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("20231301", "which could be read in several ways"),
+        ("05062023", "which could be read in several ways"),
+        ("2023", "which could be read in several ways"),
+        ("202305", "which could be read in several ways"),
+        ("45047.38", "which could be read in several ways"),
+        ("2023050109", "which could be read in several ways"),
+        ("1682932350123", "which may be milliseconds"),
+        ("05/06/2023", ""),
+        ("20230501091230", ""),
+    ],
+)
+def test_refuses_a_time_that_may_mean_something_else(text: str, hint: str) -> None:
+    """Years, months, dates in another order, a spreadsheet's days, and hours are not seconds since 1970."""
+    with pytest.raises(ValueError, match=f"when must be ISO 8601 .*; received '{text}'.*{hint}"):
+        to_seconds("when", text)
+
+
+def test_decimal_commas_beside_semicolons_are_ratings(tmp_path: Path) -> None:
+    """As Excel saves them where commas separate decimals."""
+    path = _table(tmp_path / "r.csv", "a;jo;7,5", "b;jo;3", header="image_id;user_id;rating")
+    assert read_ratings(path, rows=BadRows()).rating.tolist() == [7.5, 3]
 
 
 def test_without_people_each_rating_is_by_a_person_of_its_own(tmp_path: Path) -> None:

@@ -30,6 +30,23 @@ def test_accepts_an_object_that_keeps_its_rules() -> None:
     assert broken_rules({"name": "x", "rate": 1}, RULES) == []
 
 
+@pytest.mark.parametrize(
+    ("value", "received"),
+    [
+        (None, "null"),
+        (True, "true"),
+        ("7", "text '7'"),
+        ([7], "a list [7]"),
+        ({"rate": 7}, 'an object {"rate": 7}'),
+    ],
+)
+def test_calls_a_value_of_another_type_by_its_type(value: Any, received: str) -> None:
+    """Text that looks like a number is text."""
+    assert broken_rules({"name": "x", "rate": value}, RULES) == [
+        f"'rate' must be a number from 0 to 1; received {received}"
+    ]
+
+
 @pytest.mark.parametrize("value", [True, "1", None, float("nan"), float("inf"), 10**400, -(10**400), [1]])
 def test_is_number_rejects_what_no_float_can_hold(value: Any) -> None:
     """Truth values, text, NaN, infinity and integers beyond any float are no numbers."""
@@ -60,6 +77,14 @@ def test_or_null_lets_null_through_and_nothing_else() -> None:
     """Null passes, and the rule still holds for the rest."""
     assert or_null(is_text)(None)
     assert not or_null(is_text)("")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_read_json_takes_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+    """As Notepad and PowerShell save files."""
+    path = tmp_path / "file.json"
+    path.write_text('["é"]', encoding=encoding)
+    assert read_json(path, LabelError, "A label file") == ["é"]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from nimakit.errors import LabelError
 from nimakit.histogram import FloatArray, normalise
 from nimakit.output import atomic_writer
-from nimakit.schema import is_number, read_json
+from nimakit.schema import described, is_number, is_text, read_json
 
 _LISTED = 20
 _DIGITS = 6
@@ -166,8 +166,11 @@ def _usual_shape(entries: Sequence[Any]) -> tuple[int, bool]:
 
 def _problem(entry: Any, seen: set[str], bins: int, *, labelled: bool) -> str:
     """What is wrong with an entry; empty where nothing is."""
-    if not isinstance(entry, dict) or not isinstance(entry.get("image_id"), str) or not entry["image_id"]:
-        return "it must be an object whose image_id is text"
+    if not isinstance(entry, dict):
+        return f"it must be an object; received {described(entry)}"
+    if not is_text(entry.get("image_id")):
+        received = described(entry["image_id"]) if "image_id" in entry else "none"
+        return f"it must be an object whose image_id is text; received {received}"
     name = entry["image_id"]
     if name in seen:
         return f"image_id {name!r} is there twice"
@@ -178,9 +181,10 @@ def _problem(entry: Any, seen: set[str], bins: int, *, labelled: bool) -> str:
 
 def _label_problem(label: Any, bins: int) -> str:
     if not isinstance(label, list) or len(label) < 2:
-        return "must be a list of 2 or more numbers"
+        return f"must be a list of 2 or more numbers; received {described(label)}"
     if len(label) != bins:
         return f"has {len(label)} bins, most have {bins}"
-    if not all(map(is_number(0), label)) or not math.isfinite(sum(label)):
-        return "must hold finite numbers, none below 0"
+    wrong = [value for value in label if not is_number(0)(value)]
+    if wrong or not math.isfinite(sum(label)):
+        return f"must hold finite numbers, none below 0; received {described(wrong[0] if wrong else label)}"
     return "" if any(label) else "is all zero: nobody rated it"

@@ -1,6 +1,9 @@
 """Ratings one by one: who said what of which image; read, written, and counted into histograms."""
 
 import csv
+import re
+import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +22,7 @@ Indices = NDArray[np.intp]
 _USER_COLUMN = "user_id"
 _REPEAT_COLUMN = "repeat"
 _YEAR_2200 = 7_258_118_400
+_FOUR_DIGITS, _NINE_DIGITS, _DAY = 1000, 100_000_000, 86_400
 _MOST_INTEGER_BINS = 21
 """As many as from -10 to 10: a scale of more is taken for one of percents."""
 
@@ -123,7 +127,7 @@ def read_ratings(
     columns = [image_column, rating_column, *([user_column] if user_column else [])]
     optional = [_USER_COLUMN, _REPEAT_COLUMN, *([time_column] if time_column else [])]
     for line, (name, text, *named), (user_id, again, *times) in read_rows(
-        path, columns, rows, optional=optional
+        path, columns, rows, optional=optional, numbers=[rating_column]
     ):
         person = named[0] if named else user_id
         has_times |= times != [None]
@@ -131,7 +135,7 @@ def read_ratings(
             continue
         try:
             seconds = to_seconds(time_column, times[0]) if times else np.nan
-            value = _named(rating_column, text, low, high)
+            value = number(text, low, high, name=rating_column)
             if person == "":
                 raise ValueError(f"{_USER_COLUMN} must not be empty")
             place = images.place(plain_id(name), name)
@@ -195,15 +199,12 @@ class Names:
         return self.places.setdefault(name, len(self.places))
 
 
-def _named(column: str, text: str, low: float, high: float) -> float:
-    try:
-        return number(text, low, high)
-    except ValueError as error:
-        raise ValueError(f"{column} {error}") from None
-
-
 def to_seconds(column: str | None, text: str | None) -> float:
     """A time of a row.
+
+    Eight digits are a date, 20230501. Other numbers of four to eight digits are refused: they may be a year,
+    a month, a date in another order, or a spreadsheet's days, and as seconds would all be in 1970 to 1973.
+    Seconds of the future are refused, too: 2023050109 is in 2034, or an hour of 2023.
 
     Args:
         column: Its name, for the message.
@@ -213,22 +214,35 @@ def to_seconds(column: str | None, text: str | None) -> float:
         Seconds since 1970; NaN where the row has none.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: It is neither, or could be read in two ways.
     """
     if not text:
         return np.nan
-    try:
+    seconds, hint = np.inf, ""
+    if re.fullmatch(r"[+-]?\d+(\.\d*)?([eE]\+?\d+)?", text, re.ASCII) and not _is_basic_date(text):
         seconds = float(text)
-    except ValueError:
-        try:
+        if _FOUR_DIGITS <= seconds < _NINE_DIGITS or time.time() + _DAY < seconds < _YEAR_2200:
+            seconds, hint = np.inf, ", which could be read in several ways; write 2023-05-31"
+        elif _YEAR_2200 <= seconds < 1000 * _YEAR_2200:
+            hint = ", which may be milliseconds"
+    else:
+        with suppress(ValueError):
             moment = datetime.fromisoformat(text)
-        except ValueError:
-            seconds = np.inf
-        else:
             seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     if not abs(seconds) < _YEAR_2200:
-        raise ValueError(f"{column} must be ISO 8601 or seconds since 1970; received {text!r}")
+        raise ValueError(f"{column} must be ISO 8601 or seconds since 1970; received {text!r}{hint}")
     return seconds
+
+
+def _is_basic_date(text: str) -> bool:
+    """Whether eight digits are a date of ISO 8601, of 1900 to 2199."""
+    if not re.fullmatch(r"(19|2[01])\d{6}", text, re.ASCII):
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def write_ratings(path: Path, ratings: Ratings) -> None:

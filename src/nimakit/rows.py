@@ -1,16 +1,18 @@
 """Tables of people's ratings, row by row: CSV, TSV and JSON Lines, with a note of every row that is wrong."""
 
+import codecs
 import csv
 import difflib
 import json
 import math
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Self
+from typing import IO, Any, NamedTuple
 
+from nimakit.delimited import Lines, column_name, decimal_point, read_header, rows_of
 from nimakit.errors import LabelError
+from nimakit.schema import described
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
 _LISTED = 20
@@ -83,13 +85,13 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines of a text file that are not empty, each with its number.
 
     Args:
-        path: Text in UTF-8.
+        path: Text in UTF-8, or in UTF-16 with a byte-order mark.
 
     Yields:
         Number, from 1, and text without surrounding space.
 
     Raises:
-        LabelError: No such file, or no UTF-8.
+        LabelError: No such file, or text in another encoding.
     """
     with _opened(path) as stream:
         for number, line in enumerate(stream, start=1):
@@ -100,52 +102,101 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[str]]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
+        with path.open("rb") as stream:
+            mark = stream.read(2)
+        encoding = "utf-16" if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+        with path.open(encoding=encoding, newline="") as stream:
             yield stream
     except OSError as error:
         raise LabelError(
             f"A file of ratings must be readable. Received: {path} ({error.strerror})"
         ) from error
     except UnicodeDecodeError as error:
-        raise LabelError(f"A file of ratings must be saved as UTF-8. Received: {path} ({error})") from error
+        raise LabelError(
+            f"A file of ratings must be saved as UTF-8. Received: {path} ({error}); in Excel, save it as"
+            ' "CSV UTF-8"'
+        ) from error
 
 
 def read_rows(
-    path: Path, columns: Sequence[str], rows: BadRows, *, optional: Sequence[str] = ()
+    path: Path,
+    columns: Sequence[str],
+    rows: BadRows,
+    *,
+    optional: Sequence[str] = (),
+    numbers: Collection[str] = (),
 ) -> Iterator[Row]:
     """The rows of a table, whatever its size in little memory; empty lines are passed over.
 
     Args:
-        path: .csv (with commas, or with semicolons where the header has those alone), .tsv, or .jsonl (an
-            object a line), in UTF-8. A .csv and a .tsv begin with a header.
+        path: .csv, .tsv, or .jsonl (an object a line), in UTF-8, or in UTF-16 with a byte-order mark. A .csv
+            and a .tsv begin with a header, which also shows what separates the values, or with sep=; before
+            the header.
         columns: Names of the columns that must be there.
         rows: Takes note of each row that is broken or lacks a value.
         optional: Names of columns that may be missing.
+        numbers: Names of those columns whose values are numbers: 7,5 becomes 7.5 there, where values are not
+            separated by commas.
 
     Yields:
         The good rows, in order.
 
     Raises:
-        LabelError: No such file, another suffix, no UTF-8, an empty file, or a column that is missing.
+        LabelError: No such file, another suffix or encoding, an empty file, or a column that is missing or
+            there twice.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise LabelError(f"A table ends in {', '.join(SUFFIXES)}. Received: {path}")
-    read = _json_rows if path.suffix.lower() == ".jsonl" else _csv_rows
+    read = _json_rows if _suffix(path) == ".jsonl" else _csv_rows
     with _opened(path) as stream:
-        yield from read(path, stream, columns, optional, rows)
+        yield from read(path, stream, _Wanted(columns, optional, numbers), rows)
 
 
-def _csv_rows(
-    path: Path, stream: IO[str], columns: Sequence[str], optional: Sequence[str], rows: BadRows
-) -> Iterator[Row]:
-    first = stream.readline()
-    delimiters = {".tsv": "\t", ".csv": ";" if ";" in first and "," not in first else ","}
-    delimiter = delimiters[path.suffix.lower()]
-    header = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
-    places = [_place(path, header, name) for name in columns]
-    others = [header.index(name) if name in header else None for name in optional]
-    lines = _Lines(stream, first=2)
-    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
+def read_column_names(path: Path, wanted: Collection[str]) -> list[str]:
+    """The columns of a table, without reading it; of a .jsonl the keys of its first object.
+
+    Args:
+        path: As for `read_rows`.
+        wanted: Names that columns may have.
+
+    Raises:
+        LabelError: No such file, or another suffix or encoding.
+    """
+    suffix = _suffix(path)
+    with _opened(path) as stream:
+        if suffix != ".jsonl":
+            return read_header(Lines(stream), suffix, wanted).names
+        try:
+            record = json.loads(next(filter(str.strip, stream), ""))
+        except (ValueError, RecursionError):
+            return []  # `read_rows` says so
+        return list(record) if isinstance(record, dict) else []
+
+
+def _suffix(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise LabelError(
+            f'A table ends in {", ".join(SUFFIXES)}. Received: {path}; in Excel, save it as "CSV UTF-8", and'
+            " rename text with tabs (.txt) to .tsv"
+        )
+    return suffix
+
+
+class _Wanted(NamedTuple):
+    """Names of the columns that are read, as `read_rows` has them."""
+
+    columns: Sequence[str]
+    optional: Sequence[str]
+    numbers: Collection[str]
+
+
+def _csv_rows(path: Path, stream: IO[str], wanted: _Wanted, rows: BadRows) -> Iterator[Row]:
+    lines = Lines(stream)
+    names = [column_name(name) for name in (*wanted.columns, *wanted.optional)]
+    header, delimiter = read_header(lines, path.suffix.lower(), names)
+    places = [_place(path, header, name) for name in wanted.columns]
+    others = [_place(path, header, name) if column_name(name) in header else None for name in wanted.optional]
+    numeric = [header.index(name) for name in map(column_name, wanted.numbers) if name in header]
+    reader = rows_of(lines, delimiter)
     while True:
         line = lines.begin_row()
         try:
@@ -158,51 +209,22 @@ def _csv_rows(
             continue
         if not any(fields):
             continue
+        while len(fields) > len(header) and not fields[-1]:
+            fields.pop()
         if len(fields) != len(header):
             rows.add(path, line, f"it has {len(fields)} values, the header {len(header)}")
             continue
+        for place in numeric:
+            fields[place] = decimal_point(fields[place], delimiter)
         row = Row(
             line, tuple(fields[i] for i in places), tuple(None if i is None else fields[i] for i in others)
         )
-        if _complete(path, row, columns, rows):
+        if _complete(path, row, wanted.columns, rows):
             yield row
 
 
-class _Lines:
-    """Lines for a reader of rows, which may span several.
-
-    A quotation mark that is not closed makes one row of all that follows: those lines are given back.
-    """
-
-    def __init__(self, stream: IO[str], *, first: int) -> None:
-        self._stream = stream
-        self._next = first
-        self._row: list[str] = []
-        self._waiting: deque[str] = deque()
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> str:
-        line = self._waiting.popleft() if self._waiting else next(self._stream)
-        self._row.append(line)
-        return line
-
-    def begin_row(self) -> int:
-        """The number of the line the next row begins with."""
-        self._next += len(self._row)
-        self._row.clear()
-        return self._next
-
-    def give_back(self) -> bool:
-        """Take off the row all lines but its first, to be read as rows; whether there are any."""
-        given = self._row[1:]
-        self._waiting.extendleft(reversed(given))
-        del self._row[1:]
-        return bool(given)
-
-
-def _place(path: Path, header: Sequence[str], name: str) -> int:
+def _place(path: Path, header: Sequence[str], wanted: str) -> int:
+    name = column_name(wanted)
     if header.count(name) == 1:
         return header.index(name)
     near = [] if name in header else difflib.get_close_matches(name, header, n=1)
@@ -214,9 +236,8 @@ def _place(path: Path, header: Sequence[str], name: str) -> int:
     )
 
 
-def _json_rows(
-    path: Path, stream: IO[str], columns: Sequence[str], optional: Sequence[str], rows: BadRows
-) -> Iterator[Row]:
+def _json_rows(path: Path, stream: IO[str], wanted: _Wanted, rows: BadRows) -> Iterator[Row]:
+    columns, optional, _ = wanted
     empty = True
     for line, text in enumerate(stream, start=1):
         if not text.strip():
@@ -228,7 +249,12 @@ def _json_rows(
             rows.add(path, line, f"it is no JSON: {error}")
             continue
         if not isinstance(record, dict):
-            rows.add(path, line, "it must be a JSON object")
+            rows.add(path, line, f"it must be a JSON object; received {described(record)}")
+            continue
+        wrong = [name for name in (*columns, *optional) if not _is_plain(record.get(name))]
+        if wrong:
+            received = " and ".join(described(record[name]) for name in wrong)
+            rows.add(path, line, f"{' and '.join(wrong)} must be text or a number; received {received}")
             continue
         row = Row(
             line,
@@ -241,11 +267,14 @@ def _json_rows(
         raise LabelError(f"A table has at least one row. Received: {path}, which is empty")
 
 
-def _text(value: Any) -> str:
-    """A JSON value as a .csv would have it; what a .csv cannot have counts as missing."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return ""
-    return str(value).strip()
+def _is_plain(value: Any) -> bool:
+    """Whether a .csv could have a JSON value, too."""
+    return value is None or (isinstance(value, str | int | float) and not isinstance(value, bool))
+
+
+def _text(value: str | float | None) -> str:
+    """A JSON value as a .csv would have it."""
+    return "" if value is None else str(value).strip()
 
 
 def _complete(path: Path, row: Row, columns: Sequence[str], rows: BadRows) -> bool:
@@ -259,19 +288,20 @@ def _complete(path: Path, row: Row, columns: Sequence[str], rows: BadRows) -> bo
     return True
 
 
-def number(text: str, low: float = -math.inf, high: float = math.inf) -> float:
+def number(text: str, low: float = -math.inf, high: float = math.inf, *, name: str = "it") -> float:
     """A number of a row.
 
     Args:
         text: Its text.
         low: Lowest number that is allowed.
         high: Highest.
+        name: Of its column, for the message.
 
     Returns:
         A number whose size is no accident: 1e12 at most.
 
     Raises:
-        ValueError: It is none, or out of range; the message follows the name of the column.
+        ValueError: It is none, or out of range.
 
     >>> number("7.5", 1, 10)
     7.5
@@ -280,7 +310,7 @@ def number(text: str, low: float = -math.inf, high: float = math.inf) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not (abs(value) <= _LARGEST and low <= value <= high):
+    if "_" in text or not (abs(value) <= _LARGEST and low <= value <= high):
         span = "" if math.isinf(low) and math.isinf(high) else f" from {low:g} to {high:g}"
-        raise ValueError(f"must be a number{span}; received {text!r}")
+        raise ValueError(f"{name} must be a number{span}; received {text!r}")
     return value

@@ -50,8 +50,20 @@ def broken_rules(values: Mapping[str, Any], rules: Mapping[str, Rule]) -> list[s
             near = difflib.get_close_matches(key, rules, n=1)
             broken.append(f"{key!r} is unknown" + (f" (nearest known: {near[0]!r})" if near else ""))
         elif not rules[key].holds(value):
-            broken.append(f"{key!r} must be {rules[key].text}; received {json.dumps(value)[:80]}")
+            broken.append(f"{key!r} must be {rules[key].text}; received {described(value)}")
     return broken
+
+
+def described(value: Any) -> str:
+    """A parsed JSON value for a message: what it is, and how it begins.
+
+    >>> described(None), described("7"), described([1, 2]), described(7)
+    ('null', "text '7'", 'a list [1, 2]', '7')
+    """
+    if isinstance(value, str):
+        return f"text {value[:80]!r}"
+    kind = "a list " if isinstance(value, list) else "an object " if isinstance(value, dict) else ""
+    return f"{kind}{json.dumps(value)[:80]}"
 
 
 def read_json(path: Path, error_class: type[NimakitError], what: str) -> Any:
@@ -66,7 +78,7 @@ def read_json(path: Path, error_class: type[NimakitError], what: str) -> Any:
         error_class: The file is missing, unreadable or no JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_bytes())  # in UTF-8, or UTF-16, with or without a byte-order mark
     except OSError as error:
         raise error_class(f"{what} must be a readable file. Received: {path} ({error.strerror})") from error
     except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or absurdly long or deep

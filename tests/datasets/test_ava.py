@@ -72,6 +72,13 @@ def test_resolves_tags_by_name_and_number(tmp_path: Path) -> None:
         resolve_tags(["interior", "indoor"], tags)
 
 
+def test_reads_tags_with_tabs(tmp_path: Path) -> None:
+    """As well as spaces, several of them too."""
+    path = tmp_path / "tags.txt"
+    path.write_text("1\tAbstract\n14  Interior\n20 \tStill Life\n", encoding="utf-8")
+    assert read_tags(path) == {1: "Abstract", 14: "Interior", 20: "Still Life"}
+
+
 @pytest.mark.parametrize("line", ["Interior", "14", "x Interior"])
 def test_refuses_tags_of_another_form(tmp_path: Path, line: str) -> None:
     """A line of tags.txt is a number and a name."""

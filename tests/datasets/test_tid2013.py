@@ -25,6 +25,12 @@ def test_reads_scores_names_and_references(tmp_path: Path) -> None:
     assert images.mos.tolist() == [5.51429, 5.56757, 0.24242]
 
 
+def test_reads_tabs_between_score_and_name(tmp_path: Path) -> None:
+    """As well as spaces, several of them too."""
+    images = read_tid2013(_file(tmp_path, "5.5\tI01_01_1.bmp", "4  I01_01_2.bmp"), BadRows())
+    assert (images.image_ids, images.mos.tolist()) == (("I01_01_1", "I01_01_2"), [5.5, 4])
+
+
 @pytest.mark.parametrize(
     ("line", "problem"),
     [

@@ -195,6 +195,27 @@ def test_a_file_is_imported_into_each_collection(
     assert len(study.events) == 2
 
 
+@pytest.mark.parametrize("name", ["Anne\u00a0Marie", "李\u3000雷", "👩\u200d🎨"])
+def test_a_name_may_have_any_space_and_joiner(study: Study, visitor: Visitor, name: str) -> None:
+    """It comes back as it was."""
+    answer = upload(visitor, "ratings", f"image_id,user_id,rating\nphoto 0,{name},7\n")
+    assert "1 rating" in answer.text
+    assert name in download(visitor, "ratings.csv")
+
+
+def test_an_import_finds_its_columns_as_spreadsheets_save_them(study: Study, visitor: Visitor) -> None:
+    """Behind sep=;, among semicolons and line breaks, with decimal commas."""
+    upload(visitor, "ratings", 'sep=;\n"image";"user";"score";"a\nb"\nphoto 0;u;7,5;\n')
+    assert [rating.value for rating in study.ratings] == [7.5]
+
+
+def test_of_two_ratings_in_a_file_the_later_holds(study: Study, visitor: Visitor) -> None:
+    """A basic date of ISO 8601 is no number of seconds."""
+    rows = "photo 0,u,7,20230501\nphoto 0,u,3,2023-04-01\n"
+    upload(visitor, "ratings", f"image_id,user_id,rating,time\n{rows}")
+    assert [rating.value for rating in study.ratings] == [7]
+
+
 def test_what_came_later_holds_against_an_import(study: Study, visitor: Visitor) -> None:
     """By the times of the file."""
     visitor.rate(study.images[1].id, 9)
@@ -215,9 +236,15 @@ def test_an_import_from_the_future_can_be_corrected(study: Study, visitor: Visit
 @pytest.mark.parametrize(
     ("table", "reason"),
     [
-        ("image_id,user_id,rating\nphoto 0,u,11\n", "line 2: must be a number from 1 to 10"),
-        ("image_id,user_id,rating\nphoto 0,u,good\n", "must be a number"),
-        ("image_id,user_id,rating\nphoto 0,,5\n", "1 to 64 characters"),
+        ("image_id,user_id,rating\nphoto 0,u,11\n", "line 2: rating must be a number from 1 to 10; received"),
+        ("image_id,user_id,score\nphoto 0,u,good\n", "line 2: score must be a number"),
+        ("image_id,user_id,rating,predicted\nphoto 0,u,5,0\n", "line 2: predicted must be a number"),
+        ("image_id,user_id,rating,repeat\nphoto 0,u,5,yes\n", "line 2: repeat must be 0 or 1"),
+        ("image_id,user_id,rating\nphoto 0,,5\n", "line 2: user_id must not be empty"),
+        (f"image_id,rater,rating\nphoto 0,{'u' * 65},5\n", "rater must have at most 64 characters"),
+        ("image_id,user,rating\nphoto 0,u\x07u,5\n", "user must not contain U+0007 (a control character)"),
+        ("image_id,user,rating\nphoto 0,u\u2028u,5\n", "must not contain U+2028 (LINE SEPARATOR)"),
+        ("image_id,user_id,rating,time\nphoto 0,u,5,2023\n", "time must be ISO 8601"),
         ("image_id,user_id,rating,time\nphoto 0,u,5,yesterday\n", "time must be"),
         ("name,user_id,rating\nphoto 0,u,5\n", "image_id"),
         ("", "no header"),

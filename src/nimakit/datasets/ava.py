@@ -40,7 +40,7 @@ class Ava:
 
 
 def read_ava(path: Path, rows: BadRows) -> Ava:
-    """Read AVA.txt: index, image id, ten counts, two tags and the challenge, separated by spaces.
+    """Read AVA.txt: index, image id, ten counts, two tags and the challenge, separated by space.
 
     Args:
         path: AVA.txt.
@@ -96,12 +96,12 @@ def read_tags(path: Path) -> dict[int, str]:
     """
     tags: dict[int, str] = {}
     for line, text in read_lines(path):
-        number, _, name = text.partition(" ")
-        if not (number.isdecimal() and name.strip()):
+        number, *name = text.split(maxsplit=1)
+        if not (number.isdecimal() and name):
             raise LabelError(
                 f"A line of tags.txt is a number and a name. Received: {text!r} ({path}, line {line})"
             )
-        tags[int(number)] = name.strip()
+        tags[int(number)] = name[0]
     return tags
 
 

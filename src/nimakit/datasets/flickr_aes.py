@@ -180,10 +180,10 @@ def _lines(path: Path, names: int, rows: BadRows) -> list[_Line]:
     for line, text in read_lines(path):
         fields = text.replace(",", " ").split()
         try:
-            value = number(fields[-1])
+            value = number(fields[-1], name="the last value")
         except ValueError as error:
             if line > 1 or not _HEADER.search(text):
-                rows.add(path, line, f"the last value {error}")
+                rows.add(path, line, str(error))
             continue
         entry = tuple(fields[-names - 1 : -1])
         problem = _problem(entry, names, found)

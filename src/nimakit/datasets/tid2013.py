@@ -71,11 +71,8 @@ def read_tid2013(path: Path, rows: BadRows) -> Tid2013:
 
 def _entry(text: str) -> tuple[str, str, float]:
     """Image id, reference and MOS of a line."""
-    score, _, name = text.partition(" ")
-    match = _NAME.fullmatch(name.strip())
+    score, *name = text.split(maxsplit=1)
+    match = _NAME.fullmatch("".join(name))
     if not match:
         raise ValueError(f"it must be a MOS and a name such as I01_01_1.bmp; received {text!r}")
-    try:
-        return image_id(match[0]), match["reference"].upper(), number(score, BINS[0], BINS[-1])
-    except ValueError as error:
-        raise ValueError(f"MOS {error}") from None
+    return image_id(match[0]), match["reference"].upper(), number(score, BINS[0], BINS[-1], name="MOS")

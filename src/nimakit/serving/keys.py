@@ -66,7 +66,7 @@ def read_keys(path: Path) -> tuple[ApiKey, ...]:
         ConfigError: An unreadable file, one without keys, or a line of another form.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"A file of API keys must be readable text. Received: {path} ({error})") from error
     entries = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]

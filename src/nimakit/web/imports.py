@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-import re
+import unicodedata
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from nimakit.errors import LabelError
 from nimakit.ratings import plain_id, to_seconds
-from nimakit.rows import BadRows, number, read_rows
+from nimakit.rows import BadRows, number, read_column_names, read_rows
 from nimakit.web import people
 from nimakit.web.acts import Act, apply_acts, lock_raters
 from nimakit.web.database import Database
@@ -36,6 +36,11 @@ from nimakit.web.models import (
 _BATCH = 2000
 _NAMESPACE = uuid.UUID("6f1d3c1e-5c2f-4c39-9d1b-2b0f4a3f9c11")
 """Names imported events by what they say of which collection, so that a file imported twice counts once."""
+
+_USER_COLUMNS = ("user_id", "user", "rater")
+_LONGEST_USER = 64
+_NOT_IN_NAMES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Controls, halves of characters, and ends of lines, by Unicode's categories. Spaces of any kind are fine."""
 
 NOT_HERE = "An import names it; it is not in the folder."
 
@@ -78,22 +83,27 @@ def import_ratings(database: Database, collection: Collection, path: Path, rows:
         raise LabelError(
             "In this collection pictures are compared: import pairs, or make another collection."
         )
-    columns = _columns(path, ("image_id", "image", "path"), ("rating", "score", "value"))
-    optional = (*_columns(path, ("user_id", "user", "rater")), "time", "repeat", "predicted")
+    of_image, of_rating, of_user = _columns(
+        path, ("image_id", "image", "path"), ("rating", "score", "value"), _USER_COLUMNS
+    )
     low, high = collection.scale.low, collection.scale.high
     digest, found = _digest(path), list[_Row]()
     for line, (image, value), (user, time, repeat, predicted) in read_rows(
-        path, columns, rows, optional=optional
+        path,
+        (of_image, of_rating),
+        rows,
+        optional=(of_user, "time", "repeat", "predicted"),
+        numbers=(of_rating, "predicted"),
     ):
         try:
             found.append(
                 _Row(
                     images=(image,),
-                    user=_user(digest, line, user),
+                    user=_user(digest, line, of_user, user),
                     time=to_seconds("time", time),
-                    value=number(value, low, high),
-                    repeat=repeat == "1",
-                    predicted=number(predicted, low, high) if predicted else None,
+                    value=number(value, low, high, name=of_rating),
+                    repeat=_is_repeat(repeat),
+                    predicted=number(predicted, low, high, name="predicted") if predicted else None,
                 )
             )
         except ValueError as error:
@@ -130,7 +140,8 @@ def import_pairs(database: Database, collection: Collection, path: Path, rows: B
     """
     if collection.experiment != "preference" or collection.choices != 2:
         raise LabelError("Pairs are imported into a collection whose pictures are compared two at a time.")
-    optional = (*_columns(path, ("user_id", "user", "rater", "session")), "time", "repeat", "comparison")
+    of_user = _columns(path, (*_USER_COLUMNS, "session"))[0]
+    optional = (of_user, "time", "repeat", "comparison")
     digest, found = _digest(path), list[_Row]()
     for line, (left, right, chosen), (user, time, repeat, comparison) in read_rows(
         path, ("left", "right", "chosen"), rows, optional=optional
@@ -144,10 +155,10 @@ def import_pairs(database: Database, collection: Collection, path: Path, rows: B
             found.append(
                 _Row(
                     images=(left, right),
-                    user=_user(digest, line, user),
+                    user=_user(digest, line, of_user, user),
                     time=to_seconds("time", time),
                     chosen=picks[chosen],
-                    repeat=repeat == "1",
+                    repeat=_is_repeat(repeat),
                     comparison=comparison or f"line {line}",
                 )
             )
@@ -241,15 +252,9 @@ def _when(seconds: float, received: datetime) -> datetime:
 
 
 def _columns(path: Path, *choices: tuple[str, ...]) -> tuple[str, ...]:
-    """Of the names a column may have, the first that the table's first line holds."""
-    try:
-        with path.open(encoding="utf-8-sig", errors="replace") as stream:
-            first = stream.readline()
-    except OSError:
-        first = ""  # whoever reads the table says so
-    return tuple(
-        next((name for name in names if re.search(rf"\b{name}\b", first)), names[0]) for names in choices
-    )
+    """Of the names a column may have, the first that the table has; the first of all where it has none."""
+    there = read_column_names(path, [name for names in choices for name in names])
+    return tuple(next((name for name in names if name in there), names[0]) for names in choices)
 
 
 def _digest(path: Path) -> str:
@@ -261,13 +266,27 @@ def _digest(path: Path) -> str:
         return ""  # whoever reads the table says so
 
 
-def _user(digest: str, line: int, user: str | None) -> str:
+def _user(digest: str, line: int, column: str, user: str | None) -> str:
     """The pseudonym of a row's rater; without one each row of each file is somebody of their own."""
     if user is None:
         return f"file {digest} line {line}"
-    if not 0 < len(user) <= 64 or not user.isprintable():
-        raise ValueError(f"a user has a name of 1 to 64 characters; received {user[:80]!r}")
+    if not user:
+        raise ValueError(f"{column} must not be empty")
+    if len(user) > _LONGEST_USER:
+        raise ValueError(
+            f"{column} must have at most {_LONGEST_USER} characters; received {len(user)}: {user[:80]!r}"
+        )
+    odd = next((letter for letter in user if unicodedata.category(letter) in _NOT_IN_NAMES), None)
+    if odd is not None:
+        name = unicodedata.name(odd, "a control character")
+        raise ValueError(f"{column} must not contain U+{ord(odd):04X} ({name}); received {user!r}")
     return user
+
+
+def _is_repeat(text: str | None) -> bool:
+    if text not in (None, "", "0", "1"):
+        raise ValueError(f"repeat must be 0 or 1; received {text!r}")
+    return text == "1"
 
 
 def _images(session: Session, collection: Collection, names: set[str], result: Imported) -> dict[str, int]:
