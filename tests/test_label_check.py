@@ -137,3 +137,12 @@ def test_files_whose_ratings_are_far_apart_are_mentioned() -> None:
     assert compare_labels({"a": _check(counts[::2]), "b": _check(counts[1::2])}) == []
     (finding,) = compare_labels({"a": _check(counts[:50]), "b": _check(counts[50:])})
     assert (finding.rule, finding.problem) == ("shift", False)
+
+
+def test_what_a_random_split_leaves_apart_is_no_finding() -> None:
+    """Means of a few images differ by chance: random splits of 40 images are hardly ever mentioned."""
+    counts = _sound(40)
+    random = np.random.default_rng(0)
+    orders = [random.permutation(40) for _ in range(100)]
+    splits = [{"a": _check(counts[order[4:]]), "b": _check(counts[order[:4]])} for order in orders]
+    assert sum(len(compare_labels(split)) for split in splits) <= 1

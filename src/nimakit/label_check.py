@@ -28,6 +28,9 @@ _RARE = 10
 _SHIFT = 0.5
 """Standard deviations between the means of two files from which on it is worth saying."""
 
+_CHANCE = 3
+"""Standard errors between the means of two files that a random split does not come to."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
@@ -125,7 +128,9 @@ def compare_labels(checks: dict[str, LabelCheck]) -> list[Finding]:
         return findings
     for first, second in zip(list(checks)[:-1], list(checks)[1:], strict=True):
         a, b = checks[first].mean_rating, checks[second].mean_rating
-        if abs(a["mean"] - b["mean"]) > _SHIFT * a["sd"] > 0:
+        images = [sum(checks[name].tenths) for name in (first, second)]
+        by_chance = _CHANCE * a["sd"] * (1 / images[0] + 1 / images[1]) ** 0.5
+        if abs(a["mean"] - b["mean"]) > max(_SHIFT * a["sd"], by_chance) > 0:
             text = (
                 f"the images of {second} are rated {b['mean']:.2f} on average, those of {first}"
                 f" {a['mean']:.2f}: more apart than a random split would leave them"

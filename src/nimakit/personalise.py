@@ -16,7 +16,7 @@ from nimakit.images import MAX_PIXELS
 from nimakit.network import Float32Array
 from nimakit.population import Population
 from nimakit.progress import track
-from nimakit.ratings import Ratings
+from nimakit.ratings import Ratings, infer_bins
 from nimakit.taste import LINEAR, Method, Taste, is_same_base
 
 if TYPE_CHECKING:
@@ -208,8 +208,7 @@ def check_one_person(ratings: Ratings) -> None:
     """
     is_one = len(ratings.user_ids) == 1 or (ratings.anonymous and len(ratings.user_ids) == len(ratings))
     if not is_one:
-        names = ", ".join(ratings.user_ids[:_LISTED])
-        raise UsageError(f"A taste is one person's. Received: ratings by {names}; choose one: --user-id")
+        raise UsageError(f"The ratings come from {_people(ratings)}. Choose one with --user-id.")
 
 
 def of_user(ratings: Ratings, user_id: str | None) -> Ratings:
@@ -226,9 +225,38 @@ def of_user(ratings: Ratings, user_id: str | None) -> Ratings:
         check_one_person(ratings)
         return replace(ratings, user_ids=ratings.user_ids[:1], user=np.zeros_like(ratings.user))
     if user_id not in ratings.user_ids:
-        known = ", ".join(ratings.user_ids[:_LISTED])
-        raise UsageError(f"--user-id names somebody who rated. Received: {user_id!r}; known: {known} ...")
+        raise UsageError(
+            f"--user-id must be someone the ratings are by. Received: {user_id!r}, and ratings by"
+            f" {_people(ratings)}"
+        )
     return ratings.only(ratings.user == ratings.user_ids.index(user_id))
+
+
+def _people(ratings: Ratings) -> str:
+    """How many people rated, and who: "822 people (1, 2, 3, 4, 5, ...)"."""
+    names = [*ratings.user_ids[:_LISTED], *(["..."] if len(ratings.user_ids) > _LISTED else [])]
+    count = len(ratings.user_ids)
+    return f"{count} {'person' if count == 1 else 'people'} ({', '.join(names)})"
+
+
+def check_scale(ratings: Ratings, bins: FloatArray) -> None:
+    """Refuse ratings that may be on another scale than that of a model.
+
+    Args:
+        ratings: Of everybody in the table.
+        bins: (bins,), of the model.
+
+    Raises:
+        UsageError: The scale they seem to be on, from 1 or lower to the highest rating, is not the model's.
+    """
+    likely, _ = infer_bins(ratings)
+    if (likely[0], likely[-1]) != (bins[0], bins[-1]):
+        low, high = ratings.rating.min(), ratings.rating.max()
+        raise UsageError(
+            f"It must be known which ratings people could choose from. Received: ratings from {low:g} to"
+            f" {high:g}, for a model that scores from {bins[0]:g} to {bins[-1]:g}. Give the lowest and the"
+            f" highest rating that were possible, such as --scale {likely[0]:g} {likely[-1]:g}."
+        )
 
 
 def rescaled(ratings: Ratings, scale: tuple[float, float], bins: FloatArray) -> Ratings:

@@ -162,10 +162,26 @@ def test_other_scales_are_stretched(nimakit: Command, data: Path, tiny_file: Pat
     output = tmp_path / "a.taste"
     refused = nimakit("personalise", *given, "--output", output)
     assert refused.code == 1
-    assert "rating" in refused.err
+    assert "ratings from 10 to 97, for a model that scores from 1 to 10" in refused.err
+    assert "such as --scale 0 100" in refused.err
     result = nimakit("personalise", *given, "--output", output, "--scale", 0, 100)
     assert result.code == 0, result.err
     assert 1 < _means(nimakit, data, tiny_file, "--user", output).mean() < 10
+
+
+def test_asks_for_the_scale_where_ratings_do_not_reach_its_end(
+    nimakit: Command, data: Path, tiny_file: Path, tmp_path: Path
+) -> None:
+    """Ratings from 2 to 7 may be of 7 or of 10; those from 2 to 10 are on the model's scale."""
+    table = tmp_path / "some.csv"
+    given = ["--model", tiny_file, "--ratings", table, "--image-dir", data / "photos"]
+    table.write_text("image_id,rating\np00,2\np01,7\np02,6\n", "utf-8")
+    result = nimakit("personalise", *given, "--output", tmp_path / "a.taste")
+    assert result.code == 1
+    assert "ratings from 2 to 7, for a model that scores from 1 to 10" in result.err
+    assert "such as --scale 1 7" in result.err
+    table.write_text("image_id,rating\np00,2\np01,10\np02,6\n", "utf-8")
+    assert nimakit("personalise", *given, "--output", tmp_path / "a.taste").code == 0
 
 
 def test_images_that_are_gone_are_left_out(
@@ -174,7 +190,7 @@ def test_images_that_are_gone_are_left_out(
     """And said."""
     table = tmp_path / "some.csv"
     table.write_text("image_id,rating\np00,4\ngone,7\np01,6\n", "utf-8")
-    given = ["--model", tiny_file, "--ratings", table, "--image-dir", data / "photos"]
+    given = ["--model", tiny_file, "--ratings", table, "--image-dir", data / "photos", "--scale", 1, 10]
     result = nimakit("personalise", *given, "--output", tmp_path / "a.taste")
     assert result.code == 0
     assert json.loads(result.out)["ratings"] == 2
@@ -190,8 +206,8 @@ def refused(nimakit: Command, data: Path, tiny_file: Path) -> Callable[..., Resu
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "A taste is one person's. Received: ratings by u0, u1"),
-        (["--user-id", "nobody"], "--user-id names somebody who rated"),
+        ([], "The ratings come from 24 people (u0, u1, u2, u3, u4, ...). Choose one with --user-id."),
+        (["--user-id", "nobody"], "Received: 'nobody', and ratings by 24 people (u0, u1, "),
         (["--user-id", "u1", "--method", "factors"], "make a population file"),
         (["--user-id", "u1", "--population", "x.npz"], "--population is for the method factors"),
         (["--user-id", "u1", "--batch-norm"], "--batch-norm are for the method adapters. Received: head"),
@@ -216,8 +232,8 @@ def test_ratings_without_names_are_one_persons_and_with_some_several(
 ) -> None:
     """Without any, the last rating of an image counts; beside named people they are somebody else's."""
     table, output = tmp_path / "mine.jsonl", tmp_path / "me.taste"
-    rows = [{"image_id": f"p{index:02d}", "rating": 1 + index % 9} for index in range(12)]
-    rows.append({"image_id": "p00", "rating": 9})
+    rows = [{"image_id": f"p{index:02d}", "rating": 2 + index % 9} for index in range(12)]
+    rows.append({"image_id": "p00", "rating": 10})
     arguments = ["--model", tiny_file, "--ratings", table, "--image-dir", data / "photos", "--output", output]
     table.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert nimakit("personalise", *arguments).code == 0
@@ -226,7 +242,7 @@ def test_ratings_without_names_are_one_persons_and_with_some_several(
     rows[0]["user_id"] = rows[1]["user_id"] = "ann"
     table.write_text("".join(json.dumps(row) + "\n" for row in rows))
     result = nimakit("personalise", *arguments)
-    assert "A taste is one person's. Received: ratings by ann" in result.err
+    assert "The ratings come from 12 people (ann, " in result.err
     assert not output.exists()
 
 

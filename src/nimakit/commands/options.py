@@ -40,7 +40,8 @@ _OPTIONS = (
         type=float,
         nargs=2,
         metavar="LOW HIGH",
-        help="The lowest and the highest rating people could give, where that is not the model's own scale.",
+        help="The lowest and the highest rating people could give. Needed where those in --ratings do not"
+        " reach the end of the model's own scale, or go beyond it.",
     ),
     click.option(
         "--data-dir",
@@ -115,6 +116,7 @@ class Source:
     def _from_table(self, model: "Model") -> tuple["Ratings", Path, tuple[float, float] | None]:
         import numpy as np
 
+        from nimakit.personalise import check_scale
         from nimakit.ratings import read_ratings
         from nimakit.rows import BadRows
 
@@ -126,10 +128,12 @@ class Source:
         if scale and not scale[0] < scale[1] < float("inf"):
             raise UsageError(f"--scale is the lowest and the highest rating. Received: {scale[0]} {scale[1]}")
         rows = BadRows(skip=self.skip_bad)
-        ends = np.array(scale or (model.bins[0], model.bins[-1]), np.float64)
+        ends = np.array(scale, np.float64) if scale else None
         ratings = read_ratings(self.ratings_file, bins=ends, first_only=True, rows=rows)
         if rows.problems:
             say(str(rows))
+        if not scale:
+            check_scale(ratings, model.bins)
         return ratings, self.image_dir, scale
 
     def _from_app(self) -> tuple["Ratings", Path, tuple[float, float]]:

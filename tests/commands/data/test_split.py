@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from made_photos import COPIES, made_photo, save
 from nimakit.errors import OutputError
 from nimakit.labels import read_labels, write_labels
 from terminal import Command
@@ -127,6 +128,46 @@ def test_what_a_check_found_to_be_one_picture_stays_together(
         assert len({"lake 1", "sea 1", "fen 1"} & test) in (0, 3)
 
 
+@pytest.mark.usefixtures("empty_cache")
+def test_a_check_of_the_parts_finds_no_picture_in_both(nimakit: Command, tmp_path: Path) -> None:
+    """With --image-dir copies stay with their originals; without it stderr says what was not done."""
+    for number, name in enumerate("abcdef"):
+        save(made_photo(number), tmp_path / "photos" / f"{name}.bmp")
+    for number, (name, copy) in enumerate(zip("xyz", ("resized", "re-encoded", "mirrored"), strict=True)):
+        save(COPIES[copy](made_photo(number)), tmp_path / "photos" / f"{name}.bmp")
+    write_labels(tmp_path / "l.json", list("abcdefxyz"), np.full((9, 5), 6))
+    images = ("--image-dir", tmp_path / "photos")
+    for seed in range(3):
+        split = nimakit(
+            "data",
+            "split",
+            tmp_path / "l.json",
+            *images,
+            "--part",
+            "train=rest",
+            "--part",
+            "test=0.4",
+            "--seed",
+            seed,
+        )
+        assert split.code == 0, split.err
+        assert json.loads(split.out)["groups"] == 6
+        assert "the same picture more than once, kept together (3):" in split.err
+        parts = [tmp_path / f"l_{name}.json" for name in ("train", "test")]
+        found = json.loads(nimakit("data", "check", *parts, *images, "--min-raters", 0).out)
+        assert (found["leaks"], len(found["duplicates"])) == ([], 3)
+    split = nimakit("data", "split", tmp_path / "l.json")
+    assert "pictures were not compared" in split.err
+
+
+def test_images_that_cannot_be_compared_are_listed(nimakit: Command, labels: Path, tmp_path: Path) -> None:
+    """They are split all the same."""
+    save(made_photo(0), tmp_path / "photos" / "lake 0.bmp")
+    result = nimakit("data", "split", labels, "--image-dir", tmp_path / "photos")
+    assert result.code == 0
+    assert "missing or cannot be read, and were not compared (39):" in result.err
+
+
 def test_names_alone_are_split_too(nimakit: Command, tmp_path: Path) -> None:
     """A label file without labels gives parts without labels."""
     write_labels(tmp_path / "labels.json", list("abcdefghij"), None)
@@ -147,6 +188,7 @@ def test_names_alone_are_split_too(nimakit: Command, tmp_path: Path) -> None:
         (("--group-pattern", "("), "a regular expression"),
         (("--time-column", "t", "--table", "t.csv"), "A file of ratings must be readable"),
         (("--keep-together", "x.json"), "must be a readable file"),
+        (("--keep-together", "x.json", "--image-dir", "photos"), "Received: both"),
     ],
 )
 def test_refuses_what_cannot_be_done_and_writes_nothing(

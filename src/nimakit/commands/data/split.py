@@ -1,12 +1,14 @@
 """`nimakit data split`: a label file in parts."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from nimakit.commands.data.options import FILE, finish, prepare_folder, refuse_inputs, seed, skip_bad
+from nimakit.commands.data.options import FILE, finish, prepare_folder, refuse_inputs, seed, skip_bad, tell
 from nimakit.errors import UsageError
+from nimakit.progress import say
 
 
 @click.command()
@@ -43,6 +45,12 @@ from nimakit.errors import UsageError
     metavar="CHECK",
     help="Keep together what is the same picture: the output of nimakit data check for LABELS.",
 )
+@click.option(
+    "--image-dir",
+    type=FILE,
+    help="The folder of the images: they are compared, and what is the same picture is kept together.",
+)
+@click.option("--recursive", is_flag=True, help="Look into its sub-folders too.")
 @click.option("--output-dir", type=FILE, help="Where the files go.  [default: the folder of LABELS]")
 @seed
 @skip_bad
@@ -57,26 +65,33 @@ def split(
     table: Path | None,
     image_column: str,
     keep_together: Path | None,
+    image_dir: Path | None,
+    recursive: bool,
     output_dir: Path | None,
     seed: int,
     skip_bad: bool,
 ) -> int:
     """Split LABELS into parts, by default labels_train.json and labels_test.json, at random.
 
-    Each image is in exactly one part. Sizes are exact, except that groups are never torn.
+    Each image is in exactly one part. Sizes are exact, except that groups are never torn. With --image-dir no
+    picture is in two parts, neither as a copy that was resized, re-encoded, mirrored or cropped a little.
 
     \b
     Example:
-      nimakit data split labels.json --part train=rest --part test=0.2 --stratify
+      nimakit data split labels.json --image-dir photos --part train=rest --part test=0.2 --stratify
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
     import numpy as np
 
-    from nimakit import image_tables, label_sets, splitting
+    from nimakit import fingerprints, image_tables, label_sets, splitting
     from nimakit.labels import read_labels, write_labels
     from nimakit.output import together
     from nimakit.rows import BadRows
 
     _check_options(stratify, group_pattern, group_column, time_column, table)
+    if keep_together and image_dir:
+        raise UsageError("Pictures are compared by --image-dir or --keep-together. Received: both")
+    if image_dir:
+        fingerprints.require()
     wanted = [splitting.parse_part(text) for text in parts]
     names = [f"{labels_file.stem}_{part.name}.json" for part in wanted]
     outputs = prepare_folder(output_dir or labels_file.parent, names)
@@ -92,8 +107,14 @@ def split(
     if table and time_column:
         times = image_tables.read_times(table, time_column, ids, rows, image_column=image_column)
     if keep_together:
-        same = image_tables.read_groups(keep_together, labels_file)
+        groups = splitting.join_groups(
+            groups or ids, ids, image_tables.read_groups(keep_together, labels_file)
+        )
+    elif image_dir:
+        same = _same_pictures(labels_file, ids, image_dir, recursive=recursive)
         groups = splitting.join_groups(groups or ids, ids, same)
+    else:
+        say("pictures were not compared, so the same one may be in several parts; --image-dir prevents that")
     found = splitting.split(
         len(ids), wanted, seed=seed, groups=groups, times=times, ratings=means if stratify else None
     )
@@ -111,6 +132,20 @@ def split(
         }
     finish(summary, {path: len(places) for path, places in zip(outputs, found, strict=True)}, rows)
     return 0
+
+
+def _same_pictures(
+    labels_file: Path, image_ids: Sequence[str], image_dir: Path, *, recursive: bool
+) -> list[list[str]]:
+    """Images that show the same picture, as `nimakit data check` finds them."""
+    from nimakit import checking
+
+    images = checking.labelled(str(labels_file), image_ids, image_dir, recursive=recursive)
+    found = checking.check_images([images])
+    tell("the same picture more than once, kept together", [str(one) for one in found.duplicates])
+    lost = [*found.missing, *(entry for entry, _ in found.unreadable)]
+    tell("images that are missing or cannot be read, and were not compared", [str(entry) for entry in lost])
+    return [[entry.image_id for entry in one.images] for one in found.duplicates]
 
 
 def _check_options(
