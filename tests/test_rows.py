@@ -161,6 +161,11 @@ def test_tells_a_missing_column_from_an_empty_value(tmp_path: Path) -> None:
         ),
         (
             "t.jsonl",
+            '{"image_id": "a", "rating": 1}\n{"image_id": "b", "rating": null}\n',
+            "line 2: rating must be text or a number; received null",
+        ),
+        (
+            "t.jsonl",
             '{"image_id": "a", "rating": 1}\n{"image_id": {"name": "b"}, "rating": [1]}\n',
             'image_id and rating must be text or a number; received an object {"name": "b"} and a list [1]',
         ),

@@ -251,7 +251,8 @@ def _json_rows(path: Path, stream: IO[str], wanted: _Wanted, rows: BadRows) -> I
         if not isinstance(record, dict):
             rows.add(path, line, f"it must be a JSON object; received {described(record)}")
             continue
-        wrong = [name for name in (*columns, *optional) if not _is_plain(record.get(name))]
+        wrong = [name for name in columns if name in record and not _is_plain(record[name])]
+        wrong += [name for name in optional if record.get(name) is not None and not _is_plain(record[name])]
         if wrong:
             received = " and ".join(described(record[name]) for name in wrong)
             rows.add(path, line, f"{' and '.join(wrong)} must be text or a number; received {received}")
@@ -269,7 +270,7 @@ def _json_rows(path: Path, stream: IO[str], wanted: _Wanted, rows: BadRows) -> I
 
 def _is_plain(value: Any) -> bool:
     """Whether a .csv could have a JSON value, too."""
-    return value is None or (isinstance(value, str | int | float) and not isinstance(value, bool))
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 
 def _text(value: str | float | None) -> str:
