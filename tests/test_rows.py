@@ -144,7 +144,7 @@ def test_tells_a_missing_column_from_an_empty_value(tmp_path: Path) -> None:
         ("t.csv", f"{HEADER}\na,1\nb\n", "line 3: it has 1 values, the header 2"),
         ("t.csv", f"{HEADER}\na,1\nb,2,3\n", "line 3: it has 3 values, the header 2"),
         ("t.csv", f"{HEADER}\na,1\n,2\n", "line 3: image_id must not be empty"),
-        ("t.csv", f'{HEADER}\na,1\nb,"2\n', "line 3: it is no row of a table: unexpected end of data"),
+        ("t.csv", f'{HEADER}\na,1\nb,"2\n', "end of data, because a quotation mark is not closed"),
         ("t.csv", f"{HEADER}\na,1\n{'b' * 200_000},2\n", "line 3: it is no row of a table: field larger"),
         ("t.csv", f"{HEADER}\na,1\n\0\0,2\n", "line 3: it holds a zero byte"),
         ("t.jsonl", '{"image_id": "a", "rating": 1}\n\n{"image_id"\n', "line 3: it is no JSON: "),
@@ -189,7 +189,7 @@ def test_a_quotation_mark_that_is_not_closed_spoils_its_own_row_alone(tmp_path: 
         assert [row.values[0] for row in rows[:3]] == ["a", "c0", "c1"]
         assert (len(rows), rows[-1].line) == (30_001 + bool(end), 30_003 + bool(end))
         assert [problem.partition(":")[0] for problem in problems] == ["line 3"]
-        assert problems[0].endswith("as a quotation mark is not closed")
+        assert problems[0].endswith("because a quotation mark is not closed")
 
 
 @pytest.mark.parametrize(

@@ -204,8 +204,9 @@ def _csv_rows(path: Path, stream: IO[str], wanted: _Wanted, rows: BadRows) -> It
         except StopIteration:
             return
         except csv.Error as error:
-            unclosed = ", as a quotation mark is not closed" if lines.give_back() else ""
-            rows.add(path, line, f"it is no row of a table: {error}{unclosed}")
+            is_unclosed = lines.give_back() or "unexpected end" in str(error)
+            why = ", because a quotation mark is not closed" if is_unclosed else ""
+            rows.add(path, line, f"it is no row of a table: {error}{why}")
             continue
         if not any(fields):
             continue

@@ -38,6 +38,8 @@ def test_a_file_holds_an_entry_a_line(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_text(f"# who may\n\n{entries[0]}\n  {entries[1]}\n", "utf-8")
     assert read_keys(path) == tuple(entries)
+    path.write_text(f"{entries[0]}\n{entries[1]}\n", "utf-8-sig")
+    assert read_keys(path) == tuple(entries)
 
 
 @pytest.mark.parametrize("text", ["shop:secret", "secret", "sh op:" + 64 * "a", "shop:" + 64 * "A", ""])
