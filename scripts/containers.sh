@@ -204,3 +204,22 @@ set_run() {
 }
 
 csv_field() { printf '"%s"' "${1//\"/\"\"}"; }
+
+# --- addresses -----------------------------------------------------------------------------------------
+
+# reached_at HOST PORT: HOST:PORT to open what is published there; for all addresses, by this machine's own in its
+# network. The container is told, because all it knows is its own.
+reached_at() {
+  local host=$1
+  case $host in 0.0.0.0 | :: | '[::]') host=$(own_address) ;; esac
+  if [[ $host == *:* && $host != \[* ]]; then host="[$host]"; fi
+  printf '%s:%s' "$host" "$2"
+}
+
+# The way to an address reserved for documentation is the way to any other machine; asking for it sends nothing.
+own_address() {
+  local found
+  found=$(ip -4 route get 192.0.2.1 2>/dev/null | sed -n 's/.* src \([0-9.]*\).*/\1/p') || found=
+  if [[ -z $found ]]; then found=$(ipconfig getifaddr en0 2>/dev/null) || found=; fi # macOS
+  printf '%s' "${found:-127.0.0.1}"
+}

@@ -74,7 +74,7 @@ SERVING_LAYERS = (
 
 WEB_LAYERS = (
     {"__init__"},
-    {"scale", "limits", "explanations", "timeline", "handed"},
+    {"scale", "browser", "limits", "explanations", "timeline", "handed"},
     {"models"},
     {"database", "people", "migrations", "acts", "features", "sight", "choices"},
     {"settings", "inventory", "recording", "selection", "access", "crowd", "headway"} | {"similar"},
@@ -84,7 +84,7 @@ WEB_LAYERS = (
     {"background", "forms", "figures", "bars"},
     {"analyses"},
     {"services"},
-    {"deck"},
+    {"deck", "links"},
     {"accounts", "admin", "collections", "events", "pictures", "preference", "rate", "ratings", "score"}
     | {"comparisons", "dashboard", "similarity", "transfer", "why"},
     {"app"},

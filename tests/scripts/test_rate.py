@@ -1,11 +1,24 @@
 """The launcher of the rating app: what its container sees, and where it can be reached."""
 
+import os
+import pty
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 from launchers import Launcher
+
+OPENER = """\
+#!/usr/bin/env bash
+printf '%s\n' "$@" >>"$(dirname -- "$0")/opened"
+"""
+SCREEN = {"DISPLAY": ":1"}
 
 
 @pytest.fixture
@@ -34,6 +47,98 @@ def test_the_app_is_reached_from_this_machine_alone(rate: Launcher) -> None:
     assert rate("--images", "photos", "--host", "::1").container.options["--publish"] == ["[::1]:8000:8000"]
     everywhere = rate("--images", "photos", "--host", "0.0.0.0").container  # noqa: S104 - a fake docker
     assert everywhere.options["--publish"] == ["0.0.0.0:8000:8000"]
+
+
+def test_the_container_is_told_where_it_is_reached(rate: Launcher) -> None:
+    """All it knows is an address of its own, which nobody else can open."""
+    (rate.bin / "ip").write_text(
+        "#!/usr/bin/env bash\necho '192.0.2.1 via 10.1.1.1 dev eth0 src 10.1.2.3 uid 0'\n"
+    )
+    (rate.bin / "ip").chmod(0o755)
+    for options, address in (
+        ((), "127.0.0.1:8000"),
+        (("--host", "::1"), "[::1]:8000"),
+        (("--host", "0.0.0.0", "--port", "8123"), "10.1.2.3:8123"),  # noqa: S104 - a fake docker
+        (("--host", "rater.example"), "rater.example:8000"),
+    ):
+        container = rate("--images", "photos", *options).container
+        assert f"NIMAKIT_ADDRESS={address}" in container.options["--env"]
+
+
+class Answers(BaseHTTPRequestHandler):
+    """An app that is there."""
+
+    def do_GET(self) -> None:
+        """Answer anything."""
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_values: object) -> None:
+        """Keep it to itself."""
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Where something answers."""
+    server = HTTPServer(("127.0.0.1", 0), Answers)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_port
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def started_at_a_terminal(rate: Launcher, *arguments: str, env: dict[str, str]) -> None:
+    """Run the launcher as people do; what it prints goes to their screen."""
+    (rate.bin / "xdg-open").write_text(OPENER)
+    (rate.bin / "xdg-open").chmod(0o755)
+    screen, terminal = pty.openpty()
+    own = rate.surroundings()
+    for name in ("SSH_CONNECTION", "DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        own.pop(name, None)
+    try:
+        subprocess.run(
+            [rate.repository / "rate", "--images", "photos", *arguments],
+            cwd=rate.folder, env={**own, **env}, stdout=terminal, stderr=terminal, check=False, timeout=60,
+        )  # fmt: skip
+    finally:
+        os.close(terminal)
+        os.close(screen)
+
+
+def opened(rate: Launcher, within: float) -> str:
+    """What was opened in a browser, as soon as anything was."""
+    until = time.monotonic() + within
+    while not (rate.bin / "opened").exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    return (rate.bin / "opened").read_text() if (rate.bin / "opened").exists() else ""
+
+
+def test_from_a_terminal_it_opens_a_browser(rate: Launcher, port: int) -> None:
+    """At the address of the app, once that answers."""
+    started_at_a_terminal(rate, "--port", str(port), env=SCREEN)
+    assert opened(rate, within=20) == f"http://127.0.0.1:{port}/\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env"),
+    [(("--no-browser",), SCREEN), ((), {}), ((), {**SCREEN, "SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"})],
+)
+def test_opens_no_browser_that_nobody_asked_for_or_sees(
+    rate: Launcher, port: int, arguments: tuple[str, ...], env: dict[str, str]
+) -> None:
+    """Not with --no-browser, without a screen, or from afar."""
+    started_at_a_terminal(rate, "--port", str(port), *arguments, env=env)
+    assert opened(rate, within=0.5) == ""
+
+
+def test_a_script_opens_no_browser(rate: Launcher, port: int) -> None:
+    """Its output goes to a file or a pipe."""
+    (rate.bin / "xdg-open").write_text(OPENER)
+    (rate.bin / "xdg-open").chmod(0o755)
+    rate("--images", "photos", "--port", str(port), env=SCREEN)
+    assert opened(rate, within=0.5) == ""
 
 
 def test_no_other_container_is_a_neighbour(rate: Launcher) -> None:

@@ -38,6 +38,17 @@ def test_the_container_is_confined(serve: Launcher) -> None:
     assert "serve: serving on http://127.0.0.1:8080; Ctrl-C stops" in result.stderr
 
 
+def test_its_address_can_be_opened(serve: Launcher) -> None:
+    """Published everywhere, it is reached by this machine's address in its network; the container is told."""
+    (serve.bin / "ip").write_text(
+        "#!/usr/bin/env bash\necho '192.0.2.1 via 10.1.1.1 dev eth0 src 10.1.2.3 uid 0'\n"
+    )
+    (serve.bin / "ip").chmod(0o755)
+    result = serve("--host", "0.0.0.0", "--port", "9000")  # noqa: S104 - a fake docker
+    assert "serve: serving on http://10.1.2.3:9000; Ctrl-C stops" in result.stderr
+    assert "NIMAKIT_ADDRESS=10.1.2.3:9000" in result.container.options["--env"]
+
+
 def test_its_logs_end_and_its_requests_are_finished(serve: Launcher) -> None:
     """Logs are kept to a size, under a name to ask for them, and a stop waits for what is in progress."""
     options = serve("--port", "9001").container.options

@@ -1,10 +1,12 @@
 """Coming in: invitations, personal links, the admin's password; and what those without may not."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy.orm import Session
 
+from nimakit import addresses
 from nimakit.errors import UsageError
 from nimakit.web.app import create_app
 from nimakit.web.models import Invitation, Membership, now
@@ -143,6 +145,33 @@ def test_the_page_about_oneself_has_the_link(shared: Study) -> None:
     assert "Ann" in page
 
 
+def test_links_lead_other_devices_to_this_machine(
+    make_study: MakeStudy, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where its own browser has the app at localhost: the personal link, and invitations."""
+    monkeypatch.delenv(addresses.ADDRESS_VARIABLE, raising=False)
+    monkeypatch.setattr(addresses, "_own_address", lambda: "192.0.2.7")
+    everywhere = read_settings(
+        folders=settings.folders,
+        data_dir=settings.data_dir,
+        host="0.0.0.0",  # noqa: S104 - nothing listens there
+        environment={"NIMAKIT_RATE_PASSWORD": PASSWORD},
+    )
+    study = make_study(everywhere)
+    invite(study)
+    admin = study.admin()
+    asked = {"headers": {"Host": "localhost:8000"}}
+    assert "http://192.0.2.7:8000/go-on/" in admin.get("/me", **asked).text
+    assert "http://192.0.2.7:8000/join/" in admin.get(admin.address("people"), **asked).text
+
+
+def test_on_this_machine_alone_no_link_is_offered(visitor: Visitor) -> None:
+    """It would lead another device to itself; the page says how to let others in."""
+    page = visitor.get("/me").text
+    assert "/go-on/" not in page
+    assert "--host 0.0.0.0" in page
+
+
 def test_the_admin_signs_in_by_password(shared: Study) -> None:
     """Only with the right one; it is kept as a hash alone."""
     visitor = shared.visitor()
@@ -224,6 +253,44 @@ def test_signing_out(shared: Study) -> None:
     rater = shared.rater()
     rater.post("/logout", {})
     assert rater.get("/collections").status_code == 401
+
+
+def test_who_needs_no_session_cannot_sign_out(visitor: Visitor) -> None:
+    """On this machine alone there is no button, and no page on the way leads nowhere."""
+    assert "/logout" not in visitor.get("/me").text
+    assert "/login" not in visitor.get("/welcome").text
+    for address in ("/logout", "/login"):
+        answer = visitor.post(address, {}, follow_redirects=True)
+        assert (answer.status_code, answer.request.path) == (200, "/collections")
+
+
+def test_an_invited_rater_signs_out_on_this_machine(study: Study) -> None:
+    """Whoever sits there is the local rater again."""
+    ann = study.rater("Ann")
+    assert "/logout" in ann.get("/me").text
+    answer = ann.post("/logout", {}, follow_redirects=True)
+    assert (answer.status_code, answer.request.path) == (200, "/collections")
+    assert ann.code == study.visitor().code
+
+
+def test_two_apps_of_one_host_keep_their_sessions(
+    shared: Study, make_study: MakeStudy, tmp_path: Path
+) -> None:
+    """Browsers send cookies to every port of a host: a session of one app leaves that of the other alone."""
+    other = make_study(
+        read_settings(
+            folders=shared.services.settings.folders,
+            data_dir=tmp_path / "other",
+            host="192.0.2.1",
+            environment={"NIMAKIT_RATE_PASSWORD": PASSWORD},
+        )
+    )
+    here, there = shared.rater("Ann"), other.rater("Ben")
+    for name in ("SESSION_COOKIE_NAME", "REMEMBER_COOKIE_NAME"):
+        kept = there.client.get_cookie(other.app.config[name])
+        assert kept is not None
+        here.client.set_cookie(kept.key, kept.value)
+    assert here.rater.name == "Ann"
 
 
 @pytest.mark.parametrize("address", ["/logout", "/me/link", "/login", "/sign-up/photos"])

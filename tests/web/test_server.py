@@ -86,6 +86,11 @@ def test_one_line_says_where_it_is(photos: Path, processes: list[Process]) -> No
     assert re.fullmatch(
         r"nimakit: rating photos \(kept in ratings/ratings\.db\) at http://127\.0\.0\.1:\d+/\n", started.line
     )
+    assert started.process.stderr is not None
+    assert (
+        "only this machine can reach it; for others, start it with --host"
+        in started.process.stderr.readline()
+    )
     answer = httpx.get(started.address, follow_redirects=True)
     assert answer.status_code == 200
     assert "How good does this photograph look?" in answer.text

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from nimakit import addresses
 from nimakit.errors import OutputError, UsageError
 from nimakit.web.settings import PASSWORD_VARIABLE, SECRET_VARIABLE, Settings, read_settings
 
@@ -102,6 +103,24 @@ def test_refuses_a_data_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir(mode=0o500)
     with pytest.raises(OutputError, match="--data-dir"):
         settings(tmp_path)
+
+
+def test_an_app_that_listens_everywhere_is_reached_by_the_machines_own_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can open 0.0.0.0."""
+    monkeypatch.delenv(addresses.ADDRESS_VARIABLE, raising=False)
+    monkeypatch.setattr(addresses, "_own_address", lambda: "192.0.2.7")
+    assert settings(tmp_path, host=EVERYWHERE).address(8000) == "http://192.0.2.7:8000/"
+
+
+def test_apps_of_one_host_have_names_of_their_own(tmp_path: Path) -> None:
+    """By their secrets, or where those are the same by their databases; a later start has the same."""
+    first, again = settings(tmp_path), settings(tmp_path)
+    other = settings(tmp_path, data_dir=tmp_path / "other")
+    same_secret = [settings(tmp_path, {SECRET_VARIABLE: GOOD}, data_dir=tmp_path / name) for name in "ab"]
+    assert first.instance == again.instance
+    assert len({one.instance for one in (first, other, *same_secret)}) == 4
 
 
 @pytest.mark.parametrize(

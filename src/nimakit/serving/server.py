@@ -10,7 +10,7 @@ from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
-from nimakit.addresses import check_address
+from nimakit.addresses import bracketed, check_address, is_only_here, reached_at
 from nimakit.conversion import fetch
 from nimakit.errors import NimakitError
 from nimakit.pretrained import public_models
@@ -66,7 +66,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         """Tell gunicorn what it needs to know; the rest is the worker's."""
         settings = self.settings
         values: dict[str, Any] = {
-            "bind": f"{_bracketed(settings.host)}:{settings.port}",
+            "bind": f"{bracketed(settings.host)}:{settings.port}",
             "workers": 1,
             "worker_class": BufferingWorker,
             "timeout": _STUCK_S,
@@ -135,10 +135,7 @@ def serve(settings: Settings) -> None:
 def _say_ready(worker: BufferingWorker) -> None:
     names = ", ".join(source.name for source in worker.app.settings.models)
     addresses = [listener.getsockname() for listener in worker.sockets]
-    urls = ", ".join(f"http://{_bracketed(host)}:{port}" for host, port, *_ in addresses)
-    say(f"serving {names} at {urls}")
-
-
-def _bracketed(host: str) -> str:
-    """An IPv6 address as it stands before a port."""
-    return f"[{host}]" if ":" in host else host
+    reached = [reached_at(host, port) for host, port, *_ in addresses]
+    say(f"serving {names} at {', '.join(f'http://{address}' for address in reached)}")
+    if all(map(is_only_here, reached)):
+        say("only this machine can reach it; start it with --host 0.0.0.0 for others to reach it too")

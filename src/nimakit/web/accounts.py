@@ -12,6 +12,7 @@ from nimakit.errors import UsageError
 from nimakit.web import people
 from nimakit.web.access import User, current_rater
 from nimakit.web.limits import limiter
+from nimakit.web.links import leads_elsewhere, link
 from nimakit.web.models import LOCAL, Collection, Rater
 from nimakit.web.services import services
 
@@ -42,7 +43,11 @@ def welcome() -> ResponseReturnValue:
     """For those who came without a link."""
     with services().database.read() as session:
         wanted = select(Collection).where(Collection.sign_up).order_by(Collection.name)
-        return render_template("accounts/welcome.html", collections=list(session.scalars(wanted)))
+        return render_template(
+            "accounts/welcome.html",
+            collections=list(session.scalars(wanted)),
+            has_password=people.has_password(session),
+        )
 
 
 @blueprint.route("/join/<token>", methods=["GET", "POST"])
@@ -88,10 +93,17 @@ def sign_up(slug: str) -> ResponseReturnValue:
 
 @blueprint.get("/me")
 def me() -> ResponseReturnValue:
-    """Who one is here, and the link by which one goes on elsewhere."""
+    """Who the rater is here, and the link by which they continue elsewhere."""
     rater = current_rater()
-    link = url_for("accounts.resume", token=services().links.personal(rater), _external=True)
-    return render_template("accounts/me.html", rater=rater, link=link)
+    address = link("accounts.resume", token=services().links.personal(rater))
+    return render_template(
+        "accounts/me.html",
+        rater=rater,
+        link=address,
+        can_be_opened=leads_elsewhere(address),
+        is_local=services().settings.is_local,
+        can_sign_out=not _needs_no_session(rater),
+    )
 
 
 @blueprint.post("/me/link")
@@ -123,8 +135,8 @@ def login() -> ResponseReturnValue:
     """Sign in as the admin."""
     form = PasswordForm()
     with services().database.read() as session:
-        if not people.has_password(session):
-            abort(404)
+        if not people.has_password(session):  # on this machine alone, where nobody has to sign in
+            return redirect(url_for("collections.overview"))
         if form.validate_on_submit():
             admin = people.admin_of(session, form.password.data)
             if admin is not None:
@@ -135,9 +147,15 @@ def login() -> ResponseReturnValue:
 
 @blueprint.post("/logout")
 def logout() -> ResponseReturnValue:
-    """Sign out on this device."""
+    """Sign out on this device; on the app's own machine that leads back to the local rater."""
     logout_user()
-    return redirect(url_for("accounts.welcome"))
+    is_local = services().settings.is_local
+    return redirect(url_for("collections.overview" if is_local else "accounts.welcome"))
+
+
+def _needs_no_session(rater: Rater) -> bool:
+    """Whether this is the one person on this machine, who is let in without signing in."""
+    return rater.role == LOCAL and services().settings.is_local
 
 
 def _this_rater() -> Rater | None:

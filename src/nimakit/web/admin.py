@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from nimakit.errors import UsageError
 from nimakit.web.access import admin_only, current_collection, current_rater
 from nimakit.web.forms import CollectionForm, InvitationForm, NewCollectionForm
+from nimakit.web.links import link
 from nimakit.web.models import (
     BROKEN,
     FIRST,
@@ -166,7 +167,7 @@ def _folder(root: Path, inside: str) -> Path:
 
 
 def _link(invitation: Invitation) -> str:
-    return url_for("accounts.join", token=services().links.invitation(invitation), _external=True)
+    return link("accounts.join", token=services().links.invitation(invitation))
 
 
 def _members(session: Session, collection: Collection) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map
 
+from nimakit.addresses import LOOPBACK
 from nimakit.errors import NimakitError, StorageError
 from nimakit.web import (
     accounts,
@@ -45,7 +46,7 @@ from nimakit.web.models import LARGEST_KEY
 from nimakit.web.renditions import Renditions
 from nimakit.web.selection import Stocks
 from nimakit.web.services import EXTENSION, Services, services
-from nimakit.web.settings import LOOPBACK, Settings
+from nimakit.web.settings import Settings
 from nimakit.web.similar import Indexes
 from nimakit.web.studies import prepare_people
 
@@ -148,10 +149,10 @@ def _configure(app: Flask, settings: Settings) -> None:
         SECRET_KEY=settings.secret,
         MAX_CONTENT_LENGTH=_LARGEST_BODY,
         MAX_FORM_MEMORY_SIZE=_LARGEST_BODY,
-        SESSION_COOKIE_NAME="nimakit_rate",
+        SESSION_COOKIE_NAME=f"nimakit_rate_{settings.instance}",
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=secure,
-        REMEMBER_COOKIE_NAME="nimakit_rate_rater",
+        REMEMBER_COOKIE_NAME=f"nimakit_rate_rater_{settings.instance}",
         REMEMBER_COOKIE_DURATION=timedelta(days=365),
         REMEMBER_COOKIE_HTTPONLY=True,
         REMEMBER_COOKIE_SAMESITE="Lax",

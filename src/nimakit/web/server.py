@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 
-from nimakit.addresses import check_address
+from nimakit.addresses import bracketed, check_address
 from nimakit.errors import NimakitError
 from nimakit.progress import say
-from nimakit.web.settings import Settings
+from nimakit.web import browser
+from nimakit.web.settings import PASSWORD_VARIABLE, Settings
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -30,19 +31,19 @@ class Server(BaseApplication):  # type: ignore[misc]
     Args:
         settings: How the app runs.
         what: What is rated, for the line that says where.
+        opens_browser: Whether to open the app in a browser, if the machine and its terminal can show one.
     """
 
-    def __init__(self, settings: Settings, what: str) -> None:
+    def __init__(self, settings: Settings, what: str, *, opens_browser: bool) -> None:
         self._settings = settings
         self._what = what
+        self._opens_browser = opens_browser
         super().__init__()
 
     def load_config(self) -> None:
         """Tell gunicorn what it needs to know."""
-        listen = self._settings.listen
-        host = f"[{listen}]" if ":" in listen else listen
         values: dict[str, Any] = {
-            "bind": f"{host}:{self._settings.port}",
+            "bind": f"{bracketed(self._settings.listen)}:{self._settings.port}",
             "workers": 1,
             "worker_class": "gthread",
             "threads": _THREADS,
@@ -71,22 +72,30 @@ class Server(BaseApplication):  # type: ignore[misc]
             sys.exit(_FAILED)
 
     def _say_ready(self, arbiter: Any) -> None:
-        port = arbiter.LISTENERS[0].getsockname()[1]
-        say(f"rating {self._what} at {self._settings.address(port)}")
+        address = self._settings.address(arbiter.LISTENERS[0].getsockname()[1])
+        say(f"rating {self._what} at {address}")
+        if self._settings.is_local:
+            say(
+                "only this machine can reach it; for others, start it with --host 0.0.0.0 and a password in"
+                f" {PASSWORD_VARIABLE}"
+            )
+        if self._opens_browser and browser.is_wanted():
+            browser.open_page(address)
 
 
-def serve(settings: Settings, what: str) -> None:
+def serve(settings: Settings, what: str, *, opens_browser: bool = False) -> None:
     """Serve until told to stop (SIGTERM, SIGINT).
 
     Args:
         settings: How the app runs.
         what: What is rated, for the one line that says where.
+        opens_browser: As `Server`.
 
     Raises:
         UsageError: An address that cannot be listened on.
     """
     check_address(settings.listen, settings.port)
     try:
-        Server(settings, what).run()
+        Server(settings, what, opens_browser=opens_browser).run()
     except SystemExit as stopped:
         sys.exit(_FAILED if stopped.code else 0)

@@ -1,5 +1,6 @@
 """How the rating app runs: which folders, where ratings are kept, who may reach it, and its secret."""
 
+import hashlib
 import os
 import secrets
 from collections.abc import Mapping
@@ -7,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from nimakit.addresses import LOOPBACK, reached_at
 from nimakit.errors import OutputError, UsageError
 from nimakit.web.database import sqlite_url
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SECRET_VARIABLE = "NIMAKIT_RATE_SECRET"  # noqa: S105 - a name
 PASSWORD_VARIABLE = "NIMAKIT_RATE_PASSWORD"  # noqa: S105 - a name
 LISTEN_VARIABLE = "NIMAKIT_RATE_LISTEN"
@@ -18,6 +19,7 @@ LISTEN_VARIABLE = "NIMAKIT_RATE_LISTEN"
 
 _SECRET_LENGTH = 32
 _PASSWORD_LENGTH = 10
+_INSTANCE_LENGTH = 12
 _PLACEHOLDERS = ("change", "secret", "password", "default", "example")
 
 
@@ -59,8 +61,12 @@ class Settings:
 
     def address(self, port: int) -> str:
         """The address to open, where the process listens on that port."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return self.url or f"http://{host}:{port}/"
+        return self.url or f"http://{reached_at(self.host, port)}/"
+
+    @property
+    def instance(self) -> str:
+        """A name for this app among others on the same host: browsers share cookies between ports."""
+        return hashlib.sha256(f"{self.secret} {self.database}".encode()).hexdigest()[:_INSTANCE_LENGTH]
 
 
 def read_settings(

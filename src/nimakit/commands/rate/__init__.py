@@ -51,6 +51,9 @@ if TYPE_CHECKING:
 @click.option(
     "--url", help="Address raters open where a proxy stands in front, such as https://rate.example.org."
 )
+@click.option(
+    "--no-browser", is_flag=True, help="Do not open the app in a browser; that happens from a terminal only."
+)
 @data_dir
 @database
 @click.pass_context
@@ -67,6 +70,7 @@ def rate(
     host: str,
     port: int,
     url: str | None,
+    no_browser: bool,
     data_dir: Path,
     database: str | None,
 ) -> int:
@@ -92,7 +96,7 @@ def rate(
     values: dict[str, Any] = {"name": name, "experiment": experiment, "scale": scale, "choices": choices}
     values |= {"model": model, "personal": personal}
     names = open_studies(settings, {key: value for key, value in values.items() if value is not None})
-    serve(settings, f"{names} (kept in {_kept_in(settings)})")
+    serve(settings, f"{names} (kept in {_kept_in(settings)})", opens_browser=not no_browser)
     return 0
 
 
