@@ -1,12 +1,14 @@
 """The admin's pages: collections and their settings, people, invitations."""
 
 import re
+from html import unescape
 from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from nimakit.web.models import Collection, Invitation, Membership
+from nimakit.web.models import Collection, Invitation, Membership, Rater
 from web.study import Study, Visitor
 
 FORM = {
@@ -70,6 +72,43 @@ def test_refuses_settings_that_make_no_sense(
     assert answer.status_code == 400
     assert reason in answer.text
     assert study.collection.name == "photos"
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        ("nonsense", "a public model (aesthetic), an .onnx file or an ensemble .json. Received: nonsense"),
+        ("weights.hdf5", "Received: weights.hdf5"),
+        ("nowhere.onnx", "must exist. Received: nowhere.onnx"),
+        ("nowhere.json", "nowhere.json"),
+        ("photo.onnx", "must be a valid ONNX model"),
+    ],
+)
+def test_refuses_a_model_that_cannot_be_loaded(
+    study: Study, visitor: Visitor, monkeypatch: pytest.MonkeyPatch, model: str, reason: str
+) -> None:
+    """When it is chosen, in either form, and without the options of another command."""
+    (study.folder / "photo.onnx").write_bytes((study.folder / "photo 0.jpg").read_bytes())
+    monkeypatch.chdir(study.folder)
+    for address in (visitor.address("settings"), "/collections/new"):
+        answer = visitor.post(address, {**FORM, "root": "0", "model": model})
+        assert answer.status_code == 400
+        assert reason in unescape(answer.text)
+        assert "--" not in answer.text.split("<main")[1]
+    assert [(one.name, one.model) for one in collections(study)] == [("photos", None)]
+
+
+def test_a_model_that_went_away_is_no_reason_to_refuse_other_changes(study: Study, visitor: Visitor) -> None:
+    """What is wrong with it stands above the form."""
+    study.set(model="gone.onnx")
+    assert visitor.post(visitor.address("settings"), {**FORM, "model": "gone.onnx"}).status_code == 302
+    assert study.collection.name == "Sunsets"
+
+
+def test_a_public_model_is_saved_before_it_is_fetched(study: Study, visitor: Visitor) -> None:
+    """That may take minutes."""
+    assert visitor.post(visitor.address("settings"), {**FORM, "model": "aesthetic"}).status_code == 302
+    assert study.collection.model == "aesthetic"
 
 
 @pytest.mark.parametrize("change", [{"scale": "1-5"}, {"experiment": "preference"}])
@@ -139,6 +178,43 @@ def test_an_invitation_is_made_and_withdrawn(study: Study, visitor: Visitor) -> 
     assert "withdrawn" in page
     assert "/join/" not in page
     assert visitor.post(visitor.address("invitations/99"), {}).status_code == 404
+
+
+def test_a_new_link_is_where_its_message_is(visitor: Visitor) -> None:
+    """Above the raters, and right above the link; nowhere a second time."""
+    visitor.post(visitor.address("people"), {"label": "the club"})
+    page = visitor.get(visitor.address("people")).text
+    parts = [page.index(text) for text in ("<h2>Invitations", "The link is ready", "/join/", "<h2>Raters")]
+    assert parts == sorted(parts)
+    assert page.count("The link is ready") == 1
+
+
+def test_many_people_and_invitations_make_no_endless_page(study: Study, visitor: Visitor) -> None:
+    """Raters come a hundred at a time, the busiest first; earlier invitations are folded away."""
+    key, people = study.collection.id, visitor.address("people")
+
+    def add(session: Session) -> None:
+        session.add_all(Invitation(collection_id=key, label=f"for {number}") for number in range(12))
+        for number in range(230):
+            rater = Rater(code=f"r{number:07d}")
+            session.add(rater)
+            session.flush()
+            session.add(Membership(rater_id=rater.id, collection_id=key))
+
+    study.change(add)
+    found: list[str] = []
+    for number in (1, 2, 3):
+        page = visitor.get(f"{people}?page={number}").text
+        on_it = re.findall(r"<td>(r[0-9]{7})", page)
+        assert len(on_it) <= 100
+        assert ('rel="next"' in page, 'rel="prev"' in page) == (number < 3, number > 1)
+        found += on_it
+    assert found == [f"r{number:07d}" for number in range(230)]
+    assert page.index("Earlier invitations (2)") < page.index("for 1<") < page.index("<h2>Raters")
+    for nowhere in ("0", "-1", "x", "99", "9" * 30):
+        assert visitor.get(f"{people}?page={nowhere}").status_code == 200, nowhere
+    answer = visitor.post(visitor.address(f"people/{visitor.rater.id + 150}"), {"excluded": "1", "page": "2"})
+    assert answer.location.endswith("/people?page=2#raters")
 
 
 @pytest.mark.parametrize("change", [{"max_uses": "0"}, {"days": "x"}, {"label": "x" * 81}])

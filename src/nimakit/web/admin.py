@@ -16,6 +16,7 @@ from nimakit.web.links import link
 from nimakit.web.models import (
     BROKEN,
     FIRST,
+    LARGEST_KEY,
     MISSING,
     Choice,
     Collection,
@@ -31,6 +32,11 @@ from nimakit.web.studies import add_collection, change_collection
 blueprint = Blueprint("admin", __name__)
 
 _LISTED = 100
+_LAST_PAGE = LARGEST_KEY // _LISTED
+_NEWEST = 10
+"""Invitations in sight; those before them are folded away."""
+_OF_INVITATIONS = "invitations"
+"""Messages that stand where invitations are, rather than at the top of the page."""
 
 
 @blueprint.route("/collections/new", methods=["GET", "POST"])
@@ -103,24 +109,31 @@ def scan(slug: str) -> ResponseReturnValue:
 @blueprint.route("/c/<slug>/people", methods=["GET", "POST"])
 @admin_only
 def people(slug: str) -> ResponseReturnValue:
-    """Who rates, how much, and the invitations."""
+    """The invitations; who rates, and how much, a page at a time."""
     form = InvitationForm()
     with services().database.read() as session:
         collection = current_collection(session, slug)
     if form.validate_on_submit():
         with services().database.write() as session:
             session.add(form.invitation(collection.id))
+        flash("The link is ready: send it to those you invite.", _OF_INVITATIONS)
         return redirect(url_for("admin.people", slug=slug))
+    number = min(max(request.args.get("page", 1, int), 1), _LAST_PAGE)
     with services().database.read() as session:
         invitations = session.scalars(
             select(Invitation).where(Invitation.collection_id == collection.id).order_by(Invitation.id.desc())
         ).all()
+        members, count = _members(session, collection, number)
         return render_template(
             "admin/people.html",
             collection=collection,
             form=form,
             invitations=[(one, _link(one)) for one in invitations],
-            members=_members(session, collection),
+            newest=_NEWEST,
+            members=members,
+            count=count,
+            page=number,
+            pages=-(-count // _LISTED) or 1,
             is_local=services().settings.is_local,
         )
 
@@ -138,7 +151,10 @@ def exclude(slug: str, rater_id: int) -> ResponseReturnValue:
             member = Membership(rater_id=rater_id, collection_id=collection.id)
             session.add(member)
         member.excluded = request.form.get("excluded") == "1"
-    return redirect(url_for("admin.people", slug=slug))
+    number = request.form.get("page", 1, int)
+    return redirect(
+        url_for("admin.people", slug=slug, page=None if number == 1 else number, _anchor="raters")
+    )
 
 
 @blueprint.post("/c/<slug>/invitations/<int:key>")
@@ -151,6 +167,7 @@ def revoke(slug: str, key: int) -> ResponseReturnValue:
         if invitation is None or invitation.collection_id != collection.id:
             abort(404)
         invitation.revoked = True
+    flash("The invitation was withdrawn.", _OF_INVITATIONS)
     return redirect(url_for("admin.people", slug=slug))
 
 
@@ -170,8 +187,8 @@ def _link(invitation: Invitation) -> str:
     return link("accounts.join", token=services().links.invitation(invitation))
 
 
-def _members(session: Session, collection: Collection) -> list[dict[str, Any]]:
-    """Everybody who rated, or may, with how much they did."""
+def _members(session: Session, collection: Collection, page: int) -> tuple[list[dict[str, Any]], int]:
+    """A page of those who rated, or may, with how much they did, and how many people there are."""
     table = Choice if collection.experiment == "preference" else Rating
     done = (
         select(table.rater_id, func.count().label("done"), func.max(table.occurred_at).label("last"))
@@ -180,15 +197,17 @@ def _members(session: Session, collection: Collection) -> list[dict[str, Any]]:
         .subquery()
     )
     member = (Membership.rater_id == Rater.id) & (Membership.collection_id == collection.id)
-    rows = session.execute(
+    wanted = (
         select(Rater, Membership, done.c.done, done.c.last)
         .outerjoin(Membership, member)
         .outerjoin(done, done.c.rater_id == Rater.id)
         .where((Membership.rater_id.is_not(None)) | (done.c.done.is_not(None)))
-        .order_by(func.coalesce(done.c.done, 0).desc(), Rater.id)
     )
+    total = session.scalar(select(func.count()).select_from(wanted.subquery())) or 0
+    ordered = wanted.order_by(func.coalesce(done.c.done, 0).desc(), Rater.id)
+    rows = session.execute(ordered.limit(_LISTED).offset((page - 1) * _LISTED))
     me = current_rater().id
-    return [
+    members = [
         {
             "rater": rater,
             "done": count or 0,
@@ -198,3 +217,4 @@ def _members(session: Session, collection: Collection) -> list[dict[str, Any]]:
         }
         for rater, membership, count, last in rows
     ]
+    return members, total

@@ -13,10 +13,20 @@ from wtforms import (  # type: ignore[import-untyped]
     StringField,
 )
 from wtforms.fields.choices import SelectChoice  # type: ignore[import-untyped]
-from wtforms.validators import InputRequired, Length, NumberRange, Optional  # type: ignore[import-untyped]
+from wtforms.validators import (  # type: ignore[import-untyped]
+    InputRequired,
+    Length,
+    NumberRange,
+    Optional,
+    ValidationError,
+)
 
+from nimakit.errors import NimakitError
+from nimakit.pretrained import public_models
 from nimakit.web.models import Invitation, now
 from nimakit.web.scale import Scale
+from nimakit.web.studies import RULES
+from nimakit.zoo import load_model
 
 _CENT = 100
 
@@ -64,7 +74,7 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
     model = StringField(
         "Model",
         [Length(max=1000)],
-        description="Predicts scores: aesthetic, an .onnx file or an ensemble. Empty for none.",
+        description="Predicts scores: aesthetic, an .onnx file or an ensemble .json. Leave blank for none.",
     )
     personal = BooleanField(
         "Personal predictions",
@@ -76,6 +86,25 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
     show_others = BooleanField("Show others' ratings", description="Their mean, once one has rated.")
     sign_up = BooleanField("Anybody may join", description="Without an invitation, from the welcome page.")
     is_open = BooleanField("Ratings are taken", default=True)
+
+    def validate_model(self, field: StringField) -> None:
+        """Refuse another model than before that cannot be loaded.
+
+        A public one may take minutes to be fetched: that happens beside the raters; the page Settings says how
+        it went.
+
+        Raises:
+            ValidationError: There is no such model, or its file is none.
+        """
+        name = (field.data or "").strip()
+        if not name or name == field.object_data or name in public_models():
+            return
+        if not RULES["model"].holds(name):
+            raise ValidationError(f"A model is {RULES['model'].text}. Received: {name}")
+        try:
+            load_model(name)
+        except NimakitError as error:
+            raise ValidationError(str(error)) from error
 
     def process(self, formdata: Any = None, obj: Any = None, **kwargs: Any) -> None:
         """Fill the fields from what was sent, or else from a collection."""
@@ -126,9 +155,11 @@ class InvitationForm(FlaskForm):  # type: ignore[misc]
 
     label = StringField("For whom", [Length(max=80)], description="For your own overview.")
     max_uses = IntegerField(
-        "People it lets in", [Optional(), NumberRange(1, 100_000)], description="Empty for any number."
+        "Maximum people", [Optional(), NumberRange(1, 100_000)], description="Leave blank for no limit."
     )
-    days = IntegerField("Days it holds", [Optional(), NumberRange(1, 3650)], description="Empty for good.")
+    days = IntegerField(
+        "Expires after (days)", [Optional(), NumberRange(1, 3650)], description="Leave blank for never."
+    )
 
     def invitation(self, collection_id: int) -> Invitation:
         """The invitation."""

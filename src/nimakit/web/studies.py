@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nimakit.errors import UsageError
+from nimakit.pretrained import public_models
 from nimakit.progress import say
 from nimakit.schema import Rule, is_integer, is_number, is_one_of, is_true_or_false, or_null
 from nimakit.web import people
@@ -20,6 +21,7 @@ from nimakit.web.settings import PASSWORD_VARIABLE, Settings
 from nimakit.web.tastes import forget_tastes
 
 DEFAULT_MODEL = "aesthetic"
+_LONGEST_PATH = 1000
 
 QUESTIONS = {
     "score": "How good does this photograph look?",
@@ -31,6 +33,11 @@ QUESTIONS = {
 
 def _is_text(longest: int, shortest: int = 0) -> Any:
     return lambda value: isinstance(value, str) and shortest <= len(value.strip()) <= longest
+
+
+def _is_model(value: Any) -> bool:
+    is_file = isinstance(value, str) and Path(value).suffix.lower() in (".onnx", ".json")
+    return value in public_models() or (is_file and len(value) <= _LONGEST_PATH)
 
 
 RULES: dict[str, Rule] = {
@@ -45,7 +52,10 @@ RULES: dict[str, Rule] = {
     "sign_up": Rule(is_true_or_false, "true or false"),
     "is_open": Rule(is_true_or_false, "true or false"),
     "personal": Rule(is_true_or_false, "true or false"),
-    "model": Rule(or_null(_is_text(1000, 1)), "a model, or none"),
+    "model": Rule(
+        or_null(_is_model),
+        f"a public model ({', '.join(public_models())}), an .onnx file or an ensemble .json",
+    ),
     "question": Rule(_is_text(200), "text of up to 200 characters"),
     "low_label": Rule(_is_text(40), "text of up to 40 characters"),
     "high_label": Rule(_is_text(40), "text of up to 40 characters"),
