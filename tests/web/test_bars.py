@@ -54,3 +54,24 @@ def test_of_many_bars_the_first_and_the_last_have_their_label() -> None:
     assert len(chart.bars) == 41
     assert chart.marks == ["1970-01-01 00:00", "1970-01-02 16:00"]
     assert "1 imported" in chart.note
+
+
+@pytest.mark.parametrize("hours", [1, 2])
+def test_a_few_long_labels_have_room(hours: int) -> None:
+    """Each bar has its own."""
+    chart = bars.over_time(timeline(np.arange(hours) * 3600.0), "ratings")
+    assert chart.marks == [label for label, _ in chart.bars]
+
+
+@pytest.mark.parametrize("hours", [3, 10, 13])
+def test_long_labels_that_would_overlap_are_left_out(hours: int) -> None:
+    """The first and the last stay."""
+    chart = bars.over_time(timeline(np.arange(hours) * 3600.0), "ratings")
+    assert chart.marks == [chart.bars[0][0], chart.bars[-1][0]]
+
+
+def test_a_scale_has_all_its_labels() -> None:
+    """Eleven short ones fit on a phone."""
+    scale = [(str(value), 1) for value in range(11)]
+    chart = bars.Chart(key="a", title="a", note="", across="", up="", bars=scale)
+    assert chart.marks == [str(value) for value in range(11)]

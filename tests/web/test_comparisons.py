@@ -177,6 +177,17 @@ def test_a_comparison_is_taken_back(study: Study, visitor: Visitor, compared: Vi
     assert study.events[-1].source == "admin"
 
 
+def test_a_comparison_that_was_taken_back_is_not_called_skipped(visitor: Visitor, compared: Visitor) -> None:
+    """On its page, in what was said of it, and in the list; a skip is."""
+    page = visitor.address(f"comparisons/{visitor.rater.id}/mine0")
+    visitor.post(page, {"said": "skip"})
+    text = visitor.get(page).text.split("<main")[1]
+    assert "You: taken back" in text
+    assert "<td>taken back</td>" in text
+    listed = visitor.get(visitor.address("comparisons")).text
+    assert (listed.count("<b>taken back</b>"), listed.count("<b>skipped</b>")) == (1, 1)
+
+
 def test_a_closed_collection_keeps_what_was_said(study: Study, visitor: Visitor, compared: Visitor) -> None:
     """Raters change nothing any more, and are offered nothing; the admin can."""
     own = compared.address(f"comparisons/{compared.rater.id}/hers")

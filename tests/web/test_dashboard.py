@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -257,6 +258,29 @@ def test_it_is_for_everybody(
             button.click()
         assert button.inner_text().strip().lower() in download.value.suggested_filename
     assert buttons.count() == 2
+
+
+@pytest.mark.parametrize("hours", [2, 5, 12, 30])
+def test_no_label_of_a_chart_covers_another(page: Page, study: Study, serve: Serve, hours: int) -> None:
+    """On a desktop and on a phone, however many bars there are."""
+    rows = [
+        f"photo {hour % 6},user {hour},{1 + hour % 10},2026-05-{1 + hour // 24:02}T{hour % 24:02}:00:00Z"
+        for hour in range(hours)
+    ]
+    take_in(study.visitor(), "ratings", "\n".join(["image_id,user_id,rating,time", *rows]))
+    page.goto(f"{serve(study)}c/{study.collection.slug}/dashboard")
+    for width in (1200, 800, 360):
+        page.set_viewport_size({"width": width, "height": 800})
+        for chart in page.locator(".chart-marks").all():
+            boxes = chart.locator("span").evaluate_all(
+                """all => all.map(one => {
+                  const text = document.createRange();
+                  text.selectNodeContents(one);
+                  const box = text.getBoundingClientRect();
+                  return [box.left, box.right];
+                })"""
+            )
+            assert all(one[1] < other[0] for one, other in pairwise(boxes)), (width, boxes)
 
 
 def test_it_needs_nothing_the_serving_image_lacks() -> None:

@@ -210,6 +210,30 @@ def test_a_choice_of_four_is_three_pairs(make_study: MakeStudy) -> None:
     assert sorted(of_choices(study).comparisons.share.tolist()) == [0, 0, *6 * [0.5], 1]
 
 
+def test_wins_are_those_the_score_counts(make_study: MakeStudy) -> None:
+    """Three pairs of a choice of four, half a win of a tie; none with an unranked picture."""
+    study = make_study(experiment="preference", choices="4")
+    visitor, (a, b, c, d, e) = study.visitor(), [image.id for image in study.images[:5]]
+    for trial, shown, chosen in (
+        ("t1", [a, b, c, d], a),
+        ("t2", [a, b, c, d], b),
+        ("t3", [a, b, c, d], c),
+        ("t4", [a, b, c, e], a),  # e never wins: no score is low enough
+    ):
+        visitor.send({"kind": "choice", "trial": trial, "shown": shown, "image": chosen})
+    visitor.send({"kind": "tie", "trial": "t5", "shown": [a, b, c, d]})
+    found = of_choices(study)
+    assert found.scores
+    ids = [int(found.comparisons.image_ids[place]) for place in found.scores.images]
+    rows = zip(ids, found.scores.won.tolist(), found.scores.times.tolist(), strict=True)
+    assert {key: (won, times) for key, won, times in rows} == {
+        a: (3 + 2 + 1.5, 3 + 1 + 1 + 2 + 3),
+        b: (3 + 1.5, 1 + 3 + 1 + 1 + 3),
+        c: (3 + 1.5, 1 + 1 + 3 + 1 + 3),
+        d: (1.5, 1 + 1 + 1 + 3),
+    }
+
+
 @on_both
 def test_comparisons_that_are_shown_again_tell_consistency(compared: Study) -> None:
     """Decided the same way, whichever stands left; and not."""
@@ -249,3 +273,13 @@ def test_what_cannot_be_ranked_says_why(make_study: MakeStudy, monkeypatch: pyte
     assert "chain of choices" in found.problem
     monkeypatch.setattr(figures, "MOST_RANKED", 1)
     assert "2 were compared" in of_choices(study).problem
+
+
+def test_a_comparison_that_was_taken_back_is_no_skip(compared: Study) -> None:
+    """Whoever takes it back did decide."""
+    visitor = compared.visitor()
+    shown = [image.id for image in compared.images[:2]]
+    visitor.send({"kind": "choice", "trial": "t1", "shown": shown, "image": shown[0]})
+    visitor.post(visitor.address(f"comparisons/{visitor.rater.id}/t1"), {"said": "skip"})
+    found = of_choices(compared)
+    assert (found.votes.made, found.votes.skipped) == (11, 0)

@@ -206,6 +206,18 @@ def test_a_rating_is_taken_back(study: Study, visitor: Visitor, rated: list[int]
     assert [event.source for event in study.events if event.value is None][-2:] == ["correction", "admin"]
 
 
+def test_a_rating_that_was_taken_back_is_not_called_skipped(visitor: Visitor, rated: list[int]) -> None:
+    """On the picture's page, in the list, and in what was said; a skip is."""
+    taken_back, skipped = rated[0], rated[3]
+    visitor.post(visitor.address(f"ratings/{taken_back}"), {"value": ""})
+    page = visitor.get(visitor.address(f"ratings/{taken_back}")).text.split("<main")[1]
+    assert page.count(">taken back<") == 2
+    assert "skip" not in page
+    assert ">skipped<" in visitor.get(visitor.address(f"ratings/{skipped}")).text
+    tiles = visitor.get(visitor.address("ratings", show="skipped")).text
+    assert (tiles.count(">taken back<"), tiles.count(">skipped<")) == (1, 1)
+
+
 def test_a_closed_collection_keeps_its_ratings(study: Study, visitor: Visitor, rated: list[int]) -> None:
     """Raters change nothing any more, and are offered nothing; the admin can."""
     rater = study.rater("Ben")

@@ -62,7 +62,7 @@ def test_comparisons_are_found_corrected_and_taken_back_by_keyboard(
     reach(page, "Take back")
     with page.expect_navigation():
         page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="You: skipped")).to_be_visible()
+    expect(page.get_by_role("heading", name="You: taken back")).to_be_visible()
     assert [(event.kind, event.image_id) for event in study.events if event.trial == "one"] == [
         ("choice", first.id), ("choice", second.id), ("skip", None),
     ]  # fmt: skip

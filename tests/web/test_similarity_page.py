@@ -64,6 +64,17 @@ def test_pairs_are_looked_at_by_keyboard_alone(page: Page, study: Study, serve: 
     page.wait_for_url(pair)
 
 
+def test_the_bar_is_as_long_as_the_number_says(page: Page, study: Study, serve: Serve) -> None:
+    """And as high as its frame."""
+    page.goto(f"{serve(study)}c/{study.collection.slug}/similarity")
+    number = float(page.locator(".verdict-number").inner_text())
+    frame, filled = (page.locator(which).first.bounding_box() for which in (".alike", ".alike > rect"))
+    assert frame is not None
+    assert filled is not None
+    assert filled["height"] == pytest.approx(frame["height"], abs=0.1)
+    assert filled["width"] / frame["width"] == pytest.approx(max(number, 0), abs=0.01)
+
+
 def test_pairs_are_looked_at_by_touch(phone: Page, study: Study, serve: Serve) -> None:
     """Another pair, another picture on one side, one that is chosen, similar ones, and its ratings."""
     images = study.images

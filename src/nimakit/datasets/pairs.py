@@ -51,6 +51,8 @@ class Scores:
         score: (n,) float64, in logits; their mean is 0.
         standard_error: (n,) float64, of each score, with the mean of all held at 0.
         chance: (n,) float64, 0 to 1: the mean chance of being chosen over another of these images.
+        won: (n,) float64, how often each was chosen over another of these images; a tie is half.
+        times: (n,) float64, how often each was compared with another of these images.
         left_out: Why some have none -> their places.
     """
 
@@ -58,6 +60,8 @@ class Scores:
     score: FloatArray
     standard_error: FloatArray
     chance: FloatArray
+    won: FloatArray
+    times: FloatArray
     left_out: dict[str, Indices]
 
 
@@ -165,7 +169,15 @@ def fit(comparisons: Comparisons, *, prior_sd: float | None = None) -> Scores:
     np.fill_diagonal(information, information.diagonal() + weight)
     variance = np.linalg.inv(information).diagonal() - held
     left_out = {} if prior_sd else _left_out(comparisons, images)
-    return Scores(images, score, np.sqrt(variance), _chances(score), left_out)
+    return Scores(
+        images=images,
+        score=score,
+        standard_error=np.sqrt(variance),
+        chance=_chances(score),
+        won=pairs.total(pairs.chosen, pairs.times - pairs.chosen),
+        times=pairs.total(pairs.times, pairs.times),
+        left_out=left_out,
+    )
 
 
 def score_rows(comparisons: Comparisons, scores: Scores) -> Iterator[tuple[str, ...]]:
@@ -208,6 +220,12 @@ class _Pairs:
         """(n,), a value of each pair added to its first image and taken off its second."""
         return np.asarray(
             np.bincount(self.first, values, self.images) - np.bincount(self.second, values, self.images)
+        )
+
+    def total(self, of_first: FloatArray, of_second: FloatArray) -> FloatArray:
+        """(n,), the sum over its pairs of each image's part: of the first, or of the second."""
+        return np.asarray(
+            np.bincount(self.first, of_first, self.images) + np.bincount(self.second, of_second, self.images)
         )
 
     def gap(self, values: FloatArray) -> FloatArray:

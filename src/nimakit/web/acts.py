@@ -10,7 +10,19 @@ from typing import Any, Generic, TypeVar, cast
 from sqlalchemy import Table, bindparam, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from nimakit.web.models import FIRST, SKIP, TIE, Choice, Event, Image, Rater, Rating, now
+from nimakit.web.models import (
+    BY_ADMIN,
+    CORRECTION,
+    FIRST,
+    SKIP,
+    TIE,
+    Choice,
+    Event,
+    Image,
+    Rater,
+    Rating,
+    now,
+)
 
 What = TypeVar("What")
 
@@ -53,7 +65,7 @@ def correction(by: Rater, **said: Any) -> Act:
         said: Attributes of the act, ``rater_id`` among them.
     """
     at = now()
-    source = "correction" if said["rater_id"] == by.id else "admin"
+    source = CORRECTION if said["rater_id"] == by.id else BY_ADMIN
     return Act(client_id=uuid.uuid4().hex, occurred_at=at, received_at=at, source=source, **said)
 
 

@@ -7,6 +7,8 @@ from nimakit.web.headway import Headway
 from nimakit.web.timeline import Timeline
 
 _MOST_COUNTS = 12
+_ROOM, _BETWEEN = 46, 0.5
+"""Characters that fit below the narrowest chart, a phone's; and between two labels, at the least."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,9 +38,10 @@ class Chart:
 
     @property
     def marks(self) -> list[str]:
-        """What stands below the bars: each one's label where there is room, else the first and the last."""
+        """What stands below the bars: the label of each if all fit, else the first and the last."""
         labels = [label for label, _ in self.bars]
-        return labels if len(labels) <= _MOST_COUNTS + 1 else [labels[0], labels[-1]]
+        room = len(labels) * (max(map(len, labels), default=0) + _BETWEEN)
+        return labels if room <= _ROOM else [labels[0], labels[-1]]
 
 
 def by_count(headway: Headway, noun: str, wanted: int | None) -> Chart:

@@ -1,6 +1,6 @@
 """One page of a collection's pictures: filtered, sorted, and from where the last page ended."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,7 +8,7 @@ from sqlalchemy import Row, Select, SQLColumnExpression, Subquery, and_, case, f
 from sqlalchemy.orm import Session
 
 from nimakit.web.exports import is_counted
-from nimakit.web.models import BROKEN, FIRST, MISSING, Collection, Image, Rater, Rating
+from nimakit.web.models import BROKEN, FIRST, MISSING, Collection, Event, Image, Rater, Rating
 from nimakit.web.sight import sees_model
 from nimakit.web.tastes import personal_positions
 
@@ -29,7 +29,7 @@ SHOWN = {
     "all": "all pictures",
     "rated": "rated",
     "mine": "rated by me",
-    "skipped": "skipped by me",
+    "skipped": "skipped by me, or taken back",
     "unrated": "not rated yet",
     "problems": "missing or broken",
 }
@@ -46,7 +46,8 @@ class Entry:
     Attributes:
         image: The picture.
         mine: The rater's own rating; None for none, or skipped.
-        is_skipped: Whether the rater skipped it.
+        is_skipped: Whether the rater skipped it, or their rating was taken back.
+        is_taken_back: Whether it was the latter.
         count: How many ratings people's figures are of.
         mean: People's mean rating, or in a preference the share of its comparisons it won; None for none.
         spread: Standard deviation of people's ratings.
@@ -58,6 +59,7 @@ class Entry:
     image: Image
     mine: float | None
     is_skipped: bool
+    is_taken_back: bool
     count: int
     mean: float | None
     spread: float | None
@@ -170,7 +172,8 @@ def page_of(session: Session, collection: Collection, rater: Rater, query: Query
     own: dict[int, float] = {}
     if sees_model(collection, rater):
         own = personal_positions(session, collection, rater, [row[0] for row in rows])
-    return [_entry(collection, rater, row, own.get(row[0].id)) for row in rows]
+    taken_back = _taken_back(session, [row[1].event_id for row in rows if row[1] and row[1].value is None])
+    return [_entry(collection, rater, row, own.get(row[0].id), taken_back) for row in rows]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -256,7 +259,19 @@ def _filtered(
     return wanted
 
 
-def _entry(collection: Collection, rater: Rater, row: Row[*tuple[Any, ...]], own: float | None) -> Entry:
+def _taken_back(session: Session, events: Sequence[int]) -> Set[int]:
+    """Those of some events that took a rating back."""
+    wanted = select(Event).where(Event.id.in_(events))
+    return {event.id for event in session.scalars(wanted) if event.is_taken_back}
+
+
+def _entry(
+    collection: Collection,
+    rater: Rater,
+    row: Row[*tuple[Any, ...]],
+    own: float | None,
+    taken_back: Set[int],
+) -> Entry:
     image, rating, count, mean, variance, key = row
     sees_others = rater.is_admin or collection.show_others
     position = image.position if sees_model(collection, rater) else None
@@ -264,6 +279,7 @@ def _entry(collection: Collection, rater: Rater, row: Row[*tuple[Any, ...]], own
         image=image,
         mine=None if rating is None else rating.value,
         is_skipped=rating is not None and rating.value is None,
+        is_taken_back=rating is not None and rating.event_id in taken_back,
         count=count or 0,
         mean=mean if sees_others else None,
         spread=None if variance is None or not sees_others else max(variance, 0.0) ** 0.5,

@@ -46,12 +46,14 @@ class Comparison:
         choice: What holds now.
         rater: Who said it.
         images: The pictures, as they stood.
+        is_taken_back: Whether it is undecided because what was said was taken back.
         key: What the page is sorted by.
     """
 
     choice: Choice
     rater: Rater
     images: Sequence[Image]
+    is_taken_back: bool
     key: Any
 
 
@@ -236,15 +238,19 @@ def _filtered(
 def _read(session: Session, places: Select[*tuple[Any, ...]]) -> list[Comparison]:
     """Comparisons with their pictures, in the order of their places."""
     rows = session.execute(places).all()
-    wanted = select(Choice, Rater).join(Rater, Rater.id == Choice.rater_id)
+    wanted = (
+        select(Choice, Rater, Event)
+        .join(Rater, Rater.id == Choice.rater_id)
+        .join(Event, Event.id == Choice.event_id)
+    )
     named = tuple_(Choice.rater_id, Choice.trial).in_([(rater, trial) for rater, trial, _ in rows])
     found = {
-        (choice.rater_id, choice.trial): (choice, rater)
-        for choice, rater in session.execute(wanted.where(named))
+        (choice.rater_id, choice.trial): (choice, rater, event)
+        for choice, rater, event in session.execute(wanted.where(named))
     }
-    ids = {image for choice, _ in found.values() for image in choice.shown}
+    ids = {image for choice, _, _ in found.values() for image in choice.shown}
     images = {image.id: image for image in session.scalars(select(Image).where(Image.id.in_(ids)))}
     return [
-        Comparison(*found[rater, trial], [images[image] for image in found[rater, trial][0].shown], key)
-        for rater, trial, key in rows
+        Comparison(choice, rater, [images[image] for image in choice.shown], event.is_taken_back, key)
+        for (choice, rater, event), key in ((found[row[0], row[1]], row[2]) for row in rows)
     ]

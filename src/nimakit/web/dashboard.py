@@ -134,9 +134,6 @@ def _of_choices(session: Session, collection: Collection, found: ChoiceFigures) 
     if scores is None:
         return shown
     keys = np.array(given.image_ids, np.int64)
-    count = len(keys)
-    times = np.bincount(given.left, minlength=count) + np.bincount(given.right, minlength=count)
-    won = np.bincount(given.left, given.share, count) + np.bincount(given.right, 1 - given.share, count)
     order = np.argsort(-scores.score, kind="stable")[:_RANKED]
     images = _images(session, keys[scores.images[order]].tolist())
     shown["ranked"] = [
@@ -145,15 +142,15 @@ def _of_choices(session: Session, collection: Collection, found: ChoiceFigures) 
             "score": float(scores.score[row]),
             "error": float(scores.standard_error[row]),
             "chance": float(scores.chance[row]),
-            "won": float(won[place]),
-            "times": int(times[place]),
+            "won": float(scores.won[row]),
+            "times": int(scores.times[row]),
         }
         for row, place in zip(order.tolist(), scores.images[order].tolist(), strict=True)
     ]
     ranked = keys[scores.images]
     none = np.full(len(ranked), np.nan)
     shown["tiles"] = _tiles(
-        session, collection, ranked, values=scores.chance, deviations=none, counts=times[scores.images]
+        session, collection, ranked, values=scores.chance, deviations=none, counts=scores.times
     )
     return shown
 

@@ -18,7 +18,19 @@ from nimakit.histogram import FloatArray
 from nimakit.raters import Repeats
 from nimakit.ratings import Ratings
 from nimakit.web.exports import decided, is_counted
-from nimakit.web.models import CHOICE, FIRST, REPEAT, SKIP, TIE, Choice, Collection, Event, Rating
+from nimakit.web.models import (
+    BY_ADMIN,
+    CHOICE,
+    CORRECTION,
+    FIRST,
+    REPEAT,
+    SKIP,
+    TIE,
+    Choice,
+    Collection,
+    Event,
+    Rating,
+)
 from nimakit.web.timeline import Timeline, timeline
 
 MOST_RANKED = 3000
@@ -26,6 +38,7 @@ MOST_RANKED = 3000
 many minutes and gigabytes."""
 
 _UNKNOWN = -1e12
+_TAKEN_BACK = "taken back"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,7 +157,15 @@ def choice_figures(session: Session, collection: Collection) -> ChoiceFigures | 
         collection: A preference.
     """
     wanted = (
-        select(Choice.rater_id, Choice.round, Choice.kind, Choice.shown, Choice.chosen, _seconds(Choice))
+        select(
+            Choice.rater_id,
+            Choice.round,
+            Choice.kind,
+            Choice.shown,
+            Choice.chosen,
+            Event.source,
+            _seconds(Choice),
+        )
         .join(Event, Event.id == Choice.event_id)
         .where(Choice.collection_id == collection.id, is_counted(collection, Choice))
         .order_by(Choice.occurred_at, Choice.event_id)
@@ -236,7 +257,8 @@ def _votes(rows: Sequence[Any]) -> dict[str, Votes]:
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for row in rows:
         if row.round == FIRST:
-            counts[str(row.rater_id)][row.kind] += 1
+            is_taken_back = row.kind == SKIP and row.source in (CORRECTION, BY_ADMIN)
+            counts[str(row.rater_id)][_TAKEN_BACK if is_taken_back else row.kind] += 1
     people = {
         rater: Votes(made=kinds[CHOICE] + kinds[TIE], ties=kinds[TIE], skipped=kinds[SKIP])
         for rater, kinds in counts.items()

@@ -90,7 +90,7 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
     def validate_model(self, field: StringField) -> None:
         """Refuse another model than before that cannot be loaded.
 
-        A public one may take minutes to be fetched: that happens beside the raters; the page Settings says how
+        A public one may take minutes to be fetched: that happens beside the raters, and Settings says how
         it went.
 
         Raises:

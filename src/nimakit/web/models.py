@@ -33,6 +33,7 @@ OK, MISSING, BROKEN, LEFT_OUT = "ok", "missing", "broken", "left out"
 """States of a picture; a picture that is left out is in the folder, but not in the list that was imported."""
 
 RATING, SKIP, CHOICE, TIE = "rating", "skip", "choice", "tie"
+CORRECTION, BY_ADMIN = "correction", "admin"
 """Kinds of event."""
 
 ADMIN, LOCAL = "admin", "local"
@@ -323,6 +324,11 @@ class Event(Base):
     received_at: Mapped[datetime] = mapped_column(default=now)
     elapsed_ms: Mapped[int | None]
     source: Mapped[str] = mapped_column(String(10), default="app")
+
+    @property
+    def is_taken_back(self) -> bool:
+        """Whether this took back what was said before, rather than skipped what was shown."""
+        return self.kind == SKIP and self.source in (CORRECTION, BY_ADMIN)
 
 
 class Rating(Base):

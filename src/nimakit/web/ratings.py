@@ -52,7 +52,12 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
         image = _image(session, collection, key)
         if key not in known_to(session, collection, rater, [key]):
             abort(404)
-        said = select(Rating, Rater).join(Rater, Rater.id == Rating.rater_id).where(Rating.image_id == key)
+        said = (
+            select(Rating, Rater, Event)
+            .join(Rater, Rater.id == Rating.rater_id)
+            .join(Event, Event.id == Rating.event_id)
+            .where(Rating.image_id == key)
+        )
         done = select(Event, Rater).join(Rater, Rater.id == Event.rater_id).where(Event.image_id == key)
         if not rater.is_admin:
             said, done = said.where(Rater.id == rater.id), done.where(Rater.id == rater.id)
@@ -61,11 +66,13 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
         values = _values(session, collection, key)
         compared = comparisons_with(session, collection, rater, key, _COMPARISONS)
         mine = session.get(Rating, (key, rater.id, FIRST))
+        last = None if mine is None else session.get(Event, mine.event_id)
         return render_template(
             "ratings/picture.html",
             collection=collection,
             image=image,
             mine=mine,
+            mine_is_taken_back=last is not None and last.is_taken_back,
             refusal=correction_refusal(collection, rater),
             step=_step(collection, None if mine is None else mine.value),
             ratings=session.execute(said.order_by(Rating.occurred_at.desc())).all(),
