@@ -59,14 +59,14 @@ def test_of_many_bars_the_first_and_the_last_have_their_label() -> None:
 @pytest.mark.parametrize("hours", [1, 2])
 def test_a_few_long_labels_have_room(hours: int) -> None:
     """Each bar has its own."""
-    chart = bars.over_time(timeline(np.arange(hours) * 3600.0), "ratings")
+    chart = bars.over_time(timeline(np.array([3600.0 * hour for hour in range(hours)])), "ratings")
     assert chart.marks == [label for label, _ in chart.bars]
 
 
 @pytest.mark.parametrize("hours", [3, 10, 13])
 def test_long_labels_that_would_overlap_are_left_out(hours: int) -> None:
     """The first and the last stay."""
-    chart = bars.over_time(timeline(np.arange(hours) * 3600.0), "ratings")
+    chart = bars.over_time(timeline(np.array([3600.0 * hour for hour in range(hours)])), "ratings")
     assert chart.marks == [chart.bars[0][0], chart.bars[-1][0]]
 
 

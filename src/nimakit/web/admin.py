@@ -32,7 +32,8 @@ from nimakit.web.studies import add_collection, change_collection
 blueprint = Blueprint("admin", __name__)
 
 _LISTED = 100
-_LAST_PAGE = LARGEST_KEY // _LISTED
+_RATERS = 50
+_LAST_PAGE = LARGEST_KEY // _RATERS
 _NEWEST = 10
 """Invitations in sight; those before them are folded away."""
 _OF_INVITATIONS = "invitations"
@@ -117,7 +118,7 @@ def people(slug: str) -> ResponseReturnValue:
         with services().database.write() as session:
             session.add(form.invitation(collection.id))
         flash("The link is ready: send it to those you invite.", _OF_INVITATIONS)
-        return redirect(url_for("admin.people", slug=slug))
+        return redirect(url_for("admin.people", slug=slug, _anchor="links"))
     number = min(max(request.args.get("page", 1, int), 1), _LAST_PAGE)
     with services().database.read() as session:
         invitations = session.scalars(
@@ -133,7 +134,7 @@ def people(slug: str) -> ResponseReturnValue:
             members=members,
             count=count,
             page=number,
-            pages=-(-count // _LISTED) or 1,
+            pages=-(-count // _RATERS) or 1,
             is_local=services().settings.is_local,
         )
 
@@ -168,7 +169,7 @@ def revoke(slug: str, key: int) -> ResponseReturnValue:
             abort(404)
         invitation.revoked = True
     flash("The invitation was withdrawn.", _OF_INVITATIONS)
-    return redirect(url_for("admin.people", slug=slug))
+    return redirect(url_for("admin.people", slug=slug, _anchor="links"))
 
 
 def _folder(root: Path, inside: str) -> Path:
@@ -205,7 +206,7 @@ def _members(session: Session, collection: Collection, page: int) -> tuple[list[
     )
     total = session.scalar(select(func.count()).select_from(wanted.subquery())) or 0
     ordered = wanted.order_by(func.coalesce(done.c.done, 0).desc(), Rater.id)
-    rows = session.execute(ordered.limit(_LISTED).offset((page - 1) * _LISTED))
+    rows = session.execute(ordered.limit(_RATERS).offset((page - 1) * _RATERS))
     me = current_rater().id
     members = [
         {

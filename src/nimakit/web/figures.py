@@ -39,6 +39,7 @@ many minutes and gigabytes."""
 
 _UNKNOWN = -1e12
 _TAKEN_BACK = "taken back"
+_FEWEST_RANKED = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -246,6 +247,11 @@ def _ranked(comparisons: Comparisons) -> tuple[Scores | None, str]:
         return None, (
             f"Up to {MOST_RANKED:,} pictures are ranked here, and {count:,} were compared. Download the"
             " pairs: nimakit data pairs ranks them."
+        )
+    if len(groups(comparisons, both_ways=True)[0]) < _FEWEST_RANKED:
+        return None, (
+            "Pictures can be ranked once a chain of choices, or ties, leads from one to another and back. So"
+            " far none does: more comparisons mend that."
         )
     try:
         return fit(comparisons), ""
