@@ -30,7 +30,40 @@ def test_finds_images_by_suffix_in_any_case_sorted(tmp_path: Path) -> None:
     _touch(tmp_path, *(f"{i}{s.upper() if i % 2 else s}" for i, s in enumerate(SUFFIXES)))
     _touch(tmp_path, "notes.txt", ".hidden.jpg", "jpg")
     (tmp_path / "folder.jpg").mkdir()
-    assert [path.stem for path in find_images(tmp_path)] == [str(i) for i in range(len(SUFFIXES))]
+    assert [path.stem for path in find_images(tmp_path)] == sorted(str(i) for i in range(len(SUFFIXES)))
+    assert {".jpe", ".jfif"} < set(SUFFIXES)
+
+
+def test_counts_what_a_scan_leaves_out(tmp_path: Path) -> None:
+    """Files of other kinds by suffix, hidden images, linked folders by name, and sub-folders not entered."""
+    _touch(tmp_path, "a.jpg", "b.HEIC", "c.heic", "d.cr2", "readme", "._a.jpg", ".DS_Store", "deep/e.jpg")
+    (tmp_path / "linked").symlink_to(tmp_path / "deep")
+    said: list[str] = []
+    assert find_images(tmp_path, recursive=True, notify=said.append) == [
+        tmp_path / "a.jpg",
+        tmp_path / "deep" / "e.jpg",
+    ]
+    find_images(tmp_path, notify=said.append)
+    find_images(tmp_path / "deep", notify=said.append)
+    files = f"left out of {tmp_path}: 2 .heic, 1 .cr2, 1 without a suffix, 1 hidden"
+    assert said == [f"{files}, 1 linked folder (linked)", f"{files}, 2 sub-folders"]
+
+
+def test_a_folder_without_images_says_what_it_has(tmp_path: Path) -> None:
+    """Nothing but files that cannot be read is no empty folder."""
+    _touch(tmp_path, "a.heic", "b.heic")
+    with pytest.raises(UsageError, match=r"with none \(left out: 2 \.heic\)\."):
+        find_images(tmp_path)
+
+
+def test_names_files_that_share_an_image_id(tmp_path: Path) -> None:
+    """One of them is taken, and which is said; of images that nobody asked for nothing is."""
+    _touch(tmp_path, "a.gif", "a.jpg", "b.jpg", "b.png", "c.jpg")
+    said: list[str] = []
+    match_images(["a", "c"], tmp_path, notify=said.append)
+    match_images(["c"], tmp_path, notify=said.append)
+    first, other = tmp_path / "a.jpg", tmp_path / "a.gif"
+    assert said == [f"1 image_id that several files share; taken: {first}, not {other}"]
 
 
 def test_looks_into_subfolders_only_when_asked(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from nimakit.errors import ImageError
 from nimakit.files import find_images, image_id, match_images
 from nimakit.fingerprints import FINGERPRINT, fingerprint_files
 from nimakit.images import MAX_PIXELS
+from nimakit.pretrained import Notify
 
 SameAs = Literal["same image", "identical", "near"]
 Place: TypeAlias = Path | tuple[Path | None, str]
@@ -37,7 +38,14 @@ class ImageSet:
     ambiguous: Mapping[str, Sequence[Path]] = field(default_factory=dict)
 
 
-def labelled(file: str, image_ids: Sequence[str], folder: Path | None, *, recursive: bool) -> ImageSet:
+def labelled(
+    file: str,
+    image_ids: Sequence[str],
+    folder: Path | None,
+    *,
+    recursive: bool,
+    notify: Notify | None = None,
+) -> ImageSet:
     """The images of a label file.
 
     Args:
@@ -45,6 +53,7 @@ def labelled(file: str, image_ids: Sequence[str], folder: Path | None, *, recurs
         image_ids: N names.
         folder: Where the images are; None where they are not to be looked for.
         recursive: Whether to look into sub-folders.
+        notify: As for `nimakit.files.find_images`.
 
     Raises:
         UsageError: The folder holds no image, or cannot be read.
@@ -52,7 +61,7 @@ def labelled(file: str, image_ids: Sequence[str], folder: Path | None, *, recurs
     if folder is None:
         return ImageSet(file, image_ids, None, [None] * len(image_ids))
     sharing = defaultdict(list)
-    for path in find_images(folder, recursive=recursive):
+    for path in find_images(folder, recursive=recursive, notify=notify):
         sharing[image_id(path)].append(path)
     return ImageSet(
         file,
@@ -63,13 +72,13 @@ def labelled(file: str, image_ids: Sequence[str], folder: Path | None, *, recurs
     )
 
 
-def unlabelled(folder: Path, *, recursive: bool) -> ImageSet:
+def unlabelled(folder: Path, *, recursive: bool, notify: Notify | None = None) -> ImageSet:
     """All images of a folder, by their paths below it.
 
     Raises:
         UsageError: The folder holds no image, or cannot be read.
     """
-    paths = find_images(folder, recursive=recursive)
+    paths = find_images(folder, recursive=recursive, notify=notify)
     return ImageSet(str(folder), [path.relative_to(folder).as_posix() for path in paths], folder, paths)
 
 

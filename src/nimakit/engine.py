@@ -1,5 +1,6 @@
 """Score images: one model or several averaged, decoding and inference side by side, in input order."""
 
+import logging
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,6 +32,8 @@ from nimakit.network import Float32Array, Network
 from nimakit.records import error_record, score_record
 from nimakit.score import Score
 from nimakit.taste import LINEAR, PROBES, Taste, personal_histograms, personal_means
+
+_LOG = logging.getLogger("nimakit")
 
 Augmentation = Literal["none", "flips", "crops"]
 AUGMENTATIONS: tuple[str, ...] = get_args(Augmentation)
@@ -405,7 +408,8 @@ def _average_views(values: np.ndarray[Any, Any], views: int) -> FloatArray:
 
 def _as_list(images: ImageInput | Sequence[ImageInput]) -> list[ImageInput]:
     if isinstance(images, str | os.PathLike):
-        return [str(path) for path in find_images(images)] if Path(images).is_dir() else [images]
+        found = find_images(images, notify=_LOG.warning) if Path(images).is_dir() else [images]
+        return [str(path) if isinstance(path, Path) else path for path in found]
     if isinstance(images, Encoded | Image.Image):
         return [images]
     if isinstance(images, np.ndarray):

@@ -1,12 +1,15 @@
 """Image files of a folder: which there are, and which belongs to an image_id."""
 
 import os
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nimakit.errors import UsageError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tiff", ".tif", ".gif")
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tiff", ".tif", ".gif")
+_LISTED = 5
 
 
 def image_id(path: str | os.PathLike[str]) -> str:
@@ -18,14 +21,69 @@ def image_id(path: str | os.PathLike[str]) -> str:
     return Path(path).stem
 
 
-def find_images(source: str | os.PathLike[str], *, recursive: bool = False) -> list[Path]:
+@dataclass(slots=True)
+class LeftOut:
+    """What a scan of a folder passes over.
+
+    Attributes:
+        suffixes: Files of other kinds: suffix in small letters, empty for none -> how many.
+        hidden: Image files with a leading dot.
+        folders: Sub-folders that were not looked into.
+        links: Linked folders, which are never entered: they may lead in circles.
+    """
+
+    suffixes: Counter[str] = field(default_factory=Counter)
+    hidden: int = 0
+    folders: int = 0
+    links: list[str] = field(default_factory=list)
+
+    def takes(self, name: str) -> bool:
+        """Whether a file is taken for an image, by its suffix; it is counted where it is not.
+
+        Args:
+            name: File name; of hidden files only those that look like images count.
+        """
+        is_image = name.lower().endswith(SUFFIXES)
+        if name.startswith("."):
+            self.hidden += is_image
+            return False
+        if not is_image:
+            self.suffixes[Path(name).suffix.lower()] += 1
+        return is_image
+
+    def __str__(self) -> str:
+        """Such as ``12 .heic, 1 linked folder (album)``; empty where nothing is left out."""
+        counts = sorted(self.suffixes.items(), key=lambda one: (-one[1], not one[0], one[0]))[:_LISTED]
+        others = self.suffixes.total() - sum(count for _, count in counts)
+        parts = [f"{count} {suffix or 'without a suffix'}" for suffix, count in counts]
+        if others:
+            parts.append(f"{others} of other kinds")
+        if self.hidden:
+            parts.append(f"{self.hidden} hidden")
+        if self.folders:
+            parts.append(_counted(self.folders, "sub-folder"))
+        if self.links:
+            more = ", ..." if len(self.links) > _LISTED else ""
+            names = ", ".join(map(os.fspath, sorted(self.links)[:_LISTED])) + more
+            parts.append(f"{_counted(len(self.links), 'linked folder')} ({names})")
+        return ", ".join(parts)
+
+
+def find_images(
+    source: str | os.PathLike[str],
+    *,
+    recursive: bool = False,
+    notify: Callable[[str], None] | None = None,
+) -> list[Path]:
     """Image files of a folder, sorted by name; or the one file that was named.
 
-    Files are taken by suffix (`SUFFIXES`, any case); hidden ones (a leading dot) are left out.
+    Files are taken by suffix (`SUFFIXES`, any case); hidden ones (a leading dot) and those of linked folders
+    are left out.
 
     Args:
         source: A folder or a file; a file is taken whatever its suffix.
         recursive: Whether to look into sub-folders.
+        notify: Called with a sentence that counts what is left out, where anything is.
 
     Returns:
         Paths, at least one.
@@ -43,24 +101,32 @@ def find_images(source: str | os.PathLike[str], *, recursive: bool = False) -> l
         raise UsageError(f"The folder must be readable. Received: {error.filename} ({error.strerror})")
 
     found: list[Path] = []
+    left_out = LeftOut()
     for folder, subfolders, names in os.walk(root, onerror=refuse):
-        subfolders[:] = sorted(name for name in subfolders if recursive and not name.startswith("."))
-        found += [
-            Path(folder, name)
-            for name in sorted(names)
-            if name.lower().endswith(SUFFIXES) and not name.startswith(".")
-        ]
+        visible = sorted(name for name in subfolders if not name.startswith("."))
+        links = [name for name in visible if Path(folder, name).is_symlink()] if recursive else []
+        subfolders[:] = [name for name in visible if name not in links] if recursive else []
+        left_out.links += [Path(folder, name).relative_to(root).as_posix() for name in links]
+        left_out.folders += 0 if recursive else len(visible)
+        found += [Path(folder, name) for name in sorted(names) if left_out.takes(name)]
+    text = str(left_out)
     if not found:
         remedy = "" if recursive else " Add --recursive to look into its sub-folders."
         raise UsageError(
             f"The folder must hold an image file ({', '.join(s[1:] for s in SUFFIXES)})."
-            f" Received: {root}, with none.{remedy}"
+            f" Received: {root}, with none{f' (left out: {text})' if text else ''}.{remedy}"
         )
+    if text and notify:
+        notify(f"left out of {root}: {text}")
     return found
 
 
 def match_images(
-    image_ids: Iterable[str], folder: str | os.PathLike[str], *, recursive: bool = False
+    image_ids: Iterable[str],
+    folder: str | os.PathLike[str],
+    *,
+    recursive: bool = False,
+    notify: Callable[[str], None] | None = None,
 ) -> dict[str, Path | None]:
     """The file of each image_id in a folder.
 
@@ -68,6 +134,7 @@ def match_images(
         image_ids: File names without their last suffix.
         folder: A folder, or one image file.
         recursive: Whether to look into sub-folders.
+        notify: As for `find_images`; also names files of the same image_id, of which one is taken.
 
     Returns:
         image_id -> path, None where the folder has no such image; the first by `SUFFIXES` where several
@@ -76,14 +143,30 @@ def match_images(
     Raises:
         UsageError: As `find_images`.
     """
-    by_id: dict[str, Path] = {}
-    for path in find_images(folder, recursive=recursive):
-        known = by_id.get(image_id(path))
-        if known is None or _suffix_rank(path) < _suffix_rank(known):
-            by_id[image_id(path)] = path
-    return {name: by_id.get(name) for name in image_ids}
+    by_id: dict[str, list[Path]] = {}
+    for path in find_images(folder, recursive=recursive, notify=notify):
+        by_id.setdefault(image_id(path), []).append(path)
+    matched: dict[str, Path | None] = {}
+    shared: list[str] = []
+    for name in dict.fromkeys(image_ids):
+        files = sorted(by_id.get(name, ()), key=_suffix_rank)
+        matched[name] = files[0] if files else None
+        if len(files) > 1:
+            shared.append(f"{files[0]}, not {', '.join(map(str, files[1:]))}")
+    if shared and notify:
+        more = "; ..." if len(shared) > _LISTED else ""
+        notify(
+            f"{_counted(len(shared), 'image_id')} that several files share; taken: "
+            + "; ".join(shared[:_LISTED])
+            + more
+        )
+    return matched
 
 
 def _suffix_rank(path: Path) -> int:
     suffix = path.suffix.lower()
     return SUFFIXES.index(suffix) if suffix in SUFFIXES else len(SUFFIXES)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -68,7 +68,7 @@ def look(
     """
     if not image_dir.is_dir():
         raise UsageError(f"The images that were rated are in a folder. Received: {image_dir}")
-    found = match_images(ratings.image_ids, image_dir, recursive=recursive)
+    found = match_images(ratings.image_ids, image_dir, recursive=recursive, notify=notify)
     paths = [(place, path) for place, name in enumerate(ratings.image_ids) if (path := found[name])]
     scores: dict[int, Score] = {}
     problems = [f"{name}: not in {image_dir}" for name, path in found.items() if path is None]

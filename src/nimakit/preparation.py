@@ -12,7 +12,8 @@ from nimakit.files import match_images
 from nimakit.histogram import default_bins
 from nimakit.jobs import Job
 from nimakit.labels import Outline, outline, read_labels
-from nimakit.pretrained import PUBLIC
+from nimakit.pretrained import PUBLIC, Notify
+from nimakit.progress import say_once
 
 _Read = TypeVar("_Read")
 
@@ -64,6 +65,7 @@ def prepare(request: Request) -> Job:
     values = asdict(config) if config else sound_values(request.config_file)
     has_images = _collect(problems, lambda: _refuse_no_folder(request.image_dir))
     missing: list[str] = []
+    notify = say_once()
     outlines: list[Outline] = []
     for file in filter(None, (request.samples_file, request.test_samples_file)):
         found = _outline(problems, file)
@@ -74,7 +76,7 @@ def prepare(request: Request) -> Job:
                 f" in {request.config_file}, {found.bins} bins in {file}"
             )
         if has_images:
-            missing += _missing(problems, request, file, found)
+            missing += _missing(problems, request, file, found, notify)
     shared = _shared(outlines)
     if shared:
         problems.append(
@@ -122,9 +124,11 @@ def _refuse_no_folder(image_dir: Path) -> bool:
     return True
 
 
-def _missing(problems: list[str], request: Request, file: Path, found: Outline) -> list[str]:
+def _missing(problems: list[str], request: Request, file: Path, found: Outline, notify: Notify) -> list[str]:
     """image_ids of a label file that have no image; unless they may be left out, a problem."""
-    matched = _collect(problems, lambda: match_images(found.image_ids, request.image_dir)) or {}
+    matched = (
+        _collect(problems, lambda: match_images(found.image_ids, request.image_dir, notify=notify)) or {}
+    )
     absent = [name for name, path in matched.items() if path is None]
     if absent and len(absent) == len(found.image_ids):
         problems.append(f"{request.image_dir} must hold images that {file} names. Received: none of them")

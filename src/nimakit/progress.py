@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 import click
@@ -17,6 +17,18 @@ _BAR_FROM = 20
 def say(text: str) -> None:
     """A line for people, on stderr: stdout carries results alone."""
     print(f"nimakit: {text}", file=sys.stderr, flush=True)
+
+
+def say_once() -> Callable[[str], None]:
+    """A `say` that passes over what it has said before, for a folder that is looked through several times."""
+    said: set[str] = set()
+
+    def say_new(text: str) -> None:
+        if text not in said:
+            said.add(text)
+            say(text)
+
+    return say_new
 
 
 def track(items: Iterable[Item], total: int, label: str) -> Iterator[Item]:

@@ -14,7 +14,7 @@ from nimakit.evaluation import Agreement
 from nimakit.images import MAX_PIXELS
 from nimakit.jobs import Split
 from nimakit.labels import Labels
-from nimakit.progress import track
+from nimakit.progress import say, track
 from nimakit.records import Record, RecordWriter
 from nimakit.scoring import Item, list_items, score_items, to_record
 
@@ -88,7 +88,7 @@ class Run:
             page.require_jinja()
         if self.labels is not None and self.labels.histograms is not None:
             metrics.require_scipy()
-        return list_items(self.source, self.labels, recursive=self.recursive)
+        return list_items(self.source, self.labels, recursive=self.recursive, notify=say)
 
     def score(self, items: Sequence[Item], model: Model, stdout: IO[str]) -> Summary:
         """Score everything.

@@ -10,6 +10,7 @@ from nimakit.errors import ImageError
 from nimakit.files import find_images, image_id, match_images
 from nimakit.histogram import FloatArray
 from nimakit.labels import Labels
+from nimakit.pretrained import Notify
 from nimakit.records import Record, error_record, score_record
 from nimakit.score import Score
 
@@ -31,7 +32,9 @@ class Item:
     label: FloatArray | None = None
 
 
-def list_items(source: Path, labels: Labels | None = None, *, recursive: bool = False) -> list[Item]:
+def list_items(
+    source: Path, labels: Labels | None = None, *, recursive: bool = False, notify: Notify | None = None
+) -> list[Item]:
     """The images of a run, in order.
 
     Args:
@@ -39,6 +42,7 @@ def list_items(source: Path, labels: Labels | None = None, *, recursive: bool = 
         labels: Where given, the images it names are scored, in its order; of a single photo, its own label
             alone is taken.
         recursive: Whether to look into sub-folders.
+        notify: As for `nimakit.files.match_images`.
 
     Returns:
         At least one item.
@@ -47,7 +51,7 @@ def list_items(source: Path, labels: Labels | None = None, *, recursive: bool = 
         UsageError: The source is missing, unreadable, or holds no image.
     """
     if labels is None:
-        paths = find_images(source, recursive=recursive)
+        paths = find_images(source, recursive=recursive, notify=notify)
         repeated = max(Counter(map(image_id, paths)).values()) > 1
         return [
             Item(image_id=image_id(p), path=p, image=p.relative_to(source).as_posix() if repeated else None)
@@ -61,7 +65,7 @@ def list_items(source: Path, labels: Labels | None = None, *, recursive: bool = 
         label_of = dict(zip(wanted, rows, strict=True))
         wanted = [image_id(source)]
         rows = [label_of.get(wanted[0])]
-    paths_of = match_images(wanted, source, recursive=recursive)
+    paths_of = match_images(wanted, source, recursive=recursive, notify=notify)
     return [
         Item(image_id=name, path=paths_of[name], label=label)
         for name, label in zip(wanted, rows, strict=True)

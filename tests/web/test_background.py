@@ -67,6 +67,17 @@ def test_what_is_asked_for_is_done_while_scores_are_predicted(
     assert [image.position is None for image in study.images] == [False] * 7
 
 
+def test_the_first_look_says_what_is_left_out(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    """On stderr once, when the app starts, and in the collection's note."""
+    (study.folder / "a.heic").write_bytes(b"x")
+    work = Background(study.database, study.services.stocks, study.services.settings.users_dir)
+    work.once()
+    assert study.collection.note == "Left out: 1 .heic"
+    (study.folder / "b.heic").write_bytes(b"x")
+    work.once()
+    assert capsys.readouterr().err.count("left out of") == 1
+
+
 def test_a_mistake_in_one_collection_holds_up_no_other(
     study: Study, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

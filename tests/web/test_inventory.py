@@ -28,6 +28,17 @@ def test_pictures_of_all_folders_are_found(study: Study) -> None:
     assert list(paths(study)) == ["more/photo 5.png", *(f"photo {number}.jpg" for number in range(5))]
 
 
+def test_what_is_no_picture_is_counted(study: Study, tmp_path: Path) -> None:
+    """Files of other kinds and linked folders; a link that leads to itself takes nothing with it."""
+    (study.folder / "raw.cr2").write_bytes(b"x")
+    (study.folder / "more" / "linked").symlink_to(tmp_path)
+    (study.folder / "loop").symlink_to(study.folder / "loop")
+    (study.folder / "loop.jpg").symlink_to(study.folder / "loop.jpg")
+    walk = synchronise(study.database, study.collection)
+    assert str(walk.left_out) == "1 .cr2, 1 linked folder (more/linked)"
+    assert set(paths(study).values()) == {OK}
+
+
 def test_a_new_picture_is_picked_up(study: Study) -> None:
     """The next look finds it, and raters get it."""
     write_photo(study.folder / "new.webp")

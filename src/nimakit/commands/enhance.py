@@ -260,7 +260,7 @@ def _pairs(
         raise UsageError(f"The results of a folder go to a folder. Received: --outputimage {outputimage}")
     pairs: list[tuple[Path, Path]] = []
     taken: dict[Path, Path] = {}
-    for source in find_images(inputimage, recursive=recursive):
+    for source in find_images(inputimage, recursive=recursive, notify=say):
         target = outputimage / source.relative_to(inputimage)
         if target.suffix.lower() not in SUFFIXES:
             target = target.with_suffix(".png")

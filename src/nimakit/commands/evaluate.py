@@ -131,7 +131,7 @@ def _items(samples_file: Path, image_dir: Path, *, recursive: bool) -> list["Ite
         )
     if not image_dir.is_dir():
         raise UsageError(f"--image-dir is a folder of images. Received: {image_dir}")
-    return list_items(image_dir, labels, recursive=recursive)
+    return list_items(image_dir, labels, recursive=recursive, notify=say)
 
 
 def _prepare(output_dir: Path, samples_file: Path) -> None:

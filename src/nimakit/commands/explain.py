@@ -97,7 +97,7 @@ def explain(
             f" Received: --user {user_file} and --at-least {at_least:g}; leave one of them out."
         )
     require_matplotlib()
-    paths = find_images(image_source, recursive=recursive)
+    paths = find_images(image_source, recursive=recursive, notify=say)
     folders = _folders(paths, image_source, output_dir)
     from nimakit import zoo
     from nimakit.nn import saliency

@@ -126,6 +126,8 @@ class Background(threading.Thread):
             self._walks.pop(collection.id, None)
         else:
             note = _note(walk)
+            if seen is None and (left_out := str(walk.left_out)):
+                say(f"left out of {collection.folder}: {left_out}")
             self._walks[collection.id] = (started, walk)
             self._stocks.forget(collection.id)
         if note != collection.note:
@@ -141,10 +143,13 @@ def _tell(error: Exception, where: str = "") -> None:
 
 
 def _note(walk: Walk) -> str:
-    if not walk.refused:
-        return ""
-    more = len(walk.refused) - 1
-    return f"Left alone: {walk.refused[0]}" + (f"; and {more} more" if more else "")
+    notes = []
+    if walk.refused:
+        more = len(walk.refused) - 1
+        notes.append(f"Left alone: {walk.refused[0]}" + (f"; and {more} more" if more else ""))
+    if left_out := str(walk.left_out):
+        notes.append(f"Left out: {left_out}")
+    return ". ".join(notes)
 
 
 def _step_back() -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from nimakit.files import SUFFIXES, image_id
+from nimakit.files import LeftOut, image_id
 from nimakit.web.database import Database
 from nimakit.web.features import forget_pictures
 from nimakit.web.models import BROKEN, LEFT_OUT, MISSING, OK, Collection, Image, now
@@ -45,11 +45,13 @@ class Walk:
         stamps: Each folder that was seen -> its last change in nanoseconds, which a file that comes or goes
             moves on.
         refused: Files left alone, and why: links that lead out, names that are no text.
+        left_out: What is no picture the app shows: files of other kinds, linked folders.
     """
 
     root: Path
     stamps: dict[str, int] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     def files(self) -> Iterator[Found]:
         """The pictures, by suffix, hidden ones left out; linked folders are not entered.
@@ -64,13 +66,14 @@ class Walk:
                 with os.scandir(self.root / folder) as entries:
                     self.stamps[folder] = (self.root / folder).stat().st_mtime_ns
                     for entry in sorted(entries, key=lambda one: one.name):
-                        if entry.name.startswith("."):
-                            continue
+                        if entry.is_symlink() and not Path(entry).exists():
+                            continue  # one that leads to itself would fail below
                         path = f"{folder}/{entry.name}" if folder else entry.name
-                        if entry.is_dir(follow_symlinks=False):
-                            folders.append(path)
-                        elif entry.name.lower().endswith(SUFFIXES):
-                            yield from self._file(entry, path)
+                        if not entry.is_dir():
+                            if self.left_out.takes(entry.name):
+                                yield from self._file(entry, path)
+                        elif not entry.name.startswith("."):
+                            (self.left_out.links if entry.is_symlink() else folders).append(path)
             except OSError as error:
                 if not folder:
                     raise

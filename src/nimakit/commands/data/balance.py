@@ -8,6 +8,7 @@ import click
 
 from nimakit.commands.data.options import FILE, tell
 from nimakit.errors import ImageError, UsageError
+from nimakit.progress import say
 
 if TYPE_CHECKING:
     from nimakit.link_tree import How
@@ -77,7 +78,7 @@ def balance(
 
     link_tree.check_new(output_dir)
     labels = read_labels(labels_file)
-    paths = match_images(labels.image_ids, image_dir, recursive=recursive)
+    paths = match_images(labels.image_ids, image_dir, recursive=recursive, notify=say)
     missing = [name for name, path in paths.items() if path is None]
     if len(missing) == len(paths):
         raise UsageError(f"--image-dir holds the images of LABELS. Received: {image_dir}, with none of them")

@@ -9,7 +9,7 @@ import click
 
 from nimakit.commands.data.options import FILE, tell
 from nimakit.errors import ImageError, UsageError
-from nimakit.progress import say
+from nimakit.progress import say, say_once
 
 if TYPE_CHECKING:
     from nimakit.checking import ImageCheck, ImageSet
@@ -116,11 +116,12 @@ def _sets(labels: Mapping[str, "Labels"], image_dirs: Sequence[Path], *, recursi
     for folder in image_dirs:
         if not folder.is_dir():
             raise UsageError(f"--image-dir is a folder of images. Received: {folder}")
+    notify = say_once()
     if not labels:
-        return [checking.unlabelled(folder, recursive=recursive) for folder in image_dirs]
+        return [checking.unlabelled(folder, recursive=recursive, notify=notify) for folder in image_dirs]
     folders = image_dirs if len(image_dirs) > 1 else (*image_dirs, None)[:1] * len(labels)
     return [
-        checking.labelled(name, one.image_ids, folder, recursive=recursive)
+        checking.labelled(name, one.image_ids, folder, recursive=recursive, notify=notify)
         for (name, one), folder in zip(labels.items(), folders, strict=True)
     ]
 

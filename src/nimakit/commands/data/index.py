@@ -30,13 +30,13 @@ def index(*, folder: Path, output: Path) -> int:
     from nimakit.files import find_images
     from nimakit.image_index import describe
     from nimakit.output import atomic_writer, check_output
-    from nimakit.progress import track
+    from nimakit.progress import say, track
     from nimakit.records import RecordWriter
 
     check_output(output, (".json", ".jsonl"))
     if not folder.is_dir():
         raise UsageError(f"An index is one of a folder. Received: {folder}")
-    paths = find_images(folder, recursive=True)
+    paths = find_images(folder, recursive=True, notify=say)
     refuse_inputs((output,), paths)
     failed = []
     size = timed = 0

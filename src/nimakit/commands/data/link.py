@@ -11,6 +11,7 @@ import click
 
 from nimakit.commands.data.options import FILE, Bins, tell
 from nimakit.errors import ImageError, UsageError
+from nimakit.progress import say
 
 if TYPE_CHECKING:
     from nimakit.histogram import FloatArray
@@ -82,7 +83,7 @@ def link(
     labels = {part: read_labels(path) for part, path in files.items()}
     _refuse_leaks(labels)
     names = [name for one in labels.values() for name in one.image_ids]
-    paths = match_images(names, image_dir, recursive=recursive)
+    paths = match_images(names, image_dir, recursive=recursive, notify=say)
     links: dict[str, Path] = {}
     for part, one in labels.items():
         folders = _folders(one, files[part], by_class, cuts, bins)

@@ -141,4 +141,4 @@ def _of_ratings(
 def _paths(summary: "Summary", image_dir: Path, *, recursive: bool) -> dict[str, Path | None]:
     from nimakit.files import match_images
 
-    return match_images(summary.pictures.image_ids, image_dir, recursive=recursive)
+    return match_images(summary.pictures.image_ids, image_dir, recursive=recursive, notify=say)
