@@ -1,12 +1,13 @@
 """nimakit.files: image files of a folder."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from nimakit.errors import UsageError
-from nimakit.files import SUFFIXES, find_images, image_id, match_images
+from nimakit.files import SUFFIXES, canonical, find_images, image_id, match_images, plain_id
 
 not_as_root = pytest.mark.skipif(
     hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may read everything"
@@ -23,6 +24,110 @@ def _touch(folder: Path, *names: str) -> None:
 def test_image_id_loses_the_last_suffix_alone() -> None:
     """Dots inside the name stay."""
     assert [image_id(name) for name in ("a.jpg", "a.b.jpg", "x/a.tar.png")] == ["a", "a.b", "a.tar"]
+
+
+COMPOSED, DECOMPOSED = "Z\u00fcrich", "Zu\u0308rich"
+
+
+def test_an_umlaut_has_one_spelling() -> None:
+    """Whether a Mac (NFD) or another system (NFC) wrote it."""
+    assert (
+        image_id(f"{DECOMPOSED}.jpg")
+        == plain_id(f"shoot/{DECOMPOSED}.jpg")
+        == plain_id(DECOMPOSED)
+        == COMPOSED
+    )
+    assert canonical(DECOMPOSED) == canonical(COMPOSED) == COMPOSED
+
+
+def test_a_file_is_found_under_either_spelling(tmp_path: Path) -> None:
+    """It is opened as the disk spells it; of two files that differ in that alone, which is taken is said."""
+    _touch(tmp_path, f"{DECOMPOSED}.jpg")
+    said: list[str] = []
+    assert match_images([COMPOSED], tmp_path, notify=said.append) == {
+        COMPOSED: tmp_path / f"{DECOMPOSED}.jpg"
+    }
+    assert said == []
+    _touch(tmp_path, f"{COMPOSED}.jpg")
+    assert len(find_images(tmp_path)) == 2
+    match_images([COMPOSED], tmp_path, notify=said.append)
+    assert len(said) == 1
+    assert f"{DECOMPOSED}.jpg, not {tmp_path / COMPOSED}.jpg" in said[0]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["4.42.48\u202fPM", "\u5199\u771f\u30001", "Sn\u00edmek\u00a013", "\U0001f468\u200d\U0001f469", " a "],
+)
+def test_spaces_joiners_and_emoji_are_parts_of_a_name(name: str) -> None:
+    """No character that can be seen, or joins some, is taken off."""
+    assert image_id(f"{name}.jpg") == plain_id(f"{name}.jpg") == name
+
+
+def test_bytes_that_are_no_text_are_escaped(tmp_path: Path) -> None:
+    """Names that differ in them stay different, and what is written down reads back as the same image."""
+    paths = [
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf" + byte + b".jpg")) for byte in (b"\xe8", b"\xe9")
+    ]
+    names = [image_id(path) for path in paths]
+    assert names == ["caf%E8", "caf%E9"]
+    assert [plain_id(name) for name in names] == names
+    assert canonical("\ud83d") == "%ED%A0%BD"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (r"C:\photos\shoot 1\strand.jpg", "strand"),
+        (r"\\server\photos\strand.JPG", "strand"),
+        (r"shoot 1\strand.v2.jpg", "strand.v2"),
+        ("https://cdn.example.org/p/haus.jpg?w=800&h=600", "haus"),
+        ("//cdn.example.org/p/haus.jpg?next=/a/b", "haus"),
+        ("/p/haus.jpg?w=800", "haus"),
+        ("https://cdn.example.org/p/see.JPG#1", "see"),
+        ("https://cdn.example.org/p/my%20lake.jpg", "my lake"),
+        ("https://cdn.example.org/photo-1", "photo-1"),
+        ("https://example.org/show.php?w=8&file=a%2Fsee.jpg", "see"),
+        ("s3://bucket/key/see.jpg", "see"),
+        ("file:///C:/photos/my%20lake.jpg", "my lake"),
+        ("/data/local-files/?d=photos%5Clake.jpg", "lake"),
+        ("http://localhost:8080/data/local-files/?d=my%20photos/lake.jpg", "lake"),
+        ("/data/upload/3/my%20lake.jpg", "my lake"),
+        ("https://example.org/Zu%CC%88rich.jpg", COMPOSED),
+        ("https://example.org/caf%E9.jpg", "caf%E9"),
+        ("953619.0", "953619"),
+        ("953619", "953619"),
+        ("100% wool.jpg", "100% wool"),
+        ("my%20lake.jpg", "my%20lake"),
+        ("a#1.jpg", "a#1"),
+        ("c++.jpg", "c++"),
+        ("what?.jpg", "what?"),
+        ("a.jpg?b.jpg", "a.jpg?b"),
+        ("v1.0", "v1.0"),
+        ("a.b", "a.b"),
+    ],
+)
+def test_a_name_in_a_table_is_the_file_it_means(text: str, name: str) -> None:
+    """Paths of any system, URLs and numbers; a file whose name only looks a little like these keeps it."""
+    assert plain_id(text) == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://example.org/",
+        "https://example.org/uc?id=7",
+        "https://example.org/?a=x.jpg&b=y.jpg",
+        "http://[x/a.jpg",
+        "/data/local-files/",
+        "9.53619E+05",
+        "photos\\",
+    ],
+)
+def test_a_name_that_can_be_no_file_is_refused(text: str) -> None:
+    """With a sentence, instead of an image_id that no file has."""
+    with pytest.raises(ValueError, match=f"received {re.escape(repr(text))}"):
+        plain_id(text)
 
 
 def test_finds_images_by_suffix_in_any_case_sorted(tmp_path: Path) -> None:

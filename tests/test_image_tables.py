@@ -27,6 +27,15 @@ def test_reads_a_value_for_each_image(tmp_path: Path) -> None:
     assert read_values(other, "who", IDS, BadRows(), image_column="name") == ["1", "2", "3"]
 
 
+def test_names_of_tables_and_images_meet(tmp_path: Path) -> None:
+    """However each system spells an umlaut; rows that name no file are rows of other images."""
+    names = ("Z\u00fcrich", "1.0")
+    table = _table(tmp_path, "image_id,who\nhttps://example.org/,9\nZu\u0308rich.jpg,1\n1.0,2\n")
+    assert read_values(table, "who", names, BadRows()) == ["1", "2"]
+    listed = _table(tmp_path, "Zu\u0308rich\n", "list.txt")
+    assert read_image_ids(listed, tmp_path / "labels.json", names, BadRows()) == {names[0]}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -29,6 +29,14 @@ def test_normalises_counts_and_keeps_the_order(tmp_path: Path) -> None:
     np.testing.assert_allclose(labels.histograms, [[0.25, 0.75], [0.5, 0.5]])
 
 
+def test_names_have_one_spelling(tmp_path: Path) -> None:
+    """An umlaut of two characters, as from a Mac, is the umlaut of one; both in a file are an image twice."""
+    file = _write(tmp_path, [_entry("Zu\u0308rich", 1, 3)])
+    assert read_labels(file).image_ids == outline(file).image_ids == ("Z\u00fcrich",)
+    with pytest.raises(LabelError, match="there twice"):
+        read_labels(_write(tmp_path, [_entry("Zu\u0308rich", 1, 3), _entry("Z\u00fcrich", 1, 3)]))
+
+
 def test_keeps_counts_as_they_are(tmp_path: Path) -> None:
     """How many people rated an image is known beside their shares."""
     labels = read_labels(_write(tmp_path, [_entry("b", 1, 3), _entry("a", 0.5, 0.5)]))

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from nimakit.errors import LabelError
+from nimakit.files import plain_id
 from nimakit.histogram import mean, normalise
 from nimakit.ratings import (
     Ratings,
     infer_bins,
-    plain_id,
     read_ratings,
     to_counts,
     to_seconds,

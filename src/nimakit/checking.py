@@ -13,6 +13,7 @@ from nimakit.errors import ImageError
 from nimakit.files import find_images, image_id, match_images
 from nimakit.fingerprints import FINGERPRINT, fingerprint_files
 from nimakit.images import MAX_PIXELS
+from nimakit.output import escaped
 from nimakit.pretrained import Notify
 
 SameAs = Literal["same image", "identical", "near"]
@@ -79,7 +80,9 @@ def unlabelled(folder: Path, *, recursive: bool, notify: Notify | None = None) -
         UsageError: The folder holds no image, or cannot be read.
     """
     paths = find_images(folder, recursive=recursive, notify=notify)
-    return ImageSet(str(folder), [path.relative_to(folder).as_posix() for path in paths], folder, paths)
+    return ImageSet(
+        str(folder), [escaped(path.relative_to(folder).as_posix()) for path in paths], folder, paths
+    )
 
 
 class Entry(NamedTuple):
@@ -199,7 +202,7 @@ def check_images(
         duplicates=tuple(one for one in same if not one.is_leak),
         missing=tuple(missing),
         ambiguous=tuple(
-            (Entry(one.file, name), tuple(map(str, files)))
+            (Entry(one.file, name), tuple(escaped(str(file)) for file in files))
             for one in sets
             for name, files in one.ambiguous.items()
         ),

@@ -14,7 +14,7 @@ from nimakit.contact_sheet import across_scale
 from nimakit.data_summary import People, Pictures, Summary, unlike_the_rest
 from nimakit.drawing import Plot
 from nimakit.images import MAX_PIXELS
-from nimakit.output import atomic_bytes
+from nimakit.output import ESCAPE, atomic_bytes
 
 SUFFIXES = (".html", ".png")
 PICTURES = 24
@@ -83,7 +83,7 @@ def write(
         content = drawing.png(title, [(chart.title, chart.plot) for chart in _charts(summary)])
     else:
         html = render(title=title, facts=facts, summary=summary, paths=paths, max_pixels=max_pixels)
-        content = html.encode("utf-8", "surrogateescape")
+        content = html.encode("utf-8", ESCAPE)
     atomic_bytes(content, path)
 
 

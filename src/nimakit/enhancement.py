@@ -12,9 +12,10 @@ from nimakit import page, photo_file
 from nimakit.adjustments import WHOLE, Adjustments, write_sidecar
 from nimakit.engine import Model
 from nimakit.errors import ImageError
+from nimakit.files import image_id
 from nimakit.framing import reframe
 from nimakit.images import MAX_PIXELS, Photo, open_photo, prepare
-from nimakit.output import atomic_bytes
+from nimakit.output import atomic_bytes, escaped
 
 SIDECAR_SUFFIX = ".edit.json"
 
@@ -72,8 +73,8 @@ class Result:
     def to_record(self) -> dict[str, Any]:
         """As plain JSON values."""
         return {
-            "image_id": self.source.stem,
-            "file": str(self.target),
+            "image_id": image_id(self.source),
+            "file": escaped(str(self.target)),
             "adjustments": None if self.adjustments is None else self.adjustments.to_dict(),
             "scores": [_rounded(opinion) for opinion in self.opinions],
         }

@@ -1,24 +1,89 @@
 """Image files of a folder: which there are, and which belongs to an image_id."""
 
 import os
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from nimakit.errors import UsageError
+from nimakit.output import escaped
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tiff", ".tif", ".gif")
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What is in no name that can be shown; every kind of space, joiner and emoji can be."""
+
 _LISTED = 5
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://|//|/data/(local-files|upload)/", re.IGNORECASE)
+_WITH_QUERY = re.compile(rf"({'|'.join(map(re.escape, SUFFIXES))})[?#]", re.IGNORECASE)
+_WHOLE_NUMBER = re.compile(r"([0-9]+)\.0")
+_ROUNDED_NUMBER = re.compile(r"[0-9](\.[0-9]+)?[eE]\+[0-9]+")
 
 
 def image_id(path: str | os.PathLike[str]) -> str:
-    """The file name without its last suffix.
+    r"""The file name without its last suffix, as `canonical` text.
 
-    >>> image_id("shoot/a.b.jpg")
-    'a.b'
+    >>> image_id("shoot/a.b.jpg"), image_id(r"C:\photos\a.b.jpg")
+    ('a.b', 'a.b')
     """
-    return Path(path).stem
+    return canonical(Path(Path(path).name.rpartition("\\")[2]).stem)
+
+
+def canonical(name: str) -> str:
+    r"""The one spelling that a name has wherever names are compared.
+
+    A Mac writes an umlaut as two characters (NFD), other systems as one (NFC), which is taken. A byte that
+    is no UTF-8 is written as ``%E9``.
+
+    >>> canonical("Zu\u0308rich") == "Z\u00fcrich"
+    True
+    """
+    return unicodedata.normalize("NFC", escaped(name))
+
+
+def plain_id(text: str) -> str:
+    r"""The image_id of an image that a table names by a file name, a path or a URL, with or without suffix.
+
+    Only of a URL, or a path of Label Studio, the query is taken off and %20 read as a space: a file may be
+    called ``100%20.jpg`` or ``what?.jpg``.
+
+    Raises:
+        ValueError: No file can be meant.
+
+    >>> plain_id("shoot/a.b.JPG"), plain_id("a.b"), plain_id("953619.0")
+    ('a.b', 'a.b', '953619')
+    >>> plain_id("https://example.org/my%20lake.jpg?w=800"), plain_id(r"C:\photos\lake.jpg")
+    ('my lake', 'lake')
+    """
+    has_query = _WITH_QUERY.search(text) and not text.lower().endswith(SUFFIXES)
+    name = _path_of(text) if _URL.match(text) or has_query else text.rstrip("/")
+    name = re.split(r"[\\/]", name)[-1]
+    if _ROUNDED_NUMBER.fullmatch(name):
+        raise ValueError(f"an image must be named by all its digits: save them as text; received {text!r}")
+    if number := _WHOLE_NUMBER.fullmatch(name):  # a column of numbers with a gap in it
+        return number[1]
+    if not name:
+        raise ValueError(f"an image must be named by its file name; received {text!r}")
+    return image_id(name) if name.lower().endswith(SUFFIXES) else canonical(name)
+
+
+def _path_of(url: str) -> str:
+    """The path in a URL; or the one in its query, such as in Label Studio's /data/local-files/?d=lake.jpg."""
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise ValueError(f"a URL of an image must be a valid one ({error}); received {url!r}") from None
+    path = unquote(parts.path, errors="surrogateescape")
+    queries = parse_qs(parts.query, errors="surrogateescape").values()
+    images = [value for values in queries for value in values if value.lower().endswith(SUFFIXES)]
+    if path.lower().endswith(SUFFIXES) or not (parts.query or parts.fragment):
+        return path
+    if len(images) != 1:
+        raise ValueError(f"a URL must end in the file name of an image; received {url!r}")
+    return images[0]
 
 
 @dataclass(slots=True)
@@ -66,7 +131,7 @@ class LeftOut:
             more = ", ..." if len(self.links) > _LISTED else ""
             names = ", ".join(map(os.fspath, sorted(self.links)[:_LISTED])) + more
             parts.append(f"{_counted(len(self.links), 'linked folder')} ({names})")
-        return ", ".join(parts)
+        return escaped(", ".join(parts))
 
 
 def find_images(
@@ -131,7 +196,7 @@ def match_images(
     """The file of each image_id in a folder.
 
     Args:
-        image_ids: File names without their last suffix.
+        image_ids: As of `image_id`.
         folder: A folder, or one image file.
         recursive: Whether to look into sub-folders.
         notify: As for `find_images`; also names files of the same image_id, of which one is taken.

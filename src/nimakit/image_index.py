@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from nimakit.errors import first_line
 from nimakit.files import image_id
 from nimakit.images import EXIF_ORIENTATION, FORMATS
+from nimakit.output import escaped
 from nimakit.parallel import in_threads
 
 _EXIF_FOLDER = 0x8769
@@ -36,7 +37,7 @@ def describe(folder: Path, paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
 
 
 def _entry(folder: Path, path: Path) -> dict[str, Any]:
-    entry: dict[str, Any] = {"path": path.relative_to(folder).as_posix(), "image_id": image_id(path)}
+    entry: dict[str, Any] = {"path": escaped(path.relative_to(folder).as_posix()), "image_id": image_id(path)}
     if path.exists() and not path.is_file():
         return {**entry, "error": "An image is a regular file; not a folder, a pipe or a device."}
     try:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from nimakit.errors import LabelError
+from nimakit.files import canonical, plain_id
 from nimakit.label_sets import listed
 from nimakit.labels import read_labels
-from nimakit.ratings import plain_id, to_seconds
+from nimakit.ratings import to_seconds
 from nimakit.rows import BadRows, read_lines, read_rows
 from nimakit.schema import read_json
 
@@ -154,7 +155,12 @@ def _of_each(path: Path, column: str, image_ids: Sequence[str], found: Mapping[s
 
 
 def _known(name: str, image_ids: Collection[str]) -> str:
-    return name if name in image_ids else plain_id(name)
+    """The image_id a name stands for; a name that can be no file's stands for no image."""
+    spelt = canonical(name)
+    try:
+        return spelt if spelt in image_ids else plain_id(name)
+    except ValueError:
+        return spelt
 
 
 def _dropped(path: Path, of: Path) -> set[str]:
@@ -171,9 +177,9 @@ def _read_check(path: Path, of: Path) -> tuple[set[str], list[list[str]]]:
         if of.resolve() not in files:
             raise LabelError(f"The check is one of {of}. Received: {path}, of {', '.join(files.values())}")
         name = files[of.resolve()]
-        drop = {str(image_id) for image_id in found["drop"].get(name, ())}
+        drop = {canonical(str(image_id)) for image_id in found["drop"].get(name, ())}
         groups = [
-            [str(image["image_id"]) for image in group["images"] if image["file"] == name]
+            [canonical(str(image["image_id"])) for image in group["images"] if image["file"] == name]
             for group in [*found["leaks"], *found["duplicates"]]
         ]
     except (AttributeError, KeyError, TypeError) as error:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nimakit.errors import LabelError
+from nimakit.files import canonical
 from nimakit.histogram import FloatArray, normalise
 from nimakit.output import atomic_writer
 from nimakit.schema import described, is_number, is_text, read_json
@@ -70,7 +71,7 @@ def read_labels(path: str | os.PathLike[str]) -> Labels:
         )
     counts = np.array([entry["label"] for entry in entries], np.float64) if labelled else None
     return Labels(
-        image_ids=tuple(entry["image_id"] for entry in entries),
+        image_ids=tuple(canonical(entry["image_id"]) for entry in entries),
         histograms=None if counts is None else normalise(counts),
         counts=counts,
     )
@@ -101,7 +102,7 @@ def outline(path: Path) -> Outline:
     entries = read_json(path, LabelError, "A label file")
     found = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
     names = (entry.get("image_id") for entry in found)
-    named = dict.fromkeys(name for name in names if isinstance(name, str) and name)
+    named = dict.fromkeys(canonical(name) for name in names if isinstance(name, str) and name)
     return Outline(tuple(named), _usual_shape(found)[0])
 
 
@@ -171,7 +172,7 @@ def _problem(entry: Any, seen: set[str], bins: int, *, labelled: bool) -> str:
     if not is_text(entry.get("image_id")):
         received = described(entry["image_id"]) if "image_id" in entry else "none"
         return f"it must be an object whose image_id is text; received {received}"
-    name = entry["image_id"]
+    name = canonical(entry["image_id"])
     if name in seen:
         return f"image_id {name!r} is there twice"
     seen.add(name)

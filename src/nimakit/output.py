@@ -1,5 +1,6 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, in valid UTF-8."""
 
+import codecs
 import os
 import secrets
 import shutil
@@ -10,6 +11,32 @@ from pathlib import Path
 from typing import IO
 
 from nimakit.errors import OutputError, UsageError
+
+ESCAPE = "nimakit.escape"
+"""An error handler for encoding: writes what is no character as ``%E9``, a byte each."""
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    wrong = error.object[error.start : error.end]
+    try:
+        content = wrong.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half a character, as JSON can have it
+        content = wrong.encode("utf-8", "surrogatepass")
+    return "".join(f"%{byte:02X}" for byte in content), error.end
+
+
+codecs.register_error(ESCAPE, _escape)
+
+
+def escaped(text: str) -> str:
+    r"""Text with every byte that is no UTF-8, as file names may have, written as ``%E9``.
+
+    >>> escaped("caf\udce9.jpg")
+    'caf%E9.jpg'
+    """
+    return text.encode("utf-8", ESCAPE).decode()
 
 
 def check_output(path: Path, suffixes: Sequence[str]) -> None:
@@ -40,7 +67,7 @@ def atomic_writer(path: Path) -> Iterator[IO[str]]:
     with (
         _partial(path) as partial,
         named(str(path)),
-        partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream,
+        partial.open("w", encoding="utf-8", errors=ESCAPE, newline="") as stream,
     ):
         yield stream
         stream.flush()

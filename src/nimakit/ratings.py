@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nimakit.errors import LabelError
-from nimakit.files import SUFFIXES, image_id
+from nimakit.files import canonical, plain_id
 from nimakit.histogram import FloatArray
 from nimakit.output import atomic_writer
 from nimakit.rows import BadRows, number, read_rows
@@ -100,7 +100,7 @@ def read_ratings(
 
     Args:
         path: .csv, .tsv or .jsonl.
-        image_column: File names; a suffix of an image file is taken off.
+        image_column: Images, as `nimakit.files.plain_id` reads them.
         user_column: Who rated; None for user_id, without which each rating is by a person of its own.
         rating_column: Numbers.
         time_column: ISO 8601 (UTC where it has no offset) or seconds since 1970.
@@ -163,15 +163,6 @@ def read_ratings(
     )
 
 
-def plain_id(name: str) -> str:
-    """The image_id of an image that is named with or without folder and suffix.
-
-    >>> plain_id("shoot/a.b.JPG"), plain_id("a.b")
-    ('a.b', 'a.b')
-    """
-    return image_id(name) if name.lower().endswith(SUFFIXES) else Path(name).name
-
-
 class Names:
     """Different names in the order of appearance, each with its place.
 
@@ -193,6 +184,7 @@ class Names:
         Raises:
             ValueError: Another spelling came to the same name: two files would share an image_id.
         """
+        spelt = canonical(spelt)
         known = self._spelt.setdefault(name, spelt)
         if known != spelt:
             raise ValueError(f"{spelt!r} and {known!r} would both be the image_id {name!r}")

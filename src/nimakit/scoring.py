@@ -10,6 +10,7 @@ from nimakit.errors import ImageError
 from nimakit.files import find_images, image_id, match_images
 from nimakit.histogram import FloatArray
 from nimakit.labels import Labels
+from nimakit.output import escaped
 from nimakit.pretrained import Notify
 from nimakit.records import Record, error_record, score_record
 from nimakit.score import Score
@@ -54,7 +55,11 @@ def list_items(
         paths = find_images(source, recursive=recursive, notify=notify)
         repeated = max(Counter(map(image_id, paths)).values()) > 1
         return [
-            Item(image_id=image_id(p), path=p, image=p.relative_to(source).as_posix() if repeated else None)
+            Item(
+                image_id=image_id(p),
+                path=p,
+                image=escaped(p.relative_to(source).as_posix()) if repeated else None,
+            )
             for p in paths
         ]
     wanted: Sequence[str] = labels.image_ids

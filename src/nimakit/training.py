@@ -21,7 +21,7 @@ from nimakit.jobs import Job, epochs_done, now, read_splits
 from nimakit.labels import read_labels
 from nimakit.metadata import Metadata
 from nimakit.network import Network
-from nimakit.output import atomic_writer
+from nimakit.output import ESCAPE, atomic_writer
 from nimakit.pretrained import Notify
 from nimakit.scoring import Item, list_items
 
@@ -96,7 +96,7 @@ def _do(
         raise
     except Exception as error:
         job.note("failed", ended=now(), error=first_line(error))
-        (job.logs / "error.txt").write_text("".join(traceback.format_exception(error)), "utf-8")
+        (job.logs / "error.txt").write_text("".join(traceback.format_exception(error)), "utf-8", ESCAPE)
         raise TrainingError(
             f"Training failed: {first_line(error)} (all of it in {job.logs / 'error.txt'})."
             " Out of memory? Take a smaller batch_size."

@@ -34,7 +34,13 @@ def test_a_body_that_is_the_image(kind: str) -> None:
     [
         (r"C:\photos\a.jpg", "a"),
         ("../../etc/passwd.jpg", "passwd"),
+        (r"C:\Users\me\otter.v2.jpg", "otter.v2"),
         ("bell\x07.jpg", "bell"),
+        ("4.42.48\u202fPM.png", "4.42.48\u202fPM"),
+        ("\u5199\u771f\u30001.jpg", "\u5199\u771f\u30001"),
+        ("Sn\u00edmek\u00a013.jpg", "Sn\u00edmek\u00a013"),
+        ("\U0001f468\u200d\U0001f469.jpg", "\U0001f468\u200d\U0001f469"),
+        ("Zu\u0308rich.jpg", "Z\u00fcrich"),
         ("Küche 1.jpg", "Küche 1"),
         (300 * "x" + ".jpg", 255 * "x"),
         ("..", "image_1"),
@@ -45,6 +51,22 @@ def test_a_name_is_only_ever_a_name(sent: str, image_id: str) -> None:
     """No path, no control character, and no more than a file's name may have."""
     body, kind = multipart([(sent, b"1")])
     assert _read(body, kind)[0].image_id == image_id
+
+
+@pytest.mark.parametrize(
+    ("sent", "image_id"),
+    [
+        (r"C:\Users\me\otter.v2.jpg", "otter.v2"),
+        (r"C:\\Users\\me\\otter.v2.jpg", "otter.v2"),
+        (r"say \"a\".jpg", 'say "a"'),
+        ("say %22a%22.jpg", 'say "a"'),
+        (r"C:\a \"b\".jpg", 'a "b"'),
+    ],
+)
+def test_backslashes_are_no_escapes_but_before_quotes(sent: str, image_id: str) -> None:
+    """Browsers and curl send those of a path as they are; some clients double them."""
+    head = f'--x\r\nContent-Disposition: form-data; name="image"; filename="{sent}"\r\n\r\n1\r\n--x--\r\n'
+    assert _read(head.encode(), "multipart/form-data; boundary=x")[0].image_id == image_id
 
 
 def test_large_files_stay_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import event, select, text
 
 from nimakit.errors import StorageError, UsageError
 from nimakit.web.database import Database, sqlite_url
-from nimakit.web.models import Base, Rater
+from nimakit.web.models import Base, Collection, Image, Rater
 from postgres import Postgres
 from web.study import POSTGRESQL, SQLITE, on_both
 
@@ -45,6 +45,27 @@ def test_migrating_again_changes_nothing(database: Database) -> None:
     database.migrate()
     with database.read() as session:
         assert session.scalars(select(Rater.code)).all() == ["r1"]
+
+
+def test_names_in_an_older_database_get_their_one_spelling(tmp_path: Path) -> None:
+    """An umlaut of two characters becomes one; the path of a file stays as the disk spells it."""
+    database = Database(sqlite_url(tmp_path / "old.db"))
+    database.migrate()
+    mac, one = "Zu\u0308rich", "Z\u00fcrich"
+
+    def picture(path: str) -> Image:
+        return Image(collection_id=1, path=path, image_id=mac, size=1, mtime_ns=1)
+
+    with database.write() as session:
+        session.add(Collection(slug="a", name="a", folder="/a"))
+        session.flush()
+        session.add_all([picture(f"{mac}.jpg"), picture(mac)])
+        session.execute(text("UPDATE alembic_version SET version_num = '0006'"))
+    database.migrate()
+    with database.read() as session:
+        found = session.execute(select(Image.path, Image.image_id).order_by(Image.id)).all()
+    database.close()
+    assert [tuple(row) for row in found] == [(f"{mac}.jpg", one), (one, one)]
 
 
 @pytest.fixture

@@ -116,7 +116,37 @@ def test_names_that_are_no_text_are_left_alone(study: Study) -> None:
     shutil.copy(study.folder / "photo 1.jpg", study.folder / os.fsdecode(b"bad \xff.jpg"))
     walk = synchronise(study.database, study.collection)
     assert len(study.images) == 6
-    assert any("printable text" in line for line in walk.refused)
+    assert any("text without control characters" in line for line in walk.refused)
+
+
+def test_every_kind_of_space_and_emoji_is_part_of_a_name(study: Study) -> None:
+    """Such pictures are rated like any other."""
+    names = (
+        "4.42.48\u202fPM.jpg",
+        "\u5199\u771f\u30001.jpg",
+        "a\u00a013.jpg",
+        "\U0001f468\u200d\U0001f469.jpg",
+    )
+    for name in names:
+        shutil.copy(study.folder / "photo 1.jpg", study.folder / name)
+    assert synchronise(study.database, study.collection).refused == []
+    assert set(names) < paths(study).keys()
+
+
+def test_a_picture_keeps_its_ratings_when_its_name_is_spelt_anew(study: Study) -> None:
+    """As when a folder goes from a Mac to another system; of two files with either spelling both stay."""
+    mac, other = "Zu\u0308rich.jpg", "Z\u00fcrich.jpg"
+    shutil.copy(study.folder / "photo 1.jpg", study.folder / mac)
+    synchronise(study.database, study.collection)
+    [image] = [image for image in study.images if image.path == mac]
+    assert image.image_id == "Z\u00fcrich"
+    study.visitor().rate(image.id, 7)
+    (study.folder / mac).rename(study.folder / other)
+    synchronise(study.database, study.collection)
+    assert [(one.id, one.state) for one in study.images if "rich" in one.path] == [(image.id, OK)]
+    shutil.copy(study.folder / "photo 1.jpg", study.folder / mac)
+    synchronise(study.database, study.collection)
+    assert {one.path for one in study.images if one.image_id == "Z\u00fcrich"} == {mac, other}
 
 
 def test_a_folder_that_is_away_takes_nothing_for_missing(study: Study) -> None:

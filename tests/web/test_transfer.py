@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from sqlalchemy import select
 
 from nimakit.labels import read_labels
-from nimakit.web.models import Choice, Membership, Rater
+from nimakit.web.inventory import synchronise
+from nimakit.web.models import OK, Choice, Image, Membership, Rater
 from nimakit.web.studies import add_collection
 from samples import write_photo
 from web.conftest import MakeStudy
@@ -268,6 +270,29 @@ def test_bad_rows_are_left_out_when_asked(study: Study, visitor: Visitor) -> Non
     assert "1 ratings taken in" in answer.text
     assert "line 2" in answer.text
     assert [rating.value for rating in study.ratings] == [5]
+
+
+@on_both
+def test_an_umlaut_has_one_spelling_in_imports_and_searches(study: Study, visitor: Visitor) -> None:
+    """A Mac spells it otherwise than other systems, in names of files as in tables and in what is typed."""
+    mac = "Zu\u0308rich"
+    shutil.copy(study.folder / "photo 1.jpg", study.folder / f"{mac}.jpg")
+    synchronise(study.database, study.collection)
+    [image] = [image for image in study.images if image.path == f"{mac}.jpg"]
+    rows = "".join(
+        f"{name},{user},5\n"
+        for user, name in enumerate((mac, f"{mac}.jpg", "Z\u00fcrich", "Z\u00fcrich.jpg"))
+    )
+    upload(visitor, "ratings", f"image_id,user_id,rating\n{rows}")
+    assert [rating.image_id for rating in study.ratings] == 4 * [image.id]
+    upload(visitor, "list", json.dumps(["Z\u00fcrich"]), "images.json")
+    assert [one.path for one in study.images if one.state == OK] == [f"{mac}.jpg"]
+    with study.database.read() as session:
+        found = [
+            session.scalars(select(Image).where(Image.is_named(text))).all()
+            for text in ("Z\u00fcr", "zu\u0308r")
+        ]
+    assert [[one.id for one in images] for images in found] == 2 * [[image.id]]
 
 
 @on_both

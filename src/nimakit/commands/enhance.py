@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from nimakit.commands.data.options import Finite
 from nimakit.errors import ImageError, OutputError, UsageError
+from nimakit.files import image_id
 from nimakit.progress import say, track
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def enhance(
                     max_pixels=max_pixels or MAX_PIXELS,
                 )
             except ImageError as error:
-                records.append({"image_id": source.stem, "error": str(error)})
+                records.append({"image_id": image_id(source), "error": str(error)})
                 say(f"{source}: {error}")
                 continue
             results.append(result)

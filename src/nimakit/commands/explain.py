@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nimakit.errors import ImageError, OutputError, UsageError
+from nimakit.files import image_id
+from nimakit.output import escaped
 from nimakit.progress import say, track
 
 if TYPE_CHECKING:
@@ -118,10 +120,10 @@ def explain(
                 )
             except ImageError as error:
                 failed += 1
-                records.append({"image_id": path.stem, "error": str(error)})
+                records.append({"image_id": image_id(path), "error": str(error)})
                 say(f"{path}: {error}")
                 continue
-            records.append(_record(path, found, _write(folder, path.stem, found)))
+            records.append(_record(path, found, _write(folder, image_id(path), found)))
     finally:  # what is done is told also where a full disk or Ctrl-C ends the run
         if records:
             click.echo(json.dumps(records, indent=2))
@@ -135,7 +137,7 @@ def _folders(paths: Sequence[Path], source: Path, output_dir: Path) -> list[Path
     folders = [output_dir / path.parent.relative_to(root) for path in paths]
     names: dict[Path, Path] = {}
     for path, folder in zip(paths, folders, strict=True):
-        other = names.setdefault(folder / path.stem, path)
+        other = names.setdefault(folder / image_id(path), path)
         if other is not path:
             raise UsageError(f"Photos of a folder need different names. Received: {other} and {path}")
     return folders
@@ -154,12 +156,15 @@ def _write(folder: Path, name: str, found: "Explanation") -> list[str]:
         stream = io.BytesIO()
         getattr(found, kind).save(stream, "PNG", compress_level=_FAST_PNG)
         atomic_bytes(stream.getvalue(), path)
-        written.append(str(path))
+        written.append(escaped(str(path)))
     return written
 
 
 def _record(path: Path, found: "Explanation", files: list[str]) -> dict[str, Any]:
-    record: dict[str, Any] = {"image_id": path.stem, "mean_score_prediction": round(found.saliency.mean, 6)}
+    record: dict[str, Any] = {
+        "image_id": image_id(path),
+        "mean_score_prediction": round(found.saliency.mean, 6),
+    }
     if found.saliency.probability is not None:
         record["probability"] = round(found.saliency.probability, 6)
     return {**record, "files": files}

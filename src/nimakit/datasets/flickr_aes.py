@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nimakit.errors import LabelError
+from nimakit.files import plain_id
 from nimakit.histogram import FloatArray, max_entropy
-from nimakit.ratings import Ratings, plain_id, to_counts
+from nimakit.ratings import Ratings, to_counts
 from nimakit.rows import BadRows, number, read_lines
 
 BINS = np.arange(1.0, 6.0)

@@ -13,8 +13,9 @@ import numpy as np
 
 from nimakit import components, newton
 from nimakit.errors import LabelError
+from nimakit.files import plain_id
 from nimakit.histogram import FloatArray
-from nimakit.ratings import Indices, Names, plain_id
+from nimakit.ratings import Indices, Names
 from nimakit.rows import BadRows, read_rows
 
 SCORE_COLUMNS = ("image_id", "score", "standard_error", "chance", "left_out")

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from flask import Request
+from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
-from nimakit.files import image_id
+from nimakit.files import CONTROLS, image_id
 
 _PART = "image"
 _ID_LENGTH = 255
 _SHOWN = 3
 _SHOWN_LENGTH = 40
+_QUOTED_NAME = re.compile(r';\s*filename="((?:\\.|[^"\\])*)"', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def _read_parts(request: Request, max_images: int) -> list[Upload]:
     if len(files) > max_images:
         raise RequestEntityTooLarge(f"A request has at most {max_images} images. Received: {len(files)}.")
     return [
-        Upload(_clean_id(file.filename or "", number), file.stream.read())
+        Upload(_clean_id(_sent_name(file), number), file.stream.read())
         for number, file in enumerate(files, start=1)
     ]
 
@@ -95,8 +97,15 @@ def _listed(names: list[str]) -> str:
     return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
 
 
+def _sent_name(file: FileStorage) -> str:
+    """The file name as it was sent: Werkzeug drops each backslash, also those of a path of Windows."""
+    quoted = _QUOTED_NAME.search(file.headers.get("Content-Disposition", ""))
+    if quoted and "\\" in quoted[1]:
+        return quoted[1].replace('\\"', '"').replace("%22", '"')
+    return file.filename or ""
+
+
 def _clean_id(filename: str, number: int) -> str:
-    """Browsers of old send whole paths, and anybody may send anything."""
-    name = re.split(r"[\\/]", filename)[-1]
-    name = "".join(letter for letter in image_id(name) if letter.isprintable())
+    """Some clients send whole paths, and anybody may send anything."""
+    name = CONTROLS.sub("", image_id(filename))
     return name[:_ID_LENGTH] if name.strip(".") else f"image_{number}"

@@ -249,7 +249,7 @@ def _filtered(
         case "problems":
             wanted = wanted.where(Image.state.in_([MISSING, BROKEN]))
     if query.text:
-        wanted = wanted.where(Image.path.icontains(query.text, autoescape=True))
+        wanted = wanted.where(Image.is_named(query.text))
     sees_others = rater.is_admin or collection.show_others
     bounded = people.mean if sees_others else Rating.value
     if query.low is not None:

@@ -228,9 +228,7 @@ def _filtered(
     if query.whose:
         wanted = wanted.where(Rater.code == query.whose)
     if query.text:
-        named = select(Image.id).where(
-            Image.collection_id == collection.id, Image.path.icontains(query.text, autoescape=True)
-        )
+        named = select(Image.id).where(Image.collection_id == collection.id, Image.is_named(query.text))
         wanted = wanted.where(shows(session, Choice.shown, named))
     return wanted
 

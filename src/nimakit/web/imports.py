@@ -14,7 +14,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nimakit.errors import LabelError
-from nimakit.ratings import plain_id, to_seconds
+from nimakit.files import canonical, plain_id
+from nimakit.ratings import to_seconds
 from nimakit.rows import BadRows, number, read_column_names, read_rows
 from nimakit.web import people
 from nimakit.web.acts import Act, apply_acts, lock_raters
@@ -191,6 +192,10 @@ class _Row:
     repeat: bool = False
     comparison: str = ""
 
+    def __post_init__(self) -> None:
+        for image in self.images:
+            plain_id(image)  # refuses what can be no file
+
     def name(self, collection: Collection) -> str:
         """A name that the same row has whenever it is imported into a collection."""
         return uuid.uuid5(_NAMESPACE, f"{collection.id} {self!r}").hex
@@ -292,19 +297,22 @@ def _is_repeat(text: str | None) -> bool:
 def _images(session: Session, collection: Collection, names: set[str], result: Imported) -> dict[str, int]:
     """The picture of each name, a path or an image_id; one that is not in the folder is kept as missing."""
     known: dict[str, int] = {}
+    paths: dict[str, int] = {}
     shared: set[str] = set()
     for key, path, image_id in session.execute(
         select(Image.id, Image.path, Image.image_id).where(Image.collection_id == collection.id)
     ):
         if known.setdefault(image_id, key) != key:
             shared.add(image_id)
-        known[path] = key
+        if paths.setdefault(canonical(path), key) != key:
+            shared.add(canonical(path))
+    known |= paths
     found: dict[str, int] = {}
     missing: dict[str, list[str]] = {}
     for name in names:
-        plain = plain_id(name)
-        if name in known and name not in shared:
-            found[name] = known[name]
+        plain, spelt = plain_id(name), canonical(name)
+        if spelt in known and spelt not in shared:
+            found[name] = known[spelt]
         elif plain in shared:
             raise LabelError(f"A name stands for one picture. Received: {name!r}, which several files have")
         elif plain in known:

@@ -1,7 +1,7 @@
 """Which pictures a collection's folder has: found on the disk, kept in the database."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -11,7 +11,8 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from nimakit.files import LeftOut, image_id
+from nimakit.files import CONTROLS, LeftOut, canonical, image_id
+from nimakit.output import escaped
 from nimakit.web.database import Database
 from nimakit.web.features import forget_pictures
 from nimakit.web.models import BROKEN, LEFT_OUT, MISSING, OK, Collection, Image, now
@@ -77,7 +78,7 @@ class Walk:
             except OSError as error:
                 if not folder:
                     raise
-                self.refused.append(f"{folder}: {error.strerror}")
+                self.refused.append(f"{escaped(folder)}: {error.strerror}")
 
     def changed(self) -> bool:
         """Whether a file has come or gone since."""
@@ -90,8 +91,8 @@ class Walk:
         return not self.stamps
 
     def _file(self, entry: os.DirEntry[str], path: str) -> Iterator[Found]:
-        if not path.isprintable():
-            self.refused.append(f"{path!r}: its name must be printable text")
+        if CONTROLS.search(path):
+            self.refused.append(f"{path!r}: its name must be text without control characters")
         elif entry.is_symlink() and not is_inside(self.root, path):
             self.refused.append(f"{path}: the link leads out of the folder")
         elif entry.is_file():
@@ -138,15 +139,21 @@ def synchronise(database: Database, collection: Collection, *, retry_broken: boo
     # Once a list says which pictures are rated, others that come are left out.
     state = LEFT_OUT if any(row.state == LEFT_OUT for row in known.values()) else OK
     revived = (MISSING, BROKEN) if retry_broken else (MISSING,)
+    spellings = {canonical(path): path for path in known}
     seen: set[str] = set()
     for files in batches(walk.files()):
         seen.update(file.path for file in files)
+        respelt = {file: old for file in files if (old := _old_spelling(walk.root, file, known, spellings))}
+        known.update((file.path, known.pop(old)) for file, old in respelt.items())
         new = [file for file in files if file.path not in known]
         changed = [
             (known[file.path], file) for file in files if _has_changed(known.get(file.path), file, revived)
         ]
-        if new or changed:
+        if new or changed or respelt:
             with database.write() as session:
+                for file in respelt:
+                    key = known[file.path].id
+                    session.execute(update(Image).where(Image.id == key).values(path=file.path))
                 _add(session, collection.id, new, state)
                 _refresh(session, changed)
     gone = [
@@ -169,6 +176,18 @@ def _known(database: Database, collection_id: int) -> dict[str, _Known]:
     with database.read() as session:
         rows = session.execute(wanted.where(Image.collection_id == collection_id))
         return {path: _Known(key, size, mtime, state) for path, key, size, mtime, state in rows}
+
+
+def _old_spelling(
+    root: Path, file: Found, known: Mapping[str, _Known], spellings: Mapping[str, str]
+) -> str | None:
+    """The path that a file had while its umlauts were spelt another way, as on the Mac it came from."""
+    old = spellings.get(canonical(file.path), file.path)
+    if file.path in known or old not in known:
+        return None
+    if (root / old).exists() and not (root / old).samefile(root / file.path):
+        return None  # two files
+    return old
 
 
 def _has_changed(known: _Known | None, file: Found, revived: tuple[str, ...]) -> bool:

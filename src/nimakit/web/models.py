@@ -1,5 +1,6 @@
 """The tables: collections and their pictures, raters, everything they did, and what holds now."""
 
+import unicodedata
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,6 +8,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
+    ColumnElement,
     DateTime,
     ForeignKey,
     Index,
@@ -17,6 +19,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    or_,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -182,6 +185,12 @@ class Image(Base):
     squares: Mapped[float] = mapped_column(default=0.0)
     position: Mapped[float | None]
     spread: Mapped[float | None]
+
+    @classmethod
+    def is_named(cls, text: str) -> ColumnElement[bool]:
+        """Whether the path has a text in it, whatever the case, and however either spells its umlauts."""
+        spellings = {unicodedata.normalize(form, text) for form in ("NFC", "NFD")}
+        return or_(*(cls.path.icontains(spelt, autoescape=True) for spelt in sorted(spellings)))
 
 
 class Features(Base):

@@ -89,7 +89,7 @@ def pictures_by_name(
         Image.id > after,
     )
     if text:
-        wanted = wanted.where(Image.path.icontains(text, autoescape=True))
+        wanted = wanted.where(Image.is_named(text))
     return list(session.scalars(wanted.order_by(Image.id).limit(count)))
 
 

@@ -6,6 +6,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from nimakit.errors import LabelError
+from nimakit.files import canonical
 from nimakit.schema import read_json
 from nimakit.web.database import Database
 from nimakit.web.inventory import batches
@@ -40,11 +41,12 @@ def choose_listed(
         rows = session.execute(
             select(Image.id, Image.path, Image.image_id).where(Image.collection_id == collection.id)
         ).all()
-        known = {name: key for key, *names in rows for name in reversed(names)}
+        known = {canonical(name): key for key, *names in rows for name in reversed(names)}
         chosen: set[int] = set()
         for number, entry in enumerate(entries, start=1):
             names = [entry.get("path"), entry.get("image_id")] if isinstance(entry, dict) else [entry]
-            key = next((known[name] for name in names if isinstance(name, str) and name in known), None)
+            spelt = [canonical(name) for name in names if isinstance(name, str)]
+            key = next((known[name] for name in spelt if name in known), None)
             if key is None:
                 name = next((name for name in names if name is not None), None)
                 problems.append(f"entry {number}: no picture of the folder is {name!r}")
