@@ -134,6 +134,13 @@ def test_a_sheet_without_scores_or_values(tmp_path: Path) -> None:
     }
 
 
+def test_a_record_is_text() -> None:
+    """Whatever bytes the names of the files have."""
+    source, target = Path("caf\udce9.jpg"), Path("out/caf\udce9.jpg")
+    record = Result(source=source, target=target, adjustments=None, opinions=(), pictures=()).to_record()
+    assert (record["image_id"], record["file"]) == ("caf%E9", "out/caf%E9.jpg")
+
+
 def test_describes_what_was_done_alone() -> None:
     """With units, and without what stayed as it was."""
     assert enhancement.describe(Adjustments(straighten=-1.5, tint=0.04)) == {

@@ -33,6 +33,12 @@ def test_an_entry_has_path_size_and_hash(tmp_path: Path, suffix: str) -> None:
     }
 
 
+def test_a_path_is_text(tmp_path: Path) -> None:
+    """Whatever bytes the name has."""
+    entry = _only(write_photo(tmp_path / "x.png").rename(tmp_path / "caf\udce9.png").parent, "caf\udce9.png")
+    assert (entry["path"], entry["image_id"]) == ("caf%E9.png", "caf%E9")
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tiff"])
 @pytest.mark.parametrize(("orientation", "size"), [(1, (12, 9)), (3, (12, 9)), (6, (9, 12)), (7, (9, 12))])
 def test_width_and_height_are_those_of_the_upright_picture(

@@ -268,6 +268,28 @@ def test_infers_the_scale_and_says_so(
     assert ("in whole numbers" in sentence) == all(value % 1 == 0 for value in values)
 
 
+def test_every_spelling_of_a_name_is_one_image(tmp_path: Path) -> None:
+    """Umlauts of a Mac and of other systems; a row that names no file is told by its line."""
+    table = tmp_path / "r.csv"
+    table.write_text("image_id,user_id,rating\nZ\u00fcrich.jpg,a,7\nZu\u0308rich.jpg,b,3\n", "utf-8")
+    assert read_ratings(table, rows=BadRows()).image_ids == ("Z\u00fcrich",)
+    table.write_text("image_id,user_id,rating\na.jpg,a,7\nhttps://example.org/?id=7,b,3\n", "utf-8")
+    with pytest.raises(
+        LabelError, match=r"line 3: a URL must end in .* received 'https://example\.org/\?id=7'"
+    ):
+        read_ratings(table, rows=BadRows())
+
+
+def test_names_that_may_be_of_urls_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A file may be called my%20lake, and nobody knows; caf%E9 is how we write a name that is no text."""
+    table = tmp_path / "r.csv"
+    table.write_text("image_id,user_id,rating\nmy%20lake.jpg,a,7\ncaf%E9,a,3\n100% wool,a,1\n", "utf-8")
+    assert read_ratings(table, rows=BadRows()).image_ids == ("my%20lake", "caf%E9", "100% wool")
+    assert caplog.messages == [
+        f"{table} names images as URLs do, and they are taken as they are: 'my%20lake'"
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "expected"), [("a.jpg", "a"), ("s/a.b.PNG", "a.b"), ("a.b", "a.b"), ("a.txt", "a.txt")]
 )

@@ -1,5 +1,6 @@
 """nimakit.scoring: which images a run has, and their agreement with labels."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,21 @@ def test_lists_a_folder_by_name(folder: Path) -> None:
 def test_tells_repeated_names_apart_by_path(folder: Path) -> None:
     """As soon as one image_id repeats, every item has its path below the source."""
     assert [item.image for item in list_items(folder, recursive=True)] == ["a.jpg", "b.png", "sub/a.png"]
+
+
+def test_paths_are_text(tmp_path: Path) -> None:
+    """A byte of a name that is no UTF-8 is escaped in what is written, and the file is still opened by it."""
+    (tmp_path / "sub").mkdir()
+    files = [
+        Path(os.fsdecode(os.fsencode(tmp_path) + name)) for name in (b"/caf\xe9.jpg", b"/sub/caf\xe9.jpg")
+    ]
+    for file in files:
+        file.touch()
+    items = list_items(tmp_path, recursive=True)
+    assert [(item.image_id, item.image, item.path) for item in items] == [
+        ("caf%E9", "caf%E9.jpg", files[0]),
+        ("caf%E9", "sub/caf%E9.jpg", files[1]),
+    ]
 
 
 def test_takes_the_images_and_the_order_of_the_labels(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """The `nimakit` command: its group, and what every command has in common."""
 
+import io
 import os
 import signal
 import sys
@@ -23,6 +24,7 @@ from nimakit.commands.sections import Sections
 from nimakit.commands.serve import serve
 from nimakit.commands.train import train
 from nimakit.errors import NimakitError
+from nimakit.output import ESCAPE
 from nimakit.progress import say
 
 _INTERRUPTED = 130
@@ -35,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopping a container is an interruption too
     warnings.filterwarnings("ignore", module="PIL")  # what matters of it becomes the image's own error
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=ESCAPE)  # paths may have bytes that are no UTF-8
     try:
         code = cli.main(arguments, prog_name="nimakit", standalone_mode=False)
     except NimakitError as error:

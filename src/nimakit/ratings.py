@@ -1,12 +1,14 @@
 """Ratings one by one: who said what of which image; read, written, and counted into histograms."""
 
 import csv
+import logging
 import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,12 +19,16 @@ from nimakit.histogram import FloatArray
 from nimakit.output import atomic_writer
 from nimakit.rows import BadRows, number, read_rows
 
+_LOG = logging.getLogger("nimakit")
+_QUOTED = re.compile("%[0-9A-Fa-f]{2}")
+
 Indices = NDArray[np.intp]
 
 _USER_COLUMN = "user_id"
 _REPEAT_COLUMN = "repeat"
 _YEAR_2200 = 7_258_118_400
 _FOUR_DIGITS, _NINE_DIGITS, _DAY = 1000, 100_000_000, 86_400
+_LISTED = 5
 _MOST_INTEGER_BINS = 21
 """As many as from -10 to 10: a scale of more is taken for one of percents."""
 
@@ -148,6 +154,7 @@ def read_ratings(
         rating.append(value)
         time.append(seconds)
     rows.refuse()
+    images.warn(path)
     if not rating:
         raise LabelError(f"A table of ratings has at least one good row. Received: {path}, with none")
     if not has_times:
@@ -189,6 +196,21 @@ class Names:
         if known != spelt:
             raise ValueError(f"{spelt!r} and {known!r} would both be the image_id {name!r}")
         return self.places.setdefault(name, len(self.places))
+
+    def warn(self, path: Path) -> None:
+        """Log which image_ids may be parts of URLs; files may be called that, too.
+
+        Args:
+            path: The table they are from.
+        """
+        quoted = [name for name in self.places if _QUOTED.search(name) and "\ufffd" not in unquote(name)]
+        if quoted:
+            _LOG.warning(
+                "%s names images as URLs do, and they are taken as they are: %s%s",
+                path,
+                ", ".join(map(repr, quoted[:_LISTED])),
+                f" and {len(quoted) - _LISTED} more" if len(quoted) > _LISTED else "",
+            )
 
 
 def to_seconds(column: str | None, text: str | None) -> float:

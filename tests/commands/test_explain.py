@@ -76,11 +76,12 @@ def test_draws_a_folder_and_those_below(nimakit: Command, job: Path, photos: Pat
 
 
 def test_goes_past_a_broken_photo(nimakit: Command, job: Path, photos: Path, tmp_path: Path) -> None:
-    """All others are drawn, and the exit code is 2."""
-    (photos / "broken.jpg").write_bytes(b"no picture")
+    """All others are drawn, and the exit code is 2; a name that is no text is written as one."""
+    (photos / "caf\udce9.jpg").write_bytes(b"no picture")
     result = nimakit("explain", "--image-source", photos, "--model", job, "--output-dir", tmp_path / "out")
     assert result.code == 2
     assert ["error" in record for record in result.records] == [False, True]
+    assert result.records[1]["image_id"] == "caf%E9"
     assert "explained 1 of 2 images" in result.err
 
 

@@ -68,6 +68,13 @@ def test_names_in_an_older_database_get_their_one_spelling(tmp_path: Path) -> No
     assert [tuple(row) for row in found] == [(f"{mac}.jpg", one), (one, one)]
 
 
+@on_both
+def test_half_a_character_is_refused(database: Database) -> None:
+    """JSON can have it, a database cannot."""
+    with pytest.raises(UsageError, match="Text is Unicode"), database.write() as session:
+        session.add(Rater(code="r1", name="\ud83d"))
+
+
 @pytest.fixture
 def empty_url(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     """The address of a database without tables."""

@@ -1,6 +1,7 @@
 """How the app is set up: its folders, its secret, and what it refuses to start with."""
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,15 @@ def test_ratings_are_kept_in_the_data_folder(tmp_path: Path) -> None:
     found = settings(tmp_path)
     assert found.database == f"sqlite:///{tmp_path / 'data' / 'ratings.db'}"
     assert list((tmp_path / "photos").iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_refuses_a_folder_that_no_database_could_name(tmp_path: Path) -> None:
+    """Its path is kept there as text."""
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    folder.mkdir()
+    with pytest.raises(UsageError, match=r"path is text in UTF-8.*caf%E9; rename it"):
+        settings(tmp_path, folders=(folder,))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])

@@ -202,6 +202,10 @@ def _problem(entry: Sequence[str], names: int, known: dict[tuple[str, ...], _Lin
         return f"{' '.join(entry)} is there twice"
     if names > 1 and not _WORKER.fullmatch(entry[0]):
         return f"a worker is letters, digits, _ and -; received {entry[0]!r}"
+    try:
+        plain_id(entry[-1])
+    except ValueError as error:
+        return str(error)
     return ""
 
 

@@ -106,6 +106,7 @@ def read_comparisons(
         except ValueError as error:
             rows.add(path, line, str(error))
     rows.refuse()
+    names.warn(path)
     if not found:
         raise LabelError(f"A table of comparisons has at least one good row. Received: {path}, with none")
     left_places, right_places, shares_of_left = zip(*found, strict=True)

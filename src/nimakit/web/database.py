@@ -189,9 +189,10 @@ def _reported(database: Database) -> Iterator[None]:
     """What the database could not do becomes an error that says what to do; mistakes of ours stay."""
     try:
         yield
-    except DataError as error:
+    except (DataError, UnicodeEncodeError) as error:
         raise UsageError(
-            "Text has no NUL character, and a number has a size the database can hold. Received: another one"
+            "Text is Unicode without NUL characters, and a number has a size the database can hold. Received:"
+            " another one"
         ) from error
     except DBAPIError as error:
         if not _is_failure(database, error.orig):

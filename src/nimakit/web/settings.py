@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from nimakit.addresses import LOOPBACK, reached_at
 from nimakit.errors import OutputError, UsageError
+from nimakit.output import escaped
 from nimakit.web.database import sqlite_url
 
 SECRET_VARIABLE = "NIMAKIT_RATE_SECRET"  # noqa: S105 - a name
@@ -98,6 +99,11 @@ def read_settings(
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"--images is a folder of photographs that exists. Received: {folder}")
+        if (path := str(folder.absolute())) != escaped(path):
+            raise UsageError(
+                "--images must be a folder whose path is text in UTF-8, as the database keeps it. Received:"
+                f" {escaped(path)}; rename it."
+            )
     if url is not None and not _is_root(url):
         raise UsageError(
             "--url is the http or https address raters open: a host, with or without a port, and no path."
