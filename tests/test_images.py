@@ -378,3 +378,105 @@ def test_rejects_what_is_no_image_source() -> None:
     """An integer is not taken for an open file."""
     with pytest.raises(ImageError, match="Received: int"):
         open_photo(7)  # type: ignore[arg-type]
+
+
+# What real files are like
+
+
+def _photograph() -> Image.Image:
+    return Image.effect_mandelbrot((160, 120), (-3, -2.5, 2, 2.5), 50).convert("RGB")
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
+@pytest.mark.parametrize("cut", [1, 2])
+def test_shows_a_jpeg_whole_that_lacks_only_its_end_marker(options: dict[str, Any], cut: int) -> None:
+    """Nothing of the picture is missing, so it is what it is with the marker; thumbnails, too."""
+    data = _encoded(_photograph(), "JPEG", **options)
+    np.testing.assert_array_equal(_pixels(open_photo(data[:-cut])), _pixels(open_photo(data)))
+    small = open_photo(data[:-cut], at_least=40)
+    np.testing.assert_array_equal(_pixels(small), _pixels(open_photo(data, at_least=40)))
+
+
+def test_shows_a_jpeg_with_bytes_of_another_kind_after_it() -> None:
+    """Cameras put a film or a panorama's data after the end marker, or in its place."""
+    data = _encoded(_photograph(), "JPEG")
+    whole = _pixels(open_photo(data))
+    for other in (data + b"SEFT" * 100, data[:-2] + b"SEFT" * 100):
+        np.testing.assert_array_equal(_pixels(open_photo(other)), whole)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
+def test_rejects_a_jpeg_that_lacks_more_than_its_end_marker(options: dict[str, Any]) -> None:
+    """However little of the last rows is missing: each cut gives the whole picture, or an error."""
+    data = _encoded(Image.fromarray(random_pixels(40, 48)), "JPEG", quality=90, **options)
+    for cut in range(3, 200):
+        with pytest.raises(ImageError, match=r"cannot be decoded: .*truncated"):
+            open_photo(data[:-cut])
+
+
+def test_rejects_a_progressive_jpeg_that_lacks_a_scan() -> None:
+    """What its scans do contain is whole, yet half of its colours may be missing."""
+    data = _encoded(_photograph(), "JPEG", progressive=True)
+    last = data.rfind(b"\xff\xc4", 0, data.rfind(b"\xff\xda"))
+    with pytest.raises(ImageError, match="truncated"):
+        open_photo(data[:last])
+
+
+@pytest.mark.parametrize("damage", ["checksum", "cut"])
+def test_calls_a_damaged_file_damaged(tmp_path: Path, damage: str) -> None:
+    """A file that begins as its format does, and whose header is broken, is of no other kind."""
+    data = bytearray(_encoded(_photograph(), "PNG"))
+    data[20] ^= damage == "checksum"
+    path = tmp_path / "damaged.png"
+    path.write_bytes(data[:30] if damage == "cut" else data)
+    for source in (path, str(path), path.read_bytes()):
+        with pytest.raises(ImageError, match=r"cannot be decoded: the file is a damaged PNG"):
+            open_photo(source)
+    with pytest.raises(ImageError, match="none of these"):
+        open_photo(path, formats=("JPEG",))
+
+
+def test_prints_nothing_of_its_own_about_a_tiff(capfd: pytest.CaptureFixture[str]) -> None:
+    """The warnings and errors of libtiff do not reach the terminal: the exception says what is wrong."""
+    data = _encoded(_photograph(), "TIFF", compression="tiff_lzw")
+    for broken in (data[:8] + bytes(100) + data[108:], data[: len(data) // 2]):
+        with pytest.raises(ImageError):
+            open_photo(broken)
+    assert capfd.readouterr().err == ""
+
+
+def _small_frame(**options: Any) -> bytes:
+    """A GIF of 10x8 pixels whose one frame, red, covers the 4x4 pixels at the left top."""
+    picture = Image.new("P", (4, 4), 1)
+    picture.putpalette([0, 0, 255, 255, 0, 0])
+    picture.putpixel((3, 3), 0)
+    data = bytearray(_encoded(picture, "GIF", optimize=False, **options))
+    data[6:10] = b"\x0a\0\x08\0"
+    return bytes(data)
+
+
+@pytest.mark.parametrize("options", [{}, {"transparency": 0}])
+def test_shows_white_around_the_frame_of_a_gif_as_a_browser_does(options: dict[str, Any]) -> None:
+    """What a first frame does not cover is transparent, whatever colour the palette begins with."""
+    pixels = _pixels(open_photo(_small_frame(**options)))
+    assert pixels.shape == (8, 10, 3)
+    assert pixels[0, 0].tolist() == [255, 0, 0]
+    assert pixels[3, 3].tolist() == ([255, 255, 255] if options else [0, 0, 255])
+    assert (pixels[4:] == 255).all()
+    assert (pixels[:, 4:] == 255).all()
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_scales_12_bits_in_16_to_8_bits(form: str) -> None:
+    """Scanners and microscopes store them so: the picture is not all black."""
+    levels = np.linspace(0, 4095, 64 * 64).reshape(64, 64).astype(np.uint16)
+    [red, _, _] = Image.Image.split(open_photo(_encoded(Image.fromarray(levels), form)).pixels)
+    np.testing.assert_array_equal(np.asarray(red), np.rint(levels / (4095 / 255)))
+
+
+def test_a_tiff_may_say_what_its_white_is() -> None:
+    """MaxSampleValue counts where it is a white; where it is the highest level of a picture it is none."""
+    levels = Image.fromarray(np.array([[0, 600, 1023]], np.uint16))
+    for stated, brightest in ((1023, 255), (65_535, 4), (1022, 64)):
+        photo = open_photo(_encoded(levels, "TIFF", tiffinfo={281: stated}))
+        assert _pixels(photo).max() == brightest

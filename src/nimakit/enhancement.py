@@ -15,7 +15,7 @@ from nimakit.errors import ImageError
 from nimakit.files import image_id
 from nimakit.framing import reframe
 from nimakit.images import MAX_PIXELS, Photo, open_photo, prepare
-from nimakit.output import atomic_bytes, escaped
+from nimakit.output import atomic_bytes, escaped, together
 
 SIDECAR_SUFFIX = ".edit.json"
 
@@ -80,6 +80,11 @@ class Result:
         }
 
 
+def sidecar_of(target: Path) -> Path:
+    """The file next to an edited photograph that contains its adjustments."""
+    return target.with_suffix(SIDECAR_SUFFIX)
+
+
 def judge(model: Model) -> Critic:
     """A model that took no part; it sees a photograph and its mirror image, which steadies its scores."""
 
@@ -104,7 +109,7 @@ def enhance_file(
     sheet: bool = False,
     max_pixels: int = MAX_PIXELS,
 ) -> Result:
-    """Edit one photograph into a file, which appears whole or not at all.
+    """Edit one photograph into a file, which appears with its sidecar, whole, or not at all.
 
     Args:
         source: The original.
@@ -144,10 +149,11 @@ def enhance_file(
     if sheet:
         sources = [photo.resize(photo.size, "nearest"), written.pixels]
         pictures = tuple(page.thumbnails(sources, side=_THUMBNAIL_SIDE, max_pixels=max_pixels))
-    atomic_bytes(content, target)
-    if about is not None and adjustments is not None:
-        scores = [_rounded(opinion) for opinion in opinions]
-        write_sidecar(target.with_suffix(SIDECAR_SUFFIX), adjustments, {**about, "scores": scores})
+    with together(target.parent) as partial:
+        atomic_bytes(content, partial / target.name)
+        if about is not None and adjustments is not None:
+            scores = [_rounded(opinion) for opinion in opinions]
+            write_sidecar(partial / sidecar_of(target).name, adjustments, {**about, "scores": scores})
     return Result(source=source, target=target, adjustments=adjustments, opinions=opinions, pictures=pictures)
 
 

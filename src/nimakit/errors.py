@@ -78,6 +78,10 @@ class OutputError(NimakitError):
     """A result that could not be written."""
 
 
+class UnwritableError(OutputError):
+    """One file that could not be written, for its name or its place; those of other images can be."""
+
+
 class StorageError(NimakitError):
     """The database of the rating app cannot be used: unreachable, read-only, or its disk is full."""
 

@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from nimakit.errors import first_line
 from nimakit.files import image_id
-from nimakit.images import EXIF_ORIENTATION, FORMATS
+from nimakit.images import EXIF_ORIENTATION, FORMATS, HEAD, unidentified
 from nimakit.output import escaped
 from nimakit.parallel import in_threads
 
@@ -45,11 +45,12 @@ def _entry(folder: Path, path: Path) -> dict[str, Any]:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
             size = stream.tell()
             stream.seek(0)
+            head = stream.read(HEAD)
             with Image.open(stream, formats=FORMATS) as image:
                 width, height = _upright_size(image)
                 taken = _taken(image)
     except UnidentifiedImageError:
-        return {**entry, "error": f"The content is none of {', '.join(FORMATS)}."}
+        return {**entry, "error": unidentified(head)}
     except OSError as error:
         return {**entry, "error": f"The file cannot be read: {error.strerror or first_line(error)}"}
     except Exception as error:  # noqa: BLE001 - Pillow raises almost anything on damaged bytes

@@ -1,8 +1,10 @@
 """Open photographs safely, turn them upright, fit and resize them for a model."""
 
+import ctypes
 import io
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -49,10 +51,19 @@ Fit = Literal["squash", "pad", "crop"]
 FITS: tuple[str, ...] = get_args(Fit)
 
 EXIF_ORIENTATION = 0x0112
+HEAD = 16
+"""Bytes by which Pillow tells formats apart."""
+
 # Freed pixel blocks are kept for the next image: without this, each decode pays the page faults of tens of
 # megabytes anew (a quarter of the time of a 12-megapixel JPEG).
 if "PILLOW_BLOCKS_MAX" not in os.environ:
     Image.core.set_blocks_max(16)  # type: ignore[attr-defined]
+# libtiff prints a line for each tag that it does not know straight to file descriptor 2. Pillow raises what
+# keeps it from decoding. A Pillow that was linked with libtiff statically does not show us these functions.
+with suppress(AttributeError, OSError):
+    _libtiff = ctypes.CDLL(Image.core.__file__)  # type: ignore[attr-defined]
+    _libtiff.TIFFSetWarningHandler(None)
+    _libtiff.TIFFSetErrorHandler(None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,8 +172,9 @@ def open_photo(
 ) -> Photo:
     """Decode an image; nothing is decoded before its format and its pixel count are checked.
 
-    Of an animation the first frame is taken. Transparent pixels show `nimakit.rgb.BACKGROUND`. 16-bit grey is
-    scaled to 8 bits; colour profiles are not applied, as they were not when the public weights were trained.
+    Of an animation the first frame is taken. Transparent pixels show `nimakit.rgb.BACKGROUND`, and so does
+    what a GIF's first frame does not cover. Grey of more than 8 bits is scaled to 8 (`nimakit.rgb.WHITES`).
+    Colour profiles are not applied, because they were not when the public weights were trained.
 
     Args:
         source: A path, encoded bytes, a Pillow image, or an array: (H, W, 3), (H, W, 1) or (H, W), uint8 or
@@ -293,11 +305,36 @@ def _decode(image: Image.Image, max_pixels: int, at_least: int | None) -> Photo:
         orientation = 1  # Pillow turns these itself as it decodes them
     # A picture from elsewhere may be decoded already.
     if isinstance(image, JpegImagePlugin.JpegImageFile) and image.fp is not None:
-        check_scans(image.fp)
+        ended = check_scans(image.fp)
+        if ended is not None:
+            image = Image.open(ended, formats=(JpegImagePlugin.JpegImageFile.format,))
     if at_least is not None:
         image.draft("RGB", (at_least, at_least))
     image.load()
     return Photo(to_rgb(image), orientation if orientation in _TURNS else 1)
+
+
+def unidentified(head: bytes, formats: tuple[str, ...] = FORMATS) -> str:
+    """What is wrong with a file that Pillow cannot open: damaged, or of another kind.
+
+    Args:
+        head: Its first 16 bytes.
+        formats: Which of `FORMATS` are allowed.
+    """
+    for name in formats:
+        _, accepts = Image.OPEN[name]
+        if accepts and accepts(head):
+            return f"The image cannot be decoded: the file is a damaged {name}."
+    return f"The file must be an image ({', '.join(formats)}); its content is none of these."
+
+
+def _head(source: ImageInput) -> bytes:
+    if isinstance(source, Encoded):
+        return bytes(source[:HEAD])
+    if isinstance(source, str | os.PathLike):
+        with suppress(OSError), open(source, "rb") as stream:  # noqa: PTH123 - the source may be text
+            return stream.read(HEAD)
+    return b""
 
 
 def _as_image_error(
@@ -314,9 +351,7 @@ def _as_image_error(
         case Image.DecompressionBombError() | Image.DecompressionBombWarning():
             return ImageTooLargeError(f"An image has at most {max_pixels} pixels. {error}")
         case UnidentifiedImageError():
-            return ImageError(
-                f"The file must be an image ({', '.join(formats)}); its content is none of these."
-            )
+            return ImageError(unidentified(_head(source), formats))
     return ImageError(f"The image cannot be decoded: {first_line(error)}")
 
 

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, in valid UTF-8."""
 
 import codecs
+import errno
 import os
 import secrets
 import shutil
@@ -10,7 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from nimakit.errors import OutputError, UsageError
+from nimakit.errors import OutputError, UnwritableError, UsageError
+
+_OF_ONE_FILE = frozenset(
+    (
+        *(errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.EEXIST),
+        *(errno.ENOTEMPTY, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOENT),
+    )
+)
+"""What one name or place is refused for. A full disk, say, would refuse all that comes after, too."""
 
 ESCAPE = "nimakit.escape"
 """An error handler for encoding: writes what is no character as ``%E9``, a byte each."""
@@ -52,6 +61,37 @@ def check_output(path: Path, suffixes: Sequence[str]) -> None:
         raise UsageError(f"The folder of an output file must exist and be writable. Received: {path}")
     if path.is_dir():
         raise UsageError(f"An output file must not be a folder. Received: {path}")
+    longest = os.pathconf(folder, "PC_NAME_MAX")
+    if len(os.fsencode(path.name)) > longest:
+        raise UsageError(f"The name of an output file has at most {longest} bytes. Received: {path}")
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder of outputs before hours of work go towards it; nothing is made yet.
+
+    Raises:
+        UsageError: It can neither be written to nor be made.
+    """
+    there = folder.absolute()
+    while not (there.exists() or there.is_symlink()):
+        there = there.parent
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(
+            f"The folder of the outputs must be writable, or be one that can be made. Received: {folder}"
+        )
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder of outputs, and those around it, where missing.
+
+    Raises:
+        OutputError: It could not be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        kind = UnwritableError if error.errno in _OF_ONE_FILE else OutputError
+        raise kind(f"{folder} could not be made: {error.strerror}.") from error
 
 
 @contextmanager
@@ -115,13 +155,17 @@ def together(folder: Path) -> Iterator[Path]:
         partial = Path(tempfile.mkdtemp(prefix=".", suffix=".partial", dir=folder))
     try:
         yield partial
-        for source in sorted(path for path in partial.rglob("*") if path.is_file()):
-            target = folder / source.relative_to(partial)
+        sources = sorted(path for path in partial.rglob("*") if path.is_file())
+        targets = [folder / source.relative_to(partial) for source in sources]
+        for target in targets:
+            if target.is_dir():
+                raise UnwritableError(f"{target} could not be written: {os.strerror(errno.EISDIR)}.")
+        for source, target in zip(sources, targets, strict=True):
             with named(str(target)):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 source.replace(target)
     except OutputError as error:
-        raise OutputError(str(error).replace(str(partial), str(folder))) from error
+        raise type(error)(str(error).replace(str(partial), str(folder))) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -146,4 +190,5 @@ def named(name: str) -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise OutputError(f"{name} could not be written: {error.strerror}.") from error
+        kind = UnwritableError if error.errno in _OF_ONE_FILE else OutputError
+        raise kind(f"{name} could not be written: {error.strerror}.") from error

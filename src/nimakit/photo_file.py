@@ -8,6 +8,7 @@ from PIL import Image
 
 from nimakit.errors import ImageError
 from nimakit.images import EXIF_ORIENTATION, FORMATS, Photo
+from nimakit.rgb import on_canvas
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
 """Of the files an edited photograph can be written to."""
@@ -100,10 +101,11 @@ def read_layers(path: Path, photo: Photo) -> Layers | None:
             raise ImageError(
                 "An edit is of one picture; this is an animation. Save the frame that is wanted."
             )
+        whole = on_canvas(image)
         # Wider grey has no alpha of its own, and Pillow would clip its levels.
-        if not image.has_transparency_data or image.mode.startswith(("I", "F")):
+        if not whole.has_transparency_data or whole.mode.startswith(("I", "F")):
             return None
-        layered = image.convert("RGBA")
+        layered = whole.convert("RGBA")
     alpha = layered.getchannel("A")
     if alpha.getextrema() == (255, 255):
         return None

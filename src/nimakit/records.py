@@ -3,11 +3,14 @@
 import csv
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import IO, Any
 
 from nimakit import histogram
-from nimakit.errors import ImageError
+from nimakit.errors import ImageError, UnwritableError
+from nimakit.files import image_id
 from nimakit.output import named
+from nimakit.progress import say
 from nimakit.score import Score
 
 Record = dict[str, Any]
@@ -43,9 +46,15 @@ def score_record(score: Score) -> Record:
     return record
 
 
-def error_record(error: ImageError) -> Record:
+def error_record(error: ImageError | UnwritableError) -> Record:
     """What stands in place of the scores of an image that has none."""
     return {"error": str(error)}
+
+
+def failed_record(path: Path, error: ImageError | UnwritableError) -> Record:
+    """Report one image of a batch that failed, on stderr and as its record; the batch continues."""
+    say(f"{path}: {error}")
+    return {"image_id": image_id(path), **error_record(error)}
 
 
 def add_min_max(records: Sequence[Record]) -> None:

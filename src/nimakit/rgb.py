@@ -3,18 +3,23 @@
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image
+from PIL import GifImagePlugin, Image, TiffImagePlugin
 
 from nimakit.errors import ImageError
 
 BACKGROUND = (255, 255, 255)
 """What shows through transparent pixels: white, as on most pages that show a photograph."""
 
+WHITES = (255, 4095, 65_535)
+"""Of grey in 16 bits: few pictures say how many of them are in use, so it is the least that none exceeds. A
+picture in true 16 bits exceeds the first two, unless all of it is as good as black."""
+
+_BITS_PER_SAMPLE, _MAX_SAMPLE_VALUE = 258, 281
 _STRIP_PIXELS = 2**20
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """A picture of mode RGB; transparent pixels show `BACKGROUND`, 16-bit grey is scaled to 8 bits.
+    """A picture of mode RGB; transparent pixels show `BACKGROUND`, grey of more bits is scaled to 8.
 
     Args:
         image: Of any mode, decoded.
@@ -25,6 +30,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     Raises:
         ImageError: Pixels whose white is not known: floating-point ones, or integers of more than 16 bits.
     """
+    image = on_canvas(image)
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode == "F":
@@ -51,15 +57,46 @@ def _from_grey(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
     """What converts grey of more than 8 bits, which Pillow's own conversion would clip at 255."""
     pixels = np.asarray(image)
     low, high = pixels.min(), pixels.max()
-    if low < 0 or high > 65_535:
+    if low < 0 or high > WHITES[-1]:
         raise ImageError("Integer pixels must have 8 or 16 bits: wider ones have no agreed white.")
-    to_8_bits = 257.0 if image.mode != "I" or high > 255 else 1.0  # 65,535 is white, or 255
+    to_8_bits = _white(image, int(high)) / 255
 
     def convert(part: Image.Image) -> Image.Image:
         grey = np.rint(np.asarray(part) / to_8_bits)
         return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
 
     return convert
+
+
+def _white(image: Image.Image, high: int) -> int:
+    """The level of white: what the file says where it is possible, else the least of `WHITES` that fits."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        [bits] = image.tag_v2.get(_BITS_PER_SAMPLE, (16,))
+        # Some write their white here, some the highest level of this picture: only a power of two is a white.
+        stated = image.tag_v2.get(_MAX_SAMPLE_VALUE, 2**bits - 1 if bits < 16 else 0)
+        white = stated if isinstance(stated, int) else stated[0]
+        if high <= white <= WHITES[-1] and white >= WHITES[0] and white & (white + 1) == 0:
+            return white
+    return next(white for white in WHITES if high <= white)
+
+
+def on_canvas(image: Image.Image) -> Image.Image:
+    """A picture with all of its canvas: what the first frame of a GIF does not cover is transparent.
+
+    Args:
+        image: Of any mode, decoded.
+
+    Returns:
+        The picture itself, or one of mode RGBA.
+    """
+    if not isinstance(image, GifImagePlugin.GifImageFile) or image.tell():
+        return image
+    frame = image.dispose_extent
+    if frame is None or tuple(frame) == (0, 0, *image.size):
+        return image
+    canvas = Image.new("RGBA", image.size)
+    canvas.paste(image.crop(frame).convert("RGBA"), frame[:2])
+    return canvas
 
 
 def _over_background(part: Image.Image) -> Image.Image:

@@ -1,7 +1,13 @@
-"""How many scans a JPEG has, which is how often a decoder goes over the whole picture."""
+"""The scans of a JPEG: how many there are, and whether a file without an end has all of them."""
 
+import io
 import re
+from collections.abc import Iterator
 from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from nimakit.errors import ImageError
 
@@ -12,23 +18,48 @@ without a limit, a small file keeps a core busy for hours."""
 # What begins a part of a JPEG that has a length: neither a stuffed byte, nor RST, TEM or SOI.
 _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])", re.DOTALL)
 _END, _SCAN = b"\xd9", b"\xda"
+_END_MARKER = b"\xff\xd9"
+_RESTART = re.compile(rb"\xff([\xd0-\xd7])")
+_FRAMES = (b"\xc0", b"\xc1", b"\xc2", b"\xc9", b"\xca")
+"""What begins a picture: baseline, extended or progressive, by Huffman's or by arithmetic coding."""
+
+_COEFFICIENTS = 64
+_CONTINUATIONS = (b"\x00", b"\x55", b"\xaa", b"\xfe")
+_CONTINUED = 64
+"""Bytes of each continuation: more than one block of a picture takes."""
 
 
-def check_scans(stream: IO[bytes]) -> None:
-    """Refuse a JPEG of too many scans; nothing is decoded.
+def check_scans(stream: IO[bytes]) -> IO[bytes] | None:
+    """Refuse a JPEG of too many scans, and one without an end whose picture is not complete.
+
+    Some cameras leave out only the last two bytes, the end marker, and viewers show such a picture whole.
+    Given the marker, decoders also fill a picture that lacks rows with grey. So several continuations are
+    tried: where none of them changes a pixel, no pixel is missing.
 
     Args:
-        stream: Holds the whole file; left where it was.
+        stream: Contains the whole file; left where it was.
+
+    Returns:
+        The file with the end marker that it lacks; None where it has one.
 
     Raises:
-        ImageError: More than `MAX_SCANS`.
+        ImageError: More than `MAX_SCANS`, or a part of the picture is missing.
     """
     start = stream.tell()
     stream.seek(0)
     data = stream.read()
     stream.seek(start)
-    if count_scans(data) > MAX_SCANS:
+    parts = [*_parts(data)]
+    if sum(kind == _SCAN for kind, _ in parts) > MAX_SCANS:
         raise ImageError(f"A JPEG has at most {MAX_SCANS} scans. Received: more.")
+    if parts and parts[-1][0] == _END:
+        return None
+    cut = data.rstrip(b"\xff")  # half an end marker
+    if not _is_finished(cut, parts):
+        raise ImageError(
+            "The image cannot be decoded: the JPEG is truncated, a part of its picture is missing."
+        )
+    return io.BytesIO(cut + _END_MARKER)
 
 
 def count_scans(data: bytes) -> int:
@@ -41,9 +72,54 @@ def count_scans(data: bytes) -> int:
         >>> count_scans(b"\xff\xd8\xff\xda\0\2 picture \xff\xd9 and \xff\xda film")
         1
     """
-    at = scans = 0
-    while (found := _MARKER.search(data, at)) and found[1] != _END:
-        scans += found[1] == _SCAN
+    return sum(kind == _SCAN for kind, _ in _parts(data))
+
+
+def _parts(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The kind and the content of each part that has a length; the end marker is the last of them."""
+    at = 0
+    while found := _MARKER.search(data, at):
         at = found.end()
-        at += int.from_bytes(data[at : at + 2], "big")
-    return scans
+        if found[1] == _END:
+            yield _END, b""
+            return
+        length = int.from_bytes(data[at : at + 2], "big")
+        yield found[1], data[at + 2 : at + length]
+        at += length
+
+
+def _is_finished(data: bytes, parts: list[tuple[bytes, bytes]]) -> bool:
+    """Whether the end marker is all that a file lacks."""
+    if not _has_every_scan(parts):
+        return False
+    ended = _decoded(data)
+    for byte in _CONTINUATIONS:
+        more = byte * _CONTINUED
+        if not np.array_equal(ended, _decoded(data + more + _next_restart(data) + more)):
+            return False
+    return True
+
+
+def _next_restart(data: bytes) -> bytes:
+    """The restart marker that would come next: where one is due, a decoder skips all else up to it."""
+    found = _RESTART.findall(data, data.rfind(b"\xff" + _SCAN))
+    return bytes((0xFF, 0xD0 + (found[-1][0] + 1) % 8)) if found else b"\xff\xd0"
+
+
+def _has_every_scan(parts: list[tuple[bytes, bytes]]) -> bool:
+    """Whether scans give every coefficient of every component its last bit, however many rows they have."""
+    missing = {(0, 0)}
+    for kind, content in parts:
+        if kind in _FRAMES:
+            components = content[6 : 6 + 3 * content[5] : 3]
+            missing = {(one, place) for one in components for place in range(_COEFFICIENTS)}
+        elif kind == _SCAN and len(content) >= 6 and content[-1] & 15 == 0:
+            count = content[0]
+            places = range(content[-3], content[-2] + 1)
+            missing -= {(one, place) for one in content[1 : 1 + 2 * count : 2] for place in places}
+    return not missing
+
+
+def _decoded(data: bytes) -> NDArray[np.uint8]:
+    with Image.open(io.BytesIO(data + _END_MARKER), formats=("JPEG",)) as image:
+        return np.asarray(image)

@@ -10,8 +10,8 @@ import click
 from click.core import ParameterSource
 
 from nimakit.commands.data.options import Finite
-from nimakit.errors import ImageError, OutputError, UsageError
-from nimakit.files import image_id
+from nimakit.errors import ImageError, OutputError, UnwritableError, UsageError
+from nimakit.output import atomic_writer, check_folder, check_output, make_folder
 from nimakit.progress import say, track
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def enhance(
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
     from nimakit import enhancement, page
     from nimakit.images import MAX_PIXELS
-    from nimakit.output import atomic_writer, check_output
+    from nimakit.records import failed_record
 
     if sidecar:
         _refuse_search()
@@ -148,7 +148,7 @@ def enhance(
     try:
         for source, target in track(pairs, len(pairs), "enhancing"):
             try:
-                _make_folder(target.parent)
+                make_folder(target.parent)
                 result = enhancement.enhance_file(
                     source,
                     target,
@@ -158,9 +158,8 @@ def enhance(
                     sheet=report is not None,
                     max_pixels=max_pixels or MAX_PIXELS,
                 )
-            except ImageError as error:
-                records.append({"image_id": image_id(source), "error": str(error)})
-                say(f"{source}: {error}")
+            except (ImageError, UnwritableError) as error:
+                records.append(failed_record(source, error))
                 continue
             results.append(result)
             records.append(result.to_record())
@@ -249,23 +248,27 @@ def _pairs(
     inputimage: Path, outputimage: Path, *, recursive: bool, with_sidecars: bool
 ) -> list[tuple[Path, Path]]:
     """Each photo and where its edited self goes: sub-folders and names as they were."""
+    from nimakit.enhancement import sidecar_of
     from nimakit.files import find_images
-    from nimakit.output import check_output
     from nimakit.photo_file import SUFFIXES
 
     if not inputimage.is_dir():
         [source] = find_images(inputimage)
         check_output(outputimage, SUFFIXES)
         return [(source, outputimage)]
-    if outputimage.exists() and not outputimage.is_dir():
-        raise UsageError(f"The results of a folder go to a folder. Received: --outputimage {outputimage}")
+    if not outputimage.is_dir() and (outputimage.exists() or outputimage.suffix.lower() in SUFFIXES):
+        raise UsageError(
+            "--outputimage is a folder where --inputimage is one, and has the name of none of its pictures."
+            f" Received: --inputimage {inputimage} and --outputimage {outputimage}"
+        )
+    check_folder(outputimage)
     pairs: list[tuple[Path, Path]] = []
     taken: dict[Path, Path] = {}
     for source in find_images(inputimage, recursive=recursive, notify=say):
         target = outputimage / source.relative_to(inputimage)
         if target.suffix.lower() not in SUFFIXES:
             target = target.with_suffix(".png")
-        for file in (target, _sidecar_of(target)) if with_sidecars else (target,):
+        for file in (target, sidecar_of(target)) if with_sidecars else (target,):
             if file in taken:
                 raise UsageError(
                     f"Photos of a folder need different names. Received: {taken[file]} and {source}, whose"
@@ -276,25 +279,23 @@ def _pairs(
     return pairs
 
 
-def _sidecar_of(target: Path) -> Path:
-    from nimakit.enhancement import SIDECAR_SUFFIX
-
-    return target.with_suffix(SIDECAR_SUFFIX)
-
-
 def _is_sidecar_of(applied: Path | None, target: Path) -> bool:
     """Whether the edit that is applied is of the file beside the target, which it then describes."""
     if applied is None or not applied.exists():
         return False
-    sidecar = _sidecar_of(target)
+    from nimakit.enhancement import sidecar_of
+
+    sidecar = sidecar_of(target)
     # Not by name: a container may have the same folder at two places.
     return sidecar.exists() and sidecar.samefile(applied)
 
 
 def _written(pairs: Sequence[tuple[Path, Path]], applied: Path | None, report: Path | None) -> list[Path]:
     """What is written, or would not be true any more."""
+    from nimakit.enhancement import sidecar_of
+
     targets = [target for _, target in pairs]
-    sidecars = [_sidecar_of(target) for target in targets if not _is_sidecar_of(applied, target)]
+    sidecars = [sidecar_of(target) for target in targets if not _is_sidecar_of(applied, target)]
     return [*targets, *sidecars, *([report] if report else [])]
 
 
@@ -312,18 +313,13 @@ def _remove_sidecar(target: Path, applied: Path | None) -> None:
     """An older one beside a photo that has none now would describe another edit."""
     if _is_sidecar_of(applied, target):
         return
-    sidecar = _sidecar_of(target)
+    from nimakit.enhancement import sidecar_of
+
+    sidecar = sidecar_of(target)
     try:
         sidecar.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{sidecar}, of an older edit, could not be removed: {error.strerror}.") from error
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder} could not be made: {error.strerror}.") from error
 
 
 def _tell(results: Sequence["Result"], total: int) -> None:

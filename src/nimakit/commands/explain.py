@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nimakit.errors import ImageError, OutputError, UsageError
+from nimakit.errors import ImageError, UnwritableError, UsageError
 from nimakit.files import image_id
-from nimakit.output import escaped
+from nimakit.output import atomic_bytes, check_folder, escaped, make_folder, together
 from nimakit.progress import say, track
 
 if TYPE_CHECKING:
     from nimakit.nn.saliency import Explanation, Method
 
 _FILE = click.Path(path_type=Path)
+_KINDS = ("heat", "overlay", "side_by_side")
 _FAST_PNG = 3
 """Compression of 1 to 9: a 12-megapixel overlay in two seconds instead of eight, a tenth larger."""
 
@@ -83,7 +84,8 @@ def explain(
 ) -> int:
     """Draw where in a photo its score comes from; a JSON array with the scores goes to stdout.
 
-    Exit code: 0 all explained, 1 usage or model error, 2 some images could not be read.
+    Exit code: 0 all explained, 1 usage or model error, 2 some images could not be read, or their pictures not
+    be written.
 
     \b
     Example:
@@ -101,8 +103,10 @@ def explain(
     require_matplotlib()
     paths = find_images(image_source, recursive=recursive, notify=say)
     folders = _folders(paths, image_source, output_dir)
+    check_folder(output_dir)
     from nimakit import zoo
     from nimakit.nn import saliency
+    from nimakit.records import failed_record
 
     network = zoo.load_keras_model(model, user_file=user_file, notify=say)
     records: list[dict[str, Any]] = []
@@ -118,12 +122,12 @@ def explain(
                     side=max_side,
                     max_pixels=max_pixels or MAX_PIXELS,
                 )
-            except ImageError as error:
+                files = _write(folder, image_id(path), found)
+            except (ImageError, UnwritableError) as error:
                 failed += 1
-                records.append({"image_id": image_id(path), "error": str(error)})
-                say(f"{path}: {error}")
+                records.append(failed_record(path, error))
                 continue
-            records.append(_record(path, found, _write(folder, image_id(path), found)))
+            records.append(_record(path, found, files))
     finally:  # what is done is told also where a full disk or Ctrl-C ends the run
         if records:
             click.echo(json.dumps(records, indent=2))
@@ -144,20 +148,15 @@ def _folders(paths: Sequence[Path], source: Path, output_dir: Path) -> list[Path
 
 
 def _write(folder: Path, name: str, found: "Explanation") -> list[str]:
-    from nimakit.output import atomic_bytes
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder} could not be made: {error.strerror}.") from error
-    written = []
-    for kind in ("heat", "overlay", "side_by_side"):
-        path = folder / f"{name}_{kind}.png"
-        stream = io.BytesIO()
-        getattr(found, kind).save(stream, "PNG", compress_level=_FAST_PNG)
-        atomic_bytes(stream.getvalue(), path)
-        written.append(escaped(str(path)))
-    return written
+    """The three pictures of a photo, all or none."""
+    names = [f"{name}_{kind}.png" for kind in _KINDS]
+    make_folder(folder)
+    with together(folder) as partial:
+        for kind, file in zip(_KINDS, names, strict=True):
+            stream = io.BytesIO()
+            getattr(found, kind).save(stream, "PNG", compress_level=_FAST_PNG)
+            atomic_bytes(stream.getvalue(), partial / file)
+    return [escaped(str(folder / file)) for file in names]
 
 
 def _record(path: Path, found: "Explanation", files: list[str]) -> dict[str, Any]:

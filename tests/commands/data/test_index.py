@@ -53,7 +53,7 @@ def test_an_unreadable_image_is_listed_with_its_error(nimakit: Command, tmp_path
     (folder / "x.jpg").write_text("no image")
     result = nimakit("data", "index", folder, "--output", tmp_path / "images.json")
     assert (result.code, json.loads(result.out)["unreadable"]) == (2, 1)
-    assert "x.jpg: The content is none of" in result.err
+    assert "its content is none of these" in result.err
     entries = json.loads((tmp_path / "images.json").read_text("utf-8"))
     assert ["error" in entry for entry in entries] == [False, True, False]
 
