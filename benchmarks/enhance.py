@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--folds", type=Path, help="the --work-dir of benchmarks/accuracy.py")
     parser.add_argument("--method", default="adjust", choices=["adjust", "gradient"])
     parser.add_argument("--epsilon", type=float)
-    parser.add_argument("--no-frame", action="store_true")
+    parser.add_argument("--frame", action="store_true")
     parser.add_argument("--results", type=Path, default=Path("enhanced.jsonl"))
     arguments = parser.parse_args()
     folds = _Folds(arguments.folds)
@@ -59,7 +59,7 @@ def main() -> None:
         "networks": arguments.network,
         "method": arguments.method,
         "epsilon": arguments.epsilon,
-        "frame": not arguments.no_frame,
+        "frame": arguments.frame,
     }
     rows = []
     enhancer: tuple[list[str], Enhancer] | None = None
@@ -78,7 +78,7 @@ def main() -> None:
                         networks,
                         arguments.method,
                         epsilon=arguments.epsilon,
-                        frame=not arguments.no_frame,
+                        frame=arguments.frame,
                     ),
                 )
             critics = {name: folds.critic(name, path) for name in (*arguments.network, *arguments.judge)}

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nimakit.errors import UsageError
+from nimakit.errors import UnwritableError, UsageError
 from nimakit.output import named
 from nimakit.progress import track
 
@@ -58,7 +58,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def link_files(folder: Path, files: Mapping[str, Path], how: How) -> None:
+def link_files(folder: Path, files: Mapping[str, Path], how: How) -> dict[str, str]:
     """Put files into a folder and folders below it.
 
     Args:
@@ -67,20 +67,34 @@ def link_files(folder: Path, files: Mapping[str, Path], how: How) -> None:
         how: ``symlink`` points to the absolute path; ``hardlink`` needs the same file system; ``copy`` takes
             the space.
 
+    Returns:
+        Path below the folder -> why it could not be linked, of those that could not: a name that is too long,
+        a file that may not be read.
+
     Raises:
-        OutputError: One could not be written.
+        OutputError: One could not be written for a reason that all have: a full disk, another file system.
     """
+    failed: dict[str, str] = {}
     for below in sorted({Path(name).parent for name in files}):
         with named(str(folder / below)):
             (folder / below).mkdir(parents=True, exist_ok=True)
     for name, source in track(files.items(), len(files), "linking"):
-        with named(name):
-            if how == "symlink":
-                (folder / name).symlink_to(source.resolve())
-            elif how == "hardlink":
-                (folder / name).hardlink_to(source.resolve())
-            else:
-                shutil.copy2(source, folder / name)
+        try:
+            _link(folder / name, name, source, how)
+        except UnwritableError as error:
+            (folder / name).unlink(missing_ok=True)  # half a copy
+            failed[name] = str(error)
+    return failed
+
+
+def _link(path: Path, name: str, source: Path, how: How) -> None:
+    with named(name):
+        if how == "symlink":
+            path.symlink_to(source.resolve())
+        elif how == "hardlink":
+            path.hardlink_to(source.resolve())
+        else:
+            shutil.copy2(source, path)
 
 
 def classes_by_cut(means: ArrayLike, cuts: Sequence[float]) -> list[str]:

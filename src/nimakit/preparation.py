@@ -12,6 +12,7 @@ from nimakit.files import match_images
 from nimakit.histogram import default_bins
 from nimakit.jobs import Job
 from nimakit.labels import Outline, outline, read_labels
+from nimakit.output import check_folder
 from nimakit.pretrained import PUBLIC, Notify
 from nimakit.progress import say_once
 
@@ -84,6 +85,7 @@ def prepare(request: Request) -> Job:
             f" {len(shared)} image_ids in both files: {', '.join(shared)}"
         )
     problems += _model_problems(values)
+    _collect(problems, lambda: check_folder(request.jobs_dir))
     if problems:
         raise UsageError(_joined(problems))
     return _create(request, missing)

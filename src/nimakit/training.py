@@ -267,6 +267,7 @@ def _judge(
     )
     with atomic_writer(job.report_file) as stream:
         stream.write(page)
+    notify(f"report: {job.report_file}")
 
 
 def _explainer(job: Job, notify: Notify) -> training_report.Explain | None:

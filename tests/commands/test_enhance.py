@@ -1,5 +1,6 @@
 """nimakit.commands.enhance: `nimakit enhance`."""
 
+import errno
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,9 @@ import pytest
 from PIL import Image, ImageStat
 
 import small_backbone
+from nimakit import enhancement
 from nimakit.adjustments import Adjustments, read_sidecar, write_sidecar
+from nimakit.output import named
 from samples import random_pixels
 from small_models import write_job
 from terminal import Command, Result
@@ -79,6 +82,7 @@ def test_edits_a_photo(enhance: Command, job: Path, tmp_path: Path, tiny_file: P
     assert read_sidecar(tmp_path / "out.edit.json").to_dict() == record["adjustments"]
     assert (tmp_path / "sheet.html").read_text("utf-8").count("data:image") == 2
     assert "tiny, which took no part, likes" in result.err
+    assert f"report: {tmp_path / 'sheet.html'}" in result.err
 
 
 def test_gradient_leaves_no_sidecar(enhance: Command, tmp_path: Path) -> None:
@@ -118,17 +122,67 @@ def test_edits_a_folder(enhance: Command, tmp_path: Path, edit: Path, photo: Pat
     assert "enhanced 2 of 3 images" in result.err
 
 
-def test_tells_what_was_done_before_it_could_not_go_on(
+def test_goes_past_a_photo_whose_target_cannot_be_written(
     enhance: Command, tmp_path: Path, edit: Path, photo: Path
 ) -> None:
-    """A target that cannot be written ends the run; the photos before it are edited and on stdout."""
-    Image.new("RGB", (20, 20)).save(photo.parent / "b.png")
+    """A folder in its place is this photo's own failure: all others are edited, and the exit code is 2."""
+    for name in ("b.png", "c.png"):
+        Image.new("RGB", (20, 20)).save(photo.parent / name)
     (tmp_path / "out" / "b.png").mkdir(parents=True)
     result = enhance(tmp_path / "out", "--apply", edit, "--overwrite", source=photo.parent)
+    assert result.code == 2
+    assert {record["image_id"]: "error" in record for record in result.records} == {
+        "a": False,
+        "b": True,
+        "c": False,
+    }
+    assert "b.png could not be written: Is a directory" in result.err
+    assert "enhanced 2 of 3 images" in result.err
+
+
+def test_a_name_too_long_for_a_sidecar_leaves_no_photo_without_one(
+    enhance: Command, tmp_path: Path, photo: Path
+) -> None:
+    """The photo is listed as failed and nothing of it is written; the next one is edited."""
+    long = "a" * 250
+    photo.with_name("b.jpg").write_bytes(photo.read_bytes())
+    photo.rename(photo.with_name(f"{long}.jpg"))
+    result = enhance(tmp_path / "out", source=photo.parent)
+    assert result.code == 2
+    assert [record["image_id"] for record in result.records if "error" in record] == [long]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["b.edit.json", "b.jpg"]
+
+
+def test_tells_what_was_done_before_it_could_not_go_on(
+    enhance: Command, tmp_path: Path, edit: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk ends the run, because it refuses all photos; those before it are edited and on stdout."""
+    Image.new("RGB", (20, 20)).save(photo.parent / "b.png")
+    write = enhancement.atomic_bytes
+
+    def full(content: bytes, path: Path) -> None:
+        with named(path.name):
+            if path.name == "b.png":
+                raise OSError(errno.ENOSPC, "No space left on device")
+        write(content, path)
+
+    monkeypatch.setattr(enhancement, "atomic_bytes", full)
+    result = enhance(tmp_path / "out", "--apply", edit, source=photo.parent)
     assert result.code == 1
     assert [record["image_id"] for record in result.records] == ["a"]
-    assert "b.png could not be written" in result.err
-    assert (tmp_path / "out" / "a.jpg").is_file()
+    assert "b.png could not be written: No space left" in result.err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.jpg"]
+
+
+def test_keeps_the_size_of_a_photo(enhance: Command, tmp_path: Path, photo: Path) -> None:
+    """No edge is cut off unless --frame asks for it, dark though it may be."""
+    edged = Image.new("RGB", (200, 150), (230, 230, 230))
+    edged.paste((0, 0, 0), (0, 0, 40, 150))
+    edged.save(photo.with_name("edged.png"))
+    [record] = enhance(tmp_path / "out.png", source=photo.with_name("edged.png")).records
+    assert (record["adjustments"]["crop"], record["adjustments"]["straighten"]) == ([0.0, 0.0, 1.0, 1.0], 0.0)
+    with Image.open(tmp_path / "out.png") as edited:
+        assert edited.size == (200, 150)
 
 
 def test_keeps_transparency(enhance: Command, tmp_path: Path, edit: Path, photo: Path) -> None:
@@ -240,7 +294,7 @@ def test_refuses_what_cannot_be_done(
         ("--user", "ann.taste"),
         ("--method", "adjust"),
         ("--epsilon", 0.2),
-        ("--no-frame",),
+        ("--frame",),
     ],
 )
 def test_finding_an_edit_and_applying_one_exclude_each_other(
@@ -257,7 +311,11 @@ def test_finding_an_edit_and_applying_one_exclude_each_other(
 def test_a_folder_goes_to_a_folder(enhance: Command, tmp_path: Path, edit: Path, photo: Path) -> None:
     """Not onto a file; and two photos never onto one."""
     (tmp_path / "out").write_text("")
-    assert "go to a folder" in enhance(tmp_path / "out", "--apply", edit, source=photo.parent).err
+    for target in ("out", "new.jpg"):
+        refused = enhance(tmp_path / target, "--apply", edit, source=photo.parent)
+        assert (refused.code, refused.out) == (1, "")
+        assert "--outputimage is a folder where --inputimage is one" in refused.err
+    assert not (tmp_path / "new.jpg").exists()
     for name in ("b.gif", "b.bmp"):
         Image.new("RGB", (8, 8)).save(photo.parent / name)
     assert "different names" in enhance(tmp_path / "new", "--apply", edit, source=photo.parent).err

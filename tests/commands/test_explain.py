@@ -85,6 +85,23 @@ def test_goes_past_a_broken_photo(nimakit: Command, job: Path, photos: Path, tmp
     assert "explained 1 of 2 images" in result.err
 
 
+def test_goes_past_a_photo_whose_pictures_cannot_be_written(
+    nimakit: Command, job: Path, photos: Path, tmp_path: Path
+) -> None:
+    """A name too long for its overlay, or a folder in the place of one: none of its pictures stays."""
+    long = "a" * 244
+    Image.new("RGB", (8, 8)).save(photos / f"{long}.png")
+    for name in ("b.png", "c.png"):
+        Image.new("RGB", (8, 8)).save(photos / name)
+    (tmp_path / "out" / "b_overlay.png").mkdir(parents=True)
+    result = nimakit("explain", "--image-source", photos, "--model", job, "--output-dir", tmp_path / "out")
+    assert result.code == 2
+    assert [record["image_id"] for record in result.records if "error" in record] == [long, "b"]
+    assert "explained 2 of 4 images" in result.err
+    drawn = sorted(path.name for path in (tmp_path / "out").iterdir() if path.is_file())
+    assert drawn == sorted(f"{name}_{kind}.png" for name in "ac" for kind in KINDS)
+
+
 def test_refuses_names_that_would_meet(nimakit: Command, job: Path, photos: Path, tmp_path: Path) -> None:
     """Two photos of one name would draw over each other."""
     Image.new("RGB", (8, 8)).save(photos / "a.jpg")
@@ -111,11 +128,12 @@ def test_refuses_a_model_file_alone(nimakit: Command, photos: Path, tmp_path: Pa
 
 
 def test_says_where_it_could_not_write(nimakit: Command, job: Path, photos: Path, tmp_path: Path) -> None:
-    """An output folder that is a file is named."""
+    """An output folder that is a file is named, before a model is loaded; one below a file, too."""
     (tmp_path / "out").write_text("")
-    result = nimakit("explain", "--image-source", photos, "--model", job, "--output-dir", tmp_path / "out")
-    assert result.code == 1
-    assert "out could not be made" in result.err
+    for folder in (tmp_path / "out", tmp_path / "out" / "below"):
+        result = nimakit("explain", "--image-source", photos, "--model", "none", "--output-dir", folder)
+        assert result.code == 1
+        assert f"must be writable, or be one that can be made. Received: {folder}" in result.err
 
 
 def test_a_taste_has_no_probabilities(nimakit: Command, job: Path, photos: Path, tmp_path: Path) -> None:

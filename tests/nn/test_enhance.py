@@ -29,7 +29,7 @@ def whole() -> Any:
 @pytest.fixture(scope="module")
 def light() -> Enhancer:
     """By sliders and frame, for a model that likes a bright picture."""
-    return Enhancer([whole()], epsilon=0.4)
+    return Enhancer([whole()], epsilon=0.4, frame=True)
 
 
 @pytest.mark.parametrize("method", ["adjust", "gradient"])
@@ -82,13 +82,13 @@ def test_straightens_what_is_clearly_tilted() -> None:
     model = whole()
     head = model.network.layers[-1]
     head.set_weights([0 * value for value in head.get_weights()])
-    picture, adjustments = Enhancer([model]).enhance(Photo(tilted))
+    picture, adjustments = Enhancer([model], frame=True).enhance(Photo(tilted))
     assert adjustments is not None
     assert adjustments.straighten == pytest.approx(2.5, abs=0.5)
     assert picture.width < tilted.width
-    _, left = Enhancer([model], frame=False).enhance(Photo(tilted))
+    as_it_is, left = Enhancer([model]).enhance(Photo(tilted))
     assert left is not None
-    assert left.straighten == 0
+    assert (left.straighten, as_it_is.size) == (0, tilted.size)
 
 
 @pytest.mark.parametrize("scale", [1, 7], ids=["as it is searched", "larger"])

@@ -70,7 +70,9 @@ _SEARCH = {
     "  [default: 0.4; 0.8 for gradient]",
 )
 @click.option(
-    "--frame/--no-frame", default=True, help="Whether adjust may straighten and crop.  [default: frame]"
+    "--frame/--no-frame",
+    default=False,
+    help="Whether adjust may straighten and crop; without it a photo keeps its size.  [default: no-frame]",
 )
 @click.option(
     "--judge",
@@ -171,7 +173,7 @@ def enhance(
     if report:
         with atomic_writer(report) as stream:
             stream.write(enhancement.render_sheet(results, work.how))
-    _tell(results, len(pairs))
+    _tell(results, len(pairs), report)
     return ImageError.exit_code if len(results) < len(pairs) else 0
 
 
@@ -322,7 +324,7 @@ def _remove_sidecar(target: Path, applied: Path | None) -> None:
         raise OutputError(f"{sidecar}, of an older edit, could not be removed: {error.strerror}.") from error
 
 
-def _tell(results: Sequence["Result"], total: int) -> None:
+def _tell(results: Sequence["Result"], total: int, report: Path | None) -> None:
     from nimakit.enhancement import describe, preferred
 
     if len(results) == 1:
@@ -335,3 +337,5 @@ def _tell(results: Sequence["Result"], total: int) -> None:
     for model, (better, count) in preferred(results).items():
         say(f"{model}, which took no part, likes {better} of {count} better than before")
     say(f"enhanced {len(results)} of {total} images")
+    if report:
+        say(f"report: {report}")

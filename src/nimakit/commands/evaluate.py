@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nimakit.errors import ImageError, OutputError, UsageError
+from nimakit.errors import ImageError, UsageError
 from nimakit.progress import say
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _prepare(output_dir: Path, samples_file: Path) -> None:
     """What would fail only after the work is done, or lose something, is refused here."""
     from nimakit import training_report
     from nimakit.jobs import Job
-    from nimakit.output import check_output
+    from nimakit.output import check_output, make_folder
 
     training_report.require()
     if Job(output_dir).run_file.exists():
@@ -146,12 +146,7 @@ def _prepare(output_dir: Path, samples_file: Path) -> None:
             "--output-dir must not be a job's folder, whose own metrics and report would be lost."
             f" Received: {output_dir}"
         )
-    try:
-        output_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"--output-dir is a folder that can be made. Received: {output_dir} ({error.strerror})"
-        ) from error
+    make_folder(output_dir)
     for name in _OUTPUTS:
         check_output(output_dir / name, (Path(name).suffix,))
         if (output_dir / name).resolve() == samples_file.resolve():
@@ -196,8 +191,10 @@ def _write_report(
         max_pixels=max_pixels,
         explain=explain,
     )
-    with output.atomic_writer(output_dir / "report.html") as stream:
+    file = output_dir / "report.html"
+    with output.atomic_writer(file) as stream:
         stream.write(report)
+    say(f"report: {file}")
 
 
 def _explainer(models: Sequence[str], output_dir: Path | None, max_pixels: int) -> "Explain":

@@ -148,6 +148,8 @@ def predict(
     )
     for line in summary.failures:
         say(line)
+    if report:
+        say(f"report: {report}")
     return ImageError.exit_code if summary.failed else 0
 
 

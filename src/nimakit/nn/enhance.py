@@ -46,7 +46,7 @@ class Enhancer:
             pixels, by way of a coarse grid of local edits that is spread smoothly over a picture of any size.
         epsilon: Strength, above 0 to 1: how far a slider, or the coefficient of a local edit, goes of its
             whole way; `EPSILON` where None.
-        frame: Whether "adjust" may straighten and crop.
+        frame: Whether "adjust" may straighten and crop; without it a photograph keeps its size.
 
     Attributes:
         epsilon: The strength.
@@ -58,7 +58,7 @@ class Enhancer:
         method: Method = "adjust",
         *,
         epsilon: float | None = None,
-        frame: bool = True,
+        frame: bool = False,
     ) -> None:
         self.epsilon = epsilon or EPSILON[method]
         self._networks = tuple(networks)

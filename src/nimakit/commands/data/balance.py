@@ -64,7 +64,7 @@ def balance(
     instead: it draws rare images more often and needs no further files. A copy is a link with a name of its
     own, name~2.jpg: split first, or a picture gets into train and test.
 
-    Exit code: 0 all linked, 2 some images are missing (all others are linked).
+    Exit code: 0 all linked, 2 some images are missing or could not be linked (all others are linked).
 
     \b
     Example:
@@ -92,18 +92,22 @@ def balance(
         for image_id, own in zip(there.image_ids, names, strict=True):
             if path := paths[image_id]:
                 links |= {f"images/{name}{path.suffix}": path for name in own}
-        link_tree.link_files(folder, links, how)
+        failed = link_tree.link_files(folder, links, how)
+        linked = np.array([name not in failed for name in links])
         all_names = [name for own in names for name in own]
-        write_labels(folder / "labels.json", all_names, np.repeat(counts, times, axis=0))
+        labelled = [name for name, is_linked in zip(all_names, linked, strict=True) if is_linked]
+        write_labels(folder / "labels.json", labelled, np.repeat(counts, times, axis=0)[linked])
     group = balancing.rating_groups(means, groups)
     summary = {
         "images": len(there.image_ids),
         "images_by_rating": np.bincount(group, minlength=groups).tolist(),
-        "links": len(all_names),
-        "links_by_rating": np.bincount(group, times, minlength=groups).astype(int).tolist(),
-        "files": {str(output_dir / "labels.json"): len(all_names)},
+        "links": len(labelled),
+        "links_by_rating": np.bincount(np.repeat(group, times)[linked], minlength=groups).tolist(),
+        "files": {str(output_dir / "labels.json"): len(labelled)},
         "missing": missing,
+        "failed": failed,
     }
     click.echo(json.dumps(summary, indent=2))
     tell(f"images that are not in {image_dir}", missing)
-    return ImageError.exit_code if missing else 0
+    tell("images that could not be linked", [*failed.values()])
+    return ImageError.exit_code if missing or failed else 0

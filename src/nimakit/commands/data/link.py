@@ -65,7 +65,7 @@ def link(
 ) -> int:
     """Make a folder tree of links to images, such as train/ and test/, for trainers that go by folder.
 
-    Exit code: 0 all linked, 2 some images are missing (all others are linked).
+    Exit code: 0 all linked, 2 some images are missing or could not be linked (all others are linked).
 
     \b
     Example:
@@ -91,12 +91,15 @@ def link(
             if path := paths[name]:
                 links[f"{part}/{folder}{path.name}"] = path
     with link_tree.new_folder(output_dir) as tree:
-        link_tree.link_files(tree, links, how)
+        failed = link_tree.link_files(tree, links, how)
     missing = [name for name, path in paths.items() if path is None]
-    counts = Counter(str(output_dir / Path(name).parent) for name in links)
-    click.echo(json.dumps({"images": len(links), "folders": counts, "missing": missing}, indent=2))
+    linked = [name for name in links if name not in failed]
+    counts = Counter(str(output_dir / Path(name).parent) for name in linked)
+    summary = {"images": len(linked), "folders": counts, "missing": missing, "failed": failed}
+    click.echo(json.dumps(summary, indent=2))
     tell(f"images that are not in {image_dir}", missing)
-    return ImageError.exit_code if missing else 0
+    tell("images that could not be linked", [*failed.values()])
+    return ImageError.exit_code if missing or failed else 0
 
 
 def _label_files(parts: Sequence[str]) -> dict[str, Path]:

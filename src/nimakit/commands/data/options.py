@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from nimakit.errors import OutputError, UsageError
-from nimakit.output import check_output
+from nimakit.errors import UsageError
+from nimakit.output import check_output, make_folder
 from nimakit.progress import say
 from nimakit.rows import BadRows, number
 
@@ -140,12 +140,7 @@ def prepare_folder(folder: Path, names: Sequence[str]) -> list[Path]:
         OutputError: The folder cannot be made.
         UsageError: It cannot be written to.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"--output-dir is a folder that can be made. Received: {folder} ({error.strerror})"
-        ) from error
+    make_folder(folder)
     paths = [folder / name for name in names]
     for path in paths:
         check_output(path, (path.suffix,))
@@ -209,6 +204,7 @@ def draw_report(
         summary = data_summary.of_ratings(given, bins)
     facts = {"Ratings": str(source), **({"Labels": made} if made else {})}
     data_report.write(path, title=f"Ratings: {source.name}", facts=facts, summary=summary)
+    say(f"report: {path}")
 
 
 def scale(bins: "FloatArray") -> dict[str, Any]:

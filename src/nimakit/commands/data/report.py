@@ -112,6 +112,7 @@ def report(
             paths=paths,
             max_pixels=max_pixels or MAX_PIXELS,
         )
+        say(f"report: {output}")
     missing = None if paths is None else sum(path is None for path in paths.values())
     images = len(summary.pictures.means)
     finish({**summary.to_dict(), "images_without_file": missing}, {output: images} if output else {}, rows)
