@@ -28,7 +28,6 @@ LAYERS = (
         "labels",
         "ratings",
         "config",
-        "records",
         "progress",
         "drawing",
         "picture_store",
@@ -36,7 +35,7 @@ LAYERS = (
         "newton",
     },
     {"network", "metrics", "pretrained", "jobs", "charts", "heatmap", "rating_charts", "upload", "downloads"}
-    | {"label_sets", "link_tree", "image_index", "population", "framing", "photo_file"},
+    | {"label_sets", "link_tree", "image_index", "population", "framing", "photo_file", "records"},
     {"personal"},
     {"engine", "nn", "agreement", "datasets", "image_tables", "filtering", "label_check", "fingerprints"},
     {"conversion", "page", "scoring", "model_card", "needs", "raters", "duplicates"},

@@ -44,6 +44,17 @@ def test_a_link_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_links_that_can_be_made_are_made(tmp_path: Path) -> None:
+    """Photos that went away or have too long a name are returned with the reason; all others are linked."""
+    photo = write_photo(tmp_path / "b.png")
+    long = f"{256 * 'c'}.png"
+    with new_folder(tmp_path / "tree") as folder:
+        failed = link_files(folder, {"a.png": tmp_path / "a.png", "b.png": photo, long: photo}, "copy")
+    assert [*failed] == ["a.png", long]
+    assert "File name too long" in failed[long]
+    assert [path.name for path in (tmp_path / "tree").iterdir()] == ["b.png"]
+
+
 @pytest.mark.parametrize("there", ["a file", "a full folder", "a link", "no folder around"])
 def test_refuses_a_folder_that_is_not_new(tmp_path: Path, there: str) -> None:
     """Nothing that exists is touched; an empty folder will do."""

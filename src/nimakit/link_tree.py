@@ -4,7 +4,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -72,7 +72,8 @@ def link_files(folder: Path, files: Mapping[str, Path], how: How) -> dict[str, s
         a file that may not be read.
 
     Raises:
-        OutputError: One could not be written for a reason that all have: a full disk, another file system.
+        OutputError: None could be linked, or one could not for a reason that others have, too: a full disk,
+            another file system.
     """
     failed: dict[str, str] = {}
     for below in sorted({Path(name).parent for name in files}):
@@ -82,8 +83,11 @@ def link_files(folder: Path, files: Mapping[str, Path], how: How) -> dict[str, s
         try:
             _link(folder / name, name, source, how)
         except UnwritableError as error:
-            (folder / name).unlink(missing_ok=True)  # half a copy
+            with suppress(OSError):
+                (folder / name).unlink()  # half a copy
             failed[name] = str(error)
+            if len(failed) == len(files):
+                raise
     return failed
 
 

@@ -10,9 +10,8 @@ import pytest
 from PIL import Image, ImageStat
 
 import small_backbone
-from nimakit import enhancement
 from nimakit.adjustments import Adjustments, read_sidecar, write_sidecar
-from nimakit.output import named
+from nimakit.output import atomic_bytes, named
 from samples import random_pixels
 from small_models import write_job
 from terminal import Command, Result
@@ -158,15 +157,14 @@ def test_tells_what_was_done_before_it_could_not_go_on(
 ) -> None:
     """A full disk ends the run, because it refuses all photos; those before it are edited and on stdout."""
     Image.new("RGB", (20, 20)).save(photo.parent / "b.png")
-    write = enhancement.atomic_bytes
 
     def full(content: bytes, path: Path) -> None:
         with named(path.name):
             if path.name == "b.png":
                 raise OSError(errno.ENOSPC, "No space left on device")
-        write(content, path)
+        atomic_bytes(content, path)
 
-    monkeypatch.setattr(enhancement, "atomic_bytes", full)
+    monkeypatch.setattr("nimakit.enhancement.atomic_bytes", full)
     result = enhance(tmp_path / "out", "--apply", edit, source=photo.parent)
     assert result.code == 1
     assert [record["image_id"] for record in result.records] == ["a"]

@@ -58,6 +58,14 @@ def waited(found: Explanations, version: str = "1", model: str = "m") -> Explain
     pytest.fail("it never ended")
 
 
+def test_a_picture_of_a_long_name_is_explained(tmp_path: Path, photo: Path) -> None:
+    """Though nothing can be added to its name."""
+    (tmp_path / "go").touch()
+    found = made(tmp_path)
+    found.ask(photo.rename(tmp_path / f"{'a' * 250}.png"), "1", "m")
+    assert waited(found).state == "ready"
+
+
 def test_a_picture_is_explained_once_and_kept(tmp_path: Path, photo: Path) -> None:
     """Whoever asks again, after a restart too, gets what was drawn; nothing else is left in the folder."""
     (tmp_path / "go").touch()

@@ -127,7 +127,10 @@ class Explanations:
         """Draw and keep one; why it could not be, else nothing."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix="partial-", dir=self._folder) as folder:
-            options = (f"--image-source={picture}", f"--model={model}", f"--output-dir={folder}")
+            # Its own name may leave no room for what the command adds to it.
+            link = Path(folder) / f"picture{picture.suffix}"
+            link.symlink_to(picture.absolute())
+            options = (f"--image-source={link}", f"--model={model}", f"--output-dir={folder}")
             command = [*_gently(), *self._command, *options, f"--max-side={_SIDE}"]
             try:
                 done = subprocess.run(

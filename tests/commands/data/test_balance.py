@@ -55,6 +55,25 @@ def test_balances_what_is_there(nimakit: Command, labels: Path) -> None:
     }
 
 
+def test_leaves_out_copies_whose_names_are_too_long(nimakit: Command, labels: Path) -> None:
+    """NAME~2 is longer than NAME: those copies are listed as failed, and no label file names them."""
+    long = "i" * 250
+    names = [*(f"i{n}" for n in range(6)), long, "i7"]
+    (labels.parent / "photos" / "i6.png").rename(labels.parent / "photos" / f"{long}.png")
+    write_labels(labels, names, np.repeat([[9, 0, 0], [0, 0, 9]], [6, 2], axis=0))
+    folder = labels.parent / "balanced"
+    result = nimakit(
+        "data", "balance", labels, "--image-dir", labels.parent / "photos", "--output-dir", folder
+    )
+    summary = json.loads(result.out)
+    assert (result.code, summary["links"]) == (2, sum(summary["links_by_rating"]))
+    assert [*summary["failed"]] == [f"images/{long}~{number}.png" for number in (2, 3)]
+    assert "images that could not be linked (2)" in result.err
+    linked = {path.stem for path in (folder / "images").iterdir()}
+    assert set(read_labels(folder / "labels.json").image_ids) == linked
+    assert long in linked
+
+
 def test_refuses_what_cannot_be_balanced(nimakit: Command, labels: Path, tmp_path: Path) -> None:
     """A file of names, and a folder with none of the images."""
     folder = tmp_path / "balanced"

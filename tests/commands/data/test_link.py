@@ -63,6 +63,16 @@ def test_links_all_others_where_an_image_is_missing(link: Command, tmp_path: Pat
     assert _files(tmp_path / "tree") == ["test/c.jpg", "test/d.jpg", "train/b.jpg"]
 
 
+def test_links_all_others_where_one_cannot_be_linked(link: Command, tmp_path: Path) -> None:
+    """A folder named as an image cannot be copied: it is listed with the reason, and the exit code is 2."""
+    (tmp_path / "a.jpg").unlink()
+    (tmp_path / "a.jpg").symlink_to(tmp_path / "gone.jpg")
+    result = link("--how", "copy")
+    assert (result.code, [*json.loads(result.out)["failed"]]) == (2, ["train/a.jpg"])
+    assert "train/a.jpg could not be written" in result.err
+    assert _files(tmp_path / "tree") == ["test/c.jpg", "test/d.jpg", "train/b.jpg"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
