@@ -220,6 +220,7 @@ def test_compares_with_labels(predict: Command, folder: Path, tmp_path: Path) ->
 def test_draws_a_report(predict: Command, folder: Path, tmp_path: Path) -> None:
     """--report makes one HTML file with the pictures inside, best first."""
     result = predict("--image-source", folder, "--report", tmp_path / "sheet.html")
+    assert result.err.endswith(f"nimakit: report: {tmp_path / 'sheet.html'}\n")
     page = (tmp_path / "sheet.html").read_text(encoding="utf-8")
     assert [record["image_id"] for record in result.records] == ["a", "b", "c"]
     assert page.index('alt="c"') < page.index('alt="b"') < page.index('alt="a"')

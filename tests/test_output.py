@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nimakit.errors import OutputError, UsageError
-from nimakit.output import atomic_writer, check_output, together
+from nimakit.output import all_or_none, atomic_writer, check_folder, check_output, named, together
 
 
 def test_check_output_accepts_a_file_that_can_be_written(tmp_path: Path) -> None:
@@ -39,6 +39,41 @@ def test_check_output_rejects_a_folder_without_write_permission(tmp_path: Path) 
             check_output(tmp_path / "out.json", (".json",))
     finally:
         tmp_path.chmod(0o700)
+
+
+def test_check_output_rejects_a_name_that_no_file_can_have(tmp_path: Path) -> None:
+    """It is found before the work, not after."""
+    with pytest.raises(UsageError, match="at most 255 bytes"):
+        check_output(tmp_path / f"{251 * 'a'}.json", (".json",))
+
+
+def test_check_folder_makes_nothing(tmp_path: Path) -> None:
+    """A folder that can be made is fine; one in a file's place, or below one, is refused."""
+    check_folder(tmp_path / "new" / "below")
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    with pytest.raises(UsageError, match="at most 255 bytes"):
+        check_folder(tmp_path / "new" / (256 * "a"))
+    for name in ("file", "file/below", "link", "link/below"):
+        with pytest.raises(UsageError, match="must be writable, or be one that can be made"):
+            check_folder(tmp_path / name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
+
+
+def test_all_or_none_names_the_file_that_was_wanted(tmp_path: Path) -> None:
+    """Files of several folders appear together; after a failure none, and the right one is named."""
+    (tmp_path / "b").mkdir()
+    paths = [tmp_path / "a.csv", tmp_path / "b" / "c.json"]
+    with all_or_none(paths) as partials:
+        for partial, path in zip(partials, paths, strict=True):
+            assert (partial.parent, partial.suffix) == (path.parent, path.suffix)
+            partial.write_text("new")
+    assert [path.read_text() for path in paths] == ["new", "new"]
+    with pytest.raises(OutputError, match=r"a\.csv could not be written"), all_or_none(paths) as partials:  # noqa: PT012
+        partials[1].write_text("newer")
+        with named(str(partials[0])):
+            raise OSError(errno.ENOSPC, "No space left on device")
+    assert paths[1].read_text() == "new"
 
 
 def test_a_file_appears_whole(tmp_path: Path) -> None:

@@ -79,16 +79,18 @@ def test_tells_all_problems_at_once(ask: Callable[..., Request], tmp_path: Path)
         {"base_model_name": "MobilNet", "existing_weights": "none.hdf5", "n_classes": 7},
         _entries("a", "gone", "lost"),
         test_samples_file=tmp_path / "no_test.json",
+        jobs_dir=tmp_path / "config.json" / "jobs",
     )
     message = _refusal(request)
     first, *problems = message.split("\n  - ")
-    assert first == "The job has 5 problems, and was not started:"
+    assert first == "The job has 6 problems, and was not started:"
     parts = (
         f"n_classes must be the number of bins of the labels. Received: 7 in {request.config_file}, 5 bins",
         "2 of 3 images",
         "no_test.json",
         "nearest: MobileNet",
         "Received: none.hdf5, which is not there",
+        f"must be writable, or be one that can be made. Received: {request.jobs_dir}",
     )
     for part, problem in zip(parts, problems, strict=True):
         assert part in problem

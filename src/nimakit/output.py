@@ -7,7 +7,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -59,11 +59,9 @@ def check_output(path: Path, suffixes: Sequence[str]) -> None:
     folder = path.absolute().parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise UsageError(f"The folder of an output file must exist and be writable. Received: {path}")
+    _refuse_long_name(path, folder)
     if path.is_dir():
         raise UsageError(f"An output file must not be a folder. Received: {path}")
-    longest = os.pathconf(folder, "PC_NAME_MAX")
-    if len(os.fsencode(path.name)) > longest:
-        raise UsageError(f"The name of an output file has at most {longest} bytes. Received: {path}")
 
 
 def check_folder(folder: Path) -> None:
@@ -72,13 +70,29 @@ def check_folder(folder: Path) -> None:
     Raises:
         UsageError: It can neither be written to nor be made.
     """
+    missing = []
     there = folder.absolute()
-    while not (there.exists() or there.is_symlink()):
+    while not os.path.lexists(there):
+        missing.append(there)
         there = there.parent
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise UsageError(
             f"The folder of the outputs must be writable, or be one that can be made. Received: {folder}"
         )
+    for path in missing:
+        _refuse_long_name(path, there)
+
+
+def _refuse_long_name(path: Path, folder: Path) -> None:
+    """Refuse a name that is too long for the file system of an existing folder."""
+    longest = os.pathconf(folder, "PC_NAME_MAX")
+    if len(os.fsencode(path.name)) > longest:
+        raise UsageError(f"The name of an output has at most {longest} bytes. Received: {path}")
+
+
+def exists(path: Path) -> bool:
+    """Whether there is a file or a folder; a name that none can have, as it is too long, is not there."""
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises an error for such a name
 
 
 def make_folder(folder: Path) -> None:
@@ -171,9 +185,33 @@ def together(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _partial(path: Path) -> Iterator[Path]:
+def all_or_none(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """Files of any folders that appear when the last of them is complete.
+
+    Args:
+        paths: Where they will be; older files there stay until then.
+
+    Yields:
+        A path to write for each, of the same suffix.
+
+    Raises:
+        OutputError: They could not be written; none has appeared then, as far as disks go.
+    """
+    with ExitStack() as stack:
+        partials = [stack.enter_context(_partial(path, path.suffix)) for path in paths]
+        try:
+            yield partials
+        except OutputError as error:
+            message = str(error)
+            for partial, path in zip(partials, paths, strict=True):
+                message = message.replace(str(partial), str(path))
+            raise type(error)(message) from error
+
+
+@contextmanager
+def _partial(path: Path, suffix: str = "") -> Iterator[Path]:
     """A name beside a path, for what takes its place once it is complete."""
-    partial = path.with_name(f".{secrets.token_hex(6)}.partial")
+    partial = path.with_name(f".{secrets.token_hex(6)}.partial{suffix}")
     try:
         yield partial
         with named(str(path)):

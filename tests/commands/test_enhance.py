@@ -143,6 +143,7 @@ def test_a_name_too_long_for_a_sidecar_leaves_no_photo_without_one(
     enhance: Command, tmp_path: Path, photo: Path
 ) -> None:
     """The photo is listed as failed and nothing of it is written; the next one is edited."""
+    (tmp_path / "out").mkdir()
     long = "a" * 250
     photo.with_name("b.jpg").write_bytes(photo.read_bytes())
     photo.rename(photo.with_name(f"{long}.jpg"))

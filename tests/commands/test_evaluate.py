@@ -71,6 +71,7 @@ def test_writes_figures_report_and_predictions(evaluate: Command, tmp_path: Path
     assert [row["image_id"] for row in rows] == ["a", "b", "c"]
     assert [float(row["mean_score_label"]) for row in rows] == [1.1, 5.5, 9.9]
     assert float(rows[0]["mean_score_prediction"]) < float(rows[2]["mean_score_prediction"])
+    assert f"nimakit: report: {folder / 'report.html'}\n" in result.err
     report = (folder / "report.html").read_text("utf-8")
     assert "How well tiny judges photographs" in report
     assert "Test: 3 pictures" in report

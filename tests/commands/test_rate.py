@@ -1,5 +1,6 @@
 """`nimakit rate`, but for serving, which has tests of its own."""
 
+import errno
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,6 +107,23 @@ def test_a_list_says_what_is_rated(nimakit: Command, database: Database, folder:
     assert nimakit("rate", "import", "--list", "images.json", "--skip-bad").code == 2
     with database.read() as session:
         assert sorted(session.scalars(select(Image.state))) == ["left out", "left out", "ok"]
+
+
+def test_an_export_of_several_files_is_whole_or_none(
+    nimakit: Command, database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the disk is full before the last of them is complete, none appears, and an older file stays."""
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (folder / "l.json").write_text("older")
+    monkeypatch.setattr("nimakit.web.exports.write_rows", full)
+    result = nimakit("rate", "export", "--ratings", "r.csv", "--labels", "l.json")
+    assert (result.code, result.out) == (1, "")
+    assert "r.csv could not be written: No space left" in result.err
+    assert (folder / "l.json").read_text() == "older"
+    assert [path for path in folder.iterdir() if path.name == "r.csv" or "partial" in path.name] == []
 
 
 def test_pairs_go_out_and_come_in(nimakit: Command, database: Database, folder: Path) -> None:

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from nimakit.commands.data.options import Finite
 from nimakit.errors import ImageError, OutputError, UnwritableError, UsageError
-from nimakit.output import atomic_writer, check_folder, check_output, make_folder
+from nimakit.output import atomic_writer, check_folder, check_output, exists, make_folder
 from nimakit.progress import say, track
 
 if TYPE_CHECKING:
@@ -258,7 +258,8 @@ def _pairs(
         [source] = find_images(inputimage)
         check_output(outputimage, SUFFIXES)
         return [(source, outputimage)]
-    if not outputimage.is_dir() and (outputimage.exists() or outputimage.suffix.lower() in SUFFIXES):
+    is_folder = exists(outputimage) and outputimage.is_dir()
+    if not is_folder and (exists(outputimage) or outputimage.suffix.lower() in SUFFIXES):
         raise UsageError(
             "--outputimage is a folder where --inputimage is one, and has the name of none of its pictures."
             f" Received: --inputimage {inputimage} and --outputimage {outputimage}"
@@ -289,7 +290,7 @@ def _is_sidecar_of(applied: Path | None, target: Path) -> bool:
 
     sidecar = sidecar_of(target)
     # Not by name: a container may have the same folder at two places.
-    return sidecar.exists() and sidecar.samefile(applied)
+    return exists(sidecar) and sidecar.samefile(applied)
 
 
 def _written(pairs: Sequence[tuple[Path, Path]], applied: Path | None, report: Path | None) -> list[Path]:
@@ -302,7 +303,7 @@ def _written(pairs: Sequence[tuple[Path, Path]], applied: Path | None, report: P
 
 
 def _refuse_existing(files: Iterable[Path]) -> None:
-    existing = [str(path) for path in files if path.exists()]
+    existing = [str(path) for path in files if exists(path)]
     if existing:
         more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
         raise UsageError(
@@ -318,6 +319,8 @@ def _remove_sidecar(target: Path, applied: Path | None) -> None:
     from nimakit.enhancement import sidecar_of
 
     sidecar = sidecar_of(target)
+    if not exists(sidecar):
+        return
     try:
         sidecar.unlink(missing_ok=True)
     except OSError as error:

@@ -55,6 +55,7 @@ def test_writes_a_report_with_pictures(nimakit: Command, table: Path) -> None:
     result = nimakit("data", "report", table, "--image-dir", photos, "--output", output)
     assert (result.code, _figures(result.out)["images_without_file"]) == (0, 39)
     assert _figures(result.out)["files"] == {str(output): 40}
+    assert f"nimakit: report: {output}\n" in result.err
     page = output.read_text("utf-8")
     assert "<title>Ratings: ratings.csv</title>" in page
     assert page.count("data:image/jpeg") == 1
