@@ -158,3 +158,19 @@ def test_a_still_gif_and_further_pages_are_pictures(tmp_path: Path) -> None:
     EDITED.save(tmp_path / "a.tif", save_all=True, append_images=[EDITED])
     assert layers_of(tmp_path / "a.gif") is None
     assert layers_of(tmp_path / "a.tif") is None
+
+
+def test_what_a_gif_does_not_cover_is_transparent(tmp_path: Path) -> None:
+    """An edit leaves it so: no colour of the palette fills the canvas around a smaller frame."""
+    picture = Image.new("P", (4, 4), 0)
+    picture.putpalette([200, 10, 10])
+    stream = io.BytesIO()
+    picture.save(stream, "GIF")
+    data = bytearray(stream.getvalue())
+    data[6:10] = b"\x0a\0\x08\0"
+    path = tmp_path / "small.gif"
+    path.write_bytes(data)
+    layers = read_layers(path, open_photo(path))
+    assert layers is not None
+    alpha = layers.alpha.pixels
+    assert (alpha.size, alpha.getbbox(), alpha.getpixel((0, 0))) == ((10, 8), (0, 0, 4, 4), 255)

@@ -49,34 +49,37 @@ def check_scans(stream: IO[bytes]) -> IO[bytes] | None:
     stream.seek(0)
     data = stream.read()
     stream.seek(start)
-    parts = [*_parts(data)]
-    if sum(kind == _SCAN for kind, _ in parts) > MAX_SCANS:
-        raise ImageError(f"A JPEG has at most {MAX_SCANS} scans. Received: more.")
-    if parts and parts[-1][0] == _END:
-        return None
+    frame, scans = b"", []
+    for kind, content in parts(data):
+        if kind == _END:
+            return None
+        if kind == _SCAN:
+            scans.append(content)
+        elif kind in _FRAMES and not frame:
+            frame = content
+        if len(scans) > MAX_SCANS:
+            raise ImageError(f"A JPEG has at most {MAX_SCANS} scans. Received: more.")
     cut = data.rstrip(b"\xff")  # half an end marker
-    if not _is_finished(cut, parts):
+    if not _is_finished(cut, frame, scans):
         raise ImageError(
             "The image cannot be decoded: the JPEG is truncated, a part of its picture is missing."
         )
     return io.BytesIO(cut + _END_MARKER)
 
 
-def count_scans(data: bytes) -> int:
-    r"""Scans of a JPEG, up to its end: other pictures or a film may follow it.
+def parts(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    r"""The parts of a JPEG that have a length, up to its end: other pictures or a film may follow it.
 
     Args:
         data: The whole file.
 
+    Yields:
+        The kind, one byte, and the content of each; the end marker, without content, is the last.
+
     Example:
-        >>> count_scans(b"\xff\xd8\xff\xda\0\2 picture \xff\xd9 and \xff\xda film")
-        1
+        >>> [*parts(b"\xff\xd8\xff\xda\0\3\1 picture \xff\xd9 and \xff\xda film")]
+        [(b'\xda', b'\x01'), (b'\xd9', b'')]
     """
-    return sum(kind == _SCAN for kind, _ in _parts(data))
-
-
-def _parts(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The kind and the content of each part that has a length; the end marker is the last of them."""
     at = 0
     while found := _MARKER.search(data, at):
         at = found.end()
@@ -88,9 +91,9 @@ def _parts(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         at += length
 
 
-def _is_finished(data: bytes, parts: list[tuple[bytes, bytes]]) -> bool:
+def _is_finished(data: bytes, frame: bytes, scans: list[bytes]) -> bool:
     """Whether the end marker is all that a file lacks."""
-    if not _has_every_scan(parts):
+    if not _has_every_scan(frame, scans):
         return False
     ended = _decoded(data)
     for byte in _CONTINUATIONS:
@@ -106,17 +109,16 @@ def _next_restart(data: bytes) -> bytes:
     return bytes((0xFF, 0xD0 + (found[-1][0] + 1) % 8)) if found else b"\xff\xd0"
 
 
-def _has_every_scan(parts: list[tuple[bytes, bytes]]) -> bool:
+def _has_every_scan(frame: bytes, scans: list[bytes]) -> bool:
     """Whether scans give every coefficient of every component its last bit, however many rows they have."""
-    missing = {(0, 0)}
-    for kind, content in parts:
-        if kind in _FRAMES:
-            components = content[6 : 6 + 3 * content[5] : 3]
-            missing = {(one, place) for one in components for place in range(_COEFFICIENTS)}
-        elif kind == _SCAN and len(content) >= 6 and content[-1] & 15 == 0:
-            count = content[0]
-            places = range(content[-3], content[-2] + 1)
-            missing -= {(one, place) for one in content[1 : 1 + 2 * count : 2] for place in places}
+    if len(frame) < 6:
+        return False
+    components = frame[6 : 6 + 3 * frame[5] : 3]
+    missing = {(one, place) for one in components for place in range(_COEFFICIENTS)}
+    for scan in scans:
+        if len(scan) >= 6 and scan[-1] & 15 == 0:
+            places = range(scan[-3], scan[-2] + 1)
+            missing -= {(one, place) for one in scan[1 : 1 + 2 * scan[0] : 2] for place in places}
     return not missing
 
 
