@@ -87,7 +87,7 @@ def test_has_a_rule_for_every_field() -> None:
         ("validation_split", 1),
         ("seed", -1),
         ("seed", 4294967296),
-        ("balance_ratings", None),
+        ("balance_ratings", "yes"),
         ("early_stopping_patience", 0),
         ("freeze_batch_norm", "no"),
         ("learning_rate_schedule", "linear"),
@@ -112,25 +112,57 @@ def test_rejects_a_bad_value_by_key(tmp_path: Path, key: str, value: Any) -> Non
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("input_size", None),
         ("input_size", [32, 4096]),
         ("random_crop", 1),
         ("validation_split", 0),
         ("seed", 4294967295),
-        ("early_stopping_patience", None),
-        ("freeze_batch_norm", None),
         ("layer_decay", 1),
         ("pooled_levels", 8),
-        ("mixed_precision", None),
         ("cache_memory_mb", 0),
         ("cache_disk_mb", 0),
     ],
 )
 def test_takes_values_at_the_ends_of_their_range(tmp_path: Path, key: str, value: Any) -> None:
-    """The ends that belong to a range are allowed, and so is null where it has a meaning."""
+    """The ends that belong to a range are allowed."""
     config = read_train_config(_write(tmp_path, {"base_model_name": "MobileNet", key: value}))
     expected = tuple(value) if isinstance(value, list) else value
     assert getattr(config, key) == expected
+
+
+@pytest.mark.parametrize("key", sorted(set(TRAIN_RULES) - {"base_model_name"}))
+def test_null_is_as_good_as_left_out(tmp_path: Path, key: str) -> None:
+    """Each optional key may be null, which stands for none given."""
+    path = _write(tmp_path, {"base_model_name": "MobileNet", key: None})
+    assert read_train_config(path) == TrainConfig(base_model_name="MobileNet")
+    assert key not in sound_values(path)
+
+
+def test_null_is_no_backbone_and_no_unknown_key(tmp_path: Path) -> None:
+    """A required key that is null is missing, and a typing error is one whatever its value."""
+    path = _write(tmp_path, {"base_model_name": None, "batch_sise": None})
+    with pytest.raises(ConfigError) as caught:
+        read_train_config(path)
+    assert "'base_model_name' is missing (it must be the name of a backbone)" in str(caught.value)
+    assert "'batch_sise' is unknown (nearest known: 'batch_size')" in str(caught.value)
+
+
+@pytest.mark.parametrize(("image", "batch_size", "workers"), [("nima-cpu", 96, 1), ("nima-gpu", 96, 8)])
+@pytest.mark.parametrize("epochs", [5, 50])
+def test_reads_the_configs_of_the_first_nima_toolkit(
+    tmp_path: Path, image: str, batch_size: int, workers: int, epochs: int
+) -> None:
+    """Its aesthetic and technical configs have null where a key is unused; null means none."""
+    values = {
+        **{"train_env": "remote", "s3_bucket": None, "docker_image": image, "base_model_name": "MobileNet"},
+        **{"existing_weights": None, "n_classes": 10, "batch_size": batch_size},
+        **{"epochs_train_dense": epochs, "learning_rate_dense": 0.001, "decay_dense": 0},
+        **{"epochs_train_all": 9, "learning_rate_all": 0.00003, "decay_all": 0.000023},
+        **{"l2_reg": None, "dropout_rate": 0.75, "multiprocessing_data_load": True},
+        **{"num_workers_data_load": workers},
+    }
+    config = read_train_config(_write(tmp_path, values))
+    assert (config.l2_reg, config.s3_bucket, config.existing_weights) == (0, None, None)
+    assert (config.docker_image, config.decay_all) == (image, 0.000023)
 
 
 def test_rejects_unknown_keys_with_the_nearest_known_one(tmp_path: Path) -> None:
@@ -166,6 +198,15 @@ def test_reads_an_ensemble(tmp_path: Path) -> None:
         MemberConfig(model="a.onnx", weight=0.5),
         MemberConfig(model="aesthetic", weight=1.0),
     )
+
+
+def test_null_in_an_ensemble_is_as_good_as_left_out(tmp_path: Path) -> None:
+    """A name and a weight may be null, a model may not."""
+    path = _write(tmp_path, {"name": None, "members": [{"model": "a.onnx", "weight": None}]})
+    ensemble = read_ensemble_config(path)
+    assert (ensemble.name, ensemble.members) == ("config", (MemberConfig(model="a.onnx", weight=1.0),))
+    with pytest.raises(ConfigError, match="member 1: 'model' is missing"):
+        read_ensemble_config(_write(tmp_path, {"members": [{"model": None}]}))
 
 
 @pytest.mark.parametrize(

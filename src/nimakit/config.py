@@ -16,7 +16,6 @@ from nimakit.schema import (
     is_one_of,
     is_text,
     is_true_or_false,
-    or_null,
     read_json,
 )
 
@@ -124,7 +123,6 @@ _TEXT = Rule(is_text, "text")
 _SWITCH = Rule(is_true_or_false, "true or false")
 _SHARE_BELOW_1 = Rule(lambda value: is_number(0)(value) and value < 1, "a number from 0 to below 1")
 _SHARE_ABOVE_0 = Rule(is_number(0, 1, above=True), "a number above 0, to 1")
-_TEXT_OR_NULL = Rule(or_null(is_text), "text or null")
 
 
 def _one_of(*allowed: str) -> Rule:
@@ -140,7 +138,7 @@ TRAIN_RULES: dict[str, Rule] = {
     "base_model_name": Rule(is_text, "the name of a backbone", required=True),
     "train_env": _TEXT,
     "docker_image": _TEXT,
-    "existing_weights": _TEXT_OR_NULL,
+    "existing_weights": _TEXT,
     "n_classes": Rule(is_integer(2), "an integer, 2 or more"),
     "batch_size": Rule(is_integer(1), "an integer, 1 or more"),
     "epochs_train_dense": _COUNT,
@@ -153,11 +151,11 @@ TRAIN_RULES: dict[str, Rule] = {
     "dropout_rate": _SHARE_BELOW_1,
     "multiprocessing_data_load": _SWITCH,
     "num_workers_data_load": _COUNT,
-    "s3_bucket": _TEXT_OR_NULL,
+    "s3_bucket": _TEXT,
     "img_format": _TEXT,
     "head": _one_of(*HEADS),
     "score_activation": _one_of("linear", "sigmoid"),
-    "input_size": Rule(or_null(_is_size), "[height, width], 32 to 4096 pixels each, or null"),
+    "input_size": Rule(_is_size, "[height, width], 32 to 4096 pixels each"),
     "resize_filter": _one_of(*RESIZE_FILTERS),
     "fit": _one_of(*FITS),
     "random_crop": Rule(is_number(0.25, 1), "a number from 0.25 to 1"),
@@ -165,15 +163,15 @@ TRAIN_RULES: dict[str, Rule] = {
     "validation_split": _SHARE_BELOW_1,
     "seed": Rule(is_integer(0, 2**32 - 1), "an integer from 0 to 4294967295"),
     "balance_ratings": _SWITCH,
-    "early_stopping_patience": Rule(or_null(is_integer(1)), "an integer, 1 or more, or null"),
+    "early_stopping_patience": Rule(is_integer(1), "an integer, 1 or more"),
     "exported_epoch": _one_of("best", "last"),
-    "freeze_batch_norm": Rule(or_null(is_true_or_false), "true, false or null"),
+    "freeze_batch_norm": _SWITCH,
     "learning_rate_schedule": _one_of("inverse_time", "cosine"),
     "layer_decay": _SHARE_ABOVE_0,
     "pooled_levels": Rule(is_integer(1, 8), "an integer from 1 to 8"),
     "ridge_start": _SWITCH,
     "weight_averaging": _SHARE_BELOW_1,
-    "mixed_precision": Rule(or_null(is_true_or_false), "true, false or null"),
+    "mixed_precision": _SWITCH,
     "cache_memory_mb": _COUNT,
     "cache_disk_mb": _COUNT,
 }
@@ -238,7 +236,7 @@ def read_train_config(path: str | os.PathLike[str]) -> TrainConfig:
         path: JSON file.
 
     Returns:
-        The config; keys left out have the defaults of `TrainConfig`.
+        The config; keys that are left out, or null, have the defaults of `TrainConfig`.
 
     Raises:
         ConfigError: Not a JSON object, or broken rules, all of them listed.
@@ -265,16 +263,22 @@ def parse_train_config(values: Mapping[str, Any], shown: str) -> TrainConfig:
     """Check the values of a training config.
 
     Args:
-        values: As in its JSON file.
+        values: As in its JSON file; null is as good as left out.
         shown: What they are called in an error.
 
     Raises:
         ConfigError: Broken rules, all of them listed.
     """
+    values = _given(values, TRAIN_RULES)
     broken = broken_rules(values, TRAIN_RULES)
     refuse(shown, broken or _contradictions(values))
     size = values.get("input_size")
     return TrainConfig(**{**values, "input_size": tuple(size) if size else None})
+
+
+def _given(values: Mapping[str, Any], rules: Mapping[str, Rule]) -> dict[str, Any]:
+    """An object without the keys that are null, which stands for a key left out; unknown keys stay."""
+    return {key: value for key, value in values.items() if value is not None or key not in rules}
 
 
 def _contradictions(values: Mapping[str, Any]) -> list[str]:
@@ -306,14 +310,16 @@ def read_ensemble_config(path: str | os.PathLike[str]) -> EnsembleConfig:
         ConfigError: Not a JSON object, or broken rules, all of them listed.
     """
     path = Path(path)
-    values = read_object(path, "An ensemble file")
+    values = _given(read_object(path, "An ensemble file"), _ENSEMBLE_RULES)
     broken = broken_rules(values, _ENSEMBLE_RULES)
-    members = values["members"] if isinstance(values.get("members"), list) else []
-    for number, member in enumerate(members, start=1):
+    members = []
+    listed = values["members"] if isinstance(values.get("members"), list) else []
+    for number, member in enumerate(listed, start=1):
         if not isinstance(member, dict):
             broken.append(f"member {number} must be an object")
         else:
-            broken += [f"member {number}: {text}" for text in broken_rules(member, _MEMBER_RULES)]
+            members.append(_given(member, _MEMBER_RULES))
+            broken += [f"member {number}: {text}" for text in broken_rules(members[-1], _MEMBER_RULES)]
     refuse(f"Ensemble {path}", broken)
     return EnsembleConfig(
         name=values.get("name", path.stem),
