@@ -94,6 +94,7 @@ def small_job(
         config_file=write_config(folder / "config.json", **changes),
         samples_file=folder / "labels.json",
         image_dir=photographs,
+        recursive=False,
         test_samples_file=folder / "test_labels.json" if test else None,
         jobs_dir=folder / "train_jobs",
         allow_missing=allow_missing,

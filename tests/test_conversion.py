@@ -143,12 +143,21 @@ def test_rejects_a_missing_weights_file(tmp_path: Path) -> None:
             ModelError,
             r"exit code -9\):\na\nKilled",
         ),
+        (
+            SimpleNamespace(
+                returncode=1,
+                stdout="",
+                stderr='a\nTraceback (most recent call last):\n  File "b"\nImportError: no tf2onnx',
+            ),
+            ModelError,
+            r"exit code 1\):\nImportError: no tf2onnx$",
+        ),
     ],
 )
 def test_tells_why_a_conversion_failed(
     tools: _Tools, empty_cache: Path, answer: SimpleNamespace, error: Any, message: str
 ) -> None:
-    """What the converter says is passed on; where it died, the end of its log is."""
+    """What the converter says is passed on; where it died, the end of its log is, without a traceback."""
     empty_cache.mkdir()
     path = empty_cache / "w.hdf5"
     path.touch()

@@ -50,7 +50,7 @@ LAYERS = (
 
 NN_LAYERS = (
     {"__init__"},
-    {"efficientnet_lite", "resnet", "torch_weights", "scratch"},
+    {"efficientnet_lite", "resnet", "torch_weights", "weight_files", "scratch"},
     {"backbones", "weights", "pixels", "devices", "folding", "losses", "state", "edits", "views"},
     {"heads", "batches"},
     {"features", "epochs", "export", "loading", "adapters"},

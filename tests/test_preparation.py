@@ -3,13 +3,17 @@
 import dataclasses
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import keras
 import pytest
 
+import small_backbone
 from nimakit.errors import UsageError
+from nimakit.histogram import default_bins
+from nimakit.nn import backbones, heads
 from nimakit.preparation import Request, prepare
 from samples import write_photo
 from small_jobs import label_of, write_config
@@ -39,6 +43,7 @@ def ask(tmp_path: Path) -> Callable[..., Request]:
             config_file=write_config(tmp_path / "config.json", **(config or {})),
             samples_file=_labels(tmp_path / "labels.json", entries or _entries("a", "b", "c")),
             image_dir=photographs,
+            recursive=False,
             test_samples_file=None,
             jobs_dir=tmp_path / "train_jobs",
             allow_missing=False,
@@ -262,10 +267,34 @@ def test_takes_weights_by_name(ask: Callable[..., Request], weights: str | None)
     assert prepare(ask({"existing_weights": weights})).run()["status"] == "prepared"
 
 
-def test_takes_a_file_of_weights(ask: Callable[..., Request], tmp_path: Path) -> None:
-    """A file that is there is taken."""
-    (tmp_path / "w.weights.h5").touch()
-    assert prepare(ask({"existing_weights": str(tmp_path / "w.weights.h5")}))
+@pytest.fixture
+def small() -> Iterator[keras.Model]:
+    """A backbone that configs may name, with a head of ten outputs."""
+    with small_backbone.registered():
+        yield heads.add_head(backbones.get(small_backbone.NAME).build(), default_bins(10))
+
+
+def _of_small(weights: Path) -> dict[str, str]:
+    return {"base_model_name": small_backbone.NAME, "existing_weights": str(weights)}
+
+
+def test_takes_a_file_of_weights(ask: Callable[..., Request], tmp_path: Path, small: keras.Model) -> None:
+    """Weights of the base model are taken, whatever their head."""
+    small.save_weights(tmp_path / "w.weights.h5")
+    assert prepare(ask(_of_small(tmp_path / "w.weights.h5")))
+
+
+def test_refuses_weights_that_training_cannot_start_from(
+    ask: Callable[..., Request], tmp_path: Path, small: keras.Model
+) -> None:
+    """Weights of another network and files that are none are refused before a job is made, with all else."""
+    path = tmp_path / "w.weights.h5"
+    keras.Model(small.input, small.layers[2].output).save_weights(path)
+    message = _refusal(ask({**_of_small(path), "n_classes": 3}))
+    assert "n_classes must be" in message
+    assert f"must be of the base model. Received: {path}, which lacks" in message
+    path.write_bytes(b"no weights")
+    assert f"an HDF5 file. Received: {path}" in _refusal(ask(_of_small(path)))
 
 
 def test_refuses_public_weights_of_another_base_model(ask: Callable[..., Request]) -> None:

@@ -35,7 +35,7 @@ def fetch(name: str, *, notify: Notify | None = None) -> Path:
     if name not in models:
         raise ModelError(
             f"A model is a public one ({', '.join(models)}), an .onnx file, or an ensemble .json."
-            f" Received: {name}; Keras weights go with --weights-file and --base-model-name."
+            f" Received: {name}; nimakit export makes an .onnx file of Keras weights."
         )
     public = models[name]
     file_name = _file_name(name, public.sha256, _metadata(name))
@@ -140,11 +140,18 @@ def _convert(
     try:
         message = json.loads(result.stdout)["error"]
     except (json.JSONDecodeError, KeyError):
-        tail = "\n".join(result.stderr.strip().splitlines()[-5:])
+        tail = _tail(result.stderr)
         raise ModelError(
             f"The conversion of {weights} failed (exit code {result.returncode}):\n{tail}"
         ) from None
     raise WeightsError(message)
+
+
+def _tail(log: str) -> str:
+    """The end of what a process said that died; of a traceback the last line, which has the error."""
+    _, traceback, last = log.rpartition("Traceback (most recent call last):")
+    lines = last.strip().splitlines()
+    return "\n".join(lines[-1:] if traceback else lines[-5:])
 
 
 def _require_converter(purpose: str) -> None:

@@ -17,6 +17,10 @@ class UsageError(NimakitError):
     http_status = 400
 
 
+class NoImagesError(UsageError):
+    """A folder without images, whose sub-folders were not looked into."""
+
+
 class ConfigError(NimakitError):
     """A configuration file that breaks a rule; the message lists every broken rule at once."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from nimakit.errors import UsageError
+from nimakit.errors import NoImagesError, UsageError
 from nimakit.output import escaped
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tiff", ".tif", ".gif")
@@ -154,7 +154,8 @@ def find_images(
         Paths, at least one.
 
     Raises:
-        UsageError: The path does not exist or cannot be read, or the folder holds no image.
+        UsageError: The path does not exist or cannot be read, or the folder holds no image: a `NoImagesError`
+            where its sub-folders may have some.
     """
     root = Path(source)
     if not root.is_dir():
@@ -176,10 +177,9 @@ def find_images(
         found += [Path(folder, name) for name in sorted(names) if left_out.takes(name)]
     text = str(left_out)
     if not found:
-        remedy = "" if recursive else " Add --recursive to look into its sub-folders."
-        raise UsageError(
+        raise (UsageError if recursive else NoImagesError)(
             f"The folder must hold an image file ({', '.join(s[1:] for s in SUFFIXES)})."
-            f" Received: {root}, with none{f' (left out: {text})' if text else ''}.{remedy}"
+            f" Received: {root}, with none{f' (left out: {text})' if text else ''}."
         )
     if text and notify:
         notify(f"left out of {root}: {text}")

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from nimakit.config import RANDOM_WEIGHTS, read_train_config, sound_values
-from nimakit.errors import NimakitError, UsageError
+from nimakit.errors import NimakitError, NoImagesError, UsageError
 from nimakit.files import match_images
 from nimakit.histogram import default_bins
 from nimakit.jobs import Job
@@ -27,6 +26,7 @@ class Request:
         config_file: Training config, JSON.
         samples_file: Label file to learn from, JSON.
         image_dir: Folder of its images.
+        recursive: Whether to look for them in its sub-folders too.
         test_samples_file: Label file to test with, JSON; None for none.
         jobs_dir: Folder the job folder is made in.
         allow_missing: Whether images that are not there, or cannot be decoded, are left out.
@@ -36,6 +36,7 @@ class Request:
     config_file: Path
     samples_file: Path
     image_dir: Path
+    recursive: bool
     test_samples_file: Path | None
     jobs_dir: Path
     allow_missing: bool
@@ -52,7 +53,8 @@ def prepare(request: Request) -> Job:
         The job, its status "prepared".
 
     Raises:
-        UsageError: What would stop the job later, all of it at once: config keys, labels, images.
+        UsageError: What would stop the job later, all of it at once: config keys, labels, images, weights.
+            A `NoImagesError` where the images may be in sub-folders.
     """
     inputs = filter(None, (request.config_file, request.samples_file, request.test_samples_file))
     odd = [str(file) for file in inputs if file.exists() and not (file.is_file() or file.is_dir())]
@@ -61,7 +63,7 @@ def prepare(request: Request) -> Job:
             "Config and label files must be regular files, which are read more than once. Received:"
             f" {', '.join(odd)}; write into a file what comes from there."
         )
-    problems: list[str] = []
+    problems: list[NimakitError] = []
     config = _collect(problems, lambda: read_train_config(request.config_file))
     values = asdict(config) if config else sound_values(request.config_file)
     has_images = _collect(problems, lambda: _refuse_no_folder(request.image_dir))
@@ -73,35 +75,40 @@ def prepare(request: Request) -> Job:
         outlines.append(found)
         if found.bins and values.get("n_classes", found.bins) != found.bins:
             problems.append(
-                f"n_classes must be the number of bins of the labels. Received: {values['n_classes']}"
-                f" in {request.config_file}, {found.bins} bins in {file}"
+                UsageError(
+                    f"n_classes must be the number of bins of the labels. Received: {values['n_classes']}"
+                    f" in {request.config_file}, {found.bins} bins in {file}"
+                )
             )
         if has_images:
             missing += _missing(problems, request, file, found, notify)
     shared = _shared(outlines)
     if shared:
         problems.append(
-            "Test images must not be among those to learn from. Received:"
-            f" {len(shared)} image_ids in both files: {', '.join(shared)}"
+            UsageError(
+                "Test images must not be among those to learn from. Received:"
+                f" {len(shared)} image_ids in both files: {', '.join(shared)}"
+            )
         )
     problems += _model_problems(values)
     _collect(problems, lambda: check_folder(request.jobs_dir))
     if problems:
-        raise UsageError(_joined(problems))
+        is_flat = any(isinstance(problem, NoImagesError) for problem in problems)
+        raise (NoImagesError if is_flat else UsageError)(_joined(problems))
     return _create(request, missing)
 
 
-def _collect(problems: list[str], read: Callable[[], _Read]) -> _Read | None:
+def _collect(problems: list[NimakitError], read: Callable[[], _Read]) -> _Read | None:
     """What a reader gives; or None, and its complaint among the others, once."""
     try:
         return read()
     except NimakitError as error:
-        if str(error) not in problems:
-            problems.append(str(error))
+        if str(error) not in map(str, problems):
+            problems.append(error)
         return None
 
 
-def _outline(problems: list[str], file: Path) -> Outline:
+def _outline(problems: list[NimakitError], file: Path) -> Outline:
     """What a label file is about; what is wrong with it is added to the problems."""
 
     def read() -> Outline:
@@ -126,78 +133,94 @@ def _refuse_no_folder(image_dir: Path) -> bool:
     return True
 
 
-def _missing(problems: list[str], request: Request, file: Path, found: Outline, notify: Notify) -> list[str]:
+def _missing(
+    problems: list[NimakitError], request: Request, file: Path, found: Outline, notify: Notify
+) -> list[str]:
     """image_ids of a label file that have no image; unless they may be left out, a problem."""
-    matched = (
-        _collect(problems, lambda: match_images(found.image_ids, request.image_dir, notify=notify)) or {}
-    )
+
+    def match() -> dict[str, Path | None]:
+        return match_images(
+            found.image_ids, request.image_dir, recursive=request.recursive, notify=notify
+        )
+
+    matched = _collect(problems, match) or {}
     absent = [name for name, path in matched.items() if path is None]
     if absent and len(absent) == len(found.image_ids):
-        problems.append(f"{request.image_dir} must hold images that {file} names. Received: none of them")
+        problems.append(
+            UsageError(f"{request.image_dir} must hold images that {file} names. Received: none of them")
+        )
     elif absent and not request.allow_missing:
         problems.append(
-            f"{len(absent)} of {len(found.image_ids)} images that {file} names are not in"
-            f" {request.image_dir} (leave them out with --allow-missing): {', '.join(absent)}"
+            UsageError(
+                f"{len(absent)} of {len(found.image_ids)} images that {file} names are not in"
+                f" {request.image_dir} (leave them out with --allow-missing): {', '.join(absent)}"
+            )
         )
     return absent
 
 
-def _model_problems(values: Mapping[str, Any]) -> list[str]:
+def _model_problems(values: Mapping[str, Any]) -> list[NimakitError]:
     """What is wrong with the base model and the weights a config names, where it names any."""
     from nimakit.nn import backbones
 
-    problems: list[str] = []
-    name = values.get("base_model_name")
-    if name is not None and _collect(problems, lambda: backbones.get(name)) is not None:
-        size, levels = values.get("input_size"), values.get("pooled_levels", 1)
-        if levels > 1 or (size and min(size) < backbones.INPUT_SIZE):
-            _collect(problems, lambda: _build(name, size and tuple(size), levels))
-    weights = values.get("existing_weights")
+    problems: list[NimakitError] = []
+    name, weights = values.get("base_model_name"), values.get("existing_weights")
+    is_known = name is not None and _collect(problems, lambda: backbones.get(name)) is not None
+    is_file = False
     if weights in PUBLIC and name not in (None, PUBLIC[weights].base_model):
         problems.append(
-            f"existing_weights must be of the base model. Received: {weights}, which is of"
-            f" {PUBLIC[weights].base_model}, for {name}"
+            UsageError(
+                f"existing_weights must be of the base model. Received: {weights}, which is of"
+                f" {PUBLIC[weights].base_model}, for {name}"
+            )
         )
     elif weights not in (None, RANDOM_WEIGHTS, *PUBLIC):
-        problems += _file_problems(Path(str(weights)))
+        is_file = bool(_collect(problems, lambda: _refuse_no_weights(Path(str(weights)))))
+    size, levels = values.get("input_size"), values.get("pooled_levels", 1)
+    if is_known and (is_file or levels > 1 or (size and min(size) < backbones.INPUT_SIZE)):
+        file = Path(str(weights)) if is_file else None
+        _collect(problems, lambda: _build(str(name), size and tuple(size), levels, file))
     return problems
 
 
-@cache
-def _build(name: str, input_size: tuple[int, int] | None, levels: int) -> bool:
-    """See whether a network can be built: only the backbone itself knows how small its input may be.
+def _build(name: str, input_size: tuple[int, int] | None, levels: int, weights: Path | None) -> bool:
+    """See whether a network can be built, and weights loaded: only the backbone itself knows what fits it.
 
     Raises:
         ModelError: It cannot.
     """
     from nimakit.nn import backbones, heads
+    from nimakit.nn.weights import load_pretrained
 
-    heads.add_head(backbones.get(name).build(input_size=input_size), default_bins(2), levels=levels)
+    base = backbones.get(name).build(input_size=input_size)
+    model = heads.add_head(base, default_bins(2), levels=levels)
+    if weights:
+        load_pretrained(model, weights)
     return True
 
 
-def _file_problems(weights: Path) -> list[str]:
+def _refuse_no_weights(weights: Path) -> bool:
     from nimakit.nn import torch_weights
-    from nimakit.nn.weights import SUFFIXES
+    from nimakit.nn.weight_files import SUFFIXES
 
     if not weights.is_file():
-        return [
+        raise UsageError(
             "existing_weights must be a Keras weight file, null (ImageNet), 'random', or public weights"
             f" ({', '.join(PUBLIC)}). Received: {weights}, which is not there"
-        ]
+        )
     suffixes = (*SUFFIXES, *torch_weights.SUFFIXES)
     if not weights.name.endswith(suffixes):
-        return [
+        raise UsageError(
             f"A file of existing_weights ends in {', '.join(suffixes)}; others can run code and are never"
             f" loaded. Received: {weights}"
-        ]
-    return []
+        )
+    return True
 
 
-def _joined(problems: list[str]) -> str:
+def _joined(problems: list[NimakitError]) -> str:
     if len(problems) == 1:
-        return problems[0]
-    return "\n  - ".join([f"The job has {len(problems)} problems, and was not started:", *problems])
+        return str(problems[0])
+    return "\n  - ".join([f"The job has {len(problems)} problems, and was not started:", *map(str, problems)])
 
 
 def _create(request: Request, missing: list[str]) -> Job:
@@ -210,6 +233,7 @@ def _create(request: Request, missing: list[str]) -> Job:
         {
             "image_dir": str(request.image_dir.absolute()),
             "samples_file": str(request.samples_file),
+            "recursive": request.recursive,
             "allow_missing": request.allow_missing,
             "missing": missing,
             "docker_image": request.docker_image,

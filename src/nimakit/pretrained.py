@@ -193,6 +193,6 @@ def _way_out(public: PublicWeights) -> str:
     if public.kind == "backbone":
         return "name weights you have in the training config: existing_weights"
     return (
-        f"give weights you have: --weights-file FILE.hdf5 --base-model-name {public.base_model}, --model"
-        " FILE.onnx, or existing_weights in a training config"
+        "give a model file in its place, which can be made of weights you have: nimakit export --weights-file"
+        f" FILE.hdf5 --base-model-name {public.base_model} --output FILE.onnx"
     )

@@ -122,12 +122,11 @@ class _Data:
     """
 
     def __init__(self, job: Job, config: TrainConfig, run: Mapping[str, Any]) -> None:
-        image_dir = Path(run["image_dir"])
-        self.allow_missing = allow_missing = bool(run["allow_missing"])
-        self.items = _present(job.samples_file, image_dir, allow_missing=allow_missing)
+        self.allow_missing = bool(run["allow_missing"])
+        self.items = _present(job.samples_file, run)
         self.test: list[Item] = []
         if job.test_samples_file.is_file():
-            self.test = _present(job.test_samples_file, image_dir, allow_missing=allow_missing)
+            self.test = _present(job.test_samples_file, run)
         self.labels = np.stack([item.label for item in self.items if item.label is not None])
         self.bins = histogram.default_bins(self.labels.shape[1])
         self.parts = self._split_once(job, config)
@@ -161,10 +160,13 @@ class _Data:
         )
 
 
-def _present(samples_file: Path, image_dir: Path, *, allow_missing: bool) -> list[Item]:
-    items = list_items(image_dir, read_labels(samples_file))
+def _present(samples_file: Path, run: Mapping[str, Any]) -> list[Item]:
+    """The photographs a label file names, as far as they may be missing."""
+    image_dir = Path(run["image_dir"])
+    # Jobs of earlier versions looked into one folder alone, and do not say so.
+    items = list_items(image_dir, read_labels(samples_file), recursive=run.get("recursive", False))
     absent = [item.image_id for item in items if item.path is None]
-    if absent and not allow_missing:
+    if absent and not run["allow_missing"]:
         raise UsageError(
             f"The images of a job must stay where they are. Received: {image_dir}, without"
             f" {len(absent)} of them: {', '.join(absent)}; bring them back, or leave them out:"

@@ -114,7 +114,8 @@ def test_public_imagenet_weights_give_the_same_in_keras_and_onnx(
 def test_the_public_weights_give_the_same_in_keras_and_onnx(public_weights: Path, public_model: Path) -> None:
     """The model file in use agrees with the Keras network it was made of."""
     backbone = backbones.get("MobileNet")
-    model = heads.add_head(backbone.build(), default_bins(weights.count_bins(public_weights)))
+    base = backbone.build()
+    model = heads.add_head(base, default_bins(weights.count_bins(base, public_weights)))
     weights.load(model, public_weights)
     histogram, features = _keras_answers(model, backbone)
     outputs = Network(public_model).run(PIXELS)

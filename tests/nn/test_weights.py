@@ -2,6 +2,7 @@
 
 import pickle
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -36,6 +37,12 @@ def _trained() -> keras.Model:
     return model
 
 
+def _bins(path: Path) -> int:
+    """The bins of a file, whose backbone is that of `_model`."""
+    model = _model()
+    return weights.count_bins(keras.Model(model.input, model.layers[-1].input), path)
+
+
 def _answers(model: keras.Model) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     return np.asarray(model(np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)))
 
@@ -58,8 +65,8 @@ def test_loads_what_keras_saved(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["w.weights.h5", "w.keras"])
 def test_counts_the_bins_of_the_head(tmp_path: Path, name: str) -> None:
-    """The narrowest dense layer is the head; the optimizer's copies do not count."""
-    assert weights.count_bins(_save(_trained(), tmp_path / name)) == BINS
+    """What is not of the backbone is the head; the optimizer's copies do not count."""
+    assert _bins(_save(_trained(), tmp_path / name)) == BINS
 
 
 def test_rejects_an_archive_with_a_lambda_layer(tmp_path: Path) -> None:
@@ -67,7 +74,7 @@ def test_rejects_an_archive_with_a_lambda_layer(tmp_path: Path) -> None:
     inputs = keras.Input((4,))
     outputs = keras.layers.Dense(BINS)(keras.layers.Lambda(lambda x: x + 1)(inputs))
     path = _save(keras.Model(inputs, outputs), tmp_path / "code.keras")
-    for read in (weights.count_bins, lambda path: weights.load(_model(), path)):
+    for read in (_bins, lambda path: weights.load(_model(), path)):
         with pytest.raises(WeightsError, match=r"must hold no code.*Lambda.*save_weights"):
             read(path)
 
@@ -82,7 +89,7 @@ def test_rejects_an_archive_with_a_class_of_its_own(tmp_path: Path) -> None:
     inputs = keras.Input((4,))
     model = keras.Model(inputs, keras.layers.Dense(BINS)(Shift()(inputs)))
     with pytest.raises(WeightsError, match=r"must hold no code.*Shift"):
-        weights.count_bins(_save(model, tmp_path / "own.keras"))
+        _bins(_save(model, tmp_path / "own.keras"))
 
 
 @pytest.mark.parametrize("name", ["w.hdf5", "w.h5", "w.weights.h5"])
@@ -92,7 +99,7 @@ def test_rejects_a_damaged_weights_file(tmp_path: Path, name: str, content: byte
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=rf"are an HDF5 file. Received: .*{name}"):
-        weights.count_bins(path)
+        _bins(path)
 
 
 def test_rejects_a_truncated_weights_file(tmp_path: Path) -> None:
@@ -112,7 +119,7 @@ def test_rejects_a_damaged_archive(tmp_path: Path) -> None:
         archive.writestr("readme.txt", "nothing")
     for path in (text, empty):
         with pytest.raises(WeightsError, match=r"is a Keras 3 archive. Received: .*\.keras"):
-            weights.count_bins(path)
+            _bins(path)
 
 
 @pytest.mark.parametrize("name", ["w.pkl", "w.pt", "saved_model.pb", "w"])
@@ -125,7 +132,7 @@ def test_never_opens_what_can_run_code(tmp_path: Path, name: str) -> None:
 
     (tmp_path / name).write_bytes(pickle.dumps(Trap()))
     with pytest.raises(WeightsError, match="never loaded"):
-        weights.count_bins(tmp_path / name)
+        _bins(tmp_path / name)
     assert not (tmp_path / "sprung").exists()
 
 
@@ -143,12 +150,11 @@ def test_rejects_weights_of_another_network(tmp_path: Path) -> None:
 
 
 def test_rejects_a_file_without_a_head(tmp_path: Path) -> None:
-    """HDF5 without any dense layer holds no rating head."""
-    path = tmp_path / "w.h5"
-    with h5py.File(path, "w") as file:
-        file["bias"] = np.zeros(3)
+    """The weights of a backbone alone have no rating head."""
+    model = _model()
+    path = _save(keras.Model(model.input, model.layers[-1].input), tmp_path / "w.weights.h5")
     with pytest.raises(WeightsError, match="must hold a dense head"):
-        weights.count_bins(path)
+        _bins(path)
 
 
 def _rated(bins: int = BINS, *, dropout_rate: float = 0.0, seed: int = 0, channels: int = 4) -> keras.Model:
@@ -276,3 +282,150 @@ def test_starts_from_a_pytorch_file(imagenet_weights: Path) -> None:
     assert "has no head: its backbone is used" in said[0]
     with pytest.raises(WeightsError, match="must be of the base model"):
         weights.load_pretrained(_rated(), imagenet_weights)
+
+
+# --- a backbone that is one layer ----------------------------------------------------------------------
+
+
+def _base(seed: int, *, named: bool = True) -> keras.Model:
+    """Layers of equal shapes, which only their names or their order tell apart."""
+    keras.utils.set_random_seed(seed)
+    image = x = keras.Input((8, 8, 3))
+    for block in range(3):
+        name = f"block{block}" if named else None
+        x = keras.layers.Conv2D(3, 3, padding="same", use_bias=False, name=name)(x)
+        x = keras.layers.BatchNormalization(name=name and f"{name}_bn")(x)
+        x = keras.layers.ReLU()(x)
+    model = keras.Model(image, x, name="backbone")
+    random = np.random.default_rng(seed)
+    model.set_weights([random.uniform(0.5, 1.5, value.shape) for value in model.get_weights()])
+    return model
+
+
+def _flat(base: keras.Model, bins: int = BINS) -> keras.Model:
+    """As `nimakit.nn.heads` lays it out."""
+    x = keras.layers.Dropout(0.5)(keras.layers.GlobalAveragePooling2D()(base.output))
+    return keras.Model(base.input, keras.layers.Dense(bins, activation="softmax")(x))
+
+
+def _functional(base: keras.Model) -> keras.Model:
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.RandomFlip()(keras.layers.Rescaling(2.0)(image))
+    x = keras.layers.GlobalAveragePooling2D()(base(x, training=False))
+    return keras.Model(image, keras.layers.Dense(BINS, name="stars")(keras.layers.Dropout(0.2)(x)))
+
+
+def _sequential(base: keras.Model) -> keras.Model:
+    augment = keras.Sequential([keras.layers.RandomFlip(), keras.layers.RandomRotation(0.1)])
+    rest = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dropout(0.1), keras.layers.Dropout(0.2)]
+    model = keras.Sequential([augment, base, *rest, keras.layers.Dense(BINS)])
+    model.build((None, 8, 8, 3))
+    return model
+
+
+def _frozen(base: keras.Model) -> keras.Model:
+    base.trainable = False
+    return _functional(base)
+
+
+def _partly_frozen(base: keras.Model) -> keras.Model:
+    for layer in base.layers[:4]:
+        layer.trainable = False
+    return _functional(base)
+
+
+def _deep(base: keras.Model) -> keras.Model:
+    image = keras.Input((8, 8, 3))
+    return keras.Model(image, _sequential(base)(image))
+
+
+def _saved(model: keras.Model, path: Path) -> Path:
+    """In the format of the file's name: .hdf5 has weights alone as by Keras 2, .h5 a whole model."""
+    if path.suffix != ".hdf5":
+        (model.save_weights if path.name.endswith(".weights.h5") else model.save)(path)
+        return path
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [layer.name.encode() for layer in model.layers]
+        for layer in model.layers:
+            group = file.create_group(layer.name)
+            held = [*layer.trainable_weights, *layer.non_trainable_weights]
+            names = [f"{'/'.join(weight.path.split('/')[-2:])}:0" for weight in held]
+            for name, weight in zip(names, held, strict=True):
+                group[name] = weight.numpy()
+            group.attrs["weight_names"] = [name.encode() for name in names]
+    return path
+
+
+@FORMATS
+@pytest.mark.parametrize("wrap", [_functional, _sequential, _frozen, _partly_frozen, _deep])
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_loads_a_backbone_that_is_one_layer(
+    tmp_path: Path, name: str, wrap: Callable[[keras.Model], keras.Model]
+) -> None:
+    """As Keras's guide to transfer learning builds it: each layer gets its own weights, the head too."""
+    nested = wrap(_base(1))
+    path = _saved(nested, tmp_path / name)
+    expected = [*_base(1).get_weights(), *nested.get_weights()[-2:]]
+    for load in (weights.load, weights.load_pretrained):
+        model = _flat(_base(2))
+        load(model, path)
+        received = model.get_weights()
+        assert all(np.array_equal(a, b) for a, b in zip(received, expected, strict=True))
+    assert weights.count_bins(_base(2), path) == BINS
+
+
+@pytest.mark.parametrize("name", ["w.hdf5", "w.h5"])
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_layers_that_keras_named_are_told_apart_by_their_numbers(tmp_path: Path, name: str) -> None:
+    """A legacy file has trained layers first; where names do not tell the order, it is refused."""
+    path = _saved(_partly_frozen(_base(1, named=False)), tmp_path / name)
+    model = _flat(_base(2, named=False))
+    weights.load(model, path)
+    expected = _base(1).get_weights()
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), expected, strict=False))
+    path = _saved(_partly_frozen(_base(1)), tmp_path / f"other{name}")
+    with pytest.raises(WeightsError, match=r"layer by layer.*block0, block1.*save the weights anew"):
+        weights.load(_flat(_base(2, named=False)), path)
+
+
+@pytest.mark.parametrize("name", ["w.weights.h5", "w.keras"])
+def test_what_cannot_be_understood_is_named(tmp_path: Path, name: str) -> None:
+    """Not the base model, which is right, but what is wrong: further layers, other features or outputs."""
+    image, base = keras.Input((8, 8, 3)), _base(1)
+    pooled = keras.layers.GlobalAveragePooling2D()(base(image))
+    dense = keras.layers.Dense
+    outputs = {
+        r"has besides the base model dense \(3, 9\), \(9,\); dense_1 \(9, 7\), \(7,\)\. A head is": dense(
+            BINS
+        )(dense(9)(pooled)),
+        r"whose head takes 192 features, where this one takes 3; .*pooled_levels": dense(BINS)(
+            keras.layers.Flatten()(base(image))
+        ),
+        r'whose head has 1 outputs, where this one has 7; .*"head" is "regression" for one output': dense(1)(
+            pooled
+        ),
+        r"which has the base model alone and no head": pooled,
+    }
+    for number, (message, output) in enumerate(outputs.items()):
+        path = _saved(keras.Model(image, output), tmp_path / f"{number}{name}")
+        with pytest.raises(WeightsError, match=message) as caught:
+            weights.load(_flat(_base(2)), path)
+        assert "give the base model" not in str(caught.value)
+
+
+def test_a_head_of_one_output_is_a_regression(tmp_path: Path) -> None:
+    """Without a config nothing says so: the message asks for it."""
+    path = _saved(_flat(_base(1), bins=1), tmp_path / "w.weights.h5")
+    with pytest.raises(
+        WeightsError, match=r'head of one output, a regression; .*--config-file.*"regression"'
+    ):
+        weights.count_bins(_base(2), path)
+
+
+def test_refuses_weights_that_are_no_numbers(tmp_path: Path) -> None:
+    """What a training left that failed is no weights to score with, nor to start from."""
+    model = _flat(_base(1))
+    model.layers[-1].set_weights([np.full((3, BINS), np.nan), np.zeros(BINS)])
+    path = _saved(model, tmp_path / "w.weights.h5")
+    with pytest.raises(WeightsError, match=r"must be numbers.*dense \(3, 7\)"):
+        weights.load(_flat(_base(2)), path)

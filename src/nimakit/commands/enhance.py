@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from nimakit.commands import folders
 from nimakit.commands.data.options import Finite
 from nimakit.errors import ImageError, OutputError, UnwritableError, UsageError
 from nimakit.output import atomic_writer, check_folder, check_output, exists, make_folder
@@ -89,7 +90,7 @@ _SEARCH = {
     " asked, and no option says how to find one.",
 )
 @click.option("--report", type=_FILE, help="Write a sheet of all photos before and after: .html, one file.")
-@click.option("--recursive", is_flag=True, help="Look into sub-folders too.")
+@folders.recursive
 @click.option(
     "--overwrite",
     is_flag=True,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nimakit.commands import folders
 from nimakit.errors import ImageError, UnwritableError, UsageError
 from nimakit.files import image_id
 from nimakit.output import atomic_bytes, check_folder, escaped, make_folder, together
@@ -64,7 +65,7 @@ _FAST_PNG = 3
     metavar="PIXELS",
     help="Longer side of the pictures at most.  [default: the photo's own]",
 )
-@click.option("--recursive", is_flag=True, help="Look into sub-folders too.")
+@folders.recursive
 @click.option(
     "--max-pixels",
     type=click.IntRange(min=1),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from nimakit.commands import folders
 from nimakit.commands.rate.options import open_collection
 from nimakit.errors import UsageError
 from nimakit.progress import say
@@ -34,7 +35,7 @@ _OPTIONS = (
         help="Ratings, a row each, with the columns image_id, rating and user_id: .csv, .tsv or .jsonl.",
     ),
     click.option("--image-dir", type=_FILE, help="The folder of the images rated."),
-    click.option("--recursive", is_flag=True, help="Look into its sub-folders too."),
+    folders.recursive,
     click.option(
         "--scale",
         type=float,

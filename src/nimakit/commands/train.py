@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from nimakit.commands import folders
 from nimakit.errors import UsageError
 from nimakit.progress import say
 
@@ -14,6 +15,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--config-file", type=_FILE, help="Training config, JSON.")
 @click.option("--samples-file", type=_FILE, help="Label file to learn from, JSON.")
 @click.option("--image-dir", type=_FILE, help="Folder of the images that the label files name.")
+@folders.recursive
 @click.option("--test-samples-file", type=_FILE, help="Label file to test with: never seen while training.")
 @click.option(
     "--jobs-dir",
@@ -52,6 +54,7 @@ def train(
     config_file: Path | None,
     samples_file: Path | None,
     image_dir: Path | None,
+    recursive: bool,
     test_samples_file: Path | None,
     jobs_dir: Path,
     allow_missing: bool,
@@ -74,7 +77,7 @@ def train(
     from nimakit.preparation import Request, prepare
 
     given = [config_file, samples_file, image_dir]
-    if resume and (any(given) or test_samples_file or prepare_only):
+    if resume and (any(given) or recursive or test_samples_file or prepare_only):
         raise UsageError(
             "--resume JOB takes everything else from the job folder. Leave the other options out, all but"
             " --allow-missing."
@@ -91,6 +94,7 @@ def train(
             config_file=config_file,
             samples_file=samples_file,
             image_dir=image_dir,
+            recursive=recursive,
             test_samples_file=test_samples_file,
             jobs_dir=jobs_dir,
             allow_missing=allow_missing,

@@ -14,7 +14,7 @@ import onnx
 import tensorflow as tf
 
 from nimakit.config import TrainConfig, parse_train_config
-from nimakit.errors import ModelError, NimakitError
+from nimakit.errors import ModelError, NimakitError, first_line
 from nimakit.histogram import default_bins
 from nimakit.metadata import METADATA_KEY, Metadata
 from nimakit.network import Network
@@ -52,8 +52,10 @@ def export_weights(
     """
     backbone = backbones.get(base_model_name)
     config = config or TrainConfig(base_model_name=base_model_name)
+    size = (metadata or {}).get("input_size", config.input_size)
+    base = backbone.build(input_size=size and tuple(size))
     is_regression = config.head == "regression"
-    bins = default_bins(config.n_classes if is_regression else weights.count_bins(weights_file))
+    bins = default_bins(config.n_classes if is_regression else weights.count_bins(base, weights_file))
     defaults = Metadata(
         name=weights_file.name,
         base_model=base_model_name,
@@ -61,8 +63,7 @@ def export_weights(
         preprocessing=backbone.preprocessing(config),
     )
     complete = Metadata.from_dict({**defaults.to_dict(), **(metadata or {})})
-    size = (complete.preprocessing.height, complete.preprocessing.width)
-    model = heads.of_config(backbone.build(input_size=size), bins, config)
+    model = heads.of_config(base, bins, config)
     weights.load(model, weights_file)
     export_model(model, backbone, complete, output)
     return complete
@@ -194,6 +195,11 @@ def _main() -> int:
         )
     except NimakitError as error:
         json.dump({"error": str(error)}, answers)
+        return 1
+    except Exception as error:  # of a library, which says it in its own words
+        name = type(error).__name__
+        message = f"{request['weights_file']} could not be converted: {name}: {first_line(error)}"
+        json.dump({"error": message}, answers)
         return 1
     json.dump({}, answers)
     return 0

@@ -137,8 +137,9 @@ def load_weights(weights_file: Path, config: TrainConfig, *, name: str | None = 
         WeightsError: Weights that cannot be read or do not fit it.
     """
     backbone = backbones.get(config.base_model_name)
+    base = backbone.build(input_size=config.input_size)
     is_regression = config.head == "regression"
-    bins = default_bins(config.n_classes if is_regression else weights.count_bins(weights_file))
+    bins = default_bins(config.n_classes if is_regression else weights.count_bins(base, weights_file))
     metadata = Metadata(
         name=name or weights_file.name,
         base_model=config.base_model_name,

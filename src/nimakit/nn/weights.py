@@ -1,59 +1,64 @@
-"""Weight files, read for their numbers alone: nothing in them is ever executed."""
+"""Weights of a file into a model: the backbone's, wherever they are in the file, and the head's."""
 
-import json
-import zipfile
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
-import h5py
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from nimakit import pretrained
-from nimakit.errors import WeightsError, first_line
+from nimakit.errors import WeightsError
 from nimakit.nn import torch_weights
+from nimakit.nn.weight_files import Shapes, StoredLayer, stored_layers
 
-SUFFIXES = (".hdf5", ".h5", ".weights.h5", ".keras")
-_KERAS_WEIGHTS = "model.weights.h5"
-_SAFE_MODULES = ("keras", "builtins")
+_LISTED = 5
+_ANOTHER = "give the base model they were trained with"
 
 
 def load(model: keras.Model, path: Path) -> None:
-    """Load weights into a model of the same layout.
+    """Load weights into a model with the same backbone and the same head.
 
     Args:
         model: From `nimakit.nn.heads`.
-        path: A .hdf5, .h5 or .weights.h5 file, or a .keras archive without code; of an archive only the
-            weights are read.
+        path: As `nimakit.nn.weight_files.stored_layers` takes it. The backbone may be one layer of the model
+            that was saved, as Keras's guide to transfer learning builds it.
 
     Raises:
-        WeightsError: Not such a file, an archive that holds code, or weights of another network.
+        WeightsError: Not such a file, or weights of another network.
     """
-    with _weights_file(path) as weights:
-        try:
-            model.load_weights(weights)
-        except Exception as error:
+    with stored_layers(path) as stored:
+        backbone, head = _layers_of(model)
+        found, rest = _match(backbone, stored, path)
+        if [layer.shapes for layer in rest] != [_shapes(head)]:
             raise WeightsError(
                 f"The weights must fit the base model and its head ({len(model.layers)} layers)."
-                f" Received: {path} ({first_line(error)}); give the base model they were trained with."
-            ) from error
+                f" Received: {path}, {_other_head(head, rest)}"
+            )
+        _set([*backbone, head], [*found, *rest], path)
 
 
-def count_bins(path: Path) -> int:
-    """Number of bins of the head in a weight file: the width of its narrowest dense layer.
+def count_bins(base: keras.Model, path: Path) -> int:
+    """Number of bins of the head in a weight file: the width of what the file has besides the backbone.
+
+    Args:
+        base: The backbone, from `nimakit.nn.backbones`.
+        path: As `load` takes it.
 
     Raises:
-        WeightsError: Not a weight file, or one without a head.
+        WeightsError: Not a weight file, or one of another backbone, without a head, or with a head of one
+            output.
     """
-    with _weights_file(path) as weights, _open_hdf5(weights, path) as file:
-        widths = [shape[1] for shape in _kernels(file)]
+    with stored_layers(path) as stored:
+        _, rest = _match([layer for layer in base.layers if layer.weights], stored, path)
+        widths = _widths(rest)
     if not widths:
         raise WeightsError(f"A weight file must hold a dense head. Received: {path}, which has none")
+    if min(widths) == 1:
+        raise WeightsError(
+            f"A histogram has at least 2 bins. Received: {path}, whose weights have a head of one output, a"
+            ' regression; give the config they were trained with (--config-file), its head "regression".'
+        )
     return min(widths)
 
 
@@ -72,173 +77,155 @@ def load_pretrained(
         Whether the head was loaded too.
 
     Raises:
-        WeightsError: Not such a file, or weights of another network. The model may hold some of them.
+        WeightsError: Not such a file, or weights of another network.
         DownloadError: Public weights that are neither cached nor reachable.
     """
     is_public = str(source) in pretrained.PUBLIC
     path = pretrained.fetch_weights(str(source), notify) if is_public else Path(source)
-    features, head = model.layers[-2].input, model.layers[-1]
-    backbone = keras.Model(model.input, features)
+    backbone, head = _layers_of(model)
     if path.name.endswith(torch_weights.SUFFIXES):
-        torch_weights.load(backbone, path)
-        found = []
+        torch_weights.load(keras.Model(model.input, model.layers[-2].input), path)
+        is_whole, widths = False, []
     else:
-        # Without the dropout: whether it keeps a random state in the file depends on its rate.
-        whole = keras.Model(model.input, head(features))
-        found = _load_fitting(backbone, whole, path)
-    whole_head = found == [tuple(head.kernel.shape)]
-    if notify and not whole_head:
-        width = ", ".join(str(shape[1]) for shape in found)
-        held = f"a head of {width} outputs" if found else "no head"
-        notify(
-            f"{source} has {held}: its backbone is used, and the head of {head.kernel.shape[1]} starts anew"
-        )
-    return whole_head
-
-
-def _load_fitting(backbone: keras.Model, whole: keras.Model, path: Path) -> list[tuple[int, ...]]:
-    """Load all of a file, or the backbone in it; the shapes of the head's kernels in the file."""
-    with _weights_file(path) as weights:
-        with _open_hdf5(weights, path) as file:
-            is_legacy = "layers" not in file
-            layers = _legacy_layers(file) if is_legacy else _layers(file)
-        wanted = Counter(_shapes(layer.get_weights()) for layer in _weighted(backbone))
-        held = Counter(map(_shapes, layers))
-        # What the file has and the backbone has not is its head, which comes last.
-        kernels = [max(shapes, key=len) for shapes in (held - wanted).elements()]
-        target = whole if kernels == [tuple(whole.layers[-1].kernel.shape)] else backbone
-        try:
-            if wanted - held:
-                missing = (wanted - held).total()
-                raise ValueError(f"it lacks {missing} of the {wanted.total()} layers with weights")
-            if is_legacy:
-                _set_in_order(_weighted(target), layers[: len(_weighted(target))])
+        with stored_layers(path) as stored:
+            found, rest = _match(backbone, stored, path)
+            is_whole, widths = [layer.shapes for layer in rest] == [_shapes(head)], _widths(rest)
+            if is_whole:
+                _set([*backbone, head], [*found, *rest], path)
             else:
-                target.load_weights(weights)
-        except Exception as error:
+                _set(backbone, found, path)
+    if notify and not is_whole:
+        held = f"a head of {', '.join(map(str, widths))} outputs" if widths else "no head"
+        notify(f"{source} has {held}: its backbone is used, and the head of {head.units} starts anew")
+    return is_whole
+
+
+def _layers_of(model: keras.Model) -> tuple[list[keras.Layer], keras.Layer]:
+    """The layers with weights of a model's backbone, in order, and its head."""
+    return [layer for layer in model.layers[:-1] if layer.weights], model.layers[-1]
+
+
+def _shapes(layer: keras.Layer) -> Shapes:
+    return tuple(tuple(weight.shape) for weight in layer.weights)
+
+
+def _widths(layers: Sequence[StoredLayer]) -> list[int]:
+    """How many outputs each dense layer has."""
+    return [layer.shapes[0][1] for layer in layers if len(layer.shapes[0]) == 2]
+
+
+def _match(
+    backbone: Sequence[keras.Layer], stored: list[StoredLayer], path: Path
+) -> tuple[list[StoredLayer], list[StoredLayer]]:
+    """What a file has for each layer of a backbone, and the rest of the file.
+
+    Layers are known by their names where the file has them all: of a backbone that is one layer of a legacy
+    file, those that were trained come first. Otherwise they are known by their shapes and their order, or
+    their numbers.
+
+    Raises:
+        WeightsError: It lacks some of them.
+    """
+    names = Counter(layer.name for layer in stored if layer.is_named)
+    by_name = {layer.name: layer for layer in stored if layer.is_named and names[layer.name] == 1}
+    if all(layer.name in by_name and by_name[layer.name].shapes == _shapes(layer) for layer in backbone):
+        found = [by_name[layer.name] for layer in backbone]
+    else:
+        inside = _within(backbone, stored)
+        found = list(_in_order(backbone, _by_number(inside, path), path))
+    taken = set(map(id, found))
+    return found, [layer for layer in stored if id(layer) not in taken]
+
+
+def _within(backbone: Sequence[keras.Layer], stored: list[StoredLayer]) -> list[StoredLayer]:
+    """The layers of the innermost model of a file that has the whole backbone; all where none has."""
+    wanted = Counter(map(_shapes, backbone))
+    places = {layer.around[:depth] for layer in stored for depth in range(len(layer.around) + 1)}
+    for place in sorted(places, key=len, reverse=True):
+        inside = [layer for layer in stored if layer.around[: len(place)] == place]
+        if not wanted - Counter(layer.shapes for layer in inside):
+            return inside
+    return stored
+
+
+def _by_number(stored: list[StoredLayer], path: Path) -> list[StoredLayer]:
+    """Layers in the order of their model, also where a legacy file has those that were trained first.
+
+    Raises:
+        WeightsError: Names without numbers do not tell the order.
+    """
+    if not any(layer.is_named and layer.around for layer in stored):
+        return stored
+    stems: dict[Shapes, set[str]] = {}
+    for layer in stored:
+        stems.setdefault(layer.shapes, set()).add(layer.numbered[0])
+    if unclear := [sorted(names) for names in stems.values() if len(names) > 1]:
+        raise WeightsError(
+            "The weights must be of the base model, layer by layer. Received:"
+            f" {path}, which has other names ({', '.join(unclear[0][:_LISTED])}) and no order; save the weights"
+            " anew, in the format of Keras 3 (.weights.h5)."
+        )
+    return sorted(stored, key=lambda layer: layer.numbered)
+
+
+def _in_order(
+    backbone: Sequence[keras.Layer], stored: list[StoredLayer], path: Path
+) -> Iterator[StoredLayer]:
+    """For each layer of a backbone, the next one of its shapes.
+
+    Raises:
+        WeightsError: There is none.
+    """
+    left = list(stored)
+    lacks = sum((Counter(map(_shapes, backbone)) - Counter(layer.shapes for layer in stored)).values())
+    for layer in backbone:
+        place = next((n for n, other in enumerate(left) if other.shapes == _shapes(layer)), None)
+        if place is None:
             raise WeightsError(
-                f"The weights to start from must be of the base model. Received: {path}"
-                f" ({first_line(error)}); give the base model they were trained with."
-            ) from error
-    return kernels
+                f"The weights must be of the base model. Received: {path}, which lacks {lacks} of its"
+                f" {len(backbone)} layers with weights, such as {layer.name}"
+                f" {', '.join(map(str, _shapes(layer)))}; {_ANOTHER}."
+            )
+        yield left.pop(place)
 
 
-_Values = list[NDArray[Any]]
+def _other_head(head: keras.Layer, rest: Sequence[StoredLayer]) -> str:
+    """How what a file has besides the backbone differs from a head, and what to do."""
+    inputs, outputs = head.kernel.shape
+    if not rest:
+        return "which has the base model alone and no head; give weights that were trained on ratings."
+    if len(rest) > 1 or len(rest[0].shapes[0]) != 2 or len(rest[0].shapes) != 2:
+        more = f" and {len(rest) - _LISTED} more" if len(rest) > _LISTED else ""
+        return (
+            f"which has besides the base model {'; '.join(map(str, rest[:_LISTED]))}{more}. A head is one"
+            " dense layer on the averages of the base model's maps; train one from these weights"
+            " (existing_weights in a training config)."
+        )
+    width, count = rest[0].shapes[0]
+    if width != inputs:
+        return (
+            f"whose head takes {width} features, where this one takes {inputs}; give the config they were"
+            " trained with, which has pooled_levels. A head on maps that were not averaged cannot be used."
+        )
+    return (
+        f"whose head has {count} outputs, where this one has {outputs}; give the config they were trained"
+        ' with: "head" is "regression" for one output, "histogram" or "classification" for more.'
+    )
 
 
-def _weighted(model: keras.Model) -> list[keras.Layer]:
-    return [layer for layer in model.layers if layer.weights]
+def _set(layers: Sequence[keras.Layer], stored: Sequence[StoredLayer], path: Path) -> None:
+    """Set the weights of layers.
 
-
-def _shapes(values: _Values) -> tuple[tuple[int, ...], ...]:
-    """What tells layers apart, whatever they are called."""
-    return tuple(sorted(value.shape for value in values))
-
-
-def _set_in_order(layers: list[keras.Layer], values: list[_Values]) -> None:
-    """Set the weights of layers by their order: names in legacy files depend on how the model was made."""
-    for layer, new in zip(layers, values, strict=True):
-        layer.set_weights(new)
+    Raises:
+        WeightsError: Some of them are no numbers.
+    """
+    for layer, kept in zip(layers, stored, strict=True):
+        values = kept.values()
+        if not all(np.isfinite(value).all() for value in values):
+            raise WeightsError(
+                f"Weights must be numbers. Received: {path}, with NaN or infinity in {kept}; they are of a"
+                " training that failed."
+            )
+        layer.set_weights(values)
         if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()
-
-
-def _layers(file: h5py.File) -> list[_Values]:
-    """The weights of each layer in a file of Keras 3, in no particular order."""
-    groups: dict[str, _Values] = {}
-
-    def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and "seed_generator" not in name:
-            groups.setdefault(name.rpartition("/vars/")[0], []).append(np.asarray(item))
-
-    file["layers"].visititems(visit)
-    return list(groups.values())
-
-
-def _legacy_layers(file: h5py.File) -> list[_Values]:
-    """The weights of each layer in a file of Keras 1 or 2, in order; empty if it is none."""
-    group = file.get("model_weights", file)
-    held = [group[name] for name in _texts(group, "layer_names")]
-    values = [[np.asarray(layer[name]) for name in _texts(layer, "weight_names")] for layer in held]
-    return [weights for weights in values if weights]
-
-
-def _texts(group: h5py.Group, name: str) -> list[str]:
-    """An attribute of a legacy file; one too long for HDF5 stands in numbered parts."""
-    parts = [name] if name in group.attrs else [f"{name}{part}" for part in range(len(group.attrs))]
-    texts = [text for part in parts if part in group.attrs for text in group.attrs[part]]
-    return [text.decode("utf-8") if isinstance(text, bytes) else str(text) for text in texts]
-
-
-def _kernels(file: h5py.File) -> list[tuple[int, ...]]:
-    """Shapes of the dense layers' kernels."""
-    shapes: list[tuple[int, ...]] = []
-
-    def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and item.ndim == 2 and "optimizer" not in name:
-            shapes.append(item.shape)
-
-    file.visititems(visit)
-    return shapes
-
-
-@contextmanager
-def _open_hdf5(weights: Path, shown: Path) -> Iterator[h5py.File]:
-    try:
-        file = h5py.File(weights, "r")
-    except OSError as error:
-        raise WeightsError(
-            f"Keras weights are an HDF5 file. Received: {shown} ({first_line(error)}); the file is damaged,"
-            " or something else under that name"
-        ) from error
-    with file:
-        yield file
-
-
-@contextmanager
-def _weights_file(path: Path) -> Iterator[Path]:
-    """The HDF5 file itself, or the one inside a .keras archive, unpacked for as long as it is needed."""
-    if not path.is_file():
-        raise WeightsError(f"A weights file must exist. Received: {path}")
-    if not path.name.endswith(SUFFIXES):
-        raise WeightsError(
-            f"Keras weights end in {', '.join(SUFFIXES)}; pickles and saved models can run code and are"
-            f" never loaded. Received: {path}"
-        )
-    if path.suffix == ".keras":
-        with TemporaryDirectory(prefix="nimakit-") as folder:
-            yield _unpack(path, Path(folder))
-    else:
-        with _open_hdf5(path, path):
-            pass
-        yield path
-
-
-def _unpack(path: Path, folder: Path) -> Path:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read("config.json"))
-            config.pop("compile_config", None)  # how it was trained: never read
-            foreign = ", ".join(sorted(set(_foreign_code(config))))
-            if foreign:
-                raise WeightsError(
-                    f"A .keras file must hold no code of its own. Received: {path}, with {foreign};"
-                    " save its weights alone (model.save_weights('x.weights.h5')) and give that file."
-                )
-            return Path(archive.extract(_KERAS_WEIGHTS, folder))
-    except (zipfile.BadZipFile, KeyError, ValueError, AttributeError) as error:
-        raise WeightsError(f"A .keras file is a Keras 3 archive. Received: {path} ({error})") from error
-
-
-def _foreign_code(config: Any) -> Iterator[str]:
-    """Class names in a serialised model that are not Keras's own, or that carry code (Lambda)."""
-    if isinstance(config, dict):
-        name, module = config.get("class_name"), config.get("module")
-        if name in ("Lambda", "__lambda__", "function") or config.get("registered_name") not in (None, name):
-            yield str(name)
-        elif name is not None and module is not None and module.split(".")[0] not in _SAFE_MODULES:
-            yield f"{module}.{name}"
-        config = list(config.values())
-    if isinstance(config, list):
-        for item in config:
-            yield from _foreign_code(item)

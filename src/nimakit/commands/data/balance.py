@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nimakit.commands import folders
 from nimakit.commands.data.options import FILE, tell
 from nimakit.errors import ImageError, UsageError
 from nimakit.progress import say
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("labels_file", type=FILE, metavar="LABELS")
 @click.option("--image-dir", required=True, type=FILE, help="The folder of the images.")
-@click.option("--recursive", is_flag=True, help="Look into sub-folders too.")
+@folders.recursive
 @click.option("--output-dir", required=True, type=FILE, help="The folder to make; it must be new, or empty.")
 @click.option(
     "--groups",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nimakit.commands import folders
 from nimakit.commands.data.options import FILE, tell
 from nimakit.errors import ImageError, UsageError
 from nimakit.progress import say, say_once
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     help="The folder of the images: once for all LABELS, or once for each. Without it only the labels are"
     " checked.",
 )
-@click.option("--recursive", is_flag=True, help="Look into sub-folders too.")
+@folders.recursive
 @click.option(
     "--similarity",
     type=click.FloatRange(0.2, 1),
