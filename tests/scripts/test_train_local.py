@@ -55,6 +55,19 @@ def test_each_container_sees_what_it_needs(train: Launcher, job: Path) -> None:
     }
 
 
+def test_sub_folders_are_a_flag(train: Launcher, job: Path) -> None:
+    """--recursive takes no value: what follows it is mounted as without it, and training needs no option."""
+    prepares, trains = both(train("--recursive", *NEW))
+    assert prepares.arguments == ["--prepare-only", "--docker-image", "nima-cpu", "--recursive", *NEW]
+    assert {Path(target).name for target in prepares.mounts} == {
+        "c.json",
+        "labels.json",
+        "photos",
+        "train_jobs",
+    }
+    assert trains.arguments == ["--resume", str(job)]
+
+
 def test_a_refused_job_starts_nothing(train: Launcher, job: Path) -> None:
     """What the command refuses ends the launcher with its code, and leaves neither container nor folder."""
     (train.bin / "prepared").unlink()

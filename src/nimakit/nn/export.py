@@ -196,7 +196,7 @@ def _main() -> int:
     except NimakitError as error:
         json.dump({"error": str(error)}, answers)
         return 1
-    except Exception as error:  # of a library, which says it in its own words
+    except Exception as error:  # noqa: BLE001 - of any library; a process has no other way to pass it on
         name = type(error).__name__
         message = f"{request['weights_file']} could not be converted: {name}: {first_line(error)}"
         json.dump({"error": message}, answers)

@@ -53,7 +53,7 @@ class StoredLayer:
 
     @property
     def numbered(self) -> tuple[str, int]:
-        """Its name without the number Keras counts layers of a class by, and that number: conv2d is the first."""
+        """Its name, and the number Keras counts it by: conv2d and 0 for conv2d, conv2d and 1 for conv2d_1."""
         stem, _, number = self.name.rpartition("_")
         return (stem, int(number)) if stem and number.isdigit() else (self.name, 0)
 

@@ -162,8 +162,8 @@ def _by_number(stored: list[StoredLayer], path: Path) -> list[StoredLayer]:
     if unclear := [sorted(names) for names in stems.values() if len(names) > 1]:
         raise WeightsError(
             "The weights must be of the base model, layer by layer. Received:"
-            f" {path}, which has other names ({', '.join(unclear[0][:_LISTED])}) and no order; save the weights"
-            " anew, in the format of Keras 3 (.weights.h5)."
+            f" {path}, which has other names ({', '.join(unclear[0][:_LISTED])}) and no order; save the"
+            " weights anew, in the format of Keras 3 (.weights.h5)."
         )
     return sorted(stored, key=lambda layer: layer.numbered)
 
