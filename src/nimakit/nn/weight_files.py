@@ -94,29 +94,28 @@ def stored_layers(path: Path) -> Iterator[list[StoredLayer]]:
 
 def _datasets(file: h5py.File, path: Path) -> dict[str, h5py.Dataset]:
     """Path in the file -> array, each in the file itself and no larger than what is stored of it."""
-    found: dict[str, h5py.Dataset] = {}
-
-    def refuse_link(name: str, link: Any) -> None:
-        if not isinstance(link, h5py.HardLink):
-            raise WeightsError(f"A weight file must have no links. Received: {path}, whose {name} is one")
-
-    def visit(name: str, item: Any) -> None:
-        if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "fiu" or item.shape is None:
-            return
-        if item.is_virtual or item.external:
+    # What visits an HDF5 file must not raise: h5py does not take that everywhere.
+    link = file.visititems_links(lambda name, link: None if isinstance(link, h5py.HardLink) else name)
+    if link is not None:
+        raise WeightsError(f"A weight file must have no links. Received: {path}, whose {link} is one")
+    items: list[tuple[str, Any]] = []
+    file.visititems(lambda name, item: items.append((name, item)))
+    found = {
+        name: item
+        for name, item in items
+        if isinstance(item, h5py.Dataset) and item.dtype.kind in "fiu" and item.shape is not None
+    }
+    for name, array in found.items():
+        if array.is_virtual or array.external:
             raise WeightsError(
                 f"A weight file must contain its numbers. Received: {path}, which keeps {name} elsewhere"
             )
-        stored = item.id.get_storage_size()
-        if item.nbytes > stored * (_PACKED if item.id.get_create_plist().get_nfilters() else 1):
+        stored = array.id.get_storage_size()
+        if array.nbytes > stored * (_PACKED if array.id.get_create_plist().get_nfilters() else 1):
             raise WeightsError(
                 "An array of a weight file must be no larger than what is stored of it. Received:"
-                f" {path}, whose {name} is {item.shape} and has {stored} bytes"
+                f" {path}, whose {name} is {array.shape} and has {stored} bytes"
             )
-        found[name] = item
-
-    file.visititems_links(refuse_link)
-    file.visititems(visit)
     return found
 
 
