@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from nimakit.commands import folders
 from nimakit.commands.data.options import Finite
+from nimakit.commands.options import recursive_option
 from nimakit.errors import ImageError, OutputError, UnwritableError, UsageError
 from nimakit.output import atomic_writer, check_folder, check_output, exists, make_folder
 from nimakit.progress import say, track
@@ -90,7 +90,7 @@ _SEARCH = {
     " asked, and no option says how to find one.",
 )
 @click.option("--report", type=_FILE, help="Write a sheet of all photos before and after: .html, one file.")
-@folders.recursive
+@recursive_option
 @click.option(
     "--overwrite",
     is_flag=True,

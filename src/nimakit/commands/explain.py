@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nimakit.commands import folders
+from nimakit.commands.options import recursive_option
 from nimakit.errors import ImageError, UnwritableError, UsageError
 from nimakit.files import image_id
 from nimakit.output import atomic_bytes, check_folder, escaped, make_folder, together
@@ -65,7 +65,7 @@ _FAST_PNG = 3
     metavar="PIXELS",
     help="Longer side of the pictures at most.  [default: the photo's own]",
 )
-@folders.recursive
+@recursive_option
 @click.option(
     "--max-pixels",
     type=click.IntRange(min=1),

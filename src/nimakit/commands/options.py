@@ -1,15 +1,15 @@
-"""Options of the commands that learn tastes: ratings from a table, or from the rating app's database."""
+"""Options of several commands: sub-folders, and where the ratings are that tastes are learned from."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from nimakit.commands import folders
 from nimakit.commands.rate.options import open_collection
-from nimakit.errors import UsageError
+from nimakit.errors import NoImagesError, UsageError
 from nimakit.progress import say
 
 if TYPE_CHECKING:
@@ -19,6 +19,26 @@ if TYPE_CHECKING:
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 _FILE = click.Path(path_type=Path)
+
+
+def recursive_option(command: Decorated) -> Decorated:
+    """The option --recursive, and the advice to give it where a folder has no images of its own.
+
+    Both are here so that no command gives the advice without the option.
+    """
+
+    @wraps(command)
+    def advise(**given: Any) -> Any:
+        try:
+            return command(**given)
+        except NoImagesError as error:
+            between = "\n" if "\n" in str(error) else " "
+            raise NoImagesError(f"{error}{between}Add --recursive to look into sub-folders.") from error
+
+    option = click.option("--recursive", is_flag=True, help="Look into sub-folders too.")
+    advised: Any = option(advise)
+    return advised  # type: ignore[no-any-return]
+
 
 _OPTIONS = (
     click.option(
@@ -35,7 +55,7 @@ _OPTIONS = (
         help="Ratings, a row each, with the columns image_id, rating and user_id: .csv, .tsv or .jsonl.",
     ),
     click.option("--image-dir", type=_FILE, help="The folder of the images rated."),
-    folders.recursive,
+    recursive_option,
     click.option(
         "--scale",
         type=float,

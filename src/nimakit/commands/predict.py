@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nimakit.commands import folders
+from nimakit.commands.options import recursive_option
 from nimakit.errors import ImageError, UsageError
 from nimakit.progress import say
 
@@ -45,7 +45,7 @@ _FILE = click.Path(path_type=Path)
     type=_FILE,
     help="A label file: scores the images it names, and compares with its labels (figures on stderr).",
 )
-@folders.recursive
+@recursive_option
 @click.option(
     "--tta",
     is_flag=False,

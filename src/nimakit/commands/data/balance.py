@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nimakit.commands import folders
 from nimakit.commands.data.options import FILE, tell
+from nimakit.commands.options import recursive_option
 from nimakit.errors import ImageError, UsageError
 from nimakit.progress import say
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("labels_file", type=FILE, metavar="LABELS")
 @click.option("--image-dir", required=True, type=FILE, help="The folder of the images.")
-@folders.recursive
+@recursive_option
 @click.option("--output-dir", required=True, type=FILE, help="The folder to make; it must be new, or empty.")
 @click.option(
     "--groups",

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nimakit.commands import folders
 from nimakit.commands.data.options import FILE, Bins, Finite, finish, skip_bad
+from nimakit.commands.options import recursive_option
 from nimakit.errors import UsageError
 from nimakit.progress import say
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.argument("source", type=FILE, metavar="RATINGS|LABELS")
 @click.option("--output", type=FILE, help="The report to write: .html, or its charts alone as .png.")
 @click.option("--image-dir", type=FILE, help="The folder of the images: shows some of them, worst to best.")
-@folders.recursive
+@recursive_option
 @click.option(
     "--image-column", default="image_id", show_default=True, help="Column of the image's name or image_id."
 )

@@ -1,4 +1,4 @@
-"""nimakit.commands.folders: --recursive, and who advises it."""
+"""nimakit.commands.options: --recursive, and which commands advise it."""
 
 import json
 import re
