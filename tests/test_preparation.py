@@ -18,6 +18,12 @@ from nimakit.preparation import Request, prepare
 from samples import write_photo
 from small_jobs import label_of, write_config
 
+pytestmark = [
+    # Keras and TensorFlow are behind NumPy 2 in two places.
+    pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
+]
+
 Entries = list[dict[str, Any]]
 
 

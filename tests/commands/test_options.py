@@ -54,6 +54,17 @@ TAKES_FOLDERS = {
     "data balance": ("LABELS", "--image-dir", "PHOTOS", "--output-dir", "OUT"),
     "data check": ("LABELS", "--image-dir", "PHOTOS"),
     "data link": ("--part", "train=LABELS", "--image-dir", "PHOTOS", "--output-dir", "OUT"),
+    "data split": (
+        "LABELS",
+        "--image-dir",
+        "PHOTOS",
+        "--part",
+        "a=rest",
+        "--part",
+        "b=0.5",
+        "--output-dir",
+        "OUT",
+    ),
     "data report": ("RATINGS", "--image-dir", "PHOTOS", "--output", "report.html"),
 }
 """Command -> its least arguments."""

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from nimakit.commands.data.options import FILE, finish, prepare_folder, refuse_inputs, seed, skip_bad, tell
+from nimakit.commands.options import recursive_option
 from nimakit.errors import UsageError
 from nimakit.progress import say
 
@@ -50,7 +51,7 @@ from nimakit.progress import say
     type=FILE,
     help="The folder of the images: they are compared, and what is the same picture is kept together.",
 )
-@click.option("--recursive", is_flag=True, help="Look into its sub-folders too.")
+@recursive_option
 @click.option("--output-dir", type=FILE, help="Where the files go.  [default: the folder of LABELS]")
 @seed
 @skip_bad
