@@ -94,7 +94,7 @@ def places(tmp_path: Path, tiny_file: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "photos" / "session1").mkdir(parents=True)
     write_photo(tmp_path / "photos" / "session1" / "a.jpg")
     ratings = tmp_path / "ratings.csv"
-    ratings.write_text("image_id,rating,user_id\na,3,ann\nb,4,ann\n", encoding="utf-8")
+    ratings.write_text("image_id,rating,user_id\na,1,ann\nb,10,ann\n", encoding="utf-8")
     return {
         "PHOTOS": tmp_path / "photos",
         "LABELS": write_labels(tmp_path / "labels.json", ["a", "b"]),
