@@ -139,9 +139,7 @@ def _missing(
     """image_ids of a label file that have no image; unless they may be left out, a problem."""
 
     def match() -> dict[str, Path | None]:
-        return match_images(
-            found.image_ids, request.image_dir, recursive=request.recursive, notify=notify
-        )
+        return match_images(found.image_ids, request.image_dir, recursive=request.recursive, notify=notify)
 
     matched = _collect(problems, match) or {}
     absent = [name for name, path in matched.items() if path is None]
