@@ -12,6 +12,10 @@ from web.study import Study
 BEHIND = 12
 """Items one can go back over."""
 UNKNOWN = object()
+DOUBLE_TAP_MS = 350
+"""After so long a tap is no second half of a double tap."""
+TAP_MS = 60
+"""Until a tap has become a click."""
 
 DRAWN = """() => {
   const drawn = (window.drawn = new Map());
@@ -38,7 +42,7 @@ STATE = """async () => {
   return {
     items: all(".canvas img").map((image) => Number(image.src.match(/([0-9]+)[/][^/]*$/)[1])),
     focus: button && (button.id ? `#${button.id}` : button.tagName === "BUTTON" ? button.title : button.tagName),
-    chosen: all(".step.chosen, .choice.chosen, .tie.chosen").map((one) => one.dataset.value ?? one.id),
+    chosen: all(".step, .choice, .tie").flatMap((one, place) => (one.classList.contains("chosen") ? [place] : [])),
     value: document.getElementById("value")?.value,
     zoomed: all(".picture").flatMap((figure, place) => (figure.classList.contains("zoomed") ? [place] : [])),
     help: document.getElementById("help").open,
@@ -71,6 +75,7 @@ class Walker:
         self.focus: str | None = None
         self.help = self.menu = False
         self.begins = True
+        self.tapped: tuple[float, float] | None = None
         self.touch = page.context.new_cdp_session(page)
 
     def walk(self, steps: int) -> None:
@@ -113,8 +118,11 @@ class Walker:
         if place is None:
             return False
         if taps:
+            if self.tapped == place:
+                self.page.wait_for_timeout(DOUBLE_TAP_MS)
             self.page.touchscreen.tap(*place)
-            self.page.wait_for_timeout(60)
+            self.page.wait_for_timeout(TAP_MS)
+            self.tapped = place
         else:
             self.page.mouse.click(*place, click_count=times)
         self.focus = None
@@ -222,14 +230,21 @@ class Walker:
         pressed = self.page.evaluate("window.pressed")
         self.give(answer)
         self.page.evaluate(STATE)
+        items = tuple(self.page.evaluate(STATE)["items"])
         if len(self.study.events) - before > len(self.expected):
-            shown = self.recorded(before)[-1][1]
+            _, shown, value = self.recorded(before)[-1]
             self.trace.append(f"  which counted, for {shown}")
-            assert self.drawn(shown) < pressed
-            self.item = self.item or shown
+            assert self.drawn(shown) < pressed, "answered before it was drawn"
+            if self.item is None:
+                self.meet(shown, value)
             self.give(other)
-        elif self.item and self.answers.get(self.item, UNKNOWN) == other and self.page.evaluate(STATE)["items"] != list(self.item):
+        elif self.item and self.item != items:
             self.give(other)  # it was answered like this before: nothing is recorded
+
+    def meet(self, item: tuple[int, ...], value: Any) -> None:
+        """A new item was there for a moment, and was given a value."""
+        assert item not in self.answers, "an item that was answered comes as a new one"
+        self.item = item
 
     def drawn(self, item: tuple[int, ...]) -> float:
         """When an item came to be seen."""
@@ -294,7 +309,7 @@ class Walker:
         for point in points[1:]:
             self.touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": point})
         self.touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-        self.page.wait_for_timeout(60)
+        self.page.wait_for_timeout(TAP_MS)
         if by > 0:
             self.return_to_last()
         else:
@@ -344,7 +359,7 @@ class Walker:
     def leave(self) -> None:
         """Close what lies over the page; keys and clicks do nothing else meanwhile."""
         key, button, _ = self.random.choice(self.says)
-        if self.random.random() < 0.5:
+        if self.random.random() < 0.5 and key not in ("Enter", " "):  # those close the help
             self.key(key)
         way = self.random.choice(("Escape", "#help form button" if self.help else "summary", button))
         if way == "Escape" or (way == button and self.help):
@@ -384,8 +399,7 @@ class Walker:
         self.seen, self.expected = count + len(self.expected), []
         shown = tuple(state["items"]) or None
         if self.begins and self.item is None and shown:
-            assert shown not in self.answers, "an item that was answered comes as a new one"
-            self.item = shown
+            self.meet(shown, None)
         assert shown == self.item, "shown, expected"
         assert set(state["zoomed"]) == self.zoomed, "full size"
         assert (state["help"], state["menu"]) == (False, False)
@@ -450,7 +464,7 @@ class Score(Walker):
     def compare_choice(self, state: dict[str, Any]) -> None:
         """The number that Enter would give."""
         if self.item:
-            assert state["chosen"] == [str(self.chosen)] * (self.chosen is not None), "shown as chosen"
+            assert state["chosen"] == ([self.chosen - 1] if self.chosen else []), "shown as chosen"
 
 
 class Rate(Walker):
@@ -458,11 +472,16 @@ class Rate(Walker):
 
     says = tuple((key, "#accept", "value") for key in ("Enter", " ", "a"))
     value = 0.0
+    predicted: dict[tuple[int, ...], float]
     moves = (
         ("-", "Down 0.1", -0.1), ("ArrowDown", "Down 0.1", -0.1), ("+", "Up 0.1", 0.1), ("=", "Up 0.1", 0.1),
         ("ArrowUp", "Up 0.1", 0.1), ("_", "Down 1", -1), ("ArrowLeft", "Down 1", -1), ("*", "Up 1", 1),
         ("ArrowRight", "Up 1", 1),
     )  # fmt: skip
+
+    def __init__(self, page: Page, study: Study, seed: int) -> None:
+        super().__init__(page, study, seed)
+        self.predicted = {}
 
     def acts(self) -> list[Callable[[], None]]:
         """With what moves the score."""
@@ -475,6 +494,19 @@ class Rate(Walker):
     def give(self, answer: Any) -> None:
         """What is accepted is the score that stands there."""
         super().give(self.value if answer == "value" else answer)
+
+    def show(self, item: tuple[int, ...] | None) -> None:
+        """The score that was given is there, or else the predicted one."""
+        super().show(item)
+        if item:
+            answer = self.answers.get(item)
+            self.value = self.predicted[item] if answer is None else answer
+
+    def meet(self, item: tuple[int, ...], value: Any) -> None:
+        """A new picture has its predicted score, which is what is accepted."""
+        super().meet(item, value)
+        self.value = float(self.page.evaluate(STATE)["value"]) if value is None else value
+        self.predicted[item] = self.value
 
     def set(self, value: float) -> None:
         """Another score stands there."""
@@ -510,20 +542,10 @@ class Rate(Walker):
         else:
             super().push(button)
 
-    def pressed(self, key: str) -> None:
-        """Enter and Space accept, where no button has the focus."""
-        super().pressed(key)
-
     def compare_choice(self, state: dict[str, Any]) -> None:
-        """The score that Enter would give; that of a new picture is the predicted one, whatever it is."""
-        if self.item is None:
-            return
-        answer = self.answers.get(self.item)
-        if self.begins and answer is None:
-            self.value = float(state["value"])
-        elif self.begins:
-            self.value = answer
-        assert float(state["value"]) == self.value, "score shown"
+        """The score that Enter would give."""
+        if self.item:
+            assert float(state["value"]) == self.value, "score shown"
 
 
 class Preference(Walker):
@@ -574,5 +596,5 @@ class Preference(Walker):
         """What was chosen before."""
         if self.item:
             answer = self.answers.get(self.item)
-            # An element of a choice has no value or id: what counts is whether there is one.
-            assert len(state["chosen"]) == (answer is not None), "shown as chosen"
+            place = self.pictures if answer == "tie" else answer
+            assert state["chosen"] == ([] if place is None else [place]), "shown as chosen"
