@@ -1,4 +1,4 @@
-"""Each experiment in a real browser, by mouse, touch and keys at random: what is recorded is what was chosen."""
+"""Each experiment in a real browser, by mouse, touch and keys at random: it records what was chosen."""
 
 from pathlib import Path
 
@@ -7,7 +7,8 @@ from playwright.sync_api import Browser, expect
 
 from samples import write_photo
 from web.conftest import MakeStudy, Serve
-from web.walker import Preference, Rate, Score, Walker
+from web.walker import Walker
+from web.walkers import Preference, Rate, Score
 
 WALKS: dict[str, tuple[type[Walker], dict[str, str]]] = {
     "score": (Score, {"experiment": "score"}),
@@ -24,7 +25,7 @@ LENGTHS = [
 
 @pytest.mark.parametrize("experiment", WALKS)
 @pytest.mark.parametrize(("seed", "steps", "pictures"), LENGTHS)
-def test_what_is_recorded_is_what_was_chosen(
+def test_what_is_recorded_is_what_was_chosen(  # noqa: PLR0917
     browser: Browser,
     photos: Path,
     make_study: MakeStudy,

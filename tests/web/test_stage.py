@@ -10,7 +10,7 @@ from samples import write_photo
 from web.accessibility import sticks_out
 from web.conftest import MakeStudy, Serve
 from web.study import Study
-from web.test_score_page import open_page, press, settle, values, wait_for_events
+from web.test_score_page import press, settle, values, wait_for_events
 
 EXPERIMENTS: dict[str, dict[str, str]] = {
     "score": {"experiment": "score"},
@@ -18,6 +18,12 @@ EXPERIMENTS: dict[str, dict[str, str]] = {
     "two": {"experiment": "preference"},
     "four": {"experiment": "preference", "choices": "4"},
 }
+
+BUTTONS = (
+    ".step", ".step-by", ".zoom", "#help-button", "#theme", "summary", ".pick", "#accept", "#tie", "#skip",
+    "#back",
+)  # fmt: skip
+"""What can be pressed, where there is something to answer."""
 
 
 @pytest.fixture(params=EXPERIMENTS)
@@ -41,8 +47,9 @@ def focused(page: Page) -> str:
 def test_no_button_keeps_the_focus_of_a_pointer(page: Page, any_study: Study, serve: Serve) -> None:
     """After a click on any of them, the help and the menu too, the keys belong to the page."""
     begin(page, any_study, serve)
-    for button in page.locator("button:visible, summary").all():
-        if button.is_disabled():
+    for name in BUTTONS:
+        button = page.locator(name).first
+        if not button.count() or button.is_disabled():
             continue
         button.click()
         assert focused(page) == "BODY" or page.locator("#help").is_visible()
@@ -85,7 +92,9 @@ def test_enter_accepts_after_a_click_on_a_step(
     assert study.events[0].value == round(predicted + 0.1, 1)
 
 
-def test_enter_chooses_nothing_after_a_click_on_a_side(page: Page, make_study: MakeStudy, serve: Serve) -> None:
+def test_enter_chooses_nothing_after_a_click_on_a_side(
+    page: Page, make_study: MakeStudy, serve: Serve
+) -> None:
     """In a preference no key gives what a click gave before."""
     study = make_study(experiment="preference")
     begin(page, study, serve)
@@ -134,17 +143,22 @@ def test_a_key_counts_once_the_picture_is_drawn(page: Page, any_study: Study, se
 def test_a_double_click_answers_once(page: Page, any_study: Study, serve: Serve) -> None:
     """However fast the next picture was there."""
     begin(page, any_study, serve)
-    button = page.locator(".step, .pick, .accept").first
-    button.click()
+    place = page.locator(".step, .pick, .accept").first.bounding_box()
+    assert place is not None
+    x, y = place["x"] + place["width"] / 2, place["y"] + place["height"] / 2
+    page.mouse.click(x, y)
     settle(page)
-    button.click(click_count=2)
+    page.mouse.down(click_count=2)  # the second half
+    page.mouse.up(click_count=2)
     settle(page)
-    wait_for_events(page, any_study, 2 if any_study.collection.choices == 2 else 1)
+    wait_for_events(page, any_study, 1)
     page.wait_for_timeout(200)
-    assert len(any_study.events) <= 2
+    assert len(any_study.events) == 1
 
 
-def test_a_click_that_began_on_another_picture_answers_nothing(page: Page, study: Study, serve: Serve) -> None:
+def test_a_click_that_began_on_another_picture_answers_nothing(
+    page: Page, study: Study, serve: Serve
+) -> None:
     """A key is pressed while the mouse is down: its button comes up on the next picture."""
     begin(page, study, serve)
     page.locator(".step", has_text="2").hover()
@@ -157,7 +171,9 @@ def test_a_click_that_began_on_another_picture_answers_nothing(page: Page, study
     assert values(study) == [7, 8]
 
 
-def test_a_click_that_closes_the_menu_answers_nothing(page: Page, make_study: MakeStudy, serve: Serve) -> None:
+def test_a_click_that_closes_the_menu_answers_nothing(
+    page: Page, make_study: MakeStudy, serve: Serve
+) -> None:
     """A click beside an open menu closes it, and chooses no picture."""
     study = make_study(experiment="preference")
     begin(page, study, serve)
@@ -177,7 +193,9 @@ def test_what_was_tapped_looks_like_the_rest(phone: Page, study: Study, serve: S
     expect(phone.locator("#count")).to_have_text("1 of 6")
     settle(phone)
     phone.wait_for_timeout(700)  # the flash of what was given
-    colours = phone.locator(".step").evaluate_all("steps => steps.map((one) => getComputedStyle(one).backgroundColor)")
+    colours = phone.locator(".step").evaluate_all(
+        "steps => steps.map((one) => getComputedStyle(one).backgroundColor)"
+    )
     assert len(set(colours)) == 1
 
 
@@ -225,8 +243,7 @@ def test_escape_leaves_full_size_in_a_preference(page: Page, make_study: MakeStu
 
 
 def test_the_end_has_nothing_to_answer_and_leads_on(page: Page, any_study: Study, serve: Serve) -> None:
-    """No question, number, or Skip; Ratings and the dashboard for the admin; Back takes the last answer back."""
-    any_study.change(lambda session: None)
+    """No question, number or Skip; Ratings and the dashboard for the admin; and Back."""
     begin(page, any_study, serve)
     for _ in range(40):
         settle(page)
@@ -265,8 +282,13 @@ def test_the_end_offers_raters_what_they_may_open(page: Page, study: Study, serv
 
 @pytest.mark.parametrize("choices", ["2", "4"])
 @pytest.mark.parametrize("device", ["page", "phone"])
-def test_no_button_covers_a_picture_to_choose(
-    request: pytest.FixtureRequest, photos: Path, make_study: MakeStudy, serve: Serve, device: str, choices: str
+def test_no_button_covers_a_picture_to_choose(  # noqa: PLR0917
+    request: pytest.FixtureRequest,
+    photos: Path,
+    make_study: MakeStudy,
+    serve: Serve,
+    device: str,
+    choices: str,
 ) -> None:
     """Buttons stand below their pictures, upright and wide ones, and can be seen."""
     for number, path in enumerate(sorted(photos.rglob("*.*"))):
@@ -308,7 +330,7 @@ def test_steps_say_what_they_add(page: Page, make_study: MakeStudy, tiny_file: P
     """On the button, and in its tooltip with its keys."""
     begin(page, make_study(experiment="rate", model=str(tiny_file)), serve)
     steps = page.locator(".step-by")
-    assert steps.locator("small").all_inner_texts() == ["−1", "−0.1", "+0.1", "+1"]
+    assert steps.locator("small").all_inner_texts() == ["\N{MINUS SIGN}1", "\N{MINUS SIGN}0.1", "+0.1", "+1"]
     assert [step.get_attribute("title") for step in steps.all()] == [
         "Down 1 (Shift - or ←)", "Down 0.1 (- or ↓)", "Up 0.1 (+ or ↑)", "Up 1 (* or →)",
     ]  # fmt: skip

@@ -73,8 +73,9 @@ export class Session {
   // A click that began on another picture, or before this one was drawn, is none on this one.
   passOver(event) {
     const { aimed } = this;
-    this.aimed = null; // a click without a pointer, as of a screen reader, follows none
-    if (!aimed || aimed.item === this.shown) return;
+    this.aimed = null;
+    // A click of a key has no detail; one of a screen reader may follow no pointer.
+    if (!aimed || !event.detail || aimed.item === this.shown) return;
     if (aimed.item !== undefined && event.target.closest("#back")) return; // going back answers nothing
     event.preventDefault();
     event.stopPropagation();
