@@ -19,9 +19,11 @@ DRAWN = """() => {
     requestAnimationFrame(look);
   };
   requestAnimationFrame(look);
+  window.clicks = 0;
+  document.addEventListener("click", () => (window.clicks += 1), true);
   document.addEventListener("keydown", () => (window.pressed = performance.now()), true);
 }"""
-"""Notes the first frame that has a picture, and the last key."""
+"""Notes the first frame that has a picture, the last key, and how many clicks there were."""
 
 STATE = """async () => {
   const main = document.querySelector("main");

@@ -10,8 +10,8 @@ from web.study import Study
 
 DOUBLE_TAP_MS = 350
 """After so long a tap is no second half of a double tap."""
-TAP_MS = 60
-"""Until a tap has become a click."""
+SWIPE_MS = 60
+"""Until a swipe has come to its end."""
 
 
 class Walker(Expected):
@@ -63,8 +63,9 @@ class Walker(Expected):
         if taps:
             if self.tapped == place:
                 self.page.wait_for_timeout(DOUBLE_TAP_MS)
+            clicks = self.page.evaluate("window.clicks")
             self.page.touchscreen.tap(*place)
-            self.page.wait_for_timeout(TAP_MS)
+            self.page.wait_for_function("(before) => window.clicks > before", arg=clicks)
             self.tapped = place
         else:
             self.page.mouse.click(*place, click_count=times)
@@ -197,7 +198,7 @@ class Walker(Expected):
         for point in points[1:]:
             self.touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": point})
         self.touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-        self.page.wait_for_timeout(TAP_MS)
+        self.page.wait_for_timeout(SWIPE_MS)
         if by > 0:
             self.return_to_last()
         else:
