@@ -133,7 +133,7 @@ class Walker(Expected):
     def drawn(self, item: tuple[int, ...]) -> float:
         """When an item came to be seen."""
         times = self.page.evaluate("[...window.drawn]")
-        return max(time for source, time in times if int(source.split("/")[-2]) in item)
+        return max(float(time) for source, time in times if int(source.split("/")[-2]) in item)
 
     def say_in_mid_click(self) -> None:
         """A key while a button of the mouse is down: the click began on the item before."""
@@ -201,7 +201,7 @@ class Walker(Expected):
         self.page.wait_for_timeout(SWIPE_MS)
         if by > 0:
             self.return_to_last()
-        else:
+        elif self.item:
             self.give(self.answers.get(self.item))
 
     def full_size(self) -> None:
