@@ -19,11 +19,11 @@ DRAWN = """() => {
     requestAnimationFrame(look);
   };
   requestAnimationFrame(look);
-  window.clicks = 0;
-  document.addEventListener("click", () => (window.clicks += 1), true);
+  window.seen = { click: 0, pointerup: 0 };
+  for (const kind in window.seen) document.addEventListener(kind, () => (window.seen[kind] += 1), true);
   document.addEventListener("keydown", () => (window.pressed = performance.now()), true);
 }"""
-"""Notes the first frame that has a picture, the last key, and how many clicks there were."""
+"""Notes the first frame with a picture, the last key, and how many clicks and lifted pointers there were."""
 
 STATE = """async () => {
   const main = document.querySelector("main");

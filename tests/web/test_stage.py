@@ -10,7 +10,7 @@ from samples import write_photo
 from web.accessibility import sticks_out
 from web.conftest import MakeStudy, Serve
 from web.study import Study
-from web.test_score_page import press, settle, values, wait_for_events
+from web.test_score_page import press, settle, swipe, values, wait_for_events
 
 EXPERIMENTS: dict[str, dict[str, str]] = {
     "score": {"experiment": "score"},
@@ -184,6 +184,16 @@ def test_a_click_that_closes_the_menu_answers_nothing(
     wait_for_events(page, study, 1)
     assert study.events[0].shown is not None
     assert study.events[0].image_id == study.events[0].shown[1]
+
+
+def test_a_tap_right_after_a_swipe_counts(phone: Page, any_study: Study, serve: Serve) -> None:
+    """A fast swipe does not run on like a scroll, which the next tap would only stop."""
+    begin(phone, any_study, serve)
+    swipe(phone, -200)
+    settle(phone)
+    phone.locator(".step, .pick, .accept").first.tap()
+    wait_for_events(phone, any_study, 2)
+    assert [event.kind == "skip" for event in any_study.events] == [True, False]
 
 
 def test_what_was_tapped_looks_like_the_rest(phone: Page, study: Study, serve: Serve) -> None:

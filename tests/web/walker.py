@@ -1,6 +1,7 @@
 """A rater who does anything: random acts on a page to rate on, each compared with what should come of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from random import Random
 
 from playwright.sync_api import Page
@@ -10,8 +11,6 @@ from web.study import Study
 
 DOUBLE_TAP_MS = 350
 """After so long a tap is no second half of a double tap."""
-SWIPE_MS = 60
-"""Until a swipe has come to its end."""
 
 
 class Walker(Expected):
@@ -26,13 +25,17 @@ class Walker(Expected):
     def walk(self, steps: int) -> None:
         """Act so many times; what is shown and recorded is compared after each."""
         self.page.evaluate(DRAWN)
-        self.check()
         acts = self.acts()
-        for _ in range(steps):
-            act = self.random.choice(acts)
-            self.trace.append(act.__name__)
-            act()
+        try:
             self.check()
+            for step in range(steps):
+                act = self.random.choice(acts)
+                self.trace.append(f"{step}: {act.__name__}")
+                act()
+                self.check()
+        except Exception as error:
+            error.add_note("The last acts:\n" + "\n".join(self.trace[-25:]))
+            raise
 
     def acts(self) -> list[Callable[[], None]]:
         """What may come next; the more often it stands there the likelier."""
@@ -54,6 +57,13 @@ class Walker(Expected):
         box = self.page.locator(selector).bounding_box()
         return box and (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
+    @contextmanager
+    def until(self, event: str) -> Iterator[None]:
+        """Waits until the page has seen what a finger did."""
+        before = self.page.evaluate("(event) => window.seen[event]", event)
+        yield
+        self.page.wait_for_function("([event, before]) => window.seen[event] > before", arg=[event, before])
+
     def click(self, selector: str, *, times: int = 1, taps: bool = False) -> bool:
         """Click or tap on something; whether it was there."""
         place = self.middle(selector)
@@ -63,9 +73,8 @@ class Walker(Expected):
         if taps:
             if self.tapped == place:
                 self.page.wait_for_timeout(DOUBLE_TAP_MS)
-            clicks = self.page.evaluate("window.clicks")
-            self.page.touchscreen.tap(*place)
-            self.page.wait_for_function("(before) => window.clicks > before", arg=clicks)
+            with self.until("click"):
+                self.page.touchscreen.tap(*place)
             self.tapped = place
         else:
             self.page.mouse.click(*place, click_count=times)
@@ -194,11 +203,11 @@ class Walker(Expected):
         by = self.random.choice((-150, 150))
         self.trace.append(f"  swipe by {by}")
         points = [[{"x": x + by * part / 5, "y": y}] for part in range(6)]
-        self.touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": points[0]})
-        for point in points[1:]:
-            self.touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": point})
-        self.touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-        self.page.wait_for_timeout(SWIPE_MS)
+        with self.until("pointerup"):
+            self.touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": points[0]})
+            for point in points[1:]:
+                self.touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": point})
+            self.touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
         if by > 0:
             self.return_to_last()
         elif self.item:
@@ -265,11 +274,8 @@ class Walker(Expected):
 
     def check(self) -> None:
         """Everything shown and recorded is as expected."""
-        try:
-            if self.help or self.menu:
-                state = self.page.evaluate(STATE)
-                assert (state["help"], state["menu"]) == (self.help, self.menu)
-                self.leave()
-            self.compare(self.page.evaluate(STATE))
-        except AssertionError as error:
-            raise AssertionError(f"{error}\nThe last acts:\n" + "\n".join(self.trace[-25:])) from None
+        if self.help or self.menu:
+            state = self.page.evaluate(STATE)
+            assert (state["help"], state["menu"]) == (self.help, self.menu)
+            self.leave()
+        self.compare(self.page.evaluate(STATE))

@@ -24,6 +24,7 @@ export class Canvas {
     for (const name of ["pointerup", "pointercancel"]) {
       figure.addEventListener(name, (event) => this.up(event));
     }
+    figure.addEventListener("touchmove", (event) => this.swipe(event), { passive: false });
     this.holder.addEventListener("click", (event) => {
       if (this.still && this.item?.image) this.tap(event, this.item.image);
     });
@@ -102,7 +103,7 @@ export class Canvas {
   }
 
   down(event) {
-    this.still = false;
+    this.still = this.swiping = false;
     if (event.button || !event.isPrimary || !this.item) return;
     this.start = { x: event.clientX, y: event.clientY, left: this.holder.scrollLeft, top: this.holder.scrollTop };
     const onPicture = this.holder.contains(event.target);
@@ -116,8 +117,14 @@ export class Canvas {
     if (this.zoomed) {
       if (event.pointerType === "mouse") this.holder.scrollTo(this.start.left - dx, this.start.top - dy);
     } else if (event.pointerType !== "mouse" && Math.abs(dx) > Math.abs(dy) && this.item.image) {
+      this.swiping = true;
       this.item.image.style.translate = `${dx}px 0`;
     }
+  }
+
+  // To the browser a fast swipe is a scroll that runs on for a second, and the next tap does no more than stop it.
+  swipe(event) {
+    if (this.swiping && event.cancelable) event.preventDefault();
   }
 
   up(event) {
