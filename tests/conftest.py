@@ -25,7 +25,8 @@ CLOSED_PORT = "http://127.0.0.1:9/simple"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What is looked at in a real browser is among the slow tests."""
     for item in items:
-        if "browser" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("docker"):
+        marked = item.get_closest_marker("docker") or item.get_closest_marker("exhaustive")
+        if "browser" in getattr(item, "fixturenames", ()) and not marked:
             item.add_marker(pytest.mark.slow)
 
 

@@ -10,7 +10,7 @@ const TAP_PX = 8;
 const DOUBLE_TAP_MS = 300;
 
 export class Canvas {
-  // figure holds .canvas; button toggles; swipes: { left, right } functions.
+  // figure holds .canvas; button says whether it is zoomed; swipes: { left, right } functions.
   constructor(figure, button, swipes) {
     this.figure = figure;
     this.holder = figure.querySelector(".canvas");
@@ -18,17 +18,21 @@ export class Canvas {
     this.swipes = swipes;
     this.zoomed = false;
     this.item = null;
-    button?.addEventListener("click", () => this.toggle());
     new ResizeObserver(() => this.zoomed || this.fit()).observe(this.holder);
-    this.holder.addEventListener("pointerdown", (event) => this.down(event));
-    this.holder.addEventListener("pointermove", (event) => this.move(event));
+    figure.addEventListener("pointerdown", (event) => this.down(event));
+    figure.addEventListener("pointermove", (event) => this.move(event));
     for (const name of ["pointerup", "pointercancel"]) {
-      this.holder.addEventListener(name, (event) => this.up(event));
+      figure.addEventListener(name, (event) => this.up(event));
     }
+    figure.addEventListener("touchmove", (event) => this.swipe(event), { passive: false });
+    this.holder.addEventListener("click", (event) => {
+      if (this.still && this.item?.image) this.tap(event, this.item.image);
+    });
   }
 
   show(item) {
     this.zoom(false);
+    this.start = null; // a finger that went down on the last one
     this.item = item;
     this.fit();
     this.holder.replaceChildren(item.image);
@@ -38,12 +42,16 @@ export class Canvas {
   fit() {
     const image = this.item?.image;
     if (!image) return;
-    const { naturalWidth, naturalHeight } = image;
+    const scale = this.scale(image);
+    image.style.width = `${image.naturalWidth * scale}px`;
+    image.style.height = `${image.naturalHeight * scale}px`;
+  }
+
+  // How much larger than its own pixels a picture is drawn where all of it is seen.
+  scale({ naturalWidth, naturalHeight }) {
     const room = [this.holder.clientWidth / naturalWidth, this.holder.clientHeight / naturalHeight];
     const margin = 1 - (2 * MARGIN_PX) / Math.max(200, this.holder.clientHeight);
-    const scale = Math.min(room[0], room[1] * margin, MOST_BLOWN_UP);
-    image.style.width = `${naturalWidth * scale}px`;
-    image.style.height = `${naturalHeight * scale}px`;
+    return Math.min(room[0], room[1] * margin, MOST_BLOWN_UP);
   }
 
   clear() {
@@ -63,7 +71,9 @@ export class Canvas {
     this.button?.setAttribute("aria-pressed", String(on));
     if (!on) return this.fit();
     const { item } = this;
-    this.place(item.image, x, y);
+    const fitted = item.image.naturalWidth * this.scale(item.image);
+    const most = Math.max(fitted, item.image.naturalWidth / (devicePixelRatio || 1));
+    this.place(item.image, x, y, most);
     // The picture in full takes the place of its smaller copy once it is here.
     if (!item.full) {
       item.full = new Image();
@@ -75,14 +85,14 @@ export class Canvas {
       return;
     }
     if (this.item === item && this.zoomed) {
-      this.place(item.image, x, y, item.full.naturalWidth);
+      this.place(item.image, x, y, Math.max(fitted, item.full.naturalWidth / (devicePixelRatio || 1)));
       item.image.src = item.full.src;
     }
   }
 
-  // Give the picture its own pixels, and bring a part of it to the middle.
-  place(image, x, y, width = image.naturalWidth) {
-    image.style.width = `${width / (devicePixelRatio || 1)}px`;
+  // Give the picture a width, and bring a part of it to the middle.
+  place(image, x, y, width) {
+    image.style.width = `${width}px`;
     image.style.height = "auto";
     this.holder.scrollLeft = x * this.holder.scrollWidth - this.holder.clientWidth / 2;
     this.holder.scrollTop = y * this.holder.scrollHeight - this.holder.clientHeight / 2;
@@ -93,9 +103,11 @@ export class Canvas {
   }
 
   down(event) {
+    this.still = this.swiping = false;
     if (event.button || !event.isPrimary || !this.item) return;
     this.start = { x: event.clientX, y: event.clientY, left: this.holder.scrollLeft, top: this.holder.scrollTop };
-    if (event.pointerType === "mouse") this.holder.setPointerCapture(event.pointerId);
+    const onPicture = this.holder.contains(event.target);
+    if (event.pointerType === "mouse" && onPicture) this.holder.setPointerCapture(event.pointerId);
   }
 
   move(event) {
@@ -105,8 +117,14 @@ export class Canvas {
     if (this.zoomed) {
       if (event.pointerType === "mouse") this.holder.scrollTo(this.start.left - dx, this.start.top - dy);
     } else if (event.pointerType !== "mouse" && Math.abs(dx) > Math.abs(dy) && this.item.image) {
+      this.swiping = true;
       this.item.image.style.translate = `${dx}px 0`;
     }
+  }
+
+  // To the browser a fast swipe is a scroll that runs on for a second, and the next tap does no more than stop it.
+  swipe(event) {
+    if (this.swiping && event.cancelable) event.preventDefault();
   }
 
   up(event) {
@@ -120,8 +138,9 @@ export class Canvas {
     const swiped = event.pointerType !== "mouse" && !this.zoomed && Math.abs(dx) > SWIPE_PX;
     if (swiped && Math.abs(dx) > 1.5 * Math.abs(dy)) {
       (dx < 0 ? this.swipes.left : this.swipes.right)();
-    } else if (Math.hypot(dx, dy) < TAP_PX && image) {
-      this.tap(event, image);
+    } else {
+      this.still = Math.hypot(dx, dy) < TAP_PX; // the click that follows is meant
+      this.pointer = event.pointerType;
     }
   }
 
@@ -131,6 +150,6 @@ export class Canvas {
     const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
     const again = event.timeStamp - (this.tapped || 0) < DOUBLE_TAP_MS;
     this.tapped = again ? 0 : event.timeStamp;
-    if (event.pointerType === "mouse" || again) this.toggle(x, y);
+    if (this.pointer === "mouse" ? event.detail < 2 : again) this.toggle(x, y);
   }
 }

@@ -22,10 +22,16 @@ export function load(item) {
     const image = new Image();
     image.alt = item.name || "The photograph to look at";
     image.draggable = false;
+    image.decoding = "sync"; // drawn with all that is said of it, not a moment later
     image.src = address(item, side());
     item.image = image;
     item.ready = image.decode().then(() => image);
     item.ready.catch(() => {}); // whoever shows it deals with it
   }
   return item.ready;
+}
+
+// Until what was put on the page just now has been drawn: a task after the next frame.
+export function drawn() {
+  return new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
 }

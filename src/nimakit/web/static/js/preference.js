@@ -28,25 +28,33 @@ const session = new Session({
   },
   show(item) {
     document.getElementById("choices").hidden = false;
-    const answer = Session.answerOf(item);
+    mark();
     item.pictures.forEach((one, place) => {
       canvases[place].show(one);
       const caption = figures[place].querySelector(".caption");
       caption.hidden = !one.name;
       caption.textContent = one.name || "";
-      figures[place].classList.toggle("chosen", answer === place);
       one.image.alt = one.name || `Photograph ${place + 1} of ${places}`;
     });
-    document.getElementById("tie").classList.toggle("chosen", answer === "tie");
   },
+  mark,
 });
+
+function mark(answer) {
+  figures.forEach((figure, place) => figure.classList.toggle("chosen", answer === place));
+  document.getElementById("tie").classList.toggle("chosen", answer === "tie");
+}
 
 const canvases = figures.map(
   (figure) => new Canvas(figure, figure.querySelector(".zoom"), { left: () => session.pass(), right: () => session.back() }),
 );
-// A click on a picture chooses it here; a button looks closer.
+// A click on a picture chooses it here, a double click as well; a button looks closer.
 canvases.forEach((canvas, place) => {
-  canvas.tap = () => (canvas.zoomed ? canvas.zoom(false) : choose(place));
+  canvas.tap = (event) => {
+    if (event.detail > 1) return;
+    if (canvas.zoomed) canvas.zoom(false);
+    else choose(place);
+  };
 });
 
 function choose(place) {
@@ -78,21 +86,18 @@ function flash(element) {
   element.classList.add("given");
 }
 
-for (const button of document.querySelectorAll(".pick")) {
-  button.addEventListener("click", () => choose(Number(button.dataset.place)));
-}
-document.getElementById("tie").addEventListener("click", tie);
-
 const { keys } = session;
-for (let place = 0; place < places; place++) keys.add([String(place + 1)], null, () => choose(place));
+const arrows = places === 2 ? ["ArrowLeft", "ArrowRight"] : [];
+figures.forEach((figure, place) => {
+  const names = [String(place + 1), ...arrows.slice(place, place + 1)];
+  keys.add(names, null, () => choose(place), { button: figure.querySelector(".pick") });
+  keys.add([], null, () => canvases[place].toggle(), { button: figure.querySelector(".zoom") });
+});
 keys.row(places === 2 ? ["1", "2"] : ["1", "…", "4"], "Choose this one");
-if (places === 2) {
-  keys.add(["ArrowLeft"], null, () => choose(0));
-  keys.add(["ArrowRight"], null, () => choose(1));
-  keys.row(["←", "→"], "Choose the left or the right one");
-}
-keys.add(["t", "ArrowDown"], "Alike: no choice", tie);
+if (places === 2) keys.row(["←", "→"], "Choose the left or the right one");
+keys.add(["t", "ArrowDown"], "Alike: no choice", tie, { button: document.getElementById("tie") });
 session.bindCommon();
+keys.add(["Escape"], "Back from full size", () => canvases.forEach((canvas) => canvas.zoom(false)));
 keys.row(["click", "tap"], "Choose this one");
 keys.row(["swipe left"], "Skip");
 keys.row(["swipe right"], "Back");

@@ -28,7 +28,8 @@ const session = new Session({
     announce(`Predicted ${predicted.textContent}`);
   },
 });
-const canvas = new Canvas(document.getElementById("picture"), document.getElementById("zoom"), {
+const zoom = document.getElementById("zoom");
+const canvas = new Canvas(document.getElementById("picture"), zoom, {
   left: () => session.pass(),
   right: () => session.back(),
 });
@@ -47,7 +48,7 @@ function mark(id, at, width) {
 function move(by) {
   if (!session.shown) return;
   set(value + by);
-  const button = document.querySelector(`.step-by[data-by="${by}"]`);
+  const button = stepBy(by);
   button.classList.remove("given");
   void button.offsetWidth; // the animation starts anew
   button.classList.add("given");
@@ -62,25 +63,27 @@ function accept() {
   else session.answer({ kind: "rating", image: item.id, value, predicted: item.predicted }, value);
 }
 
-for (const button of document.querySelectorAll(".step-by")) {
-  button.addEventListener("click", () => move(Number(button.dataset.by)));
+function stepBy(by) {
+  return document.querySelector(`.step-by[data-by="${by}"]`);
 }
-document.getElementById("accept").addEventListener("click", accept);
 
 const { keys } = session;
-const repeat = { repeat: true };
-keys.add(["Enter", " ", "a"], "Accept", accept);
-keys.add(["-", "ArrowDown"], "Down 0.1", () => move(-0.1), repeat);
-keys.add(["+", "ArrowUp"], "Up 0.1", () => move(0.1), repeat);
-keys.add(["="], null, () => move(0.1), repeat); // + without the shift key
-keys.add(["_", "ArrowLeft"], "Down 1", () => move(-1), { repeat: true, shown: ["Shift -", "←"] });
-keys.add(["*", "ArrowRight"], "Up 1", () => move(1), { repeat: true, shown: ["*", "→"] });
+keys.add(["Enter", " ", "a"], "Accept", accept, { button: document.getElementById("accept") });
+for (const [by, text, names, shown] of [
+  [-0.1, "Down 0.1", ["-", "ArrowDown"], ["-", "↓"]],
+  [0.1, "Up 0.1", ["+", "=", "ArrowUp"], ["+", "↑"]], // = is + without the shift key
+  [-1, "Down 1", ["_", "ArrowLeft"], ["Shift -", "←"]],
+  [1, "Up 1", ["*", "ArrowRight"], ["*", "→"]],
+]) {
+  keys.add(names, text, () => move(by), { shown, repeat: true, button: stepBy(by) });
+}
 for (let digit = session.low; digit <= session.high; digit++) {
   const key = digit === 10 && session.low > 0 ? "0" : String(digit);
   if (key.length === 1) keys.add([key], null, () => session.shown && set(digit));
 }
 keys.row(["1", "…", "9"], "Go to this score");
 session.bindCommon();
-keys.add(["f"], "Full size and back", () => canvas.toggle());
+keys.add(["f"], "Full size and back", () => canvas.toggle(), { button: zoom });
+keys.add(["Escape"], "Back from full size", () => canvas.zoom(false));
 keys.row(["swipe left"], "Skip");
 keys.row(["swipe right"], "Back");

@@ -15,15 +15,20 @@ const session = new Session({
   ready: load,
   about: (item) => ({ image: item.id }),
   describe: (item) => Session.answerOf(item) ?? "–",
-  clear: () => canvas.clear(),
+  clear() {
+    canvas.clear();
+    choose(null);
+  },
   show(item) {
     canvas.show(item);
     caption.hidden = !item.name;
     caption.textContent = item.name || "";
-    choose(Session.answerOf(item) ?? null);
+    choose(null);
   },
+  mark: (answer) => choose(answer ?? null),
 });
-const canvas = new Canvas(document.getElementById("picture"), document.getElementById("zoom"), {
+const zoom = document.getElementById("zoom");
+const canvas = new Canvas(document.getElementById("picture"), zoom, {
   left: () => session.pass(),
   right: () => session.back(),
 });
@@ -50,19 +55,21 @@ function move(by) {
   announce(`${chosen}. Enter to rate.`);
 }
 
+function stepOf(value) {
+  return steps.find((one) => Number(one.dataset.value) === value);
+}
+
 function flash(value) {
-  const step = steps.find((one) => Number(one.dataset.value) === value);
+  const step = stepOf(value);
   step.classList.remove("given");
   void step.offsetWidth; // the animation starts anew
   step.classList.add("given");
 }
 
-for (const step of steps) step.addEventListener("click", () => rate(Number(step.dataset.value)));
-
 const { keys } = session;
 for (let value = session.low; value <= session.high; value++) {
   const key = value === 10 && session.low > 0 ? "0" : String(value);
-  if (key.length === 1) keys.add([key], null, () => rate(value));
+  keys.add(key.length === 1 ? [key] : [], null, () => rate(value), { button: stepOf(value) });
 }
 const ten = session.high === 10 && session.low > 0;
 keys.row(ten ? ["1", "…", "9", "0"] : [String(session.low), "…", String(Math.min(9, session.high))], ten ? "Rate; 0 is 10" : "Rate");
@@ -71,7 +78,8 @@ keys.add(["ArrowRight", "ArrowUp"], null, () => (canvas.zoomed ? canvas.scroll(0
 keys.row(["←", "→"], "Choose a rating");
 keys.add(["Enter"], "Give the chosen rating", () => chosen !== null && rate(chosen));
 session.bindCommon();
-keys.add(["f", " "], "Full size and back", () => canvas.toggle());
+keys.add(["f", " "], "Full size and back", () => canvas.toggle(), { button: zoom });
+keys.add(["Escape"], "Back from full size", () => canvas.zoom(false));
 keys.row(["click", "double tap"], "Full size and back");
 keys.row(["swipe left"], "Skip");
 keys.row(["swipe right"], "Back");

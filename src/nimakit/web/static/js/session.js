@@ -5,7 +5,7 @@ import { Deck } from "./deck.js";
 import { Keys } from "./keys.js";
 import { Outbox } from "./outbox.js";
 import { Pace } from "./pace.js";
-import { address, side, unload } from "./pictures.js";
+import { address, drawn, side, unload } from "./pictures.js";
 import { announce, toast } from "./toasts.js";
 
 const MILESTONES = [10, 50, 100, 250, 500];
@@ -15,7 +15,8 @@ const BREAK_AFTER_MS = 30 * 60000;
 
 export class Session {
   // options: deck (path below the collection), unit ("picture"), show(item), clear(), describe(item) for the back
-  // button, ready(item): a promise that its pictures can be shown.
+  // button, ready(item): a promise that its pictures can be shown, mark(answer): what was answered before, once there
+  // is something to answer.
   constructor(options) {
     this.options = options;
     this.field = document.getElementById("main");
@@ -29,7 +30,8 @@ export class Session {
     this.keys = new Keys();
     this.received = 0; // first answers the server has
     this.answered = 0; // in this sitting
-    this.shown = null;
+    this.coming = undefined; // the item that is shown next, or is shown already
+    this.shown = null; // the item to answer: it has been drawn
     this.listen();
     this.outbox.flush();
     this.deck.fill(true);
@@ -41,7 +43,7 @@ export class Session {
       const { sending, taken } = this.outbox;
       if (state && !sending && this.deck.asked === taken) this.received = state.done;
       this.update();
-      if (!this.shown || !this.deck.current) this.next();
+      if (!this.deck.current || this.coming !== this.deck.current) this.next();
     });
     this.outbox.addEventListener("change", () => this.showSync());
     this.outbox.addEventListener("sent", (event) => {
@@ -50,14 +52,33 @@ export class Session {
       if (!this.deck.current) this.deck.fill(true);
     });
     this.outbox.addEventListener("refused", (event) => toast(`One rating was not taken: ${event.detail}`));
-    document.getElementById("back").addEventListener("click", () => this.back());
-    document.getElementById("skip").addEventListener("click", () => this.skip());
+    document.addEventListener("pointerdown", () => this.aim(), true);
+    for (const part of [this.field, document.getElementById("answers")]) {
+      part.addEventListener("click", (event) => this.passOver(event), true);
+    }
     setTimeout(() => toast("Half an hour in. A short break keeps your eye fresh."), BREAK_AFTER_MS);
   }
 
   bindCommon() {
-    this.keys.add(["s"], "Skip", () => this.skip());
-    this.keys.add(["z", "Backspace"], "Back to the last one, to change it", () => this.back(), { repeat: true });
+    const [skip, back] = ["skip", "back"].map((id) => document.getElementById(id));
+    this.keys.add(["s"], "Skip", () => this.skip(), { button: skip });
+    this.keys.add(["z", "Backspace"], "Back to the last one, to change it", () => this.back(), { repeat: true, button: back });
+  }
+
+  // A pointer goes down on what is shown now, or on an open menu, which its click closes and does no more.
+  aim() {
+    this.aimed = { item: this.keys.menu.open ? undefined : this.shown };
+  }
+
+  // A click that began on another picture, or before this one was drawn, is none on this one.
+  passOver(event) {
+    const { aimed } = this;
+    this.aimed = null;
+    // A click of a key has no detail; one of a screen reader may follow no pointer.
+    if (!aimed || !event.detail || aimed.item === this.shown) return;
+    if (aimed.item !== undefined && event.target.closest("#back")) return; // going back answers nothing
+    event.preventDefault();
+    event.stopPropagation();
   }
 
   // Pictures answered, those among them that are not with the server yet.
@@ -65,31 +86,38 @@ export class Session {
     return this.received + this.outbox.waiting().filter((event) => !event.again && !event.round).length;
   }
 
-  // Show the first item of the deck, once its picture is there.
+  // Show the first item of the deck, once its picture is there; it can be answered once it is drawn.
   async next() {
     const item = this.deck.current;
+    const turn = {};
+    this.turn = turn;
+    this.coming = item;
     this.shown = null;
     this.field.setAttribute("aria-busy", "true");
     if (!item) return this.showNothing();
     const slow = setTimeout(() => {
+      if (this.turn !== turn) return;
       this.options.clear(); // or it would seem that the key was not heard
       this.message("Loading the picture…");
     }, SLOW_MS);
     try {
       await this.options.ready(item);
     } catch {
-      if (this.deck.current === item) await this.replace(item);
+      if (this.turn === turn) await this.replace(item);
       return;
     } finally {
       clearTimeout(slow);
     }
-    if (this.deck.current !== item || this.shown === item) return;
+    if (this.turn !== turn) return;
     this.message(null);
+    this.options.show(item);
+    this.update();
+    await drawn();
+    if (this.turn !== turn) return;
     this.shown = item;
     this.since = performance.now();
-    this.options.show(item);
+    this.options.mark?.(Session.answerOf(item));
     this.field.setAttribute("aria-busy", "false");
-    this.update();
   }
 
   // A picture that cannot be shown is reported and replaced.
@@ -133,7 +161,6 @@ export class Session {
   // Leave an item that was looked at again as it is.
   forward() {
     this.deck.advance();
-    this.shown = null;
     this.next();
     this.update();
   }
@@ -155,7 +182,6 @@ export class Session {
   back() {
     if (!this.deck.past.length) return toast("There is nothing to go back to.");
     this.deck.back();
-    this.shown = null;
     this.next();
     announce("Back to the last one");
   }
@@ -225,6 +251,7 @@ export class Session {
     const box = this.message(this.done ? "All done. Thank you!" : "There is nothing to rate here.");
     box.classList.add("finished");
     if (this.done) box.append(line(`You gave ${this.done} answer${this.done === 1 ? "" : "s"}.`));
+    box.append(document.getElementById("onward").content.cloneNode(true));
     if (state.skipped && this.deck.skippedUntil === null) {
       const button = document.createElement("button");
       button.type = "button";
@@ -235,7 +262,7 @@ export class Session {
         this.deck.past = [];
         this.deck.fill(true);
       });
-      box.append(button);
+      box.querySelector(".onward").prepend(button);
     }
   }
 

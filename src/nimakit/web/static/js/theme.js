@@ -20,15 +20,15 @@ if (button) {
   });
 }
 
-// A menu closes when one clicks elsewhere, or on Escape.
+// A menu closes on a click elsewhere, whatever comes of that, or on Escape.
 for (const menu of document.querySelectorAll("details.menu")) {
-  document.addEventListener("click", (event) => {
+  const close = (event) => {
     if (!menu.contains(event.target)) menu.open = false;
-  });
-  menu.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") {
-      menu.open = false;
-      menu.querySelector("summary").focus();
-    }
+  };
+  document.addEventListener("click", close, true);
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !menu.open) return;
+    menu.open = false;
+    if (menu.contains(document.activeElement)) menu.querySelector("summary").focus();
   });
 }

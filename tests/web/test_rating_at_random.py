@@ -1,0 +1,54 @@
+"""Each experiment in a real browser, by mouse, touch and keys at random: it records what was chosen."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from samples import write_photo
+from web.conftest import MakeStudy, Serve
+from web.walker import Walker
+from web.walkers import Preference, Rate, Score
+
+WALKS: dict[str, tuple[type[Walker], dict[str, str]]] = {
+    "score": (Score, {"experiment": "score"}),
+    "rate": (Rate, {"experiment": "rate"}),
+    "two": (Preference, {"experiment": "preference"}),
+    "four": (Preference, {"experiment": "preference", "choices": "4"}),
+}
+LENGTHS = [
+    *(pytest.param(seed, 150, 40, id=f"150-{seed}") for seed in (1, 2)),
+    pytest.param(3, 2000, 900, id="2000", marks=pytest.mark.exhaustive),
+]
+"""Seed, acts and pictures: of few pictures the end is come to."""
+
+
+@pytest.mark.parametrize("experiment", WALKS)
+@pytest.mark.parametrize(("seed", "steps", "pictures"), LENGTHS)
+def test_what_is_recorded_is_what_was_chosen(  # noqa: PLR0917
+    browser: Browser,
+    photos: Path,
+    make_study: MakeStudy,
+    tiny_file: Path,
+    serve: Serve,
+    experiment: str,
+    seed: int,
+    steps: int,
+    pictures: int,
+) -> None:
+    """Whatever a rater does, with or without waiting; and what is shown as chosen is what Enter gives."""
+    walker, options = WALKS[experiment]
+    for number in range(pictures - 6):
+        write_photo(photos / f"extra {number}.jpg", 10 + number % 240, (60, 40))
+    if experiment == "rate":
+        options = {**options, "model": str(tiny_file)}
+    study = make_study(**options)
+    context = browser.new_context(viewport={"width": 1000, "height": 700}, has_touch=True)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(serve(study))
+    expect(page.locator("main")).to_have_attribute("aria-busy", "false")
+    walker(page, study, seed).walk(steps)
+    context.close()
+    assert errors == []

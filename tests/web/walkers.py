@@ -1,0 +1,204 @@
+"""Each experiment as a random rater walks over it."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from playwright.sync_api import Page
+
+from web.expected import STATE
+from web.study import Study
+from web.walker import Walker
+
+
+class Score(Walker):
+    """A picture, a number: keys and buttons give it, arrows choose it."""
+
+    says = tuple((str(value % 10), f'.step[data-value="{value}"]', value) for value in range(1, 11))
+    chosen: int | None = None
+
+    def acts(self) -> list[Callable[[], None]]:
+        """With arrows."""
+        return [*super().acts(), *[self.arrows] * 4]
+
+    def event(self, answer: Any) -> tuple[Any, ...]:
+        """A rating or a skip."""
+        return ("skip" if answer is None else "rating", self.item, answer)
+
+    def show(self, item: tuple[int, ...] | None) -> None:
+        """What was given before is chosen."""
+        super().show(item)
+        self.chosen = self.answers.get(item) if item else None
+
+    def pressed(self, key: str) -> None:
+        """Enter gives what is chosen, Space shows the full size."""
+        focus = self.focus
+        super().pressed(key)
+        if focus and key in ("Enter", " "):
+            return
+        if key == "Enter" and self.chosen is not None:
+            self.give(self.chosen)
+        elif key == " ":
+            self.toggle()
+
+    def arrows(self) -> None:
+        """Choose a number, or move over a picture in full size."""
+        key, by = self.random.choice(
+            (("ArrowLeft", -1), ("ArrowDown", -1), ("ArrowRight", 1), ("ArrowUp", 1))
+        )
+        for _ in range(self.random.randint(1, 4)):
+            self.key(key)
+            if self.item and not self.zoomed:
+                self.chosen = min(10, max(1, (5 + (by > 0)) if self.chosen is None else self.chosen + by))
+        self.focus = None
+
+    def push(self, button: str) -> None:
+        """A step that Tab went to is known by its tooltip."""
+        step = next((value for value in range(1, 11) if button.startswith(f"Rate {value} of")), None)
+        if step is None:
+            super().push(button)
+        else:
+            self.give(step)
+
+    def compare_choice(self, state: dict[str, Any]) -> None:
+        """The number that Enter would give."""
+        if self.item:
+            assert state["chosen"] == ([self.chosen - 1] if self.chosen else []), "shown as chosen"
+
+
+class Rate(Walker):
+    """A predicted score, which is moved and accepted."""
+
+    says = tuple((key, "#accept", "value") for key in ("Enter", " ", "a"))
+    value = 0.0
+    predicted: dict[tuple[int, ...], float]
+    moves = (
+        ("-", "Down 0.1", -0.1), ("ArrowDown", "Down 0.1", -0.1), ("+", "Up 0.1", 0.1), ("=", "Up 0.1", 0.1),
+        ("ArrowUp", "Up 0.1", 0.1), ("_", "Down 1", -1), ("ArrowLeft", "Down 1", -1), ("*", "Up 1", 1),
+        ("ArrowRight", "Up 1", 1),
+    )  # fmt: skip
+
+    def __init__(self, page: Page, study: Study, seed: int) -> None:
+        super().__init__(page, study, seed)
+        self.predicted = {}
+
+    def acts(self) -> list[Callable[[], None]]:
+        """With what moves the score."""
+        return [*super().acts(), *[self.move] * 6, self.digit]
+
+    def event(self, answer: Any) -> tuple[Any, ...]:
+        """A rating or a skip."""
+        return ("skip" if answer is None else "rating", self.item, answer)
+
+    def give(self, answer: Any) -> None:
+        """What is accepted is the score that stands there."""
+        super().give(self.value if answer == "value" else answer)
+
+    def show(self, item: tuple[int, ...] | None) -> None:
+        """The score that was given is there, or else the predicted one."""
+        super().show(item)
+        if item:
+            answer = self.answers.get(item)
+            self.value = self.predicted[item] if answer is None else answer
+
+    def meet(self, item: tuple[int, ...], value: Any) -> None:
+        """A new picture has its predicted score, which is what is accepted."""
+        super().meet(item, value)
+        self.value = float(self.page.evaluate(STATE)["value"]) if value is None else value
+        self.predicted[item] = self.value
+
+    def set(self, value: float) -> None:
+        """Another score stands there."""
+        if self.item:
+            self.value = math.floor(min(10, max(1, value)) * 10 + 0.5) / 10
+
+    def move(self) -> None:
+        """By a tenth or by one: keys, clicks, double clicks, taps."""
+        key, name, by = self.random.choice(self.moves)
+        way = self.random.random()
+        if way < 0.4:
+            self.key(key)
+            self.focus = None
+            self.set(self.value + by)
+        else:
+            times = self.random.choice((1, 1, 2)) if way < 0.8 else 1
+            if self.click(f'[aria-label="{name}"]', times=times, taps=way >= 0.8):
+                for _ in range(times):
+                    self.set(self.value + by)
+
+    def digit(self) -> None:
+        """Go to a score."""
+        value = self.random.randint(1, 10)
+        self.key(str(value % 10))
+        self.focus = None
+        self.set(value)
+
+    def push(self, button: str) -> None:
+        """A step that Tab went to is known by its tooltip."""
+        for _, name, by in {move[1]: move for move in self.moves}.values():
+            if button.startswith(f"{name} ("):
+                self.set(self.value + by)
+        if button == "#accept":
+            self.give("value")
+        else:
+            super().push(button)
+
+    def compare_choice(self, state: dict[str, Any]) -> None:
+        """The score that Enter would give."""
+        if self.item:
+            assert float(state["value"]) == self.value, "score shown"
+
+
+class Preference(Walker):
+    """Pictures to choose from."""
+
+    def __init__(self, page: Page, study: Study, seed: int) -> None:
+        super().__init__(page, study, seed)
+        self.pictures = study.collection.choices
+        picks = [(str(place + 1), f".pick >> nth={place}", place) for place in range(self.pictures)]
+        arrows = [("ArrowLeft", picks[0][1], 0), ("ArrowRight", picks[1][1], 1)] if self.pictures == 2 else []
+        self.says = (*picks, *arrows, ("t", "#tie", "tie"), ("ArrowDown", "#tie", "tie"))
+
+    def event(self, answer: Any) -> tuple[Any, ...]:
+        """A choice, a tie or a skip."""
+        kind = {"tie": "tie", None: "skip"}.get(answer, "choice")
+        return (kind, self.item, answer if kind == "choice" else None)
+
+    def value_of(self, event: Any) -> Any:
+        """The place of what was chosen."""
+        return event.shown.index(event.image_id) if event.kind == "choice" else None
+
+    def push(self, button: str) -> None:
+        """A button that Tab went to is known by its tooltip."""
+        for place in range(self.pictures):
+            if button.startswith(f"Choose photograph {place + 1} "):
+                self.give(place)
+                return
+            if button == f"Photograph {place + 1} in full size":
+                self.toggle(place)
+        super().push(button)
+
+    def full_size(self) -> None:
+        """By key or button."""
+        place = self.random.randrange(self.pictures)
+        if self.click(f".choice .zoom >> nth={place}"):
+            self.toggle(place)
+
+    def picture(self) -> None:
+        """A click or a tap on a picture chooses it, or makes it small again."""
+        place = self.random.randrange(self.pictures)
+        taps = self.random.random() < 0.4
+        if self.item and self.click(
+            f".canvas >> nth={place}", times=1 if taps else self.random.choice((1, 1, 2)), taps=taps
+        ):
+            if place in self.zoomed:
+                self.toggle(place)
+            else:
+                self.give(place)
+
+    def compare_choice(self, state: dict[str, Any]) -> None:
+        """What was chosen before."""
+        if self.item:
+            answer = self.answers.get(self.item)
+            place = self.pictures if answer == "tie" else answer
+            assert state["chosen"] == ([] if place is None else [place]), "shown as chosen"
