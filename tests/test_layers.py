@@ -61,8 +61,9 @@ NN_LAYERS = (
 
 SERVING_LAYERS = (
     {"__init__"},
-    {"incoming", "keys", "metrics", "requestlog", "problems", "tensors", "uploads", "users"},
-    {"connection", "settings", "batcher"},
+    {"incoming", "keys", "metrics", "requestlog", "problems", "tensors", "users", "admission", "front"}
+    | {"memory", "proxies"},
+    {"connection", "settings", "batcher", "descriptors", "uploads"},
     {"models"},
     {"service"},
     {"access", "api", "inference", "pages", "worker"},
@@ -73,7 +74,7 @@ SERVING_LAYERS = (
 
 WEB_LAYERS = (
     {"__init__"},
-    {"scale", "browser", "limits", "explanations", "timeline", "handed"},
+    {"scale", "browser", "limits", "explanations", "timeline", "handed", "front"},
     {"models"},
     {"database", "people", "migrations", "acts", "features", "sight", "choices"},
     {"settings", "inventory", "recording", "selection", "access", "crowd", "headway"} | {"similar"},

@@ -297,6 +297,7 @@ class Scorer:
 
     Attributes:
         batch_size: Images a run.
+        max_pixels: Largest width times height of an image.
 
     Raises:
         UsageError: An unknown augmentation.
@@ -316,7 +317,7 @@ class Scorer:
             raise UsageError(f"tta must be one of {', '.join(AUGMENTATIONS)}. Received: {tta!r}")
         self._model = model
         self._tta = tta
-        self._max_pixels = max_pixels
+        self.max_pixels = max_pixels
         self._formats = formats
         self._workers = workers or cores()
         self.batch_size = batch_size or (_CPU_BATCH if model.device == "CPU" else _GPU_BATCH)
@@ -360,10 +361,16 @@ class Scorer:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def prepare(self, source: ImageInput) -> Prepared | ImageError:
-        """Decode an image, and make the views of it that the model wants."""
+    def prepare(self, source: ImageInput, max_pixels: int | None = None) -> Prepared | ImageError:
+        """Decode an image, and make the views of it that the model wants.
+
+        Args:
+            source: The image.
+            max_pixels: Largest width times height, where that is to be less than the scorer's.
+        """
+        limit = min(max_pixels or self.max_pixels, self.max_pixels)
         try:
-            photo = open_photo(source, max_pixels=self._max_pixels, formats=self._formats)
+            photo = open_photo(source, max_pixels=limit, formats=self._formats)
         except ImageError as error:
             return error
         prepared = {}

@@ -45,6 +45,13 @@ FORMATS: tuple[str, ...] = tuple(
 MAX_PIXELS = 89_478_485
 """Pixels an image may have by default: a quarter of a gibibyte at three bytes a pixel, as in Pillow."""
 
+DECODED_BYTES = 9
+"""Bytes a pixel takes at the most while a picture is decoded and fitted."""
+
+_COSTS = {"WEBP": 2}
+"""Format -> how many pixels one of its pixels counts for. A pixel of a WebP takes 16 bytes, and while Pillow
+decodes one no other thread runs."""
+
 ResizeFilter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 RESIZE_FILTERS: tuple[str, ...] = get_args(ResizeFilter)
 Fit = Literal["squash", "pad", "crop"]
@@ -179,8 +186,8 @@ def open_photo(
     Args:
         source: A path, encoded bytes, a Pillow image, or an array: (H, W, 3), (H, W, 1) or (H, W), uint8 or
             float, 0-255, RGB.
-        max_pixels: Largest width times height. Above Pillow's own limit (179 megapixels) it raises that
-            limit too, for the whole process.
+        max_pixels: Largest width times height; of a WebP half of that, as decoding it takes twice the memory.
+            Above Pillow's own limit (179 megapixels) it raises that limit too, for the whole process.
         at_least: Whether a JPEG may be decoded at a half, a quarter or an eighth, and the side in pixels
             that it keeps at the least. For thumbnails: scores come from whole decodes alone.
         formats: Which of `FORMATS` are decoded.
@@ -213,6 +220,17 @@ def open_photo(
         raise
     except Exception as error:
         raise _as_image_error(error, source, max_pixels, formats) from error
+
+
+def decoded_bytes(source: str | os.PathLike[str] | Encoded, max_pixels: int) -> int:
+    """Bytes that decoding an image may take, by its header; none for what `open_photo` would refuse."""
+    stream = io.BytesIO(source) if isinstance(source, Encoded) else source
+    try:
+        with Image.open(stream, formats=FORMATS) as image:
+            pixels = image.width * image.height * _COSTS.get(image.format or "", 1)
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, `open_photo` says it
+        return 0
+    return DECODED_BYTES * pixels if pixels <= max_pixels else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,9 +313,11 @@ def _raise_ceiling(max_pixels: int) -> None:
 
 def _decode(image: Image.Image, max_pixels: int, at_least: int | None) -> Photo:
     width, height = image.size
-    if width * height > max_pixels:
+    limit = max_pixels // _COSTS.get(image.format or "", 1)
+    if width * height > limit:
+        kind = f"A {image.format} image" if limit < max_pixels else "An image"
         raise ImageTooLargeError(
-            f"An image has at most {max_pixels} pixels. Received: {width}x{height} = {width * height}."
+            f"{kind} has at most {limit} pixels. Received: {width}x{height} = {width * height}."
         )
     # Read before decoding: a later frame or a converted copy may have lost it.
     orientation = image.getexif().get(EXIF_ORIENTATION, 1)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nimakit.engine import Prepared, Scorer
-from nimakit.errors import BusyError, ImageError
+from nimakit.errors import BusyError, ImageError, ImageTooLargeError
 from nimakit.score import Score
 from nimakit.serving.batcher import Batcher
 from nimakit.serving.metrics import Metrics
@@ -30,8 +30,12 @@ class StandIn:
         self.decoding.set()
         self.scoring.set()
 
-    def prepare(self, source: Any) -> Any:
-        """The number itself; an error for a negative one."""
+    max_pixels = 20_000
+
+    def prepare(self, source: Any, max_pixels: int | None = None) -> Any:
+        """The number itself, which has as many pixels; an error for a negative one."""
+        if source > (max_pixels or self.max_pixels):
+            return ImageTooLargeError("too large")
         assert self.decoding.wait(NOBODY_WAITS)
         self.decoded.append(source)
         if source == 99:
@@ -248,3 +252,32 @@ def test_a_prepared_image_is_what_the_scorer_gave(start: Start, tiny: Any) -> No
     assert isinstance(expected, Score)
     assert isinstance(found, Score)
     assert found.mean == expected.mean
+
+
+def test_of_large_images_one_is_decoded_at_a_time(start: Start) -> None:
+    """Small ones that come later do not wait for them; all get their own scores."""
+    stand_in, batcher = StandIn(), start(workers=2, wait=0.0)
+    entered = threading.Semaphore(0)
+    passing, let_go = stand_in.prepare, threading.Event()
+
+    def prepare(source: Any, max_pixels: int | None = None) -> Any:
+        if source > 10_000 and max_pixels is None:
+            entered.release()
+            assert let_go.wait(NOBODY_WAITS)
+        return passing(source, max_pixels)
+
+    stand_in.prepare = prepare  # type: ignore[method-assign]
+    large = batcher.submit(scorer(stand_in), images(15_000, 16_000))
+    assert entered.acquire(timeout=NOBODY_WAITS)
+    small = batcher.submit(scorer(stand_in), images(1, 2)).wait(NOBODY_WAITS)
+    assert [score.mean for score in small if isinstance(score, Score)] == [10, 20]
+    assert not entered.acquire(blocking=False)
+    let_go.set()
+    found = large.wait(NOBODY_WAITS)
+    assert [score.mean for score in found if isinstance(score, Score)] == [150_000, 160_000]
+
+
+def test_what_is_too_large_is_refused(start: Start) -> None:
+    """As its request's own error, after the large ones before it."""
+    [result] = start().submit(scorer(StandIn()), images(20_001)).wait(NOBODY_WAITS)
+    assert isinstance(result, ImageTooLargeError)

@@ -1,8 +1,11 @@
 """nimakit.serving.incoming: where a request ends."""
 
+from pathlib import Path
+from typing import IO
+
 import pytest
 
-from nimakit.serving.incoming import MAX_HEAD_BYTES, Incoming, MalformedError, OversizedHeadError
+from nimakit.serving.incoming import IN_MEMORY, MAX_HEAD_BYTES, Incoming, MalformedError, OversizedHeadError
 
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
 
@@ -28,7 +31,7 @@ def test_a_body_is_whole_however_it_comes(head: bytes, wire: bytes, piece: int) 
     """With a length or in chunks, byte by byte or at once."""
     incoming = _fed(HEAD + head + wire, piece)
     assert incoming.is_complete
-    assert (incoming.head, bytes(incoming.body)) == (HEAD + head, b"hello")
+    assert (incoming.head, incoming.body.read()) == (HEAD + head, b"hello")
     assert not incoming.has_surplus
 
 
@@ -37,7 +40,7 @@ def test_a_request_without_a_body_ends_with_its_head(piece: int) -> None:
     """Nothing more is waited for."""
     incoming = _fed(HEAD + b"\r\n", piece)
     assert incoming.is_complete
-    assert bytes(incoming.body) == b""
+    assert incoming.body.read() == b""
 
 
 @pytest.mark.parametrize(
@@ -75,7 +78,7 @@ def test_a_body_that_is_too_large_is_not_received(head: bytes, wire: bytes) -> N
     incoming = _fed(HEAD + head + wire, 1)
     assert incoming.is_oversized
     assert incoming.is_complete
-    assert len(incoming.body) <= 1000
+    assert incoming.body_size <= 1000
 
 
 def test_a_client_that_waits_to_be_told_is_noticed() -> None:
@@ -114,7 +117,7 @@ def test_chunks_may_be_small_but_not_tiny() -> None:
     head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
     few = _fed(head + 999 * b"1\r\nx\r\n" + b"0\r\n\r\n", 1000)
     assert few.is_complete
-    assert len(few.body) == 999
+    assert few.body_size == 999
     small = b"80\r\n" + 128 * b"x" + b"\r\n"
     many = _fed(head + 5000 * small + b"0\r\n\r\n", 100_000, max_body=1_000_000)
     assert many.is_complete
@@ -126,3 +129,46 @@ def test_refuses_a_head_without_end() -> None:
     """A head is kept in memory, so it is limited."""
     with pytest.raises(OversizedHeadError, match=str(MAX_HEAD_BYTES)):
         _fed(HEAD + MAX_HEAD_BYTES * b"x", 1000)
+
+
+def test_a_whole_body_is_read_without_a_copy() -> None:
+    """Two reads of it give the very same bytes: what was received is held once."""
+    incoming = _fed(HEAD + b"Content-Length: 900000\r\n\r\n" + 900_000 * b"x", 70_000, max_body=10**6)
+    first = incoming.body.read()
+    incoming.body.seek(0)
+    assert incoming.body.read() is first
+
+
+def test_a_large_body_is_received_into_a_file_where_there_is_one(tmp_path: Path) -> None:
+    """A small one stays in memory; both are whole, in chunks too."""
+    files: list[IO[bytes]] = []
+
+    def open_file() -> IO[bytes]:
+        files.append((tmp_path / "body").open("w+b"))
+        return files[-1]
+
+    limit = 2 * IN_MEMORY + 10
+    for size, in_file in ((IN_MEMORY, False), (IN_MEMORY + 1, True)):
+        for head, wire in (
+            (f"Content-Length: {size}\r\n\r\n", size * b"x"),
+            (
+                "Transfer-Encoding: chunked\r\n\r\n",
+                b"5\r\nxxxxx\r\n%x\r\n%b\r\n0\r\n\r\n" % (size - 5, (size - 5) * b"x"),
+            ),
+        ):
+            incoming = Incoming(limit, open_file)
+            incoming.feed(HEAD + head.encode() + wire)
+            assert incoming.is_complete
+            assert incoming.body.read() == size * b"x"
+            assert (incoming.body in files) is in_file
+            incoming.discard()
+            assert incoming.body.closed
+
+
+def test_how_large_a_body_may_be_depends_on_its_head() -> None:
+    """A front knows which routes take large bodies."""
+    limits = {b"POST /large ": 100, b"POST /small ": 10}
+    for begin, limit in limits.items():
+        incoming = Incoming(lambda head: next(size for line, size in limits.items() if head.startswith(line)))
+        incoming.feed(begin + b"HTTP/1.1\r\nContent-Length: 50\r\n\r\n")
+        assert incoming.is_oversized is (limit < 50)

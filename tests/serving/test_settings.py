@@ -133,3 +133,13 @@ def test_a_setting_is_documented_with_its_default(key: str) -> None:
     default = {field.name: field.default for field in fields(Settings)}.get(key)
     if isinstance(default, int | float):
         assert float(rows[0].replace(",", "")) == default
+
+
+def test_proxies_are_addresses_or_networks() -> None:
+    """In JSON, in the environment too; anything else is refused, and a number of proxies is no address."""
+    environment = {"NIMAKIT_SERVE_TRUSTED_PROXIES": '["10.0.0.7", "172.16.0.0/12", "fd00::/8"]'}
+    found = read_settings(environment=environment).trusted_proxies
+    assert [str(network) for network in found] == ["10.0.0.7/32", "172.16.0.0/12", "fd00::/8"]
+    for value in (1, ["proxy"], ["10.0.0.1/8"]):
+        with pytest.raises(ConfigError, match=r"172\.16\.0\.0/12"):
+            read_settings(options={"trusted_proxies": value})

@@ -12,7 +12,15 @@ import pytest
 
 from nimakit.errors import UsageError
 from nimakit.score import Score
-from nimakit.serving.tensors import OUTPUTS, InferRequest, output_metadata, read_request, write_response
+from nimakit.serving.tensors import (
+    MAX_VALUES,
+    OUTPUTS,
+    InferRequest,
+    output_metadata,
+    parsing_size,
+    read_request,
+    write_response,
+)
 
 PIXELS = np.arange(2 * 3 * 4 * 3, dtype=np.uint8).reshape(2, 3, 4, 3)
 
@@ -177,10 +185,10 @@ def test_refuses_binary_data(binary: bytes, size: Any, message: str) -> None:
         (b"[]", None, "An inference request is an object"),
         (b"{}", None, "'inputs' is a list of one tensor"),
         (b'{"inputs": [{}, {}]}', None, "'inputs' is a list of one tensor"),
-        (b'{"inputs": [' + 999_000 * b"9," + b"9]}", None, "Received: [9, 9, 9, 9, 9, 9, 9, 9, ...]"),
-        (b'{"inputs": [' + 1_000_000 * b"9," + b"9]}", None, "at most 1000000 values"),
-        (b'{"inputs": [' + 333_000 * b"[{}]," + b"9]}", None, "'inputs' is a list of one tensor"),
-        (b'{"inputs": [' + 333_400 * b"[{}]," + b"9]}", None, "at most 1000000 values"),
+        (b'{"inputs": [' + 209_000 * b"9," + b"9]}", None, "Received: [9, 9, 9, 9, 9, 9, 9, 9, ...]"),
+        (b'{"inputs": [' + 210_000 * b"9," + b"9]}", None, "at most 210000 values"),
+        (b'{"inputs": [' + 69_900 * b"[{}]," + b"9]}", None, "'inputs' is a list of one tensor"),
+        (b'{"inputs": [' + 70_100 * b"[{}]," + b"9]}", None, "at most 210000 values"),
         (b'{"inputs": [7]}', None, "A tensor is an object"),
         (b'{"inputs": [], "id": 7}', None, "'id' is text"),
         (b'{"parameters": {"tta": "x"}}', None, "The parameter tta is one of none, flips, crops"),
@@ -255,3 +263,25 @@ def test_a_model_s_outputs_are_those_it_gives() -> None:
         UsageError, match=r"The outputs of m are mean_score_prediction\. Received: predictions"
     ):
         write_response(asked, "m", [bare])
+
+
+def test_what_parsing_takes_is_known_before() -> None:
+    """By the size of the JSON and its characters; binary data are not copied."""
+    text = b'{"inputs": []}'
+    values = 128 * len(text)
+    assert parsing_size(text, None) == 4 * len(text) + values
+    assert parsing_size(text + 1000 * b"x", len(text)) == 4 * len(text) + values
+    assert parsing_size("é".encode(), None) == 10 * 2 + 128 * 2
+    assert parsing_size(bytes(1_000_000), None) == 4_000_000 + 128 * MAX_VALUES
+
+
+def test_binary_images_are_views_of_the_body() -> None:
+    """What was received is held once."""
+    binary = _elements(b"some picture")
+    tensor: dict[str, Any] = {"name": "image", "datatype": "BYTES", "shape": [1]}
+    tensor["parameters"] = {"binary_data_size": len(binary)}
+    text = json.dumps({"inputs": [tensor]}).encode()
+    body = text + binary
+    [image] = read_request(body, len(text), max_images=1).images
+    assert isinstance(image, memoryview)
+    assert image.obj is body

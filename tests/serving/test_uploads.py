@@ -7,6 +7,7 @@ from flask import Flask
 from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
 from clients import multipart
+from nimakit.serving.admission import Admission
 from nimakit.serving.uploads import Upload, UploadRequest, read_uploads
 
 
@@ -14,7 +15,7 @@ def _read(body: bytes, content_type: str, max_images: int = 3) -> list[Upload]:
     app = Flask("test")
     app.request_class = UploadRequest
     with app.test_request_context(method="POST", data=body, content_type=content_type) as context:
-        return read_uploads(context.request, max_images)
+        return read_uploads(context.request, max_images, Admission(10_000_000))
 
 
 def test_the_files_of_a_form_in_their_order() -> None:

@@ -8,14 +8,19 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from gunicorn.config import Config  # type: ignore[import-untyped]
 
 from clients import encode, multipart, noise
+from nimakit.serving.connection import Connection
+from nimakit.serving.incoming import Incoming
 from nimakit.serving.problems import CONTENT_TYPE
+from nimakit.serving.worker import BufferingWorker
 from samples import metadata, write_model
 from servers import Server, running
 
@@ -303,6 +308,105 @@ def test_bodies_that_are_held_are_limited_together(tmp_path: Path, tiny_file: Pa
         assert 'nimakit_rejected_total{reason="busy"}' in metrics
         slow[-1].sendall(50_000 * b"x")
         assert slow[-1].recv(100).startswith(b"HTTP/1.1 422 ")
+
+
+def test_connections_are_never_more_than_they_may_be(server: Server) -> None:
+    """Descriptors are counted: making room ends a connection, and does not wait for its client."""
+
+    def descriptors() -> int:
+        return len(os.listdir(f"/proc/{server.worker}/fd"))
+
+    before = descriptors()
+    begins = [b"", b"GET / HTT", HEAD + b"Content-Length: 9\r\n\r\n"]
+    with ExitStack() as stack:
+        for number in range(400):
+            sock = stack.enter_context(server.open_socket())
+            with suppress(OSError):
+                sock.sendall(begins[number % 3])
+            if number % 50 == 49:
+                assert server.ask("GET", "/v2/health/live")[0] == 200
+                assert descriptors() <= before + 60 + 1
+        assert server.ask("POST", "/predict", noise(), IMAGE)[0] == 200
+
+
+def test_a_large_answer_waits_without_being_made(tmp_path: Path, tiny_file: Path) -> None:
+    """Of what a client does not read no more is made than a piece."""
+    made = []
+
+    class Piecewise:
+        def __call__(self, _environ: Any, start_response: Any) -> Iterator[bytes]:
+            start_response("200 OK", [("Content-Length", str(100 << 20))])
+            for _ in range(100):
+                made.append(1)
+                yield bytes(1 << 20)
+
+    worker = BufferingWorker.__new__(BufferingWorker)
+    worker.cfg, worker.wsgi, worker.alive = Config(), Piecewise(), True
+    with socket.socket() as sock:
+        connection = Connection(sock, ("127.0.0.1", 1), Incoming(100), 5.0)
+        connection.incoming.feed(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        rest = worker._respond(connection)
+        next(rest)
+        assert len(made) == 1
+        assert 1 << 20 <= connection.unsent < 2 << 20
+        rest.close()
+
+
+def test_numbers_of_a_thousand_digits_are_not_read(server: Server) -> None:
+    """The time to read one grows by the square of its digits, and nothing else runs meanwhile."""
+    body = b'{"inputs": [' + 1000 * b"7" + b"]}"
+    status, _, answer = server.ask("POST", "/v2/models/tiny/infer", body)
+    assert (status, b"digits" in answer) == (400, True)
+
+
+@pytest.mark.slow
+def test_lists_without_end_do_not_keep_probes_waiting(tmp_path: Path, tiny_file: Path) -> None:
+    """Sixty clients that send half a million of them each: those are counted, and not read."""
+    body = b'{"inputs": [' + 500_000 * b"[]," + b"[]]}"
+    with running(tmp_path, models=[str(tiny_file)]) as server:
+        stop, statuses = threading.Event(), set[int]()
+
+        def press() -> None:
+            while not stop.is_set():
+                statuses.add(server.ask("POST", "/v2/models/tiny/infer", body)[0])
+
+        threads = [threading.Thread(target=press) for _ in range(60)]
+        for thread in threads:
+            thread.start()
+        waits = []
+        for _ in range(20):
+            started = time.monotonic()
+            assert server.ask("GET", "/v2/health/live")[0] == 200
+            waits.append(time.monotonic() - started)
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert statuses <= {400, 503}
+    assert sorted(waits)[10] < 1  # these clients take the cores, too
+
+
+@pytest.mark.slow
+def test_at_rest_memory_is_given_back(tmp_path: Path, tiny_file: Path) -> None:
+    """After bodies and pictures as large as they may be, a server is about as small as it was."""
+    with running(tmp_path, models=[str(tiny_file)], workers=2) as server:
+
+        def resident() -> int:
+            return int(Path(f"/proc/{server.worker}/statm").read_text("ascii").split()[1])
+
+        assert server.ask("POST", "/predict", noise(), IMAGE)[0] == 200
+        time.sleep(2)
+        before = resident()
+        junk = json.dumps(_bytes_tensor(19_000_000 * "A")).encode()
+        large = encode(9, "PNG", (8000, 6000))
+        asks = [("/v2/models/tiny/infer", junk, {}), ("/predict", large, IMAGE)] * 6
+        with ThreadPoolExecutor(12) as pool:
+            list(pool.map(lambda one: server.ask("POST", *one), asks))
+        time.sleep(3)
+        assert resident() < 1.3 * before
+
+
+def _bytes_tensor(text: str) -> dict[str, Any]:
+    return {"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": [text]}]}
 
 
 # --- the end -------------------------------------------------------------------------------------------

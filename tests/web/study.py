@@ -12,10 +12,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+from nimakit.images import DECODED_BYTES, MAX_PIXELS
+from nimakit.serving.admission import Admission
 from nimakit.web import people
 from nimakit.web.app import services_of
 from nimakit.web.database import Database
 from nimakit.web.models import Collection, Event, Image, Invitation, Rater, Rating
+from nimakit.web.predictions import Predictor
 
 JSON = {"Accept": "application/json"}
 
@@ -36,6 +39,10 @@ class Study:
     def database(self) -> Database:
         """Where its ratings are."""
         return self.services.database
+
+    def predictor(self) -> Predictor:
+        """Another one, as a process has that starts now."""
+        return Predictor(self.database, Admission(DECODED_BYTES * MAX_PIXELS), MAX_PIXELS)
 
     @property
     def collection(self) -> Collection:

@@ -112,7 +112,9 @@ def test_the_thread_outlives_a_round_that_fails(study: Study, monkeypatch: pytes
     monkeypatch.setattr(background, "_SECONDS_BETWEEN", 0.01)
     monkeypatch.setattr(background, "_step_back", lambda: None)
     monkeypatch.setattr(Background, "once", once)
-    thread = Background(study.database, study.services.stocks, study.services.settings.users_dir)
+    thread = Background(
+        study.database, study.services.stocks, study.services.settings.users_dir, study.predictor()
+    )
     thread.start()
     assert again.wait(10)
     thread.stop()

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from nimakit.web import events
+from nimakit.web.limits import limiter
 from nimakit.web.recording import MOST_EVENTS
 from web.conftest import MakeStudy
 from web.study import Study, Visitor, on_both
@@ -224,3 +226,19 @@ def test_what_was_said_while_predictions_were_corrected_is_taken_once_they_are_n
     study.set(experiment="score")
     assert visitor.rate(study.images[0].id, 5.3, predicted=5.2)["refused"] == []
     assert [rating.value for rating in study.ratings] == [5.3]
+
+
+def test_a_rater_sends_so_many_batches_a_minute(study: Study) -> None:
+    """Past that 429; another rater goes on, and nothing that was acknowledged is lost."""
+    first, second = study.rater("Ann"), study.rater("Bea")
+    limiter.reset()
+    event = {"id": "one", "kind": "rating", "image": study.images[0].id, "value": 7}
+    limit = f"{events._BATCHES.split()[0]}"
+    token = first.token()
+    answers = [first.post_json(first.address("events"), {}, token).status_code for _ in range(int(limit))]
+    assert set(answers) == {400}
+    assert first.send(event).status_code == 429
+    assert second.send(event | {"id": "two"}).status_code == 200
+    limiter.reset()
+    assert first.send(event).status_code == 200
+    assert len(study.ratings) == 2

@@ -11,10 +11,13 @@ import pytest
 from PIL import Image, ImageCms
 
 from nimakit.errors import ImageError, ImageMissingError
-from nimakit.images import Photo, open_photo
+from nimakit.images import DECODED_BYTES, MAX_PIXELS, Photo, open_photo
+from nimakit.serving.admission import Admission
 from nimakit.web import renditions as renditions_module
 from nimakit.web.renditions import Rendition, Renditions
 from samples import write_photo
+
+ROOM = Admission(DECODED_BYTES * MAX_PIXELS, at_once=2)
 
 
 @pytest.fixture
@@ -27,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def renditions(tmp_path: Path) -> Renditions:
     """With nothing made yet."""
-    return Renditions(tmp_path / "copies")
+    return Renditions(tmp_path / "copies", ROOM, MAX_PIXELS)
 
 
 def opened(rendition: Rendition) -> Image.Image:
@@ -162,7 +165,7 @@ def test_a_full_disk_still_shows_the_picture(
 
 def test_copies_stay_within_their_bound(folder: Path, tmp_path: Path) -> None:
     """The longest unused go first."""
-    renditions = Renditions(tmp_path / "copies", limit=12_000)
+    renditions = Renditions(tmp_path / "copies", ROOM, MAX_PIXELS, limit=12_000)
     for number in range(8):
         Image.effect_noise((600, 600), 20 + number).save(folder / f"{number}.png")
         found = renditions.find(folder, f"{number}.png", 480)
@@ -180,5 +183,5 @@ def test_a_copy_that_goes_while_they_are_counted_does_no_harm(folder: Path, tmp_
     (tmp_path / "copies" / "aa").mkdir(parents=True)
     (tmp_path / "copies" / "aa" / "b.partial").symlink_to("gone")
     write_photo(folder / "a.jpg", 50, (1000, 500))
-    found = Renditions(tmp_path / "copies").find(folder, "a.jpg", 480)
+    found = Renditions(tmp_path / "copies", ROOM, MAX_PIXELS).find(folder, "a.jpg", 480)
     assert opened(found).size == (480, 240)

@@ -375,10 +375,17 @@ def test_a_picture_in_ratings_leads_to_similar_ones(coloured: Study, visitor: Vi
     assert place not in visitor.get(visitor.address(f"ratings/{key}")).text
 
 
-def test_many_pictures_at_once_are_refused_in_time(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One is decoded at a time; who waits too long is told to come again."""
-    monkeypatch.setattr(similarity, "_SECONDS_TO_WAIT", 0.01)
-    with similarity._turn:
+def test_many_pictures_at_once_are_refused_in_time(coloured: Study, visitor: Visitor) -> None:
+    """One is decoded at a time; the others do not wait in threads that raters need, but come again."""
+    with coloured.services.comparing.admit(1):
         status, page = bring(visitor, picture())
     assert (status, "Try again" in page) == (503, True)
     assert bring(visitor, picture())[0] == 200
+
+
+def test_a_picture_to_compare_has_half_the_pixels_of_others(coloured: Study, visitor: Visitor) -> None:
+    """A stranger's is refused by its header, before anything is decoded."""
+    limit = coloured.services.settings.max_compared_pixels
+    assert limit == coloured.services.settings.max_pixels // 2
+    status, page = bring(visitor, io.BytesIO(png_header(10_000, limit // 10_000 + 1)))
+    assert (status, f"at most {limit} pixels" in page) == (413, True)

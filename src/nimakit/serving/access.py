@@ -8,10 +8,10 @@ from http import HTTPMethod
 from flask import Flask, Response, g, request
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import RequestEntityTooLarge, Unauthorized, UnsupportedMediaType
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from nimakit.serving.incoming import OVERSIZED
 from nimakit.serving.keys import find_holder
+from nimakit.serving.proxies import TrustedProxies
 from nimakit.serving.requestlog import write_line
 from nimakit.serving.service import current_service
 from nimakit.serving.settings import Settings
@@ -47,9 +47,7 @@ _SECURITY_HEADERS = {
 def install(app: Flask, settings: Settings) -> None:
     """Put an application behind keys, limits and headers."""
     if settings.trusted_proxies:
-        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
-            app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0, x_host=0
-        )
+        app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
     app.before_request(_begin)
     app.before_request(_check_key)
     app.before_request(_check_body)

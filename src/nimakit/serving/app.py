@@ -7,6 +7,7 @@ from flask import Flask
 from nimakit.progress import say
 from nimakit.serving import EXTENSION, access, problems
 from nimakit.serving.api import api
+from nimakit.serving.front import FRONT
 from nimakit.serving.inference import inference
 from nimakit.serving.metrics import Metrics
 from nimakit.serving.models import load_models
@@ -33,14 +34,13 @@ def create_app(settings: Settings, *, notify: Callable[[str], None] = say) -> Fl
     app.request_class = UploadRequest
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.merge_slashes = False
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes  # a picture without a file name is a field
     app.config["MAX_FORM_PARTS"] = settings.max_images + 1  # one too many gets an answer that says so
     metrics = Metrics()
     models = load_models(settings, notify=notify)
     for model in models:
         metrics.describe(model.name, model.model)
-    app.extensions[EXTENSION] = Service(settings, models, metrics)
+    app.extensions[EXTENSION] = app.extensions[FRONT] = Service(settings, models, metrics)
     problems.install(app)
     access.install(app, settings)
     for blueprint in (api, inference, pages):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from nimakit.engine import Prepared, Scorer
-from nimakit.errors import BusyError, ImageError
+from nimakit.errors import BusyError, ImageError, ImageTooLargeError
 from nimakit.images import ImageInput
 from nimakit.score import Score
 from nimakit.serving.metrics import Metrics
@@ -31,6 +31,7 @@ class _Task:
     since: float
     prepared: Prepared | None = None
     result: Score | ImageError | None = None
+    is_large: bool = False
     timing: Timing = field(default_factory=Timing)
 
 
@@ -100,6 +101,9 @@ class Batcher:
     once the first has waited for long enough; else an image to decode; else, with nothing to decode, whatever
     is decoded. So an image that comes alone is never kept waiting for others, and under load runs fill up.
 
+    Of images with more than half of the pixels they may have only one is decoded at a time: the others do not
+    wait for them in all threads, and their memory is taken once.
+
     Args:
         workers: Threads.
         batch_wait: Seconds that a decoded image may wait while others are decoded.
@@ -114,6 +118,8 @@ class Batcher:
         metrics.queue_size.set(queue_size)
         self._changed = threading.Condition()
         self._undecoded: deque[_Task] = deque()
+        self._large: deque[_Task] = deque()
+        self._decodes_large = False
         self._decoded: dict[Scorer, deque[_Task]] = {}
         self._waiting = 0
         self._closed = False
@@ -183,6 +189,10 @@ class Batcher:
         if urgent is not None:
             batch = self._take_batch(urgent)
             return lambda: self._score(urgent, batch)
+        if self._large and not self._decodes_large:
+            self._decodes_large = True
+            large = self._large.popleft()
+            return lambda: self._decode_large(large)
         if self._undecoded:
             task = self._undecoded.popleft()
             return lambda: self._decode(task)
@@ -213,18 +223,34 @@ class Batcher:
         return None
 
     def _drop_abandoned(self) -> None:
-        while self._undecoded and self._undecoded[0].job.abandoned:
-            self._count(-self._undecoded.popleft().job.scorer.views)
+        for waiting in (self._undecoded, self._large):
+            while waiting and waiting[0].job.abandoned:
+                self._count(-waiting.popleft().job.scorer.views)
+
+    def _decode_large(self, task: _Task) -> None:
+        try:
+            self._decode(task)
+        finally:
+            with self._changed:
+                self._decodes_large = False
+                self._changed.notify()
 
     def _decode(self, task: _Task) -> None:
         started = time.monotonic()
         task.timing.queue = 1000 * (started - task.since)
+        scorer = task.job.scorer
         try:
-            prepared = task.job.scorer.prepare(task.source)
+            prepared = scorer.prepare(task.source, None if task.is_large else scorer.max_pixels // 2)
         except Exception as error:  # noqa: BLE001 - whatever it is, the request gets it, and the thread lives
             with self._changed:
                 self._count(-task.job.scorer.views)
                 task.job.fail(error)
+            return
+        if isinstance(prepared, ImageTooLargeError) and not task.is_large:
+            task.is_large = True
+            with self._changed:
+                self._large.append(task)
+                self._changed.notify()
             return
         task.since = time.monotonic()
         task.timing.decode = 1000 * (task.since - started)

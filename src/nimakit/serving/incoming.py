@@ -1,8 +1,10 @@
 """A request on its way in: how much of it there is, and how much there will be."""
 
+import io
 import itertools
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from typing import IO
 
 from nimakit.errors import NimakitError
 
@@ -10,6 +12,9 @@ OVERSIZED = "nimakit.oversized"
 """True in the environment of a request whose body is larger than allowed, and was not received."""
 
 MAX_HEAD_BYTES = 32_768
+IN_MEMORY = 1 << 20
+"""Bytes of a body that are always kept in memory."""
+
 _MAX_LINE_BYTES = 1024
 _MIN_CHUNK_BYTES = 128  # on average: a chunk costs the one thread that receives as much, whatever it holds
 _FREE_CHUNKS = 1000
@@ -38,25 +43,33 @@ class Incoming:
     The body's end is found here; what the head means otherwise is for an HTTP parser to say.
 
     Args:
-        max_body: Largest body that is received, in bytes.
+        max_body: Largest body that is received, in bytes; or a function that gives it for a head.
+        open_file: Opens what a body is received into where it is larger than `IN_MEMORY`; None keeps
+            every body in memory.
 
     Attributes:
         head: All up to the empty line, which is the last; empty until it is there.
-        body: What has come of the body, without the framing of chunks.
+        body: What has come of the body, without the framing of chunks. A body in memory is one `bytes`
+            object: reading all of it copies nothing.
+        body_size: Bytes of it.
         is_chunked: Whether it comes in chunks.
         expects_continue: Whether the client waits to be told to send the body.
         is_oversized: Whether the body is larger than it may be; no more of it is received.
         is_complete: Whether there is nothing more to wait for.
     """
 
-    def __init__(self, max_body: int) -> None:
+    def __init__(
+        self, max_body: int | Callable[[bytes], int], open_file: Callable[[], IO[bytes]] | None = None
+    ) -> None:
         self.head = b""
-        self.body = bytearray()
+        self.body: IO[bytes] = io.BytesIO()
+        self.body_size = 0
         self.is_chunked = False
         self.expects_continue = False
         self.is_oversized = False
         self.is_complete = False
         self._max_body = max_body
+        self._open_file = open_file
         self._buffer = bytearray()
         self._steps = self._receive()
         next(self._steps)
@@ -73,8 +86,8 @@ class Incoming:
 
     @property
     def size(self) -> int:
-        """Bytes that are held for it."""
-        return len(self.head) + len(self.body) + len(self._buffer)
+        """Bytes that are held for it, on disk or in memory."""
+        return len(self.head) + self.body_size + len(self._buffer)
 
     def feed(self, data: bytes) -> None:
         """Take what has come.
@@ -85,6 +98,11 @@ class Incoming:
         self._buffer += data
         if not self.is_complete:
             next(self._steps, None)
+
+    def discard(self) -> None:
+        """Hold nothing of it any more."""
+        self.body.close()
+        self._buffer.clear()
 
     def _receive(self) -> Generator[None, None, None]:
         """One step for each piece that comes."""
@@ -106,23 +124,36 @@ class Incoming:
             if len(lengths) > 1 or re.fullmatch(rb"[0-9]{1,18}[ \t]*", lengths[0]) is None:
                 raise MalformedError("A Content-Length is one number.")
             yield from self._receive_bytes(int(lengths[0]))
+        if isinstance(self.body, io.BytesIO):
+            self.body.getvalue()  # gives back what the buffer has grown too large; a read then shares it
+        self.body.seek(0)
         self.is_complete = True
 
     def _receive_bytes(self, count: int) -> Generator[None, None, None]:
         """So many bytes of the body; none where they are too many."""
-        if len(self.body) + count > self._max_body:
+        limit = self._max_body if isinstance(self._max_body, int) else self._max_body(self.head)
+        if self.body_size + count > limit:
             self.is_oversized = True
             return
-        wanted = len(self.body) + count
+        if self._open_file and self.body_size <= IN_MEMORY < self.body_size + count:
+            self._move(self._open_file())
+        wanted = self.body_size + count
         while True:
-            self.body += self._take(wanted - len(self.body))
-            if len(self.body) == wanted:
+            self.body_size += self.body.write(self._take(wanted - self.body_size))
+            if self.body_size == wanted:
                 return
             yield
 
+    def _move(self, file: IO[bytes]) -> None:
+        """Go on receiving the body in a file."""
+        self.body.seek(0)
+        file.write(self.body.read())
+        self.body.close()
+        self.body = file
+
     def _receive_chunks(self) -> Generator[None, None, None]:
         for count in itertools.count(1):
-            if count > _FREE_CHUNKS + len(self.body) // _MIN_CHUNK_BYTES:
+            if count > _FREE_CHUNKS + self.body_size // _MIN_CHUNK_BYTES:
                 raise MalformedError(f"Chunks hold {_MIN_CHUNK_BYTES} bytes or more, on average.")
             line = yield from self._receive_line()
             size = _CHUNK_SIZE.fullmatch(line)

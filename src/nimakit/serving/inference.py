@@ -7,7 +7,15 @@ from nimakit import __version__
 from nimakit.errors import BusyError, ImageError, UnknownModelError, UsageError
 from nimakit.serving.models import ServedModel
 from nimakit.serving.service import current_service, score_for_request
-from nimakit.serving.tensors import INPUT, VERSION, output_metadata, read_request, write_response
+from nimakit.serving.tensors import (
+    INPUT,
+    VERSION,
+    output_metadata,
+    parsing_size,
+    read_request,
+    write_response,
+)
+from nimakit.serving.uploads import take_body
 
 inference = Blueprint("inference", __name__, url_prefix="/v2")
 
@@ -72,7 +80,10 @@ def infer(name: str, version: str = VERSION) -> Response:
             "An inference request is JSON, with or without binary data after it (curl -H 'Content-Type:"
             f" application/json'). Received: {request.mimetype[:80]}"
         )
-    wanted = read_request(request.get_data(cache=False), _json_size(), service.settings.max_images)
+    json_size, body = _json_size(), take_body(request)
+    with service.reading.admit(parsing_size(body, json_size)):
+        wanted = read_request(body, json_size, service.settings.max_images)
+    del body
     results = score_for_request(name, wanted.tta, wanted.images)
     errors = [f"image {i}: {result}" for i, result in enumerate(results) if isinstance(result, ImageError)]
     if errors:

@@ -14,11 +14,21 @@ from nimakit.images import ImageInput
 from nimakit.machine import cores
 from nimakit.score import Score
 from nimakit.serving import EXTENSION
+from nimakit.serving.admission import Admission
 from nimakit.serving.batcher import Batcher, Timing
+from nimakit.serving.front import Limits
+from nimakit.serving.incoming import MAX_HEAD_BYTES
 from nimakit.serving.metrics import Metrics
 from nimakit.serving.models import Models, ServedModel, make_scorers
+from nimakit.serving.requestlog import write_line
 from nimakit.serving.settings import Settings
 from nimakit.serving.users import Users
+
+_READ_AT_ONCE = 2
+"""Bodies: reading more of them is no faster, as only one thread runs at a time, and keeps others waiting."""
+
+_SPARE_THREADS = 32
+"""More threads than requests that can be waiting for scores: for refusals, and for bodies that are read."""
 
 
 class Service:
@@ -28,9 +38,32 @@ class Service:
         settings: How it runs.
         models: What it scores with.
         metrics: Where it is measured.
+
+    Attributes:
+        settings: How it runs.
+        models: What it scores with.
+        metrics: Where it is measured.
+        reading: Where bodies are admitted of which copies are made: forms, and JSON.
+        limits: What may be held and waited for.
+        probe: As for `Front`.
+        open_file: None: bodies are kept in memory.
     """
 
     def __init__(self, settings: Settings, models: Models, metrics: Metrics) -> None:
+        workers = settings.workers or cores()
+        # Half of what may be buffered is for requests and answers, half for copies of them.
+        half = settings.max_buffered_bytes // 2
+        self.limits = Limits(
+            threads=settings.queue_size + workers * (settings.batch_size or 8) + _SPARE_THREADS,
+            max_connections=settings.max_connections,
+            max_buffered_bytes=max(half, settings.max_body_bytes + MAX_HEAD_BYTES),
+            header_timeout_s=settings.header_timeout_s,
+            body_timeout_s=settings.body_timeout_s,
+            keepalive_timeout_s=settings.keepalive_timeout_s,
+        )
+        self.probe = b"GET /v2/health/"
+        self.open_file = None
+        self.reading = Admission(max(half, settings.max_body_bytes), at_once=_READ_AT_ONCE)
         self.settings = settings
         self.models = models
         self.metrics = metrics
@@ -41,7 +74,7 @@ class Service:
         )
         self._draining = threading.Event()
         self._batcher = Batcher(
-            workers=settings.workers or cores(),
+            workers=workers,
             batch_wait=settings.batch_wait_ms / 1000,
             queue_size=settings.queue_size,
             metrics=metrics,
@@ -51,6 +84,15 @@ class Service:
     def is_ready(self) -> bool:
         """Whether requests are welcome."""
         return self.models.are_ready and not self._draining.is_set()
+
+    def max_body(self, head: bytes) -> int:  # noqa: ARG002 - as for `Front`; it is the same for all
+        """Largest body of a request, in bytes."""
+        return self.settings.max_body_bytes
+
+    def note_refusal(self, status: int, reason: str) -> None:
+        """Count a request that was refused before a route saw it, and write its line."""
+        self.metrics.rejected.labels(reason).inc()
+        write_line(status=status)
 
     def drain(self) -> None:
         """Be ready no more: the server is about to stop, and finishes what it has."""

@@ -14,6 +14,7 @@ from nimakit.images import FORMATS
 from nimakit.pretrained import DEFAULT_MODEL
 from nimakit.schema import Rule, broken_rules, is_integer, is_number, is_text, or_null
 from nimakit.serving.keys import ApiKey, parse_keys, read_keys
+from nimakit.serving.proxies import Network, parse_proxies
 
 ENVIRONMENT_PREFIX = "NIMAKIT_SERVE_"
 """What the name of an environment variable begins with: NIMAKIT_SERVE_PORT is the key ``port``."""
@@ -64,7 +65,7 @@ class Settings:
         rate_limit: Requests a key (an address, where there are no keys) may send, as in "100 per minute";
             None for any number.
         cors_origins: Origins whose pages may call the server, as in "https://shop.example".
-        trusted_proxies: Proxies in front whose X-Forwarded-For is believed.
+        trusted_proxies: Networks of the proxies in front, whose X-Forwarded-For is believed.
         users_dir: Folder of users' files, USER.taste; None for none.
         max_users: How many users are kept loaded; the others are read when they are asked for.
     """
@@ -90,7 +91,7 @@ class Settings:
     api_keys: tuple[ApiKey, ...] = ()
     rate_limit: str | None = None
     cors_origins: tuple[str, ...] = ()
-    trusted_proxies: int = 0
+    trusted_proxies: tuple[Network, ...] = ()
     users_dir: str | None = None
     max_users: int = 32
 
@@ -131,7 +132,7 @@ RULES: dict[str, Rule] = {
         _is_list(lambda value: isinstance(value, str) and _ORIGIN.fullmatch(value) is not None),
         'a list of origins as in "https://shop.example"',
     ),
-    "trusted_proxies": Rule(is_integer(0, 10), "an integer from 0 to 10"),
+    "trusted_proxies": Rule(_is_list(is_text), 'a list of addresses or networks as in "172.16.0.0/12"'),
     "users_dir": Rule(or_null(is_text), "a folder of users' files, as `nimakit personalise` writes them"),
     "max_users": Rule(is_integer(1, 10_000), "an integer from 1 to 10000"),
 }
@@ -199,6 +200,8 @@ def _parsed(values: Mapping[str, Any], shown: str, folder: Path) -> dict[str, An
         if keys_file is not None:
             keys += read_keys(folder / keys_file)
         parsed["api_keys"] = keys
+    if "trusted_proxies" in values:
+        parsed["trusted_proxies"] = parse_proxies(values["trusted_proxies"], shown)
     if values.get("users_dir") is not None:
         parsed["users_dir"] = _parse_folder(folder / values["users_dir"], shown)
     if values.get("rate_limit") is not None:

@@ -25,8 +25,12 @@ OUTPUTS = ("mean_score_prediction", "sd_score_prediction", "predictions", "perce
 _PIXEL_TYPES: dict[str, Any] = {"UINT8": np.dtype(np.uint8), "FP32": np.dtype("<f4")}
 _LENGTH = struct.Struct("<I")
 _FROM_URL_SAFE = str.maketrans("-_", "+/")
-MAX_VALUES = 1_000_000
-"""Values the JSON of a request may hold: while JSON is parsed, nothing else runs."""
+MAX_VALUES = 210_000
+"""Values and lists the JSON of a request may contain, as many as a picture of 224x224 has: while it is
+parsed, nothing else runs."""
+
+_VALUE_BYTES = 128
+"""Bytes a value of parsed JSON takes at the most, without its text."""
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlist = _SHORT.maxdict = 8
@@ -51,6 +55,17 @@ class InferRequest:
     id: str = ""
 
 
+def parsing_size(body: bytes, json_size: int | None) -> int:
+    """Bytes that `read_request` takes at the most, beside the body.
+
+    The text is copied as text, as strings, and as what those encode; a character of text takes up to four
+    bytes where one of them is beyond ASCII. Binary data are not copied.
+    """
+    size = len(body) if json_size is None else min(json_size, len(body))
+    is_ascii = body.isascii() if json_size is None else memoryview(body)[:size].tobytes().isascii()
+    return (4 if is_ascii else 10) * size + _VALUE_BYTES * min(size, MAX_VALUES)
+
+
 def read_request(body: bytes, json_size: int | None, max_images: int) -> InferRequest:
     """Parse the body of an inference request.
 
@@ -64,7 +79,7 @@ def read_request(body: bytes, json_size: int | None, max_images: int) -> InferRe
     """
     if json_size is not None and not 0 <= json_size <= len(body):
         _refuse("Inference-Header-Content-Length is the size of the JSON within the body", json_size)
-    binary = b"" if json_size is None else body[json_size:]
+    binary = memoryview(body)[len(body) if json_size is None else json_size :]
     text = body[:json_size]
     if sum(map(text.count, (b",", b"[", b"{"))) > MAX_VALUES:
         _refuse(f"The JSON holds at most {MAX_VALUES} values; larger tensors are sent as binary data", "more")
@@ -160,7 +175,7 @@ def _flag(parameters: Mapping[str, Any], name: str, *, otherwise: bool) -> bool:
     return value
 
 
-def _read_inputs(inputs: Any, binary: bytes, max_images: int) -> list[ImageInput]:
+def _read_inputs(inputs: Any, binary: memoryview, max_images: int) -> list[ImageInput]:
     if not isinstance(inputs, list) or len(inputs) != 1:
         _refuse(f"'inputs' is a list of one tensor, {INPUT}", inputs)
     tensor = _object(inputs[0], "A tensor")
@@ -184,7 +199,7 @@ def _read_inputs(inputs: Any, binary: bytes, max_images: int) -> list[ImageInput
     return [*_read_pixels(tensor, _PIXEL_TYPES[datatype], shape, binary)]
 
 
-def _binary_size(tensor: Mapping[str, Any], binary: bytes) -> int | None:
+def _binary_size(tensor: Mapping[str, Any], binary: memoryview) -> int | None:
     """Size of the tensor's binary data, where it has any; it is all there is, for there is one tensor."""
     parameters = _object(tensor.get("parameters", {}), "'parameters'")
     size = parameters.get("binary_data_size")
@@ -195,7 +210,7 @@ def _binary_size(tensor: Mapping[str, Any], binary: bytes) -> int | None:
     return None if size is None else len(binary)
 
 
-def _read_bytes(tensor: Mapping[str, Any], count: int, binary: bytes) -> list[ImageInput]:
+def _read_bytes(tensor: Mapping[str, Any], count: int, binary: memoryview) -> list[ImageInput]:
     in_binary = _binary_size(tensor, binary) is not None
     elements = list(islice(_split(binary), count + 1)) if in_binary else _flat(tensor["data"])
     if len(elements) != count:
@@ -204,7 +219,7 @@ def _read_bytes(tensor: Mapping[str, Any], count: int, binary: bytes) -> list[Im
     return [*elements] if in_binary else [_decode(text) for text in elements]
 
 
-def _split(binary: bytes) -> Iterator[bytes]:
+def _split(binary: memoryview) -> Iterator[memoryview]:
     """Elements of a binary BYTES tensor: each is preceded by its length, four bytes, little-endian."""
     at = 0
     while at < len(binary):
@@ -237,7 +252,7 @@ def _decode(text: Any) -> bytes:
 
 
 def _read_pixels(
-    tensor: Mapping[str, Any], dtype: np.dtype[Any], shape: list[int], binary: bytes
+    tensor: Mapping[str, Any], dtype: np.dtype[Any], shape: list[int], binary: memoryview
 ) -> np.ndarray[Any, Any]:
     """(N, height, width, 3) uint8 or float32."""
     wanted = math.prod(shape)

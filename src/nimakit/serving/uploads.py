@@ -10,6 +10,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from nimakit.files import CONTROLS, image_id
+from nimakit.serving.admission import Admission
 
 _PART = "image"
 _ID_LENGTH = 255
@@ -38,19 +39,35 @@ class UploadRequest(Request):
         return io.BytesIO()
 
 
-def read_uploads(request: Request, max_images: int) -> list[Upload]:
+def take_body(request: Request) -> bytes:
+    """The whole body, which the request does not keep; nothing is copied of one that came over a network."""
+    content = request.get_data(cache=False)
+    request.environ["wsgi.input"].close()
+    return content
+
+
+def read_uploads(request: Request, max_images: int, reading: Admission) -> list[Upload]:
     """The images of a request, in order; nothing is decoded yet.
 
+    Args:
+        request: The request; it keeps nothing of its body.
+        max_images: As many it may have.
+        reading: Admits a form, whose parts are copied out of the body.
+
     Raises:
+        BusyError: The form was not admitted in time.
         BadRequest: No image, or a part that is none.
         RequestEntityTooLarge: Too many.
         UnsupportedMediaType: Neither a form of files nor an image.
     """
     kind = request.mimetype
     if kind == "multipart/form-data":
-        return _read_parts(request, max_images)
+        with reading.admit(request.content_length or 0):
+            uploads = _read_parts(request, max_images)
+            request.environ["wsgi.input"].close()
+        return uploads
     if kind == "application/octet-stream" or kind.startswith("image/"):
-        content = request.get_data(cache=False)
+        content = take_body(request)
         if not content:
             raise BadRequest("The body is an image. Received: nothing.")
         return [Upload("image_1", content)]
@@ -87,7 +104,7 @@ def _read_parts(request: Request, max_images: int) -> list[Upload]:
     if len(files) > max_images:
         raise RequestEntityTooLarge(f"A request has at most {max_images} images. Received: {len(files)}.")
     return [
-        Upload(_clean_id(_sent_name(file), number), file.stream.read())
+        Upload(_clean_id(_sent_name(file), number), _content(file))
         for number, file in enumerate(files, start=1)
     ]
 
@@ -103,6 +120,12 @@ def _sent_name(file: FileStorage) -> str:
     if quoted and "\\" in quoted[1]:
         return quoted[1].replace('\\"', '"').replace("%22", '"')
     return file.filename or ""
+
+
+def _content(file: FileStorage) -> bytes:
+    """All of a part; `UploadRequest` has opened its stream, which gives the bytes it has and no copy."""
+    content: bytes = file.stream.getvalue()  # type: ignore[attr-defined]
+    return content
 
 
 def _clean_id(filename: str, number: int) -> str:

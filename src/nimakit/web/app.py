@@ -10,12 +10,17 @@ from flask.typing import ResponseReturnValue
 from flask_login import LoginManager  # type: ignore[import-untyped]
 from flask_wtf.csrf import CSRFError, CSRFProtect, generate_csrf  # type: ignore[import-untyped]
 from sqlalchemy import text
-from werkzeug.exceptions import HTTPException
-from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.routing import IntegerConverter, Map
 
 from nimakit.addresses import LOOPBACK
 from nimakit.errors import NimakitError, StorageError
+from nimakit.images import DECODED_BYTES
+from nimakit.machine import cores
+from nimakit.serving.admission import Admission
+from nimakit.serving.front import FRONT
+from nimakit.serving.incoming import OVERSIZED
+from nimakit.serving.proxies import TrustedProxies
 from nimakit.web import (
     accounts,
     admin,
@@ -39,10 +44,12 @@ from nimakit.web.analyses import Analyses
 from nimakit.web.background import Background
 from nimakit.web.database import Database
 from nimakit.web.explanations import Explanations
+from nimakit.web.front import Front
 from nimakit.web.handed import Handed
 from nimakit.web.intake import Intake
 from nimakit.web.limits import limiter
 from nimakit.web.models import LARGEST_KEY
+from nimakit.web.predictions import Predictor
 from nimakit.web.renditions import Renditions
 from nimakit.web.selection import Stocks
 from nimakit.web.services import EXTENSION, Services, services
@@ -108,19 +115,25 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
     app = Flask(__name__)
     _configure(app, settings)
     stocks = Stocks()
+    decoding = Admission(DECODED_BYTES * settings.max_pixels, at_once=max(2, cores()))
     app.extensions[EXTENSION] = Services(
         settings=settings,
         database=database,
         intake=Intake(database),
-        renditions=Renditions(settings.data_dir / "pictures"),
+        comparing=Admission(DECODED_BYTES * settings.max_compared_pixels, at_once=1),
+        renditions=Renditions(settings.data_dir / "pictures", decoding, settings.max_pixels),
         stocks=stocks,
         handed=Handed(),
         indexes=Indexes(),
         links=people.Links(settings.secret),
         analyses=Analyses(database),
-        background=Background(database, stocks, settings.users_dir),
+        background=Background(
+            database, stocks, settings.users_dir, Predictor(database, decoding, settings.max_pixels)
+        ),
         explanations=Explanations(settings.data_dir / "explanations"),
     )
+    app.extensions[FRONT] = Front(app)
+    app.before_request(_refuse_oversized)
     _sign_in(app, settings)
     CSRFProtect(app)
     app.url_map.converters["int"] = _Key
@@ -135,6 +148,12 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
     if background:
         services_of(app).background.start()
     return app
+
+
+def _refuse_oversized() -> None:
+    """The worker has not received it."""
+    if request.environ.get(OVERSIZED):
+        raise RequestEntityTooLarge
 
 
 def services_of(app: Flask) -> Services:
@@ -163,7 +182,9 @@ def _configure(app: Flask, settings: Settings) -> None:
     if settings.url is not None:
         # Whatever other hosts a request names, its links would lead there.
         _answer_only(app, [urlsplit(settings.url).hostname])
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
+        app.wsgi_app = TrustedProxies(  # type: ignore[method-assign]
+            app.wsgi_app, settings.trusted_proxies, names_site=True
+        )
     elif settings.is_local:
         # A page elsewhere whose name is made to point here would otherwise be let in as the local rater.
         _answer_only(app, LOOPBACK)

@@ -33,13 +33,14 @@ class Background(threading.Thread):
         database: Where collections are.
         stocks: Told when pictures came or went.
         users_dir: Where users' files of the raters are written.
+        predictor: Predicts scores.
     """
 
-    def __init__(self, database: Database, stocks: Stocks, users_dir: Path) -> None:
+    def __init__(self, database: Database, stocks: Stocks, users_dir: Path, predictor: Predictor) -> None:
         super().__init__(name="nimakit-rate-background", daemon=True)
         self._database = database
         self._stocks = stocks
-        self._predictor = Predictor(database)
+        self._predictor = predictor
         self._tastes = Tastes(database, users_dir)
         self._walks: dict[int, tuple[float, Walk]] = {}
         self._wake = threading.Event()

@@ -9,10 +9,12 @@ import numpy as np
 from sqlalchemy import ColumnElement, Row, exists, select, update
 from sqlalchemy.orm import Session
 
-from nimakit.engine import Model, Scorer
+from nimakit.engine import Model, Prepared, Scorer
 from nimakit.errors import ImageError, NimakitError
+from nimakit.images import ImageInput, decoded_bytes
 from nimakit.progress import say
 from nimakit.score import Score
+from nimakit.serving.admission import Admission
 from nimakit.web.database import Database
 from nimakit.web.features import forget_scores, forget_unseen, held, is_known_as, probe_of, write_features
 from nimakit.web.models import BROKEN, MISSING, OK, Collection, Features, Image
@@ -24,15 +26,33 @@ _FORGOTTEN = 200
 _Files = Sequence[Row[int, str, int]]
 
 
+class _AdmittedScorer(Scorer):
+    """Decodes a picture once there is room for it beside those that raters look at."""
+
+    def __init__(self, model: Model, decoding: Admission, max_pixels: int) -> None:
+        super().__init__(model, max_pixels=max_pixels)
+        self._decoding = decoding
+
+    def prepare(self, source: ImageInput, max_pixels: int | None = None) -> Prepared | ImageError:
+        """Decode a picture, and make the views of it that the model wants."""
+        assert isinstance(source, Path)  # noqa: S101 - for mypy: pictures of collections are files
+        with self._decoding.admit(decoded_bytes(source, self.max_pixels), patience=None):
+            return super().prepare(source, max_pixels)
+
+
 class Predictor:
     """Scores pictures that have no score yet, a batch at a time.
 
     Args:
         database: Where pictures are, and scores go.
+        decoding: Admits pictures to be decoded, by the memory that takes.
+        max_pixels: Largest width times height of a picture.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, decoding: Admission, max_pixels: int) -> None:
         self._database = database
+        self._decoding = decoding
+        self._max_pixels = max_pixels
         self._models: dict[str, Model] = {}
         self._failed: dict[int, tuple[Any, str]] = {}
         self._complete: dict[int, Any] = {}
@@ -83,7 +103,8 @@ class Predictor:
 
     def _score(self, collection: Collection, model: Model, rows: _Files) -> bool:
         """Whether anything came of it: not while the folder is away, which is no fault of the pictures."""
-        results = list(Scorer(model).score(Path(collection.folder, path) for _, path, _ in rows))
+        scorer = _AdmittedScorer(model, self._decoding, self._max_pixels)
+        results = list(scorer.score(Path(collection.folder, path) for _, path, _ in rows))
         low, width = float(model.bins[0]), float(model.bins[-1] - model.bins[0])
         root = Path(os.path.realpath(collection.folder))
         failed = [

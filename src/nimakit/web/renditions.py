@@ -13,7 +13,8 @@ from pathlib import Path
 from PIL import Image
 
 from nimakit.errors import ImageError, ImageMissingError, first_line
-from nimakit.images import FORMATS, Photo, open_photo
+from nimakit.images import FORMATS, Photo, decoded_bytes, open_photo
+from nimakit.serving.admission import Admission
 from nimakit.web.inventory import is_inside
 
 THUMBNAIL = 480
@@ -34,8 +35,8 @@ _LARGEST_FILE = 4_000_000
 _QUALITY = 90
 _CACHE_BYTES = 2 << 30
 _KEEP = 0.8
-_DECODED_AT_ONCE = 2
-"""A large picture takes 350 MB while it is decoded, and a browser asks for six at once."""
+_SECONDS_TO_WAIT = 20.0
+"""For the memory that decoding takes, while others decode: a browser asks for six pictures at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +59,19 @@ class Renditions:
 
     Args:
         folder: Where the copies are kept; made where missing.
+        decoding: Admits pictures to be decoded, by the memory that takes.
+        max_pixels: Largest width times height of a picture.
         limit: Bytes all copies may have together.
     """
 
-    def __init__(self, folder: Path, *, limit: int = _CACHE_BYTES) -> None:
+    def __init__(
+        self, folder: Path, decoding: Admission, max_pixels: int, *, limit: int = _CACHE_BYTES
+    ) -> None:
         self._folder = folder
         self._limit = limit
         self._lock = threading.Lock()
-        self._turn = threading.BoundedSemaphore(_DECODED_AT_ONCE)
+        self._decoding = decoding
+        self._max_pixels = max_pixels
         self._bytes: int | None = None
         self._as_they_are: set[str] = set()
 
@@ -79,7 +85,8 @@ class Renditions:
 
         Raises:
             ImageMissingError: There is no such file inside the folder.
-            ImageError: It cannot be read or decoded.
+            ImageError: It cannot be read or decoded, or has too many pixels.
+            BusyError: Others are decoded, and it had no turn in time.
         """
         file, status = _locate(root, path)
         media_type = _TYPES.get(file.suffix.lower())
@@ -92,15 +99,17 @@ class Renditions:
         copy = self._folder / version[:2] / f"{name}.jpg"
         if _is_kept(copy):
             return Rendition(copy, "image/jpeg", version)
-        with self._turn:
+        with self._decoding.admit(decoded_bytes(file, self._max_pixels), _SECONDS_TO_WAIT):
             if _is_kept(copy):  # whoever had the turn before made it
                 return Rendition(copy, "image/jpeg", version)
             size, profile = _header(file)
             if media_type and side and max(size) <= side and status.st_size <= _LARGEST_FILE:
-                open_photo(file)  # a picture cut off halfway must not be judged as it is
+                open_photo(
+                    file, max_pixels=self._max_pixels
+                )  # a picture cut off halfway must not be judged as it is
                 self._as_they_are.add(name)
                 return Rendition(file, media_type, version)
-            photo = open_photo(file, at_least=side)
+            photo = open_photo(file, max_pixels=self._max_pixels, at_least=side)
             return Rendition(self._keep(copy, _encode(photo, side, profile)), "image/jpeg", version)
 
     def _keep(self, copy: Path, content: bytes) -> Path | bytes:

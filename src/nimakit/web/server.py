@@ -1,4 +1,4 @@
-"""gunicorn, run with our settings: one worker process with a few threads, replaced when it dies."""
+"""gunicorn, run with our settings: one worker process, replaced when it dies."""
 
 import sys
 from pathlib import Path
@@ -9,6 +9,7 @@ from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from nimakit.addresses import bracketed, check_address
 from nimakit.errors import NimakitError
 from nimakit.progress import say
+from nimakit.serving.worker import BufferingWorker
 from nimakit.web import browser
 from nimakit.web.settings import PASSWORD_VARIABLE, Settings
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from flask import Flask
 
 _FAILED = 1
-_THREADS = 16
 _SECONDS_STUCK = 120
 _SECONDS_TO_FINISH = 10
 _SECONDS_A_TURN = 0.0005
@@ -45,11 +45,10 @@ class Server(BaseApplication):  # type: ignore[misc]
         values: dict[str, Any] = {
             "bind": f"{bracketed(self._settings.listen)}:{self._settings.port}",
             "workers": 1,
-            "worker_class": "gthread",
-            "threads": _THREADS,
+            "worker_class": BufferingWorker,
             "timeout": _SECONDS_STUCK,
             "graceful_timeout": _SECONDS_TO_FINISH,
-            "keepalive": 75,  # a rater looks at a picture for a while, and asks on the same connection
+            "keepalive": 1,
             "loglevel": "warning",
             "control_socket_disable": True,
             "forwarded_allow_ips": "",

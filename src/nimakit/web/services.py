@@ -5,6 +5,7 @@ from typing import cast
 
 from flask import current_app
 
+from nimakit.serving.admission import Admission
 from nimakit.web.analyses import Analyses
 from nimakit.web.background import Background
 from nimakit.web.database import Database
@@ -28,6 +29,7 @@ class Services:
         settings: How it runs.
         database: Where ratings are kept.
         intake: Writes them.
+        comparing: Admits pictures that raters bring along to be decoded, one at a time.
         renditions: Pictures as browsers are given them.
         stocks: Which pictures there are to show.
         handed: Which of them raters hold.
@@ -41,6 +43,7 @@ class Services:
     settings: Settings
     database: Database
     intake: Intake
+    comparing: Admission
     renditions: Renditions
     stocks: Stocks
     handed: Handed

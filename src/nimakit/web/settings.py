@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ from urllib.parse import urlsplit
 
 from nimakit.addresses import LOOPBACK, reached_at
 from nimakit.errors import OutputError, UsageError
+from nimakit.images import MAX_PIXELS
 from nimakit.output import escaped
+from nimakit.serving.proxies import Network, parse_proxies
 from nimakit.web.database import sqlite_url
 
 SECRET_VARIABLE = "NIMAKIT_RATE_SECRET"  # noqa: S105 - a name
@@ -18,6 +21,13 @@ PASSWORD_VARIABLE = "NIMAKIT_RATE_PASSWORD"  # noqa: S105 - a name
 LISTEN_VARIABLE = "NIMAKIT_RATE_LISTEN"
 """What the process listens on where that is not the host people reach it by: in a container."""
 
+PROXIES_VARIABLE = "NIMAKIT_RATE_TRUSTED_PROXIES"
+"""Addresses and networks of the proxies in front, with commas between; this machine where it is not set."""
+
+PIXELS_VARIABLE = "NIMAKIT_RATE_MAX_PIXELS"
+"""Largest width times height of a picture."""
+
+_THIS_MACHINE = "127.0.0.0/8,::1"
 _SECRET_LENGTH = 32
 _PASSWORD_LENGTH = 10
 _INSTANCE_LENGTH = 12
@@ -38,6 +48,8 @@ class Settings:
         port: TCP port; 0 for any free one.
         listen: Address the process listens on.
         url: Where raters find the app when a proxy stands in front; None without one.
+        trusted_proxies: Where that proxy may be: what it says of clients is believed.
+        max_pixels: Largest width times height of a picture.
     """
 
     folders: tuple[Path, ...]
@@ -49,6 +61,13 @@ class Settings:
     port: int = 8000
     listen: str = "127.0.0.1"
     url: str | None = None
+    trusted_proxies: tuple[Network, ...] = ()
+    max_pixels: int = MAX_PIXELS
+
+    @property
+    def max_compared_pixels(self) -> int:
+        """Largest width times height of a picture that a rater brings along."""
+        return self.max_pixels // 2
 
     @property
     def users_dir(self) -> Path:
@@ -93,6 +112,7 @@ def read_settings(
 
     Raises:
         UsageError: A folder that is none, or a secret or a password that anybody could guess.
+        ConfigError: A trusted proxy that is no address.
         OutputError: The data folder cannot be made or written.
     """
     environment = os.environ if environment is None else environment
@@ -129,6 +149,10 @@ def read_settings(
         port=port,
         listen=environment.get(LISTEN_VARIABLE) or host,
         url=url and url.rstrip("/") + "/",
+        trusted_proxies=parse_proxies(
+            environment.get(PROXIES_VARIABLE, _THIS_MACHINE).split(","), PROXIES_VARIABLE
+        ),
+        max_pixels=_count(environment.get(PIXELS_VARIABLE) or str(MAX_PIXELS)),
     )
     _refuse_guessable(settings)
     return settings
@@ -138,6 +162,12 @@ def _is_root(url: str) -> bool:
     parts = urlsplit(url)
     rest = parts.path.strip("/") + parts.query + parts.fragment
     return parts.scheme in ("http", "https") and bool(parts.hostname) and not rest
+
+
+def _count(text: str) -> int:
+    if re.fullmatch("[1-9][0-9]{0,9}", text) is None:
+        raise UsageError(f"{PIXELS_VARIABLE} is a number of pixels, 1 or more. Received: {text}")
+    return int(text)
 
 
 def _absolute(path: Path) -> Path:

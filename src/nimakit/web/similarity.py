@@ -1,8 +1,5 @@
 """The Similarity experiment: two pictures and how alike the model sees them; the most similar to one."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,9 +11,11 @@ from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from nimakit.engine import Model, Scorer
-from nimakit.errors import BusyError, ImageError
+from nimakit.errors import ImageError
+from nimakit.images import decoded_bytes
 from nimakit.web.access import current_collection, current_rater
 from nimakit.web.features import Float32Array
+from nimakit.web.front import takes_bodies
 from nimakit.web.limits import limiter
 from nimakit.web.models import OK, Collection, Image
 from nimakit.web.neighbours import Match, most_similar, pictures_by_name, random_pictures
@@ -32,10 +31,7 @@ LARGEST_UPLOAD = 32 << 20
 """Bytes of a picture that is brought along."""
 
 _SIDES = ("left", "right")
-_SECONDS_TO_WAIT = 20
 _UPLOADS = "60 per minute"
-# A picture decoded may take a quarter of a gibibyte.
-_turn = threading.Lock()
 
 
 @blueprint.url_value_preprocessor
@@ -119,6 +115,7 @@ def bring(slug: str) -> ResponseReturnValue:
 
 
 @blueprint.post("/upload")
+@takes_bodies(LARGEST_UPLOAD)
 @limiter.limit(_UPLOADS)
 def upload(slug: str) -> ResponseReturnValue:
     """The pictures most similar to one that is brought along, which is not kept."""
@@ -188,23 +185,14 @@ def _features(model: Model, content: bytes) -> Float32Array:
         ImageError: It is none, or too large.
         BusyError: Too many others bring theirs.
     """
-    scorer = Scorer(model, workers=1)
-    with _one_at_a_time():
+    max_pixels = services().settings.max_compared_pixels
+    scorer = Scorer(model, workers=1, max_pixels=max_pixels)
+    with services().comparing.admit(decoded_bytes(content, max_pixels)):
         prepared = scorer.prepare(content)
         [result] = scorer.score_batch([prepared])
     if isinstance(result, ImageError):
         raise result
     return np.asarray(result.features, np.float32)
-
-
-@contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    if not _turn.acquire(timeout=_SECONDS_TO_WAIT):
-        raise BusyError("Too many pictures are being compared. Try again in a moment.")
-    try:
-        yield
-    finally:
-        _turn.release()
 
 
 def _picture(session: Session, collection: Collection, key: int) -> Image:

@@ -12,6 +12,7 @@ from nimakit.errors import LabelError
 from nimakit.rows import BadRows
 from nimakit.web.access import admin_only, current_collection
 from nimakit.web.exports import export
+from nimakit.web.front import takes_bodies
 from nimakit.web.imports import Imported, import_pairs, import_ratings
 from nimakit.web.models import Collection
 from nimakit.web.picture_list import choose_listed
@@ -62,6 +63,7 @@ def download(slug: str, name: str) -> ResponseReturnValue:
 
 
 @blueprint.post("")
+@takes_bodies(_LARGEST_IMPORT)
 @admin_only
 def upload(slug: str) -> ResponseReturnValue:
     """Take in a file."""
@@ -73,6 +75,7 @@ def upload(slug: str) -> ResponseReturnValue:
         abort(400, "Choose a file first.")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "import" + Path(sent.filename).suffix.lower())
+        request.environ["wsgi.input"].close()  # else there would be three copies of a large table
         sent.save(path)
         try:
             report = _import(collection, what, path, skip_bad=request.form.get("skip_bad") == "1")

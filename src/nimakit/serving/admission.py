@@ -1,0 +1,63 @@
+"""Work that takes memory is admitted before it is done."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from nimakit.errors import BusyError, UsageError
+
+_PATIENCE_S = 0.25
+
+
+class OversizedWorkError(UsageError):
+    """Work that would take more memory than there is for all of its kind."""
+
+    http_status = 413
+
+
+class Admission:
+    """Admits work while all that was admitted fits into some memory; the rest waits a moment, or is refused.
+
+    Args:
+        capacity: Bytes that everything admitted may take.
+        at_once: Pieces of work that may be done at the same time; None for any number.
+    """
+
+    def __init__(self, capacity: int, *, at_once: int | None = None) -> None:
+        self._capacity = capacity
+        self._at_once = at_once
+        self._changed = threading.Condition()
+        self._taken = 0
+        self._count = 0
+
+    @contextmanager
+    def admit(self, size: int, patience: float | None = _PATIENCE_S) -> Iterator[None]:
+        """Hold room for a piece of work while it is done.
+
+        Args:
+            size: Bytes it takes at the most.
+            patience: Seconds it waits to be admitted; None for as long as it takes.
+
+        Raises:
+            OversizedWorkError: It would never fit.
+            BusyError: It did not fit in time.
+        """
+        if size > self._capacity:
+            raise OversizedWorkError(
+                f"Work on a request may take {self._capacity} bytes. Received: a request that takes {size}."
+            )
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._has_room(size), patience):
+                raise BusyError("Other requests take all the room there is. Try again later.")
+            self._taken += size
+            self._count += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= size
+                self._count -= 1
+                self._changed.notify_all()
+
+    def _has_room(self, size: int) -> bool:
+        return self._taken + size <= self._capacity and (self._at_once is None or self._count < self._at_once)

@@ -1,0 +1,74 @@
+"""Proxies that are known by address: what they say of a client is believed, what others say is not."""
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from werkzeug.http import parse_list_header
+
+from nimakit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_FOR, _PROTO, _HOST = "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST"
+
+
+def parse_proxies(texts: Iterable[str], shown: str) -> tuple[Network, ...]:
+    """Networks of proxies: "10.0.0.7" or "172.16.0.0/12".
+
+    Raises:
+        ConfigError: Something else.
+    """
+    networks: list[Network] = []
+    for text in texts:
+        try:
+            networks.append(ipaddress.ip_network(text.strip()))
+        except ValueError as error:
+            raise ConfigError(
+                f"{shown}: a trusted proxy is an address or a network as in 172.16.0.0/12. Received: {text}"
+            ) from error
+    return tuple(networks)
+
+
+class TrustedProxies:
+    """A WSGI application behind proxies.
+
+    The client is the last address of ``X-Forwarded-For`` that is no trusted proxy. Without the word of a
+    trusted proxy the headers are dropped: anyone may send them.
+
+    Args:
+        app: The application.
+        networks: Where the proxies are.
+        names_site: Whether scheme and host come from the proxy as well.
+    """
+
+    def __init__(
+        self, app: "WSGIApplication", networks: Sequence[Network], *, names_site: bool = False
+    ) -> None:
+        self._app = app
+        self._networks = networks
+        self._names_site = names_site
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Answer a request as if its client had come without a proxy."""
+        chain = parse_list_header(environ.pop(_FOR, ""))
+        schemes, hosts = (parse_list_header(environ.pop(name, "")) for name in (_PROTO, _HOST))
+        if self._trusts(environ.get("REMOTE_ADDR", "")):
+            while chain and self._trusts(environ["REMOTE_ADDR"]):
+                environ["REMOTE_ADDR"] = chain.pop()
+            if self._names_site and schemes:
+                environ["wsgi.url_scheme"] = schemes[-1]
+            if self._names_site and hosts:
+                environ["HTTP_HOST"] = hosts[-1]
+        return self._app(environ, start_response)
+
+    def _trusts(self, address: str) -> bool:
+        try:
+            found = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        mapped = getattr(found, "ipv4_mapped", None)
+        return any((mapped or found) in network for network in self._networks)

@@ -1,0 +1,45 @@
+"""The app as the worker sees it: how large bodies may be, by route."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nimakit.serving.front import FRONT
+from nimakit.serving.incoming import OVERSIZED
+from nimakit.web.similarity import LARGEST_UPLOAD
+from web.study import JSON, Study, Visitor
+
+if TYPE_CHECKING:
+    from nimakit.web.front import Front
+
+
+@pytest.mark.parametrize(
+    ("line", "largest"),
+    [
+        ("POST /c/photos/similarity/upload HTTP/1.1", LARGEST_UPLOAD),
+        ("POST /c/other/transfer?x=1 HTTP/1.1", 256 << 20),
+        ("GET /c/photos/transfer HTTP/1.1", 1 << 20),
+        ("POST /c/photos/events HTTP/1.1", 1 << 20),
+        ("POST /login HTTP/1.1", 1 << 20),
+        ("POST /nowhere HTTP/1.1", 1 << 20),
+        ("nonsense", 1 << 20),
+    ],
+)
+def test_only_routes_that_take_files_take_large_bodies(study: Study, line: str, largest: int) -> None:
+    """Whatever is sent elsewhere is received up to a mebibyte."""
+    front: Front = study.app.extensions[FRONT]
+    assert front.max_body(f"{line}\r\nHost: x\r\n\r\n".encode()) == largest
+
+
+def test_a_table_that_may_be_imported_fits_into_what_is_buffered(study: Study) -> None:
+    """Else it would be refused for want of room, however idle the app is."""
+    front: Front = study.app.extensions[FRONT]
+    assert front.max_body(b"POST /c/photos/transfer HTTP/1.1\r\n\r\n") < front.limits.max_buffered_bytes
+
+
+def test_a_body_the_worker_did_not_receive_is_a_413(study: Study, visitor: Visitor) -> None:
+    """Whatever else the request is."""
+    address = visitor.address("events")
+    answer = visitor.client.post(address, data=b"", headers=JSON, environ_overrides={OVERSIZED: True})
+    assert answer.status_code == 413
+    assert study.events == []
