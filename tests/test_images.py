@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from nimakit.errors import ImageError, ImageTooLargeError
 from nimakit.images import (
+    DECODED_BYTES,
     EXIF_ORIENTATION,
     FITS,
     RESIZE_FILTERS,
@@ -19,6 +20,7 @@ from nimakit.images import (
     Photo,
     Preprocessing,
     ResizeFilter,
+    decoded_bytes,
     open_photo,
     prepare,
 )
@@ -480,3 +482,16 @@ def test_a_tiff_may_say_what_its_white_is() -> None:
     for stated, brightest in ((1023, 255), (65_535, 4), (1022, 64)):
         photo = open_photo(_encoded(levels, "TIFF", tiffinfo={281: stated}))
         assert _pixels(photo).max() == brightest
+
+
+def test_a_webp_has_half_the_pixels_of_others(tmp_path: Path) -> None:
+    """Decoding one takes twice the memory; the header says how many there are, and how much that takes."""
+    path = tmp_path / "a.webp"
+    Image.new("RGB", (30, 20)).save(path, "WEBP")
+    assert open_photo(path, max_pixels=1200).size == (30, 20)
+    with pytest.raises(ImageTooLargeError, match="A WEBP image has at most 599 pixels"):
+        open_photo(path, max_pixels=1199)
+    assert decoded_bytes(path, 1200) == DECODED_BYTES * 1200
+    assert decoded_bytes(path, 1199) == 0
+    assert decoded_bytes(png_header(30, 20), 1200) == DECODED_BYTES * 600
+    assert decoded_bytes(b"no picture", 1200) == 0

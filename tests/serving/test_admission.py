@@ -43,6 +43,28 @@ def test_work_waits_a_moment_for_its_turn() -> None:
     assert ended.is_set()
 
 
+def test_only_so_much_waits() -> None:
+    """The rest is refused at once, however patient it is."""
+    admission = Admission(100, most_waiting=1)
+    began = threading.Event()
+
+    def work() -> None:
+        began.set()
+        with admission.admit(100, patience=None):
+            pass
+
+    with admission.admit(100):
+        waiting = threading.Thread(target=work)
+        waiting.start()
+        assert began.wait(5)
+        while admission._waiting == 0:
+            pass
+        with pytest.raises(BusyError), admission.admit(1, patience=None):
+            pass
+    waiting.join(5)
+    assert not waiting.is_alive()
+
+
 def test_work_that_never_fits_is_refused_at_once() -> None:
     """As too large, and not as something to be tried again."""
     with pytest.raises(OversizedWorkError, match="may take 100 bytes"), Admission(100).admit(101):

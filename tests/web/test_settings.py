@@ -9,8 +9,16 @@ from typing import Any
 import pytest
 
 from nimakit import addresses
-from nimakit.errors import OutputError, UsageError
-from nimakit.web.settings import PASSWORD_VARIABLE, SECRET_VARIABLE, Settings, read_settings
+from nimakit.errors import ConfigError, OutputError, UsageError
+from nimakit.images import MAX_PIXELS
+from nimakit.web.settings import (
+    PASSWORD_VARIABLE,
+    PIXELS_VARIABLE,
+    PROXIES_VARIABLE,
+    SECRET_VARIABLE,
+    Settings,
+    read_settings,
+)
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing listens there
 GOOD = "k3Yf0-9vHq2LwZp7Rt5XcB8nMd4SgJ1a"
@@ -144,3 +152,23 @@ def test_apps_of_one_host_have_names_of_their_own(tmp_path: Path) -> None:
 def test_says_where_it_is(tmp_path: Path, values: dict[str, Any], address: str) -> None:
     """The address can be opened as it is printed."""
     assert settings(tmp_path, **values).address(8000) == address
+
+
+def test_the_proxies_that_are_believed_are_those_of_this_machine_unless_named(tmp_path: Path) -> None:
+    """By address or network; anything else is refused at the start."""
+    found = settings(tmp_path).trusted_proxies
+    assert [str(network) for network in found] == ["127.0.0.0/8", "::1/128"]
+    named = settings(tmp_path, {PROXIES_VARIABLE: "10.0.0.7, 172.16.0.0/12"}).trusted_proxies
+    assert [str(network) for network in named] == ["10.0.0.7/32", "172.16.0.0/12"]
+    with pytest.raises(ConfigError, match=PROXIES_VARIABLE):
+        settings(tmp_path, {PROXIES_VARIABLE: "proxy"})
+
+
+def test_how_many_pixels_a_picture_may_have_is_a_setting(tmp_path: Path) -> None:
+    """Those that raters bring along have half of them."""
+    assert settings(tmp_path).max_pixels == MAX_PIXELS
+    found = settings(tmp_path, {PIXELS_VARIABLE: "64000000"})
+    assert (found.max_pixels, found.max_compared_pixels) == (64_000_000, 32_000_000)
+    for text in ("0", "many", "1e6", "-1"):
+        with pytest.raises(UsageError, match=PIXELS_VARIABLE):
+            settings(tmp_path, {PIXELS_VARIABLE: text})

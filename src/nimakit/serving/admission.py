@@ -21,11 +21,14 @@ class Admission:
     Args:
         capacity: Bytes that everything admitted may take.
         at_once: Pieces of work that may be done at the same time; None for any number.
+        most_waiting: Pieces of work that may wait; more are refused at once. None for any number.
     """
 
-    def __init__(self, capacity: int, *, at_once: int | None = None) -> None:
+    def __init__(self, capacity: int, *, at_once: int | None = None, most_waiting: int | None = None) -> None:
         self._capacity = capacity
         self._at_once = at_once
+        self._most_waiting = most_waiting
+        self._waiting = 0
         self._changed = threading.Condition()
         self._taken = 0
         self._count = 0
@@ -47,7 +50,7 @@ class Admission:
                 f"Work on a request may take {self._capacity} bytes. Received: a request that takes {size}."
             )
         with self._changed:
-            if not self._changed.wait_for(lambda: self._has_room(size), patience):
+            if not self._wait(size, patience):
                 raise BusyError("Other requests take all the room there is. Try again later.")
             self._taken += size
             self._count += 1
@@ -58,6 +61,18 @@ class Admission:
                 self._taken -= size
                 self._count -= 1
                 self._changed.notify_all()
+
+    def _wait(self, size: int, patience: float | None) -> bool:
+        """Whether there is room, or there is within this time."""
+        if self._has_room(size):
+            return True
+        if self._most_waiting is not None and self._waiting >= self._most_waiting:
+            return False
+        self._waiting += 1
+        try:
+            return self._changed.wait_for(lambda: self._has_room(size), patience)
+        finally:
+            self._waiting -= 1
 
     def _has_room(self, size: int) -> bool:
         return self._taken + size <= self._capacity and (self._at_once is None or self._count < self._at_once)

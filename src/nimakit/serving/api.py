@@ -37,7 +37,7 @@ def predict() -> Response:
     model = query.get("model", service.models.default)
     user = query.get("user")
     service.scorers(service.models.find(model), user)  # before anything is read
-    uploads = read_uploads(request, service.settings.max_images, service.reading)
+    uploads = read_uploads(request, service.settings.max_images, service.forms)
     results = score_for_request(model, query.get("tta", "none"), [upload.content for upload in uploads], user)
     records: list[Record] = [
         {"image_id": upload.image_id}

@@ -81,7 +81,7 @@ def infer(name: str, version: str = VERSION) -> Response:
             f" application/json'). Received: {request.mimetype[:80]}"
         )
     json_size, body = _json_size(), take_body(request)
-    with service.reading.admit(parsing_size(body, json_size)):
+    with service.parsing.admit(parsing_size(body, json_size)):
         wanted = read_request(body, json_size, service.settings.max_images)
     del body
     results = score_for_request(name, wanted.tta, wanted.images)

@@ -23,6 +23,12 @@ def keep_little() -> None:
         mallopt(_M_ARENA_MAX, _ARENAS)
 
 
+def settle() -> None:
+    """Count what is there now, code and models, among what stays: looking for garbage in it takes time."""
+    give_back()
+    gc.freeze()
+
+
 def give_back() -> None:
     """Give back what is free; for a moment when nothing is to be done, as it takes milliseconds."""
     gc.collect()

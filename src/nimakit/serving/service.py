@@ -22,10 +22,11 @@ from nimakit.serving.metrics import Metrics
 from nimakit.serving.models import Models, ServedModel, make_scorers
 from nimakit.serving.requestlog import write_line
 from nimakit.serving.settings import Settings
+from nimakit.serving.uploads import FORM_COPIES
 from nimakit.serving.users import Users
 
-_READ_AT_ONCE = 2
-"""Bodies: reading more of them is no faster, as only one thread runs at a time, and keeps others waiting."""
+_MOST_PARSED = 16
+"""Bodies of JSON that may wait to be parsed, one at a time: nothing else runs meanwhile."""
 
 _SPARE_THREADS = 32
 """More threads than requests that can be waiting for scores: for refusals, and for bodies that are read."""
@@ -43,7 +44,8 @@ class Service:
         settings: How it runs.
         models: What it scores with.
         metrics: Where it is measured.
-        reading: Where bodies are admitted of which copies are made: forms, and JSON.
+        forms: Admits forms, whose parts are copied out of the body.
+        parsing: Admits JSON, of which several copies are made.
         limits: What may be held and waited for.
         probe: As for `Front`.
         open_file: None: bodies are kept in memory.
@@ -51,7 +53,7 @@ class Service:
 
     def __init__(self, settings: Settings, models: Models, metrics: Metrics) -> None:
         workers = settings.workers or cores()
-        # Half of what may be buffered is for requests and answers, half for copies of them.
+        # Half of what may be buffered is for requests and answers, half for what is made of them.
         half = settings.max_buffered_bytes // 2
         self.limits = Limits(
             threads=settings.queue_size + workers * (settings.batch_size or 8) + _SPARE_THREADS,
@@ -63,7 +65,8 @@ class Service:
         )
         self.probe = b"GET /v2/health/"
         self.open_file = None
-        self.reading = Admission(max(half, settings.max_body_bytes), at_once=_READ_AT_ONCE)
+        self.forms = Admission(FORM_COPIES * settings.max_body_bytes, at_once=2)
+        self.parsing = Admission(max(half, settings.max_body_bytes), at_once=1, most_waiting=_MOST_PARSED)
         self.settings = settings
         self.models = models
         self.metrics = metrics

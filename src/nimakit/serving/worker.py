@@ -80,7 +80,7 @@ class BufferingWorker(Worker):  # type: ignore[misc]
         self._max_connections = affordable_connections(self._limits, self._front.open_file is not None)
         self._threads = ThreadPoolExecutor(self._limits.threads, thread_name_prefix="nimakit-http")
         self._probes = ThreadPoolExecutor(_PROBE_THREADS, thread_name_prefix="nimakit-probe")
-        memory.give_back()
+        memory.settle()
         self._selector.register(self.PIPE[0], selectors.EVENT_READ, self._wake)
         for listener in self.sockets:
             listener.setblocking(0)

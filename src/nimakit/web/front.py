@@ -12,7 +12,7 @@ from nimakit.serving.front import Limits
 View = TypeVar("View", bound=Callable[..., Any])
 
 _THREADS = 16
-_BUFFERED = 320 << 20
+_BUFFERED = 272 << 20
 """Bytes of all requests and answers: one large table to import, and what else is on its way."""
 
 _FIRST_LINE = 4096

@@ -1,0 +1,394 @@
+"""What hostile clients can do to both servers: memory, health and honest clients while each attack runs.
+
+    python benchmarks/attack.py [--docker] [--seconds S] [--only WORD] [--image NAME] > table.md
+
+Each attack sends a bounded number of clients for a bounded time, over the loopback interface only. By default
+the servers run natively; with --docker each runs in a container of the image nima-serve, with the memory that
+compose.yaml allows it. Meanwhile an honest client scores photographs (or rates them) and another asks for the
+server's health, once every twentieth of a second. Linux only: the worker's memory is read from /proc.
+"""
+
+import argparse
+import http.client
+import io
+import json
+import multiprocessing
+import socket
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from attacked_servers import Target, rating, scoring
+from PIL import Image
+
+IDLE = 5000
+SLOW = 16
+TOLERANCE = 1e-5  # of a mean, which is answered with six decimals
+PAUSE_S = 0.05
+PATIENCE_S = 20.0
+REST_S = 4.0
+REST_AFTER_S = 20.0  # longer than a request may take
+
+
+def main() -> None:
+    """Run each attack on each server, and print a Markdown table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--docker", action="store_true", help="in containers, with the memory of compose.yaml"
+    )
+    parser.add_argument("--image", default="nima-serve", help="the containers' image  [default: nima-serve]")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each attack  [default: 20]")
+    parser.add_argument("--only", default="", help="attacks whose name contains this")
+    options = parser.parse_args()
+    image = options.image if options.docker else None
+    print(
+        "| server | attack | killed | peak / plan | at rest / start | slowest health | honest p50, idle |",
+        end="",
+    )
+    print(" p50 | p99 | refused | wrong | lost |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory(prefix="nimakit-attack-") as name:
+        for start, honest, attacks in (
+            (scoring, Scores, SCORING_ATTACKS),
+            (rating, Ratings, RATING_ATTACKS),
+        ):
+            for attack, make in attacks.items():
+                if options.only in attack:
+                    folder = Path(tempfile.mkdtemp(dir=name))
+                    with start(folder, image) as target:
+                        print(
+                            measure(target, honest(target), attack, make(target), options.seconds), flush=True
+                        )
+
+
+# --- what is measured ----------------------------------------------------------------------------------
+
+
+@dataclass(kw_only=True)
+class Seen:
+    """What a client saw.
+
+    Attributes:
+        latencies: Seconds of each answer that was right.
+        refused: How many were refused (503, or a connection that was closed).
+        wrong: How many were wrong.
+        acknowledged: What was acknowledged, for what must not be lost.
+    """
+
+    latencies: list[float] = field(default_factory=list)
+    refused: int = 0
+    wrong: int = 0
+    acknowledged: dict[int, int] = field(default_factory=dict)
+
+
+class Scores:
+    """Scores a photograph again and again, and knows the right answer: the first one."""
+
+    def __init__(self, target: Target) -> None:
+        stream = io.BytesIO()
+        [source] = (Path(__file__).parent.parent / "data" / "samples").glob("courtyard.*")
+        Image.open(source).convert("RGB").resize((640, 480)).save(stream, "JPEG", quality=90)
+        self._body, self._port = stream.getvalue(), target.port
+        self._mean = self._ask()
+
+    def ask(self, seen: Seen) -> None:
+        """Score once."""
+        mean = self._ask()
+        if mean is None:
+            raise ConnectionRefusedError
+        seen.wrong += abs(mean - (self._mean or 0)) > TOLERANCE
+
+    def lost(self, _seen: Seen) -> int:
+        """Nothing is kept, so nothing is lost."""
+        return 0
+
+    def _ask(self) -> float | None:
+        status, body = ask(self._port, "POST", "/predict", self._body, {"Content-Type": "image/jpeg"})
+        return json.loads(body)[0]["mean_score_prediction"] if status == 200 else None
+
+
+class Ratings:
+    """Rates pictures, one after the other, and knows what was acknowledged."""
+
+    def __init__(self, target: Target) -> None:
+        self._client = httpx.Client(
+            base_url=f"http://127.0.0.1:{target.port}", timeout=PATIENCE_S, trust_env=False,
+            headers={"Accept": "application/json"}, limits=httpx.Limits(max_keepalive_connections=0),
+        )  # fmt: skip
+        session = self._client.get("/session").raise_for_status().json()
+        self._client.headers["X-CSRFToken"] = session["csrf"]
+        self._rater, self._count = session["rater"], 0
+        while not (items := self._deck()["items"]):
+            time.sleep(0.1)
+        self._pictures = [item["id"] for item in items]
+
+    def ask(self, seen: Seen) -> None:
+        """Rate a picture."""
+        self._count += 1
+        picture, value = self._pictures[self._count % len(self._pictures)], 1 + self._count % 10
+        event = {"id": f"attack-{self._count}", "kind": "rating", "image": picture, "value": value}
+        answer = self._client.post("/c/photos/events", json={"rater": self._rater, "events": [event]})
+        if answer.status_code == 503:
+            raise ConnectionRefusedError
+        seen.wrong += answer.status_code != 200
+        seen.acknowledged[picture] = value
+
+    def lost(self, seen: Seen) -> int:
+        """How many pictures have not the rating that was acknowledged last."""
+        held = {item["id"]: item["value"] for item in self._deck()["history"]}
+        return sum(held.get(picture) != value for picture, value in seen.acknowledged.items())
+
+    def _deck(self) -> dict[str, list[dict[str, int]]]:
+        deck: dict[str, list[dict[str, int]]] = self._client.get("/c/photos/deck").raise_for_status().json()
+        return deck
+
+
+Honest = Scores | Ratings
+
+
+def measure(target: Target, honest: Honest, attack: str, send: "Attack", seconds: float) -> str:
+    """One row: what an attack did to a server."""
+    idle, calm = Seen(), time.monotonic() + 3
+    while time.monotonic() < calm:
+        repeat_once(honest.ask, idle)
+    time.sleep(REST_S)
+    at_start = target.resident_bytes()
+    target.reset_peak()
+    stop, seen, health = threading.Event(), Seen(), Seen()
+    clients = [
+        threading.Thread(target=repeat, args=(work, result, stop))
+        for work, result in ((honest.ask, seen), (lambda _: healthy(target), health))
+    ]
+    sending = multiprocessing.get_context("spawn").Process(target=run_attack, args=(send, seconds))
+    sending.start()
+    time.sleep(1.5)  # until it has started
+    for client in clients:
+        client.start()
+    sending.join(seconds + 30)
+    sending.kill()
+    stop.set()
+    for client in clients:
+        client.join()
+    peak = target.peak_bytes()
+    time.sleep(REST_AFTER_S)
+    rest = target.resident_bytes() / at_start
+    p50 = statistics.median(idle.latencies)
+    median = statistics.median(seen.latencies) if seen.latencies else float("nan")
+    p99 = sorted(seen.latencies)[int(0.99 * len(seen.latencies))] if seen.latencies else float("nan")
+    return (
+        f"| {target.name} | {attack} | {target.kills()} | {peak / 1e9:.2f} / {target.plan / 1e9:.1f} GB |"
+        f" {rest:.2f} | {max(health.latencies, default=float('nan')):.2f} s ({health.refused} refused) |"
+        f" {1000 * p50:.0f} ms | {1000 * median:.0f} ms | {1000 * p99:.0f} ms ({p99 / p50:.1f}x) |"
+        f" {seen.refused} of {seen.refused + len(seen.latencies)} | {seen.wrong} | {honest.lost(seen)} |"
+    )
+
+
+def repeat(work: Callable[[Seen], None], seen: Seen, stop: threading.Event) -> None:
+    """Do something again and again, with a pause after each time."""
+    while not stop.wait(PAUSE_S):
+        repeat_once(work, seen)
+
+
+def repeat_once(work: Callable[[Seen], None], seen: Seen) -> None:
+    """Do something, and note how long it took, or that it was refused."""
+    started = time.perf_counter()
+    try:
+        work(seen)
+    except (OSError, http.client.HTTPException, httpx.TransportError):
+        seen.refused += 1
+    else:
+        seen.latencies.append(time.perf_counter() - started)
+
+
+def healthy(target: Target) -> None:
+    """Ask for the server's health."""
+    status, _ = ask(target.port, "GET", target.health)
+    if status != 200:
+        raise ConnectionRefusedError
+
+
+def ask(
+    port: int, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+) -> tuple[int, bytes]:
+    """One request, on a connection of its own."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+    try:
+        connection.request(method, path, body, headers or {})
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+# --- attacks -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clients:
+    """Some clients that do the same.
+
+    Attributes:
+        port: Whom they attack.
+        count: How many.
+        data: What each sends, again and again on new connections.
+        waits: Whether each reads an answer before it goes on; else it keeps its connection, and says no more.
+    """
+
+    port: int
+    count: int
+    data: bytes
+    waits: bool = True
+
+
+Attack = Sequence[Clients]
+
+
+def run_attack(attack: Attack, seconds: float) -> None:
+    """Run the clients of an attack, in a process of its own."""
+    until = time.monotonic() + seconds
+    threads = [
+        threading.Thread(target=press, args=(clients, until), daemon=True)
+        for clients in attack
+        if clients.waits
+        for _ in range(clients.count)
+    ]
+    for thread in threads:
+        thread.start()
+    with ExitStack() as stack:
+        for clients in attack:
+            if not clients.waits:
+                hold(clients, until, stack)
+        time.sleep(max(0.0, until - time.monotonic()))
+
+
+def press(clients: Clients, until: float) -> None:
+    """Send, read the answer, and begin again."""
+    while time.monotonic() < until:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", clients.port), timeout=5) as sock:
+            sock.sendall(clients.data)
+            while sock.recv(65536):
+                pass
+
+
+def hold(clients: Clients, until: float, stack: ExitStack) -> None:
+    """Open connections, send what is no whole request, and keep them open; those that are closed, anew."""
+    for _ in range(clients.count):
+        if time.monotonic() > until:
+            return
+        with suppress(OSError):
+            sock = stack.enter_context(socket.create_connection(("127.0.0.1", clients.port), timeout=5))
+            sock.sendall(clients.data)
+
+
+def post(path: str, kind: str, body: bytes, more: str = "") -> bytes:
+    """A whole request that ends its connection."""
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {kind}\r\nConnection: close\r\n{more}"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def wide_webp(width: int, height: int) -> bytes:
+    """A picture of a few kilobytes that takes 16 bytes a pixel to decode."""
+    stream = io.BytesIO()
+    Image.new("RGB", (width, height), (9, 9, 9)).save(stream, "WEBP", lossless=True, quality=0, method=0)
+    return stream.getvalue()
+
+
+def form(name: str, content: bytes) -> tuple[str, bytes]:
+    """Type and body of a form with one file."""
+    head = f'--x\r\nContent-Disposition: form-data; name="{name}"; filename="a.webp"\r\n\r\n'
+    return "multipart/form-data; boundary=x", head.encode() + content + b"\r\n--x--\r\n"
+
+
+def infer(data: bytes) -> bytes:
+    """An inference request of encoded images, as JSON."""
+    body = b'{"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": ' + data + b"}]}"
+    return post("/v2/models/aesthetic/infer", "application/json", body)
+
+
+def large_png() -> bytes:
+    """A picture of as many pixels as are scored: the largest that is decoded."""
+    stream = io.BytesIO()
+    Image.new("RGBA", (10_000, 5_000)).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def _junk(target: Target) -> Attack:
+    return (
+        Clients(port=target.port, count=20, data=infer(b'["' + 19_000_000 * b"A" + b'"]')),
+        Clients(port=target.port, count=4, data=post("/predict", "image/webp", wide_webp(16383, 3050))),
+        Clients(port=target.port, count=4, data=post("/predict", "image/png", large_png())),
+    )
+
+
+def _characters(target: Target) -> Attack:
+    text = '["' + "\N{FACE WITH TEARS OF JOY}" + 9_000_000 * "A" + '"]'
+    return (Clients(port=target.port, count=20, data=infer(text.encode())),)
+
+
+def _forms(target: Target) -> Attack:
+    kind, body = form("image", 19_000_000 * b"x")
+    large = form("image", large_png())
+    return (
+        Clients(port=target.port, count=20, data=post("/predict", kind, body)),
+        Clients(port=target.port, count=4, data=post("/predict", *large)),
+    )
+
+
+def _lists(target: Target) -> Attack:
+    return (Clients(port=target.port, count=60, data=infer(b"[" + 500_000 * b"[]," + b"[]]")),)
+
+
+def _allowed_lists(target: Target) -> Attack:
+    return (Clients(port=target.port, count=60, data=infer(b"[" + 100_000 * b"[]," + b"[]]")),)
+
+
+def _idle(target: Target) -> Attack:
+    return (Clients(port=target.port, count=IDLE, data=b"", waits=False),)
+
+
+def _heads(target: Target) -> Attack:
+    return (
+        Clients(port=target.port, count=SLOW, data=b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n", waits=False),
+    )
+
+
+def _bodies(target: Target) -> Attack:
+    begun = post("/login", "application/x-www-form-urlencoded", 1000 * b"x")[:-900]
+    return (Clients(port=target.port, count=SLOW, data=begun, waits=False),)
+
+
+def _uploads(target: Target) -> Attack:
+    kind, body = form("picture", wide_webp(16383, 5371))
+    signed_in = httpx.get(f"http://127.0.0.1:{target.port}/session", trust_env=False)
+    more = f"X-CSRFToken: {signed_in.json()['csrf']}\r\nReferer: http://127.0.0.1:{target.port}/\r\n"
+    cookies = "; ".join(f"{name}={value}" for name, value in signed_in.cookies.items())
+    data = post("/c/photos/similarity/upload", kind, body, more + f"Cookie: {cookies}\r\n")
+    return (Clients(port=target.port, count=SLOW, data=data),)
+
+
+SCORING_ATTACKS: dict[str, Callable[[Target], Attack]] = {
+    "20 x 19 MB of JSON, 4 x WebP and 4 x PNG of 50 megapixels": _junk,
+    "20 x 9 MB of JSON beyond ASCII": _characters,
+    "20 x 19 MB forms, 4 x PNG of 50 megapixels": _forms,
+    "60 x 1.5 MB of [[],[],...]": _lists,
+    "60 x as many [] as are allowed": _allowed_lists,
+    f"{IDLE} idle connections": _idle,
+    f"{SLOW} unfinished heads": _heads,
+}
+RATING_ATTACKS: dict[str, Callable[[Target], Attack]] = {
+    f"{SLOW} unfinished heads, rating": _heads,
+    f"{SLOW} unfinished bodies for /login, rating": _bodies,
+    f"{IDLE} idle connections, rating": _idle,
+    f"{SLOW} uploads of a WebP of 88 megapixels, rating": _uploads,
+}
+
+if __name__ == "__main__":
+    main()
