@@ -70,7 +70,9 @@ def test_what_is_asked_for_is_done_while_scores_are_predicted(
 def test_the_first_look_says_what_is_left_out(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
     """On stderr once, when the app starts, and in the collection's note."""
     (study.folder / "a.heic").write_bytes(b"x")
-    work = Background(study.database, study.services.stocks, study.services.settings.users_dir)
+    work = Background(
+        study.database, study.services.stocks, study.services.settings.users_dir, study.predictor()
+    )
     work.once()
     assert study.collection.note == "Left out: 1 .heic"
     (study.folder / "b.heic").write_bytes(b"x")
