@@ -61,13 +61,13 @@ class Target:
 @contextmanager
 def scoring(folder: Path, image: str | None) -> Iterator[Target]:
     """`nimakit serve`, with two threads that decode."""
-    health = "/v2/health/live"
+    health, port = "/v2/health/live", free_port()
     if image:
-        options = ["--read-only", "--env", "NIMAKIT_SERVE_WORKERS=2"]
-        with _contained("serve", options, [image], 8080, health) as target:
+        options = ["--read-only", "--env", "NIMAKIT_SERVE_WORKERS=2", "--env", f"NIMAKIT_SERVE_PORT={port}"]
+        options += ["--env", "NIMAKIT_SERVE_HOST=127.0.0.1"]
+        with _contained("serve", options, [image], port, health) as target:
             yield target
         return
-    port = free_port()
     command = [sys.executable, "-m", "nimakit", "serve", "--port", str(port)]
     with _native("serve", folder, command, port, health, NIMAKIT_SERVE_WORKERS="2") as target:
         yield target
@@ -77,19 +77,18 @@ def scoring(folder: Path, image: str | None) -> Iterator[Target]:
 def rating(folder: Path, image: str | None) -> Iterator[Target]:
     """`nimakit rate` on the sample photographs, with a model, so that pictures can be compared."""
     (folder / "photos").symlink_to(SAMPLES)
-    options = ["--experiment", "score", "--model", "aesthetic", "--name", "photos"]
+    port = free_port()
+    options = ["--experiment", "score", "--model", "aesthetic", "--name", "photos", "--port", str(port)]
     if image:
         mounts = ["--volume", f"{SAMPLES}:/photos:ro", "--read-only", "--tmpfs", "/tmp:size=600m,mode=1777"]  # noqa: S108
-        mounts += ["--tmpfs", "/ratings:mode=1777", "--env", "NIMAKIT_RATE_LISTEN=0.0.0.0"]
         mounts += ["--env", f"NIMAKIT_RATE_MAX_PIXELS={PIXELS}"]
         mounts += ["--entrypoint", "/opt/nimakit/entrypoints/rate"]
-        arguments = ["--images", "/photos", "--data-dir", "/ratings", *options]
-        with _contained("rate", mounts, [image, *arguments], 8000, "/health") as target:
+        arguments = ["--images", "/photos", "--data-dir", "/tmp/ratings", *options]  # noqa: S108
+        with _contained("rate", mounts, [image, *arguments], port, "/health") as target:
             yield target
         return
-    port = free_port()
     command = [sys.executable, "-m", "nimakit", "rate", "--images", str(folder / "photos")]
-    command += ["--data-dir", str(folder / "ratings"), "--port", str(port), *options]
+    command += ["--data-dir", str(folder / "ratings"), *options]
     with _native("rate", folder, command, port, "/health", NIMAKIT_RATE_MAX_PIXELS=str(PIXELS)) as target:
         yield target
 
@@ -104,12 +103,11 @@ def _native(
 
 @contextmanager
 def _contained(
-    name: str, options: list[str], arguments: list[str], inside: int, health: str
+    name: str, options: list[str], arguments: list[str], port: int, health: str
 ) -> Iterator[Target]:
-    port = free_port()
+    # On this machine's own network: Docker's proxy has fewer descriptors than the servers have connections.
     limits = ["--memory", MEMORY[name], "--memory-swap", MEMORY[name], "--cap-drop", "ALL"]
-    publish = ["--publish", f"127.0.0.1:{port}:{inside}"]
-    container = _docker("run", "--detach", *limits, *publish, *options, *arguments).strip()
+    container = _docker("run", "--detach", *limits, "--network", "host", *options, *arguments).strip()
     try:
         started = time.monotonic()
         while not answers(port, health):

@@ -15,7 +15,7 @@ def _read(body: bytes, content_type: str, max_images: int = 3) -> list[Upload]:
     app = Flask("test")
     app.request_class = UploadRequest
     with app.test_request_context(method="POST", data=body, content_type=content_type) as context:
-        return read_uploads(context.request, max_images, Admission(10_000_000))
+        return read_uploads(context.request, max_images, Admission(20_000_000))
 
 
 def test_the_files_of_a_form_in_their_order() -> None:

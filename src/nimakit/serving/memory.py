@@ -7,7 +7,7 @@ from PIL import Image
 
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
-_MAPPED = 1 << 20
+_MAPPED = 4 << 20
 _ARENAS = 4
 
 

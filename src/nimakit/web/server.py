@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 _FAILED = 1
 _SECONDS_STUCK = 120
 _SECONDS_TO_FINISH = 10
-_SECONDS_A_TURN = 0.0005
-"""A thread that comes back from the database waits at most so long for each that computes; Python's own 5 ms
-add up, as a rating goes to the database and back a dozen times."""
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - writable in a container whose root is not
 
 
@@ -61,7 +58,6 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> "Flask":
         """The application; gunicorn calls this in the worker's process."""
-        sys.setswitchinterval(_SECONDS_A_TURN)
         try:
             from nimakit.web.app import create_app  # loads the runtime, which must not be forked
 
