@@ -119,7 +119,8 @@ def test_advises_recursive_where_it_was_not_given(
     """A folder whose images are in sub-folders is refused with the option that looks there, once."""
     result = nimakit(*name.split(), *_given(places, TAKES_FOLDERS[name]))
     assert result.code == 1
-    assert result.err.count("with none (left out: 1 sub-folder). Add --recursive to look into sub-folders.") == 1
+    advice = "with none (left out: 1 sub-folder). Add --recursive to look into sub-folders."
+    assert result.err.count(advice) == 1
     assert set(re.findall(r"--[a-z][a-z-]+", result.err)) <= OPTIONS[name]
 
 
