@@ -169,7 +169,7 @@ def head_only(tmp_path: Path) -> Path:
 
 def test_leaves_nothing_behind_when_it_fails(head_only: Path) -> None:
     """Weights that do not fit leave no file, whole or partial."""
-    with pytest.raises(WeightsError, match="must fit the base model"):
+    with pytest.raises(WeightsError, match="must be of the base model"):
         export.export_weights(head_only, "MobileNet", head_only.parent / "m.onnx")
     assert list(head_only.parent.iterdir()) == [head_only]
 
