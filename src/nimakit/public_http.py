@@ -16,6 +16,12 @@ Origin: TypeAlias = tuple[str, int]
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 """How IPv4 addresses are written on networks that have IPv6 alone (RFC 6052)."""
+_UNICAST = ipaddress.ip_network("2000::/3")
+"""The IPv6 addresses that are given out to the public internet."""
+_SPECIAL = tuple(
+    map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2002::/16", "3fff::/20"))
+)
+"""IANA's special purposes that Python calls global, some or all of each, depending on its patch level."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -38,8 +44,10 @@ def is_public(address: str) -> bool:
             return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)))
         if ip.ipv4_mapped:
             return is_public(str(ip.ipv4_mapped))
-        if ip.sixtofour or ip.teredo or ip.is_site_local:
+        if ip not in _UNICAST:
             return False
+    if any(ip in network for network in _SPECIAL):
+        return False
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
