@@ -19,20 +19,33 @@ read_text() {
 
 # --- images --------------------------------------------------------------------------------------------
 
-# choose_image FILE...: $image, where nothing chose it yet, is what the first of these files names, else our own.
+# choose_image FILE...: $image, where nothing chose it yet, is what the first of these files names, else our own. An
+# image that only a file names must be ours or $trusted: it runs with the caller's files, and files come from others.
 # A file that is no JSON, or no config, is refused further on with all that is wrong with it.
 choose_image() {
   local file
   for file in "$@"; do
-    if [[ -z $image && -f $file ]]; then read_text image "$file" docker_image || image=; fi
+    [[ -z $image && -f $file ]] && read_text image "$file" docker_image && [[ -n $image ]] || continue
+    check_image_name
+    # shellcheck disable=SC2154 # the launchers set it
+    is_ours "$image" || [[ $image == "$trusted" ]] ||
+      fail "A config may choose among nima-cpu and nima-gpu; another image is run once you trust it. Received: $image," \
+        "in $file. Add --trust-image $image, or choose ours by --docker-image nima-cpu."
   done
   image=${image:-nima-cpu}
+  check_image_name
 }
+
+check_image_name() {
+  [[ $image =~ ^[[:alnum:]][[:alnum:]._/:@-]*$ ]] || fail "A Docker image has a name such as nima-cpu. Received: $image"
+}
+
+# Built by us, under any tag.
+is_ours() { [[ $1 =~ ^([a-z-]+)(:[[:alnum:]_.-]+)?$ && " ${OUR_IMAGES[*]} " == *" ${BASH_REMATCH[1]} "* ]]; }
 
 # Builds one of our images where it is missing or older than its sources; other images are used as they are.
 ensure_image() {
   local image=$1 dockerfile sources
-  [[ $image =~ ^[[:alnum:]][[:alnum:]._/:@-]*$ ]] || fail "A Docker image has a name such as nima-cpu. Received: $image"
   [[ " ${OUR_IMAGES[*]} " == *" $image "* ]] || return 0
   dockerfile=Dockerfile.${image#nima-}
   sources=$(source_checksum "$dockerfile")
@@ -105,10 +118,13 @@ mount_model() {
   esac
 }
 
-# The weights a config starts from.
+# The weights a config starts from: a file, by its own name and by that of what it leads to. A config is often another
+# person's, and may name any path.
 mount_weights() {
-  local weights
-  if [[ -f $1 ]] && read_text weights "$1" existing_weights; then mount_input "$weights"; fi
+  local weights name suffix='\.(hdf5|h5|keras|pth|pt)$'
+  [[ -f $1 ]] && read_text weights "$1" existing_weights && [[ -f $weights ]] || return 0
+  name=$(realpath -- "$weights")
+  if [[ $weights =~ $suffix && $name =~ $suffix ]]; then mount_input "$weights"; fi
 }
 
 # add_mount PATH ro|rw: at its absolute path without . and .. parts, links left as they are. A folder the path
@@ -181,12 +197,13 @@ run_container() {
   exec docker run --rm --network none "${RUN[@]}"
 }
 
-# set_run IMAGE ENTRYPOINT ARGUMENT...: RUN is what any `docker run` of ours ends in: as the calling user, the
-# root read-only, with the mounts, and with a cache where one can be had. A server needs none, and gets none:
+# set_run IMAGE ENTRYPOINT ARGUMENT...: RUN is what any `docker run` of ours ends in: as the calling user, without
+# capabilities, the root read-only, with the mounts, and with a cache where one can be had. A server needs none, and gets none:
 # strangers talk to it.
 set_run() {
   local image=$1 entrypoint=$2 target mount cache group
-  RUN=(--init --read-only --tmpfs /run/nimakit:mode=1777 --user "$(id -u):$(id -g)")
+  RUN=(--cap-drop ALL --security-opt no-new-privileges --pids-limit 4096)
+  RUN+=(--init --read-only --tmpfs /run/nimakit:mode=1777 --user "$(id -u):$(id -g)")
   RUN+=(--env HOME=/run/nimakit --env TMPDIR=/run/nimakit --workdir "$PWD")
   cache=${NIMAKIT_CACHE:-${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/nimakit}
   if [[ $entrypoint != serve && $entrypoint != rate ]] && mkdir -p -- "$cache" 2>/dev/null && [[ -w $cache ]]; then

@@ -4,7 +4,12 @@
 REPOSITORY=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 readonly REPOSITORY
 
-say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+# Messages quote configs and names that come from others: what would steer a terminal is shown as ?.
+say() {
+  local lines
+  mapfile -t lines <<<"${0##*/}: $*"
+  printf '%s\n' "${lines[@]//[[:cntrl:]]/?}" >&2
+}
 fail() {
   say "error: $*"
   exit 1

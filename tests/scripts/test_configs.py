@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from launchers import Launcher, without, write_json
+from nimakit.nn import torch_weights, weight_files
 
 
 def test_a_public_model_is_no_file(predict: Launcher) -> None:
@@ -50,10 +51,60 @@ def test_a_config_chooses_the_image_and_mounts_its_weights(predict: Launcher) ->
     write_json(
         predict.folder / "c.json", {"docker_image": "team/nima:2", "existing_weights": "my weights.hdf5"}
     )
-    container = predict("--config-file", "c.json").container
+    container = predict("--config-file", "c.json", "--trust-image", "team/nima:2").container
     assert container.image == "team/nima:2"
     weights = str(predict.folder / "my weights.hdf5")
     assert container.mounts[weights] == (weights, "ro")
+
+
+@pytest.mark.parametrize(
+    "image", ["team/nima:2", "nima-cpu:5000/evil", "team/nima-cpu", "nima-cpu:a/b", "python:3.11", "nima"]
+)
+def test_an_image_that_is_not_ours_is_asked_for_by_name(predict: Launcher, image: str) -> None:
+    """A config's image that is not ours is refused without --trust-image, and with that of another one."""
+    write_json(predict.folder / "c.json", {"docker_image": image})
+    for trusted in ((), ("--trust-image", "another")):
+        result = predict("--config-file", "c.json", *trusted)
+        assert (result.code, result.asked("run")) == (1, [])
+        assert f"Received: {image}, in c.json. Add --trust-image {image}, or choose ours" in result.stderr
+    assert predict("--config-file", "c.json", "--trust-image", image).container.image == image
+    assert predict("--config-file", "c.json", "--docker-image", "nima-gpu").container.image == "nima-gpu"
+
+
+def test_a_tag_of_our_own_image_needs_no_trust(predict: Launcher) -> None:
+    """An older build of ours that was kept under a tag is run."""
+    write_json(predict.folder / "c.json", {"docker_image": "nima-cpu:1.0"})
+    assert predict("--config-file", "c.json").container.image == "nima-cpu:1.0"
+
+
+def test_only_weight_files_are_mounted_for_a_config(predict: Launcher, tmp_path: Path) -> None:
+    """existing_weights that is a folder, another file, or a link to one, is not shown to the container."""
+    secret = tmp_path / ".ssh" / "id_rsa"
+    secret.parent.mkdir()
+    secret.touch()
+    (predict.folder / "link.h5").symlink_to(secret)
+    (predict.folder / "folder.h5").symlink_to(secret.parent)
+    for named in (secret, secret.parent, "link.h5", "folder.h5"):
+        write_json(predict.folder / "c.json", {"existing_weights": str(named)})
+        mounts = predict("--config-file", "c.json").container.mounts
+        assert set(mounts) == {str(predict.folder / "c.json")}, named
+
+
+@pytest.mark.parametrize("suffix", [*weight_files.SUFFIXES, *torch_weights.SUFFIXES])
+def test_every_kind_of_weight_file_is_mounted(predict: Launcher, suffix: str) -> None:
+    """What training takes as existing_weights is there in the container."""
+    path = predict.folder / f"w{suffix}"
+    path.touch()
+    write_json(predict.folder / "c.json", {"existing_weights": path.name})
+    assert str(path) in predict("--config-file", "c.json").container.mounts
+
+
+def test_what_would_steer_a_terminal_is_not_printed(predict: Launcher) -> None:
+    """Control characters of a config's values do not reach the terminal; lines stay lines."""
+    write_json(predict.folder / "c.json", {"docker_image": "a\x1b]0;b\x07\nc"})
+    result = predict("--config-file", "c.json")
+    assert "Received: a?]0;b?\nc\n" in result.stderr
+    assert result.code == 1
 
 
 def test_docker_image_wins_over_the_config(predict: Launcher) -> None:
@@ -91,10 +142,10 @@ def test_an_image_name_that_is_none_is_refused(predict: Launcher, value: str) ->
 @pytest.mark.parametrize("value", SHELL_CODE)
 def test_a_config_value_is_never_run(predict: Launcher, value: str) -> None:
     """Shell code among the paths of a config or an ensemble is the name of a file, and nothing else."""
-    path = predict.folder / value
+    path = predict.folder / f"{value}.h5"
     path.touch()
     path.with_name(f"{value}.onnx").touch()
-    config = write_json(predict.folder / "c.json", {"existing_weights": value})
+    config = write_json(predict.folder / "c.json", {"existing_weights": path.name})
     ensemble = write_json(predict.folder / "e.json", {"members": [{"model": f"{value}.onnx"}]})
     mounts = predict("--config-file", "c.json", "--model", "e.json").container.mounts
     assert set(mounts) == {str(p) for p in (path, config, ensemble, path.with_name(f"{value}.onnx"))}

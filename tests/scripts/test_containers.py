@@ -9,7 +9,7 @@ from launchers import FAKE_DOCKER, ROOT, Launcher
 
 
 def test_the_container_is_confined(predict: Launcher) -> None:
-    """It runs as the calling user, without a network, with a read-only root and a scratch folder."""
+    """It runs as the calling user, without network and rights, with a read-only root and a scratch folder."""
     identity = predict.bin / "id"  # so that this holds for root's tests too
     identity.write_text("#!/usr/bin/env bash\ncase $1 in -u) echo 4321 ;; -g) echo 8765 ;; esac\n")
     identity.chmod(0o755)
@@ -17,6 +17,9 @@ def test_the_container_is_confined(predict: Launcher) -> None:
     assert container.flags == {"--rm", "--init", "--read-only"}
     assert container.options["--user"] == ["4321:8765"]
     assert container.options["--network"] == ["none"]
+    assert container.options["--cap-drop"] == ["ALL"]
+    assert container.options["--security-opt"] == ["no-new-privileges"]
+    assert container.options["--pids-limit"] == ["4096"]
     assert container.options["--entrypoint"] == ["/opt/nimakit/entrypoints/predict"]
     (writable,) = container.options["--tmpfs"]
     assert {"HOME=/run/nimakit", "TMPDIR=/run/nimakit"} <= set(container.options["--env"])

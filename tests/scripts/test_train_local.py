@@ -121,7 +121,12 @@ def test_the_config_chooses_the_image(train: Launcher) -> None:
 def test_a_job_goes_on_in_its_image(train: Launcher, job: Path) -> None:
     """A resumed job runs in the image its config names, or rather the one that was asked for at its start."""
     write_json(job / "config.json", {"docker_image": "team/nima:2", "existing_weights": "random"})
-    assert {c.image for c in train("--resume", job).containers} == {"team/nima:2"}
+    refused = train("--resume", job)
+    assert (refused.code, refused.containers) == (1, [])
+    assert f"Received: team/nima:2, in {job}/config.json. Add --trust-image team/nima:2" in refused.stderr
+    trusted = train("--resume", job, "--trust-image", "team/nima:2", "--detach")
+    assert {c.image for c in trusted.containers} == {"team/nima:2"}
+    assert f"--resume {job} --trust-image team/nima:2\n" in trusted.stderr
     write_json(job / "run.json", {"docker_image": "nima-gpu", "image_dir": str(train.folder / "photos")})
     assert {c.image for c in train("--resume", job).containers} == {"nima-gpu"}
     assert {c.image for c in train("--resume", job, "--docker-image=x").containers} == {"x"}
@@ -173,15 +178,31 @@ def test_an_upload_is_given_the_credentials(train: Launcher, job: Path, tmp_path
     assert "/run/nimakit/.aws" not in without_bucket.mounts
 
 
+def test_the_credentials_go_to_our_images_alone(train: Launcher, job: Path) -> None:
+    """With a bucket an image that is not ours is refused, trusted or not, before or after the check."""
+    write_json(train.folder / "c.json", {"s3_bucket": "bucket"})
+    early = train(*NEW, "--docker-image", "team/nima:2")
+    assert (early.code, early.containers) == (1, [])
+    write_json(train.folder / "c.json", {})
+    write_json(job / "config.json", {"s3_bucket": "bucket"})  # as such an image could have prepared it
+    late = train(*NEW, "--docker-image", "team/nima:2")
+    assert (late.code, [c.arguments[0] for c in late.containers]) == (1, ["--prepare-only"])
+    write_json(job / "run.json", {"docker_image": "team/nima:2"})
+    resumed = train("--resume", job, "--trust-image", "team/nima:2")
+    assert (resumed.code, resumed.containers) == (1, [])
+    for result in (early, late, resumed):
+        assert "only ones given your keys. Received: team/nima:2, with s3_bucket in " in result.stderr
+
+
 @pytest.mark.parametrize(
     "value", ["$(touch pwned)", "`touch pwned`", "x; touch pwned", "a\nb", "--privileged", "ends\n"]
 )
 def test_a_config_value_is_never_run(train: Launcher, job: Path, value: str) -> None:
     """Shell code in a config or in run.json is the name of a file, and nothing else."""
-    path = train.folder / value
+    path = train.folder / f"{value}.h5"
     path.touch()
     for config in (train.folder / "c.json", job / "config.json"):
-        write_json(config, {"existing_weights": value, "s3_bucket": value})
+        write_json(config, {"existing_weights": path.name, "s3_bucket": value})
     photos = train.folder / f"photos {value}"
     photos.mkdir()
     write_json(job / "run.json", {"image_dir": str(photos)})

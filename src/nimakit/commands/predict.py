@@ -79,6 +79,12 @@ _FILE = click.Path(path_type=Path)
     metavar="IMAGE",
     help="For the ./predict launcher: the image it runs. Without effect inside it.",
 )
+@click.option(
+    "--trust-image",
+    metavar="IMAGE",
+    help="For the ./predict launcher: run this image if the config chooses it, though it is not ours. Without"
+    " effect inside it.",
+)
 def predict(
     *,
     image_source: Path,
@@ -97,6 +103,7 @@ def predict(
     report: Path | None,
     max_pixels: int | None,
     docker_image: str | None,  # noqa: ARG001 - the launcher's
+    trust_image: str | None,  # noqa: ARG001 - the launcher's
 ) -> int:
     """Score a photo or a folder of photos; a JSON array of score records goes to stdout.
 

@@ -49,6 +49,12 @@ _FILE = click.Path(path_type=Path)
     metavar="IMAGE",
     help="For the ./train-local launcher: the image it runs; only noted in run.json inside it.",
 )
+@click.option(
+    "--trust-image",
+    metavar="IMAGE",
+    help="For the ./train-local launcher: run this image if the config or the job chooses it, though it is"
+    " not ours. Without effect inside it.",
+)
 def train(
     *,
     config_file: Path | None,
@@ -62,6 +68,7 @@ def train(
     resume: Path | None,
     detach: bool,  # noqa: ARG001 - the launcher's
     docker_image: str | None,
+    trust_image: str | None,  # noqa: ARG001 - the launcher's
 ) -> int:
     """Fine-tune a model on label histograms; the job folder goes to stdout, all else to stderr.
 
