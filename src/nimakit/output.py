@@ -7,7 +7,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -148,6 +148,17 @@ def atomic_bytes(content: bytes, path: Path) -> None:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def keep_private(path: Path) -> None:
+    """Let only its owner read a file that everybody could read; one that is open to a group stays as it is.
+
+    Args:
+        path: Of a file with secrets or ratings. A missing one, and another user's, is passed over.
+    """
+    with suppress(FileNotFoundError, PermissionError):
+        if path.stat().st_mode & 0o007:
+            path.chmod(0o600)
 
 
 @contextmanager

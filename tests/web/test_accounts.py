@@ -255,6 +255,41 @@ def test_signing_out(shared: Study) -> None:
     assert rater.get("/collections").status_code == 401
 
 
+@on_both
+def test_copied_cookies_are_worth_nothing_after_signing_out(shared: Study) -> None:
+    """Neither the session's nor the remembered one lets anybody in; other devices and the link still do."""
+    ann = shared.rater()
+    link = shared.services.links.personal(ann.rater)
+    phone = shared.visitor()
+    phone.post(f"/go-on/{link}", {})
+    names = [shared.app.config[f"{kind}_COOKIE_NAME"] for kind in ("SESSION", "REMEMBER")]
+    copies = {name: cookie.value for name in names if (cookie := ann.client.get_cookie(name))}
+    assert len(copies) == 2
+    ann.post("/logout", {})
+    for chosen in (names, names[:1], names[1:]):
+        thief = shared.visitor()
+        for name in chosen:
+            thief.client.set_cookie(name, copies[name])
+        assert thief.get("/collections").status_code == 401, chosen
+    assert phone.get("/collections").status_code == 200
+    ann.post(f"/go-on/{link}", {})
+    assert ann.code == phone.code
+
+
+def test_sessions_from_before_they_were_told_apart_end_too(shared: Study) -> None:
+    """A cookie of an older version lets its rater in until they sign out."""
+    rater = shared.rater()
+    with rater.client.session_transaction() as session:
+        session["_user_id"] = session["_user_id"].rpartition(".")[0]
+    rater.client.delete_cookie(shared.app.config["REMEMBER_COOKIE_NAME"])
+    [kept] = [rater.client.get_cookie(shared.app.config["SESSION_COOKIE_NAME"])]
+    assert kept is not None
+    assert rater.get("/collections").status_code == 200
+    rater.post("/logout", {})
+    rater.client.set_cookie(kept.key, kept.value)
+    assert rater.get("/collections").status_code == 401
+
+
 def test_who_needs_no_session_cannot_sign_out(visitor: Visitor) -> None:
     """On this machine alone there is no button, and no page on the way leads nowhere."""
     assert "/logout" not in visitor.get("/me").text

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import secrets
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -47,6 +48,33 @@ def test_migrating_again_changes_nothing(database: Database) -> None:
         assert session.scalars(select(Rater.code)).all() == ["r1"]
 
 
+def test_only_its_owner_reads_the_database(tmp_path: Path) -> None:
+    """The file and what SQLite keeps next to it; one that everybody could read becomes private, too."""
+    path = tmp_path / "ratings.db"
+    for _ in range(2):
+        database = Database(sqlite_url(path))
+        database.migrate()
+        with database.write() as session:
+            session.add(Rater(code=secrets.token_hex(4)))
+        files = sorted(tmp_path.iterdir())
+        assert [file.name for file in files] == ["ratings.db", "ratings.db-shm", "ratings.db-wal"]
+        assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+        for file in files:
+            file.chmod(0o644)
+        database.close()
+
+
+def test_a_group_that_was_let_in_stays_in(tmp_path: Path) -> None:
+    """Rights that were given on purpose are left alone."""
+    path = tmp_path / "ratings.db"
+    path.touch()
+    path.chmod(0o640)
+    database = Database(sqlite_url(path))
+    database.migrate()
+    database.close()
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
 def test_names_in_an_older_database_get_their_one_spelling(tmp_path: Path) -> None:
     """An umlaut of two characters becomes one; the path of a file stays as the disk spells it."""
     database = Database(sqlite_url(tmp_path / "old.db"))
@@ -60,6 +88,7 @@ def test_names_in_an_older_database_get_their_one_spelling(tmp_path: Path) -> No
         session.add(Collection(slug="a", name="a", folder="/a"))
         session.flush()
         session.add_all([picture(f"{mac}.jpg"), picture(mac)])
+        session.execute(text("DROP TABLE ended_session"))
         session.execute(text("UPDATE alembic_version SET version_num = '0006'"))
     database.migrate()
     with database.read() as session:

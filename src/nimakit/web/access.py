@@ -24,17 +24,20 @@ class User:
     Attributes:
         rater: Who it is.
         collection: What the address of the request names, where they may rate it.
+        session: Tells their sessions apart, so that one can end alone; empty where they need none.
     """
 
     rater: Rater
     collection: Collection | None = None
+    session: str = ""
     is_authenticated = True
     is_active = True
     is_anonymous = False
 
     def get_id(self) -> str:
-        """What a session remembers; it ends when the rater's links are renewed."""
-        return f"{self.rater.id}.{self.rater.link_version}"
+        """What a session remembers; it ends by signing out, and when the rater's links are renewed."""
+        parts = [self.rater.id, self.rater.link_version, *([self.session] if self.session else [])]
+        return ".".join(map(str, parts))
 
 
 def current_rater() -> Rater:

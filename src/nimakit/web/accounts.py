@@ -1,5 +1,7 @@
 """Coming in: invitations, personal links, the admin's password; and going on elsewhere."""
 
+import secrets
+
 from flask import Blueprint, Response, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_user, logout_user  # type: ignore[import-untyped]
@@ -147,7 +149,13 @@ def login() -> ResponseReturnValue:
 
 @blueprint.post("/logout")
 def logout() -> ResponseReturnValue:
-    """Sign out on this device; on the app's own machine that leads back to the local rater."""
+    """Sign out on this device; on the app's own machine that leads back to the local rater.
+
+    The session ends on the server too: a cookie that was copied lets nobody in.
+    """
+    if current_user.is_authenticated and not _needs_no_session(current_user.rater):
+        with services().database.write() as session:
+            people.end_session(session, current_user.rater, current_user.get_id())
     logout_user()
     is_local = services().settings.is_local
     return redirect(url_for("collections.overview" if is_local else "accounts.welcome"))
@@ -168,5 +176,5 @@ def _this_rater() -> Rater | None:
 
 
 def _enter(rater: Rater, address: str) -> ResponseReturnValue:
-    login_user(User(rater), remember=True)
+    login_user(User(rater, session=secrets.token_urlsafe(16)), remember=True)
     return redirect(address)

@@ -207,8 +207,9 @@ def _sign_in(app: Flask, settings: Settings) -> None:
 
     @manager.user_loader  # type: ignore[untyped-decorator]
     def load(name: str) -> User | None:
-        key, _, version = name.partition(".")
-        user = _find_user(int(key)) if key.isdecimal() else None
+        key, _, rest = name.partition(".")
+        version, _, own = rest.partition(".")
+        user = _find_user(int(key), name, own) if key.isdecimal() else None
         return user if user is not None and str(user.rater.link_version) == version else None
 
     if settings.is_local:
@@ -218,10 +219,10 @@ def _sign_in(app: Flask, settings: Settings) -> None:
             return _find_user(None)
 
 
-def _find_user(key: int | None) -> User | None:
+def _find_user(key: int | None, name: str = "", own: str = "") -> User | None:
     with services().database.glance() as session:
-        found = people.find_visitor(session, key, (request.view_args or {}).get("slug"))
-    return User(*found) if found else None
+        found = people.find_visitor(session, key, (request.view_args or {}).get("slug"), name)
+    return User(*found, own) if found else None
 
 
 def _session() -> ResponseReturnValue:

@@ -1,9 +1,10 @@
 """The database: SQLite in WAL mode, or PostgreSQL; sessions that read, sessions that write, migrations."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, DisconnectionEr
 from sqlalchemy.orm import Session
 
 from nimakit.errors import StorageError, UsageError, first_line
+from nimakit.output import keep_private
 
 _CONNECTIONS = 20
 _SECONDS_TO_WAIT = 15
@@ -101,6 +103,8 @@ class Database:
         """
         config = alembic.config.Config()
         folder = Path(__file__).parent / "migrations"
+        if self.is_sqlite:
+            _keep_private(Path(str(self)))
         config.set_main_option("script_location", str(folder).replace("%", "%%"))
         try:
             with _reported(self), self._writing.begin() as connection:
@@ -158,6 +162,14 @@ def _sqlite(url: URL) -> Engine:
         connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
 
     return engine
+
+
+def _keep_private(path: Path) -> None:
+    """Have the file, and what SQLite makes next to it with the same rights, read by its owner only."""
+    with suppress(OSError):  # of which SQLite says more
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    for suffix in ("", "-wal", "-shm"):
+        keep_private(path.with_name(path.name + suffix))
 
 
 def _postgresql(url: URL) -> Engine:

@@ -233,6 +233,19 @@ class Rater(Base):
         return self.role in (ADMIN, LOCAL)
 
 
+class EndedSession(Base):
+    """A session somebody signed out of: cookies know no end of their own, so what is here lets nobody in.
+
+    Attributes:
+        name: The rater's id, their link_version when they came in, and what tells their sessions apart.
+    """
+
+    __tablename__ = "ended_session"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    ended_at: Mapped[datetime] = mapped_column(default=now)
+
+
 class Taste(Base):
     """What a rater's ratings of a collection taught: how the predicted scores shift with the features.
 

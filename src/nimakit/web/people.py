@@ -5,12 +5,12 @@ from collections.abc import Collection as Names
 from dataclasses import dataclass
 
 from itsdangerous import BadData, URLSafeSerializer
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, exists, insert, select
 from sqlalchemy.orm import Session
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from nimakit.errors import UsageError
-from nimakit.web.models import ADMIN, LOCAL, Collection, Invitation, Membership, Rater, now
+from nimakit.web.models import ADMIN, LOCAL, Collection, EndedSession, Invitation, Membership, Rater, now
 
 _VISITORS = (
     select(Rater, Collection, Membership.rater_id)
@@ -18,7 +18,9 @@ _VISITORS = (
     .outerjoin(Collection, Collection.slug == bindparam("slug"))
     .outerjoin(Membership, (Membership.rater_id == Rater.id) & (Membership.collection_id == Collection.id))
 )
-_VISITOR = _VISITORS.where(Rater.id == bindparam("key"))
+_VISITOR = _VISITORS.where(
+    Rater.id == bindparam("key"), ~exists().where(EndedSession.name == bindparam("name"))
+)
 _LOCAL_VISITOR = _VISITORS.where(Rater.role == LOCAL)
 
 
@@ -28,7 +30,7 @@ def local_rater(session: Session) -> Rater:
 
 
 def find_visitor(
-    session: Session, key: int | None, slug: str | None
+    session: Session, key: int | None, slug: str | None, name: str = ""
 ) -> tuple[Rater, Collection | None] | None:
     """Who asks, and what about, in one statement: every request waits for it.
 
@@ -36,18 +38,32 @@ def find_visitor(
         session: To read with.
         key: The rater's id; None for the one person on this machine.
         slug: Of the collection they ask about, if it is about one.
+        name: Of their session, as `User.get_id` has it.
 
     Returns:
-        The rater, if there is one, and the collection, if there is one that they may rate.
+        The rater, if there is one and the session has not ended; and the collection, if there is one that
+        they may rate.
     """
     if key is None:
         row = session.execute(_LOCAL_VISITOR, {"slug": slug}).one_or_none()
     else:
-        row = session.execute(_VISITOR, {"slug": slug, "key": key}).one_or_none()
+        row = session.execute(_VISITOR, {"slug": slug, "key": key, "name": name}).one_or_none()
     if row is None:
         return None
     rater, collection, member = row
     return rater, collection if rater.is_admin or member is not None else None
+
+
+def end_session(session: Session, rater: Rater, name: str) -> None:
+    """End a session for good.
+
+    Args:
+        session: To write with.
+        rater: Whose it is.
+        name: As `User.get_id` has it.
+    """
+    session.get(Rater, rater.id, with_for_update=True)  # who signs out twice at once ends it once
+    session.merge(EndedSession(name=name))
 
 
 def set_password(session: Session, password: str) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from nimakit.addresses import LOOPBACK, reached_at
 from nimakit.errors import OutputError, UsageError
 from nimakit.images import MAX_PIXELS
-from nimakit.output import escaped
+from nimakit.output import escaped, keep_private
 from nimakit.serving.proxies import Network, parse_proxies
 from nimakit.web.database import sqlite_url
 
@@ -180,6 +180,7 @@ def _own_secret(path: Path) -> str:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
+        keep_private(path)
         secret = path.read_text("ascii").strip()
         if len(secret) >= _SECRET_LENGTH:
             return secret
