@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 MANIFESTS = sorted((ROOT / "deploy" / "kubernetes").glob("*.yaml"))
 PROXY = (ROOT / "deploy" / "proxy" / "nginx.conf").read_text()
 DOCKERFILE = (ROOT / "Dockerfile.serve").read_text()
+DOCKERFILES = sorted({*ROOT.glob("Dockerfile.*"), *ROOT.glob("deploy/*/Dockerfile")})
 RATING = ("rate", "postgres")  # services of compose.yaml that start when asked for
 
 
@@ -150,6 +151,34 @@ def test_replicas_are_confined() -> None:
     assert container["resources"].keys() == {"requests", "limits"}
     for _, service in services():
         assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+    for service in read(ROOT / "compose.yaml")["services"].values():
+        assert (service["security_opt"], service["pids_limit"]) == (["no-new-privileges:true"], 512)
+    for service in read(ROOT / "deploy" / "swarm" / "stack.yaml")["services"].values():
+        assert service["deploy"]["resources"]["limits"]["pids"] == 512
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_images_keep_nothing_that_only_a_build_needs(path: Path) -> None:
+    """Last of all as root, each removes perl, apt and SUID programs, and pip where no weights are fetched."""
+    text = path.read_text()
+    last = text.rpartition("\nFROM ")[2]
+    clean = last.index(
+        "RUN dpkg --purge --force-all adduser apt debconf gpgv libapt-pkg6.0 login mount passwd"
+    )
+    assert clean < last.index("\nUSER ")
+    assert "RUN" not in last[clean + len("RUN") :]
+    assert "find / -xdev -type f -perm /6000 -delete" in last[clean:]
+    assert ("pip uninstall" in last[clean:]) == (path.name not in {"Dockerfile.cpu", "Dockerfile.gpu"})
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_base_image_can_be_one_by_its_digest(path: Path) -> None:
+    """Every stage is built on BASE_IMAGE, and the build prints which Python that has."""
+    text = path.read_text()
+    assert text.count("ARG BASE_IMAGE=python:3.11-slim-bookworm\n") == 1
+    stages = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
+    assert set(stages) == {"${BASE_IMAGE}"}
+    assert "&& python3 --version\n" in text
 
 
 def test_the_environment_holds_settings() -> None:
