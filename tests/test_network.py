@@ -53,6 +53,15 @@ def test_reads_what_the_file_says_of_itself(tmp_path: Path) -> None:
     assert Network(write_model(tmp_path / "m.onnx", about)).metadata == about
 
 
+def test_a_run_that_fails_writes_nothing_itself(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The runtime's own log stays out of ours: what went wrong is in the exception."""
+    path = write_model(tmp_path / "m.onnx", input_shape=["batch", "height", "width", 3])
+    network = Network(path)
+    with pytest.raises(Exception, match="running Mul node"):
+        network.run(BATCH[:, :, : SIDE - 1])
+    assert capfd.readouterr() == ("", "")
+
+
 def test_rejects_a_missing_file(tmp_path: Path) -> None:
     """A path without a file is refused by name."""
     with pytest.raises(ModelError, match=r"must exist. Received: .*none\.onnx"):

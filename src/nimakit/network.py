@@ -18,7 +18,7 @@ Float32Array = NDArray[np.float32]
 
 _INPUT = "image"
 _DTYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
-_ERRORS_ONLY = 3
+_SILENT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Network:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = _ERRORS_ONLY
+        options.log_severity_level = _SILENT
         try:
             self._session = onnxruntime.InferenceSession(source, options, providers=_providers())
         except Exception as error:  # the runtime has an exception class a failure, none of them public
