@@ -2,12 +2,13 @@
 
 import io
 import itertools
+import logging
 import sys
 import time
 
 import pytest
 
-from nimakit.progress import track
+from nimakit.progress import PrintableRecord, say, track
 
 
 class _Terminal(io.StringIO):
@@ -48,3 +49,25 @@ def test_draws_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(list(track(range(30), 30, "drawing"))) == 30
     assert "drawing" in terminal.getvalue()
     assert "30/30" in terminal.getvalue()
+
+
+STEERING = "\x1b]0;a\x07\x9b2J\r\u202eb\nc\tü"
+SHOWN = r"\x1b]0;a\x07\x9b2J\r\u202eb" + "\nc\tü"
+
+
+def test_what_strangers_wrote_does_not_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Control characters are written out; lines, tabs and letters stay."""
+    say(f"{STEERING}.jpg: broken")
+    assert capsys.readouterr().err == f"nimakit: {SHOWN}.jpg: broken\n"
+
+
+def test_logs_do_not_steer_a_terminal_either() -> None:
+    """Arguments, and the errors whose traceback is shown."""
+    try:
+        raise ValueError(STEERING)
+    except ValueError:
+        failure = sys.exc_info()
+    record = PrintableRecord("a", logging.ERROR, __file__, 1, "%s", (STEERING,), failure)
+    text = logging.Formatter().format(record)
+    assert text.startswith(f"{SHOWN}\nTraceback ")
+    assert text.endswith(f"ValueError: {SHOWN}")

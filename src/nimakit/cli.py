@@ -1,6 +1,7 @@
 """The `nimakit` command: its group, and what every command has in common."""
 
 import io
+import logging
 import os
 import signal
 import sys
@@ -25,7 +26,7 @@ from nimakit.commands.serve import serve
 from nimakit.commands.train import train
 from nimakit.errors import NimakitError
 from nimakit.output import ESCAPE
-from nimakit.progress import say
+from nimakit.progress import PrintableRecord, say
 
 _INTERRUPTED = 130
 
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Exit codes: 0 done; 1 usage or model error; 2 some images could not be scored; 130 interrupted.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopping a container is an interruption too
+    logging.setLogRecordFactory(PrintableRecord)
     warnings.filterwarnings("ignore", module="PIL")  # what matters of it becomes the image's own error
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from samples import write_model
+from samples import metadata, write_model
 from terminal import Command
 
 
@@ -20,6 +20,14 @@ def test_prints_a_table(nimakit: Command, tmp_path: Path) -> None:
     assert bad.split()[:2] == [str(tmp_path / "bad.onnx"), "damaged"]
     assert good.index("file") == bad.index("damaged") == head.index("STATUS")
     assert problem.startswith(f"{tmp_path / 'bad.onnx'}: The file must be a valid ONNX model.")
+
+
+def test_metadata_does_not_steer_the_terminal(nimakit: Command, tmp_path: Path) -> None:
+    """A model file has any name, and says what it likes of itself."""
+    write_model(tmp_path / "m\x1b[2J.onnx", metadata(name="\x1b]0;a\x07", reference="\x9b2J"))
+    result = nimakit("models", tmp_path)
+    assert not set(result.out) & {"\x1b", "\x07", "\x9b"}
+    assert r"m\x1b[2J.onnx" in result.out
 
 
 def test_prints_json(nimakit: Command, tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from nimakit.progress import printable
+
 _FOLDERS = ("models", "train_jobs")
 
 
@@ -30,10 +32,10 @@ def models(*, folders: tuple[Path, ...], as_json: bool) -> None:
         click.echo(json.dumps([entry.to_dict() for entry in found], indent=2))
         return
     rows = [Entry.COLUMNS, *(entry.row() for entry in found)]
-    click.echo("\n".join(_align(rows)))
+    click.echo(printable("\n".join(_align(rows))))
     for entry in found:
         for problem in entry.problems:
-            click.echo(f"{entry.model}: {problem}")
+            click.echo(printable(f"{entry.model}: {problem}"))
 
 
 def _align(rows: Sequence[Sequence[str]]) -> list[str]:
