@@ -1,16 +1,61 @@
-"""Delimited text as spreadsheets and forms export it: what separates the values, and where a row ends."""
+"""Delimited text: read as spreadsheets and forms export it, and written so that no cell becomes a formula."""
 
 import csv
 import re
 import unicodedata
 from collections import deque
-from collections.abc import Collection, Iterator
-from typing import NamedTuple, Self
+from collections.abc import Collection, Iterable, Iterator
+from typing import IO, NamedTuple, Self
 
 _DELIMITERS = {".csv": ",;\t|", ".tsv": "\t,;|"}
 _SEP_LINE = re.compile(r'"?sep=([^"\r\n])"?[,;\t|]*[\r\n]*', re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
+_NUMBER = re.compile(r"[+-]\d+(\.\d+)?([eE][+-]?\d+)?")
+
+
+class TableWriter:
+    """Writes a .csv, a row after the other; names in it come from strangers, and no cell becomes a formula.
+
+    Args:
+        stream: Text, opened with newline="".
+    """
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._csv = csv.writer(stream, lineterminator="\n")
+        self._quoting = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
+
+    def row(self, cells: Iterable[object]) -> None:
+        """Write a row; text among the cells as `inert` has it."""
+        texts = [
+            "" if cell is None else inert(cell) if isinstance(cell, str) else str(cell) for cell in cells
+        ]
+        # Python puts no quotation marks around a carriage return, which ends a row for those who read it.
+        writer = self._quoting if any("\r" in text for text in texts) else self._csv
+        writer.writerow(texts)
+
+
+def inert(text: str) -> str:
+    """Text that a spreadsheet shows rather than runs: an apostrophe is put before what begins like a formula.
+
+    Numbers stay as they are. What begins with apostrophes and then like a formula gets one more, so that
+    `as_meant` gives every text back.
+
+    >>> inert("=HYPERLINK(1)"), inert("'=1"), inert("-1.5"), inert("it's")
+    ("'=HYPERLINK(1)", "''=1", '-1.5', "it's")
+    """
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
+def as_meant(text: str) -> str:
+    """What `inert` was given.
+
+    >>> as_meant("'=HYPERLINK(1)"), as_meant("''=1"), as_meant("'a")
+    ('=HYPERLINK(1)', "'=1", "'a")
+    """
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
 class Lines:

@@ -1,6 +1,5 @@
 """Ratings one by one: who said what of which image; read, written, and counted into histograms."""
 
-import csv
 import logging
 import re
 import time
@@ -13,6 +12,7 @@ from urllib.parse import unquote
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nimakit.delimited import TableWriter
 from nimakit.errors import LabelError
 from nimakit.files import canonical, plain_id
 from nimakit.histogram import FloatArray
@@ -271,14 +271,14 @@ def write_ratings(path: Path, ratings: Ratings) -> None:
     """
     timed = bool(np.isfinite(ratings.time).any())
     with atomic_writer(path) as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["image_id", "user_id", "rating", *(["time"] if timed else [])])
+        table = TableWriter(stream)
+        table.row(["image_id", "user_id", "rating", *(["time"] if timed else [])])
         for image, user, rating, time in zip(
             ratings.image.tolist(), ratings.user.tolist(), ratings.rating.tolist(), ratings.time, strict=True
         ):
             value = int(rating) if rating.is_integer() else rating
             times = [_iso(time)] if timed else []
-            writer.writerow([ratings.image_ids[image], ratings.user_ids[user], value, *times])
+            table.row([ratings.image_ids[image], ratings.user_ids[user], value, *times])
 
 
 def _iso(seconds: float) -> str:

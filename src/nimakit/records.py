@@ -1,12 +1,12 @@
 """Score records: what the command line, HTTP and Python give for each image, and the files they go to."""
 
-import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from nimakit import histogram
+from nimakit.delimited import TableWriter
 from nimakit.errors import ImageError, UnwritableError
 from nimakit.files import image_id
 from nimakit.output import named
@@ -88,7 +88,7 @@ class RecordWriter:
         self._suffix = suffix
         self._columns = columns
         self._count = 0
-        self._csv = csv.writer(stream, lineterminator="\n") if suffix == ".csv" else None
+        self._csv = TableWriter(stream) if suffix == ".csv" else None
 
     def write(self, record: Record) -> None:
         """Write one record.
@@ -102,9 +102,9 @@ class RecordWriter:
     def _write(self, record: Record) -> None:
         if self._csv:
             if self._count == 0:
-                self._csv.writerow([*self._columns, "predictions"])
+                self._csv.row([*self._columns, "predictions"])
             predictions = " ".join(str(p) for p in record.get("predictions", ()))
-            self._csv.writerow([*(record.get(column, "") for column in self._columns), predictions])
+            self._csv.row([*(record.get(column, "") for column in self._columns), predictions])
         else:
             if self._suffix == ".json":
                 self._stream.write("[\n" if self._count == 0 else ",\n")

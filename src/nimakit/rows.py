@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from nimakit.delimited import Lines, column_name, decimal_point, read_header, rows_of
+from nimakit.delimited import Lines, as_meant, column_name, decimal_point, read_header, rows_of
 from nimakit.errors import LabelError
 from nimakit.schema import described
 
@@ -200,7 +200,7 @@ def _csv_rows(path: Path, stream: IO[str], wanted: _Wanted, rows: BadRows) -> It
     while True:
         line = lines.begin_row()
         try:
-            fields = [field.strip() for field in next(reader)]
+            fields = [as_meant(field.strip()) for field in next(reader)]
         except StopIteration:
             return
         except csv.Error as error:

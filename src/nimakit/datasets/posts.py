@@ -1,6 +1,5 @@
 """Rated posts: texts with a rating in them ("8/10"), each beside one picture or several."""
 
-import csv
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from nimakit.delimited import TableWriter
 from nimakit.downloads import Failure
 from nimakit.errors import AmbiguousRatingError, LabelError, UnratedError
 from nimakit.files import image_id
@@ -260,8 +260,8 @@ def write_manifest(path: Path, verdicts: Iterable[Verdict], rows: BadRows) -> No
         OutputError: It could not be written.
     """
     with atomic_writer(path) as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(
+        table = TableWriter(stream)
+        table.row(
             ["post_id", "status", "reason", "rating", "time", "user_id", "image_id", "image_url", "sha256"]
         )
         for verdict in verdicts:
@@ -269,8 +269,6 @@ def write_manifest(path: Path, verdicts: Iterable[Verdict], rows: BadRows) -> No
             moment = "" if np.isnan(post.time) else datetime.fromtimestamp(post.time, UTC).isoformat()
             rating = "" if verdict.rating is None else f"{verdict.rating:g}"
             picture = [image_id(stored.file) if stored else "", verdict.url, stored.sha256 if stored else ""]
-            writer.writerow(
-                [post.post_id, verdict.status, verdict.reason, rating, moment, post.user_id, *picture]
-            )
+            table.row([post.post_id, verdict.status, verdict.reason, rating, moment, post.user_id, *picture])
         for problem in rows.problems:
-            writer.writerow(["", "bad_row", problem, *[""] * 6])
+            table.row(["", "bad_row", problem, *[""] * 6])

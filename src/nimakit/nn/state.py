@@ -1,6 +1,5 @@
 """What a stopped job goes on from: weights and optimiser after each epoch, and the history so far."""
 
-import csv
 import json
 import math
 import re
@@ -10,6 +9,7 @@ from typing import Any
 
 import keras
 
+from nimakit.delimited import TableWriter
 from nimakit.errors import OutputError, UsageError, first_line
 from nimakit.jobs import Job, epochs_done
 from nimakit.output import atomic_writer
@@ -121,6 +121,7 @@ class State:
 
     def _write_history(self, job: Job) -> None:
         with atomic_writer(job.history_file) as stream:
-            writer = csv.DictWriter(stream, HISTORY_COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self.history)
+            table = TableWriter(stream)
+            table.row(HISTORY_COLUMNS)
+            for row in self.history:
+                table.row(row.get(column, "") for column in HISTORY_COLUMNS)

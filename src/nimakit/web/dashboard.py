@@ -1,6 +1,5 @@
 """The dashboard of a collection, for the admin: how far it is, how people agree, and what ranks where."""
 
-import csv
 import io
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +14,7 @@ from nimakit import findings
 from nimakit.contact_sheet import across_scale
 from nimakit.data_summary import People
 from nimakit.datasets.pairs import SCORE_COLUMNS, score_rows
+from nimakit.delimited import TableWriter
 from nimakit.histogram import FloatArray
 from nimakit.web import bars, headway
 from nimakit.web.access import admin_only, current_collection
@@ -95,9 +95,9 @@ def ranking(slug: str) -> ResponseReturnValue:
         found.comparisons, image_ids=tuple(names[int(key)] for key in found.comparisons.image_ids)
     )
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(SCORE_COLUMNS)
-    writer.writerows(score_rows(named, found.scores))
+    table = TableWriter(text)
+    for row in (SCORE_COLUMNS, *score_rows(named, found.scores)):
+        table.row(row)
     answer = Response(text.getvalue(), mimetype="text/csv")
     answer.headers.set("Content-Disposition", "attachment", filename=f"{slug}-ranking.csv")
     return answer

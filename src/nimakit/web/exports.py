@@ -1,6 +1,5 @@
 """What comes out: label files, ratings one by one, comparisons; people by their pseudonyms alone."""
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +12,7 @@ import numpy as np
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import Session
 
+from nimakit.delimited import TableWriter
 from nimakit.errors import LabelError
 from nimakit.histogram import FloatArray
 from nimakit.labels import write_labels
@@ -202,7 +202,7 @@ def image_ids(session: Session, collection: Collection) -> dict[int, str]:
     return {key: name for key, name, _, _ in rows}
 
 
-def write_rows(stream: IO[str], suffix: str, columns: Iterable[str], rows: Iterable[Row]) -> int:
+def write_rows(stream: IO[str], suffix: str, columns: Sequence[str], rows: Iterable[Row]) -> int:
     """Write a table.
 
     Args:
@@ -216,11 +216,11 @@ def write_rows(stream: IO[str], suffix: str, columns: Iterable[str], rows: Itera
     """
     count = 0
     if suffix == ".csv":
-        writer = csv.DictWriter(stream, [*columns], lineterminator="\n")
-        writer.writeheader()
+        table = TableWriter(stream)
+        table.row(columns)
     for count, row in enumerate(rows, start=1):  # noqa: B007 - the last is the number of rows
         if suffix == ".csv":
-            writer.writerow(row)
+            table.row(row[column] for column in columns)
         else:
             stream.write(json.dumps(row) + "\n")
     return count

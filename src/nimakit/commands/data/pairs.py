@@ -1,6 +1,5 @@
 """`nimakit data pairs`: comparisons of two images to scores and a label file."""
 
-import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,9 +139,10 @@ def _summary(given: "Comparisons", scores: "Scores", group_sizes: list[int]) -> 
 def _write_scores(path: Path, given: "Comparisons", scores: "Scores") -> None:
     """A row an image."""
     from nimakit.datasets.pairs import SCORE_COLUMNS, score_rows
+    from nimakit.delimited import TableWriter
     from nimakit.output import atomic_writer
 
     with atomic_writer(path) as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(SCORE_COLUMNS)
-        writer.writerows(score_rows(given, scores))
+        table = TableWriter(stream)
+        for row in (SCORE_COLUMNS, *score_rows(given, scores)):
+            table.row(row)
