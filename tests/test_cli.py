@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import os
 import re
 import subprocess
@@ -16,7 +17,9 @@ from PIL import Image
 from nimakit import __version__
 from nimakit.cli import cli
 from nimakit.commands.sections import Sections
+from nimakit.delimited import as_meant
 from nimakit.histogram import normalise
+from nimakit.progress import PrintableRecord
 from samples import metadata, png_header, write_model, write_photo
 from terminal import Command
 
@@ -297,7 +300,7 @@ def test_takes_any_name(predict: Command, tmp_path: Path, monkeypatch: pytest.Mo
     [record] = predict("--image-source", name, "--predictions-file", output).records
     assert record["image_id"] == name
     with output.open(encoding="utf-8", newline="") as stream:
-        assert [row["image_id"] for row in csv.DictReader(stream)] == [name]
+        assert [as_meant(row["image_id"]) for row in csv.DictReader(stream)] == [name]
     monkeypatch.chdir(folder)
     assert predict("--image-source", f"{name}.png").records[0]["image_id"] == name
 
@@ -317,6 +320,16 @@ def test_takes_names_that_are_no_text(tiny_file: Path, tmp_path: Path) -> None:
     assert "caf%E9," in (tmp_path / "out.csv").read_text("utf-8")
     assert "caf%E9" in (tmp_path / "out.html").read_text("utf-8")
     assert "cut%FF" in result.stderr.decode()
+
+
+def test_names_do_not_steer_the_terminal(predict: Command, tmp_path: Path) -> None:
+    """What is wrong with a picture is shown with its name, control characters written out; logs likewise."""
+    (tmp_path / "a\x1b]0;b\x07.png").touch()
+    result = predict("--image-source", tmp_path)
+    assert result.code == 2
+    assert r"a\x1b]0;b\x07" in result.err
+    assert not set(result.err) & {"\x1b", "\x07"}
+    assert logging.getLogRecordFactory() is PrintableRecord
 
 
 # Where the output ends
