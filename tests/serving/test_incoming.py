@@ -60,6 +60,26 @@ def test_waits_for_what_is_missing(data: bytes) -> None:
     assert incoming.size > 0 or not data
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX-Host: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nhost : y\r\n\r\n",
+        b"GET / HTTP/1.0\r\nHost: x\r\nHost: x\r\n\r\n",
+    ],
+)
+def test_a_request_names_one_host(head: bytes) -> None:
+    """What is for no host, or for two, may be taken for another's by the next one on its way."""
+    with pytest.raises(MalformedError, match="names one Host"):
+        _fed(head, 1000)
+
+
+def test_an_older_request_needs_no_host() -> None:
+    """HTTP/1.0 did not know the header."""
+    assert _fed(b"GET / HTTP/1.0\r\n\r\n", 1000).is_complete
+
+
 def test_what_follows_a_request_is_noticed() -> None:
     """A second request sent before the first was answered is surplus."""
     assert _fed(HEAD + b"\r\n" + HEAD, 1000).has_surplus
@@ -170,5 +190,5 @@ def test_how_large_a_body_may_be_depends_on_its_head() -> None:
     limits = {b"POST /large ": 100, b"POST /small ": 10}
     for begin, limit in limits.items():
         incoming = Incoming(lambda head: next(size for line, size in limits.items() if head.startswith(line)))
-        incoming.feed(begin + b"HTTP/1.1\r\nContent-Length: 50\r\n\r\n")
+        incoming.feed(begin + b"HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n")
         assert incoming.is_oversized is (limit < 50)

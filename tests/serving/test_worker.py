@@ -91,6 +91,13 @@ def test_a_connection_serves_many_requests(server: Server) -> None:
     connection.close()
 
 
+def test_a_head_with_too_many_headers_is_too_large(server: Server) -> None:
+    """Refused as one that is too long is, whichever limit it reaches first."""
+    for headers in (b"X-A: b\r\n" * 200, b"X-A: " + b"b" * 10_000 + b"\r\n", b"X-A: b\r\n" * 20_000):
+        answer = _send(server, b"GET / HTTP/1.1\r\nHost: x\r\n" + headers + b"\r\n")
+        assert (_status(answer), _problem(answer)["status"]) == (431, 431)
+
+
 def test_a_body_may_come_in_chunks(server: Server) -> None:
     """As it does from a client that does not know its length yet."""
     image = noise(5)

@@ -21,6 +21,7 @@ _FREE_CHUNKS = 1000
 _MAX_TRAILERS = 100
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
 _TRANSFER_ENCODING = re.compile(rb"\r\ntransfer-encoding[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
+_HOST = re.compile(rb"\r\nhost[ \t]*:", re.IGNORECASE)
 _EXPECT = re.compile(rb"\r\nexpect[ \t]*:[ \t]*100-continue[ \t]*(?=\r\n)", re.IGNORECASE)
 _CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,8})[ \t]*(;[^\r\n]*)?")
 
@@ -113,6 +114,9 @@ class Incoming:
         head = self._take(end + 4)
         self.expects_continue = _EXPECT.search(head) is not None
         self.head = _EXPECT.sub(b"", head)
+        is_newest = self.head.partition(b"\r\n")[0].endswith(b" HTTP/1.1")
+        if not is_newest <= len(_HOST.findall(self.head)) <= 1:
+            raise MalformedError("A request of HTTP/1.1 names one Host, and no request names two.")
         lengths = _CONTENT_LENGTH.findall(self.head)
         encodings = _TRANSFER_ENCODING.findall(self.head)
         if encodings:

@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from gunicorn.http import RequestParser  # type: ignore[import-untyped]
-from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
+from gunicorn.http.errors import LimitRequestHeaders, ParseException  # type: ignore[import-untyped]
 from gunicorn.http.wsgi import create  # type: ignore[import-untyped]
 from gunicorn.workers.base import Worker  # type: ignore[import-untyped]
 
@@ -327,6 +327,10 @@ class BufferingWorker(Worker):  # type: ignore[misc]
         incoming = connection.incoming
         try:
             request = next(RequestParser(self.cfg, iter([incoming.head]), connection.address))
+        except LimitRequestHeaders:
+            connection.sendall(plain_answer(431, "The head of the request has too many or too long headers."))
+            self._front.note_refusal(431, "malformed")
+            return False
         except ParseException:
             connection.sendall(plain_answer(400, "The head of the request is malformed."))
             self._front.note_refusal(400, "malformed")
