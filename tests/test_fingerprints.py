@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from faults import failing
 from made_photos import COPIES, made_photo, save
 from nimakit import fingerprints
 from nimakit.errors import ImageError, MissingExtraError
@@ -143,3 +144,13 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_fingerprint_has_a_fixed_size() -> None:
     """A change of it takes another name of the cache file, or old ones would be misread."""
     assert (FINGERPRINT.itemsize, fingerprints._CACHE_FILE) == (828, "fingerprints-v1.sqlite")
+
+
+def test_a_fault_of_the_machine_is_not_kept(tmp_path: Path, empty_cache: Path) -> None:
+    """The same run goes on with other files, and the next one has the fingerprint."""
+    path = save(made_photo(1), tmp_path / "a.png")
+    with failing("memory"):
+        [found] = fingerprint_files([path])
+    assert "not enough memory" in str(found)
+    [found] = fingerprint_files([path])
+    assert isinstance(found, np.void)

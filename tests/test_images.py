@@ -1,7 +1,10 @@
 """nimakit.images: open photographs safely, turn them upright, fit and resize them."""
 
+import errno
 import io
 import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from nimakit.errors import ImageError, ImageTooLargeError
+from faults import FAULTS, every_fault, failing
+from nimakit.errors import ImageError, ImageTooLargeError, ImageUnreadError
 from nimakit.images import (
     DECODED_BYTES,
     EXIF_ORIENTATION,
@@ -495,3 +499,48 @@ def test_a_webp_has_half_the_pixels_of_others(tmp_path: Path) -> None:
     assert decoded_bytes(path, 1199) == 0
     assert decoded_bytes(png_header(30, 20), 1200) == DECODED_BYTES * 600
     assert decoded_bytes(b"no picture", 1200) == 0
+
+
+@every_fault
+@pytest.mark.parametrize("is_file", [True, False])
+def test_a_fault_of_the_machine_is_not_the_images(tmp_path: Path, fault: str, *, is_file: bool) -> None:
+    """It is named, without a path, and the next try succeeds."""
+    path = write_photo(tmp_path / "a.png")
+    source = path if is_file else path.read_bytes()
+    with failing(fault), pytest.raises(ImageUnreadError, match=FAULTS[fault][1]) as raised:
+        open_photo(source)
+    assert "/" not in str(raised.value).replace("Input/output", "")
+    open_photo(source)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG])
+def test_a_file_that_cannot_be_opened_is_at_fault_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """It cannot be read, which is not that it cannot be decoded."""
+    path = write_photo(tmp_path / "a.png")
+
+    def fail(*_: Any, **__: Any) -> Image.Image:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(ImageError, match="must be readable") as raised:
+        open_photo(path)
+    assert not isinstance(raised.value, ImageUnreadError)
+
+
+def test_nothing_is_imported_to_decode_an_image(tmp_path: Path) -> None:
+    """A process that has no file left could not, and would take the image for a broken one."""
+    grey = Image.new("L", (8, 8), 128)
+    kinds = {"png": grey, "jpg": grey, "webp": grey.convert("RGB"), "bmp": grey, "gif": grey}
+    kinds["tif"] = Image.merge("LAB", (grey, grey, grey))
+    paths = [tmp_path / f"a.{suffix}" for suffix in kinds]
+    for path, image in zip(paths, kinds.values(), strict=True):
+        image.save(path)
+    grey.save(paths[1], "MPO", save_all=True, append_images=[grey])
+    code = (
+        "import sys; from nimakit.images import open_photo; before = {*sys.modules};"
+        "[open_photo(path) for path in sys.argv[1:]]; print(*{*sys.modules} - before)"
+    )
+    command = [sys.executable, "-c", code, *map(str, paths)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() == []

@@ -4,7 +4,9 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import strategies as st
 
+from generated import NUMBERS, TEXTS, amounts, json_texts, objects, tried
 from nimakit.errors import ModelError
 from nimakit.metadata import Metadata
 from samples import metadata
@@ -78,3 +80,25 @@ def test_keeps_names_readable_in_the_file() -> None:
     """Names outside ASCII are stored as they are."""
     assert "Käthe" in metadata(name="Käthe").to_json()
     assert json.loads(metadata(name="Käthe").to_json())["format_version"] == 1
+
+
+@amounts
+def test_any_text_is_metadata_or_refused(amount: int) -> None:
+    """Absurdly deep, long or large values among them."""
+    numbers = st.one_of(st.integers(1, 9), NUMBERS)
+    fields = objects(
+        format_version=st.just(1),
+        name=TEXTS,
+        base_model=st.just("MobileNet"),
+        bins=st.lists(numbers, max_size=3),
+        input_size=st.lists(st.one_of(st.just(8), numbers), min_size=2, max_size=2),
+        resize_filter=st.just("nearest"),
+        fit=st.just("squash"),
+        reference_quantiles=st.lists(numbers, max_size=3),
+    )
+
+    def check(text: str) -> None:
+        about = Metadata.from_json(text)
+        assert Metadata.from_json(about.to_json()) == about
+
+    tried(amount, json_texts(fields), check, ModelError)

@@ -2,12 +2,15 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from faults import FAULTS, failing
 from nimakit.engine import Model, Scorer
 from nimakit.errors import ImageError, UsageError
 from nimakit.histogram import normalise
+from nimakit.images import Photo, prepare
 from nimakit.labels import Labels
 from nimakit.score import Score
 from nimakit.scoring import Item, list_items, score_items, to_record
@@ -105,3 +108,29 @@ def test_records_carry_the_path_only_where_names_repeat() -> None:
     assert to_record(item, ImageError("broken")) == {"image_id": "a", "image": "sub/a.jpg", "error": "broken"}
     record = to_record(Item(image_id="a", path=None), Score(5.0, None, None, None))
     assert list(record) == ["image_id", "mean_score_prediction", "sd_score_prediction", "predictions"]
+
+
+@pytest.mark.parametrize("fault", ["memory", "disk"])
+def test_a_batch_goes_on_where_the_machine_failed(folder: Path, tiny: Model, fault: str) -> None:
+    """Each image says why it has no score, and has one the next time."""
+    items = list_items(folder)
+    with failing(fault):
+        results = [result for _, result in score_items(Scorer(tiny), items)]
+    assert all(isinstance(result, ImageError) and FAULTS[fault][1] in str(result) for result in results)
+    assert all(isinstance(result, Score) for _, result in score_items(Scorer(tiny), items))
+
+
+def test_an_image_whose_views_do_not_fit_into_memory_is_one_of_its_batch(
+    folder: Path, tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are scored."""
+
+    def fail(photo: Photo, *args: Any) -> Any:
+        if photo.pixels.getpixel((0, 0)) == (50, 50, 50):
+            raise MemoryError
+        return prepare(photo, *args)
+
+    monkeypatch.setattr("nimakit.engine.prepare", fail)
+    first, second = (result for _, result in score_items(Scorer(tiny), list_items(folder)))
+    assert isinstance(first, Score)
+    assert "not enough memory" in str(second)

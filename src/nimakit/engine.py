@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from nimakit import histogram
-from nimakit.errors import ImageError, ModelError, UsageError
+from nimakit.errors import ImageError, ModelError, UsageError, machine_fault
 from nimakit.files import find_images
 from nimakit.histogram import FloatArray
 from nimakit.images import (
@@ -22,10 +22,12 @@ from nimakit.images import (
     MAX_PIXELS,
     Encoded,
     ImageInput,
+    Photo,
     PixelArray,
     Preprocessing,
     open_photo,
     prepare,
+    unread,
 )
 from nimakit.machine import cores
 from nimakit.network import Float32Array, Network
@@ -370,9 +372,13 @@ class Scorer:
         """
         limit = min(max_pixels or self.max_pixels, self.max_pixels)
         try:
-            photo = open_photo(source, max_pixels=limit, formats=self._formats)
+            return self._views_of(open_photo(source, max_pixels=limit, formats=self._formats))
         except ImageError as error:
             return error
+        except MemoryError as error:
+            return unread(machine_fault(error))
+
+    def _views_of(self, photo: Photo) -> Prepared:
         prepared = {}
         for wanted in self._model.preprocessings:
             views = [prepare(photo, wanted)]

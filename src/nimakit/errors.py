@@ -3,6 +3,9 @@
 A message says the rule, then ``Received: ...``, then what to do.
 """
 
+import errno
+import os
+
 
 class NimakitError(Exception):
     """Base of every error raised on purpose."""
@@ -111,6 +114,15 @@ class ImageTooLargeError(ImageError):
     http_status = 413
 
 
+class ImageUnreadError(ImageError):
+    """An image that a fault of this machine kept from being read: no memory, no free file, a failing disk.
+
+    Nothing is known of the image, so nothing is kept of this; the next try may succeed.
+    """
+
+    http_status = 503
+
+
 class BusyError(NimakitError):
     """A request there is no room or no time for now; the same one may succeed later."""
 
@@ -126,3 +138,42 @@ class UnknownModelError(ModelError):
 def first_line(error: Exception) -> str:
     """What a library's error says, without the pages that may follow; its class where it says nothing."""
     return (str(error) or type(error).__name__).splitlines()[0][:300]
+
+
+_OF_THE_FILE = {
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG),
+    *(errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENXIO, errno.ENODEV),
+}
+"""What opening a file reports where the file is at fault: its name, its permissions or its kind."""
+
+_PILLOW_OUT_OF_MEMORY = "out of memory"
+
+
+def machine_fault(error: BaseException, file: str | os.PathLike[str] | None = None) -> str:
+    """Why this machine failed, where an error is a fault of the machine: the one place that tells them apart.
+
+    Args:
+        error: What was raised.
+        file: The file that was read; None where it was none, so that no file can be at fault.
+
+    Returns:
+        The reason in words, without a path; empty where the content, the file or the program is at fault.
+
+    >>> machine_fault(MemoryError())
+    'not enough memory'
+    >>> machine_fault(OSError(errno.EMFILE, "..."))
+    'Too many open files'
+    >>> machine_fault(FileNotFoundError(errno.ENOENT, "...", "a.jpg"), "a.jpg")
+    ''
+    """
+    match error:
+        case MemoryError():
+            return "not enough memory"
+        case ImportError():
+            return "a part of the program could not be loaded"
+        case OSError(errno=int(number)):
+            is_of_the_file = file is not None and error.filename in (None, os.fspath(file))
+            return "" if is_of_the_file and number in _OF_THE_FILE else os.strerror(number)
+        case OSError() if str(error).startswith(_PILLOW_OUT_OF_MEMORY):  # without an errno
+            return "not enough memory"
+    return ""

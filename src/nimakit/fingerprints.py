@@ -10,8 +10,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from nimakit.errors import ImageError, MissingExtraError, OutputError
-from nimakit.images import MAX_PIXELS, ImageInput, open_photo
+from nimakit.errors import ImageError, MissingExtraError, OutputError, machine_fault
+from nimakit.images import MAX_PIXELS, ImageInput, open_photo, unread
 from nimakit.parallel import in_threads
 from nimakit.pretrained import writable_cache
 from nimakit.progress import say, track
@@ -137,6 +137,8 @@ def fingerprint_files(paths: Sequence[Path], *, max_pixels: int = MAX_PIXELS) ->
             return path, fingerprint(path, max_pixels=max_pixels)
         except ImageError as error:
             return path, error
+        except MemoryError as error:
+            return path, unread(machine_fault(error))
 
     if not paths:
         return []

@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from nimakit.errors import first_line
+from nimakit.errors import first_line, machine_fault
 from nimakit.files import image_id
 from nimakit.images import EXIF_ORIENTATION, FORMATS, HEAD, unidentified
 from nimakit.output import escaped
@@ -54,7 +54,7 @@ def _entry(folder: Path, path: Path) -> dict[str, Any]:
     except OSError as error:
         return {**entry, "error": f"The file cannot be read: {error.strerror or first_line(error)}"}
     except Exception as error:  # noqa: BLE001 - Pillow raises almost anything on damaged bytes
-        return {**entry, "error": f"The image cannot be read: {first_line(error)}"}
+        return {**entry, "error": f"The image cannot be read: {machine_fault(error) or first_line(error)}"}
     entry |= {"width": width, "height": height, "bytes": size, "sha256": digest}
     return {**entry, "taken": taken} if taken else entry
 

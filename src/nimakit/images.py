@@ -2,9 +2,11 @@
 
 import ctypes
 import io
+import mmap  # noqa: F401 - Pillow imports it for its first BMP
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -15,14 +17,16 @@ from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
     Image,
+    ImageCms,  # noqa: F401 - Pillow imports it for its first picture in Lab
     JpegImagePlugin,
+    MpoImagePlugin,  # noqa: F401 - and this one for its first JPEG of several pictures
     PngImagePlugin,
     TiffImagePlugin,
     UnidentifiedImageError,
     WebPImagePlugin,
 )
 
-from nimakit.errors import ImageError, ImageTooLargeError, first_line
+from nimakit.errors import ImageError, ImageTooLargeError, ImageUnreadError, first_line, machine_fault
 from nimakit.rgb import to_rgb
 from nimakit.scans import check_scans
 
@@ -61,6 +65,8 @@ EXIF_ORIENTATION = 0x0112
 HEAD = 16
 """Bytes by which Pillow tells formats apart."""
 
+# Whatever Pillow would import later is imported now: a process without a free file could not.
+Image.preinit()
 # Freed pixel blocks are kept for the next image: without this, each decode pays the page faults of tens of
 # megabytes anew (a quarter of the time of a 12-megapixel JPEG).
 if "PILLOW_BLOCKS_MAX" not in os.environ:
@@ -197,6 +203,7 @@ def open_photo(
 
     Raises:
         ImageError: Missing, unreadable, damaged or truncated, or of no supported format.
+        ImageUnreadError: This machine failed: no memory, no free file, a disk that cannot be read.
         ImageTooLargeError: More pixels than max_pixels.
     """
     if isinstance(source, np.ndarray):
@@ -205,7 +212,7 @@ def open_photo(
         kind = type(source).__name__
         raise ImageError(f"An image is a path, bytes, a Pillow image or a NumPy array. Received: {kind}")
     _raise_ceiling(max_pixels)
-    try:
+    with decoding(source, max_pixels=max_pixels, formats=formats):
         if isinstance(source, Image.Image):
             return _decode(source, max_pixels, at_least)
         if isinstance(source, Encoded):
@@ -216,10 +223,26 @@ def open_photo(
                 raise ImageError("An image is a regular file; not a folder, a pipe or a device.")
         with Image.open(stream, formats=formats) as image:
             return _decode(image, max_pixels, at_least)
+
+
+@contextmanager
+def decoding(
+    source: ImageInput, *, max_pixels: int = MAX_PIXELS, formats: tuple[str, ...] = FORMATS
+) -> Iterator[None]:
+    """Whatever Pillow raises becomes an `ImageError`: of the image, or of a machine that failed.
+
+    Args:
+        source: What is decoded.
+        max_pixels: As for `open_photo`.
+        formats: As for `open_photo`.
+    """
+    try:
+        yield
     except ImageError:
         raise
     except Exception as error:
-        raise _as_image_error(error, source, max_pixels, formats) from error
+        reason = machine_fault(error, source if isinstance(source, str | os.PathLike) else None)
+        raise (unread(reason) if reason else _as_image_error(error, source, max_pixels, formats)) from error
 
 
 def decoded_bytes(source: str | os.PathLike[str] | Encoded, max_pixels: int) -> int:
@@ -357,6 +380,11 @@ def _head(source: ImageInput) -> bytes:
     return b""
 
 
+def unread(reason: str) -> ImageUnreadError:
+    """The error of an image that this machine failed at, by what `nimakit.errors.machine_fault` says."""
+    return ImageUnreadError(f"The image could not be read: {reason}. Try again.")
+
+
 def _as_image_error(
     error: Exception, source: ImageInput, max_pixels: int, formats: tuple[str, ...]
 ) -> ImageError:
@@ -368,6 +396,8 @@ def _as_image_error(
             return ImageError(f"The image must exist; {reason}.")
         case PermissionError():
             return ImageError("The image must be readable; permission was denied.")
+        case OSError(strerror=str(reason), filename=str()):
+            return ImageError(f"The image must be readable; {reason}.")
         case Image.DecompressionBombError() | Image.DecompressionBombWarning():
             return ImageTooLargeError(f"An image has at most {max_pixels} pixels. {error}")
         case UnidentifiedImageError():

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nimakit.errors import ModelError
+from nimakit.errors import ModelError, first_line
 from nimakit.images import FITS, RESIZE_FILTERS, Preprocessing
 from nimakit.schema import Rule, broken_rules, is_integer, is_number, is_one_of, is_text
 
@@ -70,8 +70,8 @@ class Metadata:
         """
         try:
             values = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ModelError(f"Model metadata must be JSON. Received: {error}") from error
+        except (ValueError, RecursionError) as error:  # no JSON, or absurdly long or deep
+            raise ModelError(f"Model metadata must be JSON. Received: {first_line(error)}") from error
         if not isinstance(values, dict):
             raise ModelError("Model metadata must be a JSON object.")
         version = values.pop("format_version", None)

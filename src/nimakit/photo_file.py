@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from nimakit.errors import ImageError
-from nimakit.images import EXIF_ORIENTATION, FORMATS, Photo
+from nimakit.images import EXIF_ORIENTATION, FORMATS, Photo, decoding
 from nimakit.rgb import on_canvas
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
@@ -57,8 +57,11 @@ def read_origin(path: Path) -> Origin:
     """Read it from the head of a file that `nimakit.images.open_photo` opens.
 
     A profile of other colours than RGB (of a CMYK or a grey picture) is left out: its pixels are converted.
+
+    Raises:
+        ImageError: As `nimakit.images.open_photo`.
     """
-    with Image.open(path, formats=FORMATS) as image:
+    with decoding(path), Image.open(path, formats=FORMATS) as image:
         profile = image.info.get("icc_profile")
         is_rgb = isinstance(profile, bytes) and profile[16:20] == b"RGB "
         dpi = image.info.get("dpi")
@@ -94,9 +97,9 @@ def read_layers(path: Path, photo: Photo) -> Layers | None:
         The layers; None where nothing shows through.
 
     Raises:
-        ImageError: An animation, of which an edit would keep one frame alone.
+        ImageError: An animation, of which an edit would keep only one frame, or as for `read_origin`.
     """
-    with Image.open(path, formats=FORMATS) as image:
+    with decoding(path), Image.open(path, formats=FORMATS) as image:
         if image.format in _ANIMATED and getattr(image, "is_animated", False):
             raise ImageError(
                 "An edit is of one picture; this is an animation. Save the frame that is wanted."

@@ -4,9 +4,11 @@ import io
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import schemathesis
@@ -21,8 +23,9 @@ from servers import Server, running
 from serving.test_openapi import DESCRIPTION
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
-FEW, MANY = 120, 2000
+FEW, MANY, MOST = 240, 2000, 10_000
 ALLOWED = {200, 400, 413, 415, 422}
+FAILURES = 500
 PATIENCE_S = 10.0
 INTERESTING = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
 
@@ -75,6 +78,71 @@ def _mutate(data: bytes, chance: random.Random) -> bytes:
     return bytes(mutated)
 
 
+_ANYTHING = (
+    *(
+        "0",
+        "-1",
+        "1.5",
+        "1e400",
+        "NaN",
+        "null",
+        "true",
+        '""',
+        '"\\ud800"',
+        "[]",
+        "{}",
+        "2147483648",
+        '"none"',
+    ),
+    *("9" * 4000, "9" * 5000, "-" + "9" * 4000, '"' + "x" * 3000 + '"', "[[],[1]]", "[1,[2]]", '["a",1]'),
+    *(depth * "[" + depth * "]" for depth in (30, 70, 900, 980, 100_000)),
+)
+"""JSON values that do not belong anywhere."""
+
+_PATHS = (
+    *("/models", "/models/tiny", "/v2", "/v2/models/tiny", "/v2/models/tiny/ready", "/metrics", "/"),
+    *("/v2/models/tiny/versions/1/infer", "/predict", "/v2/models/tiny/infer", "/models/\0", "/openapi.json"),
+)
+_HEADERS = {
+    "Inference-Header-Content-Length": ("0", "-1", "9" * 11, "9" * 5000, "٣", "1.5", "\xff"),
+    "Content-Type": ("application/json", "a/b; c*=utf-9''%ff", "multipart/form-data", "\xff", "image/png"),
+    "Accept": ("text/html", "*/*;q=9", "\xff"),
+    "Authorization": ("Bearer", "Basic \xff", "Bearer " + "x" * 5000),
+    "X-Request-ID": ("\xff", "x" * 5000),
+    "X-Forwarded-For": ("9" * 5000, "::1%", ",,"),
+    "Host": ("[", "a:99999", "localhost:x", "\xff"),
+    "Range": (f"bytes=0-{'9' * 4000}", "bytes=5-1"),
+    "If-Modified-Since": ("Mon, 01 Jan 0001 00:00:00 +9999",),
+}
+
+
+def _infer(chance: random.Random) -> bytes:
+    """An inference request in which some values are others."""
+    members = {"name": '"image"', "datatype": '"FP32"', "shape": "[1,1,1,3]", "data": "[0,128,255]"}
+    members |= {"datatype": chance.choice(('"FP32"', '"UINT8"', '"BYTES"')), "parameters": "{}"}
+    sides = [chance.choice(("1", "1", "3", chance.choice(_ANYTHING))) for _ in range(4)]
+    if chance.random() < 0.3:
+        members["shape"] = f"[{','.join(sides)}]"
+    for name in chance.sample(sorted(members), chance.choice((0, 1, 1, 2))):
+        members[name] = chance.choice(_ANYTHING)
+    tensor = "{" + ",".join(f'"{name}":{value}' for name, value in members.items()) + "}"
+    rest = {"parameters": '{"tta":"none"}', "outputs": "[]", "id": '"a"'}
+    for name in chance.sample(sorted(rest), chance.choice((0, 0, 1))):
+        rest[name] = chance.choice(_ANYTHING)
+    text = "{" + ",".join([f'"inputs":[{tensor}]', *(f'"{name}":{value}' for name, value in rest.items())])
+    return text.encode() + b"}"
+
+
+def _anything(chance: random.Random) -> tuple[str, str, bytes, dict[str, str]]:
+    """Method, path, body and headers of a request to any route, with a query or without."""
+    path = chance.choice(_PATHS)
+    if chance.random() < 0.5:
+        value = quote(chance.choice(("tiny", "flips", "\0", "\udcff", *_ANYTHING))[:4000], errors="replace")
+        path += f"?{chance.choice(('model', 'tta', 'user', 'normalize', 'x'))}={value}"
+    headers = {name: chance.choice(_HEADERS[name]) for name in chance.sample(sorted(_HEADERS), 2)}
+    return chance.choice(("GET", "POST")), path, chance.choice((b"", _infer(chance), b"x")), headers
+
+
 def _requests(count: int) -> Iterator[tuple[str, bytes, dict[str, str]]]:
     """Path, body and headers of so many mutated requests, always the same."""
     pictures = _pictures()
@@ -97,17 +165,31 @@ def _requests(count: int) -> Iterator[tuple[str, bytes, dict[str, str]]]:
                 yield "/v2/models/tiny/infer", _mutate(text + element, chance), headers
 
 
-def test_mutated_bodies_get_an_answer(web: Client) -> None:
+def _mixed(count: int) -> Iterator[tuple[str, str, bytes, dict[str, str]]]:
+    """Method, path, body and headers of so many requests: mutated ones, and those of wrong values."""
+    chance = random.Random(1)  # noqa: S311 - nothing secret
+    for mutated in _requests(count):
+        match chance.randrange(4):
+            case 0:
+                yield "POST", "/v2/models/tiny/infer", _infer(chance), {}
+            case 1:
+                yield _anything(chance)
+            case _:
+                yield "POST", *mutated
+
+
+@pytest.mark.parametrize("amount", [FEW, pytest.param(MOST, marks=pytest.mark.exhaustive)])
+def test_generated_requests_get_an_answer(web: Client, amount: int) -> None:
     """A score or a problem, within seconds; never a failure of ours."""
-    statuses = set()
-    for path, body, headers in _requests(FEW):
+    statuses: Counter[int] = Counter()
+    for method, path, body, headers in _mixed(amount):
         started = time.monotonic()
-        response = web.post(path, data=body, headers=headers)
+        response = web.open(path, method=method, data=body, headers=headers)
         assert time.monotonic() - started < PATIENCE_S
-        assert response.status_code in ALLOWED, (response.text, body)
-        assert response.json
-        statuses.add(response.status_code)
-    assert {200, 400, 422} <= statuses
+        assert response.status_code < FAILURES, (response.text, path, body[:500], headers)
+        statuses[response.status_code] += 1
+    print(sorted(statuses.items()))
+    assert {200, 400, 404, 422} <= set(statuses)
 
 
 @pytest.mark.slow

@@ -1,10 +1,12 @@
 """nimakit.serving.problems: errors as problem JSON."""
 
+import base64
 import json
 
 import pytest
 
-from clients import Client
+from clients import Client, encode
+from faults import every_fault, failing
 from nimakit.serving.problems import CONTENT_TYPE, plain_answer
 
 
@@ -51,3 +53,22 @@ def test_an_answer_without_an_application_is_whole() -> None:
     assert "Connection: close" in lines
     assert json.loads(body)["detail"] == "No room."
     assert b"Retry-After" not in plain_answer(400, "Malformed.")
+
+
+@every_fault
+def test_a_fault_of_the_machine_is_not_the_images(web: Client, fault: str) -> None:
+    """503 for the request, without a path; the next try is free."""
+    for path, body in (("/predict", encode()), ("/v2/models/tiny/infer", _infer(encode()))):
+        kind = "image/png" if path == "/predict" else "application/json"
+        with failing(fault):
+            response = web.post(path, data=body, content_type=kind)
+        assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+        assert "/" not in response.json["detail"]
+        assert web.post(path, data=body, content_type=kind).status_code == 200
+
+
+def _infer(image: bytes) -> bytes:
+    data = [base64.b64encode(image).decode()]
+    return json.dumps(
+        {"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": data}]}
+    ).encode()

@@ -111,10 +111,10 @@ def test_what_else_a_client_may_ask_for() -> None:
     ("tensor", "message"),
     [
         (_tensor(name="pixels"), "The input is called image. Received: pixels"),
-        (_tensor(shape=[0]), "A shape is a list of integers, 1 or more"),
-        (_tensor(shape=[True]), "A shape is a list of integers, 1 or more"),
-        (_tensor(shape=[]), "A shape is a list of integers, 1 or more"),
-        (_tensor(shape="2"), "A shape is a list of integers, 1 or more"),
+        (_tensor(shape=[0]), "A shape is a list of integers from 1 to"),
+        (_tensor(shape=[True]), "A shape is a list of integers from 1 to"),
+        (_tensor(shape=[]), "A shape is a list of integers from 1 to"),
+        (_tensor(shape="2"), "A shape is a list of integers from 1 to"),
         (_tensor(shape=[5]), "at most 4 images. Received: 5"),
         (_tensor(shape=[1, 2]), "its shape is [N] or [N, 1]"),
         (_tensor(shape=[2]), "as many elements as its shape says. Received: 1"),
@@ -139,7 +139,7 @@ def test_what_else_a_client_may_ask_for() -> None:
         (_tensor(datatype="UINT8", shape=[1, 1, 1, 3], data=[0, 1]), "holds 3 integers"),
         (_tensor(datatype="UINT8", shape=[1, 1, 1, 3], data=[0, 1, 0.5]), "holds 3 integers"),
         (_tensor(datatype="UINT8", shape=[1, 1, 1, 3], data=[0, 1, 256]), "from 0 to 255"),
-        (_tensor(datatype="UINT8", shape=[1, 1, 1, 3], data=[0, 1, 10**30]), "holds 3 integers"),
+        (_tensor(datatype="UINT8", shape=[1, 1, 1, 3], data=[0, 1, 10**30]), "from 0 to 255"),
         (_tensor(datatype="UINT8", shape=[1, 1, 1, 3], data=["0", "1", "2"]), "holds 3 integers"),
         (
             _tensor(datatype="FP32", shape=[1, 1, 1, 3], data=[[0], [1, 2]]),

@@ -1,10 +1,12 @@
 """Which pictures a folder has, and what the database is told when that changes."""
 
+import errno
 import os
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -212,3 +214,20 @@ def test_a_hundred_thousand_pictures_are_no_strain(make_study: MakeStudy, photos
     started = time.process_time()
     visitor.deck()
     assert time.process_time() - started < 1
+
+
+def test_a_machine_that_fails_takes_no_picture_for_missing(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that cannot be read for want of files still has its pictures."""
+    before = os.scandir
+
+    def fail(path: Path) -> Any:
+        if path.name == "more":
+            raise OSError(errno.EMFILE, "Too many open files", str(path))
+        return before(path)
+
+    monkeypatch.setattr(os, "scandir", fail)
+    with pytest.raises(OSError, match="Too many"):
+        synchronise(study.database, study.collection)
+    assert set(paths(study).values()) == {OK}

@@ -1,9 +1,12 @@
 """The routes of pictures: sizes, caching, and what is refused."""
 
+import errno
 import os
+from typing import Any
 
 import pytest
 
+from faults import INSTALLED, every_fault, failing
 from web.study import JSON, Study, Visitor
 
 
@@ -92,3 +95,36 @@ def test_blind_raters_are_sent_no_names(study: Study, visitor: Visitor, size: st
     assert visitor.get(address(visitor, study, size=size)).headers["Content-Disposition"] == seen
     study.set(blind=False)
     assert rater.get(address(rater, study, size=size)).headers["Content-Disposition"] == seen
+
+
+@every_fault
+@pytest.mark.parametrize("size", ["480", "problem"])
+def test_a_fault_of_the_machine_breaks_no_picture(
+    study: Study, visitor: Visitor, fault: str, size: str
+) -> None:
+    """503, and the next try is free; no path is told."""
+    own = address(visitor, study, size=size)
+    send = visitor.get if size == "480" else lambda own: visitor.post_json(own, {})
+    with failing(fault):
+        answer = send(own)
+    assert answer.status_code == 503
+    assert INSTALLED not in answer.text
+    assert {image.state for image in study.images} == {"ok"}
+    assert send(own).status_code == 200
+
+
+def test_a_disk_that_fails_takes_no_picture_for_missing(
+    study: Study, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asking for a file's state may fail, too."""
+    before = os.stat
+
+    def fail(path: Any, *args: Any, **options: Any) -> os.stat_result:
+        if str(path).endswith(".jpg"):
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return before(path, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", fail)
+        assert visitor.get(address(visitor, study)).status_code == 503
+    assert {image.state for image in study.images} == {"ok"}

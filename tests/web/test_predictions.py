@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy.orm import Session
 
+from faults import every_fault, failing
 from nimakit.engine import Scorer
 from nimakit.web.features import forget_scores
 from nimakit.web.models import Collection, Image
@@ -189,4 +190,17 @@ def test_a_model_that_is_changed_meanwhile_takes_effect_at_once(
     monkeypatch.setattr(Scorer, "score", interrupted)
     study.services.background.once()
     assert {image.spread for image in study.images} == {None}
+    assert None not in {image.position for image in study.images}
+
+
+@every_fault
+def test_a_fault_of_the_machine_leaves_pictures_for_later(
+    make_study: MakeStudy, tmp_path: Path, tiny_file: Path, fault: str
+) -> None:
+    """None is broken, nothing is tried again at once, and the next round scores them."""
+    with failing(fault):
+        study = make_study(experiment="rate", model=str(tiny_file))
+        assert not study.services.background.once()
+    assert {(image.state, image.position) for image in study.images} == {("ok", None)}
+    study.services.background.once()
     assert None not in {image.position for image in study.images}

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
+from faults import INSTALLED, failing
 from nimakit.web import similar, similarity
 from nimakit.web.models import Features, Image
 from nimakit.web.settings import Settings
@@ -389,3 +390,12 @@ def test_a_picture_to_compare_has_half_the_pixels_of_others(coloured: Study, vis
     assert limit == coloured.services.settings.max_pixels // 2
     status, page = bring(visitor, io.BytesIO(png_header(10_000, limit // 10_000 + 1)))
     assert (status, f"at most {limit} pixels" in page) == (413, True)
+
+
+def test_a_fault_of_the_machine_is_not_the_pictures(coloured: Study, visitor: Visitor) -> None:
+    """503 with the reason, without a path; the next try is free."""
+    with failing("files"):
+        status, page = bring(visitor, picture())
+    assert (status, INSTALLED in page) == (503, False)
+    assert "Too many open files" in page
+    assert bring(visitor, picture())[0] == 200

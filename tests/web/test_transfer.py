@@ -1,9 +1,12 @@
 """What goes out and what comes in: label files, ratings, pairs, lists of pictures."""
 
 import csv
+import errno
 import io
 import json
+import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -391,3 +394,27 @@ def test_refuses_other_imports(visitor: Visitor, form: dict[str, str]) -> None:
     """There are three kinds."""
     assert upload(visitor, form["what"], "x").status_code == 400
     assert visitor.post(visitor.address("transfer"), {"what": "ratings"}).status_code == 400
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EMFILE])
+def test_a_full_disk_is_not_the_files_fault(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Where temporary files find no room, imports and exports answer 503, without a path."""
+
+    def fail(*_: Any, **__: Any) -> str:
+        raise OSError(number, os.strerror(number), "/tmp/somewhere")  # noqa: S108 - only a name
+
+    monkeypatch.setattr(tempfile, "mkdtemp", fail)
+    answer = upload(visitor, "ratings", "image_id,rating\nphoto 0,7\n")
+    assert (answer.status_code, "/tmp" in answer.text) == (503, False)  # noqa: S108
+    answer = visitor.get(visitor.address("transfer/ratings.csv"))
+    assert (answer.status_code, "/tmp" in answer.text) == (503, False)  # noqa: S108
+
+
+def test_a_file_of_any_name_is_taken(visitor: Visitor) -> None:
+    """A name that no file can have is still only a name."""
+    for name in ("a.\0csv", "a." + "x" * 300):
+        answer = upload(visitor, "ratings", "image_id,rating\nphoto 0,7\n", name)
+        assert answer.status_code == 400
+        assert "csv" in answer.text

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from nimakit.engine import Prepared, Scorer
-from nimakit.errors import BusyError, ImageError, ImageTooLargeError
+from nimakit.errors import BusyError, ImageError, ImageTooLargeError, ImageUnreadError
 from nimakit.images import ImageInput
 from nimakit.score import Score
 from nimakit.serving.metrics import Metrics
@@ -241,6 +241,8 @@ class Batcher:
         scorer = task.job.scorer
         try:
             prepared = scorer.prepare(task.source, None if task.is_large else scorer.max_pixels // 2)
+            if isinstance(prepared, ImageUnreadError):
+                raise prepared
         except Exception as error:  # noqa: BLE001 - whatever it is, the request gets it, and the thread lives
             with self._changed:
                 self._count(-task.job.scorer.views)

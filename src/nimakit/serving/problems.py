@@ -8,11 +8,16 @@ from typing import Any
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
-from nimakit.errors import BusyError, NimakitError
+from nimakit.errors import BusyError, ImageUnreadError, NimakitError, machine_fault
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
 """What a refused client is told: queues are short, and empty within seconds."""
+
+
+_STRAINED = (
+    "The server is short of memory, of files, or of its disk. Try again later; its log has the reason."
+)
 
 
 def problem(status: int, detail: str, **members: Any) -> dict[str, Any]:
@@ -75,4 +80,6 @@ def _own_error(error: NimakitError) -> Response:
 
 def _unexpected(error: Exception) -> Response:
     current_app.logger.error("request %s failed", g.request_id, exc_info=error)
+    if isinstance(error, ImageUnreadError) or machine_fault(error):
+        return answer(503, _STRAINED, {"Retry-After": str(RETRY_AFTER_S)})
     return answer(500, f"The server failed at this request; its log has more under {g.request_id}.")

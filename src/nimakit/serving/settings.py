@@ -100,7 +100,7 @@ def _is_list(holds: Any, at_least: int = 0) -> Any:
     return lambda value: isinstance(value, list) and len(value) >= at_least and all(map(holds, value))
 
 
-_COUNT = Rule(is_integer(1), "an integer, 1 or more")
+_COUNT = Rule(is_integer(1, 10**12), f"an integer from 1 to {10**12}")
 _SECONDS = Rule(is_number(0, 3600, above=True), "a number above 0, to 3600")
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d+)?")
 
@@ -181,7 +181,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 def _json_or_text(value: str) -> Any:
     try:
         return json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return value
 
 

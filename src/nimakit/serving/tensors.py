@@ -24,6 +24,7 @@ VERSION = "1"
 OUTPUTS = ("mean_score_prediction", "sd_score_prediction", "predictions", "percentile")
 _PIXEL_TYPES: dict[str, Any] = {"UINT8": np.dtype(np.uint8), "FP32": np.dtype("<f4")}
 _LENGTH = struct.Struct("<I")
+_LONGEST_SIDE = 2**31 - 1
 _FROM_URL_SAFE = str.maketrans("-_", "+/")
 MAX_VALUES = 210_000
 """Values and lists the JSON of a request may contain, as many as a picture of 224x224 has: while it is
@@ -184,9 +185,8 @@ def _read_inputs(inputs: Any, binary: memoryview, max_images: int) -> list[Image
         _refuse(f"The input is called {INPUT}", name)
     if datatype != "BYTES" and not (isinstance(datatype, str) and datatype in _PIXEL_TYPES):
         _refuse("The datatype is BYTES for encoded images, UINT8 or FP32 for pixels", datatype)
-    is_shape = isinstance(shape, list) and all(type(side) is int and side > 0 for side in shape)
-    if not is_shape or not shape:
-        _refuse("A shape is a list of integers, 1 or more", shape)
+    if not isinstance(shape, list) or not shape or not all(map(_is_side, shape)):
+        _refuse(f"A shape is a list of integers from 1 to {_LONGEST_SIDE}", shape)
     if datatype == "BYTES" and shape[1:] not in ([], [1]):
         _refuse("A BYTES tensor holds N encoded images; its shape is [N] or [N, 1]", shape)
     if datatype != "BYTES" and (len(shape) != 4 or shape[3] != 3):
@@ -199,6 +199,10 @@ def _read_inputs(inputs: Any, binary: memoryview, max_images: int) -> list[Image
     return [*_read_pixels(tensor, _PIXEL_TYPES[datatype], shape, binary)]
 
 
+def _is_side(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= _LONGEST_SIDE
+
+
 def _binary_size(tensor: Mapping[str, Any], binary: memoryview) -> int | None:
     """Size of the tensor's binary data, where it has any; it is all there is, for there is one tensor."""
     parameters = _object(tensor.get("parameters", {}), "'parameters'")
@@ -206,7 +210,10 @@ def _binary_size(tensor: Mapping[str, Any], binary: memoryview) -> int | None:
     if (size is None) == ("data" not in tensor):
         _refuse("A tensor has 'data', or else the parameter binary_data_size", "both or neither")
     if (size or 0) != len(binary):
-        _refuse("binary_data_size is the size of what follows the JSON", f"{size}, and {len(binary)} bytes")
+        _refuse(
+            "binary_data_size is the size of what follows the JSON",
+            f"{_SHORT.repr(size)}, and {len(binary)} bytes",
+        )
     return None if size is None else len(binary)
 
 
@@ -260,18 +267,23 @@ def _read_pixels(
         if size != wanted * dtype.itemsize:
             _refuse(f"The binary data of this shape has {wanted * dtype.itemsize} bytes", size)
         return np.frombuffer(binary, dtype).reshape(shape)
-    try:
-        array = np.asarray(tensor["data"])
-    except ValueError:
+    # As objects: NumPy would otherwise make every text among them as long as the longest.
+    array = np.array(tensor["data"], object).ravel()
+    kinds = set(map(type, array))
+    if list in kinds:
         _refuse("'data' holds numbers, nested as the shape says or flat", "lists of unequal lengths")
-    if array.size != wanted or array.dtype.kind not in ("iu" if dtype.kind == "u" else "iuf"):
+    if array.size != wanted or kinds - ({int} if dtype.kind == "u" else {int, float}):
         _refuse(
             f"'data' of this shape holds {wanted} {'integers' if dtype.kind == 'u' else 'numbers'}",
-            f"{array.size} of kind {array.dtype}",
+            f"{array.size} of kind {', '.join(sorted(kind.__name__ for kind in kinds))}",
         )
     if dtype.kind == "u" and (array.min() < 0 or array.max() > 255):
         _refuse("UINT8 data are from 0 to 255", "others")
-    return array.reshape(shape).astype(dtype)
+    try:
+        with np.errstate(over="ignore"):  # infinite then, which no image may be
+            return array.reshape(shape).astype(dtype)
+    except OverflowError:
+        _refuse("FP32 data are numbers that a float can hold", "others")
 
 
 def _object(value: Any, what: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, current_app, jsonify, render_template, request
+from flask.json.provider import DefaultJSONProvider
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager  # type: ignore[import-untyped]
 from flask_wtf.csrf import CSRFError, CSRFProtect, generate_csrf  # type: ignore[import-untyped]
@@ -14,7 +15,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.routing import IntegerConverter, Map
 
 from nimakit.addresses import LOOPBACK
-from nimakit.errors import NimakitError, StorageError
+from nimakit.errors import ImageUnreadError, NimakitError, OutputError, StorageError, machine_fault
 from nimakit.images import DECODED_BYTES
 from nimakit.machine import cores
 from nimakit.serving.admission import Admission
@@ -77,7 +78,11 @@ BLUEPRINTS = (
 
 _LARGEST_BODY = 1 << 20
 _DATABASE_AWAY = (
-    "The app's database does not answer, or has no room to write. Nothing was taken in: try again later."
+    "The app's database does not answer, or there is no room to write. Nothing was taken in: try again later."
+    " Whoever runs the app finds the reason in its log."
+)
+_STRAINED = (
+    "The app is short of memory, of files, or of room on its disk. Nothing was taken in: try again later."
     " Whoever runs the app finds the reason in its log."
 )
 _HEADERS = {
@@ -91,8 +96,25 @@ _HEADERS = {
 }
 
 
+class _Json(DefaultJSONProvider):
+    """Requests' JSON: what is nested too deep to be read is no JSON, either."""
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        """Parse JSON.
+
+        Raises:
+            ValueError: It is none.
+        """
+        try:
+            return super().loads(s, **kwargs)
+        except RecursionError as error:
+            raise ValueError("It is nested too deep.") from error
+
+
 class _Key(IntegerConverter):
     """The number of a row in an address: one that no row can have leads nowhere."""
+
+    regex = r"\d{1,18}"
 
     def __init__(self, url_map: Map) -> None:
         super().__init__(url_map, max=LARGEST_KEY)
@@ -113,6 +135,7 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
     database.migrate()
     prepare_people(database, settings)
     app = Flask(__name__)
+    app.json = _Json(app)
     _configure(app, settings)
     stocks = Stocks()
     decoding = Admission(DECODED_BYTES * settings.max_pixels, at_once=max(2, cores()))
@@ -142,6 +165,8 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
         app.register_blueprint(blueprint)
     app.register_error_handler(HTTPException, _show_http_error)
     app.register_error_handler(NimakitError, _show_error)
+    for kind in (ImageUnreadError, OutputError, MemoryError, OSError, ImportError):
+        app.register_error_handler(kind, _show_failure)
     app.after_request(_harden)
     app.add_url_rule("/session", endpoint="_session", view_func=_session)
     app.add_url_rule("/health", endpoint="_health", view_func=_health)
@@ -256,6 +281,14 @@ def _show_error(error: NimakitError) -> ResponseReturnValue:
         current_app.logger.error("%s", error)
         return _problem(error.http_status, _DATABASE_AWAY)
     return _problem(error.http_status, str(error))
+
+
+def _show_failure(error: Exception) -> ResponseReturnValue:
+    """This machine failed at a request: the log says how, the answer names no path."""
+    if not isinstance(error, ImageUnreadError | OutputError) and not machine_fault(error):
+        raise error
+    current_app.logger.error("%s %s failed", request.method, request.path, exc_info=error)
+    return _problem(503, _STRAINED)
 
 
 def _show_http_error(error: HTTPException) -> ResponseReturnValue:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -207,12 +207,12 @@ def _last(query: Query) -> tuple[Any, int] | None:
     try:
         match query.sort:
             case "recent":
-                value: Any = datetime.fromisoformat(text)
+                value: Any = datetime.fromisoformat(text).astimezone(UTC)
             case "looked":
                 value = int(text[:12])
             case _:
                 value = text
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter: before the year 1, or after 9999
         return None
     return value, event
 

@@ -1,6 +1,7 @@
 """The database: SQLite in WAL mode, or PostgreSQL; sessions that read, sessions that write, migrations."""
 
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -201,7 +202,7 @@ def _reported(database: Database) -> Iterator[None]:
     """What the database could not do becomes an error that says what to do; mistakes of ours stay."""
     try:
         yield
-    except (DataError, UnicodeEncodeError) as error:
+    except (DataError, UnicodeEncodeError, OverflowError) as error:  # the latter before they are sent
         raise UsageError(
             "Text is Unicode without NUL characters, and a number has a size the database can hold. Received:"
             " another one"
@@ -210,9 +211,10 @@ def _reported(database: Database) -> Iterator[None]:
         if not _is_failure(database, error.orig):
             raise
         reason = first_line(error.orig) if isinstance(error.orig, Exception) else "no reason given"
-        raise StorageError(
-            f"The database must be reachable and have room to write. Received: {database} ({reason})."
-        ) from error
+        rule = "The database must be reachable and have room to write"
+        if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            rule += ", and SQLite room for temporary files (TMPDIR)"
+        raise StorageError(f"{rule}. Received: {database} ({reason}).") from error
 
 
 def _is_failure(database: Database, error: BaseException | None) -> bool:

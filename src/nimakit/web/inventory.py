@@ -1,6 +1,7 @@
 """Which pictures a collection's folder has: found on the disk, kept in the database."""
 
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -11,6 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from nimakit.errors import machine_fault
 from nimakit.files import CONTROLS, LeftOut, canonical, image_id
 from nimakit.output import escaped
 from nimakit.web.database import Database
@@ -58,7 +60,8 @@ class Walk:
         """The pictures, by suffix, hidden ones left out; linked folders are not entered.
 
         Raises:
-            OSError: The root cannot be read; a folder inside that cannot is among `refused`.
+            OSError: The root cannot be read, or this machine fails: no free file, no memory, a failing disk.
+                Any other folder that cannot be read is among `refused`.
         """
         folders = [""]
         while folders:
@@ -76,7 +79,7 @@ class Walk:
                         elif not entry.name.startswith("."):
                             (self.left_out.links if entry.is_symlink() else folders).append(path)
             except OSError as error:
-                if not folder:
+                if not folder or machine_fault(error, error.filename):
                     raise
                 self.refused.append(f"{escaped(folder)}: {error.strerror}")
 
@@ -95,9 +98,17 @@ class Walk:
             self.refused.append(f"{path!r}: its name must be text without control characters")
         elif entry.is_symlink() and not is_inside(self.root, path):
             self.refused.append(f"{path}: the link leads out of the folder")
-        elif entry.is_file():
-            status = entry.stat()
-            yield Found(path, status.st_size, status.st_mtime_ns)
+        else:
+            try:
+                found = Found(path, (status := entry.stat()).st_size, status.st_mtime_ns)
+            except OSError as error:
+                if machine_fault(error, error.filename):
+                    raise
+                if not isinstance(error, FileNotFoundError):
+                    self.refused.append(f"{escaped(path)}: {error.strerror}")
+            else:
+                if stat.S_ISREG(status.st_mode):
+                    yield found
 
 
 def is_inside(root: Path, path: str) -> bool:

@@ -1,5 +1,6 @@
 """A list of the pictures of a folder that are to be rated: an images.json."""
 
+import reprlib
 from pathlib import Path
 
 from sqlalchemy import select, update
@@ -49,7 +50,7 @@ def choose_listed(
             key = next((known[name] for name in spelt if name in known), None)
             if key is None:
                 name = next((name for name in names if name is not None), None)
-                problems.append(f"entry {number}: no picture of the folder is {name!r}")
+                problems.append(f"entry {number}: no picture of the folder is {reprlib.repr(name)}")
             else:
                 chosen.add(key)
         if not chosen:

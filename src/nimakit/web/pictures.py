@@ -8,7 +8,7 @@ from flask import Blueprint, Response, abort, jsonify, send_file
 from flask.typing import ResponseReturnValue
 from sqlalchemy import update
 
-from nimakit.errors import ImageError, ImageMissingError
+from nimakit.errors import ImageError, ImageMissingError, ImageUnreadError
 from nimakit.web.access import current_rater, visited_collection
 from nimakit.web.models import BROKEN, MISSING, OK, Collection, Image
 from nimakit.web.renditions import SIDES, Rendition
@@ -39,6 +39,8 @@ def report(slug: str, key: int) -> ResponseReturnValue:
     collection, image = _find(slug, key)
     try:
         _open(collection, image, SIDES[-1])
+    except ImageUnreadError:
+        raise
     except ImageError as error:
         return jsonify(shown=False, reason=str(error))
     return jsonify(shown=True)
@@ -80,6 +82,8 @@ def _open(collection: Collection, image: Image, side: int | None) -> Rendition:
     root = Path(os.path.realpath(collection.folder))
     try:
         return services().renditions.find(root, image.path, side)
+    except ImageUnreadError:
+        raise
     except ImageError as error:
         if root.is_dir():  # else the whole folder is away, and no picture of it is broken
             state = MISSING if isinstance(error, ImageMissingError) else BROKEN

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Row, exists, select, update
 from sqlalchemy.orm import Session
 
 from nimakit.engine import Model, Prepared, Scorer
-from nimakit.errors import ImageError, NimakitError
+from nimakit.errors import ImageError, ImageUnreadError, NimakitError
 from nimakit.images import ImageInput, decoded_bytes
 from nimakit.progress import say
 from nimakit.score import Score
@@ -102,9 +102,12 @@ class Predictor:
         return True
 
     def _score(self, collection: Collection, model: Model, rows: _Files) -> bool:
-        """Whether anything came of it: not while the folder is away, which is no fault of the pictures."""
+        """Whether to continue at once: not while the folder is away, or this machine fails."""
         scorer = _AdmittedScorer(model, self._decoding, self._max_pixels)
         results = list(scorer.score(Path(collection.folder, path) for _, path, _ in rows))
+        unread = [result for result in results if isinstance(result, ImageUnreadError)]
+        if unread:
+            say(f"{collection.name}: {len(unread)} pictures are scored later. {unread[0]}")
         low, width = float(model.bins[0]), float(model.bins[-1] - model.bins[0])
         root = Path(os.path.realpath(collection.folder))
         failed = [
@@ -119,6 +122,8 @@ class Predictor:
             if held(session, collection, model) is None:
                 return True
             for (key, path, mtime_ns), result in zip(rows, results, strict=True):
+                if isinstance(result, ImageUnreadError):
+                    continue
                 values = _values(result, low, width, is_there=path not in missing)
                 # Not where the file changed meanwhile: then this is the score of another picture.
                 same = update(Image).where(Image.id == key, Image.mtime_ns == mtime_ns).values(**values)
@@ -126,7 +131,7 @@ class Predictor:
                 if changed is not None and not isinstance(result, ImageError):
                     seen[key] = np.asarray(result.features, np.float32)
             write_features(session, seen)
-        return True
+        return not unread
 
     def _forget(self, collection: Collection) -> bool:
         """Forget some of what a model saw that was taken away; whether there may be more of it."""

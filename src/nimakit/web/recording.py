@@ -97,7 +97,12 @@ def _sort_out(
     for raw in batch.events:
         key = raw.get("id") if isinstance(raw, Mapping) else None
         if not isinstance(key, str) or not _NAME.fullmatch(key):
-            outcome.refused.append((str(key)[:36], "An event's id is 1 to 36 letters, digits and hyphens."))
+            outcome.refused.append(
+                (
+                    key[:36] if isinstance(key, str) else "",
+                    "An event's id is 1 to 36 letters, digits and hyphens.",
+                )
+            )
             continue
         if (rater, key) not in known:
             try:

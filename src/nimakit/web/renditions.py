@@ -12,8 +12,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from nimakit.errors import ImageError, ImageMissingError, first_line
-from nimakit.images import FORMATS, Photo, decoded_bytes, open_photo
+from nimakit.errors import ImageError, ImageMissingError, machine_fault
+from nimakit.images import FORMATS, Photo, decoded_bytes, decoding, open_photo, unread
 from nimakit.serving.admission import Admission
 from nimakit.web.inventory import is_inside
 
@@ -86,6 +86,7 @@ class Renditions:
         Raises:
             ImageMissingError: There is no such file inside the folder.
             ImageError: It cannot be read or decoded, or has too many pixels.
+            ImageUnreadError: This machine failed, and nothing is known of the picture.
             BusyError: Others are decoded, and it had no turn in time.
         """
         file, status = _locate(root, path)
@@ -120,7 +121,8 @@ class Renditions:
             partial.write_bytes(content)
             partial.replace(copy)
         except OSError:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink()
             return content
         with self._lock:
             self._bytes = None if self._bytes is None else self._bytes + len(content)
@@ -159,6 +161,8 @@ def _locate(root: Path, path: str) -> tuple[Path, os.stat_result]:
     try:
         status = file.stat()
     except OSError as error:
+        if reason := machine_fault(error, file):
+            raise unread(reason) from error
         raise ImageMissingError("The file is no longer in the folder.") from error
     if not is_inside(root, path):
         raise ImageMissingError("The file leads out of the folder.")
@@ -182,11 +186,8 @@ def _header(file: Path) -> tuple[tuple[int, int], bytes | None]:
 
     Raises:
         ImageError: It is no picture.
+        ImageUnreadError: As for `nimakit.images.open_photo`.
     """
-    try:
-        with Image.open(file, formats=FORMATS) as picture:
-            profile = picture.info.get("icc_profile")
-            return picture.size, profile if profile and profile[16:20] == b"RGB " else None
-    except Exception as error:
-        open_photo(file)  # says what is wrong with it
-        raise ImageError(f"The picture cannot be read: {first_line(error)}") from error
+    with decoding(file), Image.open(file, formats=FORMATS) as picture:
+        profile = picture.info.get("icc_profile")
+        return picture.size, profile if profile and profile[16:20] == b"RGB " else None

@@ -1,10 +1,12 @@
 """The scale of a collection: whole numbers from low to high, both ends included."""
 
+import re
 from dataclasses import dataclass
 
 from nimakit.errors import UsageError
 from nimakit.histogram import FloatArray, default_bins
 
+_NUMBER = re.compile(r"\d{1,3}")
 LOWEST, HIGHEST = 0, 10
 """Within these a rating is one key: a digit each, and 0 for 10."""
 
@@ -42,8 +44,8 @@ class Scale:
         Scale(low=1, high=7)
         """
         low, _, high = text.partition("-")
-        if not (low.strip().isdecimal() and high.strip().isdecimal()):
-            raise UsageError(f"A scale is LOW-HIGH, such as 1-10. Received: {text}")
+        if not (_NUMBER.fullmatch(low.strip()) and _NUMBER.fullmatch(high.strip())):
+            raise UsageError(f"A scale is LOW-HIGH, such as 1-10. Received: {text[:80]}")
         return cls(int(low), int(high))
 
     @property

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user  # type: ignore[import-untyped]
 
 from nimakit.errors import LabelError
-from nimakit.rows import BadRows
+from nimakit.rows import SUFFIXES, BadRows
 from nimakit.web.access import admin_only, current_collection
 from nimakit.web.exports import export
 from nimakit.web.front import takes_bodies
@@ -29,6 +29,7 @@ FILES = {
 }
 """What can be downloaded -> what is in it."""
 
+_SUFFIXES = (*SUFFIXES, ".json")
 _LARGEST_IMPORT = 256 << 20
 
 
@@ -74,7 +75,8 @@ def upload(slug: str) -> ResponseReturnValue:
     if sent is None or not sent.filename:
         abort(400, "Choose a file first.")
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "import" + Path(sent.filename).suffix.lower())
+        suffix = Path(sent.filename).suffix.lower()
+        path = Path(folder, "import" + (suffix if suffix in _SUFFIXES else ""))
         request.environ["wsgi.input"].close()  # else there would be three copies of a large table
         sent.save(path)
         try:
