@@ -66,7 +66,7 @@ def test_rejects_all_broken_fields_together() -> None:
     [
         ("{", "must be JSON"),
         ("[]", "must be a JSON object"),
-        ("{}", "format version 1. Received: None"),
+        ("{}", "format version 1. Received: null"),
         ('{"format_version": 2}', "Received: 2; install the nimakit that wrote"),
     ],
 )

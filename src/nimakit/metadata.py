@@ -6,7 +6,7 @@ from typing import Any
 
 from nimakit.errors import ModelError, first_line
 from nimakit.images import FITS, RESIZE_FILTERS, Preprocessing
-from nimakit.schema import Rule, broken_rules, is_integer, is_number, is_one_of, is_text
+from nimakit.schema import Rule, broken_rules, described, is_integer, is_number, is_one_of, is_text
 
 METADATA_KEY = "nimakit"
 FORMAT_VERSION = 1
@@ -78,7 +78,8 @@ class Metadata:
         if version != FORMAT_VERSION:
             raise ModelError(
                 f"This nimakit reads model format version {FORMAT_VERSION}."
-                f" Received: {version}; install the nimakit that wrote the model, or export it anew."
+                f" Received: {described(version)}; install the nimakit that wrote the model, or export it"
+                " anew."
             )
         return cls.from_dict(values)
 

@@ -47,8 +47,8 @@ def broken_rules(values: Mapping[str, Any], rules: Mapping[str, Rule]) -> list[s
     ]
     for key, value in values.items():
         if key not in rules:
-            near = difflib.get_close_matches(key, rules, n=1)
-            broken.append(f"{key!r} is unknown" + (f" (nearest known: {near[0]!r})" if near else ""))
+            near = difflib.get_close_matches(key[:80], rules, n=1)
+            broken.append(f"{key[:80]!r} is unknown" + (f" (nearest known: {near[0]!r})" if near else ""))
         elif not rules[key].holds(value):
             broken.append(f"{key!r} must be {rules[key].text}; received {described(value)}")
     return broken
@@ -63,7 +63,10 @@ def described(value: Any) -> str:
     if isinstance(value, str):
         return f"text {value[:80]!r}"
     kind = "a list " if isinstance(value, list) else "an object " if isinstance(value, dict) else ""
-    return f"{kind}{json.dumps(value)[:80]}"
+    try:
+        return f"{kind}{json.dumps(value)[:80]}"
+    except RecursionError:  # what was read with less on the stack
+        return f"{kind}that is nested too deep"
 
 
 def read_json(path: Path, error_class: type[NimakitError], what: str) -> Any:
