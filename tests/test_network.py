@@ -134,3 +134,20 @@ def test_takes_a_graph_with_open_sizes(tmp_path: Path) -> None:
     """A model that takes any size gets the one its metadata names."""
     path = write_model(tmp_path / "model.onnx", input_shape=["batch", "h", "w", 3])
     assert Network(path).run(BATCH).values.shape == (5, 10)
+
+
+def test_memory_that_runs_out_is_not_the_models_fault(
+    tiny_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller gets the error as it is, and the model scores as before."""
+    network = Network(tiny_file)
+
+    class Full:
+        def run(self, *_: Any) -> None:
+            raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(network, "_session", Full())
+        with pytest.raises(MemoryError):
+            network.run(BATCH)
+    assert len(network.run(BATCH).values) == len(BATCH)

@@ -236,3 +236,20 @@ def test_an_output_that_cannot_be_written_is_said(tmp_path: Path, tiny: Model) -
     with pytest.raises(OutputError, match="could not be written"):
         write_taste(tmp_path / "missing" / "a.taste", _taste(tiny))
     assert not (tmp_path / "missing").exists()
+
+
+def test_memory_that_runs_out_is_not_the_files_fault(
+    tmp_path: Path, tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller gets the error as it is, and the file can be read again."""
+    path = tmp_path / "a.taste"
+    write_taste(path, _taste(tiny))
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "load", fail)
+        with pytest.raises(MemoryError):
+            read_taste(path)
+    assert read_taste(path).method == _taste(tiny).method

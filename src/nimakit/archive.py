@@ -91,6 +91,8 @@ def read(path: Path, rules: Mapping[str, Rule], what: str, error_class: type[Nim
             raise ValueError("it holds what is no finite number")
     except OSError as error:
         raise error_class(f"{what} must be a readable file. Received: {path} ({error.strerror})") from error
+    except MemoryError:  # no fault of the file
+        raise
     except Exception as error:  # zipfile and NumPy meet a broken file with whatever comes
         raise error_class(
             f"{what} must be one that nimakit wrote, whole. Received: {path} ({error})"

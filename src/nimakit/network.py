@@ -93,6 +93,8 @@ class Network:
             )
             values = values.reshape(len(pixels), -1)
             features = features.reshape(len(pixels), -1)
+        except MemoryError:  # no fault of the model
+            raise
         except Exception as error:
             raise ModelError(
                 f"The model must run on any number of images. {name}: {first_line(error)}"
