@@ -10,6 +10,7 @@ from werkzeug.test import EnvironBuilder
 
 from generated import NUMBERS, TEXTS, VALUES, amounts, json_texts, objects, tried
 from nimakit.errors import ConfigError, UsageError
+from nimakit.serving.admission import Admission
 from nimakit.serving.keys import ApiKey
 from nimakit.serving.settings import ENVIRONMENT_PREFIX, RULES, Settings, read_settings
 from nimakit.serving.tensors import InferRequest, read_request
@@ -81,12 +82,14 @@ def test_any_body_is_images_or_refused(amount: int) -> None:
          "multipart/form-data; boundary=\"", "application/octet-stream", "a/b; c*=utf-9''%ff"]
     )  # fmt: skip
 
+    forms = Admission(1_000_000)
+
     def check(case: tuple[bytes, str]) -> None:
         body, kind = case
         builder = EnvironBuilder(method="POST", input_stream=io.BytesIO(body))
         environ = builder.get_environ() | {"CONTENT_TYPE": kind, "CONTENT_LENGTH": str(len(body))}
         request = UploadRequest(environ)
-        uploads = read_uploads(request, 3)
+        uploads = read_uploads(request, 3, forms)
         assert 0 < len(uploads) <= 3
         assert all(upload.image_id.isprintable() for upload in uploads)
 

@@ -207,7 +207,10 @@ def test_a_full_disk_is_a_storage_error(database: Database) -> None:
         connection.execute(f"PRAGMA max_page_count={pages}")
 
     event.listen(database.engine, "connect", fill)
-    with pytest.raises(StorageError, match=r"room for temporary files \(TMPDIR\).*full"), database.write() as session:
+    with (
+        pytest.raises(StorageError, match=r"room for temporary files \(TMPDIR\).*full"),
+        database.write() as session,
+    ):
         session.add_all([Rater(code=f"x{number}", name="y" * 80) for number in range(500)])
     with database.read() as session:
         assert session.scalars(select(Rater.code)).all() == ["r1"]
