@@ -125,3 +125,12 @@ def test_says_what_came(body: bytes, kind: str, message: str) -> None:
     """The part, the name, the boundary or the type that is not as it should be."""
     with pytest.raises(HTTPException, match=re.escape(message)):
         _read(body, kind)
+
+
+def test_a_part_without_a_name_is_refused() -> None:
+    """Whatever the parts next to it are called."""
+    body = b"".join(
+        b"--b\r\nContent-Disposition: form-data" + name + b"\r\n\r\n1\r\n" for name in (b"", b'; name="x"')
+    )
+    with pytest.raises(BadRequest, match=r"Received: '', 'x'"):
+        _read(body + b"--b--\r\n", "multipart/form-data; boundary=b")

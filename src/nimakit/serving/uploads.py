@@ -88,7 +88,7 @@ def _read_parts(request: Request, max_images: int) -> list[Upload]:
             " leave that header to the HTTP client, which writes it with the form (curl -F image=@photo.jpg)."
         )
     try:
-        others = sorted({*request.form, *request.files} - {_PART})
+        others = sorted({name or "" for name in (*request.form, *request.files)} - {_PART})
     except RequestEntityTooLarge as error:
         raise RequestEntityTooLarge(f"A request has at most {max_images} images. Received: more.") from error
     if others:
