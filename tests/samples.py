@@ -105,6 +105,30 @@ def write_model(
     return path
 
 
+def write_endless_model(path: Path) -> Path:
+    """Write a model that keeps the contract, and goes round in a loop when it is run."""
+    model = onnx.load(write_model(path))
+    body = helper.make_graph(
+        [helper.make_node("Identity", [name], [f"{name}_out"]) for name in ("again", "value")],
+        "body",
+        [
+            helper.make_tensor_value_info("number", TensorProto.INT64, []),
+            helper.make_tensor_value_info("again", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("value", TensorProto.FLOAT, None),
+        ],
+        [
+            helper.make_tensor_value_info("again_out", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("value_out", TensorProto.FLOAT, None),
+        ],
+    )
+    model.graph.initializer.append(helper.make_tensor("go", TensorProto.BOOL, [], [1]))
+    softmax = model.graph.node[-1]
+    model.graph.node.insert(-1, helper.make_node("Loop", ["", "go", softmax.input[0]], ["never"], body=body))
+    softmax.input[0] = "never"
+    onnx.save(model, path)
+    return path
+
+
 def random_pixels(height: int, width: int, seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """(height, width, 3) uint8 noise, always the same."""
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ from nimakit.commands.sections import Sections
 from nimakit.delimited import as_meant
 from nimakit.histogram import normalise
 from nimakit.progress import PrintableRecord
-from samples import metadata, png_header, write_model, write_photo
+from samples import metadata, png_header, write_endless_model, write_model, write_photo
 from terminal import Command
 
 SCORED = ["image_id", "mean_score_prediction", "sd_score_prediction", "predictions", "percentile"]
@@ -429,3 +430,46 @@ def test_ends_with_130_when_interrupted(
     result = predict("--image-source", folder)
     assert result.code == 130
     assert "nimakit: interrupted" in result.err
+
+
+_ANNOUNCED = """
+import sys
+from nimakit import cli, network
+
+run = network.Network.run
+
+def announced(*arguments):
+    print("running", file=sys.stderr, flush=True)
+    return run(*arguments)
+
+network.Network.run = announced
+cli.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("options", [[], ["--top", "1"]])
+def test_predict_ends_while_its_model_still_runs(
+    tmp_path: Path, folder: Path, how: signal.Signals, options: list[str]
+) -> None:
+    """Even one that would never end; nothing is written."""
+    written = tmp_path / "scores.json"
+    model = write_endless_model(tmp_path / "endless.onnx")
+    command = ["predict", "--image-source", str(folder), "--model", str(model), *options]
+    process = subprocess.Popen(
+        [sys.executable, "-c", _ANNOUNCED, *command, "--predictions-file", str(written)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr
+    try:
+        while "running" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(how)
+        _, said = process.communicate(timeout=10)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert said.rstrip().endswith("interrupted")
+    assert not written.exists()

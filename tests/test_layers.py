@@ -18,6 +18,7 @@ LAYERS = (
         "output",
         "rating_text",
         "public_http",
+        "external_data",
         "mirrors",
         "addresses",
     }

@@ -37,6 +37,9 @@ def test_fills_in_what_may_be_left_out() -> None:
         ("bins", [1, 1]),
         ("bins", [1, "2"]),
         ("bins", [1, 10**400]),
+        ("bins", [-1e308, 1e308]),
+        ("bins", [0, 5e-324]),
+        ("reference_quantiles", [0, 1e308]),
         ("input_size", [224]),
         ("input_size", [0, 224]),
         ("input_size", [224, 100_000]),
@@ -66,6 +69,8 @@ def test_rejects_all_broken_fields_together() -> None:
     [
         ("{", "must be JSON"),
         ("[]", "must be a JSON object"),
+        (100_000 * "[", "must be JSON"),
+        (5000 * "1", "must be JSON"),
         ("{}", "format version 1. Received: null"),
         ('{"format_version": 2}', "Received: 2; install the nimakit that wrote"),
     ],
@@ -102,3 +107,12 @@ def test_any_text_is_metadata_or_refused(amount: int) -> None:
         assert Metadata.from_json(about.to_json()) == about
 
     tried(amount, json_texts(fields), check, ModelError)
+
+
+@pytest.mark.parametrize("depth", range(100, 1100, 10))
+def test_lists_in_lists_are_refused_however_deep(depth: int) -> None:
+    """What can just be parsed may be too deep for the message that says what it is."""
+    values = metadata().to_dict() | {"format_version": 1, "fit": "DEEP"}
+    text = json.dumps(values).replace('"DEEP"', depth * "[" + depth * "]")
+    with pytest.raises(ModelError, match="must be"):
+        Metadata.from_json(text)

@@ -1,5 +1,8 @@
 """nimakit.network: one .onnx file, checked once and then run."""
 
+import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +10,10 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
+from nimakit import network as networks
 from nimakit.errors import ModelError
-from nimakit.network import Network
-from samples import SIDE, metadata, random_pixels, write_model
+from nimakit.network import Network, Stop
+from samples import SIDE, metadata, random_pixels, write_endless_model, write_model
 
 BATCH = np.stack([random_pixels(SIDE, SIDE, seed) for seed in range(5)])
 
@@ -151,3 +155,39 @@ def test_memory_that_runs_out_is_not_the_models_fault(
         with pytest.raises(MemoryError):
             network.run(BATCH)
     assert len(network.run(BATCH).values) == len(BATCH)
+
+
+def test_gives_up_a_run_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has a time for each image, and is ended, not left behind."""
+    monkeypatch.setattr(networks, "_SECONDS_AN_IMAGE", 0.1)
+    network = Network(write_endless_model(tmp_path / "endless.onnx"))
+    with pytest.raises(ModelError, match=r"must score 5 images within 0\.5 seconds. Received: tiny"):
+        network.run(BATCH)
+    _wait_for_no_run()
+
+
+def test_a_run_can_be_stopped(tmp_path: Path) -> None:
+    """By whoever gave it the stop, from another thread."""
+    network = Network(write_endless_model(tmp_path / "endless.onnx"))
+    stop = Stop()
+    threading.Timer(0.1, stop.set).start()
+    with pytest.raises(ModelError, match="terminate"):
+        network.run(BATCH, stop)
+    _wait_for_no_run()
+
+
+def test_an_interrupt_ends_a_run(tmp_path: Path) -> None:
+    """Ctrl-C does not wait for a model."""
+    network = Network(write_endless_model(tmp_path / "endless.onnx"))
+    main = threading.get_ident()
+    threading.Timer(0.1, signal.pthread_kill, [main, signal.SIGINT]).start()
+    with pytest.raises(KeyboardInterrupt):
+        network.run(BATCH)
+    _wait_for_no_run()
+
+
+def _wait_for_no_run() -> None:
+    deadline = time.monotonic() + 5
+    while any(thread.name == "nimakit-run" for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -30,7 +30,8 @@ from nimakit.images import (
     unread,
 )
 from nimakit.machine import cores
-from nimakit.network import Float32Array, Network
+from nimakit.network import Float32Array, Network, Stop
+from nimakit.parallel import result
 from nimakit.records import error_record, score_record
 from nimakit.score import Score
 from nimakit.taste import LINEAR, PROBES, Taste, personal_histograms, personal_means
@@ -114,21 +115,25 @@ class Model:
         providers = {member.network.provider for member in self.members}
         return "CPU" if providers == {"CPUExecutionProvider"} else "GPU"
 
-    def score_prepared(self, prepared: dict[Preprocessing, PixelArray], views: int = 1) -> list[Score]:
+    def score_prepared(
+        self, prepared: dict[Preprocessing, PixelArray], views: int = 1, stop: Stop | None = None
+    ) -> list[Score]:
         """Score images that are already fitted and resized.
 
         Args:
             prepared: For each of `preprocessings`, (N * views, height, width, 3) uint8.
             views: How many consecutive rows show the same image; their outputs are averaged.
+            stop: Ends the run when it is set.
 
         Returns:
             N scores.
 
         Raises:
-            ModelError: A member's histogram holds no probabilities.
+            ModelError: A member fails or takes too long, or its histogram holds no probabilities.
         """
         outputs = [
-            member.network.run(prepared[member.network.metadata.preprocessing]) for member in self.members
+            member.network.run(prepared[member.network.metadata.preprocessing], stop)
+            for member in self.members
         ]
         features = np.concatenate(
             [_average_views(output.features, views).astype(np.float32) for output in outputs], axis=1
@@ -343,6 +348,7 @@ class Scorer:
         scoring: deque[Future[list[Score | ImageError]]] = deque()
         ahead = max(2 * self.batch_size, self._workers + self.batch_size)
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="nimakit-score")
+        stop = Stop()
 
         def fill() -> None:
             decoding.extend(pool.submit(self.prepare, s) for s in islice(sources, ahead - len(decoding)))
@@ -355,12 +361,13 @@ class Scorer:
                     size = min(size, -(-len(decoding) // self._workers))
                 batch = [decoding.popleft() for _ in range(size)]
                 fill()
-                scoring.append(pool.submit(self.score_batch, [future.result() for future in batch]))
+                scoring.append(pool.submit(self.score_batch, [result(future) for future in batch], stop))
                 while len(scoring) > self._workers:
-                    yield from scoring.popleft().result()
+                    yield from result(scoring.popleft())
             while scoring:
-                yield from scoring.popleft().result()
+                yield from result(scoring.popleft())
         finally:
+            stop.set()  # an interruption does not wait for a run
             pool.shutdown(cancel_futures=True)
 
     def prepare(self, source: ImageInput, max_pixels: int | None = None) -> Prepared | ImageError:
@@ -389,8 +396,10 @@ class Scorer:
             prepared[wanted] = np.stack(views)
         return prepared
 
-    def score_batch(self, batch: Sequence[Prepared | ImageError]) -> list[Score | ImageError]:
-        """Score prepared images in one run; an error stays where it is.
+    def score_batch(
+        self, batch: Sequence[Prepared | ImageError], stop: Stop | None = None
+    ) -> list[Score | ImageError]:
+        """Score prepared images in one run, which a stop ends; an error stays where it is.
 
         Raises:
             ModelError: The model fails, or gives what is no score.
@@ -400,7 +409,7 @@ class Scorer:
         if good:
             joined = {wanted: np.concatenate([item[wanted] for item in good]) for wanted in good[0]}
             views = len(next(iter(good[0].values())))
-            scores = iter(self._model.score_prepared(joined, views))
+            scores = iter(self._model.score_prepared(joined, views, stop))
         return [item if isinstance(item, ImageError) else next(scores) for item in batch]
 
 

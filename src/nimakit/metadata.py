@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 from nimakit.errors import ModelError, first_line
@@ -10,6 +11,10 @@ from nimakit.schema import Rule, broken_rules, described, is_integer, is_number,
 
 METADATA_KEY = "nimakit"
 FORMAT_VERSION = 1
+
+_LARGEST = 1e6
+_CLOSEST = 1e-6
+"""Bounds of a scale: what is computed of scores stays far from the largest and the smallest float."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,13 +113,13 @@ class Metadata:
         )
 
 
-def _is_ascending(values: Any) -> bool:
-    number = is_number()
+def _is_ascending(values: Any, *, apart: float = 0.0) -> bool:
+    number = is_number(-_LARGEST, _LARGEST)
     return (
         isinstance(values, list)
         and len(values) >= 2
         and all(map(number, values))
-        and values == sorted(values)
+        and all(high - low >= apart for low, high in pairwise(values))
     )
 
 
@@ -128,8 +133,8 @@ _RULES = {
     "name": Rule(is_text, "text", required=True),
     "base_model": Rule(is_text, "text", required=True),
     "bins": Rule(
-        lambda value: _is_ascending(value) and len(set(value)) == len(value),
-        "2 or more ascending numbers",
+        lambda value: _is_ascending(value, apart=_CLOSEST),
+        f"2 or more ascending numbers from {-_LARGEST:,.0f} to {_LARGEST:,.0f}, {_CLOSEST:g} or more apart",
         required=True,
     ),
     "input_size": Rule(_is_size, "[height, width], 1 to 8192 each", required=True),
@@ -139,6 +144,7 @@ _RULES = {
     "licence": _TEXT,
     "reference": _TEXT,
     "reference_quantiles": Rule(
-        lambda value: value == [] or _is_ascending(value), "empty, or 2 or more numbers that do not fall"
+        lambda value: value == [] or _is_ascending(value),
+        f"empty, or 2 or more numbers from {-_LARGEST:,.0f} to {_LARGEST:,.0f} that do not fall",
     ),
 }

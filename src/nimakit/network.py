@@ -3,22 +3,29 @@
 import copy
 import os
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from nimakit import external_data
 from nimakit.errors import ModelError, first_line
 from nimakit.images import PixelArray
 from nimakit.metadata import METADATA_KEY, Metadata
+from nimakit.parallel import result
 
 Float32Array = NDArray[np.float32]
 
 _INPUT = "image"
 _DTYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
-_SILENT = 4
+_FATAL_ONLY = 4
+"""Errors are raised, and are not for the terminal too."""
+_SECONDS_AN_IMAGE = 30.0
+"""The largest backbones take a second or two on one core; the first run on a GPU also chooses algorithms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,17 @@ class Outputs:
     features: Float32Array
 
 
+class Stop:
+    """Ends the runs it was given to, once it is set: a model may run without end."""
+
+    def __init__(self) -> None:
+        self.options = onnxruntime.RunOptions()
+
+    def set(self) -> None:
+        """End the runs in progress, each before its next operator."""
+        self.options.terminate = True
+
+
 class Network:
     """A loaded model file. Safe to run from several threads at once.
 
@@ -49,7 +67,8 @@ class Network:
         is_regression: Whether the head gives a score rather than a histogram.
 
     Raises:
-        ModelError: Not an ONNX model, one without nimakit metadata, or one that breaks the contract.
+        ModelError: Not an ONNX model, one that names files which are not its own, one without nimakit
+            metadata, or one that breaks the contract.
     """
 
     def __init__(self, path: str | os.PathLike[str] | bytes, *, threads: int = 1) -> None:
@@ -57,10 +76,12 @@ class Network:
         path = Path("a user's own model") if isinstance(path, bytes) else Path(path)
         if isinstance(source, Path) and not source.is_file():
             raise ModelError(f"A model file must exist. Received: {path}")
+        external_data.check(source, str(path))
         options = onnxruntime.SessionOptions()
+        options.add_session_config_entry("session.load_model_format", "ONNX")  # the only one that was checked
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = _SILENT
+        options.log_severity_level = _FATAL_ONLY
         try:
             self._session = onnxruntime.InferenceSession(source, options, providers=_providers())
         except Exception as error:  # the runtime has an exception class a failure, none of them public
@@ -74,27 +95,34 @@ class Network:
         self._dtype = _DTYPES[self._session.get_inputs()[0].type]
         self._adapters: dict[str, Float32Array] = {}
 
-    def run(self, pixels: PixelArray | Float32Array) -> Outputs:
+    def run(self, pixels: PixelArray | Float32Array, stop: Stop | None = None) -> Outputs:
         """Score prepared images.
 
         Args:
             pixels: (N, height, width, 3), RGB, 0-255, as `Metadata.preprocessing` says.
+            stop: Ends this run, and others it was given to, when it is set.
 
         Returns:
             The outputs of these N images, in their order.
 
         Raises:
-            ModelError: The graph fails, or gives what is no score.
+            ModelError: The graph fails, takes more than 30 seconds an image, or gives what is no score.
         """
         name = self.metadata.name
+        seconds = _SECONDS_AN_IMAGE * len(pixels)
         try:
-            values, features = self._session.run(
-                self._outputs, {_INPUT: pixels.astype(self._dtype, copy=False), **self._adapters}
+            values, features = self._run_in_time(
+                pixels.astype(self._dtype, copy=False), stop or Stop(), seconds
             )
             values = values.reshape(len(pixels), -1)
             features = features.reshape(len(pixels), -1)
         except MemoryError:  # no fault of the model
             raise
+        except TimeoutError:
+            raise ModelError(
+                f"A model must score {len(pixels)} images within {seconds:g} seconds. Received: {name}, which"
+                " did not"
+            ) from None
         except Exception as error:
             raise ModelError(
                 f"The model must run on any number of images. {name}: {first_line(error)}"
@@ -126,6 +154,26 @@ class Network:
         twin = copy.copy(self)
         twin._adapters = dict(adapters)
         return twin
+
+    def _run_in_time(
+        self, pixels: PixelArray | Float32Array, stop: Stop, seconds: float
+    ) -> list[Float32Array]:
+        """Run the graph in another thread: Python handles no signal while its own is in the runtime."""
+        done: Future[list[Float32Array]] = Future()
+
+        def run() -> None:
+            try:
+                feeds = {_INPUT: pixels, **self._adapters}
+                done.set_result(self._session.run(self._outputs, feeds, stop.options))
+            except Exception as error:  # noqa: BLE001 - the caller gets it
+                done.set_exception(error)
+
+        Thread(target=run, name="nimakit-run", daemon=True).start()
+        try:
+            return result(done, seconds)
+        except BaseException:  # it takes too long, or the caller is interrupted
+            stop.set()
+            raise
 
     def _read_metadata(self, path: Path) -> Metadata:
         try:

@@ -1,8 +1,10 @@
 """Work on many items in threads, in order and in bounded memory."""
 
+import math
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import TypeVar
 
@@ -12,6 +14,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _AHEAD = 4
+_LOOK_S = 0.5
+"""How often a wait looks for signals: one that comes just before a wait does not end it."""
 
 
 def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -35,7 +39,26 @@ def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Ite
             pool.submit(function, item) for item in islice(left, _AHEAD * workers)
         )
         while ahead:
-            yield ahead.popleft().result()
+            yield result(ahead.popleft())
             ahead.extend(pool.submit(function, item) for item in islice(left, 1))
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def result(future: Future[Result], seconds: float = math.inf) -> Result:
+    """What a future gives, or raises; unlike its own method, this is always interrupted by a signal.
+
+    Args:
+        future: In another thread.
+        seconds: How long to wait for it.
+
+    Raises:
+        TimeoutError: It took longer.
+    """
+    end = time.monotonic() + seconds
+    while not future.done():
+        left = end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        wait([future], min(left, _LOOK_S))
+    return future.result()

@@ -65,8 +65,8 @@ def described(value: Any) -> str:
     kind = "a list " if isinstance(value, list) else "an object " if isinstance(value, dict) else ""
     try:
         return f"{kind}{json.dumps(value)[:80]}"
-    except RecursionError:  # what was read with less on the stack
-        return f"{kind}that is nested too deep"
+    except RecursionError:
+        return f"{kind}that is too deep to be shown"
 
 
 def read_json(path: Path, error_class: type[NimakitError], what: str) -> Any:

@@ -3,13 +3,16 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nimakit import network, zoo
+from nimakit.engine import Model
 from nimakit.errors import ModelError, UnknownModelError
 from nimakit.serving.models import Models, load_models
 from nimakit.serving.settings import ModelSource, Settings
-from samples import metadata, write_model
+from samples import metadata, write_endless_model, write_model
 
 
 def _load(*sources: tuple[str, Path | str], said: list[str] | None = None) -> Models:
@@ -83,6 +86,10 @@ def _broken(folder: Path) -> dict[str, Path]:
         "columns": write_model(folder / "columns.onnx", columns=7),
         "damaged": _damage(write_model(folder / "damaged.onnx"), b"features", b"Features"),
         "binary": _damage(write_model(folder / "binary.onnx"), b'"format_version', b"\xff\xff"),
+        "deep": write_model(folder / "deep.onnx", written=100_000 * "["),
+        "digits": write_model(folder / "digits.onnx", written=f'{{"format_version": {5000 * "1"}}}'),
+        "huge": write_model(folder / "huge.onnx", metadata(bins=(-1e308, 1e308))),
+        "endless": write_endless_model(folder / "endless.onnx"),
         "nan": write_model(folder / "nan.onnx", metadata(name="nan"), gain=float("nan")),
         "ensemble": folder / "ensemble.json",
         "syntax": folder / "syntax.json",
@@ -90,12 +97,29 @@ def _broken(folder: Path) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize(
-    "name", ["missing", "text", "folder", "bare", "columns", "damaged", "binary", "nan", "ensemble", "syntax"]
+    "name",
+    [
+        "missing",
+        "text",
+        "folder",
+        "bare",
+        "columns",
+        "damaged",
+        "binary",
+        "deep",
+        "digits",
+        "huge",
+        "endless",
+        "nan",
+        "ensemble",
+        "syntax",
+    ],
 )
 def test_a_broken_model_keeps_its_name_and_says_why_without_a_path(
-    tiny_file: Path, tmp_path: Path, name: str
+    tiny_file: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The others are served; whoever asks is told what is wrong, not where the file lies."""
+    monkeypatch.setattr(network, "_SECONDS_AN_IMAGE", 1.0)
     said: list[str] = []
     models = _load(("broken", _broken(tmp_path)[name]), ("tiny", tiny_file), said=said)
     broken = models.find("broken")
@@ -106,6 +130,23 @@ def test_a_broken_model_keeps_its_name_and_says_why_without_a_path(
     assert "/" not in broken.problem.replace("docs/models.md", "")
     assert broken.details() == {"name": "broken", "ready": False, "problem": broken.problem}
     assert said == [f"model broken is not served: {broken.problem}"]
+
+
+def test_a_model_that_fails_in_a_way_nobody_foresaw_stops_no_other(
+    tiny_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Libraries meet crafted files with whatever comes."""
+    load = zoo.load_model
+
+    def fail(name: str, **options: Any) -> Model:
+        if name == "odd.onnx":
+            raise RecursionError("in /some/folder/of.ours")
+        return load(name, **options)
+
+    monkeypatch.setattr(zoo, "load_model", fail)
+    models = _load(("odd", "odd.onnx"), ("tiny", tiny_file))
+    assert models.find("odd").problem == "It cannot be used: in of.ours"
+    assert models.find("tiny").is_ready
 
 
 def test_paths_are_left_out_however_they_were_written(

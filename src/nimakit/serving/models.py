@@ -10,7 +10,7 @@ import numpy as np
 
 from nimakit import zoo
 from nimakit.engine import Augmentation, Model, Scorer
-from nimakit.errors import ModelError, NimakitError, UnknownModelError
+from nimakit.errors import ModelError, NimakitError, UnknownModelError, first_line
 from nimakit.score import Score
 from nimakit.serving.settings import ModelSource, Settings
 
@@ -125,8 +125,9 @@ def _load(source: ModelSource, settings: Settings, notify: Callable[[str], None]
     try:
         model = zoo.load_model(source.model, notify=notify)
         sample = _try(model)
-    except NimakitError as error:
-        return ServedModel(name=source.name, problem=_without_paths(str(error), source))
+    except Exception as error:  # noqa: BLE001 - whatever a file makes go wrong, the other models are served
+        problem = str(error) if isinstance(error, NimakitError) else f"It cannot be used: {first_line(error)}"
+        return ServedModel(name=source.name, problem=_without_paths(problem, source))
     return ServedModel(name=source.name, model=model, scorers=make_scorers(model, settings), sample=sample)
 
 
