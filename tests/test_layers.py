@@ -19,6 +19,7 @@ LAYERS = (
         "rating_text",
         "public_http",
         "external_data",
+        "zip_files",
         "mirrors",
         "addresses",
     }
@@ -51,7 +52,8 @@ LAYERS = (
 
 NN_LAYERS = (
     {"__init__"},
-    {"efficientnet_lite", "resnet", "torch_weights", "weight_files", "scratch"},
+    {"torch_files", "weight_files"},
+    {"efficientnet_lite", "resnet", "torch_weights", "scratch"},
     {"backbones", "weights", "pixels", "devices", "folding", "losses", "state", "edits", "views"},
     {"heads", "batches"},
     {"features", "epochs", "export", "loading", "adapters"},
@@ -154,6 +156,12 @@ def test_imports_point_down(module: str) -> None:
 def test_only_nn_knows_the_training_libraries(module: str) -> None:
     """Outside nimakit.nn nothing imports TensorFlow, Keras, tf2onnx, onnx or h5py, anywhere."""
     assert {name.split(".")[0] for name in _imports(MODULES[module])} & TRAINING_ONLY == set()
+
+
+@pytest.mark.parametrize("module", ["nn.torch_files", "nn.weight_files"])
+def test_readers_of_weight_files_know_no_network(module: str) -> None:
+    """What may be in a file of others is checked without Keras and TensorFlow."""
+    assert {name.split(".")[0] for name in _imports(MODULES[module])} & {"tensorflow", "keras"} == set()
 
 
 def test_the_layers_are_read_from_real_imports() -> None:

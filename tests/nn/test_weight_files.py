@@ -1,7 +1,9 @@
 """nimakit.nn.weight_files: what may be in a Keras weight file of others."""
 
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,6 +50,29 @@ def _barely_written(file: h5py.File, secret: Path) -> None:
     file.create_dataset(f"{VARIABLES}/0", (2**40,), "f4", chunks=(1024,), compression="gzip")[0] = 1
 
 
+def _large_chunk(file: h5py.File, secret: Path) -> None:
+    chunks, options = (2**27,), {"compression": "gzip", "compression_opts": 1}
+    array = file.create_dataset(f"{VARIABLES}/0", (4,), "f4", maxshape=(None,), chunks=chunks, **options)
+    array.id.write_direct_chunk((0,), zlib.compress(bytes(2**16)))
+
+
+def _lying(file: h5py.File, secret: Path) -> None:
+    """More is declared than the file has, both of the array and of where it is stored."""
+    file[f"{VARIABLES}/0"] = np.ones(12345, np.float32)
+    name = Path(file.filename)
+    file.close()
+    content = name.read_bytes()
+    for old, new in ((12345, 2**37), (4 * 12345, 2**39)):
+        assert struct.pack("<Q", old) in content
+        content = content.replace(struct.pack("<Q", old), struct.pack("<Q", new))
+    name.write_bytes(content)
+
+
+def _in_circles(file: h5py.File, secret: Path) -> None:
+    group = file.create_group("layers")
+    group["again"] = group
+
+
 @pytest.mark.parametrize(
     ("write", "message"),
     [
@@ -56,7 +81,10 @@ def _barely_written(file: h5py.File, secret: Path) -> None:
         (_soft_link, "must have no links"),
         (_virtual, "must contain its numbers"),
         (_never_written, r"no larger than what is stored of it.*0 bytes"),
-        (_barely_written, "no larger than what is stored of it"),
+        (_barely_written, "at most 4 times the bytes of the file"),
+        (_large_chunk, "at most 4 times the bytes of the file"),
+        (_lying, "must be whole"),
+        (_in_circles, "groups and arrays, 64 deep"),
     ],
 )
 @pytest.mark.parametrize("name", ["w.h5", "w.keras"])
@@ -107,11 +135,26 @@ def test_looks_at_the_sizes_in_an_archive_before_it_unpacks(
     monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("unpacked"))
     weights = tmp_path / "w.h5"
     weights.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(2**20))
-    with pytest.raises(WeightsError, match="weights of at most four times its own size"):
+    with pytest.raises(WeightsError, match="more than 4 times its own size"):
         _read(_archive(weights, {}, packing=zipfile.ZIP_DEFLATED))
-    weights.write_bytes(b"\x89HDF\r\n\x1a\n")
-    with pytest.raises(WeightsError, match=r"config\.json of at most 67108864 bytes"):
-        _read(_archive(weights, {}, padding=65 * 2**20, packing=zipfile.ZIP_DEFLATED))
+    with pytest.raises(WeightsError, match=r"its config\.json has more than 16777216 bytes"):
+        _read(_archive(weights, {}, padding=17 * 2**20))
+    with pytest.raises(WeightsError, match="packed in a way that is not deflate"):
+        _read(_archive(weights, {}, packing=zipfile.ZIP_LZMA))
+
+
+def test_numbers_that_cannot_be_read_are_a_damaged_file(tmp_path: Path) -> None:
+    """Although all around them is whole."""
+    path = tmp_path / "w.h5"
+    with h5py.File(path, "w") as file:
+        values = np.arange(4096, dtype=np.float32)
+        array = file.create_dataset(f"{VARIABLES}/0", data=values, chunks=(4096,), compression="gzip")
+        chunk = array.id.get_chunk_info(0)
+    content = bytearray(path.read_bytes())
+    content[chunk.byte_offset : chunk.byte_offset + chunk.size] = bytes(chunk.size)
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"must be whole.*dense \(4096,\) cannot be read.*is damaged"):
+        _read(path)
 
 
 def test_refuses_an_archive_of_absurd_depth(tmp_path: Path) -> None:

@@ -429,3 +429,25 @@ def test_refuses_weights_that_are_no_numbers(tmp_path: Path) -> None:
     path = _saved(model, tmp_path / "w.weights.h5")
     with pytest.raises(WeightsError, match=r"must be numbers.*dense \(3, 7\)"):
         weights.load(_flat(_base(2)), path)
+
+
+@pytest.mark.parametrize("way", ["load", "count_bins", "load_pretrained"])
+def test_no_way_in_reads_a_file_that_was_not_named(tmp_path: Path, way: str) -> None:
+    """Weights to score with and weights to start from are held to the same rules."""
+    secret, path = tmp_path / "secret", tmp_path / "w.weights.h5"
+    secret.write_bytes(bytes(4096))
+    model = _rated()
+    model.save_weights(path)
+    with h5py.File(path, "r+") as file:
+        names: list[str] = []
+        file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+        shape = file[names[0]].shape
+        del file[names[0]]
+        file.create_dataset(names[0], shape, "f4", external=[(str(secret), 0, 4096)])
+    ways: dict[str, Callable[[], object]] = {
+        "load": lambda: weights.load(model, path),
+        "count_bins": lambda: weights.count_bins(_trunk(model), path),
+        "load_pretrained": lambda: weights.load_pretrained(model, path),
+    }
+    with pytest.raises(WeightsError, match="must contain its numbers"):
+        ways[way]()

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import keras
 from nimakit.delimited import TableWriter
 from nimakit.errors import OutputError, UsageError, first_line
 from nimakit.jobs import Job, epochs_done
+from nimakit.nn import weight_files
 from nimakit.output import atomic_writer
 from nimakit.schema import read_json
 
@@ -68,7 +70,7 @@ class State:
             return cls(job.state)
         values = read_json(path, UsageError, "The state of a job")
         known = {item.name for item in fields(cls)} - {"folder"}
-        if not isinstance(values, dict) or set(values) != known:
+        if not isinstance(values, dict) or set(values) != known or not _are_names(values):
             raise UsageError(
                 f"The state of a job must be as this version of nimakit leaves it. Received: {path};"
                 " begin the job anew."
@@ -82,9 +84,15 @@ class State:
         return epochs_done(self.history, phase)
 
     def restore(self, model: keras.Model, phase: str) -> None:
-        """Give a compiled model the weights and the optimiser of the last epoch of a phase, if it had one."""
+        """Give a compiled model the weights and the optimiser of the last epoch of a phase, if it had one.
+
+        Raises:
+            WeightsError: A file that is damaged, or names other files.
+        """
         if phase in self.weights:
-            model.load_weights(self.folder / self.weights[phase])
+            path = self.folder / self.weights[phase]
+            weight_files.check(path)
+            model.load_weights(path)
 
     def save(self, job: Job, model: keras.Model, row: dict[str, Any], *, ended: bool = False) -> None:
         """Take note of an epoch: history.csv, and what is needed to go on.
@@ -125,3 +133,9 @@ class State:
             table.row(HISTORY_COLUMNS)
             for row in self.history:
                 table.row(row.get(column, "") for column in HISTORY_COLUMNS)
+
+
+def _are_names(values: Mapping[str, Any]) -> bool:
+    """Whether files are named without a folder: a job has its weights in its own."""
+    files = [values["best_file"], *dict(values["weights"]).values()]
+    return all(isinstance(file, str) and file == Path(file).name for file in files)

@@ -117,7 +117,7 @@ class Training:
             raise TrainingError("A job has a model once its first epoch is complete; this one has none yet.")
         devices.set_precision(wanted=False)
         model = self._build(RANDOM_WEIGHTS)
-        model.load_weights(self._job.weights / self._state.best_file)
+        weights.load(model, self._job.weights / self._state.best_file)
         export.export_model(model, self._backbone, metadata, self._job.model_file)
 
     def _build(self, source: str | None) -> keras.Model:

@@ -4,7 +4,9 @@ What may be in such a file is checked here, where all of them come in, before an
 """
 
 import json
+import math
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,14 +18,18 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from nimakit import zip_files
 from nimakit.errors import WeightsError, first_line
 
 SUFFIXES = (".hdf5", ".h5", ".weights.h5", ".keras")
 _KERAS_WEIGHTS = "model.weights.h5"
 _SAFE_MODULES = ("keras", "builtins")
-_MOST_CONFIG_BYTES = 64 * 2**20
-_PACKED = 1100
-"""Deflate makes no more than this many bytes of one."""
+_MOST_CONFIG_BYTES = 16 * 2**20
+_UNPACKED = 4
+"""Times its own size that a file may unpack to: trained weights hardly pack."""
+_SMALL = 64 * 2**20
+"""Bytes that a file of any size may unpack to."""
+_MOST_OBJECTS, _DEEPEST = 200_000, 64
 _CONTAINERS = {"layers", "_layer_checkpoint_dependencies"}
 """What Keras 3, and the last releases of Keras 2, call the list of a model's layers in a file."""
 
@@ -58,8 +64,18 @@ class StoredLayer:
         return (stem, int(number)) if stem and number.isdigit() else (self.name, 0)
 
     def values(self) -> list[NDArray[np.float32]]:
-        """The arrays, read now."""
-        return [np.asarray(array, np.float32) for array in self.arrays]
+        """The arrays, read now.
+
+        Raises:
+            WeightsError: They cannot be.
+        """
+        try:
+            return [np.asarray(array, np.float32) for array in self.arrays]
+        except (OSError, RuntimeError, ValueError) as error:  # whatever HDF5 makes of a damaged part
+            raise WeightsError(
+                f"Keras weights must be whole. Received: {self.arrays[0].file.filename}, whose {self} cannot"
+                f" be read ({first_line(error)}); the file is damaged"
+            ) from error
 
     def __str__(self) -> str:
         """Where it is, and its shapes, for messages."""
@@ -79,7 +95,7 @@ def stored_layers(path: Path) -> Iterator[list[StoredLayer]]:
 
     Raises:
         WeightsError: Not such a file, a damaged one, an archive that holds code, or arrays that are kept
-            outside the file or claim to be larger than what is stored.
+            outside the file or claim to be larger than what is stored. Of the numbers nothing was read.
     """
     with _hdf5_file(path) as unpacked, _open_hdf5(unpacked, path) as file:
         try:
@@ -92,31 +108,71 @@ def stored_layers(path: Path) -> Iterator[list[StoredLayer]]:
         yield layers
 
 
+def check(path: Path) -> None:
+    """Refuse a file that `stored_layers` refuses, before Keras reads it.
+
+    Raises:
+        WeightsError: As `stored_layers`.
+    """
+    with stored_layers(path):
+        pass
+
+
 def _datasets(file: h5py.File, path: Path) -> dict[str, h5py.Dataset]:
-    """Path in the file -> array, each in the file itself and no larger than what is stored of it."""
-    # What visits an HDF5 file must not raise: h5py does not take that everywhere.
-    link = file.visititems_links(lambda name, link: None if isinstance(link, h5py.HardLink) else name)
-    if link is not None:
-        raise WeightsError(f"A weight file must have no links. Received: {path}, whose {link} is one")
-    items: list[tuple[str, Any]] = []
-    file.visititems(lambda name, item: items.append((name, item)))
-    found = {
-        name: item
-        for name, item in items
-        if isinstance(item, h5py.Dataset) and item.dtype.kind in "fiu" and item.shape is not None
-    }
-    for name, array in found.items():
-        if array.is_virtual or array.external:
+    """Path in the file -> array, each in the file itself, all together no larger than what is stored."""
+    found: dict[str, h5py.Dataset] = {}
+    declared = 0
+    for name, item in _items(file, path):
+        if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "fiu" or item.shape is None:
+            continue
+        if item.is_virtual or item.external:
             raise WeightsError(
                 f"A weight file must contain its numbers. Received: {path}, which keeps {name} elsewhere"
             )
-        stored = array.id.get_storage_size()
-        if array.nbytes > stored * (_PACKED if array.id.get_create_plist().get_nfilters() else 1):
+        stored = item.id.get_storage_size()
+        if item.nbytes > stored and not item.id.get_create_plist().get_nfilters():
             raise WeightsError(
                 "An array of a weight file must be no larger than what is stored of it. Received:"
-                f" {path}, whose {name} is {array.shape} and has {stored} bytes"
+                f" {path}, whose {name} is {item.shape} and has {stored} bytes"
             )
+        # A chunk is unpacked whole, however little of it the array has.
+        declared += max(item.nbytes, math.prod(item.chunks or ()) * item.dtype.itemsize)
+        found[name] = item
+    size = file.id.get_filesize()
+    if declared > _UNPACKED * size + _SMALL:
+        raise WeightsError(
+            f"The arrays of a weight file must have at most {_UNPACKED} times the bytes of the file."
+            f" Received: {path}, with {declared} bytes in {size}"
+        )
     return found
+
+
+def _items(file: h5py.File, path: Path) -> Iterator[tuple[str, Any]]:
+    """Path in the file and object, for all of them.
+
+    Raises:
+        WeightsError: There is a link to another place, or more groups in groups than any model makes.
+    """
+    groups: list[tuple[tuple[str, ...], h5py.Group]] = [((), file)]
+    count = 0
+    while groups:
+        place, group = groups.pop()
+        for name in group:
+            count += 1
+            where = (*place, name)
+            if count > _MOST_OBJECTS or len(where) > _DEEPEST:
+                raise WeightsError(
+                    f"A weight file must have at most {_MOST_OBJECTS} groups and arrays, {_DEEPEST} deep."
+                    f" Received: {path}, with more"
+                )
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise WeightsError(
+                    f"A weight file must have no links. Received: {path}, whose {'/'.join(where)} is one"
+                )
+            item = group[name]
+            if isinstance(item, h5py.Group):
+                groups.append((where, item))
+            yield "/".join(where), item
 
 
 def _layers(datasets: dict[str, h5py.Dataset]) -> list[StoredLayer]:
@@ -201,7 +257,9 @@ def _hdf5_file(path: Path) -> Iterator[Path]:
 def _unpack(path: Path, folder: Path) -> Path:
     try:
         with zipfile.ZipFile(path) as archive:
-            _refuse_large(archive, path)
+            zip_files.check(archive, path.stat().st_size, times=_UNPACKED)
+            if archive.getinfo("config.json").file_size > _MOST_CONFIG_BYTES:
+                raise ValueError(f"its config.json has more than {_MOST_CONFIG_BYTES} bytes")
             config = json.loads(archive.read("config.json"))
             config.pop("compile_config", None)  # how it was trained: never read
             foreign = ", ".join(sorted(set(_foreign_code(config))))
@@ -211,19 +269,10 @@ def _unpack(path: Path, folder: Path) -> Path:
                     " save its weights alone (model.save_weights('x.weights.h5')) and give that file."
                 )
             return Path(archive.extract(_KERAS_WEIGHTS, folder))
-    except (zipfile.BadZipFile, KeyError, ValueError, AttributeError, RecursionError) as error:
-        raise WeightsError(f"A .keras file is a Keras 3 archive. Received: {path} ({error})") from error
-
-
-def _refuse_large(archive: zipfile.ZipFile, path: Path) -> None:
-    """Refuse what would fill memory or disk: zipfile unpacks no more of a member than its entry says."""
-    config, weights = archive.getinfo("config.json"), archive.getinfo(_KERAS_WEIGHTS)
-    if config.file_size > _MOST_CONFIG_BYTES or weights.file_size > 4 * path.stat().st_size:
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, AttributeError, RecursionError) as error:
         raise WeightsError(
-            f"A .keras file must have a config.json of at most {_MOST_CONFIG_BYTES} bytes, and weights of at"
-            f" most four times its own size. Received: {path}, with {config.file_size} and"
-            f" {weights.file_size} bytes"
-        )
+            f"A .keras file is a Keras 3 archive. Received: {path} ({first_line(error)})"
+        ) from error
 
 
 def _foreign_code(config: Any) -> Iterator[str]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from nimakit import pretrained
 from nimakit.errors import WeightsError
-from nimakit.nn import torch_weights
+from nimakit.nn import torch_files, torch_weights
 from nimakit.nn.weight_files import Shapes, StoredLayer, stored_layers
 
 _LISTED = 5
@@ -83,7 +83,7 @@ def load_pretrained(
     is_public = str(source) in pretrained.PUBLIC
     path = pretrained.fetch_weights(str(source), notify) if is_public else Path(source)
     backbone, head = _layers_of(model)
-    if path.name.endswith(torch_weights.SUFFIXES):
+    if path.name.endswith(torch_files.SUFFIXES):
         torch_weights.load(keras.Model(model.input, model.layers[-2].input), path)
         is_whole, widths = False, []
     else:
