@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nimakit import archive, histogram
+from nimakit import archive, histogram, network
 from nimakit.engine import Member, Model, Scorer
 from nimakit.errors import ModelError, OutputError, TasteError
 from nimakit.network import Network
@@ -22,7 +22,7 @@ from nimakit.taste import (
     read_taste,
     write_taste,
 )
-from samples import metadata, random_pixels, write_model
+from samples import metadata, random_pixels, write_endless_model, write_model
 
 BINS = np.arange(1.0, 11.0)
 LEVEL = np.zeros(2, np.float32)
@@ -143,6 +143,17 @@ def test_a_full_taste_is_a_model_of_its_own(tmp_path: Path, tiny: Model) -> None
     path = tmp_path / "ann.taste"
     write_taste(path, _taste(tiny, method="full", arrays=arrays))
     assert _means(tiny.for_user(read_taste(path))) == _means(Model([Member(Network(own))]))
+
+
+def test_a_full_taste_that_never_ends_is_refused(
+    tmp_path: Path, tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it keeps anybody's requests waiting."""
+    monkeypatch.setattr(network, "_SECONDS_AN_IMAGE", 0.2)
+    own = write_endless_model(tmp_path / "own.onnx")
+    arrays = {"model": np.frombuffer(own.read_bytes(), np.uint8), "level": np.zeros(2, np.float32)}
+    with pytest.raises(ModelError, match="must score 1 images within"):
+        tiny.for_user(_taste(tiny, method="full", arrays=arrays))
 
 
 def test_adapters_need_a_graph_that_takes_them(tiny: Model) -> None:

@@ -180,7 +180,7 @@ class Model:
 
         Raises:
             TasteError: It was learned with another one.
-            ModelError: Adapters, and the model file takes none.
+            ModelError: Adapters, and the model file takes none; or a network that cannot be used.
         """
         taste.check_base(*self.probe(), self.name)
         if taste.method in LINEAR:
@@ -191,7 +191,9 @@ class Model:
             own = Network(taste.arrays["model"].tobytes())
         else:
             own = self.members[0].network.with_adapters(taste.adapters)
-        return Model([Member(own)], name=self.name, taste=taste)
+        personal = Model([Member(own)], name=self.name, taste=taste)
+        personal.probe()  # a person's own network is tried as any model is, before it is asked to score
+        return personal
 
     def predict(
         self,
