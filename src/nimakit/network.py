@@ -2,11 +2,14 @@
 
 import copy
 import os
-from collections.abc import Mapping
-from concurrent.futures import Future
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 
 import numpy as np
 import onnxruntime
@@ -24,6 +27,7 @@ _INPUT = "image"
 _DTYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
 _FATAL_ONLY = 4
 """Errors are raised, and are not for the terminal too."""
+_LOOK_S = 0.5
 _SECONDS_AN_IMAGE = 30.0
 """The largest backbones take a second or two on one core; the first run on a GPU also chooses algorithms."""
 
@@ -51,6 +55,42 @@ class Stop:
     def set(self) -> None:
         """End the runs in progress, each before its next operator."""
         self.options.terminate = True
+
+
+_running: dict[object, tuple[float, Stop]] = {}
+"""Runs in progress: until when, and what ends them."""
+
+
+@cache
+def _watch() -> Thread:
+    """One thread that ends what takes too long: one for each run would cost as much as a small model."""
+
+    def watch() -> None:
+        while True:
+            time.sleep(_LOOK_S)
+            for end, stop in list(_running.values()):
+                if time.monotonic() >= end:
+                    stop.set()
+
+    thread = Thread(target=watch, name="nimakit-watch", daemon=True)
+    thread.start()
+    return thread
+
+
+@contextmanager
+def _watched(stop: Stop, seconds: float) -> Iterator[None]:
+    """Raise TimeoutError where a run was ended because it took longer."""
+    _watch()
+    run, end = object(), time.monotonic() + seconds
+    _running[run] = (end, stop)
+    try:
+        yield
+    except Exception:
+        if time.monotonic() >= end:
+            raise TimeoutError from None
+        raise
+    finally:
+        del _running[run]
 
 
 class Network:
@@ -158,22 +198,22 @@ class Network:
     def _run_in_time(
         self, pixels: PixelArray | Float32Array, stop: Stop, seconds: float
     ) -> list[Float32Array]:
-        """Run the graph in another thread: Python handles no signal while its own is in the runtime."""
-        done: Future[list[Float32Array]] = Future()
+        def run() -> list[Float32Array]:
+            with _watched(stop, seconds):
+                values: list[Float32Array] = self._session.run(
+                    self._outputs, {_INPUT: pixels, **self._adapters}, stop.options
+                )
+            return values
 
-        def run() -> None:
-            try:
-                feeds = {_INPUT: pixels, **self._adapters}
-                done.set_result(self._session.run(self._outputs, feeds, stop.options))
-            except Exception as error:  # noqa: BLE001 - the caller gets it
-                done.set_exception(error)
-
-        Thread(target=run, name="nimakit-run", daemon=True).start()
+        if current_thread() is not main_thread():
+            return run()
+        # Python handles no signal while its main thread is in the runtime.
+        pool = ThreadPoolExecutor(1, thread_name_prefix="nimakit-run")
         try:
-            return result(done, seconds)
-        except BaseException:  # it takes too long, or the caller is interrupted
-            stop.set()
-            raise
+            return result(pool.submit(run))
+        finally:
+            stop.set()  # where this was interrupted
+            pool.shutdown()
 
     def _read_metadata(self, path: Path) -> Metadata:
         try:
