@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from launchers import Launcher, without, write_json
-from nimakit.nn import torch_weights, weight_files
+from nimakit.nn import torch_files, weight_files
 
 
 def test_a_public_model_is_no_file(predict: Launcher) -> None:
@@ -90,7 +90,7 @@ def test_only_weight_files_are_mounted_for_a_config(predict: Launcher, tmp_path:
         assert set(mounts) == {str(predict.folder / "c.json")}, named
 
 
-@pytest.mark.parametrize("suffix", [*weight_files.SUFFIXES, *torch_weights.SUFFIXES])
+@pytest.mark.parametrize("suffix", [*weight_files.SUFFIXES, *torch_files.SUFFIXES])
 def test_every_kind_of_weight_file_is_mounted(predict: Launcher, suffix: str) -> None:
     """What training takes as existing_weights is there in the container."""
     path = predict.folder / f"w{suffix}"
