@@ -150,12 +150,13 @@ class Expected:
     def compare(self, state: dict[str, Any]) -> None:
         """What is shown, then what was recorded since the last time."""
         count = self.seen
-        assert self.recorded(count) == self.expected, "recorded, expected"
+        recorded = self.recorded(count)
+        assert recorded == self.expected, f"recorded {recorded}, expected {self.expected}"
         self.seen, self.expected = count + len(self.expected), []
         shown = tuple(state["items"]) or None
         if self.begins and self.item is None and shown:
             self.meet(shown, None)
-        assert shown == self.item, "shown, expected"
+        assert shown == self.item, f"shown {shown}, expected {self.item}, then {self.ahead[:3]}"
         assert set(state["zoomed"]) == self.zoomed, "full size"
         assert (state["help"], state["menu"]) == (False, False)
         assert state["focus"] in (self.focus, None), "a button has the focus"

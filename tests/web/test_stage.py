@@ -124,13 +124,15 @@ def test_a_button_that_tab_went_to_is_pressed_by_enter(page: Page, study: Study,
 
 
 def test_a_key_counts_once_the_picture_is_drawn(page: Page, any_study: Study, serve: Serve) -> None:
-    """A second key, or a second click, in the same breath is about a picture nobody has seen."""
+    """A key or a click in the same breath, or before the next picture is drawn, counts for nothing."""
     begin(page, any_study, serve)
     page.evaluate(
         """() => {
-          for (const key of ["s", "s", "1", "Enter"]) {
+          const press = (key) =>
             document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
-          }
+          const placed = new MutationObserver(() => ["s", "1", "Enter"].forEach(press));
+          placed.observe(document.querySelector(".canvas"), { childList: true });
+          ["s", "s", "1", "Enter"].forEach(press);
           document.getElementById("skip").click();
         }"""
     )
