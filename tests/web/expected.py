@@ -115,6 +115,7 @@ class Expected:
         for _, name, answer in self.says:
             if name == button:
                 self.give(answer)
+                return
         if button == "#skip":
             self.give(None)
         elif button == "#back":

@@ -138,10 +138,7 @@ class Rate(Walker):
         for _, name, by in {move[1]: move for move in self.moves}.values():
             if button.startswith(f"{name} ("):
                 self.set(self.value + by)
-        if button == "#accept":
-            self.give("value")
-        else:
-            super().push(button)
+        super().push(button)
 
     def compare_choice(self, state: dict[str, Any]) -> None:
         """The score that Enter would give."""
