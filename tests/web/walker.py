@@ -265,11 +265,14 @@ class Walker(Expected):
         key, button, _ = self.random.choice(self.says)
         if self.random.random() < 0.5 and key not in ("Enter", " "):  # those close the help
             self.key(key)
+        focus = self.focus
         way = self.random.choice(("Escape", "#help form button" if self.help else "summary", button))
         if way == "Escape" or (way == button and self.help):
             self.key("Escape")
         elif not self.click(way):
             self.click("summary")
+        elif self.help:
+            self.focus = focus  # the button that it was opened with has it again
         self.help = self.menu = False
 
     def check(self) -> None:
