@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from threading import Thread, current_thread, main_thread
+from threading import Event, Thread, current_thread, main_thread
 
 import numpy as np
 import onnxruntime
@@ -66,8 +66,8 @@ def _watch() -> Thread:
     """One thread that ends what takes too long: one for each run would cost as much as a small model."""
 
     def watch() -> None:
-        while True:
-            time.sleep(_LOOK_S)
+        never = Event()
+        while not never.wait(_LOOK_S):
             for end, stop in list(_running.values()):
                 if time.monotonic() >= end:
                     stop.set()

@@ -25,6 +25,7 @@ class StandIn:
         self.batch_size = batch_size
         self.batches: list[list[int]] = []
         self.decoded: list[int] = []
+        self.begun = threading.Event()
         self.decoding = threading.Event()
         self.scoring = threading.Event()
         self.decoding.set()
@@ -36,6 +37,7 @@ class StandIn:
         """The number itself, which has as many pixels; an error for a negative one."""
         if source > (max_pixels or self.max_pixels):
             return ImageTooLargeError("too large")
+        self.begun.set()
         assert self.decoding.wait(NOBODY_WAITS)
         self.decoded.append(source)
         if source == 99:
@@ -212,6 +214,7 @@ def test_the_queue_and_the_runs_are_measured() -> None:
     job = batcher.submit(scorer(stand_in), images(1, 2, 3))
     value = metrics.registry.get_sample_value
     assert (value("nimakit_queue_depth"), value("nimakit_queue_size")) == (3, 8)
+    assert stand_in.begun.wait(NOBODY_WAITS)
     time.sleep(0.01)
     stand_in.decoding.set()
     job.wait(NOBODY_WAITS)

@@ -68,7 +68,8 @@ def read_keys(path: Path) -> tuple[ApiKey, ...]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"A file of API keys must be readable text. Received: {path} ({error})") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"A file of API keys must be readable text. Received: {path} ({reason})") from error
     entries = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not entries:
         raise ConfigError(f"A file of API keys holds one or more. Received: {path}, with none")
