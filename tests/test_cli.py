@@ -213,7 +213,7 @@ def test_compares_with_labels(predict: Command, folder: Path, tmp_path: Path) ->
     assert "nimakit: 2 labelled images: EMD 0." in result.err
     metrics = json.loads((tmp_path / "m.json").read_text(encoding="utf-8"))
     assert (metrics["images"], metrics["srcc_mean"]) == (2, pytest.approx(1))
-    assert "nimakit: Figures of 2 images are a rough guide" in result.err
+    assert "nimakit: These figures are a rough guide, from only 2 images" in result.err
     distances = [
         abs(normalise(entry["label"]).cumsum() - normalise(record["predictions"]).cumsum()).mean()
         for entry, record in zip(labels[::2], result.records[::2], strict=True)

@@ -115,7 +115,7 @@ def test_figures_of_few_images_have_two_decimals_and_a_note() -> None:
     assert "SRCC 1.00 " in str(few)
     assert "SRCC 1.0000 " in str(many)
     [note] = few.notes
-    assert note.startswith("Figures of 29 images are a rough guide")
+    assert note.startswith("These figures are a rough guide, from only 29 images")
     assert many.notes == []
     assert many.to_dict()["notes"] == []
 
@@ -125,8 +125,8 @@ def test_notes_say_which_images_the_model_knows() -> None:
     found = _compare(_rows(40, 0), _rows(40, 1))
     assert found.notes == []
     first, second = dataclasses.replace(found, training_images=7, validation_images=1).notes
-    assert first.startswith("7 of the 40 images are among those the model was trained on")
-    assert second.startswith("1 of the 40 images are among those that chose the model's best epoch")
+    assert first.startswith("The model was trained on 7 of the 40 images")
+    assert second.startswith("1 of the 40 images helped choose the model's best epoch")
 
 
 def test_says_how_to_install_scipy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,7 +54,7 @@ def test_has_a_column_a_set() -> None:
     assert "| images | 1,234 | 10 |" in card
     assert "| EMD, r = 1 | 0.000 | - |" in card
     assert "| SRCC of the mean scores | 1.000 | 1.00 |" in card
-    assert "Test: Figures of 10 images are a rough guide" in card
+    assert "Test: These figures are a rough guide, from only 10 images" in card
     assert "Validation: Figures" not in card
     assert "| SRCC of the standard deviations | - | - |" in card
 

@@ -107,7 +107,7 @@ def test_writes_a_report_and_a_model_card(done: tuple[Job, list[str]]) -> None:
         assert job.name in page.replace("\\_", "_")
         assert "18 photographs" in page
         assert f"{figures['test']['emd']:.2f}" in page
-        assert "Figures of 6 images are a rough guide" in page
+        assert "These figures are a rough guide, from only 6 images" in page
 
 
 def test_shows_what_the_model_looks_at(done: tuple[Job, list[str]]) -> None:
@@ -206,7 +206,7 @@ def test_judges_by_what_it_learned_from_where_nothing_is_kept_back(new_job: NewJ
     report, card = (file.read_text("utf-8") for file in (job.report_file, job.card_file))
     assert "As no pictures were kept back" in report
     for page in (report, card):
-        assert "24 of the 24 images are among those the model was trained on" in page
+        assert "The model was trained on 24 of the 24 images" in page
 
 
 def test_a_failed_job_says_why_and_can_go_on(new_job: NewJob) -> None:

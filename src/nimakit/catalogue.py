@@ -58,7 +58,7 @@ class Entry:
         measured = next((name for name in _SETS if name in self.metrics), "")
         figures = self.metrics.get(measured, {})
         images = figures.get("images", FEW)
-        cautions = [f"{images} images"] if images < FEW else []
+        cautions = [f"{images} image{'s' if images > 1 else ''}"] if images < FEW else []
         if measured == "test" and figures.get("training_images"):
             cautions.append(f"{figures['training_images']} trained on")
         cells = (

@@ -35,7 +35,7 @@ def fetch(name: str, *, notify: Notify | None = None) -> Path:
     if name not in models:
         raise ModelError(
             f"A model is a public one ({', '.join(models)}), an .onnx file, or an ensemble .json."
-            f" Received: {name}; nimakit export makes an .onnx file of Keras weights."
+            f" Received: {name}; nimakit export makes an .onnx file from Keras weights."
         )
     public = models[name]
     file_name = _file_name(name, public.sha256, _metadata(name))

@@ -59,18 +59,18 @@ class Metrics:
         found = []
         if self.training_images:
             found.append(
-                f"{self.training_images} of the {self.images} images are among those the model was trained"
-                " on: on other images it does less well."
+                f"The model was trained on {self.training_images} of the {_images(self.images)}: expect lower"
+                " figures on other images."
             )
         if self.validation_images:
             found.append(
-                f"{self.validation_images} of the {self.images} images are among those that chose the model's"
-                " best epoch (its validation set): on other images it may do less well."
+                f"{self.validation_images} of the {_images(self.images)} helped choose the model's best epoch"
+                " (its validation set): figures may be lower on other images."
             )
         if self.images < FEW:
             found.append(
-                f"Figures of {self.images} images are a rough guide: those of other images can differ widely."
-                f" Compare {FEW} or more."
+                f"These figures are a rough guide, from only {_images(self.images)}: other images can give very"
+                f" different ones. Use {FEW} or more."
             )
         return found
 
@@ -79,7 +79,7 @@ class Metrics:
             return shown(value, self.images, 4) or "undefined"
 
         return (
-            f"{self.images} labelled images: EMD {show(self.emd)}, mean LCC {show(self.lcc_mean)}"
+            f"{_images(self.images, 'labelled ')}: EMD {show(self.emd)}, mean LCC {show(self.lcc_mean)}"
             f" SRCC {show(self.srcc_mean)} MAE {show(self.mae_mean)},"
             f" sd LCC {show(self.lcc_sd)} SRCC {show(self.srcc_sd)},"
             f" accuracy at {self.cut:g} {show(self.accuracy)}"
@@ -133,6 +133,10 @@ def compare(
         accuracy=float(((means > cut) == (label_means > label_cut)).mean()),
         cut=label_cut,
     )
+
+
+def _images(count: int, kind: str = "") -> str:
+    return f"{count} {kind}image{'' if count == 1 else 's'}"
 
 
 def shown(value: float | None, images: int, decimals: int) -> str:

@@ -159,7 +159,7 @@ def _model_file(name: str | os.PathLike[str], folder: Path, notify: Notify | Non
         return folder / path
     if path.name.lower().endswith((".hdf5", ".h5", ".keras")):
         raise UsageError(
-            f"Keras weights need their base model. Received: {path}; make a model file of them:"
+            f"Keras weights need their base model. Received: {path}; make a model file from them:"
             f" nimakit export --weights-file {path} --base-model-name NAME --output FILE.onnx"
             " (nimakit.zoo.load_weights loads them in Python)."
         )

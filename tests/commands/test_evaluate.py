@@ -82,7 +82,7 @@ def test_figures_of_few_images_have_two_decimals_and_a_warning(evaluate: Command
     """On stderr as a sentence; the figures themselves are not rounded."""
     result = evaluate()
     assert "SRCC 1.00 " in result.err
-    assert "nimakit: Figures of 3 images are a rough guide" in result.err
+    assert "nimakit: These figures are a rough guide, from only 3 images" in result.err
     figures = json.loads(result.out)
     assert figures["emd"] != round(figures["emd"], 2)
     assert [note[:22] for note in figures["notes"]] == ["Figures of 3 images ar"]

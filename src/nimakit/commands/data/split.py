@@ -74,8 +74,8 @@ def split(
 ) -> int:
     """Split LABELS into parts, by default labels_train.json and labels_test.json, at random.
 
-    Each image is in exactly one part. Sizes are exact, except that groups are never torn. With --image-dir no
-    picture is in two parts, neither as a copy that was resized, re-encoded, mirrored or cropped a little.
+    Each image is in exactly one part. Sizes are exact, except that groups are never torn. With --image-dir,
+    no picture ends up in two parts, not even as a resized, re-encoded, mirrored or slightly cropped copy.
 
     \b
     Example:

@@ -52,7 +52,9 @@ if TYPE_CHECKING:
     "--url", help="Address raters open where a proxy stands in front, such as https://rate.example.org."
 )
 @click.option(
-    "--no-browser", is_flag=True, help="Do not open the app in a browser; that happens from a terminal only."
+    "--no-browser",
+    is_flag=True,
+    help="Do not open a browser. (One opens only if you start the app from a terminal on a desktop.)",
 )
 @data_dir
 @database
