@@ -104,7 +104,7 @@ def test_cuts_at_the_lower_middle_bin(count: int, cut: int) -> None:
 def test_says_undefined_in_words() -> None:
     """The line for people has no None in it."""
     text = str(_compare(_rows(1, 0), _rows(1, 1)))
-    assert text.startswith("1 labelled images: EMD 0.")
+    assert text.startswith("1 labelled image: EMD 0.")
     assert "LCC undefined" in text
     assert "None" not in text
 

@@ -69,7 +69,7 @@ def test_says_when_figures_are_of_what_was_learned_from() -> None:
         )
         for name in SETS
     }
-    assert [name for name, card in cards.items() if "on other images it does less well" in card] == [
+    assert [name for name, card in cards.items() if "expect lower figures on other images" in card] == [
         "training"
     ]
 

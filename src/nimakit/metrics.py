@@ -69,8 +69,8 @@ class Metrics:
             )
         if self.images < FEW:
             found.append(
-                f"These figures are a rough guide, from only {_images(self.images)}: other images can give very"
-                f" different ones. Use {FEW} or more."
+                f"These figures are a rough guide, from only {_images(self.images)}: other images can give"
+                f" very different ones. Use {FEW} or more."
             )
         return found
 

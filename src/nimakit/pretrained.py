@@ -203,6 +203,6 @@ def _way_out(public: PublicWeights) -> str:
     if public.kind == "backbone":
         return "name weights you have in the training config: existing_weights"
     return (
-        "give a model file in its place, which you can make from your own weights: nimakit export --weights-file"
-        f" FILE.hdf5 --base-model-name {public.base_model} --output FILE.onnx"
+        "give a model file in its place, which you can make from your own weights: nimakit export"
+        f" --weights-file FILE.hdf5 --base-model-name {public.base_model} --output FILE.onnx"
     )

@@ -85,7 +85,7 @@ def test_figures_of_few_images_have_two_decimals_and_a_warning(evaluate: Command
     assert "nimakit: These figures are a rough guide, from only 3 images" in result.err
     figures = json.loads(result.out)
     assert figures["emd"] != round(figures["emd"], 2)
-    assert [note[:22] for note in figures["notes"]] == ["Figures of 3 images ar"]
+    assert [note[:34] for note in figures["notes"]] == ["These figures are a rough guide, f"]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_says_how_many_images_the_model_was_trained_on(
     assert (figures["training_images"], figures["validation_images"]) == counts
     report = (tmp_path / "judged" / "report.html").read_text("utf-8")
     assert f"{name}: 3 pictures" in report
-    for count, text in zip(counts, ("the model was trained on", "best epoch (its validation"), strict=True):
+    for count, text in zip(counts, ("The model was trained on", "best epoch (its validation"), strict=True):
         for page in (result.err, report, str(figures["notes"])):
             assert (text in page.replace("&#39;", "'")) == bool(count)
 

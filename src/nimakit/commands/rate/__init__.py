@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 @click.option(
     "--no-browser",
     is_flag=True,
-    help="Do not open a browser. (One opens only if you start the app from a terminal on a desktop.)",
+    help="Do not open a browser, as starting from a terminal on a desktop does.",
 )
 @data_dir
 @database
