@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nimakit.errors import UsageError
+from nimakit.errors import NoImagesError, UsageError
 from nimakit.files import SUFFIXES, canonical, find_images, image_id, match_images, plain_id
 
 not_as_root = pytest.mark.skipif(
@@ -86,13 +86,18 @@ def test_bytes_that_are_no_text_are_escaped(tmp_path: Path) -> None:
         ("/p/haus.jpg?w=800", "haus"),
         ("https://cdn.example.org/p/see.JPG#1", "see"),
         ("https://cdn.example.org/p/my%20lake.jpg", "my lake"),
-        ("https://cdn.example.org/photo-1", "photo-1"),
+        ("https://example.org/lake.jpg;v=1", "lake"),
+        ("https://example.org/a;b/lake.JPG;v=1?w=8", "lake"),
         ("https://example.org/show.php?w=8&file=a%2Fsee.jpg", "see"),
         ("s3://bucket/key/see.jpg", "see"),
         ("file:///C:/photos/my%20lake.jpg", "my lake"),
         ("/data/local-files/?d=photos%5Clake.jpg", "lake"),
         ("http://localhost:8080/data/local-files/?d=my%20photos/lake.jpg", "lake"),
         ("/data/upload/3/my%20lake.jpg", "my lake"),
+        ("/data/upload/1/0a1b2c3d-my%20lake.jpg", "my lake"),
+        ("http://localhost:8080/data/upload/1/0a1b2c3d-lake.jpg", "lake"),
+        ("/data/upload/1/0a1b2c3-lake.jpg", "0a1b2c3-lake"),
+        ("shoot/0a1b2c3d-lake.jpg", "0a1b2c3d-lake"),
         ("https://example.org/Zu%CC%88rich.jpg", COMPOSED),
         ("https://example.org/caf%E9.jpg", "caf%E9"),
         ("953619.0", "953619"),
@@ -103,6 +108,7 @@ def test_bytes_that_are_no_text_are_escaped(tmp_path: Path) -> None:
         ("c++.jpg", "c++"),
         ("what?.jpg", "what?"),
         ("a.jpg?b.jpg", "a.jpg?b"),
+        ("1.0.jpg", "1.0"),
         ("v1.0", "v1.0"),
         ("a.b", "a.b"),
     ],
@@ -116,6 +122,10 @@ def test_a_name_in_a_table_is_the_file_it_means(text: str, name: str) -> None:
     "text",
     [
         "https://example.org/",
+        "https://example.org",
+        "https://example.org/photos/123",
+        "https://example.org/lake.heic",
+        "/data/upload/1/0a1b2c3d-lake",
         "https://example.org/uc?id=7",
         "https://example.org/?a=x.jpg&b=y.jpg",
         "http://[x/a.jpg",
@@ -158,6 +168,16 @@ def test_a_folder_without_images_says_what_it_has(tmp_path: Path) -> None:
     """Nothing but files that cannot be read is no empty folder."""
     _touch(tmp_path, "a.heic", "b.heic")
     with pytest.raises(UsageError, match=r"with none \(left out: 2 \.heic\)\."):
+        find_images(tmp_path)
+
+
+def test_only_a_folder_with_sub_folders_may_have_its_images_there(tmp_path: Path) -> None:
+    """Where there is none, nobody is advised to look into them."""
+    with pytest.raises(UsageError) as caught:
+        find_images(tmp_path)
+    assert not isinstance(caught.value, NoImagesError)
+    (tmp_path / "deep").mkdir()
+    with pytest.raises(NoImagesError, match="1 sub-folder"):
         find_images(tmp_path)
 
 

@@ -147,3 +147,27 @@ def test_files_outside_of_jobs_have_no_split(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(_split_job(tmp_path, training=["a"]).folder)
     (tmp_path / "m.onnx").touch()
     assert read_splits([tmp_path / "m.onnx", Path("aesthetic")]) == {}
+
+
+def test_a_split_of_an_earlier_version_names_images_as_labels_do(tmp_path: Path) -> None:
+    """Umlauts of a Mac, two characters each, are the one that labels have."""
+    job = _split_job(tmp_path, training=["Zu\u0308rich", "a"], validation=["caf\u00e9"])
+    expected = {"training": {"Z\u00fcrich", "a"}, "validation": {"caf\u00e9"}}
+    assert job.split() == read_splits([job.model_file]) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ['["a", "b"]', '{"train": ["a"], "val": ["b"]}', '{"training": 0.8}', "80/20", "{"]
+)
+def test_passes_over_the_split_of_another_program(tmp_path: Path, text: str) -> None:
+    """A file of that name next to a model, outside of a job, is said once; that of a job is damaged."""
+    (tmp_path / "m.onnx").touch()
+    (tmp_path / "split.json").write_text(text, encoding="utf-8")
+    said: list[str] = []
+    assert read_splits([tmp_path / "m.onnx"], notify=said.append) == read_splits([tmp_path / "m.onnx"]) == {}
+    [line] = said
+    assert line.startswith("passed over, because it is of no training job: ")
+    assert str(tmp_path / "split.json") in line
+    (tmp_path / "run.json").write_text('{"status": "complete"}', encoding="utf-8")
+    with pytest.raises(UsageError, match=r"split\.json"):
+        read_splits([tmp_path / "m.onnx"])

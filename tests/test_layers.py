@@ -25,6 +25,7 @@ LAYERS = (
     }
     | {"rgb", "scans"},
     {"archive", "score", "images", "adjustments", "files", "parallel", "balancing", "splitting"} | {"rows"},
+    {"image_names"},
     {
         "metadata",
         "labels",

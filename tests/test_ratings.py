@@ -90,8 +90,10 @@ def test_a_time_has_one_meaning(text: str) -> None:
         ("45047.38", "which could be read in several ways"),
         ("2023050109", "which could be read in several ways"),
         ("1682932350123", "which may be milliseconds"),
-        ("05/06/2023", ""),
-        ("20230501091230", ""),
+        ("05/06/2023", "; write 2023-05-31T09:12$"),
+        ("1. Mai 2023", "; write 2023-05-31T09:12$"),
+        ("202305010912", "which could be read in several ways; write 2023-05-31T09:12$"),
+        ("20230501091230", "which could be read in several ways; write 2023-05-31T09:12$"),
     ],
 )
 def test_refuses_a_time_that_may_mean_something_else(text: str, hint: str) -> None:
@@ -123,6 +125,19 @@ def test_what_was_shown_again_is_left_out_where_that_is_asked_for(
     )
     found = read_ratings(table, first_only=first_only, rows=BadRows())
     np.testing.assert_array_equal(found.rating, expected)
+
+
+def test_a_repeat_is_0_or_1_as_spreadsheets_write_them(tmp_path: Path) -> None:
+    """0.0 is no repeat; what is neither is a bad row, where repeats are left out."""
+    header = "image_id,user_id,rating,repeat"
+    table = _table(tmp_path / "r.csv", "a,u,3,0.0", "a,u,9,1.0", "b,u,5,yes", "c,u,2,2", header=header)
+    rows = BadRows(skip=True)
+    assert read_ratings(table, first_only=True, rows=rows).rating.tolist() == [3]
+    assert rows.problems == [
+        f"{table}, line {line}: repeat must be 0 or 1; received {text!r}"
+        for line, text in ((4, "yes"), (5, "2"))
+    ]
+    assert len(read_ratings(table, rows=BadRows())) == 4
 
 
 @pytest.mark.parametrize("name", ["user_column", "time_column"])
@@ -280,14 +295,14 @@ def test_every_spelling_of_a_name_is_one_image(tmp_path: Path) -> None:
         read_ratings(table, rows=BadRows())
 
 
-def test_names_that_may_be_of_urls_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A file may be called my%20lake, and nobody knows; caf%E9 is how we write a name that is no text."""
-    table = tmp_path / "r.csv"
-    table.write_text("image_id,user_id,rating\nmy%20lake.jpg,a,7\ncaf%E9,a,3\n100% wool,a,1\n", "utf-8")
-    assert read_ratings(table, rows=BadRows()).image_ids == ("my%20lake", "caf%E9", "100% wool")
-    assert caplog.messages == [
-        f"{table} names images as URLs do, and they are taken as they are: 'my%20lake'"
-    ]
+def test_what_names_may_mean_is_told(tmp_path: Path) -> None:
+    """Once for a table, and its ratings are of the images that are meant."""
+    table = _table(tmp_path / "r.csv", "12.0,a,7", "12,b,3", "9.0,a,1", "12.0,c,2")
+    said: list[str] = []
+    found = read_ratings(table, rows=BadRows(), notify=said.append)
+    assert found.image_ids == ("12", "9")
+    assert found.image.tolist() == [0, 0, 1, 0]
+    assert said == [f"{table} names images by numbers, and .0 is taken off: '12.0', '9.0'"]
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,13 @@ import pytest
 
 import small_backbone
 from nimakit import __version__, metrics, training, training_report, upload
+from nimakit.config import read_train_config
 from nimakit.errors import MissingExtraError, ModelError, OutputError, TrainingError, UsageError
 from nimakit.histogram import default_bins, mean
 from nimakit.jobs import Job
 from nimakit.network import Network
 from nimakit.nn import loading
-from small_jobs import BINS, COUNT, label_of, small_job
+from small_jobs import BINS, COUNT, label_of, small_job, write_labels, write_photographs
 
 pytestmark = [
     # Keras and TensorFlow are behind NumPy 2 in two places.
@@ -169,6 +170,16 @@ def test_keeps_its_split_whatever_goes_missing(tmp_path: Path, monkeypatch: pyte
     training.train(job, notify=said.append)
     assert "Small: 17 photographs to learn from, 6 to validate with" in said
     assert json.loads(job.split_file.read_text("utf-8")) == parts
+
+
+def test_goes_on_with_a_split_in_the_spelling_of_a_mac(tmp_path: Path) -> None:
+    """As earlier versions wrote it: each photograph stays in its part."""
+    names = write_photographs(tmp_path / "photographs", prefix="Zu\u0308rich")
+    write_labels(tmp_path / "labels.json", names)
+    job = small_job(tmp_path, **HEAD_ALONE)
+    job.split_file.write_text(json.dumps({"training": names[5:], "validation": names[:5]}), "utf-8")
+    data = training._Data(job, read_train_config(job.config_file), job.run())
+    assert data.parts == {"training": list(range(5, COUNT)), "validation": list(range(5))}
 
 
 def test_leaves_a_complete_job_alone(done: tuple[Job, list[str]]) -> None:

@@ -17,9 +17,14 @@ CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """What is in no name that can be shown; every kind of space, joiner and emoji can be."""
 
 _LISTED = 5
+_TYPES = "|".join(map(re.escape, SUFFIXES))
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://|//|/data/(local-files|upload)/", re.IGNORECASE)
-_WITH_QUERY = re.compile(rf"({'|'.join(map(re.escape, SUFFIXES))})[?#]", re.IGNORECASE)
-_WHOLE_NUMBER = re.compile(r"([0-9]+)\.0")
+_WITH_QUERY = re.compile(rf"({_TYPES})[?#]", re.IGNORECASE)
+_PARAMETERS = re.compile(rf"({_TYPES});[^/]*$", re.IGNORECASE)
+UPLOAD = re.compile(r"(/data/upload/(?:[^/?#]+/)*[0-9a-f]{8})-(?=[^/?#])")
+"""Where Label Studio puts eight digits before the name of an uploaded file."""
+WHOLE_NUMBER = re.compile(r"([0-9]+)(\.0)?")
+"""The name of an image, or what a spreadsheet or pandas makes of it in a column that has a gap."""
 _ROUNDED_NUMBER = re.compile(r"[0-9](\.[0-9]+)?[eE]\+[0-9]+")
 
 
@@ -47,9 +52,6 @@ def canonical(name: str) -> str:
 def plain_id(text: str) -> str:
     r"""The image_id of an image that a table names by a file name, a path or a URL, with or without suffix.
 
-    Only of a URL, or a path of Label Studio, the query is taken off and %20 read as a space: a file may be
-    called ``100%20.jpg`` or ``what?.jpg``.
-
     Raises:
         ValueError: No file can be meant.
 
@@ -58,31 +60,57 @@ def plain_id(text: str) -> str:
     >>> plain_id("https://example.org/my%20lake.jpg?w=800"), plain_id(r"C:\photos\lake.jpg")
     ('my lake', 'lake')
     """
+    name = path_parts(text)[-1]
+    number = WHOLE_NUMBER.fullmatch(name)
+    return number[1] if number else without_suffix(name)
+
+
+def without_suffix(name: str) -> str:
+    """A file name in a table without its suffix, where that is one of an image."""
+    return image_id(name) if name.lower().endswith(SUFFIXES) else name
+
+
+def path_parts(text: str) -> tuple[str, ...]:
+    r"""Folders and file name of an image that a table names by a file name, a path or a URL.
+
+    Only of a URL, or a path of Label Studio, the query is taken off and %20 read as a space: a file may be
+    called ``100%20.jpg`` or ``what?.jpg``.
+
+    Returns:
+        As `canonical` text, the file name last. The host of a URL counts as a folder, and so does what Label
+        Studio puts before the name of an uploaded file.
+
+    Raises:
+        ValueError: No file can be meant.
+
+    >>> path_parts("https://example.org/p/lake.jpg?w=800"), path_parts(r"p\lake.jpg")
+    (('example.org', 'p', 'lake.jpg'), ('p', 'lake.jpg'))
+    >>> path_parts("/data/upload/1/0a1b2c3d-lake.jpg")
+    ('data', 'upload', '1', '0a1b2c3d', 'lake.jpg')
+    """
     has_query = _WITH_QUERY.search(text) and not text.lower().endswith(SUFFIXES)
-    name = _path_of(text) if _URL.match(text) or has_query else text.rstrip("/")
-    name = re.split(r"[\\/]", name)[-1]
+    path = _path_of(text) if _URL.match(text) or has_query else text.rstrip("/")
+    *folders, name = re.split(r"[\\/]", UPLOAD.sub(r"\1/", path))
     if _ROUNDED_NUMBER.fullmatch(name):
         raise ValueError(f"an image must be named by all its digits: save them as text; received {text!r}")
-    if number := _WHOLE_NUMBER.fullmatch(name):  # a column of numbers with a gap in it
-        return number[1]
     if not name:
         raise ValueError(f"an image must be named by its file name; received {text!r}")
-    return image_id(name) if name.lower().endswith(SUFFIXES) else canonical(name)
+    return *(canonical(folder) for folder in folders if folder not in ("", ".")), canonical(name)
 
 
 def _path_of(url: str) -> str:
-    """The path in a URL; or the one in its query, such as in Label Studio's /data/local-files/?d=lake.jpg."""
+    """Host and path of a URL, or the path in its query: Label Studio's /data/local-files/?d=lake.jpg."""
     try:
         parts = urlsplit(url)
     except ValueError as error:
         raise ValueError(f"a URL of an image must be a valid one ({error}); received {url!r}") from None
-    path = unquote(parts.path, errors="surrogateescape")
+    path = _PARAMETERS.sub(r"\1", unquote(parts.path, errors="surrogateescape"))
     queries = parse_qs(parts.query, errors="surrogateescape").values()
     images = [value for values in queries for value in values if value.lower().endswith(SUFFIXES)]
-    if path.lower().endswith(SUFFIXES) or not (parts.query or parts.fragment):
-        return path
+    if path.lower().endswith(SUFFIXES):
+        return f"{parts.netloc}/{path}"
     if len(images) != 1:
-        raise ValueError(f"a URL must end in the file name of an image; received {url!r}")
+        raise ValueError(f"a URL must end in the file name of an image, such as lake.jpg; received {url!r}")
     return images[0]
 
 
@@ -155,7 +183,7 @@ def find_images(
 
     Raises:
         UsageError: The path does not exist or cannot be read, or the folder holds no image: a `NoImagesError`
-            where its sub-folders may have some.
+            where it has sub-folders that were not looked into.
     """
     root = Path(source)
     if not root.is_dir():
@@ -177,7 +205,7 @@ def find_images(
         found += [Path(folder, name) for name in sorted(names) if left_out.takes(name)]
     text = str(left_out)
     if not found:
-        raise (UsageError if recursive else NoImagesError)(
+        raise (NoImagesError if left_out.folders else UsageError)(
             f"The folder must hold an image file ({', '.join(s[1:] for s in SUFFIXES)})."
             f" Received: {root}, with none{f' (left out: {text})' if text else ''}."
         )

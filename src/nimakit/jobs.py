@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nimakit.errors import OutputError, UsageError
+from nimakit.files import canonical
 from nimakit.output import atomic_writer
 from nimakit.schema import read_json
 
@@ -183,17 +184,22 @@ class Job:
         return values
 
     def split(self) -> Split:
-        """What split.json says: the image_ids of each part.
+        """What split.json says: the image_ids of each part, in the spelling that labels are read in.
 
         Raises:
             UsageError: It is damaged.
         """
         values = read_json(self.split_file, UsageError, "split.json")
-        if not isinstance(values, dict) or not all(
-            isinstance(ids, list) and all(isinstance(name, str) for name in ids) for ids in values.values()
+        if (
+            not isinstance(values, dict)
+            or "training" not in values
+            or not all(
+                isinstance(ids, list) and all(isinstance(name, str) for name in ids)
+                for ids in values.values()
+            )
         ):
             raise UsageError(f"split.json lists the image_ids of each part. Received: {self.split_file}")
-        return {part: frozenset(ids) for part, ids in values.items()}
+        return {part: frozenset(map(canonical, ids)) for part, ids in values.items()}
 
     def note(self, status: Status, **values: Any) -> None:
         """Set the status, and add to what run.json says.
@@ -207,19 +213,21 @@ class Job:
             stream.write("\n")
 
 
-def read_splits(files: Iterable[Path]) -> Split:
+def read_splits(files: Iterable[Path], *, notify: Callable[[str], None] | None = None) -> Split:
     """What models were trained on and validated with, as the jobs say whose files they are.
 
     A job that started from another job's weights has learned from that job's images too.
 
     Args:
         files: Model files in a job's folder, weights in its ``weights/``; others add nothing.
+        notify: Called with a sentence where a split.json outside of a job is passed over: other programs
+            give files that name, too.
 
     Returns:
         Empty where none of them lies in a job with a split.
 
     Raises:
-        UsageError: A split.json or config.json that is damaged.
+        UsageError: A split.json or config.json of a job that is damaged.
     """
     found: dict[str, frozenset[str]] = {}
     waiting, seen = list(files), set()
@@ -229,7 +237,15 @@ def read_splits(files: Iterable[Path]) -> Split:
         if job.folder in seen or not (file.is_file() and job.split_file.is_file()):
             continue
         seen.add(job.folder)
-        for part, image_ids in job.split().items():
+        try:
+            parts = job.split()
+        except UsageError as error:
+            if job.run_file.is_file():
+                raise
+            if notify:
+                notify(f"passed over, because it is of no training job: {error}")
+            continue
+        for part, image_ids in parts.items():
             found[part] = found.get(part, frozenset()) | image_ids
         config = read_json(job.config_file, UsageError, "config.json") if job.config_file.is_file() else {}
         if isinstance(config, dict) and isinstance(config.get("existing_weights"), str):

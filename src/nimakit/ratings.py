@@ -1,34 +1,29 @@
 """Ratings one by one: who said what of which image; read, written, and counted into histograms."""
 
-import logging
 import re
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import unquote
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from nimakit.delimited import TableWriter
 from nimakit.errors import LabelError
-from nimakit.files import canonical, plain_id
 from nimakit.histogram import FloatArray
+from nimakit.image_names import ImageNames, Indices
 from nimakit.output import atomic_writer
 from nimakit.rows import BadRows, number, read_rows
-
-_LOG = logging.getLogger("nimakit")
-_QUOTED = re.compile("%[0-9A-Fa-f]{2}")
-
-Indices = NDArray[np.intp]
 
 _USER_COLUMN = "user_id"
 _REPEAT_COLUMN = "repeat"
 _YEAR_2200 = 7_258_118_400
 _FOUR_DIGITS, _NINE_DIGITS, _DAY = 1000, 100_000_000, 86_400
-_LISTED = 5
+_DATE_AND_TIME = re.compile(r"\d{12}(\d\d)?", re.ASCII)
+_REMEDY = "; write 2023-05-31T09:12"
 _MOST_INTEGER_BINS = 21
 """As many as from -10 to 10: a scale of more is taken for one of percents."""
 
@@ -101,19 +96,21 @@ def read_ratings(
     bins: FloatArray | None = None,
     first_only: bool = False,
     rows: BadRows,
+    notify: Callable[[str], None] | None = None,
 ) -> Ratings:
     """Read ratings from a table.
 
     Args:
         path: .csv, .tsv or .jsonl.
-        image_column: Images, as `nimakit.files.plain_id` reads them.
+        image_column: Images, as `nimakit.image_names.ImageNames` reads them.
         user_column: Who rated; None for user_id, without which each rating is by a person of its own.
         rating_column: Numbers.
         time_column: ISO 8601 (UTC where it has no offset) or seconds since 1970.
         bins: (bins,), ascending; a rating below the first or above the last is a bad row.
-        first_only: Leave out rows whose column ``repeat`` is there and not 0: of people who were shown an
+        first_only: Leave out rows whose column ``repeat`` is there and 1: of people who were shown an
             image again to see how consistent they are, as the rating app exports them.
         rows: Takes note of bad rows; `BadRows.refuse` is called here.
+        notify: Called with a sentence about names that may mean other images.
 
     Returns:
         The good ones, at least one.
@@ -123,7 +120,7 @@ def read_ratings(
             them; or no good one.
     """
     low, high = (-np.inf, np.inf) if bins is None else (float(bins[0]), float(bins[-1]))
-    images, users = Names(), Names()
+    images, users = ImageNames(), Names()
     image: list[int] = []
     user: list[int] = []
     rating: list[float] = []
@@ -137,14 +134,14 @@ def read_ratings(
     ):
         person = named[0] if named else user_id
         has_times |= times != [None]
-        if first_only and again not in (None, "", "0"):
-            continue
         try:
+            if first_only and is_repeat(again):
+                continue
             seconds = to_seconds(time_column, times[0]) if times else np.nan
             value = number(text, low, high, name=rating_column)
             if person == "":
                 raise ValueError(f"{_USER_COLUMN} must not be empty")
-            place = images.place(plain_id(name), name)
+            place = images.place(name)
         except ValueError as error:
             rows.add(path, line, str(error))
             continue
@@ -154,15 +151,15 @@ def read_ratings(
         rating.append(value)
         time.append(seconds)
     rows.refuse()
-    images.warn(path)
+    image_ids, place_of = images.settle(path, notify)
     if not rating:
         raise LabelError(f"A table of ratings has at least one good row. Received: {path}, with none")
     if not has_times:
         raise LabelError(f"The table needs the column {time_column!r} of times. Received: {path}, without")
     return Ratings(
-        image_ids=tuple(images.places),
+        image_ids=image_ids,
         user_ids=tuple(users.places),
-        image=np.array(image, np.intp),
+        image=place_of[image],
         user=np.array(user, np.intp),
         rating=np.array(rating),
         time=np.array(time),
@@ -179,38 +176,24 @@ class Names:
 
     def __init__(self) -> None:
         self.places: dict[str, int] = {}
-        self._spelt: dict[str, str] = {}
 
-    def place(self, name: str, spelt: str = "") -> int:
-        """The place of a name, which is added where it is new.
-
-        Args:
-            name: Such as an image_id.
-            spelt: How the table spells it.
-
-        Raises:
-            ValueError: Another spelling came to the same name: two files would share an image_id.
-        """
-        spelt = canonical(spelt)
-        known = self._spelt.setdefault(name, spelt)
-        if known != spelt:
-            raise ValueError(f"{spelt!r} and {known!r} would both be the image_id {name!r}")
+    def place(self, name: str) -> int:
+        """The place of a name, which is added where it is new."""
         return self.places.setdefault(name, len(self.places))
 
-    def warn(self, path: Path) -> None:
-        """Log which image_ids may be parts of URLs; files may be called that, too.
 
-        Args:
-            path: The table they are from.
-        """
-        quoted = [name for name in self.places if _QUOTED.search(name) and "\ufffd" not in unquote(name)]
-        if quoted:
-            _LOG.warning(
-                "%s names images as URLs do, and they are taken as they are: %s%s",
-                path,
-                ", ".join(map(repr, quoted[:_LISTED])),
-                f" and {len(quoted) - _LISTED} more" if len(quoted) > _LISTED else "",
-            )
+def is_repeat(text: str | None) -> bool:
+    """Whether a row is of an image that was shown again, to see how consistent people are.
+
+    Args:
+        text: Of the column ``repeat``: 0 or 1, or 0.0 or 1.0 as pandas writes them; None or empty for 0.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if text not in (None, "", "0", "0.0", "1", "1.0"):
+        raise ValueError(f"repeat must be 0 or 1; received {text!r}")
+    return text in ("1", "1.0")
 
 
 def to_seconds(column: str | None, text: str | None) -> float:
@@ -218,7 +201,8 @@ def to_seconds(column: str | None, text: str | None) -> float:
 
     Eight digits are a date, 20230501. Other numbers of four to eight digits are refused: they may be a year,
     a month, a date in another order, or a spreadsheet's days, and as seconds would all be in 1970 to 1973.
-    Seconds of the future are refused, too: 2023050109 is in 2034, or an hour of 2023.
+    Seconds of the future are refused, too: 2023050109 is in 2034, or an hour of 2023; and so are 12 or 14
+    digits, which may be a date and a time of day without the T of ISO 8601.
 
     Args:
         column: Its name, for the message.
@@ -235,11 +219,13 @@ def to_seconds(column: str | None, text: str | None) -> float:
     seconds, hint = np.inf, ""
     if re.fullmatch(r"[+-]?\d+(\.\d*)?([eE]\+?\d+)?", text, re.ASCII) and not _is_basic_date(text):
         seconds = float(text)
-        if _FOUR_DIGITS <= seconds < _NINE_DIGITS or time.time() + _DAY < seconds < _YEAR_2200:
-            seconds, hint = np.inf, ", which could be read in several ways; write 2023-05-31"
+        is_in_1970 = _FOUR_DIGITS <= seconds < _NINE_DIGITS
+        if is_in_1970 or time.time() + _DAY < seconds < _YEAR_2200 or _DATE_AND_TIME.fullmatch(text):
+            seconds, hint = np.inf, f", which could be read in several ways{_REMEDY}"
         elif _YEAR_2200 <= seconds < 1000 * _YEAR_2200:
             hint = ", which may be milliseconds"
     else:
+        hint = _REMEDY
         with suppress(ValueError):
             moment = datetime.fromisoformat(text)
             seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

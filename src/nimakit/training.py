@@ -237,7 +237,8 @@ def _judge(
     sets = {"validation": [data.items[index] for index in data.parts["validation"]], "test": data.test}
     if not any(sets.values()):
         sets = {"training": data.items}
-    started_from = read_splits([Path(config.existing_weights)] if config.existing_weights else [])
+    weights = [Path(config.existing_weights)] if config.existing_weights else []
+    started_from = read_splits(weights, notify=notify)
     learned = frozenset(data.items[index].image_id for index in data.parts["training"])
     split = {**started_from, "training": learned | started_from.get("training", frozenset())}
     judged: dict[str, Evaluation] = {}

@@ -169,6 +169,8 @@ def test_an_image_may_be_called_like_a_tie_or_a_side(tmp_path: Path) -> None:
         ("a.jpg,b.jpg,c.jpg", "received 'c.jpg'"),
         ("a.jpg,a.jpg,left", "it compares 'a.jpg' with itself"),
         ("a.jpg,b.jpg,", "chosen must not be empty"),
+        ("a.jpg,p/a.jpg,left", "it compares 'a.jpg' with itself, named 'p/a.jpg'"),
+        ("12,12.0,left", "it compares '12' with itself, named '12.0'"),
         ("a.png,b.jpg,left", "'a.png' and 'a.jpg' would both be the image_id 'a'"),
     ],
 )

@@ -162,6 +162,13 @@ def test_an_export_comes_back_as_it_was(study: Study, visitor: Visitor) -> None:
     assert study.images[1].count == 1
 
 
+def test_repeats_are_taken_as_pandas_writes_them(study: Study, visitor: Visitor) -> None:
+    """1.0 is a repeat, and takes the place of no first rating; 0.0 is none."""
+    answer = upload(visitor, "ratings", "image_id,user_id,rating,repeat\nphoto 0,u,5,0.0\nphoto 0,u,7,1.0\n")
+    assert "2 ratings taken in" in answer.text
+    assert [(rating.value, rating.round) for rating in study.ratings] == [(5, 0), (7, 1)]
+
+
 def test_ratings_of_nobody_in_particular_are_somebody_elses_in_another_file(
     study: Study, visitor: Visitor
 ) -> None:

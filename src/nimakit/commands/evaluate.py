@@ -94,7 +94,7 @@ def evaluate(
         _prepare(output_dir, samples_file)
     drawn = _explainer(models, output_dir, max_pixels or MAX_PIXELS) if explain else None
     model = zoo.load_models(models, notify=say)
-    split = read_splits(file for name in models for file in zoo.model_files(name))
+    split = read_splits((file for name in models for file in zoo.model_files(name)), notify=say)
     score = partial(evaluate_model, model, items, tta=tta, max_pixels=max_pixels or MAX_PIXELS, split=split)
     if output_dir:
         evaluation = _score_into(output_dir, score)

@@ -150,7 +150,7 @@ class Source:
             raise UsageError(f"--scale is the lowest and the highest rating. Received: {scale[0]} {scale[1]}")
         rows = BadRows(skip=self.skip_bad)
         ends = np.array(scale, np.float64) if scale else None
-        ratings = read_ratings(self.ratings_file, bins=ends, first_only=True, rows=rows)
+        ratings = read_ratings(self.ratings_file, bins=ends, first_only=True, rows=rows, notify=say)
         if rows.problems:
             say(str(rows))
         if not scale:

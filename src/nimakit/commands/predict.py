@@ -137,7 +137,7 @@ def predict(
         metrics_file=metrics_file,
         report_file=report,
         max_pixels=max_pixels,
-        split=read_splits(_files(models, weights_file, config_file)) if labels else None,
+        split=read_splits(_files(models, weights_file, config_file), notify=say) if labels else None,
     )
     items = run.items()
     taste = read_taste(user_file) if user_file else None

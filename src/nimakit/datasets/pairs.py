@@ -5,7 +5,7 @@ Bradley, Terry, "Rank Analysis of Incomplete Block Designs: I. The Method of Pai
 half a choice of each; as ties scatter less than choices do, standard errors are rather too large then.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from nimakit import components, newton
 from nimakit.errors import LabelError
 from nimakit.files import plain_id
 from nimakit.histogram import FloatArray
-from nimakit.ratings import Indices, Names
+from nimakit.image_names import ImageNames, Indices
 from nimakit.rows import BadRows, read_rows
 
 SCORE_COLUMNS = ("image_id", "score", "standard_error", "chance", "left_out")
@@ -74,16 +74,18 @@ def read_comparisons(
     chosen_column: str = "chosen",
     ties: Collection[str] = ("tie", "-1"),
     rows: BadRows,
+    notify: Callable[[str], None] | None = None,
 ) -> Comparisons:
     """Read comparisons from a table.
 
     Args:
         path: .csv, .tsv or .jsonl.
-        left_column: File names; a suffix of an image file is taken off.
+        left_column: Images, as `nimakit.image_names.ImageNames` reads them.
         right_column: As well.
         chosen_column: Which was chosen: the value of one of these two, "left", "right", or one of `ties`.
         ties: What stands for a tie.
         rows: Takes note of bad rows; `BadRows.refuse` is called here.
+        notify: Called with a sentence about names that may mean other images.
 
     Returns:
         The good ones, at least one.
@@ -91,7 +93,7 @@ def read_comparisons(
     Raises:
         LabelError: No such table, or a bad row and `rows` does not skip them, or no good one.
     """
-    names = Names()
+    names = ImageNames()
     found: list[tuple[int, int, float]] = []
     for line, (left, right, chosen), _ in read_rows(path, (left_column, right_column, chosen_column), rows):
         shares = {"right": 0.0, "left": 1.0, **dict.fromkeys(ties, 0.5), right: 0.0, left: 1.0}
@@ -100,20 +102,21 @@ def read_comparisons(
                 raise ValueError(f"it compares {left!r} with itself")
             if chosen not in shares:
                 raise ValueError(f"{chosen_column} must be {left!r}, {right!r} or a tie; received {chosen!r}")
-            found.append(
-                (names.place(plain_id(left), left), names.place(plain_id(right), right), shares[chosen])
-            )
+            places = names.place(left), names.place(right)
+            if plain_id(left) == plain_id(right):
+                raise ValueError(f"it compares {left!r} with itself, named {right!r}")
+            found.append((*places, shares[chosen]))
         except ValueError as error:
             rows.add(path, line, str(error))
     rows.refuse()
-    names.warn(path)
+    image_ids, place_of = names.settle(path, notify)
     if not found:
         raise LabelError(f"A table of comparisons has at least one good row. Received: {path}, with none")
     left_places, right_places, shares_of_left = zip(*found, strict=True)
     return Comparisons(
-        image_ids=tuple(names.places),
-        left=np.array(left_places, np.intp),
-        right=np.array(right_places, np.intp),
+        image_ids=image_ids,
+        left=place_of[list(left_places)],
+        right=place_of[list(right_places)],
         share=np.array(shares_of_left),
     )
 

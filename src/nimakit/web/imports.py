@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from nimakit.errors import LabelError
 from nimakit.files import canonical, plain_id
-from nimakit.ratings import to_seconds
+from nimakit.ratings import is_repeat, to_seconds
 from nimakit.rows import BadRows, number, read_column_names, read_rows
 from nimakit.web import people
 from nimakit.web.acts import Act, apply_acts, lock_raters
@@ -103,7 +103,7 @@ def import_ratings(database: Database, collection: Collection, path: Path, rows:
                     user=_user(digest, line, of_user, user),
                     time=to_seconds("time", time),
                     value=number(value, low, high, name=of_rating),
-                    repeat=_is_repeat(repeat),
+                    repeat=is_repeat(repeat),
                     predicted=number(predicted, low, high, name="predicted") if predicted else None,
                 )
             )
@@ -159,7 +159,7 @@ def import_pairs(database: Database, collection: Collection, path: Path, rows: B
                     user=_user(digest, line, of_user, user),
                     time=to_seconds("time", time),
                     chosen=picks[chosen],
-                    repeat=_is_repeat(repeat),
+                    repeat=is_repeat(repeat),
                     comparison=comparison or f"line {line}",
                 )
             )
@@ -286,12 +286,6 @@ def _user(digest: str, line: int, column: str, user: str | None) -> str:
         name = unicodedata.name(odd, "a control character")
         raise ValueError(f"{column} must not contain U+{ord(odd):04X} ({name}); received {user!r}")
     return user
-
-
-def _is_repeat(text: str | None) -> bool:
-    if text not in (None, "", "0", "1"):
-        raise ValueError(f"repeat must be 0 or 1; received {text!r}")
-    return text == "1"
 
 
 def _images(session: Session, collection: Collection, names: set[str], result: Imported) -> dict[str, int]:

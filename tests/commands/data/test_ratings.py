@@ -87,6 +87,16 @@ def test_lists_bad_rows_or_leaves_them_out(nimakit: Command, tmp_path: Path) -> 
     assert "2 bad rows left out" in result.err
 
 
+def test_says_what_names_may_mean(nimakit: Command, tmp_path: Path) -> None:
+    """On stderr, as everything that is said there."""
+    table = _table(tmp_path / "r.csv", "my%20lake.jpg,jo,5", "/data/upload/1/0a1b2c3d-a.jpg,jo,1")
+    result = nimakit("data", "ratings", table, "--output", tmp_path / "labels.json")
+    assert result.code == 0
+    assert f"\nnimakit: {table} names images as Label Studio does" in f"\n{result.err}"
+    assert f"\nnimakit: {table} names images as URLs do" in f"\n{result.err}"
+    assert read_labels(tmp_path / "labels.json").image_ids == ("my%20lake", "a")
+
+
 def test_draws_a_report(nimakit: Command, tmp_path: Path) -> None:
     """--report is a page on the ratings that were counted."""
     rows = [f"{image},{person},{(image + person) % 5 + 1}" for image in range(6) for person in range(4)]

@@ -97,6 +97,7 @@ def pairs(
         chosen_column=chosen_column,
         ties=ties,
         rows=rows,
+        notify=say,
     )
     scores = fit(given, prior_sd=prior_sd)
     ids = [given.image_ids[place] for place in scores.images]

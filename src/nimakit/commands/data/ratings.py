@@ -87,6 +87,7 @@ def ratings(
         time_column=time_column,
         bins=bins,
         rows=rows,
+        notify=say,
     )
     counted = given.latest() if repeats == "latest" else given
     if bins is None:

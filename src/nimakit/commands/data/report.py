@@ -133,7 +133,7 @@ def _of_ratings(
     from nimakit import data_summary
     from nimakit.ratings import infer_bins, read_ratings
 
-    ratings = read_ratings(path, **columns, bins=bins, rows=rows)
+    ratings = read_ratings(path, **columns, bins=bins, rows=rows, notify=say)
     if bins is None:
         bins, sentence = infer_bins(ratings)
         say(sentence)
