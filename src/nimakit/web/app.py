@@ -242,7 +242,7 @@ def _sign_in(app: Flask, settings: Settings) -> None:
 
     @manager.request_loader  # type: ignore[untyped-decorator]
     def load_otherwise(_request: Any) -> User | None:
-        """Who an older version remembered, from now on by the cookie of this app; else who needs no session."""
+        """Who an older version remembered, from now on by this app's cookie; else who needs no session."""
         cookie = request.cookies.get(_SHARED_COOKIE, "")
         name = decode_cookie(cookie) if cookie.isascii() else None
         user = load(name) if name is not None else None
