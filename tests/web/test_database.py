@@ -208,7 +208,7 @@ def test_comparisons_of_a_picture_in_another_spelling_are_its_files(tmp_path: Pa
 @on_both
 def test_half_a_character_is_refused(database: Database) -> None:
     """JSON can have it, a database cannot."""
-    with pytest.raises(UsageError, match="Text is Unicode"), database.write() as session:
+    with pytest.raises(UsageError, match="Text must be valid Unicode"), database.write() as session:
         session.add(Rater(code="r1", name="\ud83d"))
 
 

@@ -81,12 +81,12 @@ _SHARED_COOKIE = "nimakit_rate_rater"
 """The cookie that remembered raters before each app of a host had one of its own."""
 
 _DATABASE_AWAY = (
-    "The app's database does not answer, or there is no room to write. Nothing was taken in: try again later."
-    " Whoever runs the app finds the reason in its log."
+    "The app's database does not answer, or there is no room to write. Nothing was saved; try again later."
+    " The reason is in the app's log."
 )
 _STRAINED = (
-    "The app is short of memory, of files, or of room on its disk. Nothing was taken in: try again later."
-    " Whoever runs the app finds the reason in its log."
+    "The app is short of memory, of files, or of room on its disk. Nothing was saved; try again later."
+    " The reason is in the app's log."
 )
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
