@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -122,8 +123,8 @@ def _return_to_old(session: Session) -> None:
 
 def _rating(key: int, image: int, rater: int, value: float) -> Act:
     at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=key)
-    said = {"kind": RATING, "source": "app", "value": value, "image_id": image, "rater_id": rater}
-    return Act(client_id=f"e{key}", collection_id=1, occurred_at=at, received_at=at, **said)
+    said: dict[str, Any] = {"source": "app", "value": value, "image_id": image, "rater_id": rater}
+    return Act(client_id=f"e{key}", collection_id=1, kind=RATING, occurred_at=at, received_at=at, **said)
 
 
 @on_both
@@ -185,7 +186,13 @@ def test_comparisons_of_a_picture_in_another_spelling_are_its_files(tmp_path: Pa
             session.add(Image(path=path, image_id=name, **values))
             session.flush()
         said = [(CHOICE, 1, [1, 3]), (CHOICE, 2, [3, 2]), (TIE, None, [2, 3]), (SKIP, None, [2, 3])]
-        times = {"collection_id": 1, "rater_id": 1, "occurred_at": at, "received_at": at, "source": "app"}
+        times: dict[str, Any] = {
+            "collection_id": 1,
+            "rater_id": 1,
+            "occurred_at": at,
+            "received_at": at,
+            "source": "app",
+        }
         apply_acts(
             session,
             [

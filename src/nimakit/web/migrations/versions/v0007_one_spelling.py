@@ -37,7 +37,8 @@ def upgrade() -> None:
     columns = (_IMAGE.c.id, _IMAGE.c.collection_id, _IMAGE.c.path, _IMAGE.c.image_id)
     for key, collection, path, name in connection.execute(sa.select(*columns).order_by(_IMAGE.c.id)).all():
         pictures[collection, unicodedata.normalize("NFC", name)].append((key, path, name))
-    moves, kept = {}, []
+    moves: dict[int, int] = {}
+    kept: list[tuple[int, str, str]] = []
     for (_, composed), same in pictures.items():
         if all(name == composed for _, _, name in same):
             continue
