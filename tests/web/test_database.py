@@ -168,10 +168,9 @@ def test_a_picture_that_waits_in_another_spelling_is_merged_with_its_file(databa
     assert events == [found] * 5 + [other]
 
 
-def test_comparisons_of_a_picture_in_another_spelling_are_its_files(tmp_path: Path) -> None:
+@on_both
+def test_comparisons_of_a_picture_in_another_spelling_are_its_files(database: Database) -> None:
     """What was shown and chosen, and what the pictures won."""
-    database = Database(sqlite_url(tmp_path / "old.db"))
-    database.migrate()
     at = datetime(2026, 1, 1, tzinfo=UTC)
     with database.write() as session:
         session.add(Collection(slug="a", name="a", folder="/a", experiment="preference"))
@@ -206,7 +205,6 @@ def test_comparisons_of_a_picture_in_another_spelling_are_its_files(tmp_path: Pa
         sums = session.execute(select(Image.id, Image.count, Image.total, Image.squares)).all()
         choices = session.execute(select(Choice.chosen, Choice.shown).order_by(Choice.trial)).all()
         events = session.execute(select(Event.image_id, Event.shown).order_by(Event.id)).all()
-    database.close()
     assert sorted(tuple(row) for row in sums) == [(1, 3, 2.5, 2.25), (3, 3, 0.5, 0.25)]
     assert choices == events
     assert [tuple(row) for row in events] == [(1, [1, 3]), (1, [3, 1]), (None, [1, 3]), (None, [1, 3])]
