@@ -24,13 +24,15 @@ class BadRows:
 
     Args:
         skip: Whether bad rows are left out; else they are refused.
+        remedy: How whoever reads the refusal has them left out.
 
     Attributes:
         problems: A line for each bad row: file, line number, and what is wrong.
     """
 
-    def __init__(self, *, skip: bool = False) -> None:
+    def __init__(self, *, skip: bool = False, remedy: str = "--skip-bad leaves them out.") -> None:
         self.skip = skip
+        self.remedy = remedy
         self.problems: list[str] = []
 
     def add(self, path: Path, line: int, problem: str) -> None:
@@ -50,9 +52,7 @@ class BadRows:
             LabelError: There are bad rows; up to twenty are listed.
         """
         if self.problems and not self.skip:
-            raise LabelError(
-                "\n  ".join([f"{self._count()}:", *self.listed(), "--skip-bad leaves them out."])
-            )
+            raise LabelError("\n  ".join([f"{self._count()}:", *self.listed(), self.remedy]))
 
     def listed(self) -> list[str]:
         """The first twenty, and how many more there are."""

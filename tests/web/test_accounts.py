@@ -4,12 +4,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from flask_login import encode_cookie  # type: ignore[import-untyped]
 from sqlalchemy.orm import Session
 
 from nimakit import addresses
 from nimakit.errors import UsageError
 from nimakit.web.app import create_app
-from nimakit.web.models import Invitation, Membership, now
+from nimakit.web.models import Invitation, Membership, Rater, now
 from nimakit.web.settings import Settings, read_settings
 from web.conftest import MakeStudy
 from web.study import Study, Visitor, on_both
@@ -288,6 +289,53 @@ def test_sessions_from_before_they_were_told_apart_end_too(shared: Study) -> Non
     rater.post("/logout", {})
     rater.client.set_cookie(kept.key, kept.value)
     assert rater.get("/collections").status_code == 401
+
+
+def remembered_before(study: Study, rater: Rater) -> str:
+    """The cookie by which an older version remembered a rater."""
+    with study.app.test_request_context():
+        return str(encode_cookie(f"{rater.id}.{rater.link_version}"))
+
+
+def test_an_update_keeps_raters_signed_in(shared: Study) -> None:
+    """The cookie of an older version lets its rater in, who gets the app's own; signing out ends both."""
+    ann, phone = shared.rater("Ann"), shared.visitor()
+    kept = remembered_before(shared, ann.rater)
+    phone.client.set_cookie("nimakit_rate_rater", kept)
+    assert phone.code == ann.code
+    assert phone.client.get_cookie("nimakit_rate_rater") is None
+    phone.client.delete_cookie(shared.app.config["SESSION_COOKIE_NAME"])
+    assert phone.code == ann.code
+    phone.post("/logout", {})
+    phone.client.set_cookie("nimakit_rate_rater", kept)
+    assert phone.get("/collections").status_code == 401
+    assert ann.get("/collections").status_code == 200
+
+
+def test_an_update_takes_no_place_of_an_invitation(shared: Study) -> None:
+    """Who was in already opens the invitation's link again, and is the same rater."""
+    ann, later = shared.rater("Ann"), shared.visitor()
+    address = invite(shared, max_uses=1)
+    later.client.set_cookie("nimakit_rate_rater", remembered_before(shared, ann.rater))
+    assert later.post(address, {}).status_code == 302
+    assert later.code == ann.code
+    later.post("/logout", {})
+    assert later.get("/collections").status_code == 401
+
+
+def test_an_update_keeps_invited_raters_on_this_machine(study: Study) -> None:
+    """Who an older version remembered is not the local rater."""
+    ann, later = study.rater("Ann"), study.visitor()
+    later.client.set_cookie("nimakit_rate_rater", remembered_before(study, ann.rater))
+    assert later.code == ann.code
+
+
+@pytest.mark.parametrize("cookie", ["1.1|x", "1.1", "1.1|\u00fc", ""])
+def test_an_older_cookie_must_be_signed(shared: Study, cookie: str) -> None:
+    """A made-up one lets nobody in."""
+    visitor = shared.visitor()
+    visitor.client.set_cookie("nimakit_rate_rater", cookie)
+    assert visitor.get("/collections").status_code == 401
 
 
 def test_who_needs_no_session_cannot_sign_out(visitor: Visitor) -> None:

@@ -74,10 +74,24 @@ def test_the_first_look_says_what_is_left_out(study: Study, capsys: pytest.Captu
         study.database, study.services.stocks, study.services.settings.users_dir, study.predictor()
     )
     work.once()
-    assert study.collection.note == "Left out: 1 .heic"
+    assert study.collection.note == "Not shown: 1 .heic"
     (study.folder / "b.heic").write_bytes(b"x")
     work.once()
     assert capsys.readouterr().err.count("left out of") == 1
+
+
+def test_the_note_says_what_is_not_read(study: Study) -> None:
+    """The first file and why, and how many more; then what is not shown."""
+    (study.folder / "a.heic").write_bytes(b"x")
+    outside = study.folder.parent / "outside.jpg"
+    outside.write_bytes(b"x")
+    for name in ("0.jpg", "1.jpg"):
+        (study.folder / name).symlink_to(outside)
+    Background(
+        study.database, study.services.stocks, study.services.settings.users_dir, study.predictor()
+    ).once()
+    note = "Not read: 0.jpg: the link leads out of the folder and 1 more. Not shown: 1 .heic"
+    assert study.collection.note == note
 
 
 def test_a_mistake_in_one_collection_holds_up_no_other(

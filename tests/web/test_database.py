@@ -7,16 +7,33 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import event, select, text
+from sqlalchemy.orm import Session
 
 from nimakit.errors import StorageError, UsageError
+from nimakit.web.acts import Act, apply_acts
 from nimakit.web.database import Database, sqlite_url
-from nimakit.web.models import Base, Collection, Image, Rater
+from nimakit.web.models import (
+    CHOICE,
+    MISSING,
+    RATING,
+    SKIP,
+    TIE,
+    Base,
+    Choice,
+    Collection,
+    Event,
+    Image,
+    Rater,
+    Rating,
+)
 from postgres import Postgres
 from web.study import POSTGRESQL, SQLITE, on_both
 
@@ -81,26 +98,122 @@ def test_names_in_an_older_database_get_their_one_spelling(tmp_path: Path) -> No
     database.migrate()
     mac, one = "Zu\u0308rich", "Z\u00fcrich"
 
-    def picture(path: str) -> Image:
-        return Image(collection_id=1, path=path, image_id=mac, size=1, mtime_ns=1)
+    def picture(path: str, name: str = mac, collection: int = 1) -> Image:
+        return Image(collection_id=collection, path=path, image_id=name, size=1, mtime_ns=1)
 
     with database.write() as session:
-        session.add(Collection(slug="a", name="a", folder="/a"))
+        session.add_all(Collection(slug=slug, name=slug, folder=slug) for slug in "ab")
         session.flush()
-        session.add_all([picture(f"{mac}.jpg"), picture(mac)])
-        session.execute(text("DROP TABLE ended_session"))
-        session.execute(text("UPDATE alembic_version SET version_num = '0006'"))
+        session.add_all([picture(f"{mac}.jpg"), picture(f"a/{mac}.jpg"), picture(mac)])
+        session.add_all([picture(mac, collection=2), picture(one, one, collection=2)])
+        _return_to_old(session)
     database.migrate()
     with database.read() as session:
         found = session.execute(select(Image.path, Image.image_id).order_by(Image.id)).all()
     database.close()
-    assert [tuple(row) for row in found] == [(f"{mac}.jpg", one), (one, one)]
+    names = [f"{mac}.jpg", f"a/{mac}.jpg", one, one]
+    assert [tuple(row) for row in found] == [(name, one) for name in names]
+
+
+def _return_to_old(session: Session) -> None:
+    """Make the tables those of a database whose names are spelt in any way."""
+    session.execute(text("DROP TABLE ended_session"))
+    session.execute(text("UPDATE alembic_version SET version_num = '0006'"))
+
+
+def _rating(key: int, image: int, rater: int, value: float) -> Act:
+    at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=key)
+    said: dict[str, Any] = {"source": "app", "value": value, "image_id": image, "rater_id": rater}
+    return Act(client_id=f"e{key}", collection_id=1, kind=RATING, occurred_at=at, received_at=at, **said)
+
+
+@on_both
+def test_a_picture_that_waits_in_another_spelling_is_merged_with_its_file(database: Database) -> None:
+    """What was said of it is said of the file's picture; of two ratings by a person the later holds."""
+    with database.write() as session:
+        session.add(Collection(slug="a", name="a", folder="/a"))
+        session.add_all(Rater(code=code) for code in ("r1", "r2", "r3"))
+        session.flush()
+        values = {"collection_id": 1, "size": 1, "mtime_ns": 1}
+        session.add(Image(path="Z\u00fcrich.jpg", image_id="Z\u00fcrich", **values))
+        session.flush()
+        session.add(Image(path="Zu\u0308rich", image_id="Zu\u0308rich", state=MISSING, **values))
+        session.add(Image(path="b.jpg", image_id="b", **values))
+        session.flush()
+        found, waiting, other = session.scalars(select(Image.id).order_by(Image.id))
+        said = [
+            (found, 1, 3),
+            (waiting, 1, 5),
+            (waiting, 2, 7),
+            (found, 2, 8),
+            (waiting, 3, 9),
+            (other, 3, 1),
+        ]
+        apply_acts(session, [_rating(key, *row) for key, row in enumerate(said)])
+        _return_to_old(session)
+    database.migrate()
+    with database.read() as session:
+        pictures = session.execute(
+            select(Image.path, Image.image_id, Image.count, Image.total, Image.squares).order_by(Image.id)
+        ).all()
+        ratings = session.execute(
+            select(Rating.rater_id, Rating.value).where(Rating.image_id == found).order_by(Rating.rater_id)
+        ).all()
+        events = session.scalars(select(Event.image_id).order_by(Event.id)).all()
+    assert [tuple(row) for row in pictures] == [
+        ("Z\u00fcrich.jpg", "Z\u00fcrich", 3, 22, 25 + 64 + 81),
+        ("b.jpg", "b", 1, 1, 1),
+    ]
+    assert [tuple(row) for row in ratings] == [(1, 5), (2, 8), (3, 9)]
+    assert events == [found] * 5 + [other]
+
+
+@on_both
+def test_comparisons_of_a_picture_in_another_spelling_are_its_files(database: Database) -> None:
+    """What was shown and chosen, and what the pictures won."""
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    with database.write() as session:
+        session.add(Collection(slug="a", name="a", folder="/a", experiment="preference"))
+        session.add(Rater(code="r1"))
+        session.flush()
+        values = {"collection_id": 1, "size": 1, "mtime_ns": 1}
+        for path, name in (
+            ("Z\u00fcrich.jpg", "Z\u00fcrich"),
+            ("Zu\u0308rich", "Zu\u0308rich"),
+            ("b.jpg", "b"),
+        ):
+            session.add(Image(path=path, image_id=name, **values))
+            session.flush()
+        said = [(CHOICE, 1, [1, 3]), (CHOICE, 2, [3, 2]), (TIE, None, [2, 3]), (SKIP, None, [2, 3])]
+        times: dict[str, Any] = {
+            "collection_id": 1,
+            "rater_id": 1,
+            "occurred_at": at,
+            "received_at": at,
+            "source": "app",
+        }
+        apply_acts(
+            session,
+            [
+                Act(client_id=f"e{key}", trial=f"t{key}", kind=kind, image_id=image, shown=shown, **times)
+                for key, (kind, image, shown) in enumerate(said)
+            ],
+        )
+        _return_to_old(session)
+    database.migrate()
+    with database.read() as session:
+        sums = session.execute(select(Image.id, Image.count, Image.total, Image.squares)).all()
+        choices = session.execute(select(Choice.chosen, Choice.shown).order_by(Choice.trial)).all()
+        events = session.execute(select(Event.image_id, Event.shown).order_by(Event.id)).all()
+    assert sorted(tuple(row) for row in sums) == [(1, 3, 2.5, 2.25), (3, 3, 0.5, 0.25)]
+    assert choices == events
+    assert [tuple(row) for row in events] == [(1, [1, 3]), (1, [3, 1]), (None, [1, 3]), (None, [1, 3])]
 
 
 @on_both
 def test_half_a_character_is_refused(database: Database) -> None:
     """JSON can have it, a database cannot."""
-    with pytest.raises(UsageError, match="Text is Unicode"), database.write() as session:
+    with pytest.raises(UsageError, match="Text must be valid Unicode"), database.write() as session:
         session.add(Rater(code="r1", name="\ud83d"))
 
 

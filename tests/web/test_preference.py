@@ -65,6 +65,18 @@ def test_choosing_again_takes_the_place_of_the_first_choice(pairs: Study) -> Non
     assert len(pairs.events) == 2
 
 
+@pytest.mark.parametrize(("choices", "question"), [("2", "looks better?"), ("4", "looks best?")])
+def test_the_question_fits_the_number_of_pictures(make_study: MakeStudy, choices: str, question: str) -> None:
+    """Of two pictures one is better, of four one is best; a question of the collection's own stays."""
+    study = make_study(experiment="preference", choices=choices)
+    page = study.visitor().get(f"/c/{study.collection.slug}/", follow_redirects=True).text
+    assert f"Which photograph {question}" in page
+    study.set(question="Which is calmer?")
+    page = study.visitor().get(f"/c/{study.collection.slug}/", follow_redirects=True).text
+    assert "Which is calmer?" in page
+    assert question not in page
+
+
 def test_of_four_one_is_chosen(make_study: MakeStudy) -> None:
     """Each comparison has four different pictures."""
     study = make_study(experiment="preference", choices="4")

@@ -287,7 +287,7 @@ def test_all_keys_are_shown(page: Page, study: Study, serve: Serve) -> None:
     open_page(page, serve(study))
     page.keyboard.press("?")
     expect(page.locator("#help")).to_be_visible()
-    expect(page.locator("#keys")).to_contain_text("Back to the last one")
+    expect(page.locator("#keys")).to_contain_text("Undo: go back and change the last rating")
     page.keyboard.press("7")
     page.keyboard.press("Escape")
     expect(page.locator("#help")).to_be_hidden()

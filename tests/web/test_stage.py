@@ -356,5 +356,5 @@ def test_buttons_name_their_keys(page: Page, any_study: Study, serve: Serve) -> 
         assert title
         assert bool(keys) == title.endswith(")")
     assert page.locator("#skip").get_attribute("title") == "Skip (S)"
-    assert page.locator("#back").get_attribute("title") == "Back to the last one (Z or ⌫)"
+    assert page.locator("#back").get_attribute("title") == "Undo: go back and change the last rating (Z or ⌫)"
     assert page.locator("#help-button").get_attribute("aria-keyshortcuts") == "?"

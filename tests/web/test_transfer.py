@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import html
 import io
 import json
 import os
@@ -258,7 +259,12 @@ def test_an_import_from_the_future_can_be_corrected(study: Study, visitor: Visit
         ("image_id,user,rating\nphoto 0,u\u2028u,5\n", "must not contain U+2028 (LINE SEPARATOR)"),
         ("image_id,user_id,rating,time\nphoto 0,u,5,2023\n", "time must be ISO 8601"),
         ("image_id,user_id,rating,time\nphoto 0,u,5,yesterday\n", "time must be"),
-        ("name,user_id,rating\nphoto 0,u,5\n", "image_id"),
+        (
+            "name,user_id,rating\nphoto 0,u,5\n",
+            "one column 'image_id' or 'image' or 'path'. Received: import.csv,",
+        ),
+        ("image,user_id,stars\nphoto 0,u,5\n", "one column 'rating' or 'score' or 'value'"),
+        ("path,path,rating\nphoto 0,photo 0,5\n", "with 'path', 'path', 'rating'. Rename one."),
         ("", "no header"),
         ("image_id,user_id,rating\n", "at least one good row"),
         ("\0\0\0", "import.csv"),
@@ -268,9 +274,22 @@ def test_refuses_a_bad_table(study: Study, visitor: Visitor, table: str, reason:
     """With the line and what is wrong; nothing of it is taken in, and no path of the machine is told."""
     answer = upload(visitor, "ratings", table)
     assert answer.status_code == 400
-    assert reason in answer.text
+    assert reason in html.unescape(answer.text)
     assert str(study.folder.anchor + "tmp") not in answer.text
     assert study.events == []
+
+
+def test_a_refused_table_says_what_the_page_can_do(study: Study, visitor: Visitor) -> None:
+    """The page names its own box, and no option of the command line."""
+    page = visitor.get(visitor.address("transfer")).text
+    text = html.unescape(upload(visitor, "ratings", "image_id,user_id,rating\nphoto 0,u,11\n").text)
+    assert "Tick \u201cLeave bad rows out\u201d to import the rest." in text
+    assert "Leave bad rows out" in page
+    assert "--skip-bad" not in text
+    study.set(experiment="preference")
+    text = html.unescape(upload(visitor, "pairs", "left,right,picked\na,b,a\n").text)
+    assert "The table needs one column 'chosen'." in text
+    assert "say which column" not in text
 
 
 def test_bad_rows_are_left_out_when_asked(study: Study, visitor: Visitor) -> None:

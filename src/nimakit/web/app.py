@@ -5,10 +5,10 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, current_app, jsonify, render_template, request
+from flask import Flask, Response, after_this_request, current_app, jsonify, render_template, request
 from flask.json.provider import DefaultJSONProvider
 from flask.typing import ResponseReturnValue
-from flask_login import LoginManager  # type: ignore[import-untyped]
+from flask_login import LoginManager, decode_cookie, login_user  # type: ignore[import-untyped]
 from flask_wtf.csrf import CSRFError, CSRFProtect, generate_csrf  # type: ignore[import-untyped]
 from sqlalchemy import text
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
@@ -77,13 +77,16 @@ BLUEPRINTS = (
 )
 
 _LARGEST_BODY = 1 << 20
+_SHARED_COOKIE = "nimakit_rate_rater"
+"""The cookie that remembered raters before each app of a host had one of its own."""
+
 _DATABASE_AWAY = (
-    "The app's database does not answer, or there is no room to write. Nothing was taken in: try again later."
-    " Whoever runs the app finds the reason in its log."
+    "The app's database does not answer, or there is no room to write. Nothing was saved; try again later."
+    " The reason is in the app's log."
 )
 _STRAINED = (
-    "The app is short of memory, of files, or of room on its disk. Nothing was taken in: try again later."
-    " Whoever runs the app finds the reason in its log."
+    "The app is short of memory, of files, or of room on its disk. Nothing was saved; try again later."
+    " The reason is in the app's log."
 )
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
@@ -196,7 +199,7 @@ def _configure(app: Flask, settings: Settings) -> None:
         SESSION_COOKIE_NAME=f"nimakit_rate_{settings.instance}",
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=secure,
-        REMEMBER_COOKIE_NAME=f"nimakit_rate_rater_{settings.instance}",
+        REMEMBER_COOKIE_NAME=f"{_SHARED_COOKIE}_{settings.instance}",
         REMEMBER_COOKIE_DURATION=timedelta(days=365),
         REMEMBER_COOKIE_HTTPONLY=True,
         REMEMBER_COOKIE_SAMESITE="Lax",
@@ -237,11 +240,24 @@ def _sign_in(app: Flask, settings: Settings) -> None:
         user = _find_user(int(key), name, own) if key.isdecimal() else None
         return user if user is not None and str(user.rater.link_version) == version else None
 
-    if settings.is_local:
+    @manager.request_loader  # type: ignore[untyped-decorator]
+    def load_otherwise(_request: Any) -> User | None:
+        """Who an older version remembered, from now on by this app's cookie; else who needs no session."""
+        cookie = request.cookies.get(_SHARED_COOKIE, "")
+        name = decode_cookie(cookie) if cookie.isascii() else None
+        user = load(name) if name is not None else None
+        if user is not None:
+            # Their session keeps its name: once it has ended, copies of the old cookie let nobody in.
+            login_user(user, remember=True, fresh=False)
+            after_this_request(_forget_shared_cookie)
+        elif settings.is_local:
+            user = _find_user(None)
+        return user
 
-        @manager.request_loader  # type: ignore[untyped-decorator]
-        def load_local(_request: Any) -> User | None:
-            return _find_user(None)
+
+def _forget_shared_cookie(response: Response) -> Response:
+    response.delete_cookie(_SHARED_COOKIE)
+    return response
 
 
 def _find_user(key: int | None, name: str = "", own: str = "") -> User | None:

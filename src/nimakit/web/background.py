@@ -147,9 +147,9 @@ def _note(walk: Walk) -> str:
     notes = []
     if walk.refused:
         more = len(walk.refused) - 1
-        notes.append(f"Left alone: {walk.refused[0]}" + (f"; and {more} more" if more else ""))
+        notes.append(f"Not read: {walk.refused[0]}" + (f" and {more} more" if more else ""))
     if left_out := str(walk.left_out):
-        notes.append(f"Left out: {left_out}")
+        notes.append(f"Not shown: {left_out}")
     return ". ".join(notes)
 
 

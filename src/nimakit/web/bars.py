@@ -69,7 +69,7 @@ def by_count(headway: Headway, noun: str, wanted: int | None) -> Chart:
     return Chart(
         key="by-count",
         title=f"Pictures by their number of {noun}",
-        note="Those far to the left have the least certain place.",
+        note="Pictures on the left have too few ratings to be placed reliably.",
         across=noun,
         up="pictures",
         bars=bars,
@@ -118,7 +118,7 @@ def means(summary: Summary) -> Chart:
     return Chart(
         key="means",
         title="Pictures by mean rating",
-        note="Means rounded to the scale. What is rare here is what a model will judge worst.",
+        note="Means rounded to the scale. A model will be least accurate where pictures are rare.",
         across="mean, rounded",
         up="pictures",
         bars=_on_scale(summary, summary.pictures.classes.tolist()),

@@ -204,8 +204,8 @@ def _reported(database: Database) -> Iterator[None]:
         yield
     except (DataError, UnicodeEncodeError, OverflowError) as error:  # the latter before they are sent
         raise UsageError(
-            "Text is Unicode without NUL characters, and a number has a size the database can hold. Received:"
-            " another one"
+            "Text must be valid Unicode without NUL characters, and numbers must fit the database."
+            " Something in the request does not."
         ) from error
     except DBAPIError as error:
         if not _is_failure(database, error.orig):

@@ -50,7 +50,9 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
         description="Lowest and highest rating, such as 1-10.",
     )
     choices = SelectField("Pictures to choose from", choices=[SelectChoice("2", "2"), SelectChoice("4", "4")])
-    question = StringField("Question", [Length(max=200)], description="Empty for the usual one.")
+    question = StringField(
+        "Question", [Length(max=200)], description="Leave blank to use the default question."
+    )
     low_label = StringField("What the lowest rating means", [Length(max=40)])
     high_label = StringField("What the highest rating means", [Length(max=40)])
     ordering = SelectField(
@@ -58,16 +60,18 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
         choices=[
             SelectChoice("random", "Random: another order for each rater"),
             SelectChoice("fewest", "Fewest ratings first"),
-            SelectChoice("active", "Least sure first: where model and people, or people, differ"),
+            SelectChoice(
+                "active", "Most uncertain first: where raters disagree with each other or with the model"
+            ),
         ],
     )
     wanted = IntegerField(
         "Ratings wanted per picture",
         [Optional(), NumberRange(1, 10_000)],
-        description="Comparisons, where pictures are compared. Empty: everybody may rate everything.",
+        description="Comparisons, where pictures are compared. Leave blank to let everyone rate everything.",
     )
     repeats = IntegerField(
-        "Shown twice, per cent",
+        "Repeat rate (%)",
         [Optional(), NumberRange(0, 50)],
         description="Pictures each rater is shown again, to see how consistent they are.",
     )
@@ -85,7 +89,7 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
     )
     show_others = BooleanField("Show others' ratings", description="Their mean, once one has rated.")
     sign_up = BooleanField("Anybody may join", description="Without an invitation, from the welcome page.")
-    is_open = BooleanField("Ratings are taken", default=True)
+    is_open = BooleanField("Accept new ratings", default=True)
 
     def validate_model(self, field: StringField) -> None:
         """Refuse another model than before that cannot be loaded.
@@ -143,7 +147,9 @@ class NewCollectionForm(CollectionForm):
     """A collection that is to be made."""
 
     root = SelectField("Folder", choices=[])
-    inside = StringField("Folder inside it", [Length(max=1000)], description="Empty for all of it.")
+    inside = StringField(
+        "Folder inside it", [Length(max=1000)], description="Leave blank for the whole folder."
+    )
 
     def offer(self, folders: Sequence[Path]) -> None:
         """Say which folders there are."""

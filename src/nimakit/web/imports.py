@@ -85,7 +85,7 @@ def import_ratings(database: Database, collection: Collection, path: Path, rows:
             "In this collection pictures are compared: import pairs, or make another collection."
         )
     of_image, of_rating, of_user = _columns(
-        path, ("image_id", "image", "path"), ("rating", "score", "value"), _USER_COLUMNS
+        path, [("image_id", "image", "path"), ("rating", "score", "value")], _USER_COLUMNS
     )
     low, high = collection.scale.low, collection.scale.high
     digest, found = _digest(path), list[_Row]()
@@ -141,11 +141,11 @@ def import_pairs(database: Database, collection: Collection, path: Path, rows: B
     """
     if collection.experiment != "preference" or collection.choices != 2:
         raise LabelError("Pairs are imported into a collection whose pictures are compared two at a time.")
-    of_user = _columns(path, (*_USER_COLUMNS, "session"))[0]
+    *required, of_user = _columns(path, [("left",), ("right",), ("chosen",)], (*_USER_COLUMNS, "session"))
     optional = (of_user, "time", "repeat", "comparison")
     digest, found = _digest(path), list[_Row]()
     for line, (left, right, chosen), (user, time, repeat, comparison) in read_rows(
-        path, ("left", "right", "chosen"), rows, optional=optional
+        path, required, rows, optional=optional
     ):
         picks = {"left": left, "right": right, left: left, right: right, "tie": None, "-1": None}
         try:
@@ -256,10 +256,23 @@ def _when(seconds: float, received: datetime) -> datetime:
     return min(received, datetime.fromtimestamp(seconds, UTC))
 
 
-def _columns(path: Path, *choices: tuple[str, ...]) -> tuple[str, ...]:
-    """Of the names a column may have, the first that the table has; the first of all where it has none."""
+def _columns(path: Path, required: Sequence[tuple[str, ...]], optional: tuple[str, ...]) -> tuple[str, ...]:
+    """Of the names a column may have, the first that the table has; the first of all where it has none.
+
+    Raises:
+        LabelError: The table has a header, and in it no required column, or one twice.
+    """
+    choices = (*required, optional)
     there = read_column_names(path, [name for names in choices for name in names])
-    return tuple(next((name for name in names if name in there), names[0]) for names in choices)
+    found = tuple(next((name for name in names if name in there), names[0]) for names in choices)
+    for names, name in zip(required, found, strict=False):
+        # An object a line may have other keys than the first.
+        if there and there.count(name) != 1 and path.suffix.lower() != ".jsonl":
+            raise LabelError(
+                f"The table needs one column {' or '.join(map(repr, names))}. Received: {path}, with"
+                f" {', '.join(map(repr, there))}. Rename one."
+            )
+    return found
 
 
 def _digest(path: Path) -> str:

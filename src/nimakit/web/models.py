@@ -36,8 +36,10 @@ OK, MISSING, BROKEN, LEFT_OUT = "ok", "missing", "broken", "left out"
 """States of a picture; a picture that is left out is in the folder, but not in the list that was imported."""
 
 RATING, SKIP, CHOICE, TIE = "rating", "skip", "choice", "tie"
-CORRECTION, BY_ADMIN = "correction", "admin"
 """Kinds of event."""
+
+CORRECTION, BY_ADMIN = "correction", "admin"
+"""Sources of events that change what was said before: its rater, or the admin."""
 
 ADMIN, LOCAL = "admin", "local"
 """Roles of raters who may do everything."""

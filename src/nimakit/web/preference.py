@@ -1,4 +1,4 @@
-"""The Preference experiment: which of two, or of four, looks best."""
+"""The Preference experiment: which of two looks better, or which of four best."""
 
 import secrets
 from collections.abc import Mapping, Sequence

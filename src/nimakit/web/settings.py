@@ -207,8 +207,8 @@ def _refuse_guessable(settings: Settings) -> None:
         len(settings.password) < _PASSWORD_LENGTH or _is_placeholder(settings.password)
     ):
         raise UsageError(
-            f"{PASSWORD_VARIABLE} must have {_PASSWORD_LENGTH} or more characters and be no example."
-            " Received: one that can be guessed."
+            f"{PASSWORD_VARIABLE} must be at least {_PASSWORD_LENGTH} characters and not easy to guess."
+            " Received: a shorter one, or an example."
         )
 
 

@@ -23,13 +23,6 @@ from nimakit.web.tastes import forget_tastes
 DEFAULT_MODEL = "aesthetic"
 _LONGEST_PATH = 1000
 
-QUESTIONS = {
-    "score": "How good does this photograph look?",
-    "rate": "Is the predicted score right?",
-    "preference": "Which photograph looks best?",
-}
-"""What raters are asked where the collection says nothing else."""
-
 
 def _is_text(longest: int, shortest: int = 0) -> Any:
     return lambda value: isinstance(value, str) and shortest <= len(value.strip()) <= longest

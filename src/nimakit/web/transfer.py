@@ -31,6 +31,9 @@ FILES = {
 
 _SUFFIXES = (*SUFFIXES, ".json")
 _LARGEST_IMPORT = 256 << 20
+_REMEDY = (
+    "Tick \N{LEFT DOUBLE QUOTATION MARK}Leave bad rows out\N{RIGHT DOUBLE QUOTATION MARK} to import the rest."
+)
 
 
 @blueprint.url_value_preprocessor
@@ -94,13 +97,13 @@ def upload(slug: str) -> ResponseReturnValue:
 
 def _import(collection: Collection, what: str, path: Path, *, skip_bad: bool) -> list[str]:
     """Take in a file; what was done, in lines."""
-    database, rows = services().database, BadRows(skip=skip_bad)
+    database, rows = services().database, BadRows(skip=skip_bad, remedy=_REMEDY)
     if what == "ratings":
         return _told(import_ratings(database, collection, path, rows), "rating")
     if what == "pairs":
         return _told(import_pairs(database, collection, path, rows), "comparison")
     if what != "list":
-        abort(400, "Say what the file holds.")
+        abort(400, "Say what the file contains.")
     chosen, problems = choose_listed(database, collection, path, skip_bad=skip_bad)
     return [f"{chosen} pictures are to be rated; all others are left out.", *problems]
 

@@ -1,4 +1,4 @@
-// The Preference experiment: which of two, or of four, looks best.
+// The Preference experiment: which of two looks better, or which of four best.
 
 import { Canvas } from "./canvas.js";
 import { load } from "./pictures.js";

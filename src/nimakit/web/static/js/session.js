@@ -29,7 +29,7 @@ export class Session {
     this.pace = new Pace();
     this.keys = new Keys();
     this.received = 0; // first answers the server has
-    this.answered = 0; // in this sitting
+    this.answered = 0; // this session
     this.coming = undefined; // the item that is shown next, or is shown already
     this.shown = null; // the item to answer: it has been drawn
     this.listen();
@@ -62,7 +62,7 @@ export class Session {
   bindCommon() {
     const [skip, back] = ["skip", "back"].map((id) => document.getElementById(id));
     this.keys.add(["s"], "Skip", () => this.skip(), { button: skip });
-    this.keys.add(["z", "Backspace"], "Back to the last one, to change it", () => this.back(), { repeat: true, button: back });
+    this.keys.add(["z", "Backspace"], "Undo: go back and change the last rating", () => this.back(), { repeat: true, button: back });
   }
 
   // A pointer goes down on what is shown now, or on an open menu, which its click closes and does no more.
@@ -183,12 +183,12 @@ export class Session {
     if (!this.deck.past.length) return toast("There is nothing to go back to.");
     this.deck.back();
     this.next();
-    announce("Back to the last one");
+    announce("Undo: change the last rating");
   }
 
   celebrate() {
     if (MILESTONES.includes(this.answered) || (this.answered && this.answered % 1000 === 0)) {
-      toast(`${this.answered} done in this sitting.`);
+      toast(`${this.answered} rated this session.`);
     }
   }
 
