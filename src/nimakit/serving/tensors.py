@@ -25,7 +25,8 @@ OUTPUTS = ("mean_score_prediction", "sd_score_prediction", "predictions", "perce
 _PIXEL_TYPES: dict[str, Any] = {"UINT8": np.dtype(np.uint8), "FP32": np.dtype("<f4")}
 _LENGTH = struct.Struct("<I")
 _LONGEST_SIDE = 2**31 - 1
-_FROM_URL_SAFE = str.maketrans("-_", "+/")
+_FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_WHITESPACE = b" \t\r\n\v\f"
 MAX_VALUES = 210_000
 """Values and lists the JSON of a request may contain, as many as a picture of 224x224 has: while it is
 parsed, nothing else runs."""
@@ -251,7 +252,7 @@ def _decode(text: Any) -> bytes:
     if not isinstance(text, str):
         _refuse("An encoded image within JSON is base64 text", text)
     try:
-        return base64.b64decode("".join(text.split()).translate(_FROM_URL_SAFE), validate=True)
+        return base64.b64decode(text.encode("ascii").translate(_FROM_URL_SAFE, _WHITESPACE), validate=True)
     except ValueError:
         _refuse(
             "An encoded image within JSON is base64 text, with nothing before or after it", _SHORT.repr(text)
