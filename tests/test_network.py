@@ -165,7 +165,7 @@ def test_memory_that_runs_out_while_a_model_loads_is_not_the_models_fault(
     def fail(*_: Any, **__: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(networks.onnxruntime, "InferenceSession", fail)
+    monkeypatch.setattr("onnxruntime.InferenceSession", fail)
     with pytest.raises(MemoryError):
         Network(tiny_file)
 
