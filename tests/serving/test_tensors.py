@@ -80,6 +80,20 @@ def test_whitespace_in_base64_text_takes_no_memory() -> None:
     assert peak < 3 * len(text)
 
 
+def test_the_size_of_json_is_found_without_a_copy() -> None:
+    """Nothing is admitted yet; only pieces of it are looked at, to the last byte of the JSON."""
+    body = bytes(1_000_000) + b"\xff"
+    values = 128 * MAX_VALUES
+    tracemalloc.start()
+    try:
+        assert parsing_size(body, 1_000_000) == 4_000_000 + values
+        assert parsing_size(body, 1_000_001) == 10_000_010 + values
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 200_000
+
+
 def test_null_is_as_good_as_left_out() -> None:
     """At every level: some clients send each member they know of."""
     tensor = _tensor(parameters={"binary_data_size": None})
