@@ -29,7 +29,7 @@ choose_image() {
     check_image_name
     # shellcheck disable=SC2154 # the launchers set it
     is_ours "$image" || [[ $image == "$trusted" ]] ||
-      fail "A config may choose among nima-cpu and nima-gpu; another image is run once you trust it. Received: $image," \
+      fail "A config may choose among nima-cpu and nima-gpu; any other image needs --trust-image. Received: $image," \
         "in $file. Add --trust-image $image, or choose ours by --docker-image nima-cpu."
   done
   image=${image:-nima-cpu}
