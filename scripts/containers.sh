@@ -29,7 +29,7 @@ choose_image() {
     check_image_name
     # shellcheck disable=SC2154 # the launchers set it
     is_ours "$image" || [[ $image == "$trusted" ]] ||
-      fail "A config may choose among nima-cpu and nima-gpu; another image is run once you trust it. Received: $image," \
+      fail "A config may choose among nima-cpu and nima-gpu; any other image needs --trust-image. Received: $image," \
         "in $file. Add --trust-image $image, or choose ours by --docker-image nima-cpu."
   done
   image=${image:-nima-cpu}
@@ -99,9 +99,10 @@ mount_model_file() {
   mount_input "$(dirname -- "$1")/split.json"
 }
 
-# A model, where it is a file or an ensemble of files.
+# A model, where it is a file or an ensemble of files. An ensemble is often another person's, and may name any path: of
+# its members only model files are mounted, by their own names and by those of what they lead to.
 mount_model() {
-  local member
+  local member name suffix='\.[oO][nN][nN][xX]$'
   case $1 in
     *.[oO][nN][nN][xX]) mount_model_file "$1" ;;
     *.[jJ][sS][oO][nN])
@@ -109,10 +110,10 @@ mount_model() {
       [[ -f $1 ]] || return 0
       require_jq "$1"
       while IFS= read -r -d '' member; do
-        case $member in
-          /*) mount_model_file "$member" ;;
-          *.[oO][nN][nN][xX]) mount_model_file "$(dirname -- "$1")/$member" ;;
-        esac
+        [[ $member == /* ]] || member=$(dirname -- "$1")/$member
+        [[ -f $member ]] || continue
+        name=$(realpath -- "$member")
+        if [[ $member =~ $suffix && $name =~ $suffix ]]; then mount_model_file "$member"; fi
       done < <(jq -j '.members[]?.model? | strings | . + "\u0000"' -- "$1" 2>/dev/null)
       ;;
   esac

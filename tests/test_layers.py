@@ -65,9 +65,9 @@ NN_LAYERS = (
 
 SERVING_LAYERS = (
     {"__init__"},
-    {"incoming", "keys", "metrics", "requestlog", "problems", "tensors", "users", "admission", "front"}
+    {"incoming", "keys", "metrics", "requestlog", "problems", "tensors", "admission", "front"}
     | {"memory", "proxies"},
-    {"connection", "settings", "batcher", "descriptors", "uploads"},
+    {"connection", "settings", "batcher", "descriptors", "uploads", "users"},
     {"models"},
     {"service"},
     {"access", "api", "inference", "pages", "worker"},

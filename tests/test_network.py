@@ -157,6 +157,19 @@ def test_memory_that_runs_out_is_not_the_models_fault(
     assert len(network.run(BATCH).values) == len(BATCH)
 
 
+def test_memory_that_runs_out_while_a_model_loads_is_not_the_models_fault(
+    tiny_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is said of the file."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", fail)
+    with pytest.raises(MemoryError):
+        Network(tiny_file)
+
+
 def test_gives_up_a_run_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has a time for each image, and is ended, not left behind."""
     monkeypatch.setattr(networks, "_SECONDS_AN_IMAGE", 0.1)

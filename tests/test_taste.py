@@ -1,6 +1,8 @@
 """nimakit.taste: users' files, and what they make of scores."""
 
+import errno
 import io
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,20 @@ def test_a_file_comes_back_as_it_was(tmp_path: Path, tiny: Model) -> None:
         "weights": [0.5, -1.0, 2.0],
         "level": [0.0, 0.25],
     }
+
+
+def test_a_fault_of_the_machine_is_not_the_files(
+    tmp_path: Path, tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is raised as it is; a server answers it with a 503."""
+
+    def fail(path: Path) -> bytes:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+
+    write_taste(tmp_path / "ann.taste", _taste(tiny))
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    with pytest.raises(OSError, match="Too many open files"):
+        read_taste(tmp_path / "ann.taste")
 
 
 def test_no_shift_leaves_the_generic_scores_exactly(tiny: Model) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nimakit import zip_files
-from nimakit.errors import NimakitError
+from nimakit.errors import NimakitError, machine_fault
 from nimakit.output import atomic_bytes
 from nimakit.schema import Rule, broken_rules
 
@@ -91,11 +91,13 @@ def read(path: Path, rules: Mapping[str, Rule], what: str, error_class: type[Nim
             raise ValueError("its facts are no JSON object")
         if not all(array.dtype.kind in _KINDS and np.isfinite(array).all() for array in arrays.values()):
             raise ValueError("it holds what is no finite number")
-    except OSError as error:
-        raise error_class(f"{what} must be a readable file. Received: {path} ({error.strerror})") from error
-    except MemoryError:  # no fault of the file
-        raise
     except Exception as error:  # zipfile and NumPy meet a broken file with whatever comes
+        if machine_fault(error, path):
+            raise
+        if isinstance(error, OSError):
+            raise error_class(
+                f"{what} must be a readable file. Received: {path} ({error.strerror or error})"
+            ) from error
         raise error_class(
             f"{what} must be one that nimakit wrote, whole. Received: {path} ({error})"
         ) from error

@@ -16,7 +16,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from nimakit import external_data
-from nimakit.errors import ModelError, first_line
+from nimakit.errors import ModelError, first_line, machine_fault
 from nimakit.images import PixelArray
 from nimakit.metadata import METADATA_KEY, Metadata
 from nimakit.parallel import result
@@ -125,6 +125,8 @@ class Network:
         try:
             self._session = onnxruntime.InferenceSession(source, options, providers=_providers())
         except Exception as error:  # the runtime has an exception class a failure, none of them public
+            if machine_fault(error, path):
+                raise
             reason = first_line(error)
             raise ModelError(f"The file must be a valid ONNX model. Received: {path} ({reason})") from error
         self.provider: str = self._session.get_providers()[0]

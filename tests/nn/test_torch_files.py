@@ -1,5 +1,7 @@
 """nimakit.nn.torch_files: PyTorch state dicts without PyTorch."""
 
+import errno
+import os
 import struct
 import zipfile
 from collections import OrderedDict
@@ -31,6 +33,18 @@ def test_reads_both_layouts(tmp_path: Path, write: Any) -> None:
     for name, array in ARRAYS.items():
         assert read[name].dtype == array.dtype
         np.testing.assert_array_equal(read[name], array)
+
+
+def test_a_fault_of_the_machine_is_not_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is raised as it is."""
+
+    def fail(_: Path) -> Any:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    path = write_archive(tmp_path / "w.pth", ARRAYS)
+    monkeypatch.setattr(torch_files, "_read_archive", fail)
+    with pytest.raises(OSError, match="Too many open files"):
+        torch_files.read(path)
 
 
 @WRITERS

@@ -36,6 +36,18 @@ def test_what_a_model_was_trained_on_is_mounted_with_it(predict: Launcher) -> No
     assert set(mounts) == {str(predict.folder / name) for name in ("m.onnx", "split.json")}
 
 
+def test_an_ensemble_shows_a_container_nothing_but_models(predict: Launcher, tmp_path: Path) -> None:
+    """Neither other files and folders that it names, nor what a link with the name of a model leads to."""
+    secret = tmp_path / "secret.txt"
+    secret.touch()
+    (tmp_path / "link.onnx").symlink_to(secret)
+    (tmp_path / "folder.onnx").mkdir()
+    names = ("secret.txt", "link.onnx", "folder.onnx", "")
+    members = [{"model": f"{tmp_path}/{name}"} for name in names]
+    ensemble = write_json(predict.folder / "e.json", {"members": members})
+    assert list(predict("--model", ensemble).container.mounts) == [str(ensemble)]
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"members": 3}', '{"members": [{"model": 1}, 2]}'])
 def test_a_broken_ensemble_is_left_to_the_command(predict: Launcher, text: str) -> None:
     """The launcher mounts a broken ensemble file and says nothing; the command says what is wrong."""

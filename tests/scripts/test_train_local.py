@@ -127,6 +127,8 @@ def test_a_job_goes_on_in_its_image(train: Launcher, job: Path) -> None:
     trusted = train("--resume", job, "--trust-image", "team/nima:2", "--detach")
     assert {c.image for c in trusted.containers} == {"team/nima:2"}
     assert f"--resume {job} --trust-image team/nima:2\n" in trusted.stderr
+    chosen = train("--resume", job, "--docker-image", "team/nima:3", "--detach")
+    assert f"--resume {job} --trust-image team/nima:3\n" in chosen.stderr
     write_json(job / "run.json", {"docker_image": "nima-gpu", "image_dir": str(train.folder / "photos")})
     assert {c.image for c in train("--resume", job).containers} == {"nima-gpu"}
     assert {c.image for c in train("--resume", job, "--docker-image=x").containers} == {"x"}

@@ -67,7 +67,7 @@ def test_only_so_much_waits() -> None:
 
 def test_work_that_never_fits_is_refused_at_once() -> None:
     """As too large, and not as something to be tried again."""
-    with pytest.raises(OversizedWorkError, match="may take 100 bytes"), Admission(100).admit(101):
+    with pytest.raises(OversizedWorkError, match="may take at most 100 bytes"), Admission(100).admit(101):
         pass
 
 

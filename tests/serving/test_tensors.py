@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import struct
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from nimakit.serving.tensors import (
     MAX_VALUES,
     OUTPUTS,
     InferRequest,
+    _decode,
     output_metadata,
     parsing_size,
     read_request,
@@ -63,6 +65,33 @@ def test_base64_text_may_be_in_lines_and_of_either_alphabet(encode: Callable[[by
     """As `base64` without -w0 writes it, and as clients write it for URLs."""
     content = bytes(range(256))
     assert _read(_tensor(data=[encode(content).decode()])).images == [content]
+
+
+def test_whitespace_in_base64_text_takes_no_memory() -> None:
+    """However many pieces it cuts the text into: only copies of the text are made."""
+    text = " ".join(["AA AA\tAA\r\nAA"] * 20_000)
+    tracemalloc.start()
+    try:
+        content = _decode(text)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert content == bytes(20_000 * 6)
+    assert peak < 3 * len(text)
+
+
+def test_the_size_of_json_is_found_without_a_copy() -> None:
+    """Nothing is admitted yet; only pieces of it are looked at, to the last byte of the JSON."""
+    body = bytes(1_000_000) + b"\xff"
+    values = 128 * MAX_VALUES
+    tracemalloc.start()
+    try:
+        assert parsing_size(body, 1_000_000) == 4_000_000 + values
+        assert parsing_size(body, 1_000_001) == 10_000_010 + values
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 200_000
 
 
 def test_null_is_as_good_as_left_out() -> None:

@@ -1,6 +1,8 @@
 """nimakit.serving.users: one person's scores over HTTP."""
 
 import os
+import threading
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 
 from clients import Client, client, encode, form, service
 from nimakit.engine import Model
+from nimakit.errors import BusyError, ModelError, TasteError, UnknownUserError
 from nimakit.serving.users import Users
 from nimakit.taste import Taste, linear, read_taste, write_taste
 from terminal import Command
@@ -129,6 +132,79 @@ def test_the_last_users_asked_for_are_kept(folder: Path, tiny: Model) -> None:
     assert (len(users), len(made)) == (2, 3)
     users.find("bob", "tiny", tiny)
     assert (len(users), len(made)) == (2, 4)
+
+
+def test_a_file_that_cannot_be_used_is_tried_once(
+    folder: Path, tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not at each request, until it changes."""
+    read = []
+
+    def count(path: Path) -> Taste:
+        read.append(path)
+        return read_taste(path)
+
+    monkeypatch.setattr("nimakit.serving.users.read_taste", count)
+    users = Users(folder, 2, lambda _: {})
+    (folder / "bob.taste").write_bytes(b"broken")
+    for _ in range(3):
+        with pytest.raises(TasteError, match="bob"):
+            users.find("bob", "tiny", tiny)
+    assert len(read) == 1
+    _write(folder / "bob.taste", tiny)
+    assert users.find("bob", "tiny", tiny) == {}
+
+
+def test_a_user_of_another_model_is_tried_once(
+    folder: Path, tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A probe may take half a minute."""
+    tried = []
+
+    def refuse(_: Model, taste: Taste) -> Model:
+        tried.append(taste)
+        raise ModelError("A run takes too long.")
+
+    monkeypatch.setattr(Model, "for_user", refuse)
+    users = Users(folder, 2, lambda _: {})
+    for _ in range(3):
+        with pytest.raises(UnknownUserError, match="no file for user ann with the model tiny"):
+            users.find("ann", "tiny", tiny)
+    assert len(tried) == 1
+
+
+def test_a_fault_of_the_machine_is_tried_again(
+    folder: Path, tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says nothing of the file."""
+
+    def fail(_: Path) -> Taste:
+        raise MemoryError
+
+    users = Users(folder, 2, lambda _: {})
+    with monkeypatch.context() as patch:
+        patch.setattr("nimakit.serving.users.read_taste", fail)
+        with pytest.raises(MemoryError):
+            users.find("ann", "tiny", tiny)
+    assert users.find("ann", "tiny", tiny) == {}
+
+
+def test_requests_for_one_user_load_the_file_once(folder: Path, tiny: Model) -> None:
+    """The others wait for it; those that are too many are refused."""
+    made, go_on = [], threading.Event()
+
+    def make(model: Model) -> Any:
+        made.append(model)
+        assert go_on.wait(5)
+        return {}
+
+    users = Users(folder, 2, make)
+    with ThreadPoolExecutor(10) as pool:
+        found = [pool.submit(users.find, "ann", "tiny", tiny) for _ in range(10)]
+        refused, _ = wait(found, 5, FIRST_COMPLETED)
+        go_on.set()
+    assert [type(future.exception()) for future in refused] == [BusyError]
+    assert len(made) == 1
 
 
 def test_a_folder_that_is_missing_is_refused(tiny_file: Path, tmp_path: Path, nimakit: Command) -> None:

@@ -1,8 +1,10 @@
 """nimakit.serving.worker: real sockets, slow and hostile ones among them, against a real server."""
 
+import errno
 import http.client
 import json
 import os
+import selectors
 import signal
 import socket
 import threading
@@ -17,10 +19,11 @@ import pytest
 from gunicorn.config import Config  # type: ignore[import-untyped]
 
 from clients import encode, multipart, noise
-from nimakit.serving.connection import Connection
+from nimakit.errors import NimakitError
+from nimakit.serving.connection import Connection, Connections
 from nimakit.serving.incoming import Incoming
 from nimakit.serving.problems import CONTENT_TYPE
-from nimakit.serving.worker import BufferingWorker
+from nimakit.serving.worker import BufferingWorker, _started
 from samples import metadata, write_model
 from servers import Server, running
 
@@ -357,6 +360,55 @@ def test_a_large_answer_waits_without_being_made(tmp_path: Path, tiny_file: Path
         assert len(made) == 1
         assert 1 << 20 <= connection.unsent < 2 << 20
         rest.close()
+
+
+def test_a_listener_rests_while_there_are_no_descriptors() -> None:
+    """With every connection being answered none can be ended, and a listener that is ready would spin."""
+
+    class Exhausted:
+        def __init__(self, sock: socket.socket) -> None:
+            self.fileno = sock.fileno
+
+        def accept(self) -> None:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    worker = BufferingWorker.__new__(BufferingWorker)
+    with socket.socket() as sock, selectors.DefaultSelector() as selector:
+        listener = Exhausted(sock)
+        worker._selector, worker._connections, worker.sockets = selector, Connections(), [listener]
+        worker._listen()
+        assert listener in selector.get_map()
+        worker._accept(listener)
+        assert listener not in selector.get_map()
+        worker._listen()
+        assert listener in selector.get_map()
+
+
+def test_all_threads_run_from_the_start() -> None:
+    """Later the machine may have none left."""
+    with _started(5, "nimakit-test") as threads:
+        assert len(threads._threads) == 5
+        assert threads.submit(lambda: 7).result(5) == 7
+
+
+def test_threads_that_cannot_be_started_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a sentence, at the start; those that did start end."""
+    start = threading.Thread.start
+    begun: list[threading.Thread] = []
+
+    def start_two(thread: threading.Thread) -> None:
+        if len(begun) == 2:
+            raise RuntimeError("can't start new thread")
+        begun.append(thread)
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start_two)
+        with pytest.raises(NimakitError, match="able to start 5 threads"):
+            _started(5, "nimakit-test")
+    for thread in begun:
+        thread.join(5)
+    assert not any(thread.is_alive() for thread in begun)
 
 
 def test_numbers_of_a_thousand_digits_are_not_read(server: Server) -> None:

@@ -158,6 +158,7 @@ def test_the_proxies_that_are_believed_are_those_of_this_machine_unless_named(tm
     """By address or network; anything else is refused at the start."""
     found = settings(tmp_path).trusted_proxies
     assert [str(network) for network in found] == ["127.0.0.0/8", "::1/128"]
+    assert settings(tmp_path, {PROXIES_VARIABLE: ""}).trusted_proxies == found
     named = settings(tmp_path, {PROXIES_VARIABLE: "10.0.0.7, 172.16.0.0/12"}).trusted_proxies
     assert [str(network) for network in named] == ["10.0.0.7/32", "172.16.0.0/12"]
     with pytest.raises(ConfigError, match=PROXIES_VARIABLE):

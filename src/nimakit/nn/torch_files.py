@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nimakit import zip_files
-from nimakit.errors import WeightsError, first_line
+from nimakit.errors import WeightsError, first_line, machine_fault
 
 SUFFIXES = (".pth", ".pt")
 
@@ -90,6 +90,8 @@ def read(path: Path) -> Arrays:
                 tensors, storages = _read_pickles(file)
         return {str(name): _array(tensor, storages) for name, tensor in tensors.items()}
     except Exception as error:
+        if machine_fault(error, path):
+            raise
         raise WeightsError(
             f"A PyTorch file must be a state dict: tensors by name, no code. Received: {path}"
             f" ({first_line(error)}); save it anew with torch.save(model.state_dict(), FILE)."

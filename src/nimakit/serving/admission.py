@@ -47,11 +47,12 @@ class Admission:
         """
         if size > self._capacity:
             raise OversizedWorkError(
-                f"Work on a request may take {self._capacity} bytes. Received: a request that takes {size}."
+                f"Processing a request may take at most {self._capacity} bytes of memory."
+                f" Received: one that needs {size}."
             )
         with self._changed:
             if not self._wait(size, patience):
-                raise BusyError("Other requests take all the room there is. Try again later.")
+                raise BusyError("The server is busy with other requests. Try again later.")
             self._taken += size
             self._count += 1
         try:

@@ -169,7 +169,7 @@ class Incoming:
             if self.is_oversized:
                 return
             if (yield from self._receive_line()):
-                raise MalformedError("A chunk is as long as it says.")
+                raise MalformedError("A chunk must have the length it declares.")
         for _ in range(_MAX_TRAILERS):
             if not (yield from self._receive_line()):
                 return

@@ -1,6 +1,7 @@
 """Proxies that are known by address: what they say of a client is believed, what others say is not."""
 
 import ipaddress
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from nimakit.errors import ConfigError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+_WITH_PORT = re.compile(r"([0-9.]+):[0-9]+|\[([^]]+)\](?::[0-9]+)?")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -33,11 +36,27 @@ def parse_proxies(texts: Iterable[str], shown: str) -> tuple[Network, ...]:
     return tuple(networks)
 
 
+def _address(text: str) -> str | None:
+    """The address of "192.0.2.7", "192.0.2.7:5678", "2001:db8::7" or "[2001:db8::7]:5678"; None of others.
+
+    >>> _address("[2001:db8::7]:5678")
+    '2001:db8::7'
+    """
+    with_port = _WITH_PORT.fullmatch(text)
+    address = text if with_port is None else with_port[1] or with_port[2]
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return None
+    return address
+
+
 class TrustedProxies:
     """A WSGI application behind proxies.
 
-    The client is the last address of ``X-Forwarded-For`` that is no trusted proxy. Without the word of a
-    trusted proxy the headers are dropped: anyone may send them.
+    The client is the last address of ``X-Forwarded-For`` that is no trusted proxy, without the port that some
+    proxies add; what is no address ends the search at the last one before it. Without the word of a trusted
+    proxy the headers are dropped: anyone may send them.
 
     Args:
         app: The application.
@@ -57,8 +76,8 @@ class TrustedProxies:
         chain = parse_list_header(environ.pop(_FOR, ""))
         schemes, hosts = (parse_list_header(environ.pop(name, "")) for name in (_PROTO, _HOST))
         if self._trusts(environ.get("REMOTE_ADDR", "")):
-            while chain and self._trusts(environ["REMOTE_ADDR"]):
-                environ["REMOTE_ADDR"] = chain.pop()
+            while chain and self._trusts(environ["REMOTE_ADDR"]) and (client := _address(chain.pop())):
+                environ["REMOTE_ADDR"] = client
             if self._names_site and schemes:
                 environ["wsgi.url_scheme"] = schemes[-1]
             if self._names_site and hosts:

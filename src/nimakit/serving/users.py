@@ -7,18 +7,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nimakit.engine import Augmentation, Model, Scorer
-from nimakit.errors import ModelError, UnknownUserError, first_line
+from nimakit.errors import ModelError, NimakitError, TasteError, UnknownUserError, first_line
+from nimakit.serving.admission import Admission
 from nimakit.taste import SUFFIX, USER_ID, read_taste
 
 Scorers = dict[Augmentation, Scorer]
 
+_MOST_WAITING = 8
+_PATIENCE_S = 2.0
+"""Files are loaded one at a time: so many requests may wait so long for theirs, the rest are refused."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """Scorers made from a file, and which state of the file it was."""
+    """What became of a file, and which state of the file it was."""
 
     version: tuple[int, int]
-    scorers: Scorers
+    made: Scorers | NimakitError
+
+    def scorers(self) -> Scorers:
+        if isinstance(self.made, NimakitError):
+            raise type(self.made)(*self.made.args)  # a new one: each has the traceback of its own request
+        return self.made
 
 
 class Users:
@@ -36,9 +46,10 @@ class Users:
         self._make_scorers = make_scorers
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
+        self._loading = Admission(0, at_once=1, most_waiting=_MOST_WAITING)
 
     def find(self, user: str, model_name: str, model: Model) -> Scorers:
-        """What scores as a user would; a file that has changed is read anew.
+        """What scores as a user would; a file that has changed is read anew, be it broken or not.
 
         Args:
             user: Fits `USER_ID`.
@@ -48,10 +59,9 @@ class Users:
         Raises:
             UnknownUserError: No such user, or none with this model.
             TasteError: The file is broken.
+            BusyError: The file is not loaded yet, and others are being loaded.
         """
-        missing = UnknownUserError(
-            f"A user has a file here for the model. Received: {user} with {model_name}"
-        )
+        missing = UnknownUserError(f"There is no file for user {user} with the model {model_name}.")
         if self._folder is None or not USER_ID.fullmatch(user):
             raise missing
         path = self._folder / f"{user}{SUFFIX}"
@@ -60,23 +70,41 @@ class Users:
         except OSError:
             raise missing from None
         key, version = (model_name, user), (found.st_mtime_ns, found.st_size)
+        kept = self._look_up(key, version)
+        if kept is None:
+            with self._loading.admit(0, _PATIENCE_S):
+                kept = self._look_up(key, version)  # another request may have loaded it meanwhile
+                if kept is None:
+                    kept = _Kept(version, self._load(path, model, missing))
+                    self._keep(key, kept)
+        return kept.scorers()
+
+    def _look_up(self, key: tuple[str, str], version: tuple[int, int]) -> _Kept | None:
         with self._lock:
             kept = self._kept.get(key)
-            if kept and kept.version == version:
-                self._kept.move_to_end(key)
-                return kept.scorers
-        taste = read_taste(path)
+            if kept is None or kept.version != version:
+                return None
+            self._kept.move_to_end(key)
+            return kept
+
+    def _load(self, path: Path, model: Model, missing: UnknownUserError) -> Scorers | NimakitError:
+        """Scorers of a user's file, or what is wrong with it; faults of the machine are raised."""
+        try:
+            taste = read_taste(path)
+        except TasteError as error:
+            return type(error)(*error.args)
         try:
             personal = model.for_user(taste)
         except ModelError as error:  # of another model, or of adapters that the file served has no room for
-            raise UnknownUserError(f"{missing} ({first_line(error)})") from None
-        kept = _Kept(version, self._make_scorers(personal))
+            return UnknownUserError(f"{missing} ({first_line(error)})")
+        return self._make_scorers(personal)
+
+    def _keep(self, key: tuple[str, str], kept: _Kept) -> None:
         with self._lock:
             self._kept[key] = kept
             self._kept.move_to_end(key)
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
-        return kept.scorers
 
     def __len__(self) -> int:
         return len(self._kept)

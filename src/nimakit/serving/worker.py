@@ -18,17 +18,20 @@ import queue
 import selectors
 import socket
 import sys
+import threading
 import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
 from gunicorn.http import RequestParser  # type: ignore[import-untyped]
 from gunicorn.http.errors import LimitRequestHeaders, ParseException  # type: ignore[import-untyped]
 from gunicorn.http.wsgi import create  # type: ignore[import-untyped]
 from gunicorn.workers.base import Worker  # type: ignore[import-untyped]
 
 from nimakit.errors import BusyError, NimakitError
+from nimakit.progress import say
 from nimakit.serving import memory
 from nimakit.serving.connection import Connection, Connections, State
 from nimakit.serving.descriptors import affordable_connections
@@ -83,13 +86,17 @@ class BufferingWorker(Worker):  # type: ignore[misc]
         self._front: Front = self.wsgi.extensions[FRONT]
         self._limits = self._front.limits
         self._max_connections = affordable_connections(self._limits, self._front.open_file is not None)
-        self._threads = ThreadPoolExecutor(self._limits.threads, thread_name_prefix="nimakit-http")
-        self._probes = ThreadPoolExecutor(_PROBE_THREADS, thread_name_prefix="nimakit-probe")
+        try:
+            self._threads = _started(self._limits.threads, "nimakit-http")
+            self._probes = _started(_PROBE_THREADS, "nimakit-probe")
+        except NimakitError as error:
+            say(f"error: {error}")
+            sys.exit(Arbiter.APP_LOAD_ERROR)
         memory.settle()
         self._selector.register(self.PIPE[0], selectors.EVENT_READ, self._wake)
         for listener in self.sockets:
             listener.setblocking(0)
-            self._selector.register(listener, selectors.EVENT_READ, self._accept)
+        self._listen()
         while self.alive:
             self._turn()
         self._drain()
@@ -113,12 +120,15 @@ class BufferingWorker(Worker):  # type: ignore[misc]
                 self._probes.submit(memory.give_back)
             if os.getppid() != self.ppid:
                 self.alive = False
+            if self.alive:
+                self._listen()
 
     def _drain(self) -> None:
         """Answer what has come, refuse what still comes on open connections, and end."""
         self._front.drain()
         for listener in self.sockets:
-            self._selector.unregister(listener)
+            if listener in self._selector.get_map():
+                self._selector.unregister(listener)
             listener.close()
         now = time.monotonic()
         for connection in self._connections:
@@ -141,6 +151,12 @@ class BufferingWorker(Worker):  # type: ignore[misc]
             self._count(connection)
             self._flush(connection)
 
+    def _listen(self) -> None:
+        """Look at the listeners again that no connection could be accepted from."""
+        for listener in self.sockets:
+            if listener not in self._selector.get_map():
+                self._selector.register(listener, selectors.EVENT_READ, self._accept)
+
     def _accept(self, listener: Any) -> None:
         for _ in range(_ACCEPTED_AT_ONCE):
             try:
@@ -148,7 +164,8 @@ class BufferingWorker(Worker):  # type: ignore[misc]
             except (BlockingIOError, ConnectionAbortedError):
                 return
             except OSError:  # no file descriptor left
-                self._evict()
+                if not self._evict():  # until the next look: the listener stays ready meanwhile
+                    self._selector.unregister(listener)
                 return
             if len(self._connections) >= self._max_connections and not self._evict():
                 _refuse_socket(sock)
@@ -358,6 +375,27 @@ class BufferingWorker(Worker):  # type: ignore[misc]
             if hasattr(body, "close"):
                 body.close()
         return not response.should_close()
+
+
+def _started(count: int, name: str) -> ThreadPoolExecutor:
+    """Threads that run already: later there may be none to be had, and a request would have no answer.
+
+    Raises:
+        NimakitError: There are not so many.
+    """
+    threads = ThreadPoolExecutor(count, thread_name_prefix=name)
+    all_run = threading.Barrier(count)  # until then none is free, so that each piece of work starts another
+    try:
+        for _ in range(count):
+            threads.submit(all_run.wait)
+    except RuntimeError as error:
+        all_run.abort()
+        threads.shutdown(wait=False)
+        raise NimakitError(
+            f"The server must be able to start {count} threads. Received: {error}. Allow it more of them"
+            " (docker run --pids-limit, ulimit -u)."
+        ) from error
+    return threads
 
 
 def _refuse_socket(sock: socket.socket) -> None:

@@ -150,7 +150,7 @@ def read_settings(
         listen=environment.get(LISTEN_VARIABLE) or host,
         url=url and url.rstrip("/") + "/",
         trusted_proxies=parse_proxies(
-            environment.get(PROXIES_VARIABLE, _THIS_MACHINE).split(","), PROXIES_VARIABLE
+            (environment.get(PROXIES_VARIABLE) or _THIS_MACHINE).split(","), PROXIES_VARIABLE
         ),
         max_pixels=_count(environment.get(PIXELS_VARIABLE) or str(MAX_PIXELS)),
     )
