@@ -224,7 +224,7 @@ size = Preprocessing(height=224, width=224, resize_filter="nearest", fit="squash
 black = np.zeros((256, 256, 3), np.uint8)
 pixels.Pixels._try = lambda self, index: black[: self.preprocessing.height, : self.preprocessing.width]
 before = peak()
-items = _present(folder / "labels.json", folder, allow_missing=False)
+items = _present(folder / "labels.json", {"image_dir": str(folder), "allow_missing": False})
 parts = split(len(items), 0.05, 0)
 photographs = Photographs(
     paths=[item.path for item in items],

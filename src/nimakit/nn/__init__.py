@@ -10,6 +10,9 @@ from nimakit.errors import MissingExtraError
 # Before TensorFlow is first imported: its start-up notices are no news to the people who score photographs.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+# TensorFlow turns oneDNN on by itself only for CPUs with certain instructions. On all others it cannot train
+# grouped convolutions, which ConvNeXt has.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 # Keras's own exporter looks for an old name in NumPy; nothing its users could mend.
 warnings.filterwarnings("ignore", category=FutureWarning, module=r"keras\.src\.export")
 
