@@ -10,6 +10,8 @@ import pytest
 
 from docker.conftest import SAMPLES, Launcher
 
+SCALE = ("--scale", "1", "10")
+
 pytestmark = pytest.mark.docker
 
 
@@ -53,8 +55,7 @@ def test_ratings_become_a_taste(nimakit: Launcher, tmp_path: Path) -> None:
     for arguments in (
         ("data", "ratings", "ratings.csv", "--bins", "1-10", "--output", "labels.json"),
         ("data", "split", "labels.json", "--part", "train=rest", "--part", "test=2"),
-        ("personalise", "--ratings", "ratings.csv", "--scale", "1", "10", "--image-dir", SAMPLES)
-        + ("--output", "ann.taste"),
+        ("personalise", "--ratings", "ratings.csv", "--image-dir", SAMPLES, "--output", "ann.taste", *SCALE),
     ):
         done = nimakit(*arguments, folder=tmp_path)
         assert done.returncode == 0, done.stderr
