@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nimakit.errors import ConfigError
 
+_LONGEST_SHOWN = 1000
 _ENTRY = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]{0,127}):(?P<sha256>[0-9a-f]{64})")
 
 
@@ -69,7 +70,10 @@ def read_keys(path: Path) -> tuple[ApiKey, ...]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(f"A file of API keys must be readable text. Received: {path} ({reason})") from error
+        shown = str(path)[:_LONGEST_SHOWN]
+        raise ConfigError(
+            f"A file of API keys must be readable text. Received: {shown} ({reason})"
+        ) from error
     entries = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not entries:
         raise ConfigError(f"A file of API keys holds one or more. Received: {path}, with none")
