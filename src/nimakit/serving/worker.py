@@ -8,7 +8,7 @@ answers together, and on open connections. No library that was judged has them a
 a thread to a request that is not whole; waitress and hypercorn do not bound the sum of the requests they
 buffer; waitress and uvicorn bound the time between two bytes, and not the whole; granian and uvicorn start
 the application before the body has come. nginx bounds all but the sum of its buffers, keeps bodies on a
-disk, and is a second program beside a command that runs on a laptop too; it is welcome in front.
+disk, and is a second program next to a command that runs on a laptop too; it is welcome in front.
 """
 
 import contextlib
