@@ -14,14 +14,16 @@ Indices = NDArray[np.intp]
 
 _QUOTED = re.compile("%[0-9A-Fa-f]{2}")
 _LISTED = 5
+_ID_DIGITS = 4
+"""A number with as many digits is a picture's number in any column, and 953619.0 no version of it."""
 
 
 class ImageNames:
     """The different images of a column, in the order of appearance, each with its place.
 
     What `nimakit.files.path_parts` reads alike is one image, and so is a file name with and without its
-    folders. A column of nothing but whole numbers is one of numbers, in which 953619.0 is 953619; in any
-    other, 1.0 is a name.
+    folders. 953619.0 is 953619, as spreadsheets write numbers. 1.0 is 1 in a column of whole numbers only; in
+    any other it is a name.
     """
 
     def __init__(self) -> None:
@@ -74,12 +76,14 @@ class ImageNames:
                 f" taken off: {_listed(uploads)}"
             )
         numbers = [WHOLE_NUMBER.fullmatch(parts[-1]) for parts, _ in self._files.values()]
-        decimals = [number[0] for number in numbers if number and number[2]]
-        if not decimals or None in numbers:
-            return tuple(self._places), np.arange(len(self._places))
-        say(f"{path} names images by numbers, and .0 is taken off: {_listed(decimals)}")
+        fewest = _ID_DIGITS if None in numbers else 1
+        plain = {
+            number[0]: number[1] for number in numbers if number and number[2] and len(number[1]) >= fewest
+        }
+        if plain:
+            say(f"{path} names images by numbers, and .0 is taken off: {_listed(plain)}")
         merged: dict[str, int] = {}
-        places = [merged.setdefault(number[1], len(merged)) for number in numbers if number]
+        places = [merged.setdefault(plain.get(name, name), len(merged)) for name in self._places]
         return tuple(merged), np.array(places, np.intp)
 
 
