@@ -54,7 +54,7 @@ class Target:
         return _status(_child(self.process), "VmHWM")
 
     def kills(self) -> int:
-        """Whether the first worker was killed, for want of memory or else."""
+        """Whether the first worker was killed, because memory ran out or for another reason."""
         return int(_child(self.process) != self.worker)
 
 

@@ -168,8 +168,8 @@ def rows_of(lines: Lines, delimiter: str) -> Iterator[list[str]]:
 def decimal_point(text: str, delimiter: str) -> str:
     r"""A number whose decimal comma became a point, where a comma can be nothing else.
 
-    Beside commas it separates values. Beside semicolons it is what Excel separates decimals with. Beside tabs
-    1,234 may be either, and stays what it is.
+    In a table with commas it separates values. In one with semicolons it is Excel's decimal point. In one
+    with tabs, 1,234 may be either and stays as it is.
 
     >>> decimal_point("7,5", ";"), decimal_point("7,5", ","), decimal_point("1,234", "\t")
     ('7.5', '7,5', '1,234')

@@ -19,7 +19,7 @@ _OF_ONE_FILE = frozenset(
         *(errno.ENOTEMPTY, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOENT),
     )
 )
-"""What one name or place is refused for. A full disk, say, would refuse all that comes after, too."""
+"""Errors about one name or place. Any other, such as a full disk, would stop every later file too."""
 
 ESCAPE = "nimakit.escape"
 """An error handler for encoding: writes what is no character as ``%E9``, a byte each."""
