@@ -18,6 +18,9 @@ from terminal import Command, Result
 # What a shell starts in the background ignores Ctrl-C, and so would all that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# As nimakit.nn sets it, for test modules that import Keras before anything of nimakit.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
 CLOSED_PORT = "http://127.0.0.1:9/simple"
 
 

@@ -227,6 +227,28 @@ def test_a_backbone_may_have_dense_layers_too(tmp_path: Path, name: str) -> None
     assert _same(_trunk(other), _trunk(trained))
 
 
+@pytest.mark.parametrize("name", ["w.weights.h5", "w.keras", "w.h5"])
+def test_a_layer_of_the_backbone_may_be_a_model(tmp_path: Path, name: str) -> None:
+    """ConvNeXt begins with a Sequential of a convolution and a normalisation."""
+
+    def model(bins: int, seed: int) -> keras.Model:
+        keras.utils.set_random_seed(seed)
+        image = keras.Input((8, 8, 3))
+        normalization = keras.layers.LayerNormalization(name="stem_norm")
+        stem = keras.Sequential([keras.layers.Conv2D(4, 3, name="stem_conv"), normalization], name="stem")
+        x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(6, 3, name="conv")(stem(image)))
+        x = keras.layers.Dropout(0.0)(x)
+        return keras.Model(image, keras.layers.Dense(bins, activation="softmax", name="head")(x))
+
+    trained, fresh, other = model(5, 1), model(5, 2), model(7, 3)
+    path = tmp_path / name
+    trained.save_weights(path) if name == "w.weights.h5" else trained.save(path)
+    assert weights.load_pretrained(fresh, path)
+    assert _same(fresh, trained)
+    assert not weights.load_pretrained(other, path)
+    assert _same(_trunk(other), _trunk(trained))
+
+
 @FORMATS
 @pytest.mark.parametrize(
     ("bins", "held"), [(10, "a head of 10 outputs"), (1, "a head of 1 outputs"), (0, "no head")]

@@ -149,7 +149,7 @@ def test_a_rating_whose_answer_was_lost_is_sent_again_and_counts_once(
 
     page.route("**/events", lose_the_first_answer)
     open_page(page, serve(study))
-    page.keyboard.press("7")
+    press(page, "7", "1 of 6")
     for _ in range(100):
         if len(lost) >= 2:
             break

@@ -50,7 +50,7 @@ def count_bins(base: keras.Model, path: Path) -> int:
             output.
     """
     with stored_layers(path) as stored:
-        _, rest = _match([layer for layer in base.layers if layer.weights], stored, path)
+        _, rest = _match(list(_with_weights(base.layers)), stored, path)
         widths = _widths(rest)
     if not widths:
         raise WeightsError(f"A weight file must hold a dense head. Received: {path}, which has none")
@@ -102,7 +102,16 @@ def load_pretrained(
 
 def _layers_of(model: keras.Model) -> tuple[list[keras.Layer], keras.Layer]:
     """The layers with weights of a model's backbone, in order, and its head."""
-    return [layer for layer in model.layers[:-1] if layer.weights], model.layers[-1]
+    return list(_with_weights(model.layers[:-1])), model.layers[-1]
+
+
+def _with_weights(layers: Sequence[keras.Layer]) -> Iterator[keras.Layer]:
+    """The layers that have weights, also those inside a model that is a layer: ConvNeXt's stem is one."""
+    for layer in layers:
+        if isinstance(layer, keras.Model):
+            yield from _with_weights(layer.layers)
+        elif layer.weights:
+            yield layer
 
 
 def _shapes(layer: keras.Layer) -> Shapes:
