@@ -1,4 +1,4 @@
-"""nimakit.commands.options: --recursive, and which commands advise it."""
+"""The options of all commands: none goes away; --recursive, and which commands advise it."""
 
 import json
 import re
@@ -103,6 +103,24 @@ def places(tmp_path: Path, tiny_file: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "MODEL": tiny_file,
         "OUT": tmp_path / "out",
     }
+
+
+def test_every_option_there_ever_was_is_still_taken() -> None:
+    """Other people's scripts go on working: a new name of an option leaves the old one as an alias."""
+    known = (Path(__file__).parents[1] / "data" / "options.txt").read_text("utf-8").splitlines()
+    assert len(known) > 100
+    assert set(known) <= set(_every_option(click.Context(cli, info_name="nimakit", **cli.context_settings)))
+
+
+def _every_option(context: click.Context) -> Iterator[str]:
+    """Each option by its command, `nimakit data check --similarity`."""
+    command = context.command
+    for item in command.get_params(context):
+        if isinstance(item, click.Option):
+            yield from (f"{context.command_path} {text}" for text in (*item.opts, *item.secondary_opts))
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            yield from _every_option(click.Context(inner, parent=context, info_name=name))
 
 
 def test_every_command_for_image_folders_takes_recursive() -> None:
