@@ -25,7 +25,7 @@ b""") -> str:
 
 
 def test_counts_neither_blank_lines_nor_comments_nor_docstrings(tmp_path: Path) -> None:
-    """A string that is a value counts with all of its lines; each package has a line, then comes the total."""
+    """A string that is a value counts with all of its lines; each package has a line, then the total."""
     (tmp_path / "tree" / "inner").mkdir(parents=True)
     (tmp_path / "tree" / "inner" / "one.py").write_text(MODULE, "utf-8")
     (tmp_path / "tree" / "two.py").write_text("SIDE = 1\n", "utf-8")
