@@ -66,7 +66,7 @@ source_checksum() {
     cd -- "$REPOSITORY" || exit
     mapfile -t locks < <(sed -n 's|^COPY \(requirements/[a-z]*\.txt\).*|\1|p' "$1")
     printf '%s\n' "${NIMAKIT_BASE_IMAGE:-}"
-    find "$1" "${locks[@]}" pyproject.toml entrypoints src -type f ! -path '*/__pycache__/*' -print0 |
+    find "$1" "${locks[@]}" pyproject.toml entrypoints scripts/slim-image src -type f ! -path '*/__pycache__/*' -print0 |
       LC_ALL=C sort -z | xargs -0 tail -n +1
   ) | checksum
 }
