@@ -15,6 +15,7 @@ INSTALLED = "/opt/python/site-packages/PIL"
 FAULTS: dict[str, tuple[Exception, str]] = {
     "memory": (MemoryError(), "not enough memory"),
     "codec memory": (OSError("out of memory error when reading image file"), "not enough memory"),
+    "tiff codec memory": (OSError("decoder error -9"), "not enough memory"),
     "files": (OSError(errno.EMFILE, os.strerror(errno.EMFILE), f"{INSTALLED}/a.so"), "Too many open files"),
     "disk": (OSError(errno.EIO, os.strerror(errno.EIO)), "Input/output error"),
     "own file": (

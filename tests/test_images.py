@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import struct
 import subprocess
 import sys
 import warnings
@@ -449,6 +450,33 @@ def test_prints_nothing_of_its_own_about_a_tiff(capfd: pytest.CaptureFixture[str
         with pytest.raises(ImageError):
             open_photo(broken)
     assert capfd.readouterr().err == ""
+
+
+def _in_a_tile(width: int, height: int) -> bytes:
+    """A TIFF of 64x64 pixels in one tile, which claims this size."""
+    data = bytearray(_encoded(Image.new("RGB", (64, 64)), "TIFF", compression="tiff_lzw"))
+    (start,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, start)
+    entries = [list(struct.unpack_from("<HHII", data, start + 2 + 12 * place)) for place in range(count)]
+    # Rows of a strip, planes, offsets and sizes of strips become width, height, offsets and sizes of tiles.
+    tiled = {278: [322, 4, 1, width], 284: [323, 4, 1, height], 273: [324], 279: [325]}
+    for entry in entries:
+        of_tiles = tiled.get(entry[0], [])
+        entry[: len(of_tiles)] = of_tiles
+    for place, entry in enumerate(sorted(entries)):
+        struct.pack_into("<HHII", data, start + 2 + 12 * place, *entry)
+    return bytes(data)
+
+
+def test_a_tile_of_a_tiff_counts_whole() -> None:
+    """However small the picture: a tile is decoded at once, and took gigabytes."""
+    assert open_photo(_in_a_tile(64, 64)).size == (64, 64)
+    assert decoded_bytes(_in_a_tile(64, 64), 10**6) == DECODED_BYTES * 64 * 64
+    assert decoded_bytes(_in_a_tile(512, 512), 10**6) == DECODED_BYTES * 512 * 512
+    for size in ((40_000, 16_000), (2**31 - 16, 16), (2**32 - 16, 2**32 - 16)):
+        with pytest.raises(ImageTooLargeError, match=f"{size[0]}x{size[1]}"):
+            open_photo(_in_a_tile(*size))
+        assert decoded_bytes(_in_a_tile(*size), 10**6) == 0
 
 
 def _small_frame(**options: Any) -> bytes:

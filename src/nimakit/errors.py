@@ -146,7 +146,8 @@ _OF_THE_FILE = {
 }
 """What opening a file reports where the file is at fault: its name, its permissions or its kind."""
 
-_PILLOW_OUT_OF_MEMORY = "out of memory"
+_PILLOW_OUT_OF_MEMORY = ("out of memory", "decoder error -9")
+"""How its errors without an errno begin; the second of those of TIFF files."""
 
 
 def machine_fault(error: BaseException, file: str | os.PathLike[str] | None = None) -> str:

@@ -2,6 +2,7 @@
 
 import ctypes
 import io
+import math
 import mmap  # noqa: F401 - Pillow imports it for its first BMP
 import os
 import stat
@@ -250,7 +251,8 @@ def decoded_bytes(source: str | os.PathLike[str] | Encoded, max_pixels: int) -> 
     stream = io.BytesIO(source) if isinstance(source, Encoded) else source
     try:
         with Image.open(stream, formats=FORMATS) as image:
-            pixels = image.width * image.height * _COSTS.get(image.format or "", 1)
+            width, height = _decoded_size(image)
+            pixels = width * height * _COSTS.get(image.format or "", 1)
     except Exception:  # noqa: BLE001 - whatever is wrong with it, `open_photo` says it
         return 0
     return DECODED_BYTES * pixels if pixels <= max_pixels else 0
@@ -334,8 +336,17 @@ def _raise_ceiling(max_pixels: int) -> None:
         Image.MAX_IMAGE_PIXELS = max_pixels
 
 
+def _decoded_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height of what decoding makes at once: of a TIFF in tiles a tile, where that is larger."""
+    tile = [0, 0]
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        tags = image.tag_v2
+        tile = [int(tags.get(tag, 0)) for tag in (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH)]
+    return max(image.size, (tile[0], tile[1]), key=math.prod)
+
+
 def _decode(image: Image.Image, max_pixels: int, at_least: int | None) -> Photo:
-    width, height = image.size
+    width, height = _decoded_size(image)
     limit = max_pixels // _COSTS.get(image.format or "", 1)
     if width * height > limit:
         kind = f"A {image.format} image" if limit < max_pixels else "An image"
