@@ -123,7 +123,7 @@ def test_a_rate_limit_counts_all_that_scores_together(start: Start) -> None:
     assert web.post("/predict", **_photo()).status_code == 429
 
 
-def test_without_keys_addresses_have_rates(start: Start) -> None:
+def test_without_keys_addresses_have_rates(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
     """A proxy is believed about the client's address only where it was named."""
     here, elsewhere = ip_network("127.0.0.0/8"), ip_network("192.0.2.0/24")
     for proxies, statuses in (((), [200, 429]), ((elsewhere,), [200, 429]), ((here,), [200, 200])):
@@ -133,6 +133,8 @@ def test_without_keys_addresses_have_rates(start: Start) -> None:
             for address in ("198.51.100.1", "198.51.100.2")
         ]
         assert found == statuses
+        said = capsys.readouterr().err.count("add its address to NIMAKIT_SERVE_TRUSTED_PROXIES\n")
+        assert said == (proxies != (here,))
 
 
 # --- bodies --------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ def _seen(peer: str, *, names_site: bool = False, **headers: str) -> tuple[str, 
 
     environ = create_environ(base_url="http://inside/")
     environ |= {"REMOTE_ADDR": peer} | {f"HTTP_X_FORWARDED_{name}": value for name, value in headers.items()}
-    run_wsgi_app(TrustedProxies(app, PROXIES, names_site=names_site), environ)
+    run_wsgi_app(TrustedProxies(app, PROXIES, "PROXIES", names_site=names_site), environ)
     assert not [name for name in seen if name.startswith("HTTP_X_FORWARDED")]
     return seen["REMOTE_ADDR"], seen["wsgi.url_scheme"], seen["HTTP_HOST"]
 
@@ -58,6 +58,25 @@ def test_scheme_and_host_come_from_a_proxy_where_that_is_wanted() -> None:
     assert _seen("10.1.2.3", names_site=True, **headers) == ("10.1.2.3", "https", "rate.example.org")
     assert _seen("198.51.100.8", names_site=True, **headers) == ("198.51.100.8", "http", "inside")
     assert _seen("10.1.2.3", **headers) == ("10.1.2.3", "http", "inside")
+
+
+def test_an_address_whose_headers_are_dropped_is_named_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """With what to set; of many addresses the first hundred."""
+    app = TrustedProxies(lambda _environ, _start: [], PROXIES, "PROXIES")
+
+    def ask(peer: str, **headers: str) -> str:
+        app({"REMOTE_ADDR": peer} | headers, lambda *_: lambda _: None)
+        return capsys.readouterr().err
+
+    said = (
+        "nimakit: X-Forwarded headers from 192.0.2.1 are ignored because it is not a trusted proxy."
+        " If it is your proxy, add its address to PROXIES\n"
+    )
+    assert ask("192.0.2.1") == ask("10.1.2.3", HTTP_X_FORWARDED_FOR="192.0.2.1") == ""
+    assert ask("192.0.2.1", HTTP_X_FORWARDED_PROTO="https") == said
+    assert ask("192.0.2.1", HTTP_X_FORWARDED_FOR="198.51.100.7") == ""
+    others = [ask(f"198.51.100.{number}", HTTP_X_FORWARDED_HOST="x") for number in range(120)]
+    assert [bool(text) for text in others] == [True] * 99 + [False] * 21
 
 
 @pytest.mark.parametrize("text", ["proxy", "10.0.0.1/8", "", "1"])

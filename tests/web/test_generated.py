@@ -1,5 +1,6 @@
 """Whatever a browser sends, an address asks for or a table contains, the app takes it or says why not."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from nimakit.web.people import local_rater
 from nimakit.web.picture_list import choose_listed
 from nimakit.web.recording import Batch, record
 from nimakit.web.scale import Scale
+from nimakit.web.settings import Settings
 from web.conftest import MakeStudy
 from web.study import Study
 
@@ -45,6 +47,30 @@ _CURSORS = st.builds(
     ),
     st.one_of(st.integers(0, 10**19).map(str), TEXTS),
 )
+_CUTS = st.integers(0, 60)
+_STRANGE = (
+    "\xff",
+    "\xc3\xa9",
+    "\x80|\x80",
+    '"\\351"',
+    '"',
+    ";",
+    ",",
+    ".",
+    "..",
+    "=",
+    "9" * 5000,
+    "\xb2",
+    "1.0|\xe9",
+)
+"""Text as WSGI has it: bytes as Latin-1."""
+
+_HEADERS = [
+    *("HTTP_ACCEPT", "HTTP_ACCEPT_LANGUAGE", "HTTP_AUTHORIZATION", "HTTP_CACHE_CONTROL", "HTTP_HOST"),
+    *("HTTP_IF_MODIFIED_SINCE", "HTTP_IF_NONE_MATCH", "HTTP_ORIGIN", "HTTP_RANGE", "HTTP_REFERER"),
+    *("HTTP_X_CSRFTOKEN", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PROTO"),
+    *("HTTP_USER_AGENT", "CONTENT_TYPE", "CONTENT_LENGTH", "QUERY_STRING"),
+]
 _NAMES = st.one_of(st.sampled_from(["photo 0", "photo 1.jpg", "more/photo 5.png", "gone"]), TEXTS)
 
 
@@ -99,6 +125,43 @@ def test_any_address_shows_a_page_of_what_there_is(study: Study, amount: int) ->
     optional = {"sort": sorts, "last": _CURSORS, "up": st.sampled_from("01"), "show": other, "text": other}
     optional |= {"low": other, "high": other, "whose": other}
     tried(amount, st.fixed_dictionaries({}, optional=optional), check, UsageError)
+
+
+@amounts
+@pytest.mark.parametrize("url", [None, "http://localhost"])
+def test_any_cookies_and_headers_are_answered(
+    make_study: MakeStudy, settings: Settings, url: str | None, amount: int
+) -> None:
+    """Cookies that the app has not written count as none, and so do addresses that are none."""
+    study = make_study(dataclasses.replace(settings, url=url, password="secret of a test"))  # noqa: S106
+    visitor = study.visitor()
+    visitor.get("/welcome")
+    own = visitor.client.get_cookie(study.app.config["SESSION_COOKIE_NAME"])
+    assert own
+    texts = st.one_of(st.text(st.characters(max_codepoint=255), max_size=20), st.sampled_from(_STRANGE))
+    values = st.one_of(
+        texts,
+        st.builds("{}|{}".format, st.one_of(st.just("1.0"), texts), texts),
+        st.builds(lambda value, at, text: value[:at] + text + value[at:], st.just(own.value), _CUTS, texts),
+        st.builds("{}.{}.{}".format, texts, texts, texts),
+    )
+    names = [study.app.config[f"{kind}_COOKIE_NAME"] for kind in ("SESSION", "REMEMBER")]
+    names += ["nimakit_rate_rater", "theme"]
+    cookies = st.lists(
+        st.builds("{}={}".format, st.one_of(st.sampled_from(names), texts), values), max_size=3
+    )
+    headers = st.dictionaries(st.sampled_from(_HEADERS), texts, max_size=3)
+    asked = st.sampled_from(["/", "/welcome", "/session", visitor.address("deck"), visitor.address("events")])
+    client = study.app.test_client(use_cookies=False)
+
+    def check(case: tuple[str, list[str], dict[str, str]]) -> None:
+        address, sent, more = case
+        environ = {**more, "HTTP_COOKIE": "; ".join(sent)}
+        method = "POST" if address.endswith("events") else "GET"
+        answer = client.open(address, method=method, environ_overrides=environ, buffered=True)
+        assert answer.status_code < 500
+
+    tried(amount, st.tuples(asked, cookies, headers), check)
 
 
 @amounts

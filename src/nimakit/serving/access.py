@@ -14,7 +14,7 @@ from nimakit.serving.keys import find_holder
 from nimakit.serving.proxies import TrustedProxies
 from nimakit.serving.requestlog import write_line
 from nimakit.serving.service import current_service
-from nimakit.serving.settings import Settings
+from nimakit.serving.settings import ENVIRONMENT_PREFIX, Settings
 
 OPEN = frozenset({"pages.index", "pages.openapi", "static", "inference.live", "inference.ready"})
 """Endpoints that need no key: they tell nothing but that the server is there."""
@@ -46,8 +46,9 @@ _SECURITY_HEADERS = {
 
 def install(app: Flask, settings: Settings) -> None:
     """Put an application behind keys, limits and headers."""
-    if settings.trusted_proxies:
-        app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
+    app.wsgi_app = TrustedProxies(  # type: ignore[method-assign]
+        app.wsgi_app, settings.trusted_proxies, f"{ENVIRONMENT_PREFIX}TRUSTED_PROXIES"
+    )
     app.before_request(_begin)
     app.before_request(_check_key)
     app.before_request(_check_body)

@@ -2,12 +2,14 @@
 
 import ipaddress
 import re
+import threading
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from werkzeug.http import parse_list_header
 
 from nimakit.errors import ConfigError
+from nimakit.progress import say
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -17,6 +19,10 @@ _WITH_PORT = re.compile(r"([0-9.]+):[0-9]+|\[([^]]+)\](?::[0-9]+)?")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _FOR, _PROTO, _HOST = "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST"
+
+
+_REMEMBERED = 100
+"""Addresses that get a line each when their headers are dropped: anyone may send such headers."""
 
 
 def parse_proxies(texts: Iterable[str], shown: str) -> tuple[Network, ...]:
@@ -55,21 +61,26 @@ class TrustedProxies:
     """A WSGI application behind proxies.
 
     The client is the last address of ``X-Forwarded-For`` that is no trusted proxy, without the port that some
-    proxies add; what is no address ends the search at the last one before it. Without the word of a trusted
-    proxy the headers are dropped: anyone may send them.
+    proxies add; what is no address ends the search at the last one before it. From other addresses
+    the headers are dropped, because anyone may send them, and a line on stderr names the address, once each
+    for the first 100.
 
     Args:
         app: The application.
         networks: Where the proxies are.
+        setting: What sets these networks, to be named where headers are dropped.
         names_site: Whether scheme and host come from the proxy as well.
     """
 
     def __init__(
-        self, app: "WSGIApplication", networks: Sequence[Network], *, names_site: bool = False
+        self, app: "WSGIApplication", networks: Sequence[Network], setting: str, *, names_site: bool = False
     ) -> None:
         self._app = app
         self._networks = networks
+        self._setting = setting
         self._names_site = names_site
+        self._dropped: set[str] = set()
+        self._lock = threading.Lock()
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer a request as if its client had come without a proxy."""
@@ -82,7 +93,19 @@ class TrustedProxies:
                 environ["wsgi.url_scheme"] = schemes[-1]
             if self._names_site and hosts:
                 environ["HTTP_HOST"] = hosts[-1]
+        elif chain or schemes or hosts:
+            self._say_dropped(environ.get("REMOTE_ADDR", ""))
         return self._app(environ, start_response)
+
+    def _say_dropped(self, address: str) -> None:
+        with self._lock:
+            if address in self._dropped or len(self._dropped) == _REMEMBERED:
+                return
+            self._dropped.add(address)
+        say(
+            f"X-Forwarded headers from {address} are ignored because it is not a trusted proxy. If it is your"
+            f" proxy, add its address to {self._setting}"
+        )
 
     def _trusts(self, address: str) -> bool:
         try:

@@ -5,14 +5,16 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, after_this_request, current_app, jsonify, render_template, request
+from flask import Flask, Request, Response, after_this_request, current_app, jsonify, render_template, request
 from flask.json.provider import DefaultJSONProvider
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, decode_cookie, login_user  # type: ignore[import-untyped]
 from flask_wtf.csrf import CSRFError, CSRFProtect, generate_csrf  # type: ignore[import-untyped]
 from sqlalchemy import text
+from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.routing import IntegerConverter, Map
+from werkzeug.utils import cached_property
 
 from nimakit.addresses import LOOPBACK
 from nimakit.errors import ImageUnreadError, NimakitError, OutputError, StorageError, machine_fault
@@ -54,7 +56,7 @@ from nimakit.web.predictions import Predictor
 from nimakit.web.renditions import Renditions
 from nimakit.web.selection import Stocks
 from nimakit.web.services import EXTENSION, Services, services
-from nimakit.web.settings import Settings
+from nimakit.web.settings import PROXIES_VARIABLE, Settings
 from nimakit.web.similar import Indexes
 from nimakit.web.studies import prepare_people
 
@@ -99,6 +101,16 @@ _HEADERS = {
 }
 
 
+class _Request(Request):
+    """A request without the cookies that are not ASCII: no app sets such, and Flask-Login fails at them."""
+
+    @cached_property
+    def cookies(self) -> ImmutableMultiDict[str, str]:
+        """Name -> value."""
+        given = super().cookies.items(multi=True)
+        return ImmutableMultiDict([(name, value) for name, value in given if value.isascii()])
+
+
 class _Json(DefaultJSONProvider):
     """Requests' JSON: what is nested too deep to be read is no JSON, either."""
 
@@ -138,6 +150,7 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
     database.migrate()
     prepare_people(database, settings)
     app = Flask(__name__)
+    app.request_class = _Request
     app.json = _Json(app)
     _configure(app, settings)
     stocks = Stocks()
@@ -211,7 +224,7 @@ def _configure(app: Flask, settings: Settings) -> None:
         # Whatever other hosts a request names, its links would lead there.
         _answer_only(app, [urlsplit(settings.url).hostname])
         app.wsgi_app = TrustedProxies(  # type: ignore[method-assign]
-            app.wsgi_app, settings.trusted_proxies, names_site=True
+            app.wsgi_app, settings.trusted_proxies, PROXIES_VARIABLE, names_site=True
         )
     elif settings.is_local:
         # A page elsewhere whose name is made to point here would otherwise be let in as the local rater.
@@ -243,8 +256,7 @@ def _sign_in(app: Flask, settings: Settings) -> None:
     @manager.request_loader  # type: ignore[untyped-decorator]
     def load_otherwise(_request: Any) -> User | None:
         """Who an older version remembered, from now on by this app's cookie; else who needs no session."""
-        cookie = request.cookies.get(_SHARED_COOKIE, "")
-        name = decode_cookie(cookie) if cookie.isascii() else None
+        name = decode_cookie(request.cookies.get(_SHARED_COOKIE, ""))
         user = load(name) if name is not None else None
         if user is not None:
             # Their session keeps its name: once it has ended, copies of the old cookie let nobody in.
