@@ -66,7 +66,7 @@ NN_LAYERS = (
 SERVING_LAYERS = (
     {"__init__"},
     {"incoming", "keys", "metrics", "requestlog", "problems", "tensors", "admission", "front"}
-    | {"memory", "proxies"},
+    | {"memory", "proxies", "quoting"},
     {"connection", "settings", "batcher", "descriptors", "uploads", "users"},
     {"models"},
     {"service"},

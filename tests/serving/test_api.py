@@ -123,11 +123,13 @@ def test_a_request_of_bad_images_alone_is_a_problem(web: Client, kind: str) -> N
         ("modle=tiny", 400, "'modle' is unknown (nearest known: 'model')"),
         ("tta=none&tta=flips", 400, "'tta' is given more than once"),
         ("model=../../etc/passwd", 404, "one of tiny, score"),
+        ("model=\x80", 404, "one of tiny, score"),
     ],
 )
 def test_refuses_a_query(web: Client, query: str, status: int, message: str) -> None:
-    """Unknown models, values and keys."""
-    response = web.post(f"/predict?{query}", data=form(("a.png", noise())))
+    """Unknown models, values and keys, whichever bytes they have."""
+    sent = {"QUERY_STRING": query}
+    response = web.post("/predict", data=form(("a.png", noise())), environ_overrides=sent)
     assert response.status_code == status
     assert message in response.json["detail"]
 

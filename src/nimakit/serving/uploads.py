@@ -11,6 +11,7 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMe
 
 from nimakit.files import CONTROLS, image_id
 from nimakit.serving.admission import Admission
+from nimakit.serving.quoting import QuotedRequest
 
 FORM_COPIES = 6
 """Bytes that reading a form takes for each of its own: what is no file is also read as text."""
@@ -35,7 +36,7 @@ class Upload:
     content: bytes
 
 
-class UploadRequest(Request):
+class UploadRequest(QuotedRequest):
     """A request that keeps its files in memory: its size is limited, and the disk may be read-only."""
 
     def _get_file_stream(self, *_: Any, **__: Any) -> IO[bytes]:

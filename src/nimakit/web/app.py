@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Request, Response, after_this_request, current_app, jsonify, render_template, request
+from flask import Flask, Response, after_this_request, current_app, jsonify, render_template, request
 from flask.json.provider import DefaultJSONProvider
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, decode_cookie, login_user  # type: ignore[import-untyped]
@@ -24,6 +24,7 @@ from nimakit.serving.admission import Admission
 from nimakit.serving.front import FRONT
 from nimakit.serving.incoming import OVERSIZED
 from nimakit.serving.proxies import TrustedProxies
+from nimakit.serving.quoting import QuotedRequest
 from nimakit.web import (
     accounts,
     admin,
@@ -101,7 +102,7 @@ _HEADERS = {
 }
 
 
-class _Request(Request):
+class _Request(QuotedRequest):
     """A request without the cookies that are not ASCII: no app sets such, and Flask-Login fails at them."""
 
     @cached_property

@@ -1,0 +1,22 @@
+"""Requests whose addresses have bytes that should have been percent-encoded."""
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from flask import Request
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+_ASCII = "".join(map(chr, range(128)))
+
+
+class QuotedRequest(Request):
+    """A request that reads a byte of its query beyond ASCII as if it had been percent-encoded.
+
+    Werkzeug fails at those that are no UTF-8, each time the query is read.
+    """
+
+    def __init__(self, environ: "WSGIEnvironment", *args: Any, **options: Any) -> None:
+        environ["QUERY_STRING"] = quote(environ.get("QUERY_STRING", ""), safe=_ASCII, encoding="latin-1")
+        super().__init__(environ, *args, **options)
