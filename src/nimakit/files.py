@@ -25,6 +25,8 @@ UPLOAD = re.compile(r"(/data/upload/(?:[^/?#]+/)*[0-9a-f]{8})-(?=[^/?#])")
 """Where Label Studio puts eight digits before the name of an uploaded file."""
 WHOLE_NUMBER = re.compile(r"([0-9]+)(\.0)?")
 """The name of an image, or what a spreadsheet or pandas makes of it in a column that has a gap."""
+_ID_DIGITS = 4
+"""A number with as many digits is a picture's number, and 953619.0 no version of it."""
 _ROUNDED_NUMBER = re.compile(r"[0-9](\.[0-9]+)?[eE]\+[0-9]+")
 
 
@@ -52,17 +54,19 @@ def canonical(name: str) -> str:
 def plain_id(text: str) -> str:
     r"""The image_id of an image that a table names by a file name, a path or a URL, with or without suffix.
 
+    953619.0 is 953619, as spreadsheets write numbers; a shorter 1.0 is a name.
+
     Raises:
         ValueError: No file can be meant.
 
-    >>> plain_id("shoot/a.b.JPG"), plain_id("a.b"), plain_id("953619.0")
-    ('a.b', 'a.b', '953619')
+    >>> plain_id("shoot/a.b.JPG"), plain_id("a.b"), plain_id("953619.0"), plain_id("1.0")
+    ('a.b', 'a.b', '953619', '1.0')
     >>> plain_id("https://example.org/my%20lake.jpg?w=800"), plain_id(r"C:\photos\lake.jpg")
     ('my lake', 'lake')
     """
     name = path_parts(text)[-1]
     number = WHOLE_NUMBER.fullmatch(name)
-    return number[1] if number else without_suffix(name)
+    return number[1] if number and len(number[1]) >= _ID_DIGITS else without_suffix(name)
 
 
 def without_suffix(name: str) -> str:

@@ -8,22 +8,20 @@ from urllib.parse import unquote
 import numpy as np
 from numpy.typing import NDArray
 
-from nimakit.files import UPLOAD, WHOLE_NUMBER, path_parts, without_suffix
+from nimakit.files import UPLOAD, WHOLE_NUMBER, path_parts, plain_id, without_suffix
 
 Indices = NDArray[np.intp]
 
 _QUOTED = re.compile("%[0-9A-Fa-f]{2}")
 _LISTED = 5
-_ID_DIGITS = 4
-"""A number with as many digits is a picture's number in any column, and 953619.0 no version of it."""
 
 
 class ImageNames:
     """The different images of a column, in the order of appearance, each with its place.
 
     What `nimakit.files.path_parts` reads alike is one image, and so is a file name with and without its
-    folders. 953619.0 is 953619, as spreadsheets write numbers. 1.0 is 1 in a column of whole numbers only; in
-    any other it is a name.
+    folders. Numbers are as `nimakit.files.plain_id` reads them; only in a column of whole numbers 1.0 is 1
+    as well.
     """
 
     def __init__(self) -> None:
@@ -76,9 +74,10 @@ class ImageNames:
                 f" taken off: {_listed(uploads)}"
             )
         numbers = [WHOLE_NUMBER.fullmatch(parts[-1]) for parts, _ in self._files.values()]
-        fewest = _ID_DIGITS if None in numbers else 1
         plain = {
-            number[0]: number[1] for number in numbers if number and number[2] and len(number[1]) >= fewest
+            number[0]: number[1]
+            for number in numbers
+            if number and number[2] and (None not in numbers or plain_id(number[0]) == number[1])
         }
         if plain:
             say(f"{path} names images by numbers, and .0 is taken off: {_listed(plain)}")

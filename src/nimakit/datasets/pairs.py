@@ -13,7 +13,6 @@ import numpy as np
 
 from nimakit import components, newton
 from nimakit.errors import LabelError
-from nimakit.files import plain_id
 from nimakit.histogram import FloatArray
 from nimakit.image_names import ImageNames, Indices
 from nimakit.rows import BadRows, read_rows
@@ -94,7 +93,9 @@ def read_comparisons(
         LabelError: No such table, or a bad row and `rows` does not skip them, or no good one.
     """
     names = ImageNames()
-    found: list[tuple[int, int, float]] = []
+    pairs: list[tuple[int, int]] = []
+    shares_of_left: list[float] = []
+    lines: list[int] = []
     for line, (left, right, chosen), _ in read_rows(path, (left_column, right_column, chosen_column), rows):
         shares = {"right": 0.0, "left": 1.0, **dict.fromkeys(ties, 0.5), right: 0.0, left: 1.0}
         try:
@@ -102,22 +103,24 @@ def read_comparisons(
                 raise ValueError(f"it compares {left!r} with itself")
             if chosen not in shares:
                 raise ValueError(f"{chosen_column} must be {left!r}, {right!r} or a tie; received {chosen!r}")
-            places = names.place(left), names.place(right)
-            if plain_id(left) == plain_id(right):
-                raise ValueError(f"it compares {left!r} with itself, named {right!r}")
-            found.append((*places, shares[chosen]))
+            pairs.append((names.place(left), names.place(right)))
+            shares_of_left.append(shares[chosen])
+            lines.append(line)
         except ValueError as error:
             rows.add(path, line, str(error))
-    rows.refuse()
     image_ids, place_of = names.settle(path, notify)
-    if not found:
+    left_places, right_places = place_of[np.array(pairs, np.intp).reshape(-1, 2)].T
+    differs = left_places != right_places
+    for row in np.flatnonzero(~differs).tolist():
+        rows.add(path, lines[row], f"it compares {image_ids[left_places[row]]!r} with itself")
+    rows.refuse()
+    if not differs.any():
         raise LabelError(f"A table of comparisons has at least one good row. Received: {path}, with none")
-    left_places, right_places, shares_of_left = zip(*found, strict=True)
     return Comparisons(
         image_ids=image_ids,
-        left=place_of[list(left_places)],
-        right=place_of[list(right_places)],
-        share=np.array(shares_of_left),
+        left=left_places[differs],
+        right=right_places[differs],
+        share=np.array(shares_of_left)[differs],
     )
 
 
