@@ -1,6 +1,7 @@
 """nimakit.serving.tensors: images out of an inference request, scores into its answer."""
 
 import base64
+import contextlib
 import json
 import re
 import struct
@@ -60,6 +61,30 @@ def test_encoded_images_as_base64_text() -> None:
     assert _read(_tensor(shape=[2, 1], data=[[text] for text in texts])).images == [b"first", b"second"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [r"\u0041AEC", r"AA\u0045C", r"AAE\n\r\tC", r"AA\/C", r"AA\u002fC", r"A\u0041\u003d\u003d", r"AA=\n="],
+)
+def test_base64_text_may_be_escaped(text: str) -> None:
+    """As JSON has it: some writers escape the slash or the equals sign."""
+    body = (
+        b'{"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": ["%b"]}]}' % text.encode()
+    )
+    plain = json.loads(f'"{text}"')
+    assert read_request(body, None, max_images=1).images == [base64.b64decode(plain)]
+
+
+def test_long_base64_text_is_decoded_whole() -> None:
+    """It is decoded in pieces, wherever its whitespace is; padding ends it."""
+    content = bytes(range(256)) * 1000 + b"x"
+    text = base64.b64encode(content).decode()
+    spaced = "\n".join(text[at : at + 77] for at in range(0, len(text), 77))
+    assert _decode(text) == _decode(spaced) == _decode(spaced + 100_000 * " ") == content
+    for broken in (text + "AAAA", text[:-1], text[:65_532] + "AA==" + text[65_532:], text + "="):
+        with pytest.raises(UsageError, match="nothing before or after it"):
+            _decode(broken)
+
+
 @pytest.mark.parametrize("encode", [base64.encodebytes, base64.urlsafe_b64encode])
 def test_base64_text_may_be_in_lines_and_of_either_alphabet(encode: Callable[[bytes], bytes]) -> None:
     """As `base64` without -w0 writes it, and as clients write it for URLs."""
@@ -80,18 +105,52 @@ def test_whitespace_in_base64_text_takes_no_memory() -> None:
     assert peak < 3 * len(text)
 
 
-def test_the_size_of_json_is_found_without_a_copy() -> None:
-    """Nothing is admitted yet; only pieces of it are looked at, to the last byte of the JSON."""
-    body = bytes(1_000_000) + b"\xff"
-    values = 128 * MAX_VALUES
+@pytest.mark.parametrize(
+    "text",
+    [
+        19_000_000 * "A",
+        250_000 * "AAAA\\n" + 15_000_000 * "A",
+        250_000 * r"AA\u002f\/" + 13_500_000 * "A",
+        "\\u00e9" + 19_000_000 * "A",
+        3_000_000 * r"A\/AA",
+        "\N{FACE WITH TEARS OF JOY}" + 18_000_000 * "A",
+        r"\ud83d\ude02" + 18_000_000 * "A",
+        18_000_000 * "A" + '", "' + 18_000_000 * "A",
+        "A" + 100_000 * '","' + 18_000_000 * "A",
+    ],
+    ids=["plain", "lines", "escaped", "latin", "all escaped", "wide", "escaped wide", "two", "many"],
+)
+def test_parsing_takes_no_more_than_was_admitted(text: str) -> None:
+    """Whatever the text: less is made of what is refused."""
+    body = (
+        b'{"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": ["%b"]}]}' % text.encode()
+    )
     tracemalloc.start()
     try:
-        assert parsing_size(body, 1_000_000) == 4_000_000 + values
-        assert parsing_size(body, 1_000_001) == 10_000_010 + values
+        with contextlib.suppress(UsageError):
+            read_request(body, None, max_images=1)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 200_000
+    assert peak < parsing_size(body, None) - 96 * MAX_VALUES
+
+
+@pytest.mark.parametrize("value", ["[]", "1", "1.5", '""', "{}", "[[[[1]]]]", "[[[[]]]]", "null"])
+@pytest.mark.parametrize("datatype", ["BYTES", "FP32", "UINT8"])
+def test_values_take_no_more_than_was_admitted(value: str, datatype: str) -> None:
+    """As many as there may be, of each kind."""
+    shape = "[1]" if datatype == "BYTES" else "[1, 100, 700, 3]"
+    data = ",".join([value] * 210_000)
+    tensor = f'{{"name": "image", "datatype": "{datatype}", "shape": {shape}, "data": [{data}]}}'
+    body = f'{{"inputs": [{tensor}]}}'.encode()
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(UsageError):
+            read_request(body, None, max_images=1)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < parsing_size(body, None)
 
 
 def test_null_is_as_good_as_left_out() -> None:
@@ -139,7 +198,7 @@ def test_what_else_a_client_may_ask_for() -> None:
 @pytest.mark.parametrize(
     ("tensor", "message"),
     [
-        (_tensor(name="pixels"), "The input is called image. Received: pixels"),
+        (_tensor(name="pixels"), 'The input is called image. Received: "pixels"'),
         (_tensor(shape=[0]), "A shape is a list of integers from 1 to"),
         (_tensor(shape=[True]), "A shape is a list of integers from 1 to"),
         (_tensor(shape=[]), "A shape is a list of integers from 1 to"),
@@ -211,18 +270,30 @@ def test_refuses_binary_data(binary: bytes, size: Any, message: str) -> None:
         (b"", None, "An inference request is JSON"),
         (b"\xff", None, "An inference request is JSON"),
         (100_000 * b"[", None, "An inference request is JSON"),
-        (b"[]", None, "An inference request is an object"),
+        (b"[]", None, "An inference request is JSON: an object"),
         (b"{}", None, "'inputs' is a list of one tensor"),
         (b'{"inputs": [{}, {}]}', None, "'inputs' is a list of one tensor"),
-        (b'{"inputs": [' + 209_000 * b"9," + b"9]}", None, "Received: [9, 9, 9, 9, 9, 9, 9, 9, ...]"),
-        (b'{"inputs": [' + 210_000 * b"9," + b"9]}", None, "at most 210000 values"),
-        (b'{"inputs": [' + 69_900 * b"[{}]," + b"9]}", None, "'inputs' is a list of one tensor"),
-        (b'{"inputs": [' + 70_100 * b"[{}]," + b"9]}", None, "at most 210000 values"),
-        (b'{"inputs": [7]}', None, "A tensor is an object"),
-        (b'{"inputs": [], "id": 7}', None, "'id' is text"),
-        (b'{"parameters": {"tta": "x"}}', None, "The parameter tta is one of none, flips, crops"),
-        (b'{"parameters": {"tta": []}}', None, "The parameter tta is one of none, flips, crops"),
-        (b'{"parameters": {"binary_data_output": 1}}', None, "binary_data_output is true or false"),
+        (b'{"inputs": [' + 209_000 * b"9," + b"9]}", None, "Expected `object`, got `int` - at"),
+        (b'{"inputs": [' + 210_001 * b"9," + b"9]}", None, "at most 210000 values"),
+        (b'{"inputs": [7]}', None, "Expected `object`, got `int` - at `$.inputs[0]`"),
+        (b'{"inputs": [{}], "id": "%b"}' % (65_536 * b"x"), None, "without 'data', has at most 65536 bytes"),
+        (b'{"inputs": [{"data": "%b"}]}' % (90_000 * rb"\n"), None, "one character in sixteen"),
+        (b'{"inputs": [{}], "id": 7}', None, "'id' is text"),
+        (
+            b'{"inputs": [{}], "parameters": {"tta": "x"}}',
+            None,
+            "The parameter tta is one of none, flips, crops",
+        ),
+        (
+            b'{"inputs": [{}], "parameters": {"tta": []}}',
+            None,
+            "The parameter tta is one of none, flips, crops",
+        ),
+        (
+            b'{"inputs": [{}], "parameters": {"binary_data_output": 1}}',
+            None,
+            "binary_data_output is true or false",
+        ),
         (b"{}", 3, "Inference-Header-Content-Length is the size of the JSON"),
     ],
 )
@@ -236,7 +307,7 @@ def test_refuses_a_request(body: bytes, size: int | None, message: str) -> None:
     ("outputs", "message"),
     [
         ({}, "'outputs' is a list"),
-        ([7], "An output is an object"),
+        ([7], "which are objects. Received: [7]"),
         ([{"name": "histogram"}], "An output is one of mean_score_prediction"),
         ([{"name": ["x"]}], "An output is one of mean_score_prediction"),
         ([{"name": "percentile", "parameters": {"classification": 3}}], "Outputs have no classification"),
@@ -295,13 +366,11 @@ def test_a_model_s_outputs_are_those_it_gives() -> None:
 
 
 def test_what_parsing_takes_is_known_before() -> None:
-    """By the size of the JSON and its characters; binary data are not copied."""
+    """By the size of the JSON; binary data are not copied."""
     text = b'{"inputs": []}'
-    values = 128 * len(text)
-    assert parsing_size(text, None) == 4 * len(text) + values
-    assert parsing_size(text + 1000 * b"x", len(text)) == 4 * len(text) + values
-    assert parsing_size("é".encode(), None) == 10 * 2 + 128 * 2
-    assert parsing_size(bytes(1_000_000), None) == 4_000_000 + 128 * MAX_VALUES
+    assert parsing_size(text, None) == 100 * len(text)
+    assert parsing_size(text + 1000 * b"x", len(text)) == 100 * len(text)
+    assert parsing_size(bytes(1_000_000), None) == 4_000_000 + 96 * (MAX_VALUES + 65_536)
 
 
 def test_binary_images_are_views_of_the_body() -> None:
