@@ -5,6 +5,7 @@ from typing import IO
 
 import pytest
 
+from nimakit.errors import BusyError
 from nimakit.serving.incoming import IN_MEMORY, MAX_HEAD_BYTES, Incoming, MalformedError, OversizedHeadError
 
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
@@ -192,3 +193,16 @@ def test_how_large_a_body_may_be_depends_on_its_head() -> None:
         incoming = Incoming(lambda head: next(size for line, size in limits.items() if head.startswith(line)))
         incoming.feed(begin + b"HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n")
         assert incoming.is_oversized is (limit < 50)
+
+
+def test_a_request_may_be_refused_at_its_head() -> None:
+    """Before any of its body is kept."""
+
+    def refuse(_head: bytes) -> int:
+        raise BusyError("The queue is full.")
+
+    incoming = Incoming(refuse)
+    incoming.feed(HEAD)
+    with pytest.raises(BusyError):
+        incoming.feed(b"Content-Length: 5\r\n\r\nhello")
+    assert incoming.body_size == 0

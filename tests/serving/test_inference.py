@@ -17,8 +17,10 @@ from tritonclient.utils import InferenceServerException  # type: ignore[import-u
 from clients import Client, encode, noise, pixels, service
 from nimakit import __version__
 from nimakit.engine import Model, Scorer
+from nimakit.errors import BusyError
 from nimakit.records import score_record
 from nimakit.score import Score
+from nimakit.serving.admission import Admission
 from servers import Server, running
 
 
@@ -179,3 +181,20 @@ def test_a_stopping_server_is_not_ready(web: Client) -> None:
     service(web).drain()
     assert web.get("/v2/health/live").status_code == 200
     assert web.get("/v2/health/ready").status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("head", "full"),
+    [
+        (b"POST /v2/models/tiny/infer HTTP/1.1\r\n", "parsing"),
+        (b"POST /predict HTTP/1.1\r\ncontent-type: multipart/form-data; boundary=x\r\n", "forms"),
+    ],
+)
+def test_a_body_that_nobody_would_read_is_not_received(web: Client, head: bytes, full: str) -> None:
+    """Where as many wait to be read as may, a request is refused at its head; others are received."""
+    assert service(web).max_body(head) == service(web).settings.max_body_bytes
+    setattr(service(web), full, Admission(1, most_waiting=0))
+    with pytest.raises(BusyError, match="as it can read"):
+        service(web).max_body(head)
+    for other in (b"POST /predict HTTP/1.1\r\nContent-Type: image/png\r\n", b"GET /v2 HTTP/1.1\r\n"):
+        assert service(web).max_body(other) == service(web).settings.max_body_bytes

@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from gunicorn.config import Config  # type: ignore[import-untyped]
 
 from clients import encode, multipart, noise
-from nimakit.errors import NimakitError
+from nimakit.errors import BusyError, NimakitError
 from nimakit.serving.connection import Connection, Connections
 from nimakit.serving.incoming import Incoming
 from nimakit.serving.problems import CONTENT_TYPE
@@ -413,9 +413,50 @@ def test_threads_that_cannot_be_started_are_said(monkeypatch: pytest.MonkeyPatch
 
 def test_numbers_of_a_thousand_digits_are_not_read(server: Server) -> None:
     """The time to read one grows by the square of its digits, and nothing else runs meanwhile."""
-    body = b'{"inputs": [' + 1000 * b"7" + b"]}"
-    status, _, answer = server.ask("POST", "/v2/models/tiny/infer", body)
-    assert (status, b"digits" in answer) == (400, True)
+    tensor = b'{"name": "image", "datatype": "BYTES", "shape": [%b], "data": []}' % (1000 * b"7")
+    status, _, answer = server.ask("POST", "/v2/models/tiny/infer", b'{"inputs": [%b]}' % tensor)
+    assert (status, b"A shape is a list of integers" in answer) == (400, True)
+
+
+def test_only_probes_are_answered_before_all_else(server: Server) -> None:
+    """By their exact paths, without a body; any other request waits its turn."""
+    assert server.ask("GET", "/v2/health/live")[0] == 200
+    assert server.ask("GET", "/v2/health/live", b"x")[0] == 413
+    worker = BufferingWorker.__new__(BufferingWorker)
+    worker._front = cast("Any", _Front())
+    for line, is_probe in {
+        b"GET /v2/health/live HTTP/1.1": True,
+        b"GET /v2/health/ready HTTP/1.0": True,
+        b"GET /v2/health/other HTTP/1.1": False,
+        b"GET /v2/health/live/../../../predict HTTP/1.1": False,
+        b"GET /v2/health/ HTTP/1.1": False,
+        b"POST /v2/health/live HTTP/1.1": False,
+        b"GET": False,
+    }.items():
+        assert worker._is_probe(line + b"\r\n\r\n") == is_probe
+        assert worker._max_body(line + b"\r\n\r\n") == (0 if is_probe else 9)
+
+
+def test_only_so_many_probes_wait() -> None:
+    """They take no room from other requests, and have no more than their own."""
+    worker = BufferingWorker.__new__(BufferingWorker)
+    worker._front, worker._connections = cast("Any", _Front()), Connections()
+    incoming = Incoming(0)
+    incoming.feed(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+    with socket.socket() as sock:
+        connections = [Connection(sock, None, incoming, 1) for _ in range(64)]
+        worker._probed = set(connections)
+        with pytest.raises(BusyError):
+            worker._admit(connections[0])
+
+
+class _Front:
+    """As much of a `Front` as its probes take."""
+
+    probes = frozenset({b"/v2/health/live", b"/v2/health/ready"})
+
+    def max_body(self, _head: bytes) -> int:
+        return 9
 
 
 @pytest.mark.slow

@@ -63,11 +63,16 @@ class Admission:
                 self._count -= 1
                 self._changed.notify_all()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether as much work waits as may; more would be refused."""
+        return self._most_waiting is not None and self._waiting >= self._most_waiting
+
     def _wait(self, size: int, patience: float | None) -> bool:
         """Whether there is room, or there is within this time."""
         if self._has_room(size):
             return True
-        if self._most_waiting is not None and self._waiting >= self._most_waiting:
+        if self.is_full:
             return False
         self._waiting += 1
         try:

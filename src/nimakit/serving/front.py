@@ -35,14 +35,18 @@ class Front(Protocol):
     """An application as the worker sees it."""
 
     limits: Limits
-    probe: bytes
-    """What the request line of a health probe begins with: it is answered whatever else is done."""
+    probes: frozenset[bytes]
+    """The paths of health probes: GET requests without a body, answered whatever else is done."""
 
     open_file: Callable[[], IO[bytes]] | None
     """As for `Incoming`."""
 
     def max_body(self, head: bytes) -> int:
-        """Largest body of a request, in bytes, by its head."""
+        """Largest body of a request, in bytes, by its head.
+
+        Raises:
+            BusyError: The request would be refused once its body had come.
+        """
         ...
 
     def note_refusal(self, status: int, reason: str) -> None:

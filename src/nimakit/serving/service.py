@@ -1,5 +1,6 @@
 """What the routes of a server share: its settings, models, batcher and measurements."""
 
+import re
 import threading
 import time
 from collections.abc import Sequence
@@ -26,7 +27,9 @@ from nimakit.serving.uploads import FORM_COPIES
 from nimakit.serving.users import Users
 
 _MOST_PARSED = 16
-"""Bodies of JSON that may wait to be parsed, one at a time: nothing else runs meanwhile."""
+"""Bodies of JSON that may wait to be parsed, one at a time, and forms that may wait to be read."""
+
+_FORM = re.compile(rb"\r\ncontent-type[ \t]*:[ \t]*multipart/", re.IGNORECASE)
 
 _SPARE_THREADS = 32
 """More threads than requests that can be waiting for scores: for refusals, and for bodies that are read."""
@@ -47,7 +50,7 @@ class Service:
         forms: Admits forms, whose parts are copied out of the body.
         parsing: Admits JSON, of which several copies are made.
         limits: What may be held and waited for.
-        probe: As for `Front`.
+        probes: As for `Front`.
         open_file: None: bodies are kept in memory.
     """
 
@@ -63,9 +66,9 @@ class Service:
             body_timeout_s=settings.body_timeout_s,
             keepalive_timeout_s=settings.keepalive_timeout_s,
         )
-        self.probe = b"GET /v2/health/"
+        self.probes = frozenset({b"/v2/health/live", b"/v2/health/ready"})
         self.open_file = None
-        self.forms = Admission(FORM_COPIES * settings.max_body_bytes, at_once=2)
+        self.forms = Admission(FORM_COPIES * settings.max_body_bytes, at_once=2, most_waiting=_MOST_PARSED)
         self.parsing = Admission(max(half, settings.max_body_bytes), at_once=1, most_waiting=_MOST_PARSED)
         self.settings = settings
         self.models = models
@@ -88,8 +91,15 @@ class Service:
         """Whether requests are welcome."""
         return self.models.are_ready and not self._draining.is_set()
 
-    def max_body(self, head: bytes) -> int:  # noqa: ARG002 - as for `Front`; it is the same for all
-        """Largest body of a request, in bytes."""
+    def max_body(self, head: bytes) -> int:
+        """Largest body of a request, in bytes: the same for all.
+
+        Raises:
+            BusyError: As many bodies of its kind as may wait to be read.
+        """
+        is_json = head.startswith(b"POST /v2/")
+        if self.parsing.is_full if is_json else self.forms.is_full and _FORM.search(head):
+            raise BusyError("The server has as many requests as it can read. Try again later.")
         return self.settings.max_body_bytes
 
     def note_refusal(self, status: int, reason: str) -> None:

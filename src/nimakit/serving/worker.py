@@ -43,6 +43,7 @@ _TURN_S = 0.25
 _LINGER_S = 2.0
 _AT_REST_S = 1.0
 _PROBE_THREADS = 2
+_MOST_PROBES = 64
 _ACCEPTED_AT_ONCE = 32
 _TURN_OF_A_THREAD_S = 0.0005
 """A thread that comes back from a socket or a database waits at most so long for each that computes: Python's
@@ -76,6 +77,7 @@ class BufferingWorker(Worker):  # type: ignore[misc]
         self._selector = selectors.DefaultSelector()
         self._connections = Connections()
         self._answered: queue.SimpleQueue[Connection] = queue.SimpleQueue()
+        self._probed: set[Connection] = set()
         self._held = 0
         self._looked = 0.0
         self._rests_at = math.inf
@@ -85,10 +87,11 @@ class BufferingWorker(Worker):  # type: ignore[misc]
         """Serve until told to stop, then finish what has begun."""
         self._front: Front = self.wsgi.extensions[FRONT]
         self._limits = self._front.limits
-        self._max_connections = affordable_connections(self._limits, self._front.open_file is not None)
         try:
+            self._max_connections = affordable_connections(self._limits, self._front.open_file is not None)
             self._threads = _started(self._limits.threads, "nimakit-http")
             self._probes = _started(_PROBE_THREADS, "nimakit-probe")
+            self._rest = _started(1, "nimakit-rest")
         except NimakitError as error:
             say(f"error: {error}")
             sys.exit(Arbiter.APP_LOAD_ERROR)
@@ -117,7 +120,7 @@ class BufferingWorker(Worker):  # type: ignore[misc]
                 self._end_late(connection)
             if self._rests_at < now and not self._connections.count(State.ANSWERING):
                 self._rests_at = math.inf
-                self._probes.submit(memory.give_back)
+                self._rest.submit(memory.give_back)
             if os.getppid() != self.ppid:
                 self.alive = False
             if self.alive:
@@ -146,6 +149,7 @@ class BufferingWorker(Worker):  # type: ignore[misc]
                 connection = self._answered.get_nowait()
             except queue.Empty:
                 return
+            self._probed.discard(connection)
             self._connections.enter(connection, State.SENDING, self._limits.body_timeout_s)
             self._selector.register(connection.sock, selectors.EVENT_WRITE, connection)
             self._count(connection)
@@ -175,7 +179,14 @@ class BufferingWorker(Worker):  # type: ignore[misc]
             self._selector.register(sock, selectors.EVENT_READ, connection)
 
     def _new_request(self) -> Incoming:
-        return Incoming(self._front.max_body, self._front.open_file)
+        return Incoming(self._max_body, self._front.open_file)
+
+    def _max_body(self, head: bytes) -> int:
+        return 0 if self._is_probe(head) else self._front.max_body(head)
+
+    def _is_probe(self, head: bytes) -> bool:
+        method, _, rest = head.partition(b" ")
+        return method == b"GET" and rest.partition(b" ")[0] in self._front.probes
 
     def _count(self, connection: Connection) -> None:
         """Take into the sum what is held for a connection now."""
@@ -219,9 +230,13 @@ class BufferingWorker(Worker):  # type: ignore[misc]
 
     def _admit(self, connection: Connection) -> None:
         """Have a thread answer a whole request, or refuse it where too many wait already."""
-        limits, is_probe = self._limits, connection.incoming.head.startswith(self._front.probe)
-        if not is_probe and self._connections.count(State.ANSWERING) >= limits.threads + limits.max_waiting:
+        is_probe = self._is_probe(connection.incoming.head)
+        probed = len(self._probed)
+        others = self._connections.count(State.ANSWERING) - probed
+        if probed >= _MOST_PROBES if is_probe else others >= self._limits.threads + self._limits.max_waiting:
             raise BusyError("The server has as many requests as it can answer. Try again later.")
+        if is_probe:
+            self._probed.add(connection)
         self._answer_next(connection, self._probes if is_probe else self._threads)
 
     def _answer_next(self, connection: Connection, threads: ThreadPoolExecutor) -> None:

@@ -39,10 +39,10 @@ class Front:
 
     Attributes:
         limits: What may be held and waited for.
-        probe: What the request line of a health probe begins with.
+        probes: The paths of health probes.
     """
 
-    probe = b"GET /health "
+    probes = frozenset({b"/health"})
 
     def __init__(self, app: Flask) -> None:
         self._app = app
