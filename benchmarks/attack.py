@@ -5,7 +5,11 @@
 Each attack sends a bounded number of clients for a bounded time, over the loopback interface only. By default
 the servers run natively; with --docker each runs in a container of the image nima-serve, with the memory that
 compose.yaml allows it. Meanwhile an honest client scores photographs (or rates them) and another asks for the
-server's health, once every twentieth of a second. Linux only: the worker's memory is read from /proc.
+server's health, once every twentieth of a second. The attackers' process gives way to all others (nice 19):
+real attackers have machines of their own, and only the work that they cause the server is measured.
+
+Linux only. Natively, memory is the worker's resident memory, from /proc; with --docker it is all that the
+container's cgroup is charged for, files in tmpfs and in the page cache included.
 """
 
 import argparse
@@ -13,18 +17,21 @@ import http.client
 import io
 import json
 import multiprocessing
+import os
+import selectors
 import socket
 import statistics
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import httpx
-from attacked_servers import Target, rating, scoring
+from attacked_servers import USERS, Target, rating, scoring
 from PIL import Image
 
 IDLE = 5000
@@ -45,7 +52,7 @@ def main() -> None:
         "--docker", action="store_true", help="in containers, with the memory of compose.yaml"
     )
     parser.add_argument("--image", default="nima-serve", help="the containers' image  [default: nima-serve]")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of each attack  [default: 20]")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each attack  [default: 10]")
     parser.add_argument("--only", default="", help="attacks whose name contains this")
     options = parser.parse_args()
     image = options.image if options.docker else None
@@ -77,13 +84,15 @@ class Seen:
     """What a client saw.
 
     Attributes:
-        latencies: Seconds of each answer that was right.
+        latencies: Seconds of each answer, without those that were refused.
+        durations: Seconds of each try, whatever became of it.
         refused: How many were refused (503, or a connection that was closed).
         wrong: How many were wrong.
         acknowledged: What was acknowledged, for what must not be lost.
     """
 
     latencies: list[float] = field(default_factory=list)
+    durations: list[float] = field(default_factory=list)
     refused: int = 0
     wrong: int = 0
     acknowledged: dict[int, int] = field(default_factory=dict)
@@ -160,8 +169,8 @@ def measure(target: Target, honest: Honest, attack: str, send: "Attack", seconds
     while time.monotonic() < calm:
         repeat_once(honest.ask, idle)
     time.sleep(REST_S)
-    at_start = target.resident_bytes()
-    target.reset_peak()
+    at_start = target.memory.resident_bytes()
+    target.memory.reset_peak()
     stop, seen, health = threading.Event(), Seen(), Seen()
     clients = [
         threading.Thread(target=repeat, args=(work, result, stop))
@@ -177,15 +186,16 @@ def measure(target: Target, honest: Honest, attack: str, send: "Attack", seconds
     stop.set()
     for client in clients:
         client.join()
-    peak = target.peak_bytes()
+    peak = target.memory.peak_bytes()
     time.sleep(REST_AFTER_S)
-    rest = target.resident_bytes() / at_start
+    rest = target.memory.resident_bytes() / at_start
     p50 = statistics.median(idle.latencies)
     median = statistics.median(seen.latencies) if seen.latencies else float("nan")
     p99 = sorted(seen.latencies)[int(0.99 * len(seen.latencies))] if seen.latencies else float("nan")
+    kills = target.memory.kills()
     return (
-        f"| {target.name} | {attack} | {target.kills()} | {peak / 1e9:.2f} / {target.plan / 1e9:.1f} GB |"
-        f" {rest:.2f} | {max(health.latencies, default=float('nan')):.2f} s ({health.refused} refused) |"
+        f"| {target.name} | {attack} | {kills} | {peak / 1e9:.2f} / {target.plan / 1e9:.1f} GB |"
+        f" {rest:.2f} | {max(health.durations, default=float('nan')):.2f} s ({health.refused} refused) |"
         f" {1000 * p50:.0f} ms | {1000 * median:.0f} ms | {1000 * p99:.0f} ms ({p99 / p50:.1f}x) |"
         f" {seen.refused} of {seen.refused + len(seen.latencies)} | {seen.wrong} | {honest.lost(seen)} |"
     )
@@ -198,7 +208,7 @@ def repeat(work: Callable[[Seen], None], seen: Seen, stop: threading.Event) -> N
 
 
 def repeat_once(work: Callable[[Seen], None], seen: Seen) -> None:
-    """Do something, and note how long it took, or that it was refused."""
+    """Do something, and note how long it took, and whether it was refused."""
     started = time.perf_counter()
     try:
         work(seen)
@@ -206,6 +216,7 @@ def repeat_once(work: Callable[[Seen], None], seen: Seen) -> None:
         seen.refused += 1
     else:
         seen.latencies.append(time.perf_counter() - started)
+    seen.durations.append(time.perf_counter() - started)
 
 
 def healthy(target: Target) -> None:
@@ -252,21 +263,17 @@ Attack = Sequence[Clients]
 
 
 def run_attack(attack: Attack, seconds: float) -> None:
-    """Run the clients of an attack, in a process of its own."""
+    """Run the clients of an attack, in a process of its own, which takes only time that nobody else wants."""
+    os.nice(19)
     until = time.monotonic() + seconds
     threads = [
-        threading.Thread(target=press, args=(clients, until), daemon=True)
+        threading.Thread(target=press if clients.waits else hold, args=(clients, until), daemon=True)
         for clients in attack
-        if clients.waits
-        for _ in range(clients.count)
+        for _ in range(clients.count if clients.waits else 1)
     ]
     for thread in threads:
         thread.start()
-    with ExitStack() as stack:
-        for clients in attack:
-            if not clients.waits:
-                hold(clients, until, stack)
-        time.sleep(max(0.0, until - time.monotonic()))
+    time.sleep(max(0.0, until - time.monotonic()))
 
 
 def press(clients: Clients, until: float) -> None:
@@ -278,14 +285,29 @@ def press(clients: Clients, until: float) -> None:
                 pass
 
 
-def hold(clients: Clients, until: float, stack: ExitStack) -> None:
-    """Open connections, send what is no whole request, and keep them open; those that are closed, anew."""
-    for _ in range(clients.count):
-        if time.monotonic() > until:
-            return
-        with suppress(OSError):
-            sock = stack.enter_context(socket.create_connection(("127.0.0.1", clients.port), timeout=5))
-            sock.sendall(clients.data)
+def hold(clients: Clients, until: float) -> None:
+    """Open connections, send what is no whole request, and keep them open; replace those that are closed."""
+    with selectors.DefaultSelector() as selector:
+        while time.monotonic() < until:
+            for _ in range(clients.count - len(selector.get_map())):
+                with suppress(OSError):
+                    sock = socket.create_connection(("127.0.0.1", clients.port), timeout=5)
+                    selector.register(sock, selectors.EVENT_READ)
+                    sock.sendall(clients.data)
+                if time.monotonic() > until:
+                    break
+            for key, _ in selector.select(PAUSE_S):
+                if is_closed(cast("socket.socket", key.fileobj)):
+                    selector.unregister(key.fileobj)
+                    cast("socket.socket", key.fileobj).close()
+
+
+def is_closed(sock: socket.socket) -> bool:
+    """Whether the server has closed a connection that is ready to be read."""
+    try:
+        return not sock.recv(65536)
+    except OSError:
+        return True
 
 
 def post(path: str, kind: str, body: bytes, more: str = "") -> bytes:
@@ -350,6 +372,52 @@ def _allowed_lists(target: Target) -> Attack:
     return (Clients(port=target.port, count=60, data=infer(b"[" + 100_000 * b"[]," + b"[]]")),)
 
 
+def _spaced(target: Target) -> Attack:
+    return (Clients(port=target.port, count=20, data=infer(b'["' + 9_500_000 * b"A " + b'"]')),)
+
+
+def _tensors(target: Target) -> Attack:
+    side = 1290
+    size = side * side * 3 * 4
+    parameters = f'"parameters": {{"binary_data_size": {size}}}'
+    tensor = f'{{"name": "image", "datatype": "FP32", "shape": [1, {side}, {side}, 3], {parameters}}}'
+    text = f'{{"inputs": [{tensor}]}}'.encode()
+    more = f"Inference-Header-Content-Length: {len(text)}\r\n"
+    path, kind = "/v2/models/aesthetic/infer", "application/octet-stream"
+    return (Clients(port=target.port, count=20, data=post(path, kind, text + bytes(size), more)),)
+
+
+def _tastes(target: Target) -> Attack:
+    """Each client is another user, so that their files are read again and again."""
+    stream = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(stream, "PNG")
+    paths = [f"/predict?user={user}" for user in USERS]
+    return [
+        Clients(port=target.port, count=1, data=post(path, "image/png", stream.getvalue())) for path in paths
+    ]
+
+
+def _tables(target: Target) -> Attack:
+    """Large tables for the import, which is the administrator's: they are received of any visitor."""
+    head = '--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
+    body = (
+        head.encode()
+        + b"image_id,user_id,rating\r\n"
+        + 2_000_000 * b"coffee,somebody,7\r\n"
+        + b"\r\n--x--\r\n"
+    )
+    data = post("/c/photos/transfer", "multipart/form-data; boundary=x", body, _visit(target))
+    return (Clients(port=target.port, count=4, data=data),)
+
+
+def _visit(target: Target) -> str:
+    """Headers of a visitor who may send forms."""
+    signed_in = httpx.get(f"http://127.0.0.1:{target.port}/session", trust_env=False)
+    cookies = "; ".join(f"{name}={value}" for name, value in signed_in.cookies.items())
+    token = f"X-CSRFToken: {signed_in.json()['csrf']}\r\n"
+    return f"{token}Referer: http://127.0.0.1:{target.port}/\r\nCookie: {cookies}\r\n"
+
+
 def _idle(target: Target) -> Attack:
     return (Clients(port=target.port, count=IDLE, data=b"", waits=False),)
 
@@ -367,16 +435,16 @@ def _bodies(target: Target) -> Attack:
 
 def _uploads(target: Target) -> Attack:
     kind, body = form("picture", wide_webp(16383, 5371))
-    signed_in = httpx.get(f"http://127.0.0.1:{target.port}/session", trust_env=False)
-    more = f"X-CSRFToken: {signed_in.json()['csrf']}\r\nReferer: http://127.0.0.1:{target.port}/\r\n"
-    cookies = "; ".join(f"{name}={value}" for name, value in signed_in.cookies.items())
-    data = post("/c/photos/similarity/upload", kind, body, more + f"Cookie: {cookies}\r\n")
+    data = post("/c/photos/similarity/upload", kind, body, _visit(target))
     return (Clients(port=target.port, count=SLOW, data=data),)
 
 
 SCORING_ATTACKS: dict[str, Callable[[Target], Attack]] = {
     "20 x 19 MB of JSON, 4 x WebP and 4 x PNG of 50 megapixels": _junk,
     "20 x 9 MB of JSON beyond ASCII": _characters,
+    "20 x 19 MB of base64 with whitespace": _spaced,
+    "20 x 20 MB of pixels as binary data": _tensors,
+    f"{len(USERS)} users with a taste of their own": _tastes,
     "20 x 19 MB forms, 4 x PNG of 50 megapixels": _forms,
     "60 x 1.5 MB of [[],[],...]": _lists,
     "60 x as many [] as are allowed": _allowed_lists,
@@ -388,6 +456,7 @@ RATING_ATTACKS: dict[str, Callable[[Target], Attack]] = {
     f"{SLOW} unfinished bodies for /login, rating": _bodies,
     f"{IDLE} idle connections, rating": _idle,
     f"{SLOW} uploads of a WebP of 88 megapixels, rating": _uploads,
+    "4 tables of 38 MB for the import, rating": _tables,
 }
 
 if __name__ == "__main__":

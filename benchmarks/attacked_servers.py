@@ -8,7 +8,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from local_servers import answers, free_port, running
+
+from nimakit import load_model
+from nimakit.taste import Taste, linear, write_taste
 
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"
 PLANS = {"serve": 1_300_000_000, "rate": 1_700_000_000}
@@ -21,6 +25,76 @@ PIXELS = 64_000_000
 _START_S = 60.0
 
 
+USERS = [f"user{number}" for number in range(40)]
+"""Users of the scoring server who have a file of their own."""
+
+
+class WorkerMemory:
+    """Resident memory of a worker, which leaves out what is in tmpfs.
+
+    Args:
+        master: gunicorn's master.
+    """
+
+    def __init__(self, master: int) -> None:
+        self._master = master
+        self._worker = _child(master)
+
+    def resident_bytes(self) -> int:
+        """What it takes now."""
+        return _status(_child(self._master), "VmRSS")
+
+    def reset_peak(self) -> None:
+        """Forget the peak so far."""
+        Path(f"/proc/{self._worker}/clear_refs").write_text("5")
+
+    def peak_bytes(self) -> int:
+        """The most that it took since."""
+        return _status(_child(self._master), "VmHWM")
+
+    def kills(self) -> int:
+        """Whether the first worker was killed, because memory ran out or for another reason."""
+        return int(_child(self._master) != self._worker)
+
+
+class ContainerMemory:
+    """All that a container is charged for, its page cache and its tmpfs included.
+
+    Args:
+        process: The container's first process.
+    """
+
+    def __init__(self, process: int) -> None:
+        lines = Path(f"/proc/{process}/cgroup").read_text().splitlines()
+        paths = {kinds: path.lstrip("/") for _, kinds, path in (line.split(":", 2) for line in lines)}
+        base = Path("/sys/fs/cgroup")
+        if "memory" in paths:  # the first version of cgroups
+            names = ("memory.usage_in_bytes", "memory.max_usage_in_bytes", "memory.oom_control")
+            folder = base / "memory" / paths["memory"]
+        else:
+            names = ("memory.current", "memory.peak", "memory.events")
+            folder = base / paths[""]
+        self._current, self._peak, self._events = (folder / name for name in names)
+
+    def resident_bytes(self) -> int:
+        """What it takes now."""
+        return int(self._current.read_text())
+
+    def reset_peak(self) -> None:
+        """Forget the peak so far, where the kernel can; else it is the one since the start."""
+        with suppress(OSError):
+            self._peak.write_text("0")
+
+    def peak_bytes(self) -> int:
+        """The most that it took since."""
+        return int(self._peak.read_text())
+
+    def kills(self) -> int:
+        """Processes that were killed because memory ran out."""
+        counts = dict(line.split() for line in self._events.read_text().splitlines())
+        return int(counts["oom_kill"])
+
+
 @dataclass(frozen=True, kw_only=True)
 class Target:
     """A server that is attacked.
@@ -30,47 +104,44 @@ class Target:
         port: Where it listens, on this machine.
         health: The path that tells its health.
         plan: Bytes it may take, as documented.
-        process: gunicorn's master.
-        worker: The worker that ran at first.
+        memory: What it takes.
     """
 
     name: str
     port: int
     health: str
     plan: int
-    process: int
-    worker: int
-
-    def resident_bytes(self) -> int:
-        """Memory that the worker takes now."""
-        return _status(_child(self.process), "VmRSS")
-
-    def reset_peak(self) -> None:
-        """Forget the peak so far."""
-        Path(f"/proc/{self.worker}/clear_refs").write_text("5")
-
-    def peak_bytes(self) -> int:
-        """The most that the worker took since."""
-        return _status(_child(self.process), "VmHWM")
-
-    def kills(self) -> int:
-        """Whether the first worker was killed, because memory ran out or for another reason."""
-        return int(_child(self.process) != self.worker)
+    memory: WorkerMemory | ContainerMemory
 
 
 @contextmanager
 def scoring(folder: Path, image: str | None) -> Iterator[Target]:
-    """`nimakit serve`, with two threads that decode."""
-    health, port = "/v2/health/live", free_port()
+    """`nimakit serve`, with two threads that decode, and users."""
+    health, port, users = "/v2/health/live", free_port(), folder / "users"
+    write_tastes(users)
+    settings = {"WORKERS": "2", "PORT": str(port), "HOST": "127.0.0.1", "MAX_USERS": "8"}
+    settings["USERS_DIR"] = "/users" if image else str(users)
+    environment = {f"NIMAKIT_SERVE_{name}": value for name, value in settings.items()}
     if image:
-        options = ["--read-only", "--env", "NIMAKIT_SERVE_WORKERS=2", "--env", f"NIMAKIT_SERVE_PORT={port}"]
-        options += ["--env", "NIMAKIT_SERVE_HOST=127.0.0.1"]
+        options = ["--read-only", "--volume", f"{users}:/users:ro"]
+        options += [part for name, value in environment.items() for part in ("--env", f"{name}={value}")]
         with _contained("serve", options, [image], port, health) as target:
             yield target
         return
-    command = [sys.executable, "-m", "nimakit", "serve", "--port", str(port)]
-    with _native("serve", folder, command, port, health, NIMAKIT_SERVE_WORKERS="2") as target:
+    command = [sys.executable, "-m", "nimakit", "serve"]
+    with _native("serve", folder, command, port, health, **environment) as target:
         yield target
+
+
+def write_tastes(folder: Path) -> None:
+    """A file for each user, learned from nothing: what it costs to read one is the same."""
+    folder.mkdir(mode=0o755)
+    base, features = load_model("aesthetic").probe()
+    arrays = linear(np.zeros(features), 0.0, 0.1)
+    for user in USERS:
+        taste = Taste(method="head", base=base, base_name="aesthetic", ratings=9, arrays=arrays)
+        write_taste(folder / f"{user}.taste", taste)
+        (folder / f"{user}.taste").chmod(0o644)  # a container reads it as another user
 
 
 @contextmanager
@@ -98,7 +169,7 @@ def _native(
     name: str, folder: Path, command: list[str], port: int, health: str, **environment: str
 ) -> Iterator[Target]:
     with (folder / "log").open("ab") as log, running(command, port, health, log, environment) as process:
-        yield _target(name, port, health, process)
+        yield _target(name, port, health, WorkerMemory(process))
 
 
 @contextmanager
@@ -115,16 +186,14 @@ def _contained(
                 raise SystemExit(_docker("logs", container))
             time.sleep(0.1)
         process = int(_docker("inspect", "--format", "{{.State.Pid}}", container))
-        yield _target(name, port, health, process)
+        yield _target(name, port, health, ContainerMemory(process))
     finally:
         with suppress(subprocess.CalledProcessError):
             _docker("rm", "--force", container)
 
 
-def _target(name: str, port: int, health: str, process: int) -> Target:
-    return Target(
-        name=name, port=port, health=health, plan=PLANS[name], process=process, worker=_child(process)
-    )
+def _target(name: str, port: int, health: str, memory: WorkerMemory | ContainerMemory) -> Target:
+    return Target(name=name, port=port, health=health, plan=PLANS[name], memory=memory)
 
 
 def _docker(*arguments: str) -> str:
