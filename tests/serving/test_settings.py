@@ -143,3 +143,9 @@ def test_proxies_are_addresses_or_networks() -> None:
     for value in (1, ["proxy"], ["10.0.0.1/8"]):
         with pytest.raises(ConfigError, match=r"172\.16\.0\.0/12"):
             read_settings(options={"trusted_proxies": value})
+
+
+def test_a_name_too_long_for_a_folder_is_none() -> None:
+    """The system refuses to look for it."""
+    with pytest.raises(ConfigError, match="'users_dir' must be a folder that exists"):
+        read_settings(environment={}, options={"users_dir": 5000 * "x"})

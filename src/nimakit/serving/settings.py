@@ -233,8 +233,12 @@ def _parse_models(texts: list[str], shown: str, folder: Path) -> tuple[ModelSour
 
 
 def _parse_folder(folder: Path, shown: str) -> str:
-    if not folder.is_dir():
-        raise ConfigError(f"{shown}: 'users_dir' must be a folder that exists. Received: {folder}")
+    try:
+        is_folder = folder.is_dir()
+    except OSError:  # too long to be a path, for one
+        is_folder = False
+    if not is_folder:
+        raise ConfigError(f"{shown}: 'users_dir' must be a folder that exists. Received: {str(folder)[:200]}")
     return str(folder)
 
 

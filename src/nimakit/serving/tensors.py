@@ -307,15 +307,16 @@ def _counts(text: memoryview, *marks: bytes) -> list[int]:
 def _read_texts(data: Raw, count: int) -> list[bytes]:
     """Images of a tensor of shape [N] or [N, 1]."""
     view = memoryview(data)
-    commas, escapes, narrow = _counts(view, b",", b"\\u", b"\\u00")
+    # One character beyond Latin-1 would make each of a text take two or four bytes.
+    is_narrow = all(bytes(view[at : at + _PIECE]).isascii() for at in range(0, len(view), _PIECE))
+    if is_narrow:
+        commas, escapes, narrow_escapes = _counts(view, b",", b"\\u", b"\\u00")
+        is_narrow = escapes == narrow_escapes
+    if not is_narrow:
+        _refuse("An encoded image within JSON is base64 text", "text of other characters")
     rule = "A BYTES tensor holds as many elements as its shape says"
     if commas >= 2 * count:  # as many as a list of data URLs has, which are refused below
         _refuse(rule, f"{commas + 1} or less")
-    # One character beyond Latin-1 would make each of a text take two or four bytes.
-    if escapes > narrow or not all(
-        bytes(view[at : at + _PIECE]).isascii() for at in range(0, len(view), _PIECE)
-    ):
-        _refuse("An encoded image within JSON is base64 text", "text of other characters")
     is_nested = _NESTED.match(view) is not None
     found: list[Any]
     try:
