@@ -65,9 +65,9 @@ NN_LAYERS = (
 
 SERVING_LAYERS = (
     {"__init__"},
-    {"incoming", "keys", "metrics", "requestlog", "problems", "tensors", "admission", "front"}
-    | {"memory", "proxies", "quoting"},
-    {"connection", "settings", "batcher", "descriptors", "uploads", "users"},
+    {"incoming", "keys", "metrics", "requestlog", "problems", "tensor_data", "admission"}
+    | {"front", "memory", "proxies", "quoting"},
+    {"tensors", "connection", "settings", "batcher", "descriptors", "uploads", "users"},
     {"models"},
     {"service"},
     {"access", "api", "inference", "pages", "worker"},

@@ -18,7 +18,6 @@ from nimakit.serving.tensors import (
     MAX_VALUES,
     OUTPUTS,
     InferRequest,
-    _decode,
     output_metadata,
     parsing_size,
     read_request,
@@ -74,35 +73,11 @@ def test_base64_text_may_be_escaped(text: str) -> None:
     assert read_request(body, None, max_images=1).images == [base64.b64decode(plain)]
 
 
-def test_long_base64_text_is_decoded_whole() -> None:
-    """It is decoded in pieces, wherever its whitespace is; padding ends it."""
-    content = bytes(range(256)) * 1000 + b"x"
-    text = base64.b64encode(content).decode()
-    spaced = "\n".join(text[at : at + 77] for at in range(0, len(text), 77))
-    assert _decode(text) == _decode(spaced) == _decode(spaced + 100_000 * " ") == content
-    for broken in (text + "AAAA", text[:-1], text[:65_532] + "AA==" + text[65_532:], text + "="):
-        with pytest.raises(UsageError, match="nothing before or after it"):
-            _decode(broken)
-
-
 @pytest.mark.parametrize("encode", [base64.encodebytes, base64.urlsafe_b64encode])
 def test_base64_text_may_be_in_lines_and_of_either_alphabet(encode: Callable[[bytes], bytes]) -> None:
     """As `base64` without -w0 writes it, and as clients write it for URLs."""
     content = bytes(range(256))
     assert _read(_tensor(data=[encode(content).decode()])).images == [content]
-
-
-def test_whitespace_in_base64_text_takes_no_memory() -> None:
-    """However many pieces it cuts the text into: only copies of the text are made."""
-    text = " ".join(["AA AA\tAA\r\nAA"] * 20_000)
-    tracemalloc.start()
-    try:
-        content = _decode(text)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert content == bytes(20_000 * 6)
-    assert peak < 3 * len(text)
 
 
 @pytest.mark.parametrize(
