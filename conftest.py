@@ -6,13 +6,13 @@ from typing import NoReturn
 
 import pytest
 
-from nimakit import conversion, pretrained
 from nimakit.errors import DownloadError, MissingExtraError
+from nimakit.models import conversion, pretrained
 
 ROOT = Path(__file__).parent
 
 # Alembic runs it, within a migration: it cannot be imported.
-collect_ignore = ["src/nimakit/web/migrations/env.py"]
+collect_ignore = ["src/nimakit/web/db/migrations/env.py"]
 
 
 def unavailable(reason: str) -> NoReturn:

@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from nimakit import zoo
-from nimakit.evaluation import evaluate
 from nimakit.jobs import find_jobs
-from nimakit.labels import read_labels
-from nimakit.metrics import Metrics
-from nimakit.scoring import list_items
+from nimakit.labels.label_file import read_labels
+from nimakit.models import loading
+from nimakit.scoring.evaluation import evaluate
+from nimakit.scoring.items import list_items
+from nimakit.scoring.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def main() -> None:
             models["all averaged"] = [file for files in models.values() for file in files]
         items = list_items(arguments.image_dir, read_labels(fold.test))
         for name, files in models.items():
-            model = zoo.load_models([str(file) for file in files])
+            model = loading.load_models([str(file) for file in files])
             metrics = evaluate(model, items, tta=arguments.tta).metrics
             rows.setdefault(name, []).append(metrics)
             print(f"{fold.folder.name}: {name}: {metrics}", file=sys.stderr, flush=True)

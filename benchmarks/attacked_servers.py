@@ -12,7 +12,7 @@ import numpy as np
 from local_servers import answers, free_port, running
 
 from nimakit import load_model
-from nimakit.taste import Taste, linear, write_taste
+from nimakit.models.taste import Taste, linear, write_taste
 
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"
 PLANS = {"serve": 1_300_000_000, "rate": 1_700_000_000}

@@ -18,9 +18,9 @@ from flask import Flask
 from sqlalchemy import insert, select, update
 
 from nimakit.web.app import create_app, services_of
-from nimakit.web.models import RATING, Collection, Event, Image, Rater, Rating, now
+from nimakit.web.collections.setup import add_collection
+from nimakit.web.db.tables import RATING, Collection, Event, Image, Rater, Rating, now
 from nimakit.web.settings import read_settings
-from nimakit.web.studies import add_collection
 
 ALLOWED_S = 2.0
 REPEATS = 5

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from nimakit.duplicates import find_duplicates
-from nimakit.files import find_images
-from nimakit.fingerprints import FINGERPRINT, Fingerprints, fingerprint
-from nimakit.images import open_photo
-from nimakit.parallel import in_threads
+from nimakit.images.duplicates import find_duplicates
+from nimakit.images.files import find_images
+from nimakit.images.fingerprints import FINGERPRINT, Fingerprints, fingerprint
+from nimakit.images.photo import open_photo
+from nimakit.io.threads import in_threads
 
 Change = Callable[[Image.Image], Image.Image]
 

@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from nimakit import zoo
-from nimakit.adjustments import Adjustments
-from nimakit.enhancement import Critic, judge
-from nimakit.files import find_images, image_id
-from nimakit.framing import reframe
-from nimakit.images import Photo, open_photo
+from nimakit.enhance.adjustments import Adjustments
+from nimakit.enhance.editing import Critic, judge
+from nimakit.enhance.framing import reframe
+from nimakit.images.files import find_images, image_id
+from nimakit.images.photo import Photo, open_photo
 from nimakit.jobs import find_jobs
-from nimakit.nn.enhance import Enhancer, apply
+from nimakit.models import loading
+from nimakit.nn.enhance.enhancer import Enhancer, apply
 from nimakit.progress import track
 
 _SIDE = 1024
@@ -71,7 +71,7 @@ def main() -> None:
             files = [folds.model(name, path) for name in arguments.network]
             if enhancer is None or enhancer[0] != files:
                 tf.keras.backend.clear_session()
-                networks = [zoo.load_keras_model(file) for file in files]
+                networks = [loading.load_keras_model(file) for file in files]
                 enhancer = (
                     files,
                     Enhancer(
@@ -131,7 +131,7 @@ class _Folds:
         """The same, to be asked for scores; loaded once."""
         file = self.model(name, photo)
         if file not in self._critics:
-            self._critics[file] = judge(zoo.load_model(file))
+            self._critics[file] = judge(loading.load_model(file))
         return self._critics[file]
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nimakit import pretrained
+from nimakit.models import pretrained
 
 HERE = Path(__file__).parent
 

@@ -26,18 +26,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nimakit import personal, zoo
-from nimakit.archive import Arrays
 from nimakit.datasets import flickr_aes
-from nimakit.engine import Model
-from nimakit.histogram import FloatArray, mean, normalise
-from nimakit.metrics import srcc
-from nimakit.personalise import Seen, look, rescaled
-from nimakit.population import Population
+from nimakit.io.arrays import Arrays
+from nimakit.io.tables import BadRows
+from nimakit.labels.ratings import Ratings, read_ratings
+from nimakit.models import loading
+from nimakit.models.engine import Model
+from nimakit.models.taste import PROBES, Taste
+from nimakit.personal import fit
+from nimakit.personal.learning import Seen, look, rescaled
+from nimakit.personal.population import Population
 from nimakit.progress import say
-from nimakit.ratings import Ratings, read_ratings
-from nimakit.rows import BadRows
-from nimakit.taste import PROBES, Taste
+from nimakit.scoring.metrics import srcc
+from nimakit.stats.histogram import FloatArray, mean, normalise
 
 HELD_OUT = 100
 TEST_SHARE = 0.2
@@ -120,10 +121,10 @@ def main() -> None:
         type=int,
         nargs="+",
         default=[3, 4, 5, 6, 7],
-        help="not 0 to 2, or 11 to 15, of oasis: the constants of nimakit.personal were chosen on those",
+        help="not 0 to 2, or 11 to 15, of oasis: the constants of nimakit.personal.fit were chosen on those",
     )
     arguments = parser.parse_args()
-    model = zoo.load_models(arguments.model)
+    model = loading.load_models(arguments.model)
     rows = BadRows(skip=False)
     if arguments.protocol == "oasis":
         ratings = read_ratings(arguments.ratings_file, bins=OASIS_BINS, rows=rows)
@@ -154,7 +155,7 @@ def oasis(seen: Seen, seeds: Sequence[int], *, widths: list[int]) -> Table:
         means = _ridge(seen, others, is_test, widths)
         population = learn(seen, means, np.where(is_test, np.nan, others))
         new = {"factors, new pictures": without_pictures(population).place}
-        methods = {"head": personal.fit_head, "factors": population.place} | new
+        methods = {"head": fit.fit_head, "factors": population.place} | new
         for number in held:
             own = rated[number]
             pool = random.permutation(np.flatnonzero(~np.isnan(own) & ~is_test))
@@ -180,7 +181,7 @@ def flickr(seen: Seen, seeds: Sequence[int], *, workers: list[str]) -> Table:
     held = [place for place, name in enumerate(seen.ratings.user_ids) if name in workers]
     is_test = ~np.isnan(rated[held]).all(axis=0)
     population = learn(seen, seen.means, np.where(is_test, np.nan, np.delete(rated, held, axis=0)))
-    methods = {"head": personal.fit_head, "factors": population.place}
+    methods = {"head": fit.fit_head, "factors": population.place}
     for count, folds in FOLDS.items():
         for fold in range(folds):
             random = np.random.default_rng(seeds[0] + fold)
@@ -201,7 +202,7 @@ def by_person(given: Ratings) -> FloatArray:
 
 def _ridge(seen: Seen, others: FloatArray, is_test: NDArray[np.bool_], widths: list[int]) -> FloatArray:
     """(N,) mean scores of a histogram head that saw neither the people held out nor the test pictures."""
-    from nimakit.nn.features import ridge_head
+    from nimakit.nn.training.frozen_features import ridge_head
 
     user, image = np.nonzero(~np.isnan(others))
     counts = np.zeros((len(is_test), len(OASIS_BINS)))
@@ -221,7 +222,7 @@ def learn(seen: Seen, means: FloatArray, others: FloatArray) -> Population:
     user, image = np.nonzero(~np.isnan(others))
     _, user = np.unique(user, return_inverse=True)
     used, image = np.unique(image, return_inverse=True)
-    return personal.learn(
+    return fit.learn(
         *(seen.features[used], means[used], image, user, others[~np.isnan(others)]),
         base=np.zeros(PROBES),
         base_name="benchmark",

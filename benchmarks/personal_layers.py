@@ -22,22 +22,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from personal import COUNTS, HELD_OUT, OASIS_BINS, TEST_SHARE, Person, by_person, interval, learn, shift
 
-from nimakit import personal as linear
-from nimakit import zoo
-from nimakit.archive import Arrays
-from nimakit.histogram import FloatArray
+from nimakit.io.arrays import Arrays
+from nimakit.io.tables import BadRows
 from nimakit.jobs import Job, find_jobs
-from nimakit.labels import write_labels
-from nimakit.metrics import srcc
-from nimakit.nn import loading
-from nimakit.nn.adapters import get_arrays
-from nimakit.nn.pupil import Looked, Pupil
-from nimakit.personalise import Seen, look
+from nimakit.labels.label_file import write_labels
+from nimakit.labels.ratings import read_ratings, to_counts
+from nimakit.models import loading as model_loading
+from nimakit.nn.networks import keras_model
+from nimakit.nn.networks.adapters import get_arrays
+from nimakit.nn.personal.tangent_learner import Looked, Pupil
+from nimakit.personal import fit as linear
+from nimakit.personal.learning import Seen, look
 from nimakit.progress import say
-from nimakit.ratings import read_ratings, to_counts
-from nimakit.rows import BadRows
+from nimakit.scoring.metrics import srcc
+from nimakit.stats.histogram import FloatArray
+from personal import COUNTS, HELD_OUT, OASIS_BINS, TEST_SHARE, Person, by_person, interval, learn, shift
 
 SIDE = 128
 CONFIG = {
@@ -85,7 +85,7 @@ def main() -> None:
     samples = arguments.work_dir / "samples.json"
     write_labels(samples, list(known.image_ids), to_counts(known, OASIS_BINS))
     job = _base(samples, arguments.image_dir, arguments.work_dir)
-    seen = look(zoo.load_model(job.model_file), ratings, arguments.image_dir, notify=say)
+    seen = look(model_loading.load_model(job.model_file), ratings, arguments.image_dir, notify=say)
     study = Study(job, seen, np.delete(rated, held, axis=0), is_test, arguments.methods)
     found = arguments.work_dir / "found.jsonl"
     done = {(row["method"], row["ratings"], row["person"]) for row in _rows(found)}
@@ -135,7 +135,7 @@ class Study:
         self._seen = seen
         self._others = others
         self._size = job.model_file.stat().st_size
-        self._network = loading.load(job.folder)
+        self._network = keras_model.load(job.folder)
         self._population = learn(seen, seen.means, np.where(is_test, np.nan, others))
         self._pupils = {method: self._admit(**kind) for method, kind in KINDS.items() if method in methods}
 

@@ -23,10 +23,10 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from nimakit import conversion, pretrained, zoo
-from nimakit.engine import Scorer
 from nimakit.errors import ImageError
-from nimakit.images import ImageInput, open_photo, prepare
+from nimakit.images.photo import ImageInput, open_photo, prepare
+from nimakit.models import conversion, loading, pretrained
+from nimakit.models.engine import Scorer
 
 HERE = Path(__file__).parent
 SAMPLES = HERE.parent / "data" / "samples"
@@ -159,7 +159,7 @@ def share_of_possible(images: Iterable[ImageInput], count: int) -> float:
     sharing of those cores gives.
     """
     sources = list(images)
-    model = zoo.load_model()
+    model = loading.load_model()
     wanted = model.preprocessings[0]
     cores = len(os.sched_getaffinity(0))
 

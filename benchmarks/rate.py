@@ -35,12 +35,12 @@ from local_servers import answers, free_port
 from PIL import Image as Pillow
 from sqlalchemy import create_engine, func, make_url, select
 
-from nimakit.web import people
-from nimakit.web.database import Database, sqlite_url
-from nimakit.web.inventory import synchronise
-from nimakit.web.models import Collection, Event, Image, Rating
+from nimakit.web.accounts import raters as rater_accounts
+from nimakit.web.collections.setup import open_studies
+from nimakit.web.db.database import Database, sqlite_url
+from nimakit.web.db.tables import Collection, Event, Image, Rating
+from nimakit.web.pictures.inventory import synchronise
 from nimakit.web.settings import SECRET_VARIABLE, read_settings
-from nimakit.web.studies import open_studies
 
 SECRET = uuid.uuid4().hex
 COOKIE = "nimakit_rate_rater"
@@ -174,8 +174,8 @@ def prepare(folder: Path, place: Database, *, each: int, raters: int) -> list[st
     cookies = []
     with place.write() as session:
         for _ in range(raters):
-            rater = people.new_rater(session)
-            people.join(session, rater, collection.id)
+            rater = rater_accounts.new_rater(session)
+            rater_accounts.join(session, rater, collection.id)
             cookies.append(encode_cookie(f"{rater.id}.{rater.link_version}", key=SECRET))
     return cookies
 

@@ -29,10 +29,10 @@ import numpy as np
 from local_servers import Server, plain_server, served
 from PIL import Image
 
-from nimakit import zoo
-from nimakit.engine import Model, Scorer
-from nimakit.machine import cores
-from nimakit.score import Score
+from nimakit.io.machine import cores
+from nimakit.models import loading
+from nimakit.models.engine import Model, Scorer
+from nimakit.models.score import Score
 
 HERE = Path(__file__).parent
 SAMPLES = HERE.parent / "data" / "samples"
@@ -55,7 +55,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="nimakit-benchmark-") as name:
         folder = Path(name)
         photos = make_photos(folder)
-        model = zoo.load_model()
+        model = loading.load_model()
         with served(folder / "log") as server:
             loads = measure_load(server, model, photos, seconds)
             measure_memory(server, photos, 2_000 if quick else 20_000)

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import insert
 
-from nimakit.web.database import Database, sqlite_url
-from nimakit.web.features import Float32Array, all_features, write_features
-from nimakit.web.models import Collection, Image
-from nimakit.web.similar import Index
+from nimakit.web.db.database import Database, sqlite_url
+from nimakit.web.db.features import Float32Array, all_features, write_features
+from nimakit.web.db.tables import Collection, Image
+from nimakit.web.similarity.index import Index
 
 _QUERIES = 40
 _FOUND = 12

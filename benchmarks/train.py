@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nimakit import pretrained
-from nimakit.labels import read_labels
-from nimakit.training import split
+from nimakit.labels.label_file import read_labels
+from nimakit.models import pretrained
+from nimakit.training.job import split
 
 HERE = Path(__file__).parent
 CONFIG = HERE.parent / "models" / "MobileNet" / "config_aesthetic_cpu.json"

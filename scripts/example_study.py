@@ -12,10 +12,10 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nimakit.web import people
-from nimakit.web.acts import Act, apply_acts, lock_raters
+from nimakit.web.accounts import raters as rater_accounts
 from nimakit.web.app import create_app, services_of
-from nimakit.web.models import (
+from nimakit.web.collections.setup import DEFAULT_MODEL, add_collection
+from nimakit.web.db.tables import (
     CHOICE,
     LOCAL,
     OK,
@@ -29,9 +29,9 @@ from nimakit.web.models import (
     Membership,
     Rater,
 )
+from nimakit.web.predictions.tastes import FEWEST
+from nimakit.web.rating.store import Act, apply_acts, lock_raters
 from nimakit.web.settings import PASSWORD_VARIABLE, SECRET_VARIABLE, read_settings
-from nimakit.web.studies import DEFAULT_MODEL, add_collection
-from nimakit.web.tastes import FEWEST
 
 END = datetime(2026, 5, 4, 17, 30, tzinfo=UTC)
 """When the last of them rated."""
@@ -59,7 +59,7 @@ def make(data_dir: Path, photos: Path, *, model: str = DEFAULT_MODEL, seed: int 
     app = create_app(settings, background=False)
     services = services_of(app)
     with services.database.write() as session:
-        people.local_rater(session).code = "r0000000"  # orders depend on it
+        rater_accounts.local_rater(session).code = "r0000000"  # orders depend on it
         one = add_collection(session, photos, name="Samples", model=model, wanted=10)
         one.repeats, one.blind, one.sign_up = 0.25, False, True
         two = add_collection(session, photos, name="Predictions", experiment="rate", model=model)
@@ -111,7 +111,7 @@ def _raters(session: Session, collections: Sequence[Collection]) -> list[Rater]:
     session.flush()
     for collection in collections:
         session.add_all(Membership(rater_id=rater.id, collection_id=collection.id) for rater in named)
-    return [people.local_rater(session), *named]
+    return [rater_accounts.local_rater(session), *named]
 
 
 def _liking(images: Sequence[Image], rng: np.random.Generator) -> dict[int, float]:

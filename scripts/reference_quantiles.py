@@ -6,8 +6,8 @@ python scripts/reference_quantiles.py ava_labels_test.json > src/nimakit/data/ae
 import json
 import sys
 
-from nimakit import histogram
-from nimakit.labels import read_labels
+from nimakit.labels.label_file import read_labels
+from nimakit.stats import histogram
 
 labels = read_labels(sys.argv[1])
 if labels.histograms is None:

@@ -150,7 +150,7 @@ def _served() -> Iterator[Site]:
         data_dir, photos = Path(folder, "ratings"), _photos(stack)
         app = example_study.make(data_dir, photos)
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
-        stack.enter_context(patch("nimakit.web.dashboard.now", return_value=example_study.END))
+        stack.enter_context(patch("nimakit.web.dashboard.routes.now", return_value=example_study.END))
         own = _address(stack, app, _PORT)
         strange = _address(stack, example_study.for_strangers(data_dir, photos), 0)
         yield Site(own, strange, example_study.places(app))

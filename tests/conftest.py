@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from nimakit.cli import main
-from nimakit.engine import Member, Model
-from nimakit.network import Network
+from nimakit.models.engine import Member, Model
+from nimakit.models.network import Network
 from samples import metadata, write_model
 from terminal import Command, Result
 

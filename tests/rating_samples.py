@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nimakit.histogram import FloatArray
-from nimakit.ratings import Ratings
+from nimakit.labels.ratings import Ratings
+from nimakit.stats.histogram import FloatArray
 
 
 def make_ratings(rows: Sequence[tuple[str, str, float]], times: Sequence[float] | None = None) -> Ratings:

@@ -11,9 +11,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from nimakit.histogram import default_bins
-from nimakit.images import Fit, Preprocessing, ResizeFilter
-from nimakit.metadata import METADATA_KEY, Metadata
+from nimakit.images.photo import Fit, Preprocessing, ResizeFilter
+from nimakit.models.metadata import METADATA_KEY, Metadata
+from nimakit.stats.histogram import default_bins
 
 OWN = "own"
 SIDE = 8

@@ -11,8 +11,8 @@ from typing import Any
 
 import keras
 
-from nimakit.nn import backbones
-from nimakit.nn.backbones import Backbone
+from nimakit.nn.networks import backbones
+from nimakit.nn.networks.backbones import Backbone
 
 NAME = "Small"
 
@@ -47,7 +47,7 @@ def _main() -> None:
 
     from nimakit.jobs import Job
     from nimakit.progress import say
-    from nimakit.training import train
+    from nimakit.training.job import train
 
     folder, *count = sys.argv[1:]
     names = None

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from nimakit.histogram import normalise
 from nimakit.jobs import Job
-from nimakit.preparation import Request, prepare
+from nimakit.stats.histogram import normalise
+from nimakit.training.preparation import Request, prepare
 
 BINS = 5
 COUNT = 24

@@ -9,11 +9,11 @@ import numpy as np
 
 import small_backbone
 from nimakit.config import TrainConfig, parse_train_config
-from nimakit.histogram import default_bins
-from nimakit.images import Fit, Preprocessing
-from nimakit.metadata import Metadata
-from nimakit.nn import backbones, export, heads
-from nimakit.nn.loading import KerasModel
+from nimakit.images.photo import Fit, Preprocessing
+from nimakit.models.metadata import Metadata
+from nimakit.nn.networks import backbones, export, heads
+from nimakit.nn.networks.keras_model import KerasModel
+from nimakit.stats.histogram import default_bins
 
 BINS = 5
 SIDE = 64

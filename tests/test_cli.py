@@ -18,9 +18,9 @@ from PIL import Image
 from nimakit import __version__
 from nimakit.cli import cli
 from nimakit.commands.sections import Sections
-from nimakit.delimited import as_meant
-from nimakit.histogram import normalise
+from nimakit.io.delimited import as_meant
 from nimakit.progress import PrintableRecord
+from nimakit.stats.histogram import normalise
 from samples import metadata, png_header, write_endless_model, write_model, write_photo
 from terminal import Command
 
@@ -426,7 +426,7 @@ def test_ends_with_130_when_interrupted(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("nimakit.run.Run.score", interrupt)
+    monkeypatch.setattr("nimakit.scoring.run.Run.score", interrupt)
     result = predict("--image-source", folder)
     assert result.code == 130
     assert "nimakit: interrupted" in result.err

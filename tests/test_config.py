@@ -17,7 +17,7 @@ from nimakit.config import (
     sound_values,
 )
 from nimakit.errors import ConfigError
-from nimakit.schema import described
+from nimakit.io.rules import described
 
 ROOT = Path(__file__).parent.parent
 

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 import nimakit
-from nimakit import zoo
 from nimakit.errors import ModelError, UsageError
+from nimakit.models import loading
 
 ROOT = Path(__file__).parent.parent
 AVA = ROOT.parent / "shared" / "data" / "ava" / "images"
@@ -67,7 +67,7 @@ def test_loads_a_model_once_a_process(tiny_file: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(nimakit, "_loaded", {})
     photo = np.full((4, 4, 3), 99, np.uint8)
     [first] = nimakit.predict(photo, model=tiny_file)
-    monkeypatch.setattr(zoo, "load_model", None)
+    monkeypatch.setattr(loading, "load_model", None)
     [second] = nimakit.predict(photo, model=str(tiny_file))
     np.testing.assert_array_equal(first, second)
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nimakit.engine import Augmentation, Model
-    from nimakit.images import ImageInput
+    from nimakit.images.photo import ImageInput
+    from nimakit.models.engine import Augmentation, Model
 
 __all__ = ["load_model", "predict"]
 __version__ = "0.1.0"
@@ -44,7 +44,7 @@ def predict(
         tta: Test-time augmentation: True or "flips", or "crops".
 
     Returns:
-        As `nimakit.engine.Model.predict`: a list in the order of the images, of (bins,) float64 arrays that
+        As `nimakit.models.engine.Model.predict`: a list in the order of the images, of (bins,) float64 arrays that
         sum to 1, or of dicts.
 
     Raises:
@@ -80,16 +80,16 @@ def load_model(name: "str | os.PathLike[str]" = "aesthetic") -> "Model":
         >>> nimakit.load_model("aesthetic").name
         'aesthetic'
     """
-    from nimakit import zoo
+    from nimakit.models import loading
 
-    return zoo.load_model(name)
+    return loading.load_model(name)
 
 
 def _identity(model: "str | os.PathLike[str]") -> tuple[object, ...]:
     """What tells one model from another: a public one's name, or a file and its last change."""
-    from nimakit import zoo
+    from nimakit.models import loading
 
     states = [
-        (str(path.resolve()), path.stat().st_mtime_ns) for path in zoo.model_files(model) if path.exists()
+        (str(path.resolve()), path.stat().st_mtime_ns) for path in loading.model_files(model) if path.exists()
     ]
     return (str(model), *states)

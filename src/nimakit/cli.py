@@ -25,7 +25,7 @@ from nimakit.commands.sections import Sections
 from nimakit.commands.serve import serve
 from nimakit.commands.train import train
 from nimakit.errors import NimakitError
-from nimakit.output import ESCAPE
+from nimakit.io.atomic import ESCAPE
 from nimakit.progress import PrintableRecord, say
 
 _INTERRUPTED = 130

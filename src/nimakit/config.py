@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from nimakit.errors import ConfigError
-from nimakit.images import FITS, RESIZE_FILTERS, Fit, ResizeFilter
-from nimakit.schema import (
+from nimakit.images.photo import FITS, RESIZE_FILTERS, Fit, ResizeFilter
+from nimakit.io.rules import (
     Rule,
     broken_rules,
     is_integer,
@@ -54,8 +54,8 @@ class TrainConfig:
             (softmax, cross-entropy).
         score_activation: Of a regression head: "linear", or "sigmoid" stretched over the rating scale.
         input_size: (height, width) in pixels; None for the backbone's own.
-        resize_filter: One of `nimakit.images.RESIZE_FILTERS`. Nearest is what published NIMA weights expect.
-        fit: One of `nimakit.images.FITS`.
+        resize_filter: One of `nimakit.images.photo.RESIZE_FILTERS`. Nearest is what published NIMA weights expect.
+        fit: One of `nimakit.images.photo.FITS`.
         random_crop: Share of each side a training step sees, 0.25 to 1: 0.875 is 224 of 256 pixels.
         random_flip: Whether half of the pictures are mirrored in a training step.
         validation_split: Share of the labelled images kept back to choose the best epoch, 0 to below 1.

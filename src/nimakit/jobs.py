@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nimakit.errors import OutputError, UsageError
-from nimakit.files import canonical
-from nimakit.output import atomic_writer
-from nimakit.schema import read_json
+from nimakit.images.files import canonical
+from nimakit.io.atomic import atomic_writer
+from nimakit.io.rules import read_json
 
 Split = Mapping[str, frozenset[str]]
 """image_ids that a model was trained on ("training") and validated with ("validation")."""

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image, ImageStat
 
 import small_backbone
-from nimakit.adjustments import Adjustments, read_sidecar, write_sidecar
-from nimakit.output import atomic_bytes, named
+from nimakit.enhance.adjustments import Adjustments, read_sidecar, write_sidecar
+from nimakit.io.atomic import atomic_bytes, named
 from samples import random_pixels
 from small_models import write_job
 from terminal import Command, Result
@@ -165,7 +165,7 @@ def test_tells_what_was_done_before_it_could_not_go_on(
                 raise OSError(errno.ENOSPC, "No space left on device")
         atomic_bytes(content, path)
 
-    monkeypatch.setattr("nimakit.enhancement.atomic_bytes", full)
+    monkeypatch.setattr("nimakit.enhance.editing.atomic_bytes", full)
     result = enhance(tmp_path / "out", "--apply", edit, source=photo.parent)
     assert result.code == 1
     assert [record["image_id"] for record in result.records] == ["a"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nimakit.config import parse_train_config
-from nimakit.network import Network
+from nimakit.models.network import Network
 from terminal import Command
 
 # Keras is behind NumPy 2 in one place.
@@ -29,8 +29,8 @@ CONFIG: dict[str, Any] = {
 @pytest.fixture
 def weights_file(tmp_path: Path) -> Path:
     """Random weights of the network that CONFIG stands for."""
-    from nimakit.histogram import default_bins
-    from nimakit.nn import backbones, heads
+    from nimakit.nn.networks import backbones, heads
+    from nimakit.stats.histogram import default_bins
 
     config = parse_train_config(CONFIG, "the config")
     base = backbones.get("MobileNet").build(input_size=config.input_size)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nimakit import pretrained
+from nimakit.models import pretrained
 from terminal import Command
 
 

@@ -13,13 +13,13 @@ from PIL import Image
 from sqlalchemy import select
 
 import small_backbone
-from nimakit.nn import adapters
-from nimakit.taste import read_taste
-from nimakit.web.database import Database
-from nimakit.web.inventory import synchronise
-from nimakit.web.models import Collection
+from nimakit.models.taste import read_taste
+from nimakit.nn.networks import adapters
+from nimakit.web.collections.setup import open_studies
+from nimakit.web.db.database import Database
+from nimakit.web.db.tables import Collection
+from nimakit.web.pictures.inventory import synchronise
 from nimakit.web.settings import read_settings
-from nimakit.web.studies import open_studies
 from small_models import write_job
 from terminal import Command, Result
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from nimakit.labels import read_labels
-from nimakit.web.acts import Act, apply_acts
-from nimakit.web.database import Database, sqlite_url
-from nimakit.web.inventory import synchronise
-from nimakit.web.models import RATING, Collection, Image, now
-from nimakit.web.people import local_rater
+from nimakit.labels.label_file import read_labels
+from nimakit.web.accounts.raters import local_rater
+from nimakit.web.collections.setup import add_collection, open_studies
+from nimakit.web.db.database import Database, sqlite_url
+from nimakit.web.db.tables import RATING, Collection, Image, now
+from nimakit.web.pictures.inventory import synchronise
+from nimakit.web.rating.store import Act, apply_acts
 from nimakit.web.settings import read_settings
-from nimakit.web.studies import add_collection, open_studies
 from samples import write_photo
 from terminal import Command
 
@@ -118,7 +118,7 @@ def test_an_export_of_several_files_is_whole_or_none(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     (folder / "l.json").write_text("older")
-    monkeypatch.setattr("nimakit.web.exports.write_rows", full)
+    monkeypatch.setattr("nimakit.web.transfer.exports.write_rows", full)
     result = nimakit("rate", "export", "--ratings", "r.csv", "--labels", "l.json")
     assert (result.code, result.out) == (1, "")
     assert "r.csv could not be written: No space left" in result.err

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from nimakit import training
 from nimakit.errors import TrainingError
 from nimakit.jobs import Job
+from nimakit.training import job as training_job
 from samples import write_photo
 from small_jobs import write_config, write_labels
 from terminal import Command
@@ -58,7 +58,7 @@ def test_a_resumed_job_goes_on_otherwise_where_it_may(
 ) -> None:
     """Photographs may be left out, the image may be another one; what is not said stays."""
     found: list[object] = []
-    monkeypatch.setattr(training, "train", lambda _job, *, changes, **_: found.append(changes))
+    monkeypatch.setattr(training_job, "train", lambda _job, *, changes, **_: found.append(changes))
     assert nimakit("train", "--resume", prepared.folder).code == 0
     assert nimakit("train", "--resume", prepared.folder, "--allow-missing", "--docker-image", "x").code == 0
     assert found == [{}, {"allow_missing": True, "docker_image": "x"}]
@@ -75,7 +75,7 @@ def test_prepare_only_prints_the_folder_and_ends(
     nimakit: Command, given: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stdout is the path of a prepared job; nothing is trained."""
-    monkeypatch.setattr(training, "train", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr(training_job, "train", lambda *_, **__: pytest.fail("trained"))
     image = ("--docker-image", "nima-gpu")
     result = nimakit("train", *given, "--prepare-only", "--detach", *image)
     assert result.code == 0
@@ -90,7 +90,7 @@ def test_trains_what_it_prepared(
 ) -> None:
     """The folder is told on stderr before the job, and is on stdout, alone, after it."""
     trained: list[Job] = []
-    monkeypatch.setattr(training, "train", lambda job, **_: trained.append(job))
+    monkeypatch.setattr(training_job, "train", lambda job, **_: trained.append(job))
     result = nimakit("train", *given)
     [job] = trained
     assert (result.code, result.out) == (0, f"{job.folder}\n")
@@ -139,7 +139,7 @@ def test_exit_codes_tell_how_a_job_ended(
     def end(job: Job, **_: object) -> None:
         raise error
 
-    monkeypatch.setattr(training, "train", end)
+    monkeypatch.setattr(training_job, "train", end)
     result = nimakit("train", "--resume", prepared.folder)
     assert (result.code, result.out) == (code, "")
     assert str(error) in result.err

@@ -7,7 +7,7 @@ import pytest
 
 from nimakit.datasets.ava import read_ava, read_tags, resolve_tags
 from nimakit.errors import LabelError, UsageError
-from nimakit.rows import BadRows
+from nimakit.io.tables import BadRows
 
 LINES = (
     "1 953619 0 1 5 17 38 36 15 6 5 1 1 22 1396",

@@ -14,9 +14,9 @@ from nimakit.datasets.flickr_aes import (
     z_scores,
 )
 from nimakit.errors import LabelError
-from nimakit.histogram import mean
-from nimakit.ratings import Ratings
-from nimakit.rows import BadRows
+from nimakit.io.tables import BadRows
+from nimakit.labels.ratings import Ratings
+from nimakit.stats.histogram import mean
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "flickr_aes"
 GIVEN = [("W1", "a", 5), ("W1", "b", 1), ("W2", "a", 4), ("W3", "c", 2), ("W3", "b", 3)]

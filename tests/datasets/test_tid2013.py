@@ -6,7 +6,7 @@ import pytest
 
 from nimakit.datasets.tid2013 import read_tid2013
 from nimakit.errors import LabelError
-from nimakit.rows import BadRows
+from nimakit.io.tables import BadRows
 
 LINES = ("5.51429 I01_01_1.bmp", "5.56757 i01_01_2.BMP", "0.24242 I25_24_5.bmp")
 

@@ -18,10 +18,10 @@ import httpx
 import pytest
 
 from docker.conftest import ROOT, SAMPLES, Launcher, docker
-from nimakit import zoo
-from nimakit.engine import Scorer
-from nimakit.records import score_record
-from nimakit.score import Score
+from nimakit.models import loading
+from nimakit.models.engine import Scorer
+from nimakit.models.score import Score
+from nimakit.scoring.records import score_record
 from samples import write_model
 
 pytestmark = pytest.mark.docker
@@ -153,7 +153,7 @@ def test_a_confined_container_scores_as_the_command_line(
             [*line, f"http://127.0.0.1:{server.port}/predict"], capture_output=True, text=True, check=True
         )
         logged = [json.loads(line) for line in docker("logs", name).splitlines()]
-    [result] = Scorer(zoo.load_model(public_model)).score([photo])
+    [result] = Scorer(loading.load_model(public_model)).score([photo])
     assert isinstance(result, Score)
     [record] = json.loads(answer.stdout)
     assert record == {"image_id": photo.stem, **score_record(result)}
@@ -231,7 +231,7 @@ def test_a_trained_model_is_served_at_once(serve: Launcher, tmp_path: Path) -> N
         server.wait()
         assert [found["name"] for found in server("GET", "/models").json()] == [job.name]
         [record] = server.score(SAMPLES / "coffee.jpg")
-        [expected] = Scorer(zoo.load_model(job / "model.onnx")).score([SAMPLES / "coffee.jpg"])
+        [expected] = Scorer(loading.load_model(job / "model.onnx")).score([SAMPLES / "coffee.jpg"])
         assert isinstance(expected, Score)
         assert record == {"image_id": "coffee", **score_record(expected)}
         os.killpg(process.pid, signal.SIGINT)

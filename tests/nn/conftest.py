@@ -9,7 +9,7 @@ import pytest
 def small_adapters(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The small backbone is there, and has room for adapters."""
     import small_backbone  # loads TensorFlow
-    from nimakit.nn import adapters
+    from nimakit.nn.networks import adapters
 
     monkeypatch.setattr(adapters, "SHARE", 1.0)  # of a backbone this small
     with small_backbone.registered():

@@ -10,8 +10,8 @@ from scipy.stats import spearmanr
 
 from nimakit.config import TrainConfig
 from nimakit.errors import ImageError, ModelError, UsageError
-from nimakit.images import Photo, open_photo
-from nimakit.nn import loading
+from nimakit.images.photo import Photo, open_photo
+from nimakit.nn.networks import keras_model
 from nimakit.nn.saliency import METHODS, drawer, explain_image, saliency
 from samples import random_pixels, write_photo
 from small_models import CORNER_SIDE as SIDE
@@ -103,7 +103,7 @@ def test_randomised_weights_change_the_map(public_weights: Any, method: Any, mos
     The plain gradient keeps some order of its pixels: which of them the first layers, left as they were, see.
     """
     config = TrainConfig(base_model_name="MobileNet")
-    model = loading.load_weights(public_weights, config)
+    model = keras_model.load_weights(public_weights, config)
     photo = open_photo("data/samples/portrait.jpg")
     before = saliency(model, photo, method, size=(56, 56)).grid
     np.testing.assert_array_equal(saliency(model, photo, method, size=(56, 56)).grid, before)

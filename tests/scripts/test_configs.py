@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from launchers import Launcher, without, write_json
-from nimakit.nn import torch_files, weight_files
+from nimakit.models import torch_files, weight_files
 
 
 def test_a_public_model_is_no_file(predict: Launcher) -> None:

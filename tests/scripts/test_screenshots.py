@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from nimakit.web.app import services_of
-from nimakit.web.models import Choice, Rater, Rating
+from nimakit.web.db.tables import Choice, Rater, Rating
 
 ROOT = Path(__file__).parents[2]
 

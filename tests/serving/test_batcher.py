@@ -8,9 +8,9 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from nimakit.engine import Prepared, Scorer
 from nimakit.errors import BusyError, ImageError, ImageTooLargeError
-from nimakit.score import Score
+from nimakit.models.engine import Prepared, Scorer
+from nimakit.models.score import Score
 from nimakit.serving.batcher import Batcher
 from nimakit.serving.metrics import Metrics
 

@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from clients import Client, multipart
 from samples import random_pixels
 from servers import Server, running
-from serving.test_openapi import DESCRIPTION
+from serving.routes.test_openapi import DESCRIPTION
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 FEW, MANY, MOST = 240, 2000, 10_000

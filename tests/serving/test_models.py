@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from nimakit import network, zoo
-from nimakit.engine import Model
 from nimakit.errors import ModelError, UnknownModelError
+from nimakit.models import loading, network
+from nimakit.models.engine import Model
 from nimakit.serving.models import Models, load_models
 from nimakit.serving.settings import ModelSource, Settings
 from samples import metadata, write_endless_model, write_model
@@ -136,14 +136,14 @@ def test_a_model_that_fails_in_a_way_nobody_foresaw_stops_no_other(
     tiny_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Libraries meet crafted files with whatever comes."""
-    load = zoo.load_model
+    load = loading.load_model
 
     def fail(name: str, **options: Any) -> Model:
         if name == "odd.onnx":
             raise RecursionError("in /some/folder/of.ours")
         return load(name, **options)
 
-    monkeypatch.setattr(zoo, "load_model", fail)
+    monkeypatch.setattr(loading, "load_model", fail)
     models = _load(("odd", "odd.onnx"), ("tiny", tiny_file))
     assert models.find("odd").problem == "It cannot be used: in of.ours"
     assert models.find("tiny").is_ready

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from clients import noise
-from nimakit.engine import Model, Scorer
-from nimakit.score import Score
+from nimakit.models.engine import Model, Scorer
+from nimakit.models.score import Score
 from servers import Server, running
 
 CLIENTS = 8

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from clients import Client, client, encode, form, service
-from nimakit.engine import Model
 from nimakit.errors import BusyError, ModelError, TasteError, UnknownUserError
+from nimakit.models.engine import Model
+from nimakit.models.taste import Taste, linear, read_taste, write_taste
 from nimakit.serving.users import Users
-from nimakit.taste import Taste, linear, read_taste, write_taste
 from terminal import Command
 
 WEIGHTS = [0.5, -0.25, 0.25]

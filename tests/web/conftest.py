@@ -14,9 +14,9 @@ from werkzeug.serving import make_server
 from werkzeug.wsgi import ClosingIterator
 
 from nimakit.web.app import create_app, services_of
-from nimakit.web.database import Database, sqlite_url
+from nimakit.web.collections.setup import open_studies
+from nimakit.web.db.database import Database, sqlite_url
 from nimakit.web.settings import Settings, read_settings
-from nimakit.web.studies import open_studies
 from postgres import Postgres, running
 from samples import write_photo
 from web.study import SQLITE, Study, Visitor

@@ -12,13 +12,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from nimakit.images import DECODED_BYTES, MAX_PIXELS
+from nimakit.images.photo import DECODED_BYTES, MAX_PIXELS
 from nimakit.serving.admission import Admission
-from nimakit.web import people
+from nimakit.web.accounts import raters
 from nimakit.web.app import services_of
-from nimakit.web.database import Database
-from nimakit.web.models import Collection, Event, Image, Invitation, Rater, Rating
-from nimakit.web.predictions import Predictor
+from nimakit.web.db.database import Database
+from nimakit.web.db.tables import Collection, Event, Image, Invitation, Rater, Rating
+from nimakit.web.predictions.scores import Predictor
 
 JSON = {"Accept": "application/json"}
 
@@ -110,7 +110,7 @@ class Study:
     def admin(self) -> "Visitor":
         """The admin, signed in by a password."""
         password = secrets.token_hex(8)
-        self.change(lambda session: people.set_password(session, password))
+        self.change(lambda session: raters.set_password(session, password))
         visitor = self.visitor()
         answer = visitor.post("/login", {"password": password})
         assert answer.status_code == 302, answer.text

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import delete, event
 
-from nimakit.web.models import Membership
+from nimakit.web.db.tables import Membership
 from web.study import Study, Visitor
 
 PLACES = ("deck", "pictures/1/480", "score", "ratings")

@@ -103,7 +103,7 @@ def test_a_database_that_fails_is_said_and_nothing_is_acknowledged(
 
         raise OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
 
-    monkeypatch.setattr("nimakit.web.recording.apply_acts", fail)
+    monkeypatch.setattr("nimakit.web.rating.validation.apply_acts", fail)
     answer = visitor.client.post(
         visitor.address("events"),
         json={"rater": code, "events": [event]},

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nimakit.web import inventory
+from nimakit.web.pictures import inventory
 from samples import write_model, write_photo
 from web.conftest import MakeStudy
 from web.study import POSTGRESQL, Study

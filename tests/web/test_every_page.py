@@ -8,9 +8,9 @@ from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nimakit.web import people
-from nimakit.web.acts import Act, apply_acts
-from nimakit.web.models import CHOICE, Choice, Collection, Image, Invitation, now
+from nimakit.web.accounts import raters
+from nimakit.web.db.tables import CHOICE, Choice, Collection, Image, Invitation, now
+from nimakit.web.rating.store import Act, apply_acts
 from web.accessibility import sticks_out, violations
 from web.conftest import MakeStudy, Serve
 from web.study import Study
@@ -55,7 +55,7 @@ def compare(session: Session) -> None:
     shown = list(session.scalars(select(Image.id).where(Image.collection_id == pairs.id).limit(2)))
     said = now()
     act = Act(
-        client_id="one", collection_id=pairs.id, rater_id=people.local_rater(session).id, kind=CHOICE,
+        client_id="one", collection_id=pairs.id, rater_id=raters.local_rater(session).id, kind=CHOICE,
         image_id=shown[0], trial="one", shown=shown, occurred_at=said, received_at=said, source="app",
     )  # fmt: skip
     apply_acts(session, [act])
@@ -75,7 +75,7 @@ def pages(study: Study) -> dict[str, str]:
     with study.database.read() as session:
         choice = session.scalars(select(Choice)).one()
     token = study.change(invite)
-    study.change(lambda session: people.set_password(session, "a long one"))
+    study.change(lambda session: raters.set_password(session, "a long one"))
     ready = "main[aria-busy=false] .canvas img"
     own = f"c/{collection.slug}/"
     return {

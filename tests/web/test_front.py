@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nimakit.serving.front import FRONT
-from nimakit.serving.incoming import OVERSIZED
-from nimakit.web.similarity import LARGEST_UPLOAD
+from nimakit.serving.http.front import FRONT
+from nimakit.serving.http.request_reader import OVERSIZED
+from nimakit.web.similarity.routes import LARGEST_UPLOAD
 from web.study import JSON, Study, Visitor
 
 if TYPE_CHECKING:

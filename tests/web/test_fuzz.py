@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nimakit.web.models import Collection
+from nimakit.web.db.tables import Collection
 from web.conftest import MakeStudy
 from web.study import Study, Visitor
 

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from generated import NUMBERS, TEXTS, amounts, json_texts, mostly, objects, tried
 from nimakit.errors import LabelError, UsageError
-from nimakit.rows import BadRows
-from nimakit.web import browsing, choices
-from nimakit.web.imports import import_pairs, import_ratings
-from nimakit.web.models import Rater
-from nimakit.web.people import local_rater
-from nimakit.web.picture_list import choose_listed
-from nimakit.web.recording import Batch, record
-from nimakit.web.scale import Scale
+from nimakit.io.tables import BadRows
+from nimakit.web.accounts.raters import local_rater
+from nimakit.web.db.scale import Scale
+from nimakit.web.db.tables import Rater
+from nimakit.web.pictures.chosen_list import choose_listed
+from nimakit.web.rating.validation import Batch, record
+from nimakit.web.review import comparison_query, picture_query
 from nimakit.web.settings import Settings
+from nimakit.web.transfer.imports import import_pairs, import_ratings
 from web.conftest import MakeStudy
 from web.study import Study
 
@@ -109,18 +109,18 @@ def test_any_events_are_taken_or_refused_each_by_its_id(study: Study, amount: in
 def test_any_address_shows_a_page_of_what_there_is(study: Study, amount: int) -> None:
     """Whatever makes no sense is left at its default; a value no row can have is refused."""
     collection, own = study.collection, rater(study)
-    parser: Any = choices if collection.experiment == "preference" else browsing
+    parser: Any = comparison_query if collection.experiment == "preference" else picture_query
 
     def check(given: Mapping[str, str]) -> None:
         query = parser.Query.parse(given, collection, own)
         assert all(isinstance(value, str) for value in query.parameters.values())
         with study.database.read() as session:
-            if parser is choices:
-                choices.page_of(session, collection, query)
+            if parser is comparison_query:
+                comparison_query.page_of(session, collection, query)
             else:
-                browsing.page_of(session, collection, own, query)
+                picture_query.page_of(session, collection, own, query)
 
-    sorts = st.sampled_from([*browsing.SORTS, *choices.SORTS])
+    sorts = st.sampled_from([*picture_query.SORTS, *comparison_query.SORTS])
     other = st.one_of(TEXTS, NUMBERS.map(str))
     optional = {"sort": sorts, "last": _CURSORS, "up": st.sampled_from("01"), "show": other, "text": other}
     optional |= {"low": other, "high": other, "whose": other}

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from nimakit import addresses
 from nimakit.errors import ConfigError, OutputError, UsageError
-from nimakit.images import MAX_PIXELS
+from nimakit.images.photo import MAX_PIXELS
+from nimakit.io import sockets
 from nimakit.web.settings import (
     PASSWORD_VARIABLE,
     PIXELS_VARIABLE,
@@ -127,8 +127,8 @@ def test_an_app_that_listens_everywhere_is_reached_by_the_machines_own_address(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody can open 0.0.0.0."""
-    monkeypatch.delenv(addresses.ADDRESS_VARIABLE, raising=False)
-    monkeypatch.setattr(addresses, "_own_address", lambda: "192.0.2.7")
+    monkeypatch.delenv(sockets.ADDRESS_VARIABLE, raising=False)
+    monkeypatch.setattr(sockets, "_own_address", lambda: "192.0.2.7")
     assert settings(tmp_path, host=EVERYWHERE).address(8000) == "http://192.0.2.7:8000/"
 
 

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from nimakit.commands.data.options import Finite
-from nimakit.commands.options import recursive_option
+from nimakit.commands.data.outcome import Finite
+from nimakit.commands.rating_source import recursive_option
 from nimakit.errors import ImageError, OutputError, UnwritableError, UsageError
-from nimakit.output import atomic_writer, check_folder, check_output, exists, make_folder
+from nimakit.io.atomic import atomic_writer, check_folder, check_output, exists, make_folder
 from nimakit.progress import say, track
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from nimakit.adjustments import Adjustments
-    from nimakit.enhancement import Critic, Edit, Result
-    from nimakit.images import Photo
-    from nimakit.nn.enhance import Method
+    from nimakit.enhance.adjustments import Adjustments
+    from nimakit.enhance.editing import Critic, Edit, Result
+    from nimakit.images.photo import Photo
+    from nimakit.nn.enhance.enhancer import Method
 
 _FILE = click.Path(path_type=Path)
 _SEARCH = {
@@ -128,9 +128,10 @@ def enhance(
     Example:
       nimakit enhance --epsilon 0.4 --network aesthetic --inputimage in.jpg --outputimage out.jpg
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
-    from nimakit import enhancement, page
-    from nimakit.images import MAX_PIXELS
-    from nimakit.records import failed_record
+    from nimakit.enhance import editing
+    from nimakit.images.photo import MAX_PIXELS
+    from nimakit.reports import html
+    from nimakit.scoring.records import failed_record
 
     if sidecar:
         _refuse_search()
@@ -139,7 +140,7 @@ def enhance(
     if not overwrite:
         _refuse_existing(_written(pairs, sidecar, report))
     if report:
-        page.require_jinja()
+        html.require_jinja()
         check_output(report, (".html",))
     if sidecar:
         work = _applied(sidecar)
@@ -152,7 +153,7 @@ def enhance(
         for source, target in track(pairs, len(pairs), "enhancing"):
             try:
                 make_folder(target.parent)
-                result = enhancement.enhance_file(
+                result = editing.enhance_file(
                     source,
                     target,
                     work.edit,
@@ -173,7 +174,7 @@ def enhance(
             click.echo(json.dumps(records, indent=2))
     if report:
         with atomic_writer(report) as stream:
-            stream.write(enhancement.render_sheet(results, work.how))
+            stream.write(editing.render_sheet(results, work.how))
     _tell(results, len(pairs), report)
     return ImageError.exit_code if len(results) < len(pairs) else 0
 
@@ -198,13 +199,13 @@ class _Work:
 def _found(
     networks: Sequence[str], user_file: Path | None, method: "Method", epsilon: float | None, *, frame: bool
 ) -> _Work:
-    from nimakit import zoo
-    from nimakit.enhancement import Critic
-    from nimakit.nn.enhance import Enhancer
+    from nimakit.enhance.editing import Critic
+    from nimakit.models import loading
+    from nimakit.nn.enhance.enhancer import Enhancer
 
     if user_file and len(networks) > 1:
         raise UsageError("--user belongs to one network. Received: " + ", ".join(networks))
-    loaded = [zoo.load_keras_model(name, user_file=user_file, notify=say) for name in networks]
+    loaded = [loading.load_keras_model(name, user_file=user_file, notify=say) for name in networks]
     enhancer = Enhancer(loaded, method, epsilon=epsilon, frame=frame)
     names = [model.metadata.name for model in loaded]
     critics = [
@@ -218,8 +219,8 @@ def _found(
 
 
 def _applied(sidecar: Path) -> _Work:
-    from nimakit.adjustments import read_sidecar
-    from nimakit.nn.enhance import apply
+    from nimakit.enhance.adjustments import read_sidecar
+    from nimakit.nn.enhance.enhancer import apply
 
     adjustments = read_sidecar(sidecar)
 
@@ -230,10 +231,10 @@ def _applied(sidecar: Path) -> _Work:
 
 
 def _judges(names: Sequence[str]) -> list["Critic"]:
-    from nimakit import zoo
-    from nimakit.enhancement import judge
+    from nimakit.enhance.editing import judge
+    from nimakit.models import loading
 
-    return [judge(zoo.load_model(name, notify=say)) for name in names]
+    return [judge(loading.load_model(name, notify=say)) for name in names]
 
 
 def _refuse_search() -> None:
@@ -251,9 +252,9 @@ def _pairs(
     inputimage: Path, outputimage: Path, *, recursive: bool, with_sidecars: bool
 ) -> list[tuple[Path, Path]]:
     """Each photo and where its edited self goes: sub-folders and names as they were."""
-    from nimakit.enhancement import sidecar_of
-    from nimakit.files import find_images
-    from nimakit.photo_file import SUFFIXES
+    from nimakit.enhance.editing import sidecar_of
+    from nimakit.images.files import find_images
+    from nimakit.images.saving import SUFFIXES
 
     if not inputimage.is_dir():
         [source] = find_images(inputimage)
@@ -287,7 +288,7 @@ def _is_sidecar_of(applied: Path | None, target: Path) -> bool:
     """Whether the edit that is applied is of the file beside the target, which it then describes."""
     if applied is None or not applied.exists():
         return False
-    from nimakit.enhancement import sidecar_of
+    from nimakit.enhance.editing import sidecar_of
 
     sidecar = sidecar_of(target)
     # Not by name: a container may have the same folder at two places.
@@ -296,7 +297,7 @@ def _is_sidecar_of(applied: Path | None, target: Path) -> bool:
 
 def _written(pairs: Sequence[tuple[Path, Path]], applied: Path | None, report: Path | None) -> list[Path]:
     """What is written, or would not be true any more."""
-    from nimakit.enhancement import sidecar_of
+    from nimakit.enhance.editing import sidecar_of
 
     targets = [target for _, target in pairs]
     sidecars = [sidecar_of(target) for target in targets if not _is_sidecar_of(applied, target)]
@@ -317,7 +318,7 @@ def _remove_sidecar(target: Path, applied: Path | None) -> None:
     """An older one beside a photo that has none now would describe another edit."""
     if _is_sidecar_of(applied, target):
         return
-    from nimakit.enhancement import sidecar_of
+    from nimakit.enhance.editing import sidecar_of
 
     sidecar = sidecar_of(target)
     if not exists(sidecar):
@@ -329,7 +330,7 @@ def _remove_sidecar(target: Path, applied: Path | None) -> None:
 
 
 def _tell(results: Sequence["Result"], total: int, report: Path | None) -> None:
-    from nimakit.enhancement import describe, preferred
+    from nimakit.enhance.editing import describe, preferred
 
     if len(results) == 1:
         [result] = results

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nimakit.commands.options import recursive_option
+from nimakit.commands.rating_source import recursive_option
 from nimakit.errors import ImageError, UsageError
 from nimakit.progress import say
 
 if TYPE_CHECKING:
-    from nimakit.engine import Augmentation, Model
-    from nimakit.evaluation import Evaluation
-    from nimakit.scoring import Item
-    from nimakit.training_report import Explain
+    from nimakit.models.engine import Augmentation, Model
+    from nimakit.scoring.evaluation import Evaluation
+    from nimakit.scoring.items import Item
+    from nimakit.scoring.report import Explain
 
 _FILE = click.Path(path_type=Path)
 _LISTED = 20
@@ -83,18 +83,19 @@ def evaluate(
     Example:
       nimakit evaluate --model aesthetic --samples-file labels.json --image-dir photos --output-dir judged
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
-    from nimakit import metrics, zoo
-    from nimakit.evaluation import evaluate as evaluate_model
-    from nimakit.images import MAX_PIXELS
+    from nimakit.images.photo import MAX_PIXELS
     from nimakit.jobs import read_splits
+    from nimakit.models import loading
+    from nimakit.scoring import metrics
+    from nimakit.scoring.evaluation import evaluate as evaluate_model
 
     items = _items(samples_file, image_dir, recursive=recursive)
     metrics.require_scipy()
     if output_dir:
         _prepare(output_dir, samples_file)
     drawn = _explainer(models, output_dir, max_pixels or MAX_PIXELS) if explain else None
-    model = zoo.load_models(models, notify=say)
-    split = read_splits((file for name in models for file in zoo.model_files(name)), notify=say)
+    model = loading.load_models(models, notify=say)
+    split = read_splits((file for name in models for file in loading.model_files(name)), notify=say)
     score = partial(evaluate_model, model, items, tta=tta, max_pixels=max_pixels or MAX_PIXELS, split=split)
     if output_dir:
         evaluation = _score_into(output_dir, score)
@@ -121,8 +122,8 @@ def evaluate(
 
 
 def _items(samples_file: Path, image_dir: Path, *, recursive: bool) -> list["Item"]:
-    from nimakit.labels import read_labels
-    from nimakit.scoring import list_items
+    from nimakit.labels.label_file import read_labels
+    from nimakit.scoring.items import list_items
 
     labels = read_labels(samples_file)
     if labels.histograms is None:
@@ -137,9 +138,9 @@ def _items(samples_file: Path, image_dir: Path, *, recursive: bool) -> list["Ite
 
 def _prepare(output_dir: Path, samples_file: Path) -> None:
     """What would fail only after the work is done, or lose something, is refused here."""
-    from nimakit import training_report
+    from nimakit.io.atomic import check_output, make_folder
     from nimakit.jobs import Job
-    from nimakit.output import check_output, make_folder
+    from nimakit.scoring import report as training_report
 
     training_report.require()
     if Job(output_dir).run_file.exists():
@@ -156,15 +157,16 @@ def _prepare(output_dir: Path, samples_file: Path) -> None:
 
 def _score_into(output_dir: Path, score: Callable[..., "Evaluation"]) -> "Evaluation":
     """Score, with a row of predictions.csv an image, and write the figures."""
-    from nimakit import evaluation, output, records
+    from nimakit.io import atomic
+    from nimakit.scoring import evaluation, records
 
     predictions = output_dir / "predictions.csv"
-    with output.atomic_writer(predictions) as stream:
+    with atomic.atomic_writer(predictions) as stream:
         columns = ("image_id", evaluation.LABEL_MEAN, *records.CSV_COLUMNS[1:])
         writer = records.RecordWriter(stream, str(predictions), ".csv", columns=columns)
         found = score(on_record=writer.write)
         writer.close()
-    with output.atomic_writer(output_dir / "metrics.json") as stream:
+    with atomic.atomic_writer(output_dir / "metrics.json") as stream:
         json.dump(found.metrics.to_dict(), stream, indent=2)
         stream.write("\n")
     return found
@@ -179,7 +181,9 @@ def _write_report(
     max_pixels: int,
     explain: "Explain | None",
 ) -> None:
-    from nimakit import metrics, output, training_report
+    from nimakit.io import atomic
+    from nimakit.scoring import metrics
+    from nimakit.scoring import report as training_report
 
     found = evaluation.metrics
     name = metrics.set_name(found.images, found.training_images, found.validation_images)
@@ -193,7 +197,7 @@ def _write_report(
         explain=explain,
     )
     file = output_dir / "report.html"
-    with output.atomic_writer(file) as stream:
+    with atomic.atomic_writer(file) as stream:
         stream.write(report)
     say(f"report: {file}")
 
@@ -204,11 +208,11 @@ def _explainer(models: Sequence[str], output_dir: Path | None, max_pixels: int) 
         raise UsageError(
             "--explain draws into the report of one model: it needs --output-dir and one --model."
         )
-    from nimakit import zoo
+    from nimakit.models import loading
     from nimakit.nn import saliency
-    from nimakit.training_report import THUMBNAIL_SIDE
+    from nimakit.scoring.report import THUMBNAIL_SIDE
 
-    network = zoo.load_keras_model(models[0], notify=say)
+    network = loading.load_keras_model(models[0], notify=say)
     return saliency.drawer(network, side=THUMBNAIL_SIDE, max_pixels=max_pixels)
 
 

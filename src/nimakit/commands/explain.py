@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nimakit.commands.options import recursive_option
+from nimakit.commands.rating_source import recursive_option
 from nimakit.errors import ImageError, UnwritableError, UsageError
-from nimakit.files import image_id
-from nimakit.output import atomic_bytes, check_folder, escaped, make_folder, together
+from nimakit.images.files import image_id
+from nimakit.io.atomic import atomic_bytes, check_folder, escaped, make_folder, together
 from nimakit.progress import say, track
 
 if TYPE_CHECKING:
@@ -92,9 +92,9 @@ def explain(
     Example:
       nimakit explain --image-source data/samples --output-dir explained
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
-    from nimakit.drawing import require_matplotlib
-    from nimakit.files import find_images
-    from nimakit.images import MAX_PIXELS
+    from nimakit.images.files import find_images
+    from nimakit.images.photo import MAX_PIXELS
+    from nimakit.reports.plots import require_matplotlib
 
     if user_file and at_least is not None:
         raise UsageError(
@@ -105,11 +105,11 @@ def explain(
     paths = find_images(image_source, recursive=recursive, notify=say)
     folders = _folders(paths, image_source, output_dir)
     check_folder(output_dir)
-    from nimakit import zoo
+    from nimakit.models import loading
     from nimakit.nn import saliency
-    from nimakit.records import failed_record
+    from nimakit.scoring.records import failed_record
 
-    network = zoo.load_keras_model(model, user_file=user_file, notify=say)
+    network = loading.load_keras_model(model, user_file=user_file, notify=say)
     records: list[dict[str, Any]] = []
     failed = 0
     try:

@@ -31,8 +31,8 @@ def export(
       nimakit export --weights-file nima.hdf5 --base-model-name MobileNet --output nima.onnx
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
     from nimakit.config import TrainConfig, read_train_config
-    from nimakit.conversion import convert
-    from nimakit.output import atomic_copy, check_output
+    from nimakit.io.atomic import atomic_copy, check_output
+    from nimakit.models.conversion import convert
 
     if bool(base_model_name) == bool(config_file):
         raise UsageError("Weights need their backbone: either --base-model-name or --config-file.")

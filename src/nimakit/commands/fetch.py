@@ -17,7 +17,7 @@ def fetch(names: tuple[str, ...]) -> None:
     Example:
       nimakit fetch aesthetic efficientnet-lite2
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
-    from nimakit import conversion, pretrained
+    from nimakit.models import conversion, pretrained
 
     for name in names or ("aesthetic",):
         model = conversion.fetch(name, notify=say) if name in pretrained.public_models() else None

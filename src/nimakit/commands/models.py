@@ -25,7 +25,7 @@ def models(*, folders: tuple[Path, ...], as_json: bool) -> None:
     Example:
       nimakit models train_jobs
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
-    from nimakit.catalogue import Entry, list_models
+    from nimakit.models.catalogue import Entry, list_models
 
     found = list_models(folders or [Path(name) for name in _FOLDERS if Path(name).is_dir()])
     if as_json:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nimakit.commands.options import Source, source
+from nimakit.commands.rating_source import Source, source
 from nimakit.errors import UsageError
 from nimakit.progress import say
 
 if TYPE_CHECKING:
-    from nimakit.engine import Model
-    from nimakit.nn.adapters import Placement
-    from nimakit.personalise import Seen
-    from nimakit.taste import Method, Taste
+    from nimakit.models.engine import Model
+    from nimakit.models.taste import Method, Taste
+    from nimakit.nn.networks.adapters import Placement
+    from nimakit.personal.learning import Seen
 
 _FILE = click.Path(path_type=Path)
 
@@ -70,10 +70,10 @@ def personalise(
       nimakit personalise --ratings ratings.csv --user-id ann --image-dir photos --output ann.taste
       nimakit personalise --data-dir ratings --output me.taste
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
-    from nimakit import personalise as personalising
-    from nimakit.output import check_output
-    from nimakit.population import read_population
-    from nimakit.taste import LINEAR, SUFFIX, write_taste
+    from nimakit.io.atomic import check_output
+    from nimakit.models.taste import LINEAR, SUFFIX, write_taste
+    from nimakit.personal import learning as personalising
+    from nimakit.personal.population import read_population
 
     check_output(output, (SUFFIX,))
     if population_file and method != "factors":
@@ -114,9 +114,9 @@ def learn_factors(
     Example:
       nimakit learn-factors --ratings ratings.csv --image-dir photos --output population.npz
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
-    from nimakit import personalise as personalising
-    from nimakit.output import check_output
-    from nimakit.population import write_population
+    from nimakit.io.atomic import check_output
+    from nimakit.personal import learning as personalising
+    from nimakit.personal.population import write_population
 
     check_output(output, (".npz",))
     base = _load(model)
@@ -141,12 +141,12 @@ def _teach(
 ) -> tuple["Taste", dict[str, Any]]:
     """A taste in adapters of a kind, with the model file that takes them; or, without, in every layer."""
     from nimakit.jobs import Job
-    from nimakit.nn import loading
-    from nimakit.nn import personalise as deep
-    from nimakit.pretrained import public_models, writable_cache
-    from nimakit.taste import Taste
+    from nimakit.models.pretrained import public_models, writable_cache
+    from nimakit.models.taste import Taste
+    from nimakit.nn.networks import keras_model
+    from nimakit.nn.personal import fine_tuning as deep
 
-    model = loading.load(name, notify=say)
+    model = keras_model.load(name, notify=say)
     facts: dict[str, Any] = {}
     if kind:
         file_name = deep.adaptable_name(**kind)
@@ -174,7 +174,7 @@ def _teach(
 
 def _is_of(file: Path, base: "Model") -> bool:
     """Whether a model file is there, and of this model: a job that went on has another one."""
-    from nimakit.taste import is_same_base
+    from nimakit.models.taste import is_same_base
 
     if not file.is_file():
         return False
@@ -183,7 +183,7 @@ def _is_of(file: Path, base: "Model") -> bool:
 
 def _load(name: str) -> "Model":
     """A model by what people call it, a job's folder included."""
-    from nimakit import zoo
     from nimakit.jobs import Job
+    from nimakit.models import loading as model_loading
 
-    return zoo.load_model(Job(Path(name)).model_file if Path(name).is_dir() else name, notify=say)
+    return model_loading.load_model(Job(Path(name)).model_file if Path(name).is_dir() else name, notify=say)

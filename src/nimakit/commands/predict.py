@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nimakit.commands.options import recursive_option
+from nimakit.commands.rating_source import recursive_option
 from nimakit.errors import ImageError, UsageError
 from nimakit.progress import say
 
 if TYPE_CHECKING:
-    from nimakit.engine import Augmentation, Model
+    from nimakit.models.engine import Augmentation, Model
 
 _FILE = click.Path(path_type=Path)
 
@@ -115,9 +115,9 @@ def predict(
       nimakit predict --image-source data/samples --top 3
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
     from nimakit.jobs import read_splits
-    from nimakit.labels import read_labels
-    from nimakit.run import Run
-    from nimakit.taste import read_taste
+    from nimakit.labels.label_file import read_labels
+    from nimakit.models.taste import read_taste
+    from nimakit.scoring.run import Run
 
     _refuse_overwriting(
         [image_source, samples_file, config_file, weights_file, user_file, *map(Path, models)],
@@ -164,8 +164,8 @@ def predict(
 def _model(
     models: tuple[str, ...], weights_file: Path | None, base_model_name: str | None, config_file: Path | None
 ) -> "Model":
-    from nimakit import zoo
     from nimakit.config import TrainConfig, read_train_config
+    from nimakit.models import loading
 
     chosen = [
         name
@@ -183,25 +183,25 @@ def _model(
             f" --weights-file or without). Received: {received}"
         )
     if models:
-        return zoo.load_models(models, notify=say)
+        return loading.load_models(models, notify=say)
     config = read_train_config(config_file) if config_file else None
     if base_model_name:
         config = TrainConfig(base_model_name=base_model_name)
     if config is None:
         if weights_file:
             raise UsageError("--weights-file needs --base-model-name (or a --config-file that names it).")
-        return zoo.load_model(notify=say)
+        return loading.load_model(notify=say)
     if weights_file:
-        return zoo.load_weights(weights_file, config.base_model_name, config=config, notify=say)
-    return zoo.load_config(config, notify=say)
+        return loading.load_weights(weights_file, config.base_model_name, config=config, notify=say)
+    return loading.load_config(config, notify=say)
 
 
 def _files(models: tuple[str, ...], weights_file: Path | None, config_file: Path | None) -> list[Path]:
     """The files of the user's own that a model is made from."""
-    from nimakit import zoo
     from nimakit.config import read_train_config
+    from nimakit.models import loading
 
-    files = [file for name in models for file in zoo.model_files(name)]
+    files = [file for name in models for file in loading.model_files(name)]
     weights = weights_file or (read_train_config(config_file).existing_weights if config_file else None)
     return [*files, Path(weights)] if weights else files
 

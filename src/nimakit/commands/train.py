@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from nimakit.commands.options import recursive_option
+from nimakit.commands.rating_source import recursive_option
 from nimakit.errors import UsageError
 from nimakit.progress import say
 
@@ -81,7 +81,7 @@ def train(
         --samples-file labels.json --image-dir photos
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
     from nimakit.jobs import Job
-    from nimakit.preparation import Request, prepare
+    from nimakit.training.preparation import Request, prepare
 
     given = [config_file, samples_file, image_dir]
     if resume and (any(given) or recursive or test_samples_file or prepare_only):
@@ -111,7 +111,7 @@ def train(
     else:
         raise UsageError("A job needs --config-file, --samples-file and --image-dir; or --resume JOB.")
     if not prepare_only:
-        from nimakit.training import train as train_job
+        from nimakit.training.job import train as train_job
 
         say(f"job folder {job.folder}")
         train_job(job, notify=say, changes=changes)

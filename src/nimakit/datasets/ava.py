@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nimakit.errors import LabelError, UsageError
-from nimakit.histogram import FloatArray
-from nimakit.rows import BadRows, read_lines
+from nimakit.io.tables import BadRows, read_lines
+from nimakit.stats.histogram import FloatArray
 
 BINS = 10
 _FIELDS = 15

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nimakit.errors import LabelError
-from nimakit.files import plain_id
-from nimakit.histogram import FloatArray, max_entropy
-from nimakit.ratings import Ratings, to_counts
-from nimakit.rows import BadRows, number, read_lines
+from nimakit.images.files import plain_id
+from nimakit.io.tables import BadRows, number, read_lines
+from nimakit.labels.ratings import Ratings, to_counts
+from nimakit.stats.histogram import FloatArray, max_entropy
 
 BINS = np.arange(1.0, 6.0)
 TEST_WORKERS = 37

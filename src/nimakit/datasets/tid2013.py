@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from nimakit.errors import LabelError
-from nimakit.files import image_id
-from nimakit.histogram import FloatArray
-from nimakit.rows import BadRows, number, read_lines
+from nimakit.images.files import image_id
+from nimakit.io.tables import BadRows, number, read_lines
+from nimakit.stats.histogram import FloatArray
 
 BINS = np.arange(10.0)
 """The MOS each bin stands for."""

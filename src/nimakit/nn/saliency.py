@@ -10,11 +10,11 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from nimakit import heatmap
 from nimakit.errors import ImageError, ModelError, UsageError
-from nimakit.images import MAX_PIXELS, ImageInput, Photo, Placement, open_photo, place, prepare
-from nimakit.network import Float32Array
-from nimakit.nn.loading import KerasModel
+from nimakit.images.photo import MAX_PIXELS, ImageInput, Photo, Placement, open_photo, place, prepare
+from nimakit.models.network import Float32Array
+from nimakit.nn.networks.keras_model import KerasModel
+from nimakit.reports import heatmap
 
 Method = Literal["gradcam", "smoothgrad", "gradient"]
 _NAMES = {"gradcam": "Grad-CAM", "smoothgrad": "SmoothGrad", "gradient": "gradient"}
@@ -63,7 +63,7 @@ def saliency(
     the score comes from; the result is stretched to the picture.
 
     Args:
-        model: From `nimakit.nn.loading`.
+        model: From `nimakit.nn.networks.keras_model`.
         photo: The picture.
         method: One of `METHODS`.
         at_least: Explain the probability of this rating and above; the mean score where None.
@@ -120,12 +120,12 @@ def explain_image(
     """Draw what a model looks at in a picture.
 
     Args:
-        model: From `nimakit.nn.loading.load`.
-        image: As `nimakit.images.open_photo` takes it.
+        model: From `nimakit.nn.networks.keras_model.load`.
+        image: As `nimakit.images.photo.open_photo` takes it.
         method: As for `saliency`.
         at_least: As for `saliency`.
         side: Longer side of the drawings in pixels, at most; the picture's own where None.
-        max_pixels: As for `nimakit.images.open_photo`.
+        max_pixels: As for `nimakit.images.photo.open_photo`.
 
     Raises:
         ImageError: The picture cannot be decoded.
@@ -156,9 +156,9 @@ def drawer(
     """What draws a model's Grad-CAM maps over pictures, for a report.
 
     Args:
-        model: From `nimakit.nn.loading`.
+        model: From `nimakit.nn.networks.keras_model`.
         side: Longer side of a drawing in pixels, at most.
-        max_pixels: As for `nimakit.images.open_photo`.
+        max_pixels: As for `nimakit.images.photo.open_photo`.
 
     Returns:
         From a picture's file to its `Explanation.overlay`; None where it cannot be decoded any more.

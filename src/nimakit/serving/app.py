@@ -5,16 +5,16 @@ from collections.abc import Callable
 from flask import Flask
 
 from nimakit.progress import say
-from nimakit.serving import EXTENSION, access, problems
-from nimakit.serving.api import api
-from nimakit.serving.front import FRONT
-from nimakit.serving.inference import inference
+from nimakit.serving import EXTENSION, middleware, problems
+from nimakit.serving.http.front import FRONT
 from nimakit.serving.metrics import Metrics
 from nimakit.serving.models import load_models
-from nimakit.serving.pages import pages
+from nimakit.serving.routes.api import api
+from nimakit.serving.routes.kserve import inference
+from nimakit.serving.routes.pages import pages
+from nimakit.serving.routes.uploads import UploadRequest
 from nimakit.serving.service import Service
 from nimakit.serving.settings import Settings
-from nimakit.serving.uploads import UploadRequest
 
 
 def create_app(settings: Settings, *, notify: Callable[[str], None] = say) -> Flask:
@@ -42,7 +42,7 @@ def create_app(settings: Settings, *, notify: Callable[[str], None] = say) -> Fl
         metrics.describe(model.name, model.model)
     app.extensions[EXTENSION] = app.extensions[FRONT] = Service(settings, models, metrics)
     problems.install(app)
-    access.install(app, settings)
+    middleware.install(app, settings)
     for blueprint in (api, inference, pages):
         app.register_blueprint(blueprint)
     return app

@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from nimakit.engine import Prepared, Scorer
 from nimakit.errors import BusyError, ImageError, ImageTooLargeError, ImageUnreadError
-from nimakit.images import ImageInput
-from nimakit.score import Score
+from nimakit.images.photo import ImageInput
+from nimakit.models.engine import Prepared, Scorer
+from nimakit.models.score import Score
 from nimakit.serving.metrics import Metrics
 
 

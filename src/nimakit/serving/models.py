@@ -8,10 +8,10 @@ from typing import Any, get_args
 
 import numpy as np
 
-from nimakit import zoo
-from nimakit.engine import Augmentation, Model, Scorer
 from nimakit.errors import ModelError, NimakitError, UnknownModelError, first_line
-from nimakit.score import Score
+from nimakit.models import loading
+from nimakit.models.engine import Augmentation, Model, Scorer
+from nimakit.models.score import Score
 from nimakit.serving.settings import ModelSource, Settings
 
 _FOLDERS = re.compile(r"(?<![\w.])/(?:[^/\s:'\"]+/)+")
@@ -123,7 +123,7 @@ def load_models(settings: Settings, *, notify: Callable[[str], None]) -> Models:
 
 def _load(source: ModelSource, settings: Settings, notify: Callable[[str], None]) -> ServedModel:
     try:
-        model = zoo.load_model(source.model, notify=notify)
+        model = loading.load_model(source.model, notify=notify)
         sample = _try(model)
     except Exception as error:  # noqa: BLE001 - whatever a file makes go wrong, the other models are served
         problem = str(error) if isinstance(error, NimakitError) else f"It cannot be used: {first_line(error)}"
@@ -156,7 +156,7 @@ def _try(model: Model) -> Score:
 def _without_paths(text: str, source: ModelSource) -> str:
     """What went wrong with a model, its files called by their names alone."""
     try:
-        files = zoo.model_files(source.model)
+        files = loading.model_files(source.model)
     except NimakitError:
         files = [Path(source.model)]
     spellings = {str(spelling): path.name for path in files for spelling in (path, path.resolve())}

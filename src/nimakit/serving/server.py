@@ -10,13 +10,13 @@ from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
-from nimakit.addresses import bracketed, check_address, is_only_here, reached_at
-from nimakit.conversion import fetch
 from nimakit.errors import NimakitError
-from nimakit.pretrained import public_models
+from nimakit.io.sockets import bracketed, check_address, is_only_here, reached_at
+from nimakit.models.conversion import fetch
+from nimakit.models.pretrained import public_models
 from nimakit.progress import say
+from nimakit.serving.http.worker import BufferingWorker
 from nimakit.serving.settings import Settings
-from nimakit.serving.worker import BufferingWorker
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -9,21 +9,21 @@ from pathlib import Path
 
 from flask import current_app, g
 
-from nimakit.engine import Augmentation, Scorer
 from nimakit.errors import BusyError, ImageError
-from nimakit.images import ImageInput
-from nimakit.machine import cores
-from nimakit.score import Score
+from nimakit.images.photo import ImageInput
+from nimakit.io.machine import cores
+from nimakit.models.engine import Augmentation, Scorer
+from nimakit.models.score import Score
 from nimakit.serving import EXTENSION
 from nimakit.serving.admission import Admission
 from nimakit.serving.batcher import Batcher, Timing
-from nimakit.serving.front import Limits
-from nimakit.serving.incoming import MAX_HEAD_BYTES
+from nimakit.serving.http.front import Limits
+from nimakit.serving.http.request_reader import MAX_HEAD_BYTES
 from nimakit.serving.metrics import Metrics
 from nimakit.serving.models import Models, ServedModel, make_scorers
-from nimakit.serving.requestlog import write_line
+from nimakit.serving.request_log import write_line
+from nimakit.serving.routes.uploads import FORM_COPIES
 from nimakit.serving.settings import Settings
-from nimakit.serving.uploads import FORM_COPIES
 from nimakit.serving.users import Users
 
 _MOST_PARSED = 16

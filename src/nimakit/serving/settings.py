@@ -10,9 +10,9 @@ from typing import Any
 
 from nimakit.config import read_object, refuse
 from nimakit.errors import ConfigError, MissingExtraError
-from nimakit.images import FORMATS
-from nimakit.pretrained import DEFAULT_MODEL
-from nimakit.schema import Rule, broken_rules, is_integer, is_number, is_text, or_null
+from nimakit.images.photo import FORMATS
+from nimakit.io.rules import Rule, broken_rules, is_integer, is_number, is_text, or_null
+from nimakit.models.pretrained import DEFAULT_MODEL
 from nimakit.serving.keys import ApiKey, parse_keys, read_keys
 from nimakit.serving.proxies import Network, parse_proxies
 
@@ -54,7 +54,7 @@ class Settings:
         max_buffered_bytes: Largest sum of all request bodies held at the same time.
         max_images: Images a request may have.
         max_pixels: Largest width times height of an image; checked before anything is decoded.
-        formats: Formats that are decoded, of `nimakit.images.FORMATS`.
+        formats: Formats that are decoded, of `nimakit.images.photo.FORMATS`.
         header_timeout_s: Seconds a client may take to send the head of a request.
         body_timeout_s: Seconds a client may take to send the body.
         request_timeout_s: Seconds a complete request may take to be answered.

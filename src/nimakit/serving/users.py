@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from nimakit.engine import Augmentation, Model, Scorer
 from nimakit.errors import ModelError, NimakitError, TasteError, UnknownUserError, first_line
+from nimakit.models.engine import Augmentation, Model, Scorer
+from nimakit.models.taste import SUFFIX, USER_ID, read_taste
 from nimakit.serving.admission import Admission
-from nimakit.taste import SUFFIX, USER_ID, read_taste
 
 Scorers = dict[Augmentation, Scorer]
 

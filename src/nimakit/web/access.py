@@ -9,7 +9,7 @@ from flask import abort
 from flask_login import current_user  # type: ignore[import-untyped]
 from sqlalchemy.orm import Session
 
-from nimakit.web.models import Collection, Rater
+from nimakit.web.db.tables import Collection, Rater
 
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")

@@ -16,67 +16,61 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.routing import IntegerConverter, Map
 from werkzeug.utils import cached_property
 
-from nimakit.addresses import LOOPBACK
 from nimakit.errors import ImageUnreadError, NimakitError, OutputError, StorageError, machine_fault
-from nimakit.images import DECODED_BYTES
-from nimakit.machine import cores
+from nimakit.images.photo import DECODED_BYTES
+from nimakit.io.machine import cores
+from nimakit.io.sockets import LOOPBACK
 from nimakit.serving.admission import Admission
-from nimakit.serving.front import FRONT
-from nimakit.serving.incoming import OVERSIZED
+from nimakit.serving.http.front import FRONT
+from nimakit.serving.http.request_reader import OVERSIZED
 from nimakit.serving.proxies import TrustedProxies
 from nimakit.serving.quoting import QuotedRequest
-from nimakit.web import (
-    accounts,
-    admin,
-    collections,
-    comparisons,
-    dashboard,
-    deck,
-    events,
-    people,
-    pictures,
-    preference,
-    rate,
-    ratings,
-    score,
-    similarity,
-    transfer,
-    why,
-)
+from nimakit.web import rate
 from nimakit.web.access import User, current_rater
-from nimakit.web.analyses import Analyses
-from nimakit.web.background import Background
-from nimakit.web.database import Database
-from nimakit.web.explanations import Explanations
+from nimakit.web.accounts import raters
+from nimakit.web.accounts import routes as accounts_routes
+from nimakit.web.collections import overview
+from nimakit.web.collections import routes as collections_routes
+from nimakit.web.collections.setup import prepare_people
+from nimakit.web.dashboard import routes as dashboard_routes
+from nimakit.web.dashboard.cache import Analyses
+from nimakit.web.db.database import Database
+from nimakit.web.db.tables import LARGEST_KEY
 from nimakit.web.front import Front
-from nimakit.web.handed import Handed
-from nimakit.web.intake import Intake
 from nimakit.web.limits import limiter
-from nimakit.web.models import LARGEST_KEY
-from nimakit.web.predictions import Predictor
-from nimakit.web.renditions import Renditions
-from nimakit.web.selection import Stocks
+from nimakit.web.pictures import routes as pictures_routes
+from nimakit.web.pictures.renditions import Renditions
+from nimakit.web.predictions.background import Background
+from nimakit.web.predictions.scores import Predictor
+from nimakit.web.rating import deck, events, pages, preference
+from nimakit.web.rating.ordering import Stocks
+from nimakit.web.rating.reservations import Handed
+from nimakit.web.rating.write_queue import Intake
+from nimakit.web.review import comparisons, explanation
+from nimakit.web.review import pictures as review_pictures
+from nimakit.web.review.explanation_jobs import Explanations
 from nimakit.web.services import EXTENSION, Services, services
 from nimakit.web.settings import PROXIES_VARIABLE, Settings
-from nimakit.web.similar import Indexes
-from nimakit.web.studies import prepare_people
+from nimakit.web.similarity import routes as similarity_routes
+from nimakit.web.similarity.index import Indexes
+from nimakit.web.transfer import routes as transfer_routes
 
 BLUEPRINTS = (
-    accounts.blueprint,
-    admin.blueprint,
-    collections.blueprint,
+    accounts_routes.blueprint,
+    collections_routes.blueprint,
+    overview.blueprint,
     comparisons.blueprint,
-    dashboard.blueprint,
+    dashboard_routes.blueprint,
     deck.blueprint,
     events.blueprint,
-    pictures.blueprint,
+    pictures_routes.blueprint,
     preference.blueprint,
     rate.blueprint,
-    ratings.blueprint,
-    score.blueprint,
-    similarity.blueprint,
-    transfer.blueprint,
-    why.blueprint,
+    review_pictures.blueprint,
+    pages.blueprint,
+    similarity_routes.blueprint,
+    transfer_routes.blueprint,
+    explanation.blueprint,
 )
 
 _LARGEST_BODY = 1 << 20
@@ -165,7 +159,7 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
         stocks=stocks,
         handed=Handed(),
         indexes=Indexes(),
-        links=people.Links(settings.secret),
+        links=raters.Links(settings.secret),
         analyses=Analyses(database),
         background=Background(
             database, stocks, settings.users_dir, Predictor(database, decoding, settings.max_pixels)
@@ -275,7 +269,7 @@ def _forget_shared_cookie(response: Response) -> Response:
 
 def _find_user(key: int | None, name: str = "", own: str = "") -> User | None:
     with services().database.glance() as session:
-        found = people.find_visitor(session, key, (request.view_args or {}).get("slug"), name)
+        found = raters.find_visitor(session, key, (request.view_args or {}).get("slug"), name)
     return User(*found, own) if found else None
 
 

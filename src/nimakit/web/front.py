@@ -7,7 +7,7 @@ from typing import IO, Any, TypeVar, cast
 from flask import Flask
 from werkzeug.exceptions import HTTPException
 
-from nimakit.serving.front import Limits
+from nimakit.serving.http.front import Limits
 
 View = TypeVar("View", bound=Callable[..., Any])
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 
-from nimakit.addresses import bracketed, check_address
 from nimakit.errors import NimakitError
+from nimakit.io.sockets import bracketed, check_address
 from nimakit.progress import say
-from nimakit.serving.worker import BufferingWorker
+from nimakit.serving.http.worker import BufferingWorker
 from nimakit.web import browser
 from nimakit.web.settings import PASSWORD_VARIABLE, Settings
 

@@ -6,17 +6,17 @@ from typing import cast
 from flask import current_app
 
 from nimakit.serving.admission import Admission
-from nimakit.web.analyses import Analyses
-from nimakit.web.background import Background
-from nimakit.web.database import Database
-from nimakit.web.explanations import Explanations
-from nimakit.web.handed import Handed
-from nimakit.web.intake import Intake
-from nimakit.web.people import Links
-from nimakit.web.renditions import Renditions
-from nimakit.web.selection import Stocks
+from nimakit.web.accounts.raters import Links
+from nimakit.web.dashboard.cache import Analyses
+from nimakit.web.db.database import Database
+from nimakit.web.pictures.renditions import Renditions
+from nimakit.web.predictions.background import Background
+from nimakit.web.rating.ordering import Stocks
+from nimakit.web.rating.reservations import Handed
+from nimakit.web.rating.write_queue import Intake
+from nimakit.web.review.explanation_jobs import Explanations
 from nimakit.web.settings import Settings
-from nimakit.web.similar import Indexes
+from nimakit.web.similarity.index import Indexes
 
 EXTENSION = "nimakit-rate"
 

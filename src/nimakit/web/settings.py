@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from nimakit.addresses import LOOPBACK, reached_at
 from nimakit.errors import OutputError, UsageError
-from nimakit.images import MAX_PIXELS
-from nimakit.output import escaped, keep_private
+from nimakit.images.photo import MAX_PIXELS
+from nimakit.io.atomic import escaped, keep_private
+from nimakit.io.sockets import LOOPBACK, reached_at
 from nimakit.serving.proxies import Network, parse_proxies
-from nimakit.web.database import sqlite_url
+from nimakit.web.db.database import sqlite_url
 
 SECRET_VARIABLE = "NIMAKIT_RATE_SECRET"  # noqa: S105 - a name
 PASSWORD_VARIABLE = "NIMAKIT_RATE_PASSWORD"  # noqa: S105 - a name

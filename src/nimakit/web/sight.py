@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nimakit.web.models import FIRST, SKIP, Choice, Collection, Image, Rater, Rating
+from nimakit.web.db.tables import FIRST, SKIP, Choice, Collection, Image, Rater, Rating
 
 
 def names_shown(collection: Collection, rater: Rater, images: Iterable[Image]) -> dict[int, str]:

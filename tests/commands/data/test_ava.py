@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nimakit.labels import read_labels
+from nimakit.labels.label_file import read_labels
 from terminal import Command
 
 LINES = 255_530

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nimakit.labels import read_labels, write_labels
+from nimakit.labels.label_file import read_labels, write_labels
 from samples import write_photo
 from terminal import Command
 

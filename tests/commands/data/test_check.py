@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from made_photos import COPIES, made_photo, save
-from nimakit.labels import read_labels, write_labels
+from nimakit.labels.label_file import read_labels, write_labels
 from terminal import Command
 
 pytestmark = pytest.mark.usefixtures("empty_cache")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nimakit.labels import read_labels
+from nimakit.labels.label_file import read_labels
 from terminal import Command, Result
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "flickr_aes"

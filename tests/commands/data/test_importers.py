@@ -12,7 +12,7 @@ from PIL import Image
 
 import small_jobs
 from nimakit.jobs import Job
-from nimakit.labels import read_labels
+from nimakit.labels.label_file import read_labels
 from picture_server import picture
 from terminal import Command
 

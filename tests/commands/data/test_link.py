@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nimakit.labels import write_labels
+from nimakit.labels.label_file import write_labels
 from samples import write_photo
 from terminal import Command, Result
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nimakit.histogram import mean
-from nimakit.labels import read_labels
+from nimakit.labels.label_file import read_labels
+from nimakit.stats.histogram import mean
 from terminal import Command, Result
 
 ROWS = ["a,b,a", "b,a,b", "a,b,a", "b,c,tie", "x,y,x", "y,x,y", "d,a,d"]

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from nimakit.labels import read_labels
-from nimakit.ratings import read_ratings
-from nimakit.rows import BadRows
+from nimakit.io.tables import BadRows
+from nimakit.labels.label_file import read_labels
+from nimakit.labels.ratings import read_ratings
 from picture_server import Exchange, PictureServer, picture, picture_server
 from terminal import Command, Result
 
@@ -246,7 +246,7 @@ def test_an_account_is_pulled_once(
         path.write_text(json.dumps(line), "utf-8")
         return 1
 
-    monkeypatch.setattr("nimakit.datasets.x_posts.pull_posts", pull_posts)
+    monkeypatch.setattr("nimakit.datasets.posts.x_api.pull_posts", pull_posts)
     path = tmp_path / "pulled.jsonl"
     given = (path, "--account", "RateMyRoom", "--output-dir", tmp_path / "out", "--images-from", server.base)
     result = nimakit("data", "posts", *given)

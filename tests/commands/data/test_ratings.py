@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nimakit.histogram import mean
-from nimakit.labels import read_labels
+from nimakit.labels.label_file import read_labels
+from nimakit.stats.histogram import mean
 from terminal import Command
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nimakit.ratings import write_ratings
+from nimakit.labels.ratings import write_ratings
 from rating_samples import simulated
 from samples import write_photo
 from terminal import Command

@@ -9,7 +9,7 @@ import pytest
 
 from made_photos import COPIES, made_photo, save
 from nimakit.errors import OutputError
-from nimakit.labels import read_labels, write_labels
+from nimakit.labels.label_file import read_labels, write_labels
 from terminal import Command
 
 NAMES = [f"{place} {number}" for place in ("lake", "sea", "moor", "fen") for number in range(10)]
@@ -226,6 +226,6 @@ def test_a_split_that_fails_leaves_the_older_files_together(
             raise OutputError("the disk is full")
         path.write_text("[]", encoding="utf-8")
 
-    monkeypatch.setattr("nimakit.labels.write_labels", fail_at_the_second)
+    monkeypatch.setattr("nimakit.labels.label_file.write_labels", fail_at_the_second)
     assert nimakit("data", "split", labels, "--seed", 1).code == 1
     assert {path: path.read_bytes() for path in labels.parent.iterdir()} == before

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nimakit.histogram import default_bins, mean
-from nimakit.labels import read_labels
+from nimakit.labels.label_file import read_labels
+from nimakit.stats.histogram import default_bins, mean
 from terminal import Command
 
 

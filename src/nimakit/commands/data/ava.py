@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from nimakit.commands.data.options import (
+from nimakit.commands.data.outcome import (
     FILE,
     check_report,
     draw_report,
@@ -69,10 +69,10 @@ def ava(
     import numpy as np
 
     from nimakit.datasets.ava import BINS, read_ava, read_tags, resolve_tags
-    from nimakit.histogram import default_bins, normalise
-    from nimakit.labels import Labels, draw, write_labels
-    from nimakit.output import together
-    from nimakit.rows import BadRows
+    from nimakit.io.atomic import together
+    from nimakit.io.tables import BadRows
+    from nimakit.labels.label_file import Labels, draw, write_labels
+    from nimakit.stats.histogram import default_bins, normalise
 
     wanted = resolve_tags(tags, read_tags(tags_file or ava_file.with_name("tags.txt"))) if tags else []
     entire, test, tagged = prepare_folder(output_dir, _FILES)
@@ -108,8 +108,8 @@ def ava(
 
 def _listed(test_ids: Path) -> list[str]:
     """The ids of a label file, or of a text file with one a line."""
-    from nimakit.labels import read_labels
-    from nimakit.rows import read_lines
+    from nimakit.io.tables import read_lines
+    from nimakit.labels.label_file import read_labels
 
     if test_ids.suffix.lower() == ".json":
         return list(read_labels(test_ids).image_ids)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nimakit.commands.data.options import FILE, tell
-from nimakit.commands.options import recursive_option
+from nimakit.commands.data.outcome import FILE, tell
+from nimakit.commands.rating_source import recursive_option
 from nimakit.errors import ImageError, UsageError
 from nimakit.progress import say
 
 if TYPE_CHECKING:
-    from nimakit.link_tree import How
+    from nimakit.labels.link_tree import How
 
 
 @click.command()
@@ -73,9 +73,9 @@ def balance(
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
     import numpy as np
 
-    from nimakit import balancing, label_sets, link_tree
-    from nimakit.files import match_images
-    from nimakit.labels import read_labels, write_labels
+    from nimakit.images.files import match_images
+    from nimakit.labels import balancing, link_tree, sets
+    from nimakit.labels.label_file import read_labels, write_labels
 
     link_tree.check_new(output_dir)
     labels = read_labels(labels_file)
@@ -83,9 +83,9 @@ def balance(
     missing = [name for name, path in paths.items() if path is None]
     if len(missing) == len(paths):
         raise UsageError(f"--image-dir holds the images of LABELS. Received: {image_dir}, with none of them")
-    there = label_sets.only(labels, np.array([paths[name] is not None for name in labels.image_ids]))
-    counts = label_sets.counts_of(there, labels_file)
-    means = label_sets.mean_ratings(there, labels_file)
+    there = sets.only(labels, np.array([paths[name] is not None for name in labels.image_ids]))
+    counts = sets.counts_of(there, labels_file)
+    means = sets.mean_ratings(there, labels_file)
     times = balancing.copies(means, groups=groups, most=most_copies, seed=seed)
     names = balancing.copy_names(there.image_ids, times)
     with link_tree.new_folder(output_dir) as folder:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nimakit.commands.data.options import FILE, tell
-from nimakit.commands.options import recursive_option
+from nimakit.commands.data.outcome import FILE, tell
+from nimakit.commands.rating_source import recursive_option
 from nimakit.errors import ImageError, UsageError
 from nimakit.progress import say, say_once
 
 if TYPE_CHECKING:
-    from nimakit.checking import ImageCheck, ImageSet
-    from nimakit.label_check import Finding
-    from nimakit.labels import Labels
+    from nimakit.labels.image_checks import ImageCheck, ImageSet
+    from nimakit.labels.label_checks import Finding
+    from nimakit.labels.label_file import Labels
 
 
 @click.command()
@@ -72,10 +72,11 @@ def check(
     Example:
       nimakit data check labels_train.json labels_test.json --image-dir photos > check.json
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
-    from nimakit import checking, fingerprints
-    from nimakit.images import MAX_PIXELS
-    from nimakit.label_check import check_labels, compare_labels
-    from nimakit.labels import read_labels
+    from nimakit.images import fingerprints
+    from nimakit.images.photo import MAX_PIXELS
+    from nimakit.labels import image_checks
+    from nimakit.labels.label_checks import check_labels, compare_labels
+    from nimakit.labels.label_file import read_labels
 
     if image_dirs:
         fingerprints.require()
@@ -85,7 +86,7 @@ def check(
     sets = _sets(labels, image_dirs, recursive=recursive)
     checks = {name: check_labels(one, min_raters=min_raters) for name, one in labels.items()}
     about = {name: one for name, one in checks.items() if one is not None}
-    images = checking.check_images(sets, similarity=similarity, max_pixels=max_pixels or MAX_PIXELS)
+    images = image_checks.check_images(sets, similarity=similarity, max_pixels=max_pixels or MAX_PIXELS)
     findings = [(name, finding) for name, one in about.items() for finding in one.findings]
     findings += [("all files", finding) for finding in compare_labels(about)]
     problems = images.problems + sum(finding.problem for _, finding in findings)
@@ -103,7 +104,7 @@ def check(
 
 def _sets(labels: Mapping[str, "Labels"], image_dirs: Sequence[Path], *, recursive: bool) -> list["ImageSet"]:
     """The images of each label file, or of each folder where there are no label files."""
-    from nimakit import checking
+    from nimakit.labels import image_checks
 
     if not labels and not image_dirs:
         raise UsageError(
@@ -119,10 +120,10 @@ def _sets(labels: Mapping[str, "Labels"], image_dirs: Sequence[Path], *, recursi
             raise UsageError(f"--image-dir is a folder of images. Received: {folder}")
     notify = say_once()
     if not labels:
-        return [checking.unlabelled(folder, recursive=recursive, notify=notify) for folder in image_dirs]
+        return [image_checks.unlabelled(folder, recursive=recursive, notify=notify) for folder in image_dirs]
     folders = image_dirs if len(image_dirs) > 1 else (*image_dirs, None)[:1] * len(labels)
     return [
-        checking.labelled(name, one.image_ids, folder, recursive=recursive, notify=notify)
+        image_checks.labelled(name, one.image_ids, folder, recursive=recursive, notify=notify)
         for (name, one), folder in zip(labels.items(), folders, strict=True)
     ]
 

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nimakit.commands.data.options import FILE, Bins, finish, refuse_inputs, skip_bad, tell
+from nimakit.commands.data.outcome import FILE, Bins, finish, refuse_inputs, skip_bad, tell
 from nimakit.errors import UsageError
 
 if TYPE_CHECKING:
-    from nimakit.histogram import FloatArray
+    from nimakit.stats.histogram import FloatArray
 
 _LISTS = (
     "a text file with an image_id a line, a .csv with a column image_id, a label file, or the output of"
@@ -68,11 +68,11 @@ def filter_(
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
     import numpy as np
 
-    from nimakit import image_tables, label_sets
-    from nimakit.filtering import Criteria, dropped, parse_span
-    from nimakit.labels import read_labels, write_labels
-    from nimakit.output import check_output
-    from nimakit.rows import BadRows
+    from nimakit.io.atomic import check_output
+    from nimakit.io.tables import BadRows
+    from nimakit.labels import image_tables, sets
+    from nimakit.labels.filtering import Criteria, dropped, parse_span
+    from nimakit.labels.label_file import read_labels, write_labels
 
     if not (keep or drop or min_raters or keep_ratings or drop_ratings or with_tags or without_tags):
         raise UsageError("A filter has a condition at least, such as --min-raters 5. Received: none")
@@ -102,7 +102,7 @@ def filter_(
         without_tags=without_tags,
     )
     reasons = dropped(labels, labels_file, criteria)
-    kept = label_sets.only(labels, ~np.logical_or.reduce(list(reasons.values())))
+    kept = sets.only(labels, ~np.logical_or.reduce(list(reasons.values())))
     counts = {reason: int(chosen.sum()) for reason, chosen in reasons.items()}
     if not kept.image_ids:
         raise UsageError(f"A filter leaves at least one image. Received: none left, {counts}")

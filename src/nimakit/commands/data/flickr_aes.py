@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nimakit.commands.data.options import (
+from nimakit.commands.data.outcome import (
     FILE,
     MAX_ENTROPY,
     check_report,
@@ -25,7 +25,7 @@ from nimakit.progress import say
 
 if TYPE_CHECKING:
     from nimakit.datasets.flickr_aes import Split
-    from nimakit.ratings import Ratings
+    from nimakit.labels.ratings import Ratings
 
 _FILES = (
     "flickr_aes_labels_train.json",
@@ -76,8 +76,8 @@ def flickr_aes(
       nimakit data flickr-aes --workers-file FLICKR-AES_image_labeled_by_each_worker.csv
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
     from nimakit.datasets import flickr_aes
-    from nimakit.labels import Labels
-    from nimakit.rows import BadRows
+    from nimakit.io.tables import BadRows
+    from nimakit.labels.label_file import Labels
 
     if not (workers_file or means_file):
         raise UsageError("FLICKR-AES is read from --workers-file, --means-file, or both. Received: neither")
@@ -111,9 +111,9 @@ def flickr_aes(
 def _write(paths: Sequence[Path], parts: "Split", wanted_scale: str) -> dict[Path, int]:
     """Write what there is; the files, each with how much it holds."""
     from nimakit.datasets.flickr_aes import z_scores
-    from nimakit.labels import write_labels
-    from nimakit.output import together
-    from nimakit.ratings import write_ratings
+    from nimakit.io.atomic import together
+    from nimakit.labels.label_file import write_labels
+    from nimakit.labels.ratings import write_ratings
 
     train_labels, test_labels, train_ratings, test_ratings = paths
     users = train_labels.parent / "users"
@@ -145,7 +145,7 @@ def _write(paths: Sequence[Path], parts: "Split", wanted_scale: str) -> dict[Pat
 def _test_workers(path: Path | None, ratings: "Ratings", *, skip_bad: bool) -> list[str]:
     """Ids of the test workers: the standard ones, those of a list, or those of a file of ratings."""
     from nimakit.datasets import flickr_aes
-    from nimakit.rows import BadRows, read_lines
+    from nimakit.io.tables import BadRows, read_lines
 
     if path is None:
         return flickr_aes.standard_test_workers(ratings)

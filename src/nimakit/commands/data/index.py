@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from nimakit.commands.data.options import FILE, refuse_inputs, tell
+from nimakit.commands.data.outcome import FILE, refuse_inputs, tell
 from nimakit.errors import ImageError, UsageError
 
 
@@ -27,11 +27,11 @@ def index(*, folder: Path, output: Path) -> int:
     Example:
       nimakit data index photos --output images.jsonl
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
-    from nimakit.files import find_images
-    from nimakit.image_index import describe
-    from nimakit.output import atomic_writer, check_output
+    from nimakit.images.files import find_images
+    from nimakit.images.listing import describe
+    from nimakit.io.atomic import atomic_writer, check_output
     from nimakit.progress import say, track
-    from nimakit.records import RecordWriter
+    from nimakit.scoring.records import RecordWriter
 
     check_output(output, (".json", ".jsonl"))
     if not folder.is_dir():

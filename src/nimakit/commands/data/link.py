@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nimakit.commands.data.options import FILE, Bins, tell
-from nimakit.commands.options import recursive_option
+from nimakit.commands.data.outcome import FILE, Bins, tell
+from nimakit.commands.rating_source import recursive_option
 from nimakit.errors import ImageError, UsageError
 from nimakit.progress import say
 
 if TYPE_CHECKING:
-    from nimakit.histogram import FloatArray
-    from nimakit.labels import Labels
-    from nimakit.link_tree import How
+    from nimakit.labels.label_file import Labels
+    from nimakit.labels.link_tree import How
+    from nimakit.stats.histogram import FloatArray
 
 
 @click.command()
@@ -73,9 +73,9 @@ def link(
       nimakit data link --part train=labels_train.json --part test=labels_test.json \\
         --image-dir photos --output-dir tree --cut 5
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
-    from nimakit import link_tree
-    from nimakit.files import match_images
-    from nimakit.labels import read_labels
+    from nimakit.images.files import match_images
+    from nimakit.labels import link_tree
+    from nimakit.labels.label_file import read_labels
 
     if by_class and cuts:
         raise UsageError("Classes are made by --by-class or by --cut. Received: both")
@@ -132,10 +132,10 @@ def _folders(
     bins: "FloatArray | None",
 ) -> list[str]:
     """The folder of each image below that of its part, with a slash; empty where there are no classes."""
-    from nimakit import label_sets, link_tree
+    from nimakit.labels import link_tree, sets
 
     if not (by_class or cuts):
         return [""] * len(labels.image_ids)
-    means = label_sets.mean_ratings(labels, path, bins)
+    means = sets.mean_ratings(labels, path, bins)
     classes = link_tree.classes_by_cut(means, cuts) if cuts else link_tree.classes_by_bin(means, bins)
     return [f"{name}/" for name in classes]

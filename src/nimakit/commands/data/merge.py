@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from nimakit.commands.data.options import FILE, finish, refuse_inputs
+from nimakit.commands.data.outcome import FILE, finish, refuse_inputs
 from nimakit.errors import UsageError
 
 
@@ -25,10 +25,10 @@ def merge(*, labels_files: tuple[Path, ...], output: Path, repeated: str) -> int
     Example:
       nimakit data merge spring.json autumn.json --repeated add --output labels.json
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
-    from nimakit import label_sets
-    from nimakit.labels import read_labels, write_labels
-    from nimakit.output import check_output
-    from nimakit.rows import BadRows
+    from nimakit.io.atomic import check_output
+    from nimakit.io.tables import BadRows
+    from nimakit.labels import sets
+    from nimakit.labels.label_file import read_labels, write_labels
 
     check_output(output, (".json",))
     refuse_inputs((output,), labels_files)
@@ -37,7 +37,7 @@ def merge(*, labels_files: tuple[Path, ...], output: Path, repeated: str) -> int
             f"Two or more different label files are merged. Received: {', '.join(map(str, labels_files))}"
         )
     files = {path: read_labels(path) for path in labels_files}
-    merged, times = label_sets.merge(files, add=repeated == "add")
+    merged, times = sets.merge(files, add=repeated == "add")
     write_labels(output, merged.image_ids, merged.counts)
     finish({"images": len(merged.image_ids), "repeated": times}, {output: len(merged.image_ids)}, BadRows())
     return 0

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nimakit.commands.data.options import (
+from nimakit.commands.data.outcome import (
     FILE,
     MAX_ENTROPY,
     Bins,
@@ -21,8 +21,8 @@ from nimakit.commands.data.options import (
 from nimakit.progress import say
 
 if TYPE_CHECKING:
-    from nimakit.datasets.pairs import Comparisons, Scores
-    from nimakit.histogram import FloatArray
+    from nimakit.stats.bradley_terry import Comparisons, Scores
+    from nimakit.stats.histogram import FloatArray
 
 
 @click.command()
@@ -78,11 +78,11 @@ def pairs(
     Example:
       nimakit data pairs pairs.csv --output labels.json --scores-file scores.csv
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
-    from nimakit.datasets.pairs import fit, groups, read_comparisons
-    from nimakit.histogram import max_entropy
-    from nimakit.labels import Labels, write_labels
-    from nimakit.output import check_output
-    from nimakit.rows import BadRows
+    from nimakit.io.atomic import check_output
+    from nimakit.io.tables import BadRows
+    from nimakit.labels.label_file import Labels, write_labels
+    from nimakit.stats.bradley_terry import fit, groups, read_comparisons
+    from nimakit.stats.histogram import max_entropy
 
     check_output(output, (".json",))
     if scores_file:
@@ -139,9 +139,9 @@ def _summary(given: "Comparisons", scores: "Scores", group_sizes: list[int]) -> 
 
 def _write_scores(path: Path, given: "Comparisons", scores: "Scores") -> None:
     """A row an image."""
-    from nimakit.datasets.pairs import SCORE_COLUMNS, score_rows
-    from nimakit.delimited import TableWriter
-    from nimakit.output import atomic_writer
+    from nimakit.io.atomic import atomic_writer
+    from nimakit.io.delimited import TableWriter
+    from nimakit.stats.bradley_terry import SCORE_COLUMNS, score_rows
 
     with atomic_writer(path) as stream:
         table = TableWriter(stream)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nimakit.commands.data.options import (
+from nimakit.commands.data.outcome import (
     FILE,
     Bins,
     check_report,
@@ -23,11 +23,11 @@ from nimakit.errors import ImageError, LabelError, MissingExtraError, UsageError
 from nimakit.progress import say, track
 
 if TYPE_CHECKING:
-    from nimakit.datasets.posts import Outside, Verdict
-    from nimakit.downloads import Failure, Limits
-    from nimakit.histogram import FloatArray
-    from nimakit.picture_store import PictureStore, Stored
-    from nimakit.ratings import Ratings
+    from nimakit.datasets.posts.downloads import Failure, Limits
+    from nimakit.datasets.posts.image_store import PictureStore, Stored
+    from nimakit.datasets.posts.importer import Outside, Verdict
+    from nimakit.labels.ratings import Ratings
+    from nimakit.stats.histogram import FloatArray
 
 _FILES = ("manifest.csv", "ratings.csv", "labels.json", "downloads.jsonl")
 
@@ -149,11 +149,19 @@ def posts(
       nimakit data posts posts.csv --output-dir data/rooms --outside drop
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
     _require_httpx()
-    from nimakit.datasets.posts import count, judge, read_posts, settle, to_ratings, wanted, write_manifest
-    from nimakit.downloads import Limits
-    from nimakit.images import MAX_PIXELS
-    from nimakit.picture_store import PictureStore
-    from nimakit.rows import BadRows
+    from nimakit.datasets.posts.downloads import Limits
+    from nimakit.datasets.posts.image_store import PictureStore
+    from nimakit.datasets.posts.importer import (
+        count,
+        judge,
+        read_posts,
+        settle,
+        to_ratings,
+        wanted,
+        write_manifest,
+    )
+    from nimakit.images.photo import MAX_PIXELS
+    from nimakit.io.tables import BadRows
 
     if bins[-1] < 1 or bins[-1] % 1:
         raise UsageError(f"The last bin is a whole number, as in 8/10. Received: {bins[-1]:g}")
@@ -213,8 +221,8 @@ def _require_httpx() -> None:
 
 def _pull(account: str, posts_file: Path) -> None:
     """The posts of an account, unless they are here already."""
-    from nimakit.datasets.x_posts import pull_posts
-    from nimakit.output import check_output
+    from nimakit.datasets.posts.x_api import pull_posts
+    from nimakit.io.atomic import check_output
 
     if posts_file.exists():
         say(f"{posts_file} is here already: the posts of {account} are read from there")
@@ -229,9 +237,9 @@ def _fetch(
     """What became of each URL."""
     import httpx
 
-    from nimakit.downloads import download
-    from nimakit.mirrors import is_url, mirrored
-    from nimakit.public_http import origin
+    from nimakit.datasets.posts.downloads import download
+    from nimakit.datasets.posts.mirrors import is_url, mirrored
+    from nimakit.io.public_http import origin
 
     sources = mirrored(urls, images_from) if images_from else {url: url for url in urls}
     trusted = origin(httpx.URL(images_from)) if images_from and is_url(images_from) else None
@@ -241,9 +249,9 @@ def _fetch(
 
 def _write(ratings: "Ratings", bins: "FloatArray", ratings_file: Path, labels_file: Path) -> dict[Path, int]:
     """Both files, where there is anything to write: file -> number of entries."""
-    from nimakit.labels import write_labels
-    from nimakit.output import together
-    from nimakit.ratings import to_counts, write_ratings
+    from nimakit.io.atomic import together
+    from nimakit.labels.label_file import write_labels
+    from nimakit.labels.ratings import to_counts, write_ratings
 
     if not len(ratings):
         return {}

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nimakit.commands.data.options import (
+from nimakit.commands.data.outcome import (
     FILE,
     Bins,
     check_report,
@@ -18,7 +18,7 @@ from nimakit.commands.data.options import (
 from nimakit.progress import say
 
 if TYPE_CHECKING:
-    from nimakit.histogram import FloatArray
+    from nimakit.stats.histogram import FloatArray
 
 
 @click.command()
@@ -71,10 +71,10 @@ def ratings(
     Example:
       nimakit data ratings ratings.csv --output labels.json
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
-    from nimakit.labels import write_labels
-    from nimakit.output import check_output
-    from nimakit.ratings import infer_bins, read_ratings, to_counts
-    from nimakit.rows import BadRows
+    from nimakit.io.atomic import check_output
+    from nimakit.io.tables import BadRows
+    from nimakit.labels.label_file import write_labels
+    from nimakit.labels.ratings import infer_bins, read_ratings, to_counts
 
     check_output(output, (".json",))
     check_report(report_file)

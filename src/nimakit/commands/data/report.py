@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nimakit.commands.data.options import FILE, Bins, Finite, finish, skip_bad
-from nimakit.commands.options import recursive_option
+from nimakit.commands.data.outcome import FILE, Bins, Finite, finish, skip_bad
+from nimakit.commands.rating_source import recursive_option
 from nimakit.errors import UsageError
 from nimakit.progress import say
 
 if TYPE_CHECKING:
-    from nimakit.data_summary import Summary
-    from nimakit.histogram import FloatArray
-    from nimakit.needs import Goals
-    from nimakit.rows import BadRows
+    from nimakit.io.tables import BadRows
+    from nimakit.labels.summary import Summary
+    from nimakit.stats.histogram import FloatArray
+    from nimakit.stats.sample_size import Goals
 
 
 @click.command()
@@ -79,11 +79,11 @@ def report(
     Example:
       nimakit data report ratings.csv --image-dir photos --output report.html
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
-    from nimakit import data_report
-    from nimakit.images import MAX_PIXELS
-    from nimakit.needs import Goals
-    from nimakit.output import check_output
-    from nimakit.rows import BadRows
+    from nimakit.images.photo import MAX_PIXELS
+    from nimakit.io.atomic import check_output
+    from nimakit.io.tables import BadRows
+    from nimakit.labels import report as data_report
+    from nimakit.stats.sample_size import Goals
 
     if output:
         data_report.require()
@@ -121,8 +121,8 @@ def report(
 
 
 def _of_labels(path: Path, bins: "FloatArray | None", goals: "Goals") -> "Summary":
-    from nimakit import data_summary
-    from nimakit.labels import read_labels
+    from nimakit.labels import summary as data_summary
+    from nimakit.labels.label_file import read_labels
 
     return data_summary.of_labels(read_labels(path), bins, goals)
 
@@ -130,8 +130,8 @@ def _of_labels(path: Path, bins: "FloatArray | None", goals: "Goals") -> "Summar
 def _of_ratings(
     path: Path, columns: dict[str, Any], bins: "FloatArray | None", goals: "Goals", rows: "BadRows"
 ) -> "Summary":
-    from nimakit import data_summary
-    from nimakit.ratings import infer_bins, read_ratings
+    from nimakit.labels import summary as data_summary
+    from nimakit.labels.ratings import infer_bins, read_ratings
 
     ratings = read_ratings(path, **columns, bins=bins, rows=rows, notify=say)
     if bins is None:
@@ -141,6 +141,6 @@ def _of_ratings(
 
 
 def _paths(summary: "Summary", image_dir: Path, *, recursive: bool) -> dict[str, Path | None]:
-    from nimakit.files import match_images
+    from nimakit.images.files import match_images
 
     return match_images(summary.pictures.image_ids, image_dir, recursive=recursive, notify=say)

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from nimakit.commands.data.options import FILE, finish, prepare_folder, refuse_inputs, seed, skip_bad, tell
-from nimakit.commands.options import recursive_option
+from nimakit.commands.data.outcome import FILE, finish, prepare_folder, refuse_inputs, seed, skip_bad, tell
+from nimakit.commands.rating_source import recursive_option
 from nimakit.errors import UsageError
 from nimakit.progress import say
 
@@ -83,10 +83,11 @@ def split(
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
     import numpy as np
 
-    from nimakit import fingerprints, image_tables, label_sets, splitting
-    from nimakit.labels import read_labels, write_labels
-    from nimakit.output import together
-    from nimakit.rows import BadRows
+    from nimakit.images import fingerprints
+    from nimakit.io.atomic import together
+    from nimakit.io.tables import BadRows
+    from nimakit.labels import image_tables, sets, splitting
+    from nimakit.labels.label_file import read_labels, write_labels
 
     _check_options(stratify, group_pattern, group_column, time_column, table)
     if keep_together and image_dir:
@@ -100,7 +101,7 @@ def split(
     rows = BadRows(skip=skip_bad)
     labels = read_labels(labels_file)
     ids = labels.image_ids
-    means = label_sets.mean_ratings(labels, labels_file) if stratify or labels.counts is not None else None
+    means = sets.mean_ratings(labels, labels_file) if stratify or labels.counts is not None else None
     groups = splitting.groups_by_pattern(ids, group_pattern) if group_pattern else None
     times = None
     if table and group_column:
@@ -121,7 +122,7 @@ def split(
     )
     with together(outputs[0].parent) as folder:
         for path, places in zip(outputs, found, strict=True):
-            part = label_sets.only(labels, places)
+            part = sets.only(labels, places)
             write_labels(folder / path.name, part.image_ids, part.counts)
     summary: dict[str, Any] = {"images": len(ids), "seed": seed}
     if groups:
@@ -139,10 +140,10 @@ def _same_pictures(
     labels_file: Path, image_ids: Sequence[str], image_dir: Path, *, recursive: bool
 ) -> list[list[str]]:
     """Images that show the same picture, as `nimakit data check` finds them."""
-    from nimakit import checking
+    from nimakit.labels import image_checks
 
-    images = checking.labelled(str(labels_file), image_ids, image_dir, recursive=recursive)
-    found = checking.check_images([images])
+    images = image_checks.labelled(str(labels_file), image_ids, image_dir, recursive=recursive)
+    found = image_checks.check_images([images])
     tell("the same picture more than once, kept together", [str(one) for one in found.duplicates])
     lost = [*found.missing, *(entry for entry, _ in found.unreadable)]
     tell("images that are missing or cannot be read, and were not compared", [str(entry) for entry in lost])

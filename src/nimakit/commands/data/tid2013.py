@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from nimakit.commands.data.options import (
+from nimakit.commands.data.outcome import (
     FILE,
     MAX_ENTROPY,
     check_report,
@@ -53,10 +53,10 @@ def tid2013(
     import numpy as np
 
     from nimakit.datasets.tid2013 import BINS, read_tid2013
-    from nimakit.histogram import max_entropy
-    from nimakit.labels import Labels, draw, write_labels
-    from nimakit.output import together
-    from nimakit.rows import BadRows
+    from nimakit.io.atomic import together
+    from nimakit.io.tables import BadRows
+    from nimakit.labels.label_file import Labels, draw, write_labels
+    from nimakit.stats.histogram import max_entropy
 
     train, test = prepare_folder(output_dir, _FILES)
     check_report(report_file)

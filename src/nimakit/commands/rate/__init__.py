@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nimakit.commands.rate.collection import FILE, data_dir, database, require
 from nimakit.commands.rate.export import export
 from nimakit.commands.rate.importing import import_
-from nimakit.commands.rate.options import FILE, data_dir, database, require
 from nimakit.commands.sections import Sections
 
 if TYPE_CHECKING:
@@ -88,9 +88,9 @@ def rate(
     if context.invoked_subcommand is not None:
         return 0
     require()
+    from nimakit.web.collections.setup import open_studies
     from nimakit.web.server import serve
     from nimakit.web.settings import read_settings
-    from nimakit.web.studies import open_studies
 
     settings = read_settings(
         folders=folders, data_dir=data_dir, database=database, host=host, port=port, url=url
@@ -103,7 +103,7 @@ def rate(
 
 
 def _kept_in(settings: "Settings") -> str:
-    from nimakit.web.database import Database
+    from nimakit.web.db.database import Database
 
     database = Database(settings.database)
     place = Path(str(database))

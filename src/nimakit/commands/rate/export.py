@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from nimakit.commands.rate.options import FILE, of_collection, open_collection
+from nimakit.commands.rate.collection import FILE, of_collection, open_collection
 from nimakit.errors import UsageError
 
 
@@ -31,7 +31,7 @@ def export(
     Example:
       nimakit rate export --labels labels.json --ratings ratings.csv
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
-    from nimakit.output import all_or_none, check_output
+    from nimakit.io.atomic import all_or_none, check_output
 
     wanted = {
         "labels": (labels, (".json",)),
@@ -44,7 +44,7 @@ def export(
     for what, path in files.items():
         check_output(path, wanted[what][1])
     with open_collection(data_dir, database, collection) as (opened, found):
-        from nimakit.web.exports import export as write
+        from nimakit.web.transfer.exports import export as write
 
         with opened.read() as session, all_or_none([*files.values()]) as partials:
             counts = {

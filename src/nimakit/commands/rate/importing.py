@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from nimakit.commands.rate.options import FILE, of_collection, open_collection
+from nimakit.commands.rate.collection import FILE, of_collection, open_collection
 from nimakit.errors import UsageError
 from nimakit.progress import say
 
@@ -51,9 +51,9 @@ def import_(
     if sum(path is not None for path in (ratings, pairs, listed)) != 1:
         raise UsageError("An import takes one of --ratings, --pairs and --list.")
     with open_collection(data_dir, database, collection) as (opened, found):
-        from nimakit.rows import BadRows
-        from nimakit.web.imports import Imported, import_pairs, import_ratings
-        from nimakit.web.picture_list import choose_listed
+        from nimakit.io.tables import BadRows
+        from nimakit.web.pictures.chosen_list import choose_listed
+        from nimakit.web.transfer.imports import Imported, import_pairs, import_ratings
 
         rows = BadRows(skip=skip_bad)
         if ratings is not None:

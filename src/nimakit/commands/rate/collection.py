@@ -1,0 +1,90 @@
+"""What the commands of the rating app share: where ratings are, and which collection is meant."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nimakit.errors import MissingExtraError, UsageError
+
+if TYPE_CHECKING:
+    from nimakit.web.db.database import Database
+    from nimakit.web.db.tables import Collection
+
+FILE = click.Path(path_type=Path)
+
+data_dir = click.option(
+    "--data-dir",
+    type=FILE,
+    default=Path("ratings"),
+    help="Where ratings, small copies of photos and the app's secret are kept.  [default: ratings]",
+)
+database = click.option(
+    "--database",
+    envvar="DATABASE_URL",
+    metavar="URL",
+    help="postgresql://USER@HOST/NAME or sqlite:///PATH; the variable DATABASE_URL says the same.  [default:"
+    " ratings.db in the data folder]",
+)
+_collection = click.option(
+    "--collection", metavar="NAME", help="Which collection, where there are several: its name in addresses."
+)
+
+
+def of_collection(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of a command about one collection."""
+    return _collection(data_dir(database(command)))
+
+
+def require() -> None:
+    """Refuse early what needs the libraries of the app.
+
+    Raises:
+        MissingExtraError: One of them is not installed.
+    """
+    try:
+        import alembic  # noqa: F401
+        import flask_login  # type: ignore[import-untyped]  # noqa: F401
+        import flask_wtf  # type: ignore[import-untyped]  # noqa: F401
+        import gunicorn  # type: ignore[import-untyped]  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(
+            "The rating app needs more libraries. Install them: pip install 'nimakit[rate]'"
+        ) from error
+
+
+@contextmanager
+def open_collection(
+    data_dir: Path, url: str | None, slug: str | None
+) -> Iterator[tuple["Database", "Collection"]]:
+    """The database, and the one collection a command is about.
+
+    Raises:
+        UsageError: There is no such collection, or several and none was named.
+    """
+    require()
+    from sqlalchemy import select
+
+    from nimakit.web.db.database import Database, sqlite_url
+    from nimakit.web.db.tables import Collection
+
+    file = data_dir / "ratings.db"
+    if url is None and not file.is_file():
+        raise UsageError(f"The data folder is where ./rate kept ratings. Received: {data_dir}, without any")
+    database = Database(url or sqlite_url(file))
+    try:
+        database.migrate()
+        with database.read() as session:
+            found = {one.slug: one for one in session.scalars(select(Collection).order_by(Collection.id))}
+        if slug is None and len(found) == 1:
+            [slug] = found
+        if slug not in found:
+            names = ", ".join(found) or "none yet"
+            raise UsageError(
+                f"--collection names one of the collections: {names}. Received: {slug or 'none'}"
+            )
+        yield database, found[slug]
+    finally:
+        database.close()

@@ -1,0 +1,189 @@
+"""A folder of pictures from elsewhere, and a log of which URL each came from."""
+
+import hashlib
+import io
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from PIL import Image
+
+from nimakit.errors import UsageError
+from nimakit.images.photo import FORMATS, open_photo
+from nimakit.io.atomic import named
+from nimakit.io.rules import Rule, broken_rules, is_integer, is_text
+
+_SUFFIXES = {
+    "JPEG": ".jpg",
+    "MPO": ".jpg",
+    "PNG": ".png",
+    "WEBP": ".webp",
+    "BMP": ".bmp",
+    "TIFF": ".tiff",
+    "GIF": ".gif",
+}
+_NAME_DIGITS = 32
+"""Of the hash, in a file's name: 128 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A picture in the folder.
+
+    Attributes:
+        url: Where it came from.
+        file: Its name in the folder; the stem is the first 32 digits of the hash.
+        sha256: Of its content, in hexadecimal.
+        size: In bytes.
+        time: When it came, ISO 8601, UTC.
+    """
+
+    url: str
+    file: str
+    sha256: str
+    size: int
+    time: str
+
+
+_LOG_RULES = {
+    "url": Rule(is_text, "text", required=True),
+    "file": Rule(is_text, "text", required=True),
+    "sha256": Rule(is_text, "text", required=True),
+    "size": Rule(is_integer(1), "1 or more", required=True),
+    "time": Rule(is_text, "text", required=True),
+}
+
+
+class PictureStore:
+    """Pictures named by their content: one picture from two URLs is one file, two from one URL never clash.
+
+    The log gains a line for each picture once its file is complete, so a process that is killed loses only
+    what it was just fetching. Use it as ``with PictureStore.open(folder, log) as store``.
+
+    Attributes:
+        added: Pictures added since it was opened.
+    """
+
+    def __init__(self, folder: Path, log: io.FileIO, known: dict[str, Stored]) -> None:
+        self._folder = folder
+        self._log = log
+        self._known = known
+        self.added = 0
+
+    @classmethod
+    @contextmanager
+    def open(cls, folder: Path, log: Path) -> Iterator["PictureStore"]:
+        """Open a folder for this process alone.
+
+        Args:
+            folder: Of the pictures; made where missing.
+            log: JSON lines, one a `Stored`; made where missing.
+
+        Raises:
+            UsageError: Another process has it open.
+            OutputError: It cannot be written.
+        """
+        with named(str(folder)):
+            folder.mkdir(parents=True, exist_ok=True)
+        with named(str(log)):
+            stream = log.open("a+b", buffering=0)
+        with stream:
+            _lock(stream, log)
+            for partial in folder.glob(".*.partial"):  # of a process that was killed
+                partial.unlink()
+            yield cls(folder, stream, _read_log(stream))
+
+    def find(self, url: str) -> Stored | None:
+        """The picture of a URL; None where there is none yet, or its file is not what it was."""
+        stored = self._known.get(url)
+        if stored is None:
+            return None
+        path = self._folder / stored.file
+        try:
+            if path.stat().st_size != stored.size:
+                return None
+            with path.open("rb") as file:
+                return stored if hashlib.file_digest(file, "sha256").hexdigest() == stored.sha256 else None
+        except OSError:
+            return None
+
+    def add(self, url: str, content: bytes, suffix: str) -> Stored:
+        """Keep a picture.
+
+        Args:
+            url: Where it came from.
+            content: The file, as it came.
+            suffix: What `picture_suffix` says of it.
+
+        Raises:
+            OutputError: It could not be written.
+        """
+        digest = hashlib.sha256(content).hexdigest()
+        path = self._folder / f"{digest[:_NAME_DIGITS]}{suffix}"
+        partial = self._folder / f".{secrets.token_hex(6)}.partial"
+        try:
+            with named(str(path)):
+                partial.write_bytes(content)
+                partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        stored = Stored(url, path.name, digest, len(content), now)
+        with named(str(self._log.name)):
+            self._log.write(json.dumps(asdict(stored)).encode() + b"\n")
+        self._known[url] = stored
+        self.added += 1
+        return stored
+
+
+def picture_suffix(content: bytes, max_pixels: int) -> str:
+    """Decode a picture to see that it is one.
+
+    Args:
+        content: A file.
+        max_pixels: Width times height, at most.
+
+    Returns:
+        The suffix its format has: ".jpg".
+
+    Raises:
+        ImageError: It is no picture, is damaged, or has more pixels.
+    """
+    open_photo(content, max_pixels=max_pixels)
+    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        return _SUFFIXES[image.format or ""]
+
+
+def _lock(stream: io.FileIO, log: Path) -> None:
+    """Two processes would fetch everything twice."""
+    import fcntl  # not on Windows
+
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise UsageError(
+            f"One process at a time fetches into a folder. Received: {log}, which another has open;"
+            " wait for it to end."
+        ) from error
+
+
+def _read_log(stream: io.FileIO) -> dict[str, Stored]:
+    """What the log knows, by URL. The line a killed process was in the middle of is taken off."""
+    stream.seek(0)
+    content = stream.read()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        stream.truncate(whole)
+    known = {}
+    for line in content[:whole].splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue  # its picture is fetched anew
+        if isinstance(entry, dict) and not broken_rules(entry, _LOG_RULES):
+            known[entry["url"]] = Stored(**entry)
+    return known

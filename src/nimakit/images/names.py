@@ -1,0 +1,93 @@
+"""Images as the column of a table names them: which of its names mean the same file."""
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nimakit.images.files import UPLOAD, WHOLE_NUMBER, path_parts, plain_id, without_suffix
+
+Indices = NDArray[np.intp]
+
+_QUOTED = re.compile("%[0-9A-Fa-f]{2}")
+_LISTED = 5
+
+
+class ImageNames:
+    """The different images of a column, in the order of appearance, each with its place.
+
+    What `nimakit.images.files.path_parts` reads alike is one image, and so is a file name with and without its
+    folders. Numbers are as `nimakit.images.files.plain_id` reads them; only in a column of whole numbers 1.0 is 1
+    as well.
+    """
+
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+        self._files: dict[str, tuple[tuple[str, ...], str]] = {}
+        self._spelt: dict[str, int] = {}
+
+    def place(self, text: str) -> int:
+        """The place of an image, which is added where it is new.
+
+        Args:
+            text: A file name, a path or a URL, with or without suffix.
+
+        Raises:
+            ValueError: No file can be meant, or another one of the same image_id than before.
+        """
+        if text in self._spelt:
+            return self._spelt[text]
+        parts = path_parts(text)
+        name = without_suffix(parts[-1])
+        known, spelt = self._files.get(name, (parts, text))
+        shorter, longer = sorted((known, parts), key=len)
+        if longer[-len(shorter) :] != shorter:
+            raise ValueError(f"{text!r} and {spelt!r} would both be the image_id {name!r}")
+        self._files[name] = (parts, text) if len(parts) > len(known) else (known, spelt)
+        self._spelt[text] = place = self._places.setdefault(name, len(self._places))
+        return place
+
+    def settle(
+        self, path: Path, notify: Callable[[str], None] | None = None
+    ) -> tuple[tuple[str, ...], Indices]:
+        """The image_ids, once all rows are read.
+
+        Args:
+            path: The table they are from.
+            notify: Called with a sentence where names may mean other images: ``.0`` or what Label Studio adds
+                was taken off, or %20 may be a part of a URL.
+
+        Returns:
+            N image_ids, each once; and (places,) intp, for each `place` the one of its image among them.
+        """
+        say = notify or (lambda _: None)
+        if quoted := [
+            name for name in self._places if _QUOTED.search(name) and "\ufffd" not in unquote(name)
+        ]:
+            say(f"{path} names images as URLs do, and they are taken as they are: {_listed(quoted)}")
+        if uploads := [text for text in self._spelt if UPLOAD.search(text)]:
+            say(
+                f"{path} names images as Label Studio does, and what it puts before the name of a file is"
+                f" taken off: {_listed(uploads)}"
+            )
+        numbers = [WHOLE_NUMBER.fullmatch(parts[-1]) for parts, _ in self._files.values()]
+        plain = {
+            number[0]: number[1]
+            for number in numbers
+            if number and number[2] and (None not in numbers or plain_id(number[0]) == number[1])
+        }
+        if plain:
+            say(f"{path} names images by numbers, and .0 is taken off: {_listed(plain)}")
+        merged: dict[str, int] = {}
+        places = [merged.setdefault(plain.get(name, name), len(merged)) for name in self._places]
+        return tuple(merged), np.array(places, np.intp)
+
+
+def _listed(names: Iterable[str]) -> str:
+    """The first five, and how many more there are."""
+    first = [repr(name) for name in names]
+    more = f" and {len(first) - _LISTED} more" if len(first) > _LISTED else ""
+    return ", ".join(first[:_LISTED]) + more

@@ -1,0 +1,253 @@
+"""Whether the images of label files are there, can be read, and are each in one file once."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from nimakit.errors import ImageError
+from nimakit.images.duplicates import SIMILARITY, Group, find_duplicates, is_blank
+from nimakit.images.files import find_images, image_id, match_images
+from nimakit.images.fingerprints import FINGERPRINT, fingerprint_files
+from nimakit.images.photo import MAX_PIXELS
+from nimakit.io.atomic import escaped
+from nimakit.models.pretrained import Notify
+
+SameAs = Literal["same image", "identical", "near"]
+Place: TypeAlias = Path | tuple[Path | None, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSet:
+    """The images of a label file, or of a folder.
+
+    Attributes:
+        file: The label file, or the folder.
+        image_ids: N names.
+        folder: Where they were looked for; None where they were not.
+        paths: N files; None for an image that is missing, or was not looked for.
+        ambiguous: Those of the image_ids that several files share, of which one is taken, and these files.
+    """
+
+    file: str
+    image_ids: Sequence[str]
+    folder: Path | None
+    paths: Sequence[Path | None]
+    ambiguous: Mapping[str, Sequence[Path]] = field(default_factory=dict)
+
+
+def labelled(
+    file: str,
+    image_ids: Sequence[str],
+    folder: Path | None,
+    *,
+    recursive: bool,
+    notify: Notify | None = None,
+) -> ImageSet:
+    """The images of a label file.
+
+    Args:
+        file: The label file.
+        image_ids: N names.
+        folder: Where the images are; None where they are not to be looked for.
+        recursive: Whether to look into sub-folders.
+        notify: As for `nimakit.images.files.find_images`.
+
+    Raises:
+        UsageError: The folder holds no image, or cannot be read.
+    """
+    if folder is None:
+        return ImageSet(file, image_ids, None, [None] * len(image_ids))
+    sharing = defaultdict(list)
+    for path in find_images(folder, recursive=recursive, notify=notify):
+        sharing[image_id(path)].append(path)
+    return ImageSet(
+        file,
+        image_ids,
+        folder,
+        list(match_images(image_ids, folder, recursive=recursive).values()),
+        {name: sharing[name] for name in image_ids if len(sharing.get(name, ())) > 1},
+    )
+
+
+def unlabelled(folder: Path, *, recursive: bool, notify: Notify | None = None) -> ImageSet:
+    """All images of a folder, by their paths below it.
+
+    Raises:
+        UsageError: The folder holds no image, or cannot be read.
+    """
+    paths = find_images(folder, recursive=recursive, notify=notify)
+    return ImageSet(
+        str(folder), [escaped(path.relative_to(folder).as_posix()) for path in paths], folder, paths
+    )
+
+
+class Entry(NamedTuple):
+    """An image of a file."""
+
+    file: str
+    image_id: str
+
+    def __str__(self) -> str:
+        return f"{self.image_id!r} in {self.file}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SamePicture:
+    """Entries that are the same picture.
+
+    Attributes:
+        kind: One image in several sets; images with identical files; or pictures that look alike.
+        similarity: Up to 1; as of `nimakit.images.duplicates.Group`.
+        mirrored: Whether some are mirror images of others.
+        images: At least two.
+    """
+
+    kind: SameAs
+    similarity: float
+    mirrored: bool
+    images: tuple[Entry, ...]
+
+    @property
+    def is_leak(self) -> bool:
+        """Whether they are in several files."""
+        return len({image.file for image in self.images}) > 1
+
+    def __str__(self) -> str:
+        how = self.kind if self.kind != "near" else f"similarity {self.similarity:.2f}"
+        how += ", mirrored" if self.mirrored else ""
+        return " = ".join(map(str, self.images)) + f" ({how})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageCheck:
+    """What was found.
+
+    Attributes:
+        leaks: The same picture in several files.
+        duplicates: The same picture several times in one file.
+        missing: Images without a file.
+        ambiguous: Images of which it is not clear which file they are, each with the files.
+        unreadable: Images that cannot be decoded, each with the reason.
+        blank: Images that are one even surface.
+        drop: For each file the images without which all of that is gone, but what is ambiguous. Of the same
+            picture the one in the last file stays, so that a test file that is named last is left as it is.
+    """
+
+    leaks: tuple[SamePicture, ...]
+    duplicates: tuple[SamePicture, ...]
+    missing: tuple[Entry, ...]
+    ambiguous: tuple[tuple[Entry, tuple[str, ...]], ...]
+    unreadable: tuple[tuple[Entry, str], ...]
+    blank: tuple[Entry, ...]
+    drop: dict[str, list[str]]
+
+    @property
+    def problems(self) -> int:
+        """How many there are."""
+        found = (self.leaks, self.duplicates, self.missing, self.ambiguous, self.unreadable, self.blank)
+        return sum(map(len, found))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+
+        def groups(found: Iterable[SamePicture]) -> list[dict[str, Any]]:
+            return [{**asdict(one), "images": [image._asdict() for image in one.images]} for one in found]
+
+        return {
+            "leaks": groups(self.leaks),
+            "duplicates": groups(self.duplicates),
+            "missing": [entry._asdict() for entry in self.missing],
+            "ambiguous": [{**entry._asdict(), "paths": paths} for entry, paths in self.ambiguous],
+            "unreadable": [{**entry._asdict(), "error": error} for entry, error in self.unreadable],
+            "blank": [entry._asdict() for entry in self.blank],
+            "drop": self.drop,
+        }
+
+
+def check_images(
+    sets: Sequence[ImageSet], *, similarity: float = SIMILARITY, max_pixels: int = MAX_PIXELS
+) -> ImageCheck:
+    """Look at every image of every set once.
+
+    Args:
+        sets: Such as those of a train and a test file, in this order.
+        similarity: As for `nimakit.images.duplicates.find_duplicates`.
+        max_pixels: As for `nimakit.images.photo.open_photo`.
+
+    Returns:
+        What was found.
+    """
+    located = _locate(sets)
+    paths = [place for place in located if isinstance(place, Path)]
+    found = dict(zip(paths, fingerprint_files(paths, max_pixels=max_pixels), strict=True))
+    errors = {path: str(result) for path, result in found.items() if isinstance(result, ImageError)}
+    readable = [path for path in paths if path not in errors]
+    table = np.array([found[path] for path in readable], FINGERPRINT)
+    groups = find_duplicates(readable, table, similarity=similarity)
+    same = _same_pictures(groups, readable, located)
+    missing = [
+        Entry(one.file, name)
+        for one in sets
+        for name, path in zip(one.image_ids, one.paths, strict=True)
+        if one.folder is not None and path is None
+    ]
+    unreadable = [(entry, error) for path, error in errors.items() for entry in located[path]]
+    blank = [entry for place in np.flatnonzero(is_blank(table)) for entry in located[readable[place]]]
+    return ImageCheck(
+        leaks=tuple(one for one in same if one.is_leak),
+        duplicates=tuple(one for one in same if not one.is_leak),
+        missing=tuple(missing),
+        ambiguous=tuple(
+            (Entry(one.file, name), tuple(escaped(str(file)) for file in files))
+            for one in sets
+            for name, files in one.ambiguous.items()
+        ),
+        unreadable=tuple(unreadable),
+        blank=tuple(blank),
+        drop=_to_drop(sets, same, [*missing, *(entry for entry, _ in unreadable), *blank]),
+    )
+
+
+def _locate(sets: Sequence[ImageSet]) -> dict[Place, list[Entry]]:
+    """The entries of each file; those without a file by folder and image_id."""
+    located: dict[Place, list[Entry]] = defaultdict(list)
+    for one in sets:
+        for name, path in zip(one.image_ids, one.paths, strict=True):
+            located[path or (one.folder, name)].append(Entry(one.file, name))
+    return located
+
+
+def _same_pictures(
+    groups: Sequence[Group], paths: Sequence[Path], located: Mapping[Place, list[Entry]]
+) -> list[SamePicture]:
+    """Entries that are the same picture: of the same file, and of files that are alike."""
+    alike = {paths[member] for group in groups for member in group.members}
+    same = [
+        SamePicture(kind="same image", similarity=1.0, mirrored=False, images=tuple(entries))
+        for place, entries in located.items()
+        if len(entries) > 1 and place not in alike
+    ]
+    for group in groups:
+        images = tuple(entry for member in group.members for entry in located[paths[member]])
+        kind: SameAs = "identical" if group.identical else "near"
+        same.append(
+            SamePicture(kind=kind, similarity=group.similarity, mirrored=group.mirrored, images=images)
+        )
+    return same
+
+
+def _to_drop(
+    sets: Sequence[ImageSet], same: Iterable[SamePicture], lost: Iterable[Entry]
+) -> dict[str, list[str]]:
+    """Of each file the images to leave out: all that are lost, and all but one of the same picture."""
+    rank = {one.file: number for number, one in enumerate(sets)}
+    drop = set(lost)
+    for one in same:
+        left = [image for image in one.images if image not in drop]
+        kept = max(left, key=lambda image: rank[image.file], default=None)
+        drop.update(image for image in left if image != kept)
+    return {one.file: [i for i in one.image_ids if Entry(one.file, i) in drop] for one in sets}

@@ -1,0 +1,191 @@
+"""Label files: what people said of each image, as frequency distributions over the bins."""
+
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nimakit.errors import LabelError
+from nimakit.images.files import canonical
+from nimakit.io.atomic import atomic_writer
+from nimakit.io.rules import described, is_number, is_text, read_json
+from nimakit.stats.histogram import FloatArray, normalise
+
+_LISTED = 20
+_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """A label file, read.
+
+    Attributes:
+        image_ids: N file names without their last suffix, in the file's order, each once.
+        histograms: (N, bins) float64, rows sum to 1; None where the file names images only.
+        counts: (N, bins) float64, as the file has them: numbers of ratings, or shares already; None where it
+            names images only.
+    """
+
+    image_ids: tuple[str, ...]
+    histograms: FloatArray | None
+    counts: FloatArray | None = None
+
+
+def read_labels(path: str | os.PathLike[str]) -> Labels:
+    """Read and check a label file: ``[{"image_id": "231893", "label": [2, 8, 19, ...]}, ...]``.
+
+    Args:
+        path: JSON file. ``label`` may be missing, but then from every entry.
+
+    Returns:
+        Its image ids, and its distributions where it has them.
+
+    Raises:
+        LabelError: Not such a list, or bad entries: an image_id that is missing or repeated, a label that is
+            negative, all zero, too short, or of another length than most; up to twenty are listed.
+    """
+    path = Path(path)
+    entries = read_json(path, LabelError, "A label file")
+    if not isinstance(entries, list) or not entries:
+        raise LabelError(f"A label file is a JSON list with at least one entry. Received: {path}")
+    bins, labelled = _usual_shape(entries)
+    problems = []
+    seen: set[str] = set()
+    for number, entry in enumerate(entries, start=1):
+        problem = _problem(entry, seen, bins, labelled=labelled)
+        if problem:
+            problems.append(f"entry {number}: {problem}")
+    if problems:
+        more = f"; and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
+        raise LabelError(
+            f"{path} has {len(problems)} bad entr{'y' if len(problems) == 1 else 'ies'}: "
+            + "; ".join(problems[:_LISTED])
+            + more
+        )
+    counts = np.array([entry["label"] for entry in entries], np.float64) if labelled else None
+    return Labels(
+        image_ids=tuple(canonical(entry["image_id"]) for entry in entries),
+        histograms=None if counts is None else normalise(counts),
+        counts=counts,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What a label file is about, even where some of its entries are bad.
+
+    Attributes:
+        image_ids: Those that are text, each once, in the file's order.
+        bins: Number of bins most labels have; 0 where there are none.
+    """
+
+    image_ids: tuple[str, ...]
+    bins: int
+
+
+def outline(path: Path) -> Outline:
+    """Read what can be checked of a label file beside its labels, so that its other faults are told too.
+
+    Args:
+        path: JSON file; one that is no label file at all has an outline without images.
+
+    Raises:
+        LabelError: No JSON.
+    """
+    entries = read_json(path, LabelError, "A label file")
+    found = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    names = (entry.get("image_id") for entry in found)
+    named = dict.fromkeys(canonical(name) for name in names if isinstance(name, str) and name)
+    return Outline(tuple(named), _usual_shape(found)[0])
+
+
+def write_labels(path: Path, image_ids: Sequence[str], labels: ArrayLike | None) -> None:
+    """Write a label file, an image a line; it appears whole or not at all.
+
+    Args:
+        path: Where to.
+        image_ids: N different file names without their last suffix; at least one.
+        labels: (N, bins) counts or shares, none below 0, no row all 0; None for names only. Whole numbers are
+            written as such, others with six decimals.
+
+    Raises:
+        LabelError: There is nothing to write.
+        OutputError: It could not be written.
+    """
+    if not image_ids:
+        raise LabelError(f"A label file has at least one image. Received: none, for {path}")
+    if labels is None:
+        entries: Iterator[dict[str, Any]] = ({"image_id": name} for name in image_ids)
+    else:
+        rows = np.asarray(labels, np.float64).round(_DIGITS)
+        values = (rows if (rows % 1).any() else rows.astype(np.int64)).tolist()
+        entries = ({"image_id": name, "label": label} for name, label in zip(image_ids, values, strict=True))
+    with atomic_writer(path) as stream:
+        stream.write("[\n")
+        for number, entry in enumerate(entries):
+            stream.write((",\n" if number else "") + json.dumps(entry))
+        stream.write("\n]\n")
+
+
+def draw(count: int, share: float, seed: int) -> NDArray[np.bool_]:
+    """A random part of a set, the same for the same seed.
+
+    Args:
+        count: How many there are, at least 2.
+        share: Above 0, below 1: the part that is drawn; at least one is, and one is not.
+        seed: 0 or more.
+
+    Returns:
+        (count,) bool, true for what is drawn.
+
+    >>> int(draw(40, 0.1, seed=0).sum())
+    4
+    """
+    drawn = np.zeros(count, np.bool_)
+    drawn[np.random.default_rng(seed).permutation(count)[: min(max(round(count * share), 1), count - 1)]] = (
+        True
+    )
+    return drawn
+
+
+def _usual_shape(entries: Sequence[Any]) -> tuple[int, bool]:
+    """Most common number of bins, and whether any entry has a label."""
+    lengths = Counter(
+        len(entry["label"])
+        for entry in entries
+        if isinstance(entry, dict) and isinstance(entry.get("label"), list)
+    )
+    return (lengths.most_common(1)[0][0] if lengths else 0), bool(lengths)
+
+
+def _problem(entry: Any, seen: set[str], bins: int, *, labelled: bool) -> str:
+    """What is wrong with an entry; empty where nothing is."""
+    if not isinstance(entry, dict):
+        return f"it must be an object; received {described(entry)}"
+    if not is_text(entry.get("image_id")):
+        received = described(entry["image_id"]) if "image_id" in entry else "none"
+        return f"it must be an object whose image_id is text; received {received}"
+    name = canonical(entry["image_id"])
+    if name in seen:
+        return f"image_id {name!r} is there twice"
+    seen.add(name)
+    wrong = _label_problem(entry.get("label"), bins) if labelled or "label" in entry else ""
+    return f"the label of {name!r} {wrong}" if wrong else ""
+
+
+def _label_problem(label: Any, bins: int) -> str:
+    if not isinstance(label, list) or len(label) < 2:
+        return f"must be a list of 2 or more numbers; received {described(label)}"
+    if len(label) != bins:
+        return f"has {len(label)} bins, most have {bins}"
+    wrong = [value for value in label if not is_number(0)(value)]
+    if wrong or not math.isfinite(sum(label)):
+        return f"must hold finite numbers, none below 0; received {described(wrong[0] if wrong else label)}"
+    return "" if any(label) else "is all zero: nobody rated it"

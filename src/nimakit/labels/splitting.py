@@ -1,0 +1,199 @@
+"""Label files in parts: at random, by rating, by time, by group; no picture and no group is ever in two."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nimakit.errors import UsageError
+from nimakit.stats.histogram import FloatArray
+
+Indices = NDArray[np.intp]
+
+_STRATA = 10
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a split.
+
+    Attributes:
+        name: Letters, digits, - and _.
+        size: Below 1 a share of the images, from 1 on a number of them; None for what the others leave.
+    """
+
+    name: str
+    size: float | None
+
+
+def parse_part(text: str) -> Part:
+    """A part from its text.
+
+    Raises:
+        UsageError: It is none.
+
+    >>> parse_part("test=0.1"), parse_part("train=rest")
+    (Part(name='test', size=0.1), Part(name='train', size=None))
+    """
+    match = re.fullmatch(r"([\w-]+)=(rest|[0-9]+|0?\.[0-9]+)", text, re.ASCII)
+    if not match or (match[2] != "rest" and float(match[2]) == 0):
+        raise UsageError(
+            "A part is NAME=SHARE, NAME=NUMBER or NAME=rest, as test=0.1, test=500, train=rest. Received:"
+            f" {text}"
+        )
+    return Part(match[1], None if match[2] == "rest" else float(match[2]))
+
+
+def split(
+    count: int,
+    parts: Sequence[Part],
+    *,
+    seed: int = 0,
+    groups: ArrayLike | None = None,
+    times: ArrayLike | None = None,
+    ratings: ArrayLike | None = None,
+) -> list[Indices]:
+    """Split images in parts, each image into exactly one.
+
+    The images, or groups of them, are put in an order, and the order is cut: a random one; that of time; or a
+    random one in which each tenth of the ratings is spread evenly. Groups are not torn: the cut is at the end
+    of a group that is nearest.
+
+    Args:
+        count: How many images there are, N.
+        parts: At least two with different names, of which one may be the rest; by time, oldest first.
+        seed: Of the random order.
+        groups: (N,) anything that is equal within a group; None where each image is alone.
+        times: (N,) to order by; a group by its earliest.
+        ratings: (N,) mean ratings to spread evenly (stratify by); not with times.
+
+    Returns:
+        For each part the places of its images, ascending, at least one.
+
+    Raises:
+        UsageError: The sizes do not add up, or a part would be empty.
+    """
+    sizes = _sizes(parts, count)
+    _, unit = np.unique(np.arange(count) if groups is None else np.asarray(groups), return_inverse=True)
+    members = np.bincount(unit)
+    random = np.random.default_rng(seed)
+    order = random.permutation(len(members))
+    if times is not None:
+        earliest = np.full(len(members), np.inf)
+        np.minimum.at(earliest, unit, np.asarray(times, np.float64))
+        order = order[np.argsort(earliest[order], kind="stable")]
+    elif ratings is not None:
+        order = _stratified(np.bincount(unit, np.asarray(ratings, np.float64)) / members, order, random)
+    part_of = np.empty(len(members), np.intp)
+    part_of[order] = np.searchsorted(_cuts(members[order], sizes), np.arange(len(members)), side="right")
+    found = [np.flatnonzero(part_of[unit] == number) for number in range(len(parts))]
+    for part, places in zip(parts, found, strict=True):
+        if not len(places):
+            raise UsageError(
+                f"Each part gets at least one image. Received: none for {part.name!r}, of {count} images in"
+                f" {len(members)} groups; make it larger, or try another --seed"
+            )
+    return found
+
+
+def _sizes(parts: Sequence[Part], count: int) -> list[int]:
+    """How many images each part is to have; together all."""
+    names = [part.name for part in parts]
+    if len(parts) < 2 or len(set(names)) < len(names):
+        raise UsageError(f"A split has two or more parts of different names. Received: {', '.join(names)}")
+    wanted = [None if p.size is None else p.size * count if p.size < 1 else p.size for p in parts]
+    given = sum(size for size in wanted if size is not None)
+    rest = wanted.count(None)
+    if rest > 1 or given > count + _ROUNDING * count or (not rest and given < count * (1 - _ROUNDING)):
+        raise UsageError(
+            "The parts add up to all images, or leave the others to one that is =rest. Received:"
+            f" {', '.join(f'{p.name}={_text(p.size)}' for p in parts)} of {count} images"
+        )
+    ends = np.cumsum([count - given if size is None else size for size in wanted]).round().astype(int)
+    return [int(size) for size in np.diff(ends, prepend=0)]
+
+
+def _text(size: float | None) -> str:
+    return "rest" if size is None else f"{size:g}"
+
+
+def _stratified(ratings: FloatArray, order: Indices, random: np.random.Generator) -> Indices:
+    """An order with each tenth of the ratings spread evenly: each has its share wherever it is cut."""
+    by_rating = order[np.argsort(ratings[order], kind="stable")]
+    position = np.empty(len(order))
+    for stratum in np.array_split(by_rating, min(_STRATA, len(order))):
+        steps = random.permutation(len(stratum)) + random.random()
+        position[stratum] = steps / len(stratum)
+    return np.argsort(position, kind="stable")
+
+
+def _cuts(members: Indices, sizes: Sequence[int]) -> Indices:
+    """After how many groups to cut: where the number of images comes nearest to what is wanted.
+
+    Args:
+        members: How many images each group has, in order.
+        sizes: How many each part is to have.
+
+    Returns:
+        (parts - 1,) numbers of groups, ascending.
+    """
+    ends = np.concatenate([[0], np.cumsum(members)])
+    wanted = np.cumsum(sizes)[:-1]
+    above = np.searchsorted(ends, wanted)
+    below = np.maximum(above - 1, 0)
+    return np.where(ends[above] - wanted <= wanted - ends[below], above, below)
+
+
+def groups_by_pattern(image_ids: Sequence[str], pattern: str) -> list[str]:
+    r"""The group of each image, as a regular expression finds it in the image_id.
+
+    Args:
+        image_ids: N names.
+        pattern: What it finds first is the group: its first parenthesis, or all of it where it has none.
+
+    Returns:
+        N groups.
+
+    Raises:
+        UsageError: It is no regular expression, or an image_id does not match.
+
+    >>> groups_by_pattern(["Lake 1", "Lake 2", "Beach 1"], r"^(.*) \d+$")
+    ['Lake', 'Lake', 'Beach']
+    """
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f"--group-pattern is a regular expression. Received: {pattern} ({error})") from error
+    found = [compiled.search(name) for name in image_ids]
+    missing = [name for name, match in zip(image_ids, found, strict=True) if match is None]
+    if missing:
+        raise UsageError(
+            f"--group-pattern matches each image_id. Received: {pattern}, and {len(missing)} that do not,"
+            f" such as {missing[0]!r}"
+        )
+    return [match[min(1, compiled.groups)] or "" for match in found if match]
+
+
+def join_groups(
+    groups: Sequence[str], image_ids: Sequence[str], together: Iterable[Iterable[str]]
+) -> list[str]:
+    """Groups of which some are joined, because they have the same picture.
+
+    Args:
+        groups: (N,) the group of each image.
+        image_ids: N names.
+        together: Sets of images that belong together; those that are not among the N are passed over.
+
+    Returns:
+        N groups, equal within what is to stay together.
+    """
+    _, joined = np.unique(np.asarray(groups), return_inverse=True)
+    place = {name: index for index, name in enumerate(image_ids)}
+    for names in together:
+        members = joined[[place[name] for name in names if name in place]]
+        if len(members):
+            joined[np.isin(joined, members)] = members[0]
+    return [str(group) for group in joined]

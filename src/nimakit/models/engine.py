@@ -1,0 +1,447 @@
+"""Score images: one model or several averaged, decoding and inference side by side, in input order."""
+
+import logging
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from PIL import Image
+
+from nimakit.errors import ImageError, ModelError, UsageError, machine_fault
+from nimakit.images.files import find_images
+from nimakit.images.photo import (
+    FORMATS,
+    MAX_PIXELS,
+    Encoded,
+    ImageInput,
+    Photo,
+    PixelArray,
+    Preprocessing,
+    open_photo,
+    prepare,
+    unread,
+)
+from nimakit.io.machine import cores
+from nimakit.io.threads import result
+from nimakit.models.network import Float32Array, Network, Stop
+from nimakit.models.score import Score
+from nimakit.models.taste import LINEAR, PROBES, Taste, personal_histograms, personal_means
+from nimakit.scoring.records import error_record, score_record
+from nimakit.stats import histogram
+from nimakit.stats.histogram import FloatArray
+
+_LOG = logging.getLogger("nimakit")
+
+Augmentation = Literal["none", "flips", "crops"]
+AUGMENTATIONS: tuple[str, ...] = get_args(Augmentation)
+
+_CPU_BATCH = 8
+_GPU_BATCH = 32
+_CROP = 0.875
+_CENTRE = (0.5, 0.5)
+_CORNERS = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
+
+Prepared = dict[Preprocessing, PixelArray]
+"""The views of one image, for each of the inputs a model wants: (views, height, width, 3) uint8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A network and its share in a model."""
+
+    network: Network
+    weight: float = 1.0
+
+
+class Model:
+    """One network, or several scored as one.
+
+    Where the members' bins agree, their histograms are averaged, each by its weight. Where they do not,
+    each member's mean is first moved to the first member's scale (ends to ends), and only means and spreads
+    are averaged.
+
+    Args:
+        members: At least one.
+        name: What people call the model; the first member's name where None.
+        taste: The person whose scores it gives; None for people in general.
+
+    Attributes:
+        name: What people call the model.
+        bins: (bins,) float64, value of each bin, ascending.
+        reference_quantiles: Means a score is ranked among, lowest first; None where the members have none
+            in common.
+        reference: What those were taken from; empty where there are none.
+
+    Raises:
+        ModelError: No member.
+    """
+
+    def __init__(
+        self, members: Sequence[Member], *, name: str | None = None, taste: Taste | None = None
+    ) -> None:
+        if not members:
+            raise ModelError("A model has at least one member. Received: none")
+        self.members = tuple(members)
+        self._taste = taste
+        first = members[0].network.metadata
+        self.name = name or first.name
+        self.bins: FloatArray = np.asarray(first.bins, np.float64)
+        shared = {member.network.metadata.reference_quantiles for member in members}
+        quantiles = shared.pop() if len(shared) == 1 else ()
+        self.reference_quantiles = np.asarray(quantiles, np.float64) if quantiles else None
+        self.reference = first.reference if quantiles else ""
+        self._gives_histograms = all(
+            not member.network.is_regression and member.network.metadata.bins == first.bins
+            for member in members
+        )
+        self._probe: tuple[FloatArray, int] | None = None
+        total = sum(member.weight for member in members)
+        self._weights = [member.weight / total for member in members]
+
+    @property
+    def preprocessings(self) -> tuple[Preprocessing, ...]:
+        """The different inputs its members want, each once."""
+        return tuple(dict.fromkeys(member.network.metadata.preprocessing for member in self.members))
+
+    @property
+    def device(self) -> str:
+        """What it runs on: "CPU", or "GPU" where any member does."""
+        providers = {member.network.provider for member in self.members}
+        return "CPU" if providers == {"CPUExecutionProvider"} else "GPU"
+
+    def score_prepared(
+        self, prepared: dict[Preprocessing, PixelArray], views: int = 1, stop: Stop | None = None
+    ) -> list[Score]:
+        """Score images that are already fitted and resized.
+
+        Args:
+            prepared: For each of `preprocessings`, (N * views, height, width, 3) uint8.
+            views: How many consecutive rows show the same image; their outputs are averaged.
+            stop: Ends the run when it is set.
+
+        Returns:
+            N scores.
+
+        Raises:
+            ModelError: A member fails or takes too long, or its histogram holds no probabilities.
+        """
+        outputs = [
+            member.network.run(prepared[member.network.metadata.preprocessing], stop)
+            for member in self.members
+        ]
+        features = np.concatenate(
+            [_average_views(output.features, views).astype(np.float32) for output in outputs], axis=1
+        )
+        values = [_average_views(output.values, views) for output in outputs]
+        if not self._gives_histograms:
+            means, sds = self._mix_means(values)
+            return self._scores(means + self._shift(means, features), sds, None, features)
+        distributions = [_normalise(v, m) for v, m in zip(values, self.members, strict=True)]
+        rows = np.average(distributions, axis=0, weights=self._weights)
+        means = histogram.mean(rows, self.bins)
+        if self._taste:
+            means = personal_means(means, self._shift(means, features), self.bins)
+            rows = personal_histograms(rows, means, self.bins)
+        return self._scores(means, histogram.standard_deviation(rows, self.bins), rows, features)
+
+    def probe(self) -> tuple[FloatArray, int]:
+        """What the model is known by, whichever file it is in: what it makes of one fixed picture.
+
+        Returns:
+            (PROBES,) float64, the mean score and averages of features; and how many features there are.
+        """
+        if self._probe is None:
+            self._probe = self._make_probe()
+        return self._probe
+
+    def _make_probe(self) -> tuple[FloatArray, int]:
+        patterns = {}
+        for wanted in self.preprocessings:
+            count = wanted.height * wanted.width * 3
+            pattern = (np.arange(count, dtype=np.uint64) * 2654435761 >> 11) % 256
+            patterns[wanted] = pattern.astype(np.uint8).reshape(1, wanted.height, wanted.width, 3)
+        [score] = self.score_prepared(patterns)
+        features = np.asarray(score.features, np.float64)
+        blocks = np.array_split(features, PROBES - 1)
+        averages = [block.mean() if block.size else 0.0 for block in blocks]
+        return np.array([score.mean, *averages]), len(features)
+
+    def for_user(self, taste: Taste) -> "Model":
+        """The same model as one person sees pictures.
+
+        Args:
+            taste: Learned with this model.
+
+        Raises:
+            TasteError: It was learned with another one.
+            ModelError: Adapters, and the model file takes none; or a network that cannot be used.
+        """
+        taste.check_base(*self.probe(), self.name)
+        if taste.method in LINEAR:
+            return Model(self.members, name=self.name, taste=taste)
+        if len(self.members) > 1:
+            raise ModelError("Adapters, and a whole network, belong to one model. Received: an ensemble")
+        if taste.method == "full":
+            own = Network(taste.arrays["model"].tobytes())
+        else:
+            own = self.members[0].network.with_adapters(taste.adapters)
+        personal = Model([Member(own)], name=self.name, taste=taste)
+        personal.probe()  # a person's own network is tried as any model is, before it is asked to score
+        return personal
+
+    def predict(
+        self,
+        images: ImageInput | Sequence[ImageInput],
+        augmented: bool = False,
+        *,
+        tta: Augmentation | bool = False,
+        max_pixels: int = MAX_PIXELS,
+    ) -> list[Any]:
+        """Score images.
+
+        Args:
+            images: One image or several: paths, encoded bytes, Pillow images, or arrays (H, W, 3) uint8 or
+                float, 0-255, RGB. A folder stands for the images in it.
+            augmented: Whether each result is a record rather than a distribution alone.
+            tta: Test-time augmentation: True or "flips" averages the image and its mirror image, "crops"
+                also the corners and the centre.
+            max_pixels: Largest width times height of an image.
+
+        Returns:
+            A list in the order of the images. Plain: (bins,) float64, sums to 1; (1,), the mean score, from
+            a model without a distribution. Augmented: a dict with ``image`` (as it was given),
+            ``predictions`` (list of the distribution), ``mean_score_prediction``, ``sd_score_prediction``,
+            ``percentile`` where the model has reference quantiles; with ``error`` in place of the scores for
+            an image that could not be scored.
+
+        Raises:
+            ImageError: Plain only: one or more images could not be scored; all are named.
+            UsageError: A folder without images.
+
+        Example:
+            >>> import nimakit
+            >>> [record] = nimakit.predict("data/samples/portrait.jpg", augmented=True)
+            >>> sorted(record)
+            ['image', 'mean_score_prediction', 'percentile', 'predictions', 'sd_score_prediction']
+        """
+        sources = _as_list(images)
+        scorer = Scorer(self, tta="flips" if tta is True else tta or "none", max_pixels=max_pixels)
+        results = list(scorer.score(sources))
+        if augmented:
+            return [
+                {"image": source, **(error_record(r) if isinstance(r, ImageError) else score_record(r))}
+                for source, r in zip(sources, results, strict=True)
+            ]
+        failed = [(i, r) for i, r in enumerate(results) if isinstance(r, ImageError)]
+        if failed:
+            listed = "; ".join(f"{_describe(sources[i], i)}: {error}" for i, error in failed)
+            raise ImageError(
+                f"{len(failed)} of {len(sources)} images could not be scored: {listed}"
+                " (augmented=True returns the scores of the others)"
+            )
+        return [
+            np.array([r.mean]) if r.histogram is None else r.histogram
+            for r in results
+            if isinstance(r, Score)
+        ]
+
+    def _mix_means(self, values: list[FloatArray]) -> tuple[FloatArray, FloatArray | None]:
+        """Mean and standard deviation of the mixture of the members' distributions, on the first's scale."""
+        low, high = self.bins[0], self.bins[-1]
+        means, squares = [], []
+        for member, value in zip(self.members, values, strict=True):
+            bins = np.asarray(member.network.metadata.bins, np.float64)
+            stretch = (high - low) / (bins[-1] - bins[0])
+            if member.network.is_regression:
+                means.append(low + (value[:, 0] - bins[0]) * stretch)
+                continue
+            rows = _normalise(value, member)
+            means.append(low + (histogram.mean(rows, bins) - bins[0]) * stretch)
+            squares.append((histogram.standard_deviation(rows, bins) * stretch) ** 2 + means[-1] ** 2)
+        mean = np.average(means, axis=0, weights=self._weights)
+        if len(squares) < len(self.members):
+            return mean, None
+        variance = np.average(squares, axis=0, weights=self._weights) - mean**2
+        return mean, np.sqrt(np.maximum(variance, 0))
+
+    def _shift(self, means: FloatArray, features: Float32Array) -> FloatArray:
+        return self._taste.shift(means, features) if self._taste else np.zeros_like(means)
+
+    def _scores(
+        self, mean: FloatArray, sd: FloatArray | None, rows: FloatArray | None, features: Float32Array
+    ) -> list[Score]:
+        reference = self.reference_quantiles
+        ranks = None if reference is None else histogram.percentile(mean, reference)
+        return [
+            Score(
+                mean=float(mean[i]),
+                sd=None if sd is None else float(sd[i]),
+                histogram=None if rows is None else rows[i],
+                percentile=None if ranks is None else float(ranks[i]),
+                features=features[i],
+            )
+            for i in range(len(mean))
+        ]
+
+
+class Scorer:
+    """Scores a stream of images with all cores, in order, in memory that does not grow with their number.
+
+    Decoding and inference are tasks of one pool with as many threads as there are cores, so the cores are
+    shared as the work needs, and never over-subscribed.
+
+    Args:
+        model: What to score with.
+        tta: Test-time augmentation: "none", "flips" (2 views) or "crops" (10 views).
+        max_pixels: Largest width times height of an image.
+        formats: The formats that are decoded, of `nimakit.images.photo.FORMATS`.
+        workers: Threads; the cores this process may use where None.
+        batch_size: Images a run; 8 on a CPU, 32 on a GPU where None.
+
+    Attributes:
+        batch_size: Images a run.
+        max_pixels: Largest width times height of an image.
+
+    Raises:
+        UsageError: An unknown augmentation.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        tta: Augmentation = "none",
+        max_pixels: int = MAX_PIXELS,
+        formats: tuple[str, ...] = FORMATS,
+        workers: int | None = None,
+        batch_size: int | None = None,
+    ) -> None:
+        if tta not in AUGMENTATIONS:
+            raise UsageError(f"tta must be one of {', '.join(AUGMENTATIONS)}. Received: {tta!r}")
+        self._model = model
+        self._tta = tta
+        self.max_pixels = max_pixels
+        self._formats = formats
+        self._workers = workers or cores()
+        self.batch_size = batch_size or (_CPU_BATCH if model.device == "CPU" else _GPU_BATCH)
+
+    @property
+    def views(self) -> int:
+        """How many views of an image are scored."""
+        return {"none": 1, "flips": 2, "crops": 2 * len((_CENTRE, *_CORNERS))}[self._tta]
+
+    def score(self, images: Iterable[ImageInput]) -> Iterator[Score | ImageError]:
+        """Score images as they come.
+
+        Args:
+            images: Any number; they are taken a few ahead of the results.
+
+        Yields:
+            For each image, in order, its score, or the error that says why it has none.
+        """
+        sources = iter(images)
+        decoding: deque[Future[Prepared | ImageError]] = deque()
+        scoring: deque[Future[list[Score | ImageError]]] = deque()
+        ahead = max(2 * self.batch_size, self._workers + self.batch_size)
+        pool = ThreadPoolExecutor(self._workers, thread_name_prefix="nimakit-score")
+        stop = Stop()
+
+        def fill() -> None:
+            decoding.extend(pool.submit(self.prepare, s) for s in islice(sources, ahead - len(decoding)))
+
+        try:
+            fill()
+            while decoding:
+                size = self.batch_size
+                if len(decoding) < ahead:  # the end: what is left is shared out evenly
+                    size = min(size, -(-len(decoding) // self._workers))
+                batch = [decoding.popleft() for _ in range(size)]
+                fill()
+                scoring.append(pool.submit(self.score_batch, [result(future) for future in batch], stop))
+                while len(scoring) > self._workers:
+                    yield from result(scoring.popleft())
+            while scoring:
+                yield from result(scoring.popleft())
+        finally:
+            stop.set()  # an interruption does not wait for a run
+            pool.shutdown(cancel_futures=True)
+
+    def prepare(self, source: ImageInput, max_pixels: int | None = None) -> Prepared | ImageError:
+        """Decode an image, and make the views of it that the model wants.
+
+        Args:
+            source: The image.
+            max_pixels: Largest width times height, where that is to be less than the scorer's.
+        """
+        limit = min(max_pixels or self.max_pixels, self.max_pixels)
+        try:
+            return self._views_of(open_photo(source, max_pixels=limit, formats=self._formats))
+        except ImageError as error:
+            return error
+        except MemoryError as error:
+            return unread(machine_fault(error))
+
+    def _views_of(self, photo: Photo) -> Prepared:
+        prepared = {}
+        for wanted in self._model.preprocessings:
+            views = [prepare(photo, wanted)]
+            if self._tta == "crops":
+                views = [prepare(photo, wanted, _CROP, at) for at in (_CENTRE, *_CORNERS)]
+            if self._tta != "none":
+                views += [view[:, ::-1] for view in views]
+            prepared[wanted] = np.stack(views)
+        return prepared
+
+    def score_batch(
+        self, batch: Sequence[Prepared | ImageError], stop: Stop | None = None
+    ) -> list[Score | ImageError]:
+        """Score prepared images in one run, which a stop ends; an error stays where it is.
+
+        Raises:
+            ModelError: The model fails, or gives what is no score.
+        """
+        good = [item for item in batch if not isinstance(item, ImageError)]
+        scores: Iterator[Score] = iter(())
+        if good:
+            joined = {wanted: np.concatenate([item[wanted] for item in good]) for wanted in good[0]}
+            views = len(next(iter(good[0].values())))
+            scores = iter(self._model.score_prepared(joined, views, stop))
+        return [item if isinstance(item, ImageError) else next(scores) for item in batch]
+
+
+def _normalise(values: FloatArray, member: Member) -> FloatArray:
+    try:
+        return histogram.normalise(values)
+    except ValueError as error:
+        name = member.network.metadata.name
+        raise ModelError(
+            f"A histogram output must hold probabilities. Received from {name}: {error}"
+        ) from error
+
+
+def _average_views(values: np.ndarray[Any, Any], views: int) -> FloatArray:
+    """(N * views, D) to (N, D) float64."""
+    return np.asarray(values.reshape(-1, views, values.shape[-1]).mean(axis=1, dtype=np.float64))
+
+
+def _as_list(images: ImageInput | Sequence[ImageInput]) -> list[ImageInput]:
+    if isinstance(images, str | os.PathLike):
+        found = find_images(images, notify=_LOG.warning) if Path(images).is_dir() else [images]
+        return [str(path) if isinstance(path, Path) else path for path in found]
+    if isinstance(images, Encoded | Image.Image):
+        return [images]
+    if isinstance(images, np.ndarray):
+        return [*images] if images.ndim == 4 else [images]
+    return [
+        s for image in images for s in (_as_list(image) if isinstance(image, str | os.PathLike) else [image])
+    ]
+
+
+def _describe(source: ImageInput, index: int) -> str:
+    return str(source) if isinstance(source, str | os.PathLike) else f"image {index}"

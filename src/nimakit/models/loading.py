@@ -1,0 +1,167 @@
+"""From what people name (a public model, a file, an ensemble, Keras weights) to a loaded model."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nimakit.config import TrainConfig, read_ensemble_config
+from nimakit.errors import ConfigError, UsageError
+from nimakit.jobs import Job
+from nimakit.models.conversion import convert, fetch
+from nimakit.models.engine import Member, Model
+from nimakit.models.network import Network
+from nimakit.models.pretrained import DEFAULT_MODEL, PUBLIC, Notify, public_models
+from nimakit.models.taste import read_taste
+
+if TYPE_CHECKING:
+    from nimakit.nn.networks.keras_model import KerasModel
+
+
+def load_model(name: str | os.PathLike[str] = DEFAULT_MODEL, *, notify: Notify | None = None) -> Model:
+    """Load a model by name or file.
+
+    Args:
+        name: A public model ("aesthetic"), an .onnx file, or an ensemble (.json).
+        notify: Told in a sentence when something slow is about to happen (a download, a conversion).
+
+    Returns:
+        The model.
+
+    Raises:
+        ModelError: No such model or file, or one that breaks the contract.
+        ConfigError: A broken ensemble file.
+        DownloadError: Public weights that are neither cached nor reachable.
+
+    Example:
+        >>> import nimakit
+        >>> nimakit.load_model("aesthetic").name
+        'aesthetic'
+    """
+    if Path(name).suffix.lower() == ".json":
+        ensemble = read_ensemble_config(name)
+        members: list[Member] = []
+        for config in ensemble.members:
+            if Path(config.model).suffix.lower() == ".json":
+                raise ConfigError(f"A member of an ensemble is one model. Received: {config.model} in {name}")
+            path = _model_file(config.model, Path(name).parent, notify)
+            members.append(Member(Network(path), config.weight))
+        return Model(members, name=ensemble.name)
+    return Model([Member(Network(_model_file(name, Path(), notify)))])
+
+
+def model_files(name: str | os.PathLike[str]) -> list[Path]:
+    """The files of the user's own that a model name stands for: none for a public model.
+
+    Raises:
+        ConfigError: A broken ensemble file.
+    """
+    path = Path(name)
+    if path.suffix.lower() == ".json":
+        models = [Path(name).parent / member.model for member in read_ensemble_config(name).members]
+        return [path, *models]
+    return [path] if path.suffix.lower() == ".onnx" else []
+
+
+def load_models(names: Sequence[str], *, notify: Notify | None = None) -> Model:
+    """Load one model, or several averaged in equal shares.
+
+    Raises:
+        As `load_model`.
+    """
+    models = [load_model(name, notify=notify) for name in names]
+    if len(models) == 1:
+        return models[0]
+    shares = [
+        Member(member.network, member.weight / sum(m.weight for m in model.members))
+        for model in models
+        for member in model.members
+    ]
+    return Model(shares, name=" + ".join(model.name for model in models))
+
+
+def load_keras_model(
+    name: str | os.PathLike[str], *, user_file: Path | None = None, notify: Notify | None = None
+) -> "KerasModel":
+    """Load the Keras side of a model, which has gradients.
+
+    Args:
+        name: A public model ("aesthetic"), a job folder, or the model.onnx in one.
+        user_file: The taste of a person whose scores it gives, named after them; None for people in general.
+        notify: As for `load_model`.
+
+    Raises:
+        ModelError: No such model, or one without its Keras weights.
+        TasteError: No user's file, or one learned with another model.
+        MissingExtraError: TensorFlow is not installed.
+    """
+    from nimakit.nn.networks import keras_model
+    from nimakit.nn.personal import personal_model
+
+    model = keras_model.load(name, notify=notify)
+    if user_file is None:
+        return model
+    taste = read_taste(user_file)
+    scored = load_model(Job(Path(name)).model_file if Path(name).is_dir() else name, notify=notify)
+    taste.check_base(*scored.probe(), scored.name)
+    name = f"{model.metadata.name} as {user_file.stem} sees it"
+    return replace(personal_model.for_user(model, taste), metadata=replace(model.metadata, name=name))
+
+
+def load_weights(
+    weights_file: str | os.PathLike[str],
+    base_model_name: str,
+    *,
+    config: TrainConfig | None = None,
+    notify: Notify | None = None,
+) -> Model:
+    """Load Keras weights; they are converted once and cached by their content.
+
+    Args:
+        weights_file: .hdf5, .h5, .weights.h5, or a .keras archive without code.
+        base_model_name: Backbone they were trained with.
+        config: Head and preprocessing they were trained with; where None, those of published NIMA models.
+        notify: As for `load_model`.
+
+    Raises:
+        WeightsError: A missing or unsafe file, or weights of another network.
+        MissingExtraError: The conversion needs TensorFlow, and it is not installed.
+    """
+    path = convert(Path(weights_file), base_model_name, config=config, notify=notify)
+    return Model([Member(Network(path))])
+
+
+def load_config(config: TrainConfig, *, notify: Notify | None = None) -> Model:
+    """Load the model a training config stands for: its weights, or the public ones of its base model.
+
+    Raises:
+        ConfigError: A config that names no weights a model can be made of.
+    """
+    weights, models = config.existing_weights, public_models()
+    if weights in models and models[weights].base_model == config.base_model_name:
+        return load_model(weights, notify=notify)
+    if weights and weights not in PUBLIC:
+        return load_weights(weights, config.base_model_name, config=config, notify=notify)
+    fitting = [name for name, public in models.items() if public.base_model == config.base_model_name]
+    if fitting and not weights:
+        return load_model(fitting[0], notify=notify)
+    raise ConfigError(
+        "Scoring by a config needs its existing_weights, a file or a public model, or a base model with"
+        f" public weights ({', '.join(f'{name}: {public.base_model}' for name, public in models.items())})."
+        f" Received: {config.base_model_name}, existing_weights {weights or 'null'}; give --weights-file or"
+        " --model"
+    )
+
+
+def _model_file(name: str | os.PathLike[str], folder: Path, notify: Notify | None) -> Path:
+    path = Path(name)
+    if path.suffix.lower() == ".onnx":
+        return folder / path
+    if path.name.lower().endswith((".hdf5", ".h5", ".keras")):
+        raise UsageError(
+            f"Keras weights need their base model. Received: {path}; make a model file from them:"
+            f" nimakit export --weights-file {path} --base-model-name NAME --output FILE.onnx"
+            " (nimakit.models.loading.load_weights loads them in Python)."
+        )
+    return fetch(str(name), notify=notify)

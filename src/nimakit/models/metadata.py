@@ -1,0 +1,150 @@
+"""What a model file says of itself: the JSON value under the key ``nimakit`` of an .onnx file."""
+
+import json
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+from nimakit.errors import ModelError, first_line
+from nimakit.images.photo import FITS, RESIZE_FILTERS, Preprocessing
+from nimakit.io.rules import Rule, broken_rules, described, is_integer, is_number, is_one_of, is_text
+
+METADATA_KEY = "nimakit"
+FORMAT_VERSION = 1
+
+_LARGEST = 1e6
+_CLOSEST = 1e-6
+"""Bounds of a scale: what is computed of scores stays far from the largest and the smallest float."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Metadata:
+    """Everything needed to score with a model besides its graph.
+
+    Attributes:
+        name: What people call the model.
+        base_model: Backbone, as keras.applications names it.
+        bins: Value of each bin of the output histogram, ascending; the two ends of the rating scale for a
+            regression head.
+        preprocessing: How an image becomes the model's input.
+        trained_on: The data the weights were learned from.
+        licence: SPDX identifier of the weights' licence.
+        reference_quantiles: Evenly spaced quantiles (lowest first) of the mean scores a score is ranked
+            among; empty where there are none.
+        reference: What those quantiles were taken from.
+    """
+
+    name: str
+    base_model: str
+    bins: tuple[float, ...]
+    preprocessing: Preprocessing
+    trained_on: str = "unknown"
+    licence: str = "unknown"
+    reference_quantiles: tuple[float, ...] = ()
+    reference: str = ""
+
+    def to_json(self) -> str:
+        """The value stored in the model file."""
+        return json.dumps({"format_version": FORMAT_VERSION, **self.to_dict()}, ensure_ascii=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same fields, preprocessing laid flat, as plain JSON values."""
+        values = asdict(self)
+        prepared = values.pop("preprocessing")
+        return {
+            **values,
+            "bins": list(self.bins),
+            "reference_quantiles": list(self.reference_quantiles),
+            "input_size": [prepared["height"], prepared["width"]],
+            "resize_filter": prepared["resize_filter"],
+            "fit": prepared["fit"],
+        }
+
+    @classmethod
+    def from_json(cls, text: str) -> "Metadata":
+        """Parse and check what `to_json` wrote.
+
+        Args:
+            text: JSON object.
+
+        Returns:
+            The metadata.
+
+        Raises:
+            ModelError: Not JSON, another format version, or broken rules (all of them listed).
+        """
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:  # no JSON, or absurdly long or deep
+            raise ModelError(f"Model metadata must be JSON. Received: {first_line(error)}") from error
+        if not isinstance(values, dict):
+            raise ModelError("Model metadata must be a JSON object.")
+        version = values.pop("format_version", None)
+        if version != FORMAT_VERSION:
+            raise ModelError(
+                f"This nimakit reads model format version {FORMAT_VERSION}."
+                f" Received: {described(version)}; install the nimakit that wrote the model, or export it"
+                " anew."
+            )
+        return cls.from_dict(values)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Metadata":
+        """Build from plain JSON values, as `to_dict` gives them.
+
+        Raises:
+            ModelError: Broken rules, all of them listed.
+        """
+        broken = broken_rules(values, _RULES)
+        if broken:
+            raise ModelError("Model metadata breaks a rule: " + "; ".join(broken))
+        height, width = values["input_size"]
+        return cls(
+            name=values["name"],
+            base_model=values["base_model"],
+            bins=tuple(float(b) for b in values["bins"]),
+            preprocessing=Preprocessing(
+                height=height, width=width, resize_filter=values["resize_filter"], fit=values["fit"]
+            ),
+            trained_on=values.get("trained_on", "unknown"),
+            licence=values.get("licence", "unknown"),
+            reference_quantiles=tuple(float(q) for q in values.get("reference_quantiles", ())),
+            reference=values.get("reference", ""),
+        )
+
+
+def _is_ascending(values: Any, *, apart: float = 0.0) -> bool:
+    number = is_number(-_LARGEST, _LARGEST)
+    return (
+        isinstance(values, list)
+        and len(values) >= 2
+        and all(map(number, values))
+        and all(high - low >= apart for low, high in pairwise(values))
+    )
+
+
+def _is_size(value: Any) -> bool:
+    side = is_integer(1, 8192)
+    return isinstance(value, list) and len(value) == 2 and all(map(side, value))
+
+
+_TEXT = Rule(lambda value: isinstance(value, str), "text")
+_RULES = {
+    "name": Rule(is_text, "text", required=True),
+    "base_model": Rule(is_text, "text", required=True),
+    "bins": Rule(
+        lambda value: _is_ascending(value, apart=_CLOSEST),
+        f"2 or more ascending numbers from {-_LARGEST:,.0f} to {_LARGEST:,.0f}, {_CLOSEST:g} or more apart",
+        required=True,
+    ),
+    "input_size": Rule(_is_size, "[height, width], 1 to 8192 each", required=True),
+    "resize_filter": Rule(is_one_of(*RESIZE_FILTERS), "one of " + ", ".join(RESIZE_FILTERS), required=True),
+    "fit": Rule(is_one_of(*FITS), "one of " + ", ".join(FITS), required=True),
+    "trained_on": _TEXT,
+    "licence": _TEXT,
+    "reference": _TEXT,
+    "reference_quantiles": Rule(
+        lambda value: value == [] or _is_ascending(value),
+        f"empty, or 2 or more numbers from {-_LARGEST:,.0f} to {_LARGEST:,.0f} that do not fall",
+    ),
+}

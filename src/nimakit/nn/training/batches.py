@@ -1,0 +1,184 @@
+"""Batches of training examples: drawn, cropped and mirrored the same way whenever an epoch is run again."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from nimakit.images.photo import PixelArray
+from nimakit.models.network import Float32Array
+from nimakit.nn.training.pixels import Pixels
+from nimakit.progress import track
+
+_RATING_GROUPS = 10
+
+
+class Examples(Protocol):
+    """What batches are drawn from."""
+
+    @property
+    def spec(self) -> tf.TensorSpec:
+        """Shape (n, ...) and dtype of both kinds of input."""
+
+    def draw(self, indices: NDArray[np.int64], rng: np.random.Generator) -> NDArray[Any]:
+        """(n, ...) inputs of some examples as training sees them, augmented."""
+
+    def whole(self, indices: NDArray[np.int64]) -> NDArray[Any]:
+        """(n, ...) inputs of some examples as scoring sees them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Views:
+    """Images with random crops and mirror images.
+
+    Attributes:
+        pixels: Of N images, at the size crops are taken from.
+        height: Of a crop.
+        width: Of a crop.
+        flip: Whether half of the crops are mirrored.
+    """
+
+    pixels: Pixels
+    height: int
+    width: int
+    flip: bool
+
+    @property
+    def spec(self) -> tf.TensorSpec:
+        """(n, height, width, 3) uint8."""
+        return tf.TensorSpec((None, self.height, self.width, 3), tf.uint8)
+
+    def draw(self, indices: NDArray[np.int64], rng: np.random.Generator) -> PixelArray:
+        """(n, height, width, 3) uint8."""
+        images = self.pixels.take(indices.tolist())
+        tops = rng.integers(0, images.shape[1] - self.height + 1, len(images))
+        lefts = rng.integers(0, images.shape[2] - self.width + 1, len(images))
+        mirrored = (rng.random(len(images)) < 0.5) & self.flip
+        crops = np.empty((len(images), self.height, self.width, 3), np.uint8)
+        for crop, image, top, left, mirror in zip(crops, images, tops, lefts, mirrored, strict=True):
+            part = image[top : top + self.height, left : left + self.width]
+            crop[:] = part[:, ::-1] if mirror else part
+        return crops
+
+    def whole(self, indices: NDArray[np.int64]) -> PixelArray:
+        """(n, height, width, 3) uint8: as they are, of images that were kept at this very size."""
+        return self.pixels.take(indices.tolist())
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Features computed once.
+
+    Attributes:
+        values: (N, views, D) float32; the first view is the whole image.
+    """
+
+    values: Float32Array
+
+    @property
+    def spec(self) -> tf.TensorSpec:
+        """(n, D) float32."""
+        return tf.TensorSpec((None, self.values.shape[2]), tf.float32)
+
+    def draw(self, indices: NDArray[np.int64], rng: np.random.Generator) -> Float32Array:
+        """(n, D) float32, of any view."""
+        return np.asarray(self.values[indices, rng.integers(0, self.values.shape[1], len(indices))])
+
+    def whole(self, indices: NDArray[np.int64]) -> Float32Array:
+        """(n, D) float32, of the whole image."""
+        return np.asarray(self.values[indices, 0])
+
+
+class Batches:
+    """The batches of any epoch: which they are depends on seed and epoch alone.
+
+    Args:
+        examples: N inputs.
+        targets: (N, ...) float32.
+        indices: Which of them to use.
+        batch_size: Examples a batch; the last one may be smaller.
+        seed: Of order, crops and flips.
+        shares: Probabilities the indices are drawn by, with replacement; each once an epoch where None.
+
+    Attributes:
+        epoch: Which epoch the next iteration gives.
+        title: What the progress of an iteration is called.
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        targets: Float32Array,
+        indices: Sequence[int],
+        *,
+        batch_size: int,
+        seed: int,
+        shares: NDArray[np.float64] | None = None,
+    ) -> None:
+        self._examples = examples
+        self._targets = targets
+        self._indices = np.asarray(indices, np.int64)
+        self._batch_size = batch_size
+        self._seed = seed
+        self._shares = shares
+        self.epoch = 0
+        self.title = "training"
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._indices) / self._batch_size)
+
+    def training(self, preprocess: Callable[[Any], Any]) -> tf.data.Dataset:
+        """Augmented batches of the epoch that `epoch` says when an iteration begins."""
+
+        def generate() -> Iterator[tuple[NDArray[Any], Float32Array]]:
+            rng = np.random.default_rng([self._seed, self.epoch])
+            if self._shares is None:
+                order = rng.permutation(self._indices)
+            else:
+                order = rng.choice(self._indices, len(self._indices), p=self._shares)
+            for chosen in track(self._split(order), len(self), self.title):
+                yield self._examples.draw(chosen, rng), self._targets[chosen]
+
+        return self._dataset(generate, preprocess)
+
+    def validation(self, preprocess: Callable[[Any], Any]) -> tf.data.Dataset:
+        """Whole inputs, each once, in order."""
+
+        def generate() -> Iterator[tuple[NDArray[Any], Float32Array]]:
+            for chosen in self._split(self._indices):
+                yield self._examples.whole(chosen), self._targets[chosen]
+
+        return self._dataset(generate, preprocess)
+
+    def _split(self, order: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        for start in range(0, len(order), self._batch_size):
+            yield order[start : start + self._batch_size]
+
+    def _dataset(
+        self,
+        generate: Callable[[], Iterator[tuple[NDArray[Any], Float32Array]]],
+        preprocess: Callable[[Any], Any],
+    ) -> tf.data.Dataset:
+        signature = (self._examples.spec, tf.TensorSpec((None, *self._targets.shape[1:]), tf.float32))
+        dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
+        dataset = dataset.map(lambda inputs, targets: (preprocess(tf.cast(inputs, tf.float32)), targets))
+        return dataset.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(2)
+
+
+def balanced_shares(ratings: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities under which every range of mean ratings is drawn equally often.
+
+    Args:
+        ratings: (N,) mean ratings.
+
+    Returns:
+        (N,) float64, sum to 1: the inverse of how many share a tenth of the range of ratings.
+    """
+    edges = np.linspace(ratings.min(), ratings.max(), _RATING_GROUPS + 1)[1:-1]
+    groups = np.digitize(ratings, edges)
+    shares = 1.0 / np.bincount(groups)[groups]
+    return np.asarray(shares / shares.sum())

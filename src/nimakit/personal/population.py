@@ -1,0 +1,156 @@
+"""What many raters teach: the directions in which people differ, and where pictures lie in them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nimakit.errors import TasteError
+from nimakit.io import arrays as array_files
+from nimakit.io.arrays import Arrays
+from nimakit.io.rules import Rule, is_integer, is_number, is_text
+from nimakit.models.taste import PROBES, is_probe, linear
+from nimakit.stats.histogram import FloatArray
+
+FORMAT_VERSION = 2
+
+_WHAT = "A population file"
+_ALIKE = 0.01
+"""Images this near each other, as a share of how far they are from their mean, are the same one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Population:
+    """The directions in which people differ, and where the images that many rated lie in them.
+
+    Attributes:
+        base: (PROBES,) float64, what the base model is known by.
+        base_name: What people call it.
+        centre: (D,) float64, mean features.
+        middle: Mean of the generic mean scores.
+        directions: (D + 2, R) float64, of features, generic mean score and a constant; the one with most
+            variance first. A person's shift is a sum of these, each times a standard normal number.
+        expected: (N, R) float64, what the directions make of each image that many rated: it is known by that.
+        loadings: (N, R) float64, what the raters told of the same images.
+        offsets: (N,) float64, how far such an image is above its generic mean score before anybody's taste.
+        noise: Variance of a rating that nothing explains.
+        raters: How many people it was learned from.
+    """
+
+    base: FloatArray
+    base_name: str
+    centre: FloatArray
+    middle: float
+    directions: FloatArray
+    expected: FloatArray
+    loadings: FloatArray
+    offsets: FloatArray
+    noise: float
+    raters: int
+
+    def place(self, features: ArrayLike, means: FloatArray, ratings: FloatArray) -> Arrays:
+        """Place a person by some ratings; of images that many rated, what those said counts too.
+
+        Args:
+            features: (K, D) of the images rated; K may be 0.
+            means: (K,) generic mean scores.
+            ratings: (K,), on the same scale.
+
+        Returns:
+            The arrays of a linear `nimakit.models.taste.Taste`.
+        """
+        x = design(np.asarray(features, np.float64) - self.centre, means - self.middle)
+        known, offsets = self._look_up(x @ self.directions)
+        gram = known @ known.T + self.noise * np.eye(len(known))
+        position = known.T @ np.linalg.solve(gram, ratings - means - offsets)
+        *weights, slope, constant = (self.directions @ position).tolist()
+        return linear(weights, slope, constant - float(self.centre @ weights) - slope * self.middle)
+
+    def _look_up(self, expected: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Loadings (K, R) and offsets (K,) of images; those nobody rated are taken for what is expected."""
+        loadings, offsets = expected.copy(), np.zeros(len(expected))
+        if len(self.expected) and len(expected):
+            middle = self.expected.mean(axis=0)
+            reach = _ALIKE**2 * float(((self.expected - middle) ** 2).sum(axis=1).mean())
+            for place, row in enumerate(expected):
+                distances = ((self.expected - row) ** 2).sum(axis=1)
+                nearest = int(distances.argmin())
+                if distances[nearest] <= reach:
+                    loadings[place], offsets[place] = self.loadings[nearest], self.offsets[nearest]
+        return loadings, offsets
+
+
+def design(features: FloatArray, means: FloatArray) -> FloatArray:
+    """(N, D + 2): centred features, centred generic mean scores and a constant."""
+    return np.concatenate([features, means[:, None], np.ones((len(means), 1))], axis=1)
+
+
+def write_population(path: Path, population: Population) -> int:
+    """Write a population file; it appears whole or not at all.
+
+    Returns:
+        Its size in bytes.
+
+    Raises:
+        OutputError: It could not be written.
+    """
+    facts = {
+        "format_version": FORMAT_VERSION,
+        "kind": "population",
+        "base": population.base.tolist(),
+        "base_name": population.base_name,
+        "middle": population.middle,
+        "noise": population.noise,
+        "raters": population.raters,
+    }
+    arrays = {name: getattr(population, name).astype(np.float32) for name in _ARRAYS}
+    return array_files.write(path, facts, arrays)
+
+
+def read_population(path: Path) -> Population:
+    """Read and check a population file.
+
+    Raises:
+        TasteError: It is missing, truncated, or of another kind or version.
+    """
+    found = array_files.read(path, _RULES, _WHAT, TasteError)
+    shapes = {name: array.shape for name, array in found.arrays.items()}
+    if not _fit(shapes):
+        raise TasteError(
+            f"{_WHAT} holds directions of all features, and all images in them. Received: {path}, {shapes}"
+        )
+    facts = found.facts
+    return Population(
+        base=np.asarray(facts["base"], np.float64),
+        base_name=facts["base_name"],
+        middle=facts["middle"],
+        noise=facts["noise"],
+        raters=facts["raters"],
+        **{name: found.arrays[name].astype(np.float64) for name in _ARRAYS},
+    )
+
+
+def _fit(shapes: dict[str, tuple[int, ...]]) -> bool:
+    """Whether the arrays of a file are all there and belong together."""
+    if set(shapes) != set(_ARRAYS) or len(shapes["directions"]) != 2 or len(shapes["offsets"]) != 1:
+        return False
+    (rows, count), (images,) = shapes["directions"], shapes["offsets"]
+    return shapes["centre"] == (rows - 2,) and shapes["expected"] == shapes["loadings"] == (images, count)
+
+
+_ARRAYS = ("centre", "directions", "expected", "loadings", "offsets")
+
+_RULES = {
+    "format_version": Rule(
+        lambda value: value == FORMAT_VERSION,
+        f"{FORMAT_VERSION} (learn it anew: nimakit learn-factors)",
+        required=True,
+    ),
+    "kind": Rule(lambda value: value == "population", "population", required=True),
+    "base": Rule(is_probe, f"{PROBES} numbers", required=True),
+    "base_name": Rule(is_text, "text", required=True),
+    "middle": Rule(is_number(), "a number", required=True),
+    "noise": Rule(is_number(0, above=True), "a number above 0", required=True),
+    "raters": Rule(is_integer(1), "an integer, 1 or more", required=True),
+}

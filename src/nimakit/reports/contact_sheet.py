@@ -1,0 +1,116 @@
+"""A contact sheet: one HTML file, best picture first, with everything inside."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nimakit.reports import html
+from nimakit.stats.histogram import FloatArray
+
+MAX_PICTURES = 1000
+"""More would make a page no browser opens gladly: about 20 KB a picture."""
+
+_THUMBNAIL_SIDE = 480
+_HISTOGRAM_BARS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class _Card:
+    rank: int
+    record: dict[str, Any]
+    thumbnail: str
+    bars: list[float]
+
+
+def render(
+    records: Sequence[dict[str, Any]],
+    paths: Sequence[Path | None],
+    *,
+    model_name: str,
+    bins: FloatArray,
+    reference: str,
+    max_pixels: int,
+) -> str:
+    """Draw a contact sheet.
+
+    Args:
+        records: Score records, best first; those with an error last.
+        paths: The image of each record.
+        model_name: Named in the heading.
+        bins: (bins,), values of the model's bins.
+        reference: What percentiles are ranked among; empty where there are none.
+        max_pixels: As for `nimakit.images.photo.open_photo`.
+
+    Returns:
+        HTML; the first `MAX_PICTURES` scored records have a picture, all others only count.
+
+    Raises:
+        MissingExtraError: Jinja2 is not installed.
+    """
+    scored = [(r, p) for r, p in zip(records, paths, strict=True) if "error" not in r]
+    failed = [r for r in records if "error" in r]
+    shown = scored[:MAX_PICTURES]
+    pictures = html.thumbnails([p for _, p in shown], side=_THUMBNAIL_SIDE, max_pixels=max_pixels)
+    cards = [
+        _Card(rank, record, thumbnail, html.heights(record["predictions"]))
+        for rank, ((record, _), thumbnail) in enumerate(zip(shown, pictures, strict=True), start=1)
+    ]
+    means = np.array([record["mean_score_prediction"] for record, _ in scored])
+    return html.fill(
+        "contact_sheet.html",
+        cards=cards,
+        failed=failed,
+        scored=len(scored),
+        model_name=model_name,
+        bins=bins.tolist(),
+        reference=reference,
+        spread=_spread(means, bins),
+        average=float(means.mean()) if len(means) else None,
+    )
+
+
+def across_scale(means: FloatArray, count: int) -> NDArray[np.intp]:
+    """Rows of pictures that lead from the lowest mean to the highest in even steps.
+
+    Args:
+        means: (N,) float64.
+        count: How many to choose, where there are as many.
+
+    Returns:
+        (min(count, N),) int, different rows in the order of their means, both ends among them.
+
+    >>> across_scale(np.array([3.0, 1.0, 1.1, 1.2, 5.0]), 3)
+    array([1, 0, 4])
+    """
+    order = np.argsort(means, kind="stable")
+    count = min(count, len(order))
+    if not count:
+        return order
+    ascending, steps = means[order], np.arange(count)
+    wanted = np.linspace(ascending[0], ascending[-1], count)
+    above = np.searchsorted(ascending, wanted).clip(1, max(1, len(order) - 1)).clip(max=len(order) - 1)
+    below = np.maximum(above - 1, 0)
+    nearest = np.where(wanted - ascending[below] <= ascending[above] - wanted, below, above)
+    # Each picture once: at least one place after the one before, and room for those to come.
+    places = np.maximum.accumulate(nearest - steps) + steps
+    return np.asarray(order[np.minimum(places, len(order) - count + steps)])
+
+
+def _spread(means: FloatArray, bins: FloatArray) -> dict[str, Any]:
+    """How many pictures have which mean score: bars over the range that occurs, within the scale."""
+    if not len(means):
+        return {"bars": [], "low": float(bins[0]), "high": float(bins[-1])}
+    low, high = np.floor(means.min() * 2) / 2, np.ceil(means.max() * 2) / 2
+    if high == low:
+        high = low + 0.5
+    counts, _ = np.histogram(means, bins=min(_HISTOGRAM_BARS, max(4, 2 * len(means))), range=(low, high))
+    return {
+        "bars": html.heights(counts.tolist()),
+        "counts": counts.tolist(),
+        "low": float(low),
+        "high": float(high),
+    }

@@ -1,0 +1,110 @@
+"""Maps over a picture as pictures: in colours that colour-blind eyes tell apart too, with a legend."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from nimakit.reports.plots import require_matplotlib
+
+Float32Array = NDArray[np.float32]
+
+_SEQUENTIAL, _DIVERGING = "inferno", "PuOr_r"
+_UNSEEN = 128
+"""Grey level of what the model does not see."""
+
+_PANEL = 900
+"""Longer side of a picture in `side_by_side`, in pixels at most."""
+
+_MARGIN, _BAR_WIDTH, _BAR_HEIGHT, _TEXT = 24, 360, 18, 20
+_PAPER, _INK = (255, 255, 255), (30, 30, 30)
+
+
+def colour(grid: Float32Array) -> Image.Image:
+    """A map in colours alone.
+
+    Args:
+        grid: (height, width) float32, from -1 to 1, or from 0 to 1 where nothing is below; NaN for nothing.
+
+    Returns:
+        An RGB picture of that size: dark to bright, or purple over white to orange where the map has two
+        signs; grey where there is nothing.
+
+    Raises:
+        MissingExtraError: Matplotlib is not installed.
+    """
+    levels, table = _levels(grid)
+    pixels = table[levels]
+    pixels[np.isnan(grid)] = _UNSEEN
+    return Image.fromarray(pixels)
+
+
+def overlay(picture: Image.Image, grid: Float32Array) -> Image.Image:
+    """A map over its picture, which pales: the more a place matters, the stronger its colour.
+
+    Args:
+        picture: RGB.
+        grid: (height, width) float32 of the picture's size, as for `colour`.
+    """
+    strength = 255 * (0.1 + 0.7 * np.abs(np.nan_to_num(grid)))
+    pale = Image.blend(picture, picture.convert("L").convert("RGB"), 0.6)
+    return Image.composite(colour(grid), pale, Image.fromarray(strength.astype(np.uint8)))
+
+
+def side_by_side(picture: Image.Image, drawn: Image.Image, grid: Float32Array, caption: str) -> Image.Image:
+    """A picture beside its overlay, with a legend.
+
+    Args:
+        picture: RGB.
+        drawn: What `overlay` made of it.
+        grid: As for `colour`.
+        caption: A line.
+    """
+    scale = min(1.0, _PANEL / max(picture.size))
+    width, height = (max(1, round(side * scale)) for side in picture.size)
+    font: Any = ImageFont.load_default(_TEXT)
+    legend = _legend(grid, font)
+    caption_width = round(font.getlength(caption))
+    full = 3 * _MARGIN + max(2 * width, legend.width - _MARGIN, caption_width - _MARGIN)
+    sheet = Image.new("RGB", (full, height + 4 * _MARGIN + _TEXT + legend.height), _PAPER)
+    for column, panel in enumerate((picture, drawn)):
+        left = (full - 2 * width - _MARGIN) // 2 + column * (width + _MARGIN)
+        sheet.paste(panel.resize((width, height), Image.Resampling.LANCZOS), (left, _MARGIN))
+    draw = ImageDraw.Draw(sheet)
+    draw.text(((full - caption_width) // 2, height + 2 * _MARGIN), caption, fill=_INK, font=font)
+    sheet.paste(legend, ((full - legend.width) // 2, height + 3 * _MARGIN + _TEXT))
+    return sheet
+
+
+def _levels(grid: Float32Array) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """(height, width) indices into a table of 256 colours, and the table."""
+    require_matplotlib()
+    import matplotlib as mpl
+
+    signed = _is_signed(grid)
+    values = np.nan_to_num((grid + 1) / 2 if signed else grid)
+    colours = mpl.colormaps[_DIVERGING if signed else _SEQUENTIAL](np.arange(256), bytes=True)
+    return np.clip(255 * values, 0, 255).astype(np.uint8), np.asarray(colours)[:, :3]
+
+
+def _is_signed(grid: Float32Array) -> bool:
+    return bool(np.nan_to_num(grid).min() < 0)
+
+
+def _legend(grid: Float32Array, font: Any) -> Image.Image:
+    """A bar of the colours between the words for its ends, and what grey means where there is grey."""
+    low, high = ("lowers the score", "raises it") if _is_signed(grid) else ("matters little", "matters most")
+    lowest = -1.0 if _is_signed(grid) else 0.0
+    ramp = np.tile(np.linspace(lowest, 1, _BAR_WIDTH, dtype=np.float32), (_BAR_HEIGHT, 1))
+    unseen = "grey: cut off, the model does not see it" if np.isnan(grid).any() else ""
+    before, after = (round(font.getlength(text)) + _MARGIN // 2 for text in (low, high))
+    width = max(before + _BAR_WIDTH + after, round(font.getlength(unseen)))
+    lines = 2 if unseen else 1
+    legend = Image.new("RGB", (width, lines * (_TEXT + _MARGIN // 2)), _PAPER)
+    draw = ImageDraw.Draw(legend)
+    draw.text((0, 0), low, fill=_INK, font=font)
+    legend.paste(colour(ramp), (before, (_TEXT - _BAR_HEIGHT) // 2 + 3))
+    draw.text((before + _BAR_WIDTH + _MARGIN // 2, 0), high, fill=_INK, font=font)
+    draw.text((0, _TEXT + _MARGIN // 2), unseen, fill=_INK, font=font)
+    return legend

@@ -1,0 +1,96 @@
+"""One run over a photo or a folder: which images, and their records in order."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nimakit.errors import ImageError
+from nimakit.images.files import find_images, image_id, match_images
+from nimakit.io.atomic import escaped
+from nimakit.labels.label_file import Labels
+from nimakit.models.engine import Scorer
+from nimakit.models.pretrained import Notify
+from nimakit.models.score import Score
+from nimakit.scoring.records import Record, error_record, score_record
+from nimakit.stats.histogram import FloatArray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Item:
+    """An image to score.
+
+    Attributes:
+        image_id: File name without its last suffix.
+        path: The file; None where the folder has none of that image_id.
+        image: Path below the image source, where image_ids alone do not tell the files apart; else None.
+        label: (bins,) float64, sums to 1: what people said; None where unknown.
+    """
+
+    image_id: str
+    path: Path | None
+    image: str | None = None
+    label: FloatArray | None = None
+
+
+def list_items(
+    source: Path, labels: Labels | None = None, *, recursive: bool = False, notify: Notify | None = None
+) -> list[Item]:
+    """The images of a run, in order.
+
+    Args:
+        source: A photo or a folder.
+        labels: Where given, the images it names are scored, in its order; of a single photo, its own label
+            alone is taken.
+        recursive: Whether to look into sub-folders.
+        notify: As for `nimakit.images.files.match_images`.
+
+    Returns:
+        At least one item.
+
+    Raises:
+        UsageError: The source is missing, unreadable, or holds no image.
+    """
+    if labels is None:
+        paths = find_images(source, recursive=recursive, notify=notify)
+        repeated = max(Counter(map(image_id, paths)).values()) > 1
+        return [
+            Item(
+                image_id=image_id(p),
+                path=p,
+                image=escaped(p.relative_to(source).as_posix()) if repeated else None,
+            )
+            for p in paths
+        ]
+    wanted: Sequence[str] = labels.image_ids
+    rows: Sequence[FloatArray | None] = (
+        [None] * len(wanted) if labels.histograms is None else [*labels.histograms]
+    )
+    if not source.is_dir():
+        label_of = dict(zip(wanted, rows, strict=True))
+        wanted = [image_id(source)]
+        rows = [label_of.get(wanted[0])]
+    paths_of = match_images(wanted, source, recursive=recursive, notify=notify)
+    return [
+        Item(image_id=name, path=paths_of[name], label=label)
+        for name, label in zip(wanted, rows, strict=True)
+    ]
+
+
+def score_items(scorer: Scorer, items: Sequence[Item]) -> Iterator[tuple[Item, Score | ImageError]]:
+    """Score items in their order; one without a file gets the error that says so."""
+    results = scorer.score(item.path for item in items if item.path is not None)
+    for item in items:
+        if item.path is None:
+            yield item, ImageError("The image source holds no image of this image_id.")
+        else:
+            yield item, next(results)
+
+
+def to_record(item: Item, result: Score | ImageError) -> Record:
+    """The score record of an item."""
+    record: Record = {"image_id": item.image_id}
+    if item.image is not None:
+        record["image"] = item.image
+    record |= error_record(result) if isinstance(result, ImageError) else score_record(result)
+    return record

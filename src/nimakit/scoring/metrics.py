@@ -1,0 +1,195 @@
+"""How well predicted distributions agree with what people said."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from nimakit.errors import MissingExtraError
+from nimakit.stats import histogram
+from nimakit.stats.histogram import FloatArray
+
+FEW = 30
+"""With fewer images, figures are shown with two decimals and a warning."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Metrics:
+    """Agreement of predictions with labels over a set of images.
+
+    A figure is None where it is not defined: fewer than two images, scores that are all equal, labels with
+    other bins than the model (EMD) or on another scale (MAE), a model without distributions (EMD, LCC and
+    SRCC of the standard deviations).
+
+    Attributes:
+        images: How many images were compared.
+        emd: Mean earth mover's distance, r=1 (as the NIMA paper reports it).
+        emd_r2: Mean earth mover's distance, r=2 (as NIMA is trained).
+        lcc_mean: Pearson's linear correlation (LCC, PLCC) of the mean scores, -1 to 1.
+        srcc_mean: Spearman's rank correlation (SRCC) of the mean scores, -1 to 1.
+        lcc_sd: LCC of the standard deviations.
+        srcc_sd: SRCC of the standard deviations.
+        mae_mean: Mean absolute error (MAE) of the mean scores, on the scale of the labels.
+        accuracy: Share of images on the same side of the cut by prediction and by label.
+        cut: The lower middle bin of the labels: 5 for AVA.
+        training_images: How many of the images the model was trained on; None where that is not known.
+        validation_images: How many its training was validated with; None likewise.
+    """
+
+    images: int
+    emd: float | None
+    emd_r2: float | None
+    lcc_mean: float | None
+    srcc_mean: float | None
+    lcc_sd: float | None
+    srcc_sd: float | None
+    mae_mean: float | None
+    accuracy: float
+    cut: float
+    training_images: int | None = None
+    validation_images: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Field -> figure, and ``notes``."""
+        return asdict(self) | {"notes": self.notes}
+
+    @property
+    def notes(self) -> list[str]:
+        """What to know before relying on the figures, in sentences."""
+        found = []
+        if self.training_images:
+            found.append(
+                f"The model was trained on {self.training_images} of the {_images(self.images)}: expect lower"
+                " figures on other images."
+            )
+        if self.validation_images:
+            found.append(
+                f"{self.validation_images} of the {_images(self.images)} helped choose the model's best epoch"
+                " (its validation set): figures may be lower on other images."
+            )
+        if self.images < FEW:
+            found.append(
+                f"These figures are a rough guide, from only {_images(self.images)}: other images can give"
+                f" very different ones. Use {FEW} or more."
+            )
+        return found
+
+    def __str__(self) -> str:
+        def show(value: float | None) -> str:
+            return shown(value, self.images, 4) or "undefined"
+
+        return (
+            f"{_images(self.images, 'labelled ')}: EMD {show(self.emd)}, mean LCC {show(self.lcc_mean)}"
+            f" SRCC {show(self.srcc_mean)} MAE {show(self.mae_mean)},"
+            f" sd LCC {show(self.lcc_sd)} SRCC {show(self.srcc_sd)},"
+            f" accuracy at {self.cut:g} {show(self.accuracy)}"
+        )
+
+
+def compare(
+    *,
+    labels: FloatArray,
+    label_bins: FloatArray,
+    means: FloatArray,
+    sds: FloatArray | None,
+    histograms: FloatArray | None,
+    bins: FloatArray,
+) -> Metrics:
+    """Compare predictions with labels.
+
+    Args:
+        labels: (N, label bins) float64, rows sum to 1; N at least 1.
+        label_bins: (label bins,), their values.
+        means: (N,) predicted means, on the scale of bins.
+        sds: (N,) predicted standard deviations; None where the model gives none.
+        histograms: (N, bins), rows sum to 1; None where the model gives none.
+        bins: (bins,), values of the model's bins.
+
+    Returns:
+        The metrics.
+
+    Raises:
+        MissingExtraError: SciPy is not installed.
+    """
+    label_means = histogram.mean(labels, label_bins)
+    label_sds = histogram.standard_deviation(labels, label_bins)
+    same_bins = histograms is not None and np.array_equal(bins, label_bins)
+    emd = emd_r2 = None
+    if same_bins and histograms is not None:
+        emd = float(histogram.emd(labels, histograms, r=1).mean())
+        emd_r2 = float(histogram.emd(labels, histograms, r=2).mean())
+    same_scale = on_same_scale(bins, label_bins)
+    label_cut = middle_cut(label_bins)
+    cut = label_cut if same_scale else middle_cut(bins)
+    return Metrics(
+        images=len(labels),
+        emd=emd,
+        emd_r2=emd_r2,
+        lcc_mean=lcc(means, label_means),
+        srcc_mean=srcc(means, label_means),
+        lcc_sd=None if sds is None else lcc(sds, label_sds),
+        srcc_sd=None if sds is None else srcc(sds, label_sds),
+        mae_mean=float(np.abs(means - label_means).mean()) if same_scale else None,
+        accuracy=float(((means > cut) == (label_means > label_cut)).mean()),
+        cut=label_cut,
+    )
+
+
+def _images(count: int, kind: str = "") -> str:
+    return f"{count} {kind}image{'' if count == 1 else 's'}"
+
+
+def shown(value: float | None, images: int, decimals: int) -> str:
+    """A figure as people see it, with as many decimals as that many images support; empty for None.
+
+    Example:
+        >>> shown(0.98765, 500, 4), shown(0.98765, 12, 4)
+        ('0.9877', '0.99')
+    """
+    return "" if value is None else f"{value:.{min(decimals, 2) if images < FEW else decimals}f}"
+
+
+def set_name(images: int, training_images: int | None, validation_images: int | None) -> str:
+    """What a set is to a model: "training" or "validation" where all of its images are, else "test"."""
+    if images == training_images:
+        return "training"
+    return "validation" if images == validation_images else "test"
+
+
+def on_same_scale(first: FloatArray, second: FloatArray) -> bool:
+    """Whether two arrays of bins have the same ends; a regression head has no bins between them."""
+    return bool(first[0] == second[0] and first[-1] == second[-1])
+
+
+def middle_cut(bins: FloatArray) -> float:
+    """The lower middle bin, above which a picture counts as good: 5 of 1 to 10, 4 of 1 to 7."""
+    return float(bins[(len(bins) - 1) // 2])
+
+
+def lcc(first: FloatArray, second: FloatArray) -> float | None:
+    """Pearson's linear correlation coefficient of two (N,) arrays; None where it is not defined."""
+    if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return None
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def srcc(first: FloatArray, second: FloatArray) -> float | None:
+    """Spearman's rank correlation coefficient of two (N,) arrays; None where it is not defined."""
+    require_scipy()
+    from scipy.stats import rankdata
+
+    return lcc(rankdata(first), rankdata(second))
+
+
+def require_scipy() -> None:
+    """Refuse early, before hours of scoring.
+
+    Raises:
+        MissingExtraError: SciPy is not installed.
+    """
+    try:
+        import scipy  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(
+            "Metrics against labels need SciPy. Install it: pip install 'nimakit[report]'"
+        ) from error

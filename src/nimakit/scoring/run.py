@@ -1,0 +1,184 @@
+"""One run of `nimakit predict`: scores stream to stdout and to the files asked for."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from nimakit.errors import ImageError
+from nimakit.images.photo import MAX_PIXELS
+from nimakit.io import atomic
+from nimakit.jobs import Split
+from nimakit.labels.label_file import Labels
+from nimakit.models.engine import Augmentation, Model, Scorer
+from nimakit.progress import say, track
+from nimakit.reports import contact_sheet, html
+from nimakit.scoring import metrics, records
+from nimakit.scoring.evaluation import Agreement
+from nimakit.scoring.items import Item, list_items, score_items, to_record
+from nimakit.scoring.records import Record, RecordWriter
+
+_LISTED = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """How a run ended.
+
+    Attributes:
+        scored: Images with a score.
+        failed: Images without.
+        failures: A line for each of the first of those, with the reason.
+        metrics: Agreement with the labels, where there were any.
+    """
+
+    scored: int
+    failed: int
+    failures: list[str]
+    metrics: metrics.Metrics | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """What to score, how, and where the results go.
+
+    Attributes:
+        source: A photo or a folder.
+        labels: The images to score, with labels or without; None for all of the source.
+        recursive: Whether to look into sub-folders.
+        tta: Test-time augmentation.
+        normalise: Whether records get a ``normalized_score``.
+        top: How many of the best to give; None for all, in the source's order.
+        predictions_file: .json, .jsonl or .csv; None for none.
+        metrics_file: .json; None for none.
+        report_file: .html; None for none.
+        max_pixels: Largest width times height of an image; None for the default.
+        split: What the model was trained on and validated with; None where that is not known.
+    """
+
+    source: Path
+    labels: Labels | None = None
+    recursive: bool = False
+    tta: Augmentation = "none"
+    normalise: bool = False
+    top: int | None = None
+    predictions_file: Path | None = None
+    metrics_file: Path | None = None
+    report_file: Path | None = None
+    max_pixels: int | None = None
+    split: Split | None = None
+
+    def items(self) -> list[Item]:
+        """The images to score; what would fail only after the work is done is refused here.
+
+        Returns:
+            At least one item.
+
+        Raises:
+            UsageError: The source is missing, unreadable, or holds no image; an output path that cannot be
+                written.
+            MissingExtraError: A package that is needed for the metrics or the report.
+        """
+        if self.predictions_file:
+            atomic.check_output(self.predictions_file, records.FILE_SUFFIXES)
+        if self.metrics_file:
+            atomic.check_output(self.metrics_file, (".json",))
+        if self.report_file:
+            atomic.check_output(self.report_file, (".html", ".htm"))
+            html.require_jinja()
+        if self.labels is not None and self.labels.histograms is not None:
+            metrics.require_scipy()
+        return list_items(self.source, self.labels, recursive=self.recursive, notify=say)
+
+    def score(self, items: Sequence[Item], model: Model, stdout: IO[str]) -> Summary:
+        """Score everything.
+
+        Args:
+            items: From `items`.
+            model: What to score with.
+            stdout: Gets a JSON array of score records.
+
+        Returns:
+            How it ended.
+
+        Raises:
+            OutputError: A file could not be written.
+        """
+        scorer = Scorer(model, tta=self.tta, max_pixels=self._max_pixels)
+        agreement = Agreement(model, self.split)
+        failures: list[str] = []
+        failed = 0
+
+        def scored() -> Iterator[tuple[Item, Record]]:
+            nonlocal failed
+            for item, result in track(score_items(scorer, items), len(items), "scoring"):
+                agreement.add(item, result)
+                record = to_record(item, result)
+                if isinstance(result, ImageError):
+                    failed += 1
+                    if failed <= _LISTED:
+                        failures.append(f"{item.image or item.image_id}: {result}")
+                yield item, record
+
+        with ExitStack() as files:
+            write = self._open_outputs(stdout, files)
+            if self.normalise or self.top or self.report_file:
+                self._write_all(list(scored()), model, write)
+            else:
+                for _, record in scored():
+                    write(record)
+        if failed > _LISTED:
+            failures.append(f"and {failed - _LISTED} more, in their records")
+        evaluation = agreement.evaluation()
+        result = evaluation.metrics if evaluation else None
+        if self.metrics_file:
+            with atomic.atomic_writer(self.metrics_file) as stream:
+                json.dump(result.to_dict() if result else {"images": 0}, stream, indent=2)
+                stream.write("\n")
+        return Summary(scored=len(items) - failed, failed=failed, failures=failures, metrics=result)
+
+    @property
+    def _max_pixels(self) -> int:
+        return MAX_PIXELS if self.max_pixels is None else self.max_pixels
+
+    def _open_outputs(self, stdout: IO[str], files: ExitStack) -> Callable[[Record], None]:
+        """A function that writes a record everywhere it goes; the lists end when `files` closes."""
+        writers = [RecordWriter(stdout, "stdout", ".json")]
+        if self.predictions_file:
+            stream = files.enter_context(atomic.atomic_writer(self.predictions_file))
+            suffix = self.predictions_file.suffix.lower()
+            writers.append(RecordWriter(stream, str(self.predictions_file), suffix))
+        for writer in writers:
+            files.callback(writer.close)
+
+        def write(record: Record) -> None:
+            for writer in writers:
+                writer.write(record)
+
+        return write
+
+    def _write_all(
+        self, scored: list[tuple[Item, Record]], model: Model, write: Callable[[Record], None]
+    ) -> None:
+        """For what needs the whole set: normalisation, the best N, the contact sheet."""
+        if self.normalise:
+            records.add_min_max([record for _, record in scored])
+        ranked = sorted(scored, key=lambda pair: records.rank(pair[1]))
+        if self.top:
+            best = [pair for pair in ranked if "error" not in pair[1]][: self.top]
+            ranked = scored = best + [pair for pair in ranked if "error" in pair[1]]
+        for _, record in scored:
+            write(record)
+        if self.report_file:
+            sheet = contact_sheet.render(
+                [record for _, record in ranked],
+                [item.path for item, _ in ranked],
+                model_name=model.name,
+                bins=model.bins,
+                reference=model.reference,
+                max_pixels=self._max_pixels,
+            )
+            with atomic.atomic_writer(self.report_file) as stream:
+                stream.write(sheet)

@@ -1,0 +1,112 @@
+"""Routes of the Open Inference Protocol (KServe V2), so that existing clients work."""
+
+from flask import Blueprint, Response, jsonify, request
+from werkzeug.exceptions import UnsupportedMediaType
+
+from nimakit import __version__
+from nimakit.errors import BusyError, ImageError, UnknownModelError, UsageError
+from nimakit.serving.models import ServedModel
+from nimakit.serving.routes.kserve_tensors import (
+    INPUT,
+    VERSION,
+    output_metadata,
+    parsing_size,
+    read_request,
+    write_response,
+)
+from nimakit.serving.routes.uploads import take_body
+from nimakit.serving.service import current_service, score_for_request
+
+inference = Blueprint("inference", __name__, url_prefix="/v2")
+
+_JSON_SIZE = "Inference-Header-Content-Length"
+
+
+@inference.get("/health/live")
+def live() -> Response:
+    """Whether the server runs at all."""
+    return jsonify(live=True)
+
+
+@inference.get("/health/ready")
+def ready() -> Response:
+    """Whether it takes requests: not while it stops."""
+    if not current_service().is_ready:
+        raise BusyError("The server takes no more requests: it is stopping.")
+    return jsonify(ready=True)
+
+
+@inference.get("")
+def server() -> Response:
+    """What server this is."""
+    return jsonify(name="nimakit", version=__version__, extensions=["binary_tensor_data"])
+
+
+@inference.get("/models/<name>")
+@inference.get("/models/<name>/versions/<version>")
+def model(name: str, version: str = VERSION) -> Response:
+    """Inputs and outputs of a model."""
+    served = _find(name, version)
+    if served.sample is None:
+        raise BusyError(f"The model {name} is not ready: {served.problem}")
+    return jsonify(
+        name=name,
+        versions=[VERSION],
+        platform="onnxruntime_onnx",
+        inputs=[{"name": INPUT, "datatype": "BYTES", "shape": [-1]}],
+        outputs=output_metadata(served.sample),
+    )
+
+
+@inference.get("/models/<name>/ready")
+@inference.get("/models/<name>/versions/<version>/ready")
+def model_ready(name: str, version: str = VERSION) -> Response:
+    """Whether a model scores."""
+    served = _find(name, version)
+    if not served.is_ready:
+        raise BusyError(f"The model {name} is not ready: {served.problem}")
+    return jsonify(name=name, ready=True)
+
+
+@inference.post("/models/<name>/infer")
+@inference.post("/models/<name>/versions/<version>/infer")
+def infer(name: str, version: str = VERSION) -> Response:
+    """Score a tensor of images; one that cannot be scored fails the request."""
+    service = current_service()
+    service.check_room()
+    _find(name, version)
+    if request.mimetype not in ("", "application/json", "application/octet-stream"):
+        raise UnsupportedMediaType(
+            "An inference request is JSON, with or without binary data after it (curl -H 'Content-Type:"
+            f" application/json'). Received: {request.mimetype[:80]}"
+        )
+    json_size, body = _json_size(), take_body(request)
+    with service.parsing.admit(parsing_size(body, json_size)):
+        wanted = read_request(body, json_size, service.settings.max_images)
+    del body
+    results = score_for_request(name, wanted.tta, wanted.images)
+    errors = [f"image {i}: {result}" for i, result in enumerate(results) if isinstance(result, ImageError)]
+    if errors:
+        raise ImageError("; ".join(errors))
+    body, json_size = write_response(wanted, name, [r for r in results if not isinstance(r, ImageError)])
+    if json_size is None:
+        return Response(body, content_type="application/json")
+    return Response(body, headers={_JSON_SIZE: str(json_size)}, content_type="application/octet-stream")
+
+
+def _find(name: str, version: str) -> ServedModel:
+    served = current_service().models.find(name)
+    if version != VERSION:
+        raise UnknownModelError(
+            f"The only version of a model here is {VERSION}; it may be left out. Received: {version[:80]!r}"
+        )
+    return served
+
+
+def _json_size() -> int | None:
+    text = request.headers.get(_JSON_SIZE)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 12):
+        raise UsageError(f"{_JSON_SIZE} is a number of bytes. Received: {text[:80]!r}")
+    return int(text)

@@ -1,0 +1,239 @@
+"""A training job before it starts: everything about it is checked at once, then its folder is made."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nimakit.config import RANDOM_WEIGHTS, read_train_config, sound_values
+from nimakit.errors import NimakitError, NoImagesError, UsageError
+from nimakit.images.files import match_images
+from nimakit.io.atomic import check_folder
+from nimakit.jobs import Job
+from nimakit.labels.label_file import Outline, outline, read_labels
+from nimakit.models.pretrained import PUBLIC, Notify
+from nimakit.progress import say_once
+from nimakit.stats.histogram import default_bins
+
+_Read = TypeVar("_Read")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What a job is asked to do.
+
+    Attributes:
+        config_file: Training config, JSON.
+        samples_file: Label file to learn from, JSON.
+        image_dir: Folder of its images.
+        recursive: Whether to look for them in its sub-folders too.
+        test_samples_file: Label file to test with, JSON; None for none.
+        jobs_dir: Folder the job folder is made in.
+        allow_missing: Whether images that are not there, or cannot be decoded, are left out.
+        docker_image: Container image the job is run in; None outside containers.
+    """
+
+    config_file: Path
+    samples_file: Path
+    image_dir: Path
+    recursive: bool
+    test_samples_file: Path | None
+    jobs_dir: Path
+    allow_missing: bool
+    docker_image: str | None
+
+
+def prepare(request: Request) -> Job:
+    """Check a job, and make its folder.
+
+    Args:
+        request: What is asked.
+
+    Returns:
+        The job, its status "prepared".
+
+    Raises:
+        UsageError: What would stop the job later, all of it at once: config keys, labels, images, weights.
+            A `NoImagesError` where the images may be in sub-folders.
+    """
+    inputs = filter(None, (request.config_file, request.samples_file, request.test_samples_file))
+    odd = [str(file) for file in inputs if file.exists() and not (file.is_file() or file.is_dir())]
+    if odd:  # a pipe can be read once, and would be copied empty
+        raise UsageError(
+            "Config and label files must be regular files, which are read more than once. Received:"
+            f" {', '.join(odd)}; write into a file what comes from there."
+        )
+    problems: list[NimakitError] = []
+    config = _collect(problems, lambda: read_train_config(request.config_file))
+    values = asdict(config) if config else sound_values(request.config_file)
+    has_images = _collect(problems, lambda: _refuse_no_folder(request.image_dir))
+    missing: list[str] = []
+    notify = say_once()
+    outlines: list[Outline] = []
+    for file in filter(None, (request.samples_file, request.test_samples_file)):
+        found = _outline(problems, file)
+        outlines.append(found)
+        if found.bins and values.get("n_classes", found.bins) != found.bins:
+            problems.append(
+                UsageError(
+                    f"n_classes must be the number of bins of the labels. Received: {values['n_classes']}"
+                    f" in {request.config_file}, {found.bins} bins in {file}"
+                )
+            )
+        if has_images:
+            missing += _missing(problems, request, file, found, notify)
+    shared = _shared(outlines)
+    if shared:
+        problems.append(
+            UsageError(
+                "Test images must not be among those to learn from. Received:"
+                f" {len(shared)} image_ids in both files: {', '.join(shared)}"
+            )
+        )
+    problems += _model_problems(values)
+    _collect(problems, lambda: check_folder(request.jobs_dir))
+    if problems:
+        is_flat = any(isinstance(problem, NoImagesError) for problem in problems)
+        raise (NoImagesError if is_flat else UsageError)(_joined(problems))
+    return _create(request, missing)
+
+
+def _collect(problems: list[NimakitError], read: Callable[[], _Read]) -> _Read | None:
+    """What a reader gives; or None, and its complaint among the others, once."""
+    try:
+        return read()
+    except NimakitError as error:
+        if str(error) not in map(str, problems):
+            problems.append(error)
+        return None
+
+
+def _outline(problems: list[NimakitError], file: Path) -> Outline:
+    """What a label file is about; what is wrong with it is added to the problems."""
+
+    def read() -> Outline:
+        labels = read_labels(file)
+        if labels.histograms is None:
+            raise UsageError(f"Training needs labels. Received: {file}, whose entries have image_ids alone.")
+        return Outline(labels.image_ids, labels.histograms.shape[1])
+
+    return _collect(problems, read) or _collect(problems, lambda: outline(file)) or Outline((), 0)
+
+
+def _shared(outlines: list[Outline]) -> list[str]:
+    """image_ids that are in all of the label files, where there are two."""
+    if len(outlines) < 2:
+        return []
+    return sorted(set.intersection(*(set(found.image_ids) for found in outlines)))
+
+
+def _refuse_no_folder(image_dir: Path) -> bool:
+    if not image_dir.is_dir():
+        raise UsageError(f"The image directory must be a folder that exists. Received: {image_dir}")
+    return True
+
+
+def _missing(
+    problems: list[NimakitError], request: Request, file: Path, found: Outline, notify: Notify
+) -> list[str]:
+    """image_ids of a label file that have no image; unless they may be left out, a problem."""
+
+    def match() -> dict[str, Path | None]:
+        return match_images(found.image_ids, request.image_dir, recursive=request.recursive, notify=notify)
+
+    matched = _collect(problems, match) or {}
+    absent = [name for name, path in matched.items() if path is None]
+    if absent and len(absent) == len(found.image_ids):
+        problems.append(
+            UsageError(f"{request.image_dir} must hold images that {file} names. Received: none of them")
+        )
+    elif absent and not request.allow_missing:
+        problems.append(
+            UsageError(
+                f"{len(absent)} of {len(found.image_ids)} images that {file} names are not in"
+                f" {request.image_dir} (leave them out with --allow-missing): {', '.join(absent)}"
+            )
+        )
+    return absent
+
+
+def _model_problems(values: Mapping[str, Any]) -> list[NimakitError]:
+    """What is wrong with the base model and the weights a config names, where it names any."""
+    from nimakit.nn.networks import backbones
+
+    problems: list[NimakitError] = []
+    name, weights = values.get("base_model_name"), values.get("existing_weights")
+    is_known = name is not None and _collect(problems, lambda: backbones.get(name)) is not None
+    is_file = False
+    if weights in PUBLIC and name not in (None, PUBLIC[weights].base_model):
+        problems.append(
+            UsageError(
+                f"existing_weights must be of the base model. Received: {weights}, which is of"
+                f" {PUBLIC[weights].base_model}, for {name}"
+            )
+        )
+    elif weights not in (None, RANDOM_WEIGHTS, *PUBLIC):
+        is_file = bool(_collect(problems, lambda: _refuse_no_weights(Path(str(weights)))))
+    size, levels = values.get("input_size"), values.get("pooled_levels", 1)
+    if is_known and (is_file or levels > 1 or (size and min(size) < backbones.INPUT_SIZE)):
+        file = Path(str(weights)) if is_file else None
+        _collect(problems, lambda: _build(str(name), size and tuple(size), levels, file))
+    return problems
+
+
+def _build(name: str, input_size: tuple[int, int] | None, levels: int, weights: Path | None) -> bool:
+    """See whether a network can be built, and weights loaded: only the backbone itself knows what fits it.
+
+    Raises:
+        ModelError: It cannot.
+    """
+    from nimakit.nn.networks import backbones, heads
+    from nimakit.nn.networks.weights import load_pretrained
+
+    base = backbones.get(name).build(input_size=input_size)
+    model = heads.add_head(base, default_bins(2), levels=levels)
+    if weights:
+        load_pretrained(model, weights)
+    return True
+
+
+def _refuse_no_weights(weights: Path) -> bool:
+    from nimakit.models import torch_files
+    from nimakit.models.weight_files import SUFFIXES
+
+    if not weights.is_file():
+        raise UsageError(
+            "existing_weights must be a Keras weight file, null (ImageNet), 'random', or public weights"
+            f" ({', '.join(PUBLIC)}). Received: {weights}, which is not there"
+        )
+    suffixes = (*SUFFIXES, *torch_files.SUFFIXES)
+    if not weights.name.endswith(suffixes):
+        raise UsageError(
+            f"A file of existing_weights ends in {', '.join(suffixes)}; others can run code and are never"
+            f" loaded. Received: {weights}"
+        )
+    return True
+
+
+def _joined(problems: list[NimakitError]) -> str:
+    if len(problems) == 1:
+        return str(problems[0])
+    return "\n  - ".join([f"The job has {len(problems)} problems, and was not started:", *map(str, problems)])
+
+
+def _create(request: Request, missing: list[str]) -> Job:
+    files = {"config.json": request.config_file, "samples.json": request.samples_file}
+    if request.test_samples_file:
+        files["test_samples.json"] = request.test_samples_file
+    return Job.create(
+        request.jobs_dir,
+        {name: file.read_bytes() for name, file in files.items()},
+        {
+            "image_dir": str(request.image_dir.absolute()),
+            "samples_file": str(request.samples_file),
+            "recursive": request.recursive,
+            "allow_missing": request.allow_missing,
+            "missing": missing,
+            "docker_image": request.docker_image,
+        },
+    )

@@ -1,0 +1,180 @@
+"""Coming in: invitations, personal links, the admin's password; and going on elsewhere."""
+
+import secrets
+
+from flask import Blueprint, Response, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user, login_user, logout_user  # type: ignore[import-untyped]
+from flask_wtf import FlaskForm  # type: ignore[import-untyped]
+from sqlalchemy import select
+from wtforms import PasswordField, StringField  # type: ignore[import-untyped]
+from wtforms.validators import InputRequired, Length  # type: ignore[import-untyped]
+
+from nimakit.errors import UsageError
+from nimakit.web.access import User, current_rater
+from nimakit.web.accounts import raters
+from nimakit.web.accounts.links import leads_elsewhere, link
+from nimakit.web.db.tables import LOCAL, Collection, Rater
+from nimakit.web.limits import limiter
+from nimakit.web.services import services
+
+blueprint = Blueprint("accounts", __name__)
+
+_ATTEMPTS = "10 per minute; 100 per hour"
+
+
+def _has_failed(response: Response) -> bool:
+    """A class that comes in by one link, from one address, makes no attempts."""
+    return response.status_code >= 400
+
+
+class NameForm(FlaskForm):  # type: ignore[misc]
+    """What a new rater is asked."""
+
+    name = StringField("Your name", [Length(max=80)])
+
+
+class PasswordForm(FlaskForm):  # type: ignore[misc]
+    """What the admin is asked."""
+
+    password = PasswordField("Password", [InputRequired("Give the password.")])
+
+
+@blueprint.get("/welcome")
+def welcome() -> ResponseReturnValue:
+    """For those who came without a link."""
+    with services().database.read() as session:
+        wanted = select(Collection).where(Collection.sign_up).order_by(Collection.name)
+        return render_template(
+            "accounts/welcome.html",
+            collections=list(session.scalars(wanted)),
+            has_password=raters.has_password(session),
+        )
+
+
+@blueprint.route("/join/<token>", methods=["GET", "POST"])
+@limiter.limit(_ATTEMPTS, methods=["POST"], deduct_when=_has_failed)
+def join(token: str) -> ResponseReturnValue:
+    """Accept an invitation."""
+    form, rater = NameForm(), _this_rater()
+    with services().database.read() as session:
+        invitation = services().links.find_invitation(session, token)
+        if invitation is None:
+            abort(404, "This invitation is not complete. Open the whole link you were given.")
+        collection = session.get_one(Collection, invitation.collection_id)
+        known = rater is not None and raters.may_rate(session, rater, collection.id)
+        problem = "" if known else raters.refusal(invitation)
+    if form.validate_on_submit() and not problem:
+        try:
+            with services().database.write() as session:
+                entering = rater or raters.new_rater(session, form.name.data or "")
+                raters.accept(session, invitation, entering)
+            return _enter(entering, url_for("collections.start", slug=collection.slug))
+        except UsageError as error:  # somebody else was faster
+            problem = str(error)
+    values = {"form": form, "collection": collection, "problem": problem, "ask_name": rater is None}
+    return render_template("accounts/join.html", **values), (410 if problem else 200)
+
+
+@blueprint.post("/sign-up/<slug>")
+@limiter.limit(_ATTEMPTS)
+def sign_up(slug: str) -> ResponseReturnValue:
+    """Join without an invitation, where a collection allows it."""
+    form = NameForm()
+    with services().database.write() as session:
+        wanted = select(Collection).where(Collection.slug == slug, Collection.sign_up)
+        collection = session.scalars(wanted).one_or_none()
+        if collection is None:
+            abort(404)
+        if not form.validate_on_submit():
+            abort(400, "A name has up to 80 characters.")
+        rater = _this_rater() or raters.new_rater(session, form.name.data or "")
+        raters.join(session, rater, collection.id)
+    return _enter(rater, url_for("collections.start", slug=slug))
+
+
+@blueprint.get("/me")
+def me() -> ResponseReturnValue:
+    """Who the rater is here, and the link by which they continue elsewhere."""
+    rater = current_rater()
+    address = link("accounts.resume", token=services().links.personal(rater))
+    return render_template(
+        "accounts/me.html",
+        rater=rater,
+        link=address,
+        can_be_opened=leads_elsewhere(address),
+        is_local=services().settings.is_local,
+        can_sign_out=not _needs_no_session(rater),
+    )
+
+
+@blueprint.post("/me/link")
+def renew_link() -> ResponseReturnValue:
+    """End the personal link that was given away, and all other sessions with it."""
+    with services().database.write() as session:
+        rater = session.get_one(Rater, current_rater().id)
+        rater.link_version += 1
+    flash("The old link no longer works. Other devices are signed out.")
+    return _enter(rater, url_for("accounts.me"))
+
+
+@blueprint.route("/go-on/<token>", methods=["GET", "POST"])
+@limiter.limit(_ATTEMPTS, methods=["POST"], deduct_when=_has_failed)
+def resume(token: str) -> ResponseReturnValue:
+    """Go on as the rater of a personal link; asked for with a button, as some mail readers open links."""
+    with services().database.read() as session:
+        rater = services().links.find_rater(session, token)
+    if rater is None:
+        abort(404, "This link no longer works. Ask for a new one where you are signed in.")
+    if request.method == "POST":
+        return _enter(rater, url_for("collections.index"))
+    return render_template("accounts/resume.html", rater=rater)
+
+
+@blueprint.route("/login", methods=["GET", "POST"])
+@limiter.limit(_ATTEMPTS, methods=["POST"])
+def login() -> ResponseReturnValue:
+    """Sign in as the admin."""
+    form = PasswordForm()
+    with services().database.read() as session:
+        if not raters.has_password(session):  # on this machine alone, where nobody has to sign in
+            return redirect(url_for("collections.overview"))
+        if form.validate_on_submit():
+            admin = raters.admin_of(session, form.password.data)
+            if admin is not None:
+                return _enter(admin, url_for("collections.overview"))
+            form.password.errors = ["This is not the password."]
+    return render_template("accounts/login.html", form=form), (401 if form.errors else 200)
+
+
+@blueprint.post("/logout")
+def logout() -> ResponseReturnValue:
+    """Sign out on this device; on the app's own machine that leads back to the local rater.
+
+    The session ends on the server too: a cookie that was copied lets nobody in.
+    """
+    if current_user.is_authenticated and not _needs_no_session(current_user.rater):
+        with services().database.write() as session:
+            raters.end_session(session, current_user.rater, current_user.get_id())
+    logout_user()
+    is_local = services().settings.is_local
+    return redirect(url_for("collections.overview" if is_local else "accounts.welcome"))
+
+
+def _needs_no_session(rater: Rater) -> bool:
+    """Whether this is the one person on this machine, who is let in without signing in."""
+    return rater.role == LOCAL and services().settings.is_local
+
+
+def _this_rater() -> Rater | None:
+    """Who is signed in already: one person is one rater, in all collections.
+
+    Whoever uses an invitation on the machine the app runs on comes as somebody of their own.
+    """
+    rater: Rater | None = current_user.rater if current_user.is_authenticated else None
+    return None if rater is None or rater.role == LOCAL else rater
+
+
+def _enter(rater: Rater, address: str) -> ResponseReturnValue:
+    login_user(User(rater, session=secrets.token_urlsafe(16)), remember=True)
+    return redirect(address)

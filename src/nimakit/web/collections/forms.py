@@ -1,0 +1,177 @@
+"""The forms of the admin's pages."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from flask_wtf import FlaskForm  # type: ignore[import-untyped]
+from wtforms import (  # type: ignore[import-untyped]
+    BooleanField,
+    IntegerField,
+    SelectField,
+    StringField,
+)
+from wtforms.fields.choices import SelectChoice  # type: ignore[import-untyped]
+from wtforms.validators import (  # type: ignore[import-untyped]
+    InputRequired,
+    Length,
+    NumberRange,
+    Optional,
+    ValidationError,
+)
+
+from nimakit.errors import NimakitError
+from nimakit.models.loading import load_model
+from nimakit.models.pretrained import public_models
+from nimakit.web.collections.setup import RULES
+from nimakit.web.db.scale import Scale
+from nimakit.web.db.tables import Invitation, now
+
+_CENT = 100
+
+
+class CollectionForm(FlaskForm):  # type: ignore[misc]
+    """How a collection is rated."""
+
+    name = StringField("Name", [InputRequired(), Length(max=200)])
+    experiment = SelectField(
+        "Experiment",
+        choices=[
+            SelectChoice("score", "Score: one picture, one rating"),
+            SelectChoice("rate", "Rate: the predicted score is shown, and corrected"),
+            SelectChoice("preference", "Preference: the best of several"),
+        ],
+    )
+    scale = StringField(
+        "Scale",
+        [InputRequired()],
+        default=str(Scale()),
+        description="Lowest and highest rating, such as 1-10.",
+    )
+    choices = SelectField("Pictures to choose from", choices=[SelectChoice("2", "2"), SelectChoice("4", "4")])
+    question = StringField(
+        "Question", [Length(max=200)], description="Leave blank to use the default question."
+    )
+    low_label = StringField("What the lowest rating means", [Length(max=40)])
+    high_label = StringField("What the highest rating means", [Length(max=40)])
+    ordering = SelectField(
+        "Order",
+        choices=[
+            SelectChoice("random", "Random: another order for each rater"),
+            SelectChoice("fewest", "Fewest ratings first"),
+            SelectChoice(
+                "active", "Most uncertain first: where raters disagree with each other or with the model"
+            ),
+        ],
+    )
+    wanted = IntegerField(
+        "Ratings wanted per picture",
+        [Optional(), NumberRange(1, 10_000)],
+        description="Comparisons, where pictures are compared. Leave blank to let everyone rate everything.",
+    )
+    repeats = IntegerField(
+        "Repeat rate (%)",
+        [Optional(), NumberRange(0, 50)],
+        description="Pictures each rater is shown again, to see how consistent they are.",
+    )
+    model = StringField(
+        "Model",
+        [Length(max=1000)],
+        description="Predicts scores: aesthetic, an .onnx file or an ensemble .json. Leave blank for none.",
+    )
+    personal = BooleanField(
+        "Personal predictions",
+        description="Learned from each rater's own ratings, from the tenth on. Ratings only, no comparisons.",
+    )
+    blind = BooleanField(
+        "Blind", default=True, description="Raters see neither file names nor, later, predicted scores."
+    )
+    show_others = BooleanField("Show others' ratings", description="Their mean, once one has rated.")
+    sign_up = BooleanField("Anybody may join", description="Without an invitation, from the welcome page.")
+    is_open = BooleanField("Accept new ratings", default=True)
+
+    def validate_model(self, field: StringField) -> None:
+        """Refuse another model than before that cannot be loaded.
+
+        A public one may take minutes to be fetched: that happens beside the raters, and Settings says how
+        it went.
+
+        Raises:
+            ValidationError: There is no such model, or its file is none.
+        """
+        name = (field.data or "").strip()
+        if not name or name == field.object_data or name in public_models():
+            return
+        if not RULES["model"].holds(name):
+            raise ValidationError(f"A model is {RULES['model'].text}. Received: {name}")
+        try:
+            load_model(name)
+        except NimakitError as error:
+            raise ValidationError(str(error)) from error
+
+    def process(self, formdata: Any = None, obj: Any = None, **kwargs: Any) -> None:
+        """Fill the fields from what was sent, or else from a collection."""
+        super().process(formdata, obj, **kwargs)
+        if obj is not None and not self.is_submitted():
+            self.scale.data = str(obj.scale)
+            self.repeats.data = round(obj.repeats * _CENT)
+
+    def values(self) -> dict[str, Any]:
+        """What `nimakit.web.collections.setup.change_collection` takes.
+
+        Raises:
+            UsageError: No such scale.
+        """
+        return {
+            "name": self.name.data,
+            "experiment": self.experiment.data,
+            "scale": Scale.parse(self.scale.data),
+            "choices": int(self.choices.data),
+            "question": self.question.data or "",
+            "low_label": self.low_label.data or "",
+            "high_label": self.high_label.data or "",
+            "ordering": self.ordering.data,
+            "wanted": self.wanted.data,
+            "repeats": (self.repeats.data or 0) / _CENT,
+            "model": (self.model.data or "").strip() or None,
+            "personal": self.personal.data,
+            "blind": self.blind.data,
+            "show_others": self.show_others.data,
+            "sign_up": self.sign_up.data,
+            "is_open": self.is_open.data,
+        }
+
+
+class NewCollectionForm(CollectionForm):
+    """A collection that is to be made."""
+
+    root = SelectField("Folder", choices=[])
+    inside = StringField(
+        "Folder inside it", [Length(max=1000)], description="Leave blank for the whole folder."
+    )
+
+    def offer(self, folders: Sequence[Path]) -> None:
+        """Say which folders there are."""
+        self.root.choices = [SelectChoice(str(place), str(folder)) for place, folder in enumerate(folders)]
+
+
+class InvitationForm(FlaskForm):  # type: ignore[misc]
+    """An invitation that is to be made."""
+
+    label = StringField("For whom", [Length(max=80)], description="For your own overview.")
+    max_uses = IntegerField(
+        "Maximum people", [Optional(), NumberRange(1, 100_000)], description="Leave blank for no limit."
+    )
+    days = IntegerField(
+        "Expires after (days)", [Optional(), NumberRange(1, 3650)], description="Leave blank for never."
+    )
+
+    def invitation(self, collection_id: int) -> Invitation:
+        """The invitation."""
+        return Invitation(
+            collection_id=collection_id,
+            label=(self.label.data or "").strip(),
+            max_uses=self.max_uses.data,
+            expires_at=now() + timedelta(days=self.days.data) if self.days.data else None,
+        )

@@ -1,0 +1,221 @@
+"""For whoever runs a study: collections and their settings, people, invitations."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from nimakit.errors import UsageError
+from nimakit.web.access import admin_only, current_collection, current_rater
+from nimakit.web.accounts.links import link
+from nimakit.web.collections.forms import CollectionForm, InvitationForm, NewCollectionForm
+from nimakit.web.collections.setup import add_collection, change_collection
+from nimakit.web.db.tables import (
+    BROKEN,
+    FIRST,
+    LARGEST_KEY,
+    MISSING,
+    Choice,
+    Collection,
+    Image,
+    Invitation,
+    Membership,
+    Rater,
+    Rating,
+)
+from nimakit.web.services import services
+
+blueprint = Blueprint("admin", __name__)
+
+_LISTED = 100
+_RATERS = 50
+_LAST_PAGE = LARGEST_KEY // _RATERS
+_NEWEST = 10
+"""Invitations in sight; those before them are folded away."""
+_OF_INVITATIONS = "invitations"
+"""Messages that stand where invitations are, rather than at the top of the page."""
+
+
+@blueprint.route("/collections/new", methods=["GET", "POST"])
+@admin_only
+def new() -> ResponseReturnValue:
+    """Make a collection of a folder the app was started with, or of one inside it."""
+    form = NewCollectionForm()
+    roots = services().settings.folders
+    form.offer(roots)
+    if form.validate_on_submit():
+        try:
+            folder = _folder(roots[int(form.root.data)], form.inside.data or "")
+            with services().database.write() as session:
+                collection = add_collection(session, folder, **form.values())
+        except UsageError as error:
+            form.form_errors.append(str(error))
+        else:
+            services().background.wake(collection.id)
+            return redirect(url_for("collections.start", slug=collection.slug))
+    return render_template("admin/new.html", form=form), (400 if form.errors else 200)
+
+
+@blueprint.route("/c/<slug>/settings", methods=["GET", "POST"])
+@admin_only
+def settings(slug: str) -> ResponseReturnValue:
+    """How a collection is rated, and what is wrong with its pictures."""
+    with services().database.read() as session:
+        collection = current_collection(session, slug)
+        states = dict(
+            session.execute(
+                select(Image.state, func.count())
+                .where(Image.collection_id == collection.id)
+                .group_by(Image.state)
+            ).all()
+        )
+        problems = session.scalars(
+            select(Image)
+            .where(Image.collection_id == collection.id, Image.state.in_([MISSING, BROKEN]))
+            .order_by(Image.path)
+            .limit(_LISTED)
+        ).all()
+    form = CollectionForm(obj=collection)
+    if form.validate_on_submit():
+        try:
+            with services().database.write() as session:
+                change_collection(session, session.get_one(Collection, collection.id), **form.values())
+        except UsageError as error:
+            form.form_errors.append(str(error))
+        else:
+            services().stocks.forget(collection.id)
+            services().background.wake()
+            flash("Saved.")
+            return redirect(url_for("admin.settings", slug=slug))
+    return render_template(
+        "admin/settings.html", form=form, collection=collection, states=states, problems=problems
+    ), (400 if form.errors else 200)
+
+
+@blueprint.post("/c/<slug>/scan")
+@admin_only
+def scan(slug: str) -> ResponseReturnValue:
+    """Look through the folder now."""
+    with services().database.read() as session:
+        collection = current_collection(session, slug)
+    services().background.wake(collection.id)
+    flash("The folder is being looked through.")
+    return redirect(url_for("admin.settings", slug=slug))
+
+
+@blueprint.route("/c/<slug>/people", methods=["GET", "POST"])
+@admin_only
+def people(slug: str) -> ResponseReturnValue:
+    """The invitations; who rates, and how much, a page at a time."""
+    form = InvitationForm()
+    with services().database.read() as session:
+        collection = current_collection(session, slug)
+    if form.validate_on_submit():
+        with services().database.write() as session:
+            session.add(form.invitation(collection.id))
+        flash("The link is ready: send it to those you invite.", _OF_INVITATIONS)
+        return redirect(url_for("admin.people", slug=slug, _anchor="links"))
+    number = min(max(request.args.get("page", 1, int), 1), _LAST_PAGE)
+    with services().database.read() as session:
+        invitations = session.scalars(
+            select(Invitation).where(Invitation.collection_id == collection.id).order_by(Invitation.id.desc())
+        ).all()
+        members, count = _members(session, collection, number)
+        return render_template(
+            "admin/people.html",
+            collection=collection,
+            form=form,
+            invitations=[(one, _link(one)) for one in invitations],
+            newest=_NEWEST,
+            members=members,
+            count=count,
+            page=number,
+            pages=-(-count // _RATERS) or 1,
+            is_local=services().settings.is_local,
+        )
+
+
+@blueprint.post("/c/<slug>/people/<int:rater_id>")
+@admin_only
+def exclude(slug: str, rater_id: int) -> ResponseReturnValue:
+    """Leave a rater out of exports and figures, or take them in again; their ratings stay."""
+    with services().database.write() as session:
+        collection = current_collection(session, slug)
+        member = session.get(Membership, (rater_id, collection.id))
+        if member is None:
+            if session.get(Rater, rater_id) is None:
+                abort(404)
+            member = Membership(rater_id=rater_id, collection_id=collection.id)
+            session.add(member)
+        member.excluded = request.form.get("excluded") == "1"
+    number = request.form.get("page", 1, int)
+    return redirect(
+        url_for("admin.people", slug=slug, page=None if number == 1 else number, _anchor="raters")
+    )
+
+
+@blueprint.post("/c/<slug>/invitations/<int:key>")
+@admin_only
+def revoke(slug: str, key: int) -> ResponseReturnValue:
+    """Withdraw an invitation; who came in by it stays."""
+    with services().database.write() as session:
+        collection = current_collection(session, slug)
+        invitation = session.get(Invitation, key)
+        if invitation is None or invitation.collection_id != collection.id:
+            abort(404)
+        invitation.revoked = True
+    flash("The invitation was withdrawn.", _OF_INVITATIONS)
+    return redirect(url_for("admin.people", slug=slug, _anchor="links"))
+
+
+def _folder(root: Path, inside: str) -> Path:
+    """A folder inside one the app was started with.
+
+    Raises:
+        UsageError: It is none, or leads out.
+    """
+    folder = Path(os.path.normpath(root / inside.strip().strip("/")))
+    if not folder.resolve().is_relative_to(root.resolve()) or not folder.is_dir():
+        raise UsageError("The folder inside must be there, and stay inside.")
+    return folder
+
+
+def _link(invitation: Invitation) -> str:
+    return link("accounts.join", token=services().links.invitation(invitation))
+
+
+def _members(session: Session, collection: Collection, page: int) -> tuple[list[dict[str, Any]], int]:
+    """A page of those who rated, or may, with how much they did, and how many people there are."""
+    table = Choice if collection.experiment == "preference" else Rating
+    done = (
+        select(table.rater_id, func.count().label("done"), func.max(table.occurred_at).label("last"))
+        .where(table.collection_id == collection.id, table.round == FIRST)
+        .group_by(table.rater_id)
+        .subquery()
+    )
+    member = (Membership.rater_id == Rater.id) & (Membership.collection_id == collection.id)
+    wanted = (
+        select(Rater, Membership, done.c.done, done.c.last)
+        .outerjoin(Membership, member)
+        .outerjoin(done, done.c.rater_id == Rater.id)
+        .where((Membership.rater_id.is_not(None)) | (done.c.done.is_not(None)))
+    )
+    total = session.scalar(select(func.count()).select_from(wanted.subquery())) or 0
+    ordered = wanted.order_by(func.coalesce(done.c.done, 0).desc(), Rater.id)
+    rows = session.execute(ordered.limit(_RATERS).offset((page - 1) * _RATERS))
+    me = current_rater().id
+    members = [
+        {
+            "rater": rater,
+            "done": count or 0,
+            "last": last,
+            "excluded": membership is not None and membership.excluded,
+            "is_me": rater.id == me,
+        }
+        for rater, membership, count, last in rows
+    ]
+    return members, total

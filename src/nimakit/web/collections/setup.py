@@ -1,0 +1,200 @@
+"""Collections as they are set up and changed, from the command line and on the admin's pages."""
+
+import re
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from nimakit.errors import UsageError
+from nimakit.io.rules import Rule, is_integer, is_number, is_one_of, is_true_or_false, or_null
+from nimakit.models.pretrained import public_models
+from nimakit.progress import say
+from nimakit.web.accounts import raters
+from nimakit.web.db.database import Database
+from nimakit.web.db.features import forget_scores
+from nimakit.web.db.scale import Scale
+from nimakit.web.db.tables import EXPERIMENTS, ORDERS, Choice, Collection, Rating
+from nimakit.web.predictions.tastes import forget_tastes
+from nimakit.web.settings import PASSWORD_VARIABLE, Settings
+
+DEFAULT_MODEL = "aesthetic"
+_LONGEST_PATH = 1000
+
+
+def _is_text(longest: int, shortest: int = 0) -> Any:
+    return lambda value: isinstance(value, str) and shortest <= len(value.strip()) <= longest
+
+
+def _is_model(value: Any) -> bool:
+    is_file = isinstance(value, str) and Path(value).suffix.lower() in (".onnx", ".json")
+    return value in public_models() or (is_file and len(value) <= _LONGEST_PATH)
+
+
+RULES: dict[str, Rule] = {
+    "name": Rule(_is_text(200, 1), "text of 1 to 200 characters"),
+    "experiment": Rule(is_one_of(*EXPERIMENTS), f"one of {', '.join(EXPERIMENTS)}"),
+    "choices": Rule(lambda value: value in (2, 4), "2 or 4"),
+    "wanted": Rule(or_null(is_integer(1, 10_000)), "a number from 1 to 10000, or none"),
+    "ordering": Rule(is_one_of(*ORDERS), f"one of {', '.join(ORDERS)}"),
+    "blind": Rule(is_true_or_false, "true or false"),
+    "show_others": Rule(is_true_or_false, "true or false"),
+    "repeats": Rule(is_number(0, 0.5), "a share from 0 to 0.5"),
+    "sign_up": Rule(is_true_or_false, "true or false"),
+    "is_open": Rule(is_true_or_false, "true or false"),
+    "personal": Rule(is_true_or_false, "true or false"),
+    "model": Rule(
+        or_null(_is_model),
+        f"a public model ({', '.join(public_models())}), an .onnx file or an ensemble .json",
+    ),
+    "question": Rule(_is_text(200), "text of up to 200 characters"),
+    "low_label": Rule(_is_text(40), "text of up to 40 characters"),
+    "high_label": Rule(_is_text(40), "text of up to 40 characters"),
+}
+"""What of a collection can be set as it is; the scale is checked as a whole."""
+
+
+def open_studies(settings: Settings, values: dict[str, Any]) -> str:
+    """Make the database, and a collection of each folder that has none yet.
+
+    Args:
+        settings: How the app runs.
+        values: What new collections are to be, as the command line has it.
+
+    Returns:
+        What can be rated, in words.
+
+    Raises:
+        UsageError: There is nothing to rate, a value breaks a rule, or the admin needs a password.
+        StorageError: The database cannot be used.
+    """
+    if "scale" in values:
+        values = {**values, "scale": Scale.parse(values["scale"])}
+    if "choices" in values:
+        values = {**values, "choices": int(values["choices"])}
+    database = Database(settings.database)
+    try:
+        database.migrate()
+        prepare_people(database, settings)
+        with database.write() as session:
+            for folder in settings.folders:
+                if collection_of(session, folder) is None:
+                    add_collection(session, folder, **values)
+                elif values:
+                    say(f"{folder} has a collection already, which stays as it is; see its page Settings.")
+            names = list(session.scalars(select(Collection.name).order_by(Collection.id)))
+    finally:
+        database.close()
+    if not names:
+        raise UsageError("There is nothing to rate yet. Give a folder of photographs: --images DIR.")
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def prepare_people(database: Database, settings: Settings) -> None:
+    """Set the admin's password where a new one was given, and see that somebody is the admin.
+
+    Args:
+        database: With its tables.
+        settings: How the app runs.
+
+    Raises:
+        UsageError: Others can reach the app, and the admin has no password.
+        StorageError: The database cannot be used.
+    """
+    with database.write() as session:
+        if settings.password is not None:
+            raters.set_password(session, settings.password)
+        if settings.is_local:
+            raters.local_rater(session)
+        elif not raters.has_password(session):
+            raise UsageError(
+                f"Where others can reach it, the app needs an admin's password. Set {PASSWORD_VARIABLE} at"
+                " the first start; it is kept as a hash."
+            )
+
+
+def add_collection(session: Session, folder: Path, **values: Any) -> Collection:
+    """Make a collection of a folder.
+
+    Args:
+        session: From `Database.write`.
+        folder: Absolute, links followed.
+        values: As `change_collection`; all others have their defaults.
+
+    Raises:
+        UsageError: A value breaks a rule.
+    """
+    name = str(values.pop("name", None) or folder.name or "photographs")
+    collection = Collection(slug=_slug(session, name), name=name, folder=str(folder))
+    session.add(collection)
+    session.flush()
+    change_collection(session, collection, **values)
+    return collection
+
+
+def collection_of(session: Session, folder: Path) -> Collection | None:
+    """The first collection made of a folder."""
+    return session.scalars(
+        select(Collection).where(Collection.folder == str(folder)).order_by(Collection.id).limit(1)
+    ).first()
+
+
+def change_collection(session: Session, collection: Collection, **values: Any) -> None:
+    """Change how a collection is rated.
+
+    Args:
+        session: From `Database.write`.
+        collection: To be changed.
+        values: Keys of `RULES`, and ``scale``, a `Scale`.
+
+    Raises:
+        UsageError: A value breaks a rule, or what was rated already would lose its meaning.
+    """
+    scale = values.pop("scale", collection.scale if collection.low is not None else Scale())
+    problems = [
+        f"{key} must be {RULES[key].text}" for key, value in values.items() if not RULES[key].holds(value)
+    ]
+    if problems:
+        raise UsageError("; ".join(problems) + ".")
+    needs_model = values.get("experiment", collection.experiment) == "rate" or values.get(
+        "personal", collection.personal
+    )
+    if needs_model and not values.get("model", collection.model):
+        values["model"] = DEFAULT_MODEL
+    other = {**values, "low": scale.low, "high": scale.high}
+    fixed = [
+        key for key in ("low", "high", "choices") if key in other and other[key] != getattr(collection, key)
+    ]
+    kinds = {collection.experiment, other.get("experiment", collection.experiment)}
+    if (fixed or ("preference" in kinds and len(kinds) > 1)) and _is_rated(session, collection):
+        raise UsageError(
+            "Scale, number of choices and kind of experiment stay as they are once there are ratings: make a"
+            " second collection of the folder for another study."
+        )
+    if "model" in other and other["model"] != collection.model:
+        collection.model_note = ""
+        forget_scores(session, collection)
+        forget_tastes(session, collection)
+    for key, value in other.items():
+        setattr(collection, key, value.strip() if isinstance(value, str) else value)
+
+
+def _is_rated(session: Session, collection: Collection) -> bool:
+    return any(
+        session.scalars(select(table.event_id).where(table.collection_id == collection.id).limit(1)).first()
+        for table in (Rating, Choice)
+    )
+
+
+def _slug(session: Session, name: str) -> str:
+    """A name for addresses that no other collection has."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    base = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:48] or "photographs"
+    taken = set(session.scalars(select(Collection.slug)))
+    slug, number = base, 1
+    while slug in taken:
+        number += 1
+        slug = f"{base}-{number}"
+    return slug

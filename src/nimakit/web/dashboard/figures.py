@@ -1,0 +1,273 @@
+"""What people's ratings of a collection come to: agreement, raters, and the ranking of comparisons."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Select, and_, case, extract, literal, select
+from sqlalchemy.orm import Session
+
+from nimakit.errors import LabelError
+from nimakit.labels import summary as data_summary
+from nimakit.labels.ratings import Ratings
+from nimakit.labels.summary import Summary
+from nimakit.stats import raters
+from nimakit.stats.agreement import IntArray
+from nimakit.stats.bradley_terry import Comparisons, Scores, fit, groups
+from nimakit.stats.histogram import FloatArray
+from nimakit.stats.raters import Repeats
+from nimakit.web.dashboard.timeline import Timeline, timeline
+from nimakit.web.db.tables import (
+    BY_ADMIN,
+    CHOICE,
+    CORRECTION,
+    FIRST,
+    REPEAT,
+    SKIP,
+    TIE,
+    Choice,
+    Collection,
+    Event,
+    Rating,
+)
+from nimakit.web.transfer.exports import decided, is_counted
+
+MOST_RANKED = 3000
+"""Pictures that are ranked on a page: the standard errors of so many take seconds and 72 MB, of ten times as
+many minutes and gigabytes."""
+
+_UNKNOWN = -1e12
+_TAKEN_BACK = "taken back"
+_FEWEST_RANKED = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RatingFigures:
+    """What ratings come to. Pictures and people are named by their ids, as text.
+
+    Attributes:
+        summary: That of the data commands, of everybody's first rating of each picture; with the agreement of
+            people with themselves where they were shown pictures again.
+        repeats: The latter for each person who was.
+        times: When ratings were given.
+    """
+
+    summary: Summary
+    repeats: dict[str, Repeats]
+    times: Timeline
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Votes:
+    """What somebody did in a preference: comparisons decided, ties among them, and those skipped."""
+
+    made: int = 0
+    ties: int = 0
+    skipped: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChoiceFigures:
+    """What comparisons come to. Pictures and people are named by their ids, as text.
+
+    Attributes:
+        people: Each person's, the busiest first.
+        comparisons: As pairs.
+        scores: By Bradley-Terry, as `nimakit data pairs` fits them to these pairs; None where there are none.
+        problem: Why there are none.
+        group_sizes: Pictures that comparisons connect; several where nothing compares one group with another.
+        repeated: Comparisons that were shown again and decided both times.
+        same: How many of those were decided in the same way.
+        times: When they were made.
+    """
+
+    people: dict[str, Votes]
+    comparisons: Comparisons
+    scores: Scores | None
+    problem: str
+    group_sizes: list[int]
+    repeated: int
+    same: int
+    times: Timeline
+
+    @property
+    def votes(self) -> Votes:
+        """Everybody's."""
+        people = self.people.values()
+        return Votes(
+            made=sum(one.made for one in people),
+            ties=sum(one.ties for one in people),
+            skipped=sum(one.skipped for one in people),
+        )
+
+
+def rating_figures(session: Session, collection: Collection) -> RatingFigures | None:
+    """What ratings come to; None where there are none, or only such as were shown again.
+
+    Args:
+        session: From `Database.read`.
+        collection: Rated by scores.
+    """
+    columns = (
+        Rating.image_id,
+        Rating.rater_id,
+        Rating.round,
+        Rating.value,
+        _seconds(Rating),
+        Rating.event_id,
+    )
+    wanted = (
+        select(*columns)
+        .join(Event, Event.id == Rating.event_id)
+        .where(
+            Rating.collection_id == collection.id, Rating.value.is_not(None), is_counted(collection, Rating)
+        )
+    )
+    rows = np.array(_plain_rows(session, wanted), np.float64).reshape(-1, len(columns))
+    if not (rows[:, 2] == FIRST).any():
+        return None
+    rows = rows[np.lexsort((rows[:, 5], rows[:, 4]))]
+    rows[rows[:, 4] == _UNKNOWN, 4] = np.nan
+    image_ids, image = np.unique(rows[:, 0].astype(np.int64), return_inverse=True)
+    user_ids, user = np.unique(rows[:, 1].astype(np.int64), return_inverse=True)
+    turn, value = rows[:, 2], rows[:, 3]
+    ratings = Ratings(
+        image_ids=tuple(map(str, image_ids.tolist())),
+        user_ids=tuple(map(str, user_ids.tolist())),
+        image=image,
+        user=user,
+        rating=value,
+        time=rows[:, 4],
+    )
+    summary = data_summary.of_ratings(ratings.only(turn == FIRST), collection.scale.bins)
+    order = np.argsort(turn, kind="stable")
+    image, user, value = image[order], user[order], value[order]
+    return RatingFigures(
+        summary=replace(summary, repeats=raters.repeats(image, user, value)),
+        repeats=_repeats_of_each(ratings.user_ids, image, user, value, again=turn[order] == REPEAT),
+        times=timeline(rows[turn == FIRST, 4]),
+    )
+
+
+def choice_figures(session: Session, collection: Collection) -> ChoiceFigures | None:
+    """What comparisons come to; None where there are none.
+
+    Args:
+        session: From `Database.read`.
+        collection: A preference.
+    """
+    wanted = (
+        select(
+            Choice.rater_id,
+            Choice.round,
+            Choice.kind,
+            Choice.shown,
+            Choice.chosen,
+            Event.source,
+            _seconds(Choice),
+        )
+        .join(Event, Event.id == Choice.event_id)
+        .where(Choice.collection_id == collection.id, is_counted(collection, Choice))
+        .order_by(Choice.occurred_at, Choice.event_id)
+    )
+    rows = session.execute(wanted).all()
+    if not rows:
+        return None
+    made = [row for row in rows if row.kind != SKIP]
+    comparisons = _comparisons(made)
+    scores, problem = _ranked(comparisons)
+    first = {(row.rater_id, frozenset(row.shown)): row.chosen for row in made if row.round == FIRST}
+    again = [
+        first[key] == row.chosen
+        for row in made
+        if row.round == REPEAT and (key := (row.rater_id, frozenset(row.shown))) in first
+    ]
+    seconds = np.array([float(row.seconds) for row in made if row.round == FIRST], np.float64)
+    return ChoiceFigures(
+        people=_votes(rows),
+        comparisons=comparisons,
+        scores=scores,
+        problem=problem,
+        group_sizes=[len(group) for group in groups(comparisons) if len(group)],
+        repeated=len(again),
+        same=sum(again),
+        times=timeline(np.where(seconds == _UNKNOWN, np.nan, seconds)),
+    )
+
+
+def _seconds(table: type[Rating | Choice]) -> Any:
+    """When something was said, since 1970; an import that does not tell has the time of the import."""
+    timeless = and_(Event.source == "import", Event.occurred_at == Event.received_at)
+    return case((timeless, literal(_UNKNOWN)), else_=extract("epoch", table.occurred_at)).label("seconds")
+
+
+def _plain_rows(session: Session, wanted: Select[*tuple[Any, ...]]) -> Sequence[Any]:
+    """The driver's own rows: making SQLAlchemy's of 100,000 takes longer than all else."""
+    cursor = session.connection().execute(wanted).cursor
+    return [] if cursor is None else cursor.fetchall()
+
+
+def _repeats_of_each(
+    user_ids: tuple[str, ...], image: IntArray, user: IntArray, value: FloatArray, *, again: Any
+) -> dict[str, Repeats]:
+    found = {}
+    for person in np.unique(user[again]).tolist():
+        own = user == person
+        repeats = raters.repeats(image[own], user[own], value[own])
+        if repeats is not None:
+            found[user_ids[person]] = repeats
+    return found
+
+
+def _comparisons(made: Sequence[Any]) -> Comparisons:
+    pairs = [
+        (left, right, 0.5 if row.kind == TIE else float(row.chosen == left))
+        for row in made
+        for left, right in decided(row.kind, row.shown, row.chosen)
+    ]
+    places: dict[int, int] = {}
+    for left, right, _ in pairs:
+        places.setdefault(left, len(places))
+        places.setdefault(right, len(places))
+    return Comparisons(
+        image_ids=tuple(map(str, places)),
+        left=np.array([places[left] for left, _, _ in pairs], np.intp),
+        right=np.array([places[right] for _, right, _ in pairs], np.intp),
+        share=np.array([share for _, _, share in pairs], np.float64),
+    )
+
+
+def _ranked(comparisons: Comparisons) -> tuple[Scores | None, str]:
+    """Scores, or why there are none."""
+    count = len(comparisons.image_ids)
+    if not count:
+        return None, "Nothing was compared yet."
+    if count > MOST_RANKED:
+        return None, (
+            f"Up to {MOST_RANKED:,} pictures are ranked here, and {count:,} were compared. Download the"
+            " pairs: nimakit data pairs ranks them."
+        )
+    if len(groups(comparisons, both_ways=True)[0]) < _FEWEST_RANKED:
+        return None, (
+            "Pictures can be ranked once a chain of choices, or ties, leads from one to another and back. So"
+            " far none does: more comparisons mend that."
+        )
+    try:
+        return fit(comparisons), ""
+    except LabelError as error:
+        return None, str(error)
+
+
+def _votes(rows: Sequence[Any]) -> dict[str, Votes]:
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in rows:
+        if row.round == FIRST:
+            is_taken_back = row.kind == SKIP and row.source in (CORRECTION, BY_ADMIN)
+            counts[str(row.rater_id)][_TAKEN_BACK if is_taken_back else row.kind] += 1
+    people = {
+        rater: Votes(made=kinds[CHOICE] + kinds[TIE], ties=kinds[TIE], skipped=kinds[SKIP])
+        for rater, kinds in counts.items()
+    }
+    return dict(sorted(people.items(), key=lambda item: -item[1].made))

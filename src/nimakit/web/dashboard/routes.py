@@ -1,0 +1,208 @@
+"""The dashboard of a collection, for the admin: how far it is, how people agree, and what ranks where."""
+
+import io
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from flask import Blueprint, Response, abort, render_template
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from nimakit.io.delimited import TableWriter
+from nimakit.labels import interpretation
+from nimakit.labels.summary import People
+from nimakit.reports.contact_sheet import across_scale
+from nimakit.stats.bradley_terry import SCORE_COLUMNS, score_rows
+from nimakit.stats.histogram import FloatArray
+from nimakit.web.access import admin_only, current_collection
+from nimakit.web.dashboard import charts
+from nimakit.web.dashboard import progress as collection_progress
+from nimakit.web.dashboard.figures import ChoiceFigures, RatingFigures
+from nimakit.web.db.tables import Collection, Image, Rater, now
+from nimakit.web.services import services
+from nimakit.web.transfer.exports import image_ids
+
+blueprint = Blueprint("dashboard", __name__, url_prefix="/c/<slug>/dashboard")
+
+_PICTURES = 24
+"""On the contact sheet."""
+_PEOPLE = 50
+_RANKED = 50
+_SECONDS_FOR_A_FILE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A picture of the contact sheet.
+
+    Attributes:
+        image: The picture.
+        value: Its mean rating, or its chance of being chosen over another.
+        deviation: Standard deviation of its ratings, or standard error of its score; None where unknown.
+        count: Its ratings.
+    """
+
+    image: Image
+    value: float
+    deviation: float | None
+    count: int
+
+
+@blueprint.get("")
+@admin_only
+def page(slug: str) -> ResponseReturnValue:
+    """All of it; where figures take longer than a page can wait, those of before, or none yet."""
+    shared = services()
+    with shared.database.read() as session:
+        collection = current_collection(session, slug)
+        progress = collection_progress.headway(session, collection, now())
+        analysis, is_current = shared.analyses.of(session, collection)
+        noun = "comparisons" if collection.experiment == "preference" else "ratings"
+        shown: dict[str, Any] = {}
+        if analysis and analysis.ratings:
+            shown = _of_ratings(session, collection, analysis.ratings)
+        elif analysis and analysis.choices:
+            shown = _of_choices(session, collection, analysis.choices)
+    return render_template(
+        "dashboard/page.html",
+        collection=collection,
+        progress=progress,
+        time_left=None if progress.hours_left is None else collection_progress.in_words(progress.hours_left),
+        by_count=charts.by_count(progress, noun, collection.wanted),
+        noun=noun,
+        analysis=analysis,
+        is_current=is_current,
+        **shown,
+    )
+
+
+@blueprint.get("/ranking.csv")
+@admin_only
+def ranking(slug: str) -> ResponseReturnValue:
+    """The whole ranking, in the columns of nimakit data pairs --scores-file."""
+    shared = services()
+    with shared.database.read() as session:
+        collection = current_collection(session, slug)
+        analysis, is_current = shared.analyses.of(session, collection, patience=_SECONDS_FOR_A_FILE)
+        names = image_ids(session, collection)
+    if not is_current:
+        abort(503, "The ranking is still being computed. Try again in a minute.")
+    found = analysis.choices if analysis else None
+    if found is None or found.scores is None:
+        abort(404, found.problem if found else "There is no ranking yet.")
+    named = replace(
+        found.comparisons, image_ids=tuple(names[int(key)] for key in found.comparisons.image_ids)
+    )
+    text = io.StringIO()
+    table = TableWriter(text)
+    for row in (SCORE_COLUMNS, *score_rows(named, found.scores)):
+        table.row(row)
+    answer = Response(text.getvalue(), mimetype="text/csv")
+    answer.headers.set("Content-Disposition", "attachment", filename=f"{slug}-ranking.csv")
+    return answer
+
+
+def _of_ratings(session: Session, collection: Collection, found: RatingFigures) -> dict[str, Any]:
+    summary, pictures = found.summary, found.summary.pictures
+    keys = np.array(pictures.image_ids, np.int64)
+    counts = np.zeros(len(keys)) if pictures.counts is None else pictures.counts
+    return {
+        "summary": summary,
+        "sentences": interpretation.in_short(summary),
+        "agreement": interpretation.agreement_rows(summary),
+        "over_time": charts.over_time(found.times, "ratings"),
+        "charts": [charts.given(summary), charts.means(summary)],
+        "people": _raters(session, summary.people, found) if summary.people else [],
+        "why_unlike": interpretation.why_unlike,
+        "tiles": _tiles(
+            session, collection, keys, values=pictures.means, deviations=pictures.deviations, counts=counts
+        ),
+    }
+
+
+def _of_choices(session: Session, collection: Collection, found: ChoiceFigures) -> dict[str, Any]:
+    scores, given = found.scores, found.comparisons
+    raters = _named(session, list(found.people)[:_PEOPLE])
+    shown: dict[str, Any] = {
+        "found": found,
+        "over_time": charts.over_time(found.times, "comparisons"),
+        "people": [(raters[key], votes) for key, votes in found.people.items() if key in raters],
+        "tiles": [],
+        "ranked": [],
+    }
+    if scores is None:
+        return shown
+    keys = np.array(given.image_ids, np.int64)
+    order = np.argsort(-scores.score, kind="stable")[:_RANKED]
+    images = _images(session, keys[scores.images[order]].tolist())
+    shown["ranked"] = [
+        {
+            "image": images[int(keys[place])],
+            "score": float(scores.score[row]),
+            "error": float(scores.standard_error[row]),
+            "chance": float(scores.chance[row]),
+            "won": float(scores.won[row]),
+            "times": int(scores.times[row]),
+        }
+        for row, place in zip(order.tolist(), scores.images[order].tolist(), strict=True)
+    ]
+    ranked = keys[scores.images]
+    none = np.full(len(ranked), np.nan)
+    shown["tiles"] = _tiles(
+        session, collection, ranked, values=scores.chance, deviations=none, counts=scores.times
+    )
+    return shown
+
+
+def _raters(session: Session, people: People, found: RatingFigures) -> list[dict[str, Any]]:
+    """Who rates unlike the rest, then whoever rated most."""
+    figures, apart = people.raters, people.outliers.any
+    order = np.lexsort((-figures.counts, ~apart))[:_PEOPLE].tolist()
+    raters = _named(session, [people.user_ids[row] for row in order])
+    return [
+        {
+            "rater": raters[people.user_ids[row]],
+            "ratings": int(figures.counts[row]),
+            "bias": _known(figures.bias[row]),
+            "spread": _known(figures.spread[row]),
+            "consistency": _known(figures.consistency[row]),
+            "reasons": people.outliers.reasons(row),
+            "repeats": found.repeats.get(people.user_ids[row]),
+        }
+        for row in order
+    ]
+
+
+def _tiles(
+    session: Session,
+    collection: Collection,
+    keys: Any,
+    *,
+    values: FloatArray,
+    deviations: FloatArray,
+    counts: Any,
+) -> list[Tile]:
+    """Pictures that lead across the scale in even steps, of those that can be shown."""
+    there = services().stocks.of(session, collection).images.astype(np.int64)
+    rows = np.flatnonzero(np.isin(keys, there))
+    rows = rows[across_scale(values[rows], _PICTURES)]
+    images = _images(session, keys[rows].tolist())
+    return [
+        Tile(images[int(keys[row])], float(values[row]), _known(deviations[row]), int(counts[row]))
+        for row in rows.tolist()
+    ]
+
+
+def _images(session: Session, keys: list[int]) -> dict[int, Image]:
+    return {image.id: image for image in session.scalars(select(Image).where(Image.id.in_(keys)))}
+
+
+def _named(session: Session, keys: list[str]) -> dict[str, Rater]:
+    wanted = select(Rater).where(Rater.id.in_([int(key) for key in keys]))
+    return {str(rater.id): rater for rater in session.scalars(wanted)}
+
+
+def _known(value: Any) -> float | None:
+    return round(float(value), 2) + 0.0 if np.isfinite(value) else None  # no -0.00

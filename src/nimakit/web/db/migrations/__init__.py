@@ -1,0 +1,1 @@
+"""Migrations, run at start: see nimakit.web.db.database."""

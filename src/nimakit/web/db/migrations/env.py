@@ -1,0 +1,14 @@
+"""Runs the migrations over the connection it is handed: see nimakit.web.db.database."""
+
+from alembic import context
+
+from nimakit.web.db.tables import Base
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    transactional_ddl=True,
+    render_as_batch=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,1 +1,0 @@
-"""Migrations, run at start: see nimakit.web.database."""

@@ -1,0 +1,214 @@
+"""Predicted scores, and what the model sees, ahead of the raters who will see them."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import ColumnElement, Row, exists, select, update
+from sqlalchemy.orm import Session
+
+from nimakit.errors import ImageError, ImageUnreadError, NimakitError
+from nimakit.images.photo import ImageInput, decoded_bytes
+from nimakit.models.engine import Model, Prepared, Scorer
+from nimakit.models.loading import load_model
+from nimakit.models.score import Score
+from nimakit.progress import say
+from nimakit.serving.admission import Admission
+from nimakit.web.db.database import Database
+from nimakit.web.db.features import forget_scores, forget_unseen, held, is_known_as, probe_of, write_features
+from nimakit.web.db.tables import BROKEN, MISSING, OK, Collection, Features, Image
+from nimakit.web.predictions.tastes import forget_tastes
+
+_BATCH = 32
+_FORGOTTEN = 200
+_Files = Sequence[Row[int, str, int]]
+
+
+class _AdmittedScorer(Scorer):
+    """Decodes a picture once there is room for it beside those that raters look at."""
+
+    def __init__(self, model: Model, decoding: Admission, max_pixels: int) -> None:
+        super().__init__(model, max_pixels=max_pixels)
+        self._decoding = decoding
+
+    def prepare(self, source: ImageInput, max_pixels: int | None = None) -> Prepared | ImageError:
+        """Decode a picture, and make the views of it that the model wants."""
+        assert isinstance(source, Path)  # noqa: S101 - for mypy: pictures of collections are files
+        with self._decoding.admit(decoded_bytes(source, self.max_pixels), patience=None):
+            return super().prepare(source, max_pixels)
+
+
+class Predictor:
+    """Scores pictures that have no score yet, a batch at a time.
+
+    Args:
+        database: Where pictures are, and scores go.
+        decoding: Admits pictures to be decoded, by the memory that takes.
+        max_pixels: Largest width times height of a picture.
+    """
+
+    def __init__(self, database: Database, decoding: Admission, max_pixels: int) -> None:
+        self._database = database
+        self._decoding = decoding
+        self._max_pixels = max_pixels
+        self._models: dict[str, Model] = {}
+        self._failed: dict[int, tuple[Any, str]] = {}
+        self._complete: dict[int, Any] = {}
+        self._compared: dict[int, str | None] = {}
+
+    def advance(self, collection: Collection) -> bool:
+        """Score one more batch of a collection.
+
+        Args:
+            collection: As it is now.
+
+        Returns:
+            Whether something was done, and there may be more to do.
+
+        Raises:
+            StorageError: The database cannot be used.
+        """
+        if collection.model is None:
+            return self._forget(collection)
+        model = self._model(collection)  # before there is a picture: somebody may bring one of their own
+        if model is None:
+            return False
+        if not self._compare(collection, model):
+            return False
+        rows = self._wanting(collection)
+        return bool(rows) and self._score(collection, model, rows)
+
+    def _compare(self, collection: Collection, model: Model) -> bool:
+        """Take back what another model of the same name has predicted, before the app was last started.
+
+        Returns:
+            Whether this is the collection's model: not where another copy of the app was started since with
+            a newer file of that name.
+        """
+        if self._compared.get(collection.id) == collection.model and collection.model_probe is not None:
+            return is_known_as(collection, model)
+        with self._database.write() as session:
+            current = held(session, collection)
+            if current is None:
+                return False
+            if current.model_probe is not None and not is_known_as(current, model):
+                say(f"{collection.name}: {collection.model} is another model than it was, and predicts anew.")
+                forget_scores(session, current)
+                forget_tastes(session, current)
+            current.model_probe = probe_of(model)
+        self._compared[collection.id] = collection.model
+        return True
+
+    def _score(self, collection: Collection, model: Model, rows: _Files) -> bool:
+        """Whether to continue at once: not while the folder is away, or this machine fails."""
+        scorer = _AdmittedScorer(model, self._decoding, self._max_pixels)
+        results = list(scorer.score(Path(collection.folder, path) for _, path, _ in rows))
+        unread = [result for result in results if isinstance(result, ImageUnreadError)]
+        if unread:
+            say(f"{collection.name}: {len(unread)} pictures are scored later. {unread[0]}")
+        low, width = float(model.bins[0]), float(model.bins[-1] - model.bins[0])
+        root = Path(os.path.realpath(collection.folder))
+        failed = [
+            row.path for row, result in zip(rows, results, strict=True) if isinstance(result, ImageError)
+        ]
+        if failed and not _is_readable(root):
+            return False
+        # Disks are asked before the transaction: a slow one must not keep raters waiting for it.
+        missing = {path for path in failed if not (root / path).exists()}
+        seen = {}
+        with self._database.write() as session:
+            if held(session, collection, model) is None:
+                return True
+            for (key, path, mtime_ns), result in zip(rows, results, strict=True):
+                if isinstance(result, ImageUnreadError):
+                    continue
+                values = _values(result, low, width, is_there=path not in missing)
+                # Not where the file changed meanwhile: then this is the score of another picture.
+                same = update(Image).where(Image.id == key, Image.mtime_ns == mtime_ns).values(**values)
+                changed = session.scalar(same.returning(Image.id))
+                if changed is not None and not isinstance(result, ImageError):
+                    seen[key] = np.asarray(result.features, np.float32)
+            write_features(session, seen)
+        return not unread
+
+    def _forget(self, collection: Collection) -> bool:
+        """Forget some of what a model saw that was taken away; whether there may be more of it."""
+        stamp = _stamp(collection)
+        if self._complete.get(collection.id) == stamp:
+            return False
+        with self._database.write() as session:
+            is_more = forget_unseen(session, collection, _FORGOTTEN) > 0
+        if not is_more:
+            self._complete[collection.id] = stamp
+        return is_more
+
+    def _wanting(self, collection: Collection) -> _Files:
+        """Some pictures without a score, or else without what the model sees."""
+        with self._database.read() as session:
+            rows = _files(session, collection, Image.position.is_(None))
+            # The latter takes a look at each picture's features, and is rare: both are written together, but
+            # for pictures that were scored by a version that kept none.
+            stamp = _stamp(collection)
+            if not rows and self._complete.get(collection.id) != stamp:
+                rows = _files(session, collection, ~exists().where(Features.image_id == Image.id))
+                if not rows:
+                    self._complete[collection.id] = stamp
+        return rows
+
+    def loaded(self, collection: Collection) -> Model | None:
+        """The collection's model; None where it has none, or none that could be loaded so far."""
+        return self._models.get(collection.model or "")
+
+    def retry(self) -> None:
+        """Try models that could not be loaded once more, when their turn comes; any thread may ask."""
+        self._failed = {}
+
+    def _model(self, collection: Collection) -> Model | None:
+        """The collection's model; None where it cannot be loaded, which the collection's note says."""
+        name, stamp, failed = collection.model or "", _stamp(collection), self._failed
+        # Where the folder is looked through, on request too, another copy of the app may have been the one.
+        if name not in self._models and failed.get(collection.id, (None, ""))[0] != stamp:
+            try:
+                self._models[name] = load_model(name, notify=say)
+            except NimakitError as error:
+                failed[collection.id] = stamp, str(error)
+                say(f"{collection.name}: no scores are predicted. {error}")
+        note = "" if name in self._models else failed[collection.id][1]
+        if note != collection.model_note:
+            own = update(Collection).where(Collection.id == collection.id, Collection.model == name)
+            with self._database.write() as session:
+                session.execute(own.values(model_note=note))
+        return self._models.get(name)
+
+
+def _stamp(collection: Collection) -> Any:
+    """Changes when there may be pictures to look at once more."""
+    return collection.scanned_at, collection.model
+
+
+def _files(session: Session, collection: Collection, lack: ColumnElement[bool]) -> _Files:
+    """Id, path and last change of some pictures that lack something."""
+    wanted = select(Image.id, Image.path, Image.mtime_ns).where(
+        Image.collection_id == collection.id, Image.state == OK, lack
+    )
+    return session.execute(wanted.order_by(Image.id).limit(_BATCH)).all()
+
+
+def _is_readable(folder: Path) -> bool:
+    try:
+        with os.scandir(folder):
+            return True
+    except OSError:
+        return False
+
+
+def _values(result: Score | ImageError, low: float, width: float, *, is_there: bool) -> dict[str, Any]:
+    """The columns of a picture that hold its score, on a scale from 0 to 1, or why it has none."""
+    if isinstance(result, ImageError):
+        return {"state": BROKEN if is_there else MISSING, "problem": str(result)}
+    return {
+        "position": min(max((result.mean - low) / width, 0.0), 1.0),
+        "spread": None if result.sd is None else result.sd / width,
+    }

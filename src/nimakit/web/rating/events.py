@@ -1,0 +1,42 @@
+"""Where browsers send what raters did, in batches, again and again until it is acknowledged."""
+
+from flask import Blueprint, abort, jsonify, request
+from flask.typing import ResponseReturnValue
+from flask_limiter.util import get_remote_address
+from flask_login import current_user  # type: ignore[import-untyped]
+
+from nimakit.web.access import current_rater, refuse_closed, visited_collection
+from nimakit.web.limits import limiter
+from nimakit.web.rating.validation import MOST_EVENTS, Batch
+from nimakit.web.services import services
+
+blueprint = Blueprint("events", __name__, url_prefix="/c/<slug>/events")
+
+
+_BATCHES = "600 per minute"
+"""That a rater may send; browsers wait for the answer to one, and send what is refused again later."""
+
+
+def _sender() -> str:
+    return f"rater {current_user.rater.id}" if current_user.is_authenticated else get_remote_address()
+
+
+@blueprint.post("")
+@limiter.limit(_BATCHES, key_func=_sender)
+def receive(slug: str) -> ResponseReturnValue:
+    """Take in events: once this answers they are on the disk, and sending them again changes nothing."""
+    rater = current_rater()
+    body = request.get_json()
+    events = body.get("events") if isinstance(body, dict) else None
+    if not isinstance(events, list) or len(events) > MOST_EVENTS:
+        abort(400, f"The body is an object with up to {MOST_EVENTS} events.")
+    if body.get("rater") != rater.code:
+        abort(409, "Somebody else is signed in here now.")
+    collection = visited_collection(slug)
+    refuse_closed(collection)
+    taken = services().intake.take(Batch(collection, rater, events))
+    return jsonify(
+        accepted=taken.outcome.accepted,
+        refused=[{"id": key, "reason": reason} for key, reason in taken.outcome.refused],
+        done=taken.done,
+    )

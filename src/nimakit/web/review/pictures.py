@@ -1,0 +1,180 @@
+"""The Ratings page: everything that was rated, to sort, filter and correct; who said what."""
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from nimakit.web.access import correction_refusal, current_collection, current_rater, refuse_correction
+from nimakit.web.db.tables import FIRST, LARGEST_KEY, RATING, SKIP, Collection, Event, Image, Rater, Rating
+from nimakit.web.predictions.tastes import learned_of, personal_positions
+from nimakit.web.rating.store import apply_acts, correction, lock_raters
+from nimakit.web.review.comparison_query import comparisons_with
+from nimakit.web.review.picture_query import PAGE, Query, page_of
+from nimakit.web.services import services
+from nimakit.web.sight import known_to, names_shown, said_of, sees_model, sees_why
+from nimakit.web.transfer.exports import is_counted
+
+blueprint = Blueprint("ratings", __name__, url_prefix="/c/<slug>/ratings")
+
+_COMPARISONS = 200
+_NO_RATING = "There is no such rating to correct."
+
+
+@blueprint.get("")
+def page(slug: str) -> ResponseReturnValue:
+    """Pictures, with what people and the model say: raters see what they rated, the admin all."""
+    rater = current_rater()
+    with services().database.read() as session:
+        collection = current_collection(session, slug)
+        if collection.experiment == "preference" and not rater.is_admin:
+            return redirect(url_for("comparisons.page", slug=slug))
+        query = Query.parse(request.args, collection, rater)
+        entries = page_of(session, collection, rater, query)
+        learned = learned_of(session, collection, rater) if sees_model(collection, rater) else None
+    following = query.after(entries[-1]) if len(entries) == PAGE else None
+    return render_template(
+        "ratings/page.html",
+        collection=collection,
+        query=query,
+        entries=entries,
+        following=following,
+        learned=learned,
+    )
+
+
+@blueprint.get("/<int:key>")
+def picture(slug: str, key: int) -> ResponseReturnValue:
+    """One picture: who said what, when, and what they said before."""
+    rater = current_rater()
+    with services().database.read() as session:
+        collection = current_collection(session, slug)
+        image = _image(session, collection, key)
+        if key not in known_to(session, collection, rater, [key]):
+            abort(404)
+        said = (
+            select(Rating, Rater, Event)
+            .join(Rater, Rater.id == Rating.rater_id)
+            .join(Event, Event.id == Rating.event_id)
+            .where(Rating.image_id == key)
+        )
+        done = select(Event, Rater).join(Rater, Rater.id == Event.rater_id).where(Event.image_id == key)
+        if not rater.is_admin:
+            said, done = said.where(Rater.id == rater.id), done.where(Rater.id == rater.id)
+        own = personal_positions(session, collection, rater, [image]) if sees_model(collection, rater) else {}
+        has_rated = said_of(session, collection, rater, [key]).get(key, False)
+        values = _values(session, collection, key)
+        compared = comparisons_with(session, collection, rater, key, _COMPARISONS)
+        mine = session.get(Rating, (key, rater.id, FIRST))
+        last = None if mine is None else session.get(Event, mine.event_id)
+        return render_template(
+            "ratings/picture.html",
+            collection=collection,
+            image=image,
+            mine=mine,
+            mine_is_taken_back=last is not None and last.is_taken_back,
+            refusal=correction_refusal(collection, rater),
+            step=_step(collection, None if mine is None else mine.value),
+            ratings=session.execute(said.order_by(Rating.occurred_at.desc())).all(),
+            events=session.execute(done.order_by(Event.id.desc())).all(),
+            comparisons=compared,
+            compared=names_shown(collection, rater, [image for one in compared for image in one.images]),
+            own=own.get(image.id),
+            people=_people(collection, image, values),
+            shares=_shares(collection, values),
+            sees_why=sees_why(collection, rater),
+            sees_others=rater.is_admin or (collection.show_others and has_rated),
+            names=names_shown(collection, rater, [image]),
+        )
+
+
+@blueprint.post("/<int:key>")
+def correct(slug: str, key: int) -> ResponseReturnValue:
+    """Correct one's own rating, or take it back; the admin may take back anybody's."""
+    rater = current_rater()
+    with services().database.write() as session:
+        collection = current_collection(session, slug)
+        refuse_correction(collection, rater)
+        image = _image(session, collection, key)
+        whose = request.form.get("rater", rater.id, int)
+        if whose != rater.id and not rater.is_admin:
+            abort(403)
+        if not 0 < whose <= LARGEST_KEY:
+            abort(404, _NO_RATING)
+        if collection.experiment == "preference":
+            abort(400, "Pictures are compared here, and have no ratings of their own.")
+        lock_raters(session, [whose])
+        rating = session.get(Rating, (image.id, whose, FIRST))
+        value = _value(collection, None if rating is None else rating.value)
+        if whose != rater.id and value is not None:
+            abort(403)
+        if rating is None:
+            abort(404, _NO_RATING)
+        act = correction(
+            rater,
+            collection_id=collection.id,
+            rater_id=whose,
+            kind=SKIP if value is None else RATING,
+            image_id=image.id,
+            value=value,
+        )
+        apply_acts(session, [act])
+    flash("The rating was taken back." if value is None else f"You now rate it {value:g}.")
+    return redirect(url_for("ratings.picture", slug=slug, key=key))
+
+
+def _image(session: Session, collection: Collection, key: int) -> Image:
+    image = session.get(Image, key)
+    if image is None or image.collection_id != collection.id:
+        abort(404)
+    return image
+
+
+def _step(collection: Collection, before: float | None) -> str:
+    """What ratings are a multiple of in the form that corrects one, as HTML has it.
+
+    Whole numbers in Score, unless what is corrected is none: it was imported, or given in Rate.
+    """
+    if collection.experiment == "score" and (before is None or before % 1 == 0):
+        return "1"
+    return "0.1" if before is None or round(before, 1) == before else "any"
+
+
+def _value(collection: Collection, before: float | None) -> float | None:
+    """The rating of a form, in place of another; None where it is taken back."""
+    text = request.form.get("value", "")
+    if text == "":
+        return None
+    try:
+        value = round(float(text), 2)
+    except ValueError:
+        value = float("nan")
+    whole = _step(collection, before) == "1"
+    if not collection.low <= value <= collection.high or (whole and value % 1):
+        kind = "a whole number" if whole else "a number"
+        abort(400, f"A rating is {kind} from {collection.low} to {collection.high}.")
+    return value
+
+
+def _values(session: Session, collection: Collection, key: int) -> list[float]:
+    """What people say of a picture, without repeats and raters who are left out."""
+    wanted = select(Rating.value).where(
+        Rating.image_id == key, Rating.round == FIRST, is_counted(collection, Rating)
+    )
+    return [value for value in session.scalars(wanted) if value is not None]
+
+
+def _people(collection: Collection, image: Image, values: list[float]) -> tuple[int, float]:
+    """How many ratings, or comparisons, there are of a picture, and their sum, or how many it won."""
+    if collection.experiment == "preference":
+        return image.count, image.total
+    return len(values), sum(values)
+
+
+def _shares(collection: Collection, values: list[float]) -> list[tuple[int, int, float]]:
+    """How often each rating was given: rating, number, and share of the most frequent."""
+    counts = dict.fromkeys(collection.scale.values, 0)
+    for value in values:
+        counts[round(value)] += 1
+    most = max(counts.values()) or 1
+    return [(value, count, count / most) for value, count in counts.items()]

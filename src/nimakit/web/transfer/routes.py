@@ -1,0 +1,115 @@
+"""What goes out and what comes in, for the admin: labels, ratings, pairs, lists of pictures."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, abort, render_template, request, send_file
+from flask.typing import ResponseReturnValue
+from flask_login import current_user  # type: ignore[import-untyped]
+
+from nimakit.errors import LabelError
+from nimakit.io.tables import SUFFIXES, BadRows
+from nimakit.web.access import admin_only, current_collection
+from nimakit.web.db.tables import Collection
+from nimakit.web.front import takes_bodies
+from nimakit.web.pictures.chosen_list import choose_listed
+from nimakit.web.services import services
+from nimakit.web.transfer.exports import export
+from nimakit.web.transfer.imports import Imported, import_pairs, import_ratings
+
+blueprint = Blueprint("transfer", __name__, url_prefix="/c/<slug>/transfer")
+
+FILES = {
+    "labels.json": "labels",
+    "ratings.csv": "ratings",
+    "ratings.jsonl": "ratings",
+    "pairs.csv": "pairs",
+    "pairs.jsonl": "pairs",
+}
+"""What can be downloaded -> what is in it."""
+
+_SUFFIXES = (*SUFFIXES, ".json")
+_LARGEST_IMPORT = 256 << 20
+_REMEDY = (
+    "Tick \N{LEFT DOUBLE QUOTATION MARK}Leave bad rows out\N{RIGHT DOUBLE QUOTATION MARK} to import the rest."
+)
+
+
+@blueprint.url_value_preprocessor
+def _allow_large_imports(_endpoint: str | None, _values: dict[str, Any] | None) -> None:
+    """Before anything reads the body; of nobody but the admin."""
+    if request.method == "POST" and current_user.is_authenticated and current_user.rater.is_admin:
+        request.max_content_length = _LARGEST_IMPORT
+
+
+@blueprint.get("")
+@admin_only
+def page(slug: str) -> ResponseReturnValue:
+    """The buttons."""
+    with services().database.read() as session:
+        collection = current_collection(session, slug)
+    return render_template("transfer/page.html", collection=collection, report=None)
+
+
+@blueprint.get("/<name>")
+@admin_only
+def download(slug: str, name: str) -> ResponseReturnValue:
+    """A file."""
+    if name not in FILES:
+        abort(404)
+    with tempfile.TemporaryDirectory() as folder, services().database.read() as session:
+        collection = current_collection(session, slug)
+        path = Path(folder, name)
+        export(session, collection, FILES[name], path)
+        content = path.open("rb")  # outlives its name
+    return send_file(content, as_attachment=True, download_name=f"{slug}-{name}")
+
+
+@blueprint.post("")
+@takes_bodies(_LARGEST_IMPORT)
+@admin_only
+def upload(slug: str) -> ResponseReturnValue:
+    """Take in a file."""
+    with services().database.read() as session:
+        collection = current_collection(session, slug)
+    sent = request.files.get("file")
+    what = request.form.get("what", "")
+    if sent is None or not sent.filename:
+        abort(400, "Choose a file first.")
+    with tempfile.TemporaryDirectory() as folder:
+        suffix = Path(sent.filename).suffix.lower()
+        path = Path(folder, "import" + (suffix if suffix in _SUFFIXES else ""))
+        request.environ["wsgi.input"].close()  # else there would be three copies of a large table
+        sent.save(path)
+        try:
+            report = _import(collection, what, path, skip_bad=request.form.get("skip_bad") == "1")
+        except LabelError as error:
+            report = [str(error).replace(str(path), sent.filename)]
+            return render_template("transfer/page.html", collection=collection, report=report), 400
+    services().stocks.forget(collection.id)
+    return render_template(
+        "transfer/page.html",
+        collection=collection,
+        report=[line.replace(str(path), sent.filename) for line in report],
+    )
+
+
+def _import(collection: Collection, what: str, path: Path, *, skip_bad: bool) -> list[str]:
+    """Take in a file; what was done, in lines."""
+    database, rows = services().database, BadRows(skip=skip_bad, remedy=_REMEDY)
+    if what == "ratings":
+        return _told(import_ratings(database, collection, path, rows), "rating")
+    if what == "pairs":
+        return _told(import_pairs(database, collection, path, rows), "comparison")
+    if what != "list":
+        abort(400, "Say what the file contains.")
+    chosen, problems = choose_listed(database, collection, path, skip_bad=skip_bad)
+    return [f"{chosen} pictures are to be rated; all others are left out.", *problems]
+
+
+def _told(imported: Imported, noun: str) -> list[str]:
+    lines = [f"{imported.taken} {noun}s taken in, {imported.known} of them known already."]
+    if imported.new_images:
+        lines.append(f"{imported.new_images} pictures are not in the folder; they are kept as missing.")
+    return lines + imported.problems

@@ -1,0 +1,128 @@
+"""nimakit.nn.networks.adapters: small layers that start as nothing."""
+
+import keras
+import numpy as np
+import pytest
+
+from nimakit.config import TrainConfig
+from nimakit.errors import ModelError
+from nimakit.nn.networks import adapters, backbones, heads
+from nimakit.nn.networks.adapters import Placement
+from nimakit.stats.histogram import default_bins
+
+pytestmark = [
+    # Keras and TensorFlow are behind NumPy 2 in two places.
+    pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
+]
+
+SIDE = 64
+
+
+def _network(name: str, head: str) -> keras.Model:
+    config = TrainConfig(base_model_name=name, head=head)  # type: ignore[arg-type]
+    return heads.of_config(backbones.get(name).build(input_size=(SIDE, SIDE)), default_bins(5), config)
+
+
+def _pixels(count: int = 2) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((count, SIDE, SIDE, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize(
+    ("name", "head", "placement"),
+    [("MobileNet", "histogram", "parallel"), ("ResNet18", "regression", "series")],
+)
+def test_an_adapted_network_begins_as_the_one_it_adapts(
+    name: str, head: str, placement: Placement, batch_norm: bool
+) -> None:
+    """With a twentieth of its parameters at the most; of these learns what starts at zero."""
+    network = _network(name, head)
+    adapted = adapters.adapt(network, placement=placement, batch_norm=batch_norm)
+    layers = adapters.adapter_layers(adapted)
+    own = sum(layer.count_params() for layer in layers)
+    assert 0.005 < own / network.count_params() <= adapters.SHARE
+    assert own == sum(array.size for array in adapters.get_arrays(adapted).values())
+    learning = {id(weight) for weight in adapted.trainable_weights}
+    for layer in layers:
+        for weight in layer.weights:
+            assert (id(weight) in learning) == (not np.asarray(weight).any())
+    assert len(learning) == len(adapted.trainable_weights)
+    convolutions = sum(type(layer) is keras.layers.Conv2D for layer in network.layers)
+    norms = sum(isinstance(layer, keras.layers.BatchNormalization) for layer in network.layers)
+    assert len(layers) == 2 * (convolutions - 1) + batch_norm * norms
+    assert len(learning) == convolutions - 1 + 2 * batch_norm * norms
+    assert np.abs(np.asarray(adapted(_pixels())) - np.asarray(network(_pixels()))).max() < 1e-5
+
+
+@pytest.mark.parametrize("placement", ["parallel", "series"])
+@pytest.mark.parametrize("name", ["MobileNet", "ResNet18"])
+def test_a_user_has_a_twentieth_of_the_backbone_at_the_most(name: str, placement: Placement) -> None:
+    """Wherever adapters are put, normalisation included."""
+    base = backbones.get(name).build(input_size=(SIDE, SIDE))
+    adapted = adapters.adapt(
+        heads.of_config(base, default_bins(10), TrainConfig(base_model_name=name)),
+        placement=placement,
+        batch_norm=True,
+    )
+    kept = sum(array.size for array in adapters.get_arrays(adapted).values())
+    assert 0 < kept <= 0.05 * base.count_params()
+
+
+def test_scale_and_shift_are_those_of_normalisation() -> None:
+    """A person's factor and constant behind a layer are the same as other values in it."""
+    network = _network("ResNet18", "regression")
+    adapted = adapters.adapt(network, batch_norm=True)
+    arrays = adapters.get_arrays(adapted)
+    random = np.random.default_rng(0)
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            gamma, beta, mean, variance = layer.get_weights()
+            name = f"{adapters.PREFIX}_{layer.name}_scale"
+            factor, constant = random.normal(0, 0.1, (2, len(gamma))).astype(np.float32)
+            arrays[name], arrays[f"{name}_bias"] = factor.reshape(-1, 1, 1, 1), constant
+            layer.set_weights([(1 + factor) * gamma, (1 + factor) * beta + constant, mean, variance])
+    assert adapters.set_arrays(adapted, arrays)
+    changed, merged = np.asarray(adapted(_pixels())), np.asarray(network(_pixels()))
+    assert np.abs(changed - merged).max() < 1e-4 * max(1.0, float(np.abs(merged).max()))
+
+
+def test_arrays_of_other_adapters_change_nothing() -> None:
+    """Those in series do not fit where they are parallel."""
+    network = _network("MobileNet", "histogram")
+    adapted = adapters.adapt(network)
+    before = adapters.get_arrays(adapted)
+    assert not adapters.set_arrays(adapted, adapters.get_arrays(adapters.adapt(network, placement="series")))
+    after = adapters.get_arrays(adapted)
+    assert all(np.array_equal(after[name], before[name]) for name in before)
+
+
+def test_a_parallel_adapter_is_part_of_the_convolution() -> None:
+    """It looks at the middle of each window: the same as a change of the kernel's middle."""
+    network = _network("ResNet18", "regression")
+    adapted = adapters.adapt(network, placement="parallel")
+    random = np.random.default_rng(0)
+    for layer in adapters.adapter_layers(adapted):
+        layer.set_weights([random.normal(0, 0.1, layer.kernel.shape)])
+    for layer in network.layers[2:]:
+        name = f"{adapters.PREFIX}_{layer.name}"
+        if type(layer) is keras.layers.Conv2D and any(x.name == f"{name}_up" for x in adapted.layers):
+            down, up = (
+                np.asarray(adapted.get_layer(f"{name}_{part}").kernel)[0, 0] for part in ("down", "up")
+            )
+            [kernel] = layer.get_weights()
+            kernel[kernel.shape[0] // 2, kernel.shape[1] // 2] += down @ up
+            layer.set_weights([kernel])
+    changed, merged = np.asarray(adapted(_pixels())), np.asarray(network(_pixels()))
+    assert np.abs(changed - merged).max() < 1e-4 * max(1.0, float(np.abs(merged).max()))
+
+
+def test_refuses_a_network_that_is_too_small() -> None:
+    """Adapters of rank one would already be more than a twentieth of it."""
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(2, 1)(keras.layers.Conv2D(2, 1)(image))
+    small = heads.add_head(
+        keras.Model(image, keras.layers.GlobalAveragePooling2D()(x)), default_bins(5), head="histogram"
+    )
+    with pytest.raises(ModelError, match="at most 5% of a network's parameters"):
+        adapters.adapt(small)

@@ -1,0 +1,165 @@
+"""nimakit.nn.personal.fine_tuning: one person's taste in the layers of a network."""
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nimakit.models.engine import Member, Model, Scorer
+from nimakit.models.network import Network
+from nimakit.models.score import Score
+from nimakit.models.taste import Taste, read_taste, write_taste
+from nimakit.nn.networks import adapters, export, weights
+from nimakit.nn.networks import keras_model as keras_models
+from nimakit.nn.personal import fine_tuning
+from nimakit.personal import fit
+from small_models import SIDE, write_job
+
+pytestmark = [
+    pytest.mark.usefixtures("small_adapters"),
+    # Keras and TensorFlow are behind NumPy 2 in two places.
+    pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
+]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[Path]:
+    """A dozen photographs, from red to blue."""
+    paths = []
+    random = np.random.default_rng(0)
+    for index, share in enumerate(np.linspace(0, 1, 12)):
+        pixels = random.integers(0, 60, (SIDE, SIDE, 3)) + np.array([180 * (1 - share), 60, 180 * share])
+        paths.append(tmp_path / f"{index}.png")
+        Image.fromarray(pixels.astype(np.uint8)).save(paths[-1])
+    return paths
+
+
+def _means(model: Model, photos: list[Path]) -> np.ndarray:
+    scores = list(Scorer(model).score(photos))
+    assert all(isinstance(score, Score) for score in scores)
+    return np.array([score.mean for score in scores if isinstance(score, Score)])
+
+
+KINDS: list[dict[str, Any]] = [
+    {},
+    {"placement": "series"},
+    {"batch_norm": True},
+    {"placement": "series", "batch_norm": True},
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"), [*((kind, {}) for kind in KINDS), (KINDS[-1], {"head": "regression"})], ids=str
+)
+def test_adapters_are_taken_by_one_session_for_all_users(
+    tmp_path: Path, photos: list[Path], changes: dict[str, Any], kind: dict[str, Any]
+) -> None:
+    """The adaptable file scores as the base does; with a user's file as Keras does, nearer the ratings."""
+    job = write_job(tmp_path / "job", **changes)
+    keras_model = keras_models.load(job)
+    base = Model([Member(Network(job / "model.onnx"))])
+    file = job / fine_tuning.adaptable_name(**kind)
+    fine_tuning.write_adaptable(keras_model, file, **kind)
+    adaptable = Model([Member(Network(file))])
+    generic = _means(base, photos)
+    assert _means(adaptable, photos) == pytest.approx(generic, abs=1e-4)
+    ratings = np.linspace(1, 5, 12)
+    arrays = fine_tuning.teach(keras_model, photos, ratings, generic, method="adapters", **kind)
+    write_taste(
+        tmp_path / "ann.taste",
+        Taste(
+            method="adapters", base=base.probe()[0], base_name=base.name, ratings=len(photos), arrays=arrays
+        ),
+    )
+    personal = adaptable.for_user(read_taste(tmp_path / "ann.taste"))
+    found = _means(personal, photos)
+    assert np.square(found - ratings).mean() < 0.9 * np.square(generic - ratings).mean()
+    assert _means(adaptable, photos) == pytest.approx(generic, abs=1e-4)
+    network = adapters.adapt(keras_model.network, **kind)
+    assert adapters.set_arrays(network, {name: array for name, array in arrays.items() if name != "level"})
+    pixels = np.stack([np.asarray(Image.open(path), np.float32) for path in photos])
+    values = np.asarray(network(keras_model.backbone.preprocess(pixels)))
+    outputs = personal.members[0].network.run(pixels).values
+    assert np.abs(values - outputs).max() < 1e-4 * max(1.0, float(np.abs(values).max()))
+
+
+def test_full_gives_a_network_of_its_own(tmp_path: Path, photos: list[Path]) -> None:
+    """The user's file holds it whole, and the base stays as it is."""
+    job = write_job(tmp_path / "job")
+    keras_model = keras_models.load(job)
+    base = Model([Member(Network(job / "model.onnx"))])
+    generic = _means(base, photos)
+    ratings = np.linspace(1, 5, 12)
+    arrays = fine_tuning.teach(keras_model, photos, ratings, generic, method="full")
+    taste = Taste(method="full", base=base.probe()[0], base_name=base.name, ratings=12, arrays=arrays)
+    found = _means(base.for_user(taste), photos)
+    assert np.square(found - ratings).mean() < 0.9 * np.square(generic - ratings).mean()
+    assert _means(base, photos) == pytest.approx(generic, abs=1e-6)
+
+
+def test_adaptable_files_are_called_by_what_they_take() -> None:
+    """So that those of different adapters lie beside each other."""
+    names = [fine_tuning.adaptable_name(**kind) for kind in KINDS]
+    assert names == [
+        "adaptable.onnx",
+        "adaptable_series.onnx",
+        "adaptable_batch_norm.onnx",
+        "adaptable_series_batch_norm.onnx",
+    ]
+
+
+@pytest.fixture(params=product(["MobileNet", "ResNet18"], ["histogram", "regression"]), ids="-".join)
+def backbone_job(request: pytest.FixtureRequest, tmp_path: Path, public_weights: Path) -> Path:
+    """A job with a new head on a real backbone: the public MobileNet, or ResNet18 as it starts."""
+    name, head = request.param
+    job = write_job(tmp_path / "job", base_model_name=name, head=head)
+    if name == "MobileNet":
+        model = keras_models.load(job)
+        weights.load_pretrained(model.network, public_weights)
+        model.network.save_weights(next((job / "weights").iterdir()))
+        export.export_model(model.network, model.backbone, model.metadata, job / "model.onnx")
+    return job
+
+
+@pytest.mark.slow
+def test_each_method_teaches_each_backbone(
+    tmp_path: Path, photos: list[Path], backbone_job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By files of the size that is said, which the engine scores with."""
+    monkeypatch.setattr(adapters, "SHARE", 0.05)
+    job = backbone_job
+    model = keras_models.load(job)
+    base = Model([Member(Network(job / "model.onnx"))])
+    scores = [score for score in Scorer(base).score(photos) if isinstance(score, Score)]
+    generic = np.array([score.mean for score in scores])
+    features = np.stack([np.asarray(score.features) for score in scores])
+    ratings = np.clip(generic + np.linspace(-1, 1, 12), 1, 5)
+    shifts = np.random.default_rng(0).normal(0, 1, (20, 1)) * np.linspace(-1, 1, 12)
+    user, image = np.divmod(np.arange(20 * 12), 12)
+    probe, _ = base.probe()
+    population = fit.learn(
+        features, generic, image, user, (generic + shifts).ravel(), base=probe, base_name=base.name
+    )
+    files: dict[str, Model] = {"head": base, "factors": base, "full": base}
+    arrays = {
+        "head": fit.fit_head(features, generic, ratings),
+        "factors": population.place(features, generic, ratings),
+        "full": fine_tuning.teach(model, photos, ratings, generic, method="full"),
+    }
+    for kind in KINDS[::3]:
+        name_of_kind = fine_tuning.adaptable_name(**kind)
+        fine_tuning.write_adaptable(model, job / name_of_kind, **kind)
+        files[name_of_kind] = Model([Member(Network(job / name_of_kind))])
+        arrays[name_of_kind] = fine_tuning.teach(model, photos, ratings, generic, method="adapters", **kind)
+    for method, own in arrays.items():
+        kept: Any = "adapters" if method.endswith(".onnx") else method
+        taste = Taste(method=kept, base=probe, base_name=base.name, ratings=12, arrays=own)
+        size = write_taste(tmp_path / "ann.taste", taste)
+        if kept == "adapters":
+            assert size < 1.1 * 4 * 0.05 * model.network.count_params()
+        found = _means(files[method].for_user(read_taste(tmp_path / "ann.taste")), photos)
+        assert np.square(found - ratings).mean() < 0.9 * np.square(generic - ratings).mean(), method

@@ -1,0 +1,126 @@
+"""nimakit.nn.personal.personal_model: a network as one person sees pictures, with gradients."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nimakit.errors import ModelError, TasteError
+from nimakit.images.photo import open_photo
+from nimakit.models import loading as model_loading
+from nimakit.models.engine import Member, Model
+from nimakit.models.network import Network
+from nimakit.models.taste import Taste, linear, write_taste
+from nimakit.nn.enhance import random_views
+from nimakit.nn.enhance.gradient_ascent import Ascent, Sliders
+from nimakit.nn.networks import adapters, keras_model
+from nimakit.nn.personal import fine_tuning
+from nimakit.nn.personal.personal_model import for_user
+from nimakit.nn.saliency import saliency
+from samples import random_pixels, write_model
+from small_models import write_job
+
+TOLERANCE = 1e-4
+
+pytestmark = [
+    pytest.mark.usefixtures("small_adapters"),
+    # Keras and TensorFlow are behind NumPy 2 in two places.
+    pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
+]
+
+
+@pytest.fixture(params=["histogram", "regression"])
+def job(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A job folder of each kind of head."""
+    return write_job(tmp_path / "job", head=request.param)
+
+
+def _engine(path: Path) -> Model:
+    return Model([Member(Network(path))])
+
+
+def _linear(base: Model, constant: float) -> Taste:
+    probe, width = base.probe()
+    weights = np.random.default_rng(0).normal(0, 1, width)
+    arrays = linear(weights, 0.3, constant)
+    return Taste(method="head", base=probe, base_name=base.name, ratings=3, arrays=arrays)
+
+
+@pytest.mark.parametrize("constant", [0.0, 9.0, -9.0])
+def test_a_linear_taste_scores_as_the_engine_does(job: Path, constant: float) -> None:
+    """In the middle of the scale, and near its ends, where scores bend."""
+    base = _engine(job / "model.onnx")
+    taste = _linear(base, constant)
+    model = for_user(keras_model.load(job), taste)
+    for seed in range(3):
+        picture = random_pixels(70, 90, seed) // (1 + seed)
+        [expected] = base.for_user(taste).predict([picture], augmented=True)
+        assert model.score(open_photo(picture)) == pytest.approx(
+            expected["mean_score_prediction"], abs=TOLERANCE
+        )
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("placement", ["parallel", "series"])
+def test_adapters_score_as_the_engine_does(job: Path, placement: Any, batch_norm: bool) -> None:
+    """Wherever they were put: that is read from their names."""
+    generic = keras_model.load(job)
+    network = adapters.adapt(generic.network, placement=placement, batch_norm=batch_norm)
+    random = np.random.default_rng(0)
+    arrays: dict[str, Any] = {"level": np.array([0.0, 0.4], np.float32)}
+    for name, array in adapters.get_arrays(network).items():
+        arrays[name] = np.asarray(random.normal(0, 0.1, array.shape), np.float32)
+    fine_tuning.write_adaptable(generic, job / "adaptable.onnx", placement=placement, batch_norm=batch_norm)
+    base = _engine(job / "adaptable.onnx")
+    taste = Taste(method="adapters", base=base.probe()[0], base_name=base.name, ratings=3, arrays=arrays)
+    picture = random_pixels(70, 90)
+    [expected] = base.for_user(taste).predict([picture], augmented=True)
+    score = for_user(generic, taste).score(open_photo(picture))
+    assert score == pytest.approx(expected["mean_score_prediction"], abs=TOLERANCE)
+    assert abs(score - generic.score(open_photo(picture))) > 10 * TOLERANCE
+
+
+def test_a_taste_can_be_explained_and_pleased(job: Path) -> None:
+    """Its gradients lead from the pixels to the person's score, for maps and for edits."""
+    model = for_user(keras_model.load(job), _linear(_engine(job / "model.onnx"), 0.0))
+    photo = open_photo(random_pixels(70, 90))
+    method: Any
+    for method in ("gradcam", "gradient"):
+        assert np.abs(saliency(model, photo, method).grid).max() > 0.9
+    look = random_views.look(photo, random_views.detail(photo), model.metadata.preprocessing)
+    edit = Sliders(0.4)
+    free = Ascent([model], edit).run([look])
+    edited = edit.apply(free, look.pixels, look.detail, look.boxes)
+    before, after = (model.means(model.values(255 * pixels))[0] for pixels in (look.pixels, edited))
+    assert float(after) > float(before)
+
+
+def test_is_loaded_by_the_names_of_model_and_file(job: Path, tmp_path: Path) -> None:
+    """By the job's folder or its model file; the file of another model is refused."""
+    base = _engine(job / "model.onnx")
+    write_taste(tmp_path / "ann.taste", _linear(base, 0.0))
+    photo = open_photo(random_pixels(70, 90))
+    named = model_loading.load_keras_model(job, user_file=tmp_path / "ann.taste")
+    assert named.metadata.name == f"{keras_model.load(job).metadata.name} as ann sees it"
+    personal = named.score(photo)
+    again = model_loading.load_keras_model(job / "model.onnx", user_file=tmp_path / "ann.taste").score(photo)
+    generic = model_loading.load_keras_model(job).score(photo)
+    assert personal == again != generic
+    other = _engine(write_model(tmp_path / "other.onnx"))
+    write_taste(tmp_path / "bob.taste", _linear(other, 0.0))
+    with pytest.raises(TasteError):
+        model_loading.load_keras_model(job, user_file=tmp_path / "bob.taste")
+
+
+def test_refuses_what_has_no_gradient(job: Path) -> None:
+    """A whole model file of one's own, and adapters of other layers."""
+    model, base = keras_model.load(job), _engine(job / "model.onnx")
+    taste = _linear(base, 0.0)
+    with pytest.raises(ModelError, match="method full"):
+        for_user(model, replace(taste, method="full"))
+    arrays = {"level": taste.arrays["level"], "adapter_x_up": np.zeros((1, 1, 1, 1), np.float32)}
+    with pytest.raises(ModelError, match="adapter_x_up"):
+        for_user(model, replace(taste, method="adapters", arrays=arrays))

@@ -1,0 +1,208 @@
+"""nimakit.nn.training.checkpointing: what happens around every epoch."""
+
+import csv
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from nimakit.errors import TrainingError
+from nimakit.jobs import Job
+from nimakit.nn.training.batches import Batches, Features
+from nimakit.nn.training.checkpointing import Epochs
+from nimakit.nn.training.state import State
+
+pytestmark = [
+    # Keras and TensorFlow are behind NumPy 2 in two places.
+    pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
+]
+
+VALUES = np.random.default_rng(0).normal(size=(8, 2, 3)).astype(np.float32)
+TARGETS = VALUES[:, 0].sum(axis=1, keepdims=True)
+
+NewEpochs = Callable[..., Epochs]
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    """A job folder."""
+    return Job.create(tmp_path, {}, {})
+
+
+@pytest.fixture
+def model() -> keras.Model:
+    """A linear one, with dropout."""
+    keras.utils.set_random_seed(0)
+    x = keras.Input((3,))
+    model = keras.Model(x, keras.layers.Dense(1)(keras.layers.Dropout(0.5)(x)))
+    model.compile("sgd", "mse")
+    return model
+
+
+@pytest.fixture
+def batches() -> Batches:
+    """Two batches of four."""
+    return Batches(Features(VALUES), TARGETS, range(8), batch_size=4, seed=0)
+
+
+@pytest.fixture
+def said() -> list[str]:
+    """What was said."""
+    return []
+
+
+@pytest.fixture
+def new(job: Job, model: keras.Model, batches: Batches, said: list[str]) -> NewEpochs:
+    """Makes what happens around the epochs of the second phase, after two of the first."""
+
+    def make(**changes: Any) -> Epochs:
+        options: dict[str, Any] = {
+            "phase": "all",
+            "batches": batches,
+            "whole": model,
+            "base_name": "Tiny",
+            "before": 2,
+            "total": 9,
+            "seed": 5,
+            "patience": None,
+            "keep_last": False,
+            "averages": None,
+            "notify": said.append,
+        }
+        epochs = Epochs(job, State.load(job), **{**options, **changes})
+        epochs.set_model(model)
+        return epochs
+
+    return make
+
+
+def _run(epochs: Epochs, epoch: int, loss: float, val_loss: float | None) -> None:
+    """What Keras does around one epoch, counted from 0."""
+    epochs.on_epoch_begin(epoch)
+    if val_loss is not None:
+        epochs.on_test_end({"loss": val_loss})
+    logs = {"loss": loss} if val_loss is None else {"loss": loss, "val_loss": val_loss}
+    epochs.on_epoch_end(epoch, logs)
+
+
+def _kept(job: Job) -> list[str]:
+    return [path.name for path in job.weights.iterdir()]
+
+
+def test_keeps_the_epoch_with_the_least_validation_loss(new: NewEpochs, job: Job) -> None:
+    """Its weights alone are there, and its place in the state."""
+    epochs = new()
+    for epoch, val_loss in enumerate((0.5, 0.3, 0.4), start=2):
+        _run(epochs, epoch, 0.1, val_loss)
+    assert _kept(job) == ["weights_Tiny_04_0.300.weights.h5"]
+    state = State.load(job)
+    assert (state.best_file, state.best_loss, state.epochs("all")) == (_kept(job)[0], 0.3, 3)
+
+
+def test_judges_by_the_loss_where_nothing_is_kept_back(new: NewEpochs, job: Job, said: list[str]) -> None:
+    """Without a validation loss the last epoch stands for the best one."""
+    epochs = new()
+    for epoch, loss in enumerate((0.5, 0.3), start=2):
+        _run(epochs, epoch, loss, None)
+    assert _kept(job) == ["weights_Tiny_04_0.300.weights.h5"]
+    assert said[-1].startswith("epoch 4 of 9 (all): loss 0.3000, ")
+    assert "val_loss" not in said[-1]
+
+
+def test_keeps_the_last_epoch_where_asked_to(new: NewEpochs, job: Job) -> None:
+    """Also one whose validation loss is worse."""
+    epochs = new(keep_last=True)
+    for epoch, val_loss in enumerate((0.3, 0.5), start=2):
+        _run(epochs, epoch, 0.1, val_loss)
+    assert _kept(job) == ["weights_Tiny_04_0.500.weights.h5"]
+
+
+def test_tells_and_notes_every_epoch(new: NewEpochs, job: Job, batches: Batches, said: list[str]) -> None:
+    """A sentence for people, a row for the history, and the batches know which epoch they are of."""
+    _run(new(), 2, 0.25, 0.5)
+    assert said[0].startswith("epoch 3 of 9 (all): loss 0.2500, val_loss 0.5000, ")
+    [row] = csv.DictReader(job.history_file.read_text("utf-8").splitlines())
+    assert (row["phase"], row["epoch"], row["loss"], row["val_loss"]) == ("all", "3", "0.25", "0.5")
+    assert float(row["learning_rate"]) == pytest.approx(0.01)
+    assert (batches.epoch, batches.title) == (3, "epoch 3 of 9")
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_refuses_a_loss_that_is_not_finite(new: NewEpochs, job: Job, loss: float) -> None:
+    """The epoch is not kept, so that a resumed job does not begin with broken weights."""
+    epochs = new()
+    with pytest.raises(TrainingError, match=rf"must stay finite. Received: {loss} in epoch 3"):
+        _run(epochs, 2, loss, math.nan)
+    assert _kept(job) == []
+    assert State.load(job).history == []
+
+
+@pytest.mark.parametrize(
+    ("val_losses", "ended"),
+    [
+        ((0.5, 0.4, 0.3, 0.2), 0),
+        ((0.5, 0.4, 0.6, 0.4), 4),
+        ((0.5, 0.6, 0.4, 0.6), 0),
+        ((0.5, 0.5, 0.5), 3),
+    ],
+    ids=["falling", "no better", "better in time", "equal"],
+)
+def test_stops_after_epochs_without_a_better_loss(
+    new: NewEpochs, model: keras.Model, said: list[str], val_losses: tuple[float, ...], ended: int
+) -> None:
+    """As many as the patience; that is said."""
+    model.stop_training = False
+    epochs = new(patience=2)
+    for count, val_loss in enumerate(val_losses, start=1):
+        assert not model.stop_training
+        _run(epochs, count + 1, 0.1, val_loss)
+    assert model.stop_training == bool(ended)
+    assert ("no better for 2 epochs: the phase ends early" in said) == bool(ended)
+
+
+def test_notes_that_a_phase_was_ended(new: NewEpochs, job: Job) -> None:
+    """A resumed job does not begin it again."""
+    for epoch, ended in ((2, []), (3, ["all"])):
+        _run(new(patience=1), epoch, 0.1, 0.5)
+        assert State.load(job).ended == ended
+
+
+def test_patience_begins_anew_with_a_phase(new: NewEpochs, model: keras.Model) -> None:
+    """A best epoch of the phase before does not use up the patience of this one."""
+    first, model.stop_training = new(phase="dense", before=0, patience=2), False
+    _run(first, 0, 0.1, 0.1)
+    _run(first, 1, 0.1, 0.2)
+    _run(new(patience=2), 2, 0.1, 0.3)
+    assert not model.stop_training
+    _run(new(patience=2), 3, 0.1, 0.3)
+    assert model.stop_training
+
+
+def test_the_same_epoch_drops_the_same_features(new: NewEpochs, model: keras.Model) -> None:
+    """Dropout is seeded by seed and epoch, whatever was run before."""
+    drawn = []
+    for seed, epoch in ((5, 2), (5, 3), (5, 2), (6, 2)):
+        new(seed=seed).on_epoch_begin(epoch)
+        drawn.append(np.asarray(model.layers[1](np.ones((8, 8), np.float32), training=True)))
+    np.testing.assert_array_equal(drawn[0], drawn[2])
+    assert (drawn[0] != drawn[1]).any()
+    assert (drawn[0] != drawn[3]).any()
+
+
+@pytest.mark.parametrize("is_validated", [True, False])
+def test_a_start_fitted_in_closed_form_may_be_the_best(
+    new: NewEpochs, job: Job, model: keras.Model, batches: Batches, is_validated: bool
+) -> None:
+    """It is noted as epoch 0, with the losses it has."""
+    data = batches.validation(lambda inputs: inputs)
+    new(phase="dense", before=0).note_start(model, data, data if is_validated else None)
+    loss = float(model.evaluate(VALUES[:, 0], TARGETS, verbose=0))
+    assert _kept(job) == [f"weights_Tiny_00_{loss:.3f}.weights.h5"]
+    [row] = State.load(job).history
+    assert (row["phase"], row["epoch"], row["loss"]) == ("dense", 0, pytest.approx(loss, rel=1e-5))
+    assert (row["val_loss"] is not None) == is_validated

@@ -1,0 +1,137 @@
+"""nimakit.reports.contact_sheet: one HTML file, best picture first."""
+
+import base64
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nimakit.images.photo import MAX_PIXELS
+from nimakit.reports import contact_sheet
+from nimakit.stats.histogram import default_bins
+from samples import write_photo
+
+
+def _record(name: str, mean: float = 5.0, **more: Any) -> dict[str, Any]:
+    scores = {"mean_score_prediction": mean, "sd_score_prediction": 1.25, "predictions": [0.1] * 10}
+    return {"image_id": name, **scores, **more}
+
+
+def _render(records: list[dict[str, Any]], paths: list[Path | None], reference: str = "") -> str:
+    return contact_sheet.render(
+        records,
+        paths,
+        model_name="<tiny>",
+        bins=default_bins(10),
+        reference=reference,
+        max_pixels=MAX_PIXELS,
+    )
+
+
+def _pictures(page: str) -> list[Image.Image]:
+    encoded = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page)
+    return [Image.open(io.BytesIO(base64.b64decode(text))) for text in encoded]
+
+
+def test_shows_the_pictures_in_the_order_given(tmp_path: Path) -> None:
+    """Each scored record has its picture inside the page, small, and its figures."""
+    paths: list[Path | None] = [
+        write_photo(tmp_path / "white.jpg", 255, (1200, 600)),
+        write_photo(tmp_path / "black.jpg", 0, (30, 60)),
+    ]
+    page = _render([_record("white", 7.125), _record("black", 3.5)], paths)
+    white, black = _pictures(page)
+    assert (white.size, black.size) == ((480, 240), (30, 60))
+    assert (white.getpixel((0, 0)), black.getpixel((0, 0))) == ((255, 255, 255), (0, 0, 0))
+    assert page.index("<strong>7.12</strong>") < page.index("<strong>3.50</strong>")
+    assert "2 photographs, best first" in page
+    assert "Average 5.31." in page
+
+
+def test_needs_no_other_file(tmp_path: Path) -> None:
+    """The page loads nothing: no script, no style sheet, no picture from elsewhere."""
+    page = _render([_record("a")], [write_photo(tmp_path / "a.jpg")])
+    assert not re.search(r"<script|<link|https?://|url\(", page)
+
+
+def test_shows_names_as_text(tmp_path: Path) -> None:
+    """A file name that is markup, and a model name that is, stay names."""
+    name = '"><img src=x onerror=alert(1)>'
+    page = _render([_record(name), {"image_id": name, "error": "<b>broken</b>"}], [None, None])
+    assert "onerror=alert(1)&gt;" in page
+    assert "<img src=x" not in page
+    assert "<b>broken</b>" not in page
+    assert "<tiny>" not in page
+
+
+def test_lists_what_could_not_be_scored() -> None:
+    """Failures are listed with their reasons, by path where names repeat."""
+    failed = {"image_id": "a", "image": "sub/a.jpg", "error": "It is broken."}
+    page = _render([_record("b"), failed], [None, None])
+    assert "1 could not be scored" in page
+    assert "<b>sub/a.jpg</b>: It is broken." in page
+
+
+def test_shows_a_page_where_nothing_was_scored() -> None:
+    """A folder of broken files still makes a page that says so."""
+    page = _render([{"image_id": "a", "error": "It is broken."}], [None])
+    assert "0 photographs, best first" in page
+    assert "Average" not in page
+
+
+def test_falls_back_to_words_for_a_picture_that_vanished(tmp_path: Path) -> None:
+    """A file deleted after it was scored leaves its card, without a picture."""
+    page = _render([_record("gone")], [tmp_path / "gone.jpg"])
+    assert "no picture" in page
+    assert _pictures(page) == []
+
+
+def test_shows_percentiles_only_with_their_reference() -> None:
+    """A percentile names what it ranks among; without one, normalised scores fill the bar."""
+    page = _render([_record("a", percentile=87.4)], [None], "scores of a test")
+    assert "percentile 87" in page
+    assert "Percentiles rank a score among the scores of a test." in page
+    page = _render([_record("a", normalized_score=0.5)], [None])
+    assert "width: 50.0%" in page
+    assert "percentile" not in page.lower()
+
+
+def test_shows_scores_of_a_model_without_distributions() -> None:
+    """Neither a spread nor bars are drawn where there are none."""
+    page = _render([_record("a", sd_score_prediction=None, predictions=[])], [None])
+    assert "<strong>5.00</strong>" in page
+    assert "standard deviation" not in page
+    assert "Predicted distribution" not in page
+
+
+def test_draws_a_bounded_number_of_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the best are shown, and the page says how many."""
+    monkeypatch.setattr(contact_sheet, "MAX_PICTURES", 2)
+    page = _render([_record(f"p{i}", 9.0 - i) for i in range(5)], [None] * 5)
+    assert page.count('class="card"') == 2
+    assert "5 photographs" in page
+    assert "The best 2 are shown." in page
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 24, 100])
+@pytest.mark.parametrize("spread", ["even", "crowded", "equal"])
+def test_chooses_pictures_across_the_scale(count: int, spread: str) -> None:
+    """Each once, ascending, both ends among them, and in steps as even as the means allow."""
+    random = np.random.default_rng(0)
+    means = {"even": random.random(60), "crowded": random.random(60) ** 8, "equal": np.full(60, 2.0)}[spread]
+    rows = contact_sheet.across_scale(means, count)
+    assert len(set(rows.tolist())) == len(rows) == min(count, 60)
+    assert (np.diff(means[rows]) >= 0).all()
+    if count > 1:
+        assert (means[rows[0]], means[rows[-1]]) == (means.min(), means.max())
+    if (spread, count) == ("even", 3):
+        assert means[rows[1]] == pytest.approx(0.5, abs=0.05)
+
+
+def test_chooses_none_of_none() -> None:
+    """No pictures, no rows."""
+    assert contact_sheet.across_scale(np.empty(0), 5).tolist() == []

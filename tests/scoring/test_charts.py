@@ -1,0 +1,89 @@
+"""nimakit.scoring.charts: charts as SVG inside a page."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from nimakit.scoring import charts
+from nimakit.stats.histogram import FloatArray, default_bins, normalise
+
+RANDOM = np.random.default_rng(0)
+ONE = np.array([3.0])
+SAME = np.full(5, 3.0)
+MANY = 1 + 6 * RANDOM.random(2000)
+
+
+def _all(real: FloatArray) -> list[str]:
+    predicted = real[::-1] + 0.5
+    rows = normalise(np.ones((len(real), 7)))
+    epochs = list(range(1, len(real[:100]) + 1))
+    return [
+        charts.losses("losses", epochs, predicted[:100], real[:100], ["head alone"] * len(epochs)),
+        charts.agreement("agreement", real, predicted, "mean score"),
+        charts.mean_scores("means", real, predicted),
+        charts.distributions("ratings", rows, rows, default_bins(7)),
+        charts.residuals("residuals", real, predicted - real),
+        charts.residual_counts("errors", predicted - real),
+    ]
+
+
+@pytest.mark.parametrize("real", [ONE, SAME, MANY[:100], MANY], ids=["one", "equal", "some", "many"])
+def test_draws_any_number_of_pictures(real: FloatArray) -> None:
+    """One picture, equal scores and thousands make charts: whole, of bounded size, text as text."""
+    for svg in _all(real):
+        ElementTree.fromstring(svg.replace("xlink:", ""))  # noqa: S314 - our own
+        assert svg.startswith('<svg role="img" aria-label="')
+        assert "<text" in svg
+        assert len(svg) < 200_000
+
+
+def test_gives_the_same_bytes_for_the_same_scores() -> None:
+    """Neither the time nor chance is in a chart."""
+    assert _all(MANY[:50]) == _all(MANY[:50])
+    assert _all(MANY) == _all(MANY)
+
+
+def test_takes_its_colours_from_the_page() -> None:
+    """Light and dark are the page's: no stand-in is left, and no colour of Matplotlib's own."""
+    text = "".join(_all(MANY[:20]))
+    assert {"var(--ink)", "var(--bar)", "var(--people)"} <= set(re.findall(r"var\(--\w+\)", text))
+    assert set(re.findall(r"#[0-9a-f]{6}\b", text)) <= {"#ffffff"}
+
+
+def test_is_an_element_of_a_page() -> None:
+    """Nothing is loaded, no style reaches beyond the chart, and two charts share no id."""
+    text = "".join(_all(MANY[:20]))
+    assert not re.search(r"https?://|<style|<\?xml|<!DOCTYPE", text)
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(set(ids)) == len(ids)
+    assert set(re.findall(r'(?:url\(|href=")#([^")]+)', text)) <= set(ids)
+
+
+def test_marks_phases_and_the_best_epoch() -> None:
+    """Each phase has its name above; without validation there is no line and no lowest point of it."""
+    training, validation = np.array([3.0, 2.0, 1.0]), np.array([3.0, np.nan, 2.0])
+    phases = ["head alone", "head alone", "whole network"]
+    svg = charts.losses("x", [1, 2, 3], training, validation, phases)
+    for text in ("head alone", "whole network", "lowest", "validation"):
+        assert svg.count(f">{text}</text>") == 1
+    svg = charts.losses("x", [1, 2, 3], training, np.full(3, np.nan), phases)
+    assert "lowest" not in svg
+    assert "validation" not in svg
+
+
+def test_draws_in_silence_where_nothing_can_be_kept(tmp_path: Path) -> None:
+    """In a container without a home a chart costs no word on stderr, which is for people."""
+    (tmp_path / "file").touch()
+    code = "import numpy; from nimakit import charts; charts.residual_counts('x', numpy.ones(3))"
+    environment = {"HOME": str(tmp_path / "file"), "MPLCONFIGDIR": str(tmp_path / "file" / "none")}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("", "")

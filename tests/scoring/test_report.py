@@ -1,0 +1,232 @@
+"""nimakit.scoring.report: one HTML file on how good a model is."""
+
+import html
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nimakit.errors import MissingExtraError
+from nimakit.images.photo import MAX_PIXELS
+from nimakit.reports import html as page_html
+from nimakit.reports import plots
+from nimakit.scoring import metrics, report
+from nimakit.scoring.evaluation import Evaluation
+from nimakit.stats.histogram import FloatArray, default_bins, mean, normalise, standard_deviation
+from samples import write_photo
+
+BINS = default_bins(10)
+HISTORY = [
+    {"phase": "dense", "epoch": 1, "learning_rate": 1e-3, "loss": 0.3, "val_loss": 0.25, "seconds": 1.5},
+    {"phase": "all", "epoch": 2, "learning_rate": 3e-5, "loss": 0.2, "val_loss": None, "seconds": 60},
+]
+MARKUP = "<img src=x onerror=alert(1)>"
+
+
+def _evaluation(count: int, *, bins: FloatArray = BINS, rated_in: int = 10, **changes: Any) -> Evaluation:
+    random = np.random.default_rng(count)
+    rows = normalise(random.random((count, rated_in)) ** 3)
+    predicted = normalise(random.random((count, len(bins))) ** 3)
+    label_bins = default_bins(rated_in)
+    values: dict[str, Any] = {
+        "labels": rows,
+        "label_bins": label_bins,
+        "means": mean(predicted, bins),
+        "sds": standard_deviation(predicted, bins),
+        "histograms": predicted,
+        **changes,
+    }
+    return Evaluation(
+        image_ids=tuple(f"photo{i}" for i in range(count)),
+        paths=tuple(Path(f"gone{i}.jpg") for i in range(count)),
+        metrics=metrics.compare(**values, bins=bins),
+        failures=[],
+        **values,
+    )
+
+
+def _render(
+    evaluations: dict[str, Evaluation], history: list[dict[str, Any]] | None = None, **changes: Any
+) -> str:
+    values: dict[str, Any] = {"title": "Title", "facts": {}, "bins": BINS, "max_pixels": MAX_PIXELS}
+    return report.render(evaluations=evaluations, history=history or [], **{**values, **changes})
+
+
+def _titles(text: str) -> list[str]:
+    return [html.unescape(title) for title in re.findall(r"<h3>(.+?)</h3>", text)]
+
+
+def test_has_every_section() -> None:
+    """Figures of each set, the losses, charts and galleries a set, and the facts."""
+    text = _render({"validation": _evaluation(30), "test": _evaluation(40)}, HISTORY, facts={"Seed": "0"})
+    assert re.search(r'<th class="number">validation</th><th class="number">test</th>', text)
+    per_set = ["Predicted against real", "Mean scores", "Ratings", "Disagreement", "Errors by score"]
+    per_set += ["Size of the errors"]
+    per_set += ["Model's favourites", "Model's lowest", "People's favourites", "People's lowest"]
+    per_set += ["Scored too high", "Scored too low"]
+    assert _titles(text) == ["Loss by epoch", *per_set, *per_set]
+    assert "<dt>Seed</dt><dd>0</dd>" in text
+    assert "Validation: 30 pictures" in text
+    assert ">head alone</text>" in text
+    assert "All 2 epochs" in text
+
+
+def test_says_under_each_chart_how_to_read_it() -> None:
+    """Every chart has a sentence below."""
+    text = _render({"test": _evaluation(30)}, HISTORY)
+    assert len(re.findall(r"<figcaption>\w[^<]{40,}\.</figcaption>", text)) == text.count("<figure>") == 7
+
+
+def test_a_model_trained_elsewhere_has_no_losses() -> None:
+    """Without a history there is no section on learning."""
+    assert "How it learned" not in _render({"test": _evaluation(5)})
+
+
+def test_a_model_that_was_not_measured_has_its_losses() -> None:
+    """Without evaluations there are neither figures nor sections of sets."""
+    text = _render({}, HISTORY)
+    assert _titles(text) == ["Loss by epoch"]
+    assert "<h2>Figures</h2>" not in text
+
+
+def test_shows_a_model_without_distributions() -> None:
+    """Means alone make all but the chart of ratings; what is not defined is a dash."""
+    text = _render({"test": _evaluation(20, sds=None, histograms=None)})
+    assert not {"Ratings", "Disagreement"} & set(_titles(text))
+    assert '<td class="number">\N{EN DASH}</td>' in text
+    assert "None" not in text
+    assert "Predicted ratings" not in text
+    assert "People&#39;s ratings" in text or "People's ratings" in text
+
+
+def test_moves_scores_to_the_scale_of_the_labels() -> None:
+    """Ten bins judged by seven: the page says so, and the middle of the one is that of the other."""
+    evaluation = _evaluation(2, rated_in=7, means=np.array([5.5, 10.0]), histograms=None, sds=None)
+    text = _render({"test": evaluation})
+    assert "People rated from 1 to 7, the model scores from 1 to 10" in text
+    assert "<small>model</small><strong>4.00</strong>" in text
+    assert "<small>model</small><strong>7.00</strong>" in text
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_shows_a_handful_of_pictures(count: int) -> None:
+    """One picture is not at the same time the best and the worst."""
+    text = _render({"test": _evaluation(count)})
+    assert ("Model's lowest" in _titles(text)) == (count > 1)
+    assert f"Test: {count} picture{'s' * (count > 1)}<" in text
+
+
+def test_shows_scores_that_are_all_equal() -> None:
+    """A model that always says the same makes a page; perfect predictions are in no list of errors."""
+    same = np.repeat(normalise([[1, 2, 3, 4, 5, 5, 4, 3, 2, 1]]), 6, axis=0)
+    changes: dict[str, Any] = {
+        "labels": same,
+        "histograms": same,
+        "means": mean(same, BINS),
+        "sds": np.ones(6),
+    }
+    titles = _titles(_render({"test": _evaluation(6, **changes)}))
+    assert "Model's favourites" in titles
+    assert not {"Scored too high", "Scored too low"} & set(titles)
+
+
+def test_figures_of_few_pictures_have_two_decimals_and_a_warning() -> None:
+    """Each set as many decimals as its pictures support; what limits a figure stands in its section."""
+    few = _evaluation(3)
+    few = replace(few, metrics=replace(few.metrics, srcc_mean=1.0, training_images=2))
+    many = _evaluation(30)
+    text = _render({"validation": few, "test": replace(many, metrics=replace(many.metrics, srcc_mean=0.5))})
+    assert '<td class="number">1.00</td><td class="number">0.500</td>' in text
+    assert '<p class="note">These figures are a rough guide, from only 3 images' in text
+    assert '<p class="note">The model was trained on 2 of the 3 images' in text
+    assert text.count("a rough guide,") == 1
+
+
+def test_bounds_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """25,000 pictures make a page of a bounded size, with a bounded number of pictures to open."""
+    opened: list[int] = []
+
+    def count(sources: list[Path], **_: object) -> list[str]:
+        opened.append(len(sources))
+        return [""] * len(sources)
+
+    monkeypatch.setattr(page_html, "thumbnails", count)
+    text = _render({"test": _evaluation(25_000)})
+    assert "Test: 25,000 pictures" in text
+    assert text.count('class="card"') == 6 * report.PICTURES
+    assert opened[0] <= 6 * report.PICTURES
+    assert len(text) < 1_000_000
+
+
+def test_shows_the_pictures(tmp_path: Path) -> None:
+    """Pictures are inside the page, with both mean scores."""
+    one = _evaluation(1)
+    photo = write_photo(tmp_path / "a.png")
+    values = {name: getattr(one, name) for name in one.__dataclass_fields__}
+    text = _render({"test": Evaluation(**{**values, "paths": (photo,)})})
+    assert 'src="data:image/jpeg;base64,' in text
+    assert f"<strong>{one.means[0]:.2f}</strong>" in text
+
+
+def test_shows_what_the_model_looks_at(tmp_path: Path) -> None:
+    """Below each picture that is shown, once asked for; a picture that vanished has none."""
+    evaluation = _evaluation(3)
+    paths = tuple(write_photo(tmp_path / f"{name}.png") for name in range(3))
+    asked: list[Path] = []
+
+    def explain(path: Path) -> Image.Image | None:
+        asked.append(path)
+        return None if path == paths[0] else Image.new("RGB", (30, 20), (200, 100, 0))
+
+    shown = replace(evaluation, paths=paths)
+    text = _render({"test": shown}, explain=explain)
+    assert sorted(asked) == sorted(paths)
+    assert "orange raises its score" in text
+    assert "What the model looks at in photo1" in text
+    assert "What the model looks at in photo0" not in text
+    assert "What the model looks at" not in _render({"test": shown})
+
+
+def test_shows_names_as_text() -> None:
+    """Titles, facts, sets, names of pictures and failures that are markup stay text."""
+    one = _evaluation(3)
+    values = {name: getattr(one, name) for name in one.__dataclass_fields__}
+    evil = Evaluation(**{**values, "image_ids": (MARKUP,) * 3, "failures": [MARKUP] * 25})
+    history = [{**HISTORY[0], "phase": "dense"}]
+    text = _render({MARKUP: evil}, history, title=MARKUP, facts={MARKUP: MARKUP})
+    assert "<img src=x" not in text
+    assert "25 could not be scored" in text
+    assert "and 5 more" in text
+
+
+def test_needs_no_other_file_and_no_luck() -> None:
+    """The page loads nothing, and is the same for the same input."""
+    evaluations = {"validation": _evaluation(9), "test": _evaluation(2000)}
+    text = _render(evaluations, HISTORY)
+    assert not re.search(r"<script|<link|https?://|url\((?!#)|@import", text)
+    assert text == _render(evaluations, HISTORY)
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(set(ids)) == len(ids)
+
+
+def test_follows_light_dark_phone_and_paper() -> None:
+    """The style has rules for each."""
+    text = _render({})
+    for rule in ("prefers-color-scheme: dark", "max-width: 40rem", "@media print"):
+        assert rule in text
+
+
+def test_refuses_early_what_a_report_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing package is found before the work."""
+    report.require()
+
+    def refuse() -> None:
+        raise MissingExtraError
+
+    monkeypatch.setattr(plots, "require_matplotlib", refuse)
+    with pytest.raises(MissingExtraError):
+        report.require()

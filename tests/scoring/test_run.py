@@ -1,0 +1,148 @@
+"""nimakit.scoring.run: one run of `nimakit predict`."""
+
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nimakit.errors import MissingExtraError, OutputError, UsageError
+from nimakit.labels.label_file import Labels
+from nimakit.models.engine import Model
+from nimakit.reports import html
+from nimakit.scoring.run import Run, Summary
+from nimakit.stats.histogram import normalise
+from samples import write_photo
+
+
+def _refuse() -> None:
+    raise MissingExtraError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three photos, a dark, a bright and a middling one, and a text named .jpg."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, level in (("a", 20), ("b", 240), ("c", 120)):
+        write_photo(folder / f"{name}.png", level)
+    (folder / "text.jpg").write_text("no image", encoding="utf-8")
+    return folder
+
+
+def _score(run: Run, model: Model) -> tuple[list[dict[str, Any]], Summary]:
+    stdout = io.StringIO()
+    summary = run.score(run.items(), model, stdout)
+    return json.loads(stdout.getvalue()), summary
+
+
+def test_writes_a_record_for_every_image_in_order(folder: Path, tiny: Model) -> None:
+    """What cannot be scored is listed with the reason, all else is scored."""
+    records, summary = _score(Run(source=folder), tiny)
+    assert [record["image_id"] for record in records] == ["a", "b", "c", "text"]
+    assert ["error" in record for record in records] == [False, False, False, True]
+    assert (summary.scored, summary.failed, summary.metrics) == (3, 1, None)
+    assert summary.failures[0].startswith("text: The file must be an image")
+
+
+def test_top_gives_the_best_first(folder: Path, tiny: Model) -> None:
+    """The N best come in falling order, and after them what could not be scored."""
+    records, summary = _score(Run(source=folder, top=2), tiny)
+    assert [record["image_id"] for record in records] == ["b", "c", "text"]
+    assert ["error" in record for record in records] == [False, False, True]
+    assert summary.failed == 1
+
+
+def test_normalises_over_the_whole_set(folder: Path, tiny: Model) -> None:
+    """The lowest of all is 0, not the lowest of those given."""
+    records, _ = _score(Run(source=folder, top=2, normalise=True), tiny)
+    assert records[0]["normalized_score"] == 1
+    assert 0 < records[1]["normalized_score"] < 1
+
+
+def test_writes_every_file_asked_for(folder: Path, tiny: Model, tmp_path: Path) -> None:
+    """Predictions, metrics and the report of one run agree with stdout."""
+    labels = Labels(image_ids=("a", "b", "text"), histograms=normalise([[9] + [0] * 9, [1] * 10, [1] * 10]))
+    run = Run(
+        source=folder,
+        labels=labels,
+        predictions_file=tmp_path / "p.JSON",
+        metrics_file=tmp_path / "m.json",
+        report_file=tmp_path / "r.html",
+    )
+    records, summary = _score(run, tiny)
+    assert json.loads((tmp_path / "p.JSON").read_text(encoding="utf-8")) == records
+    assert summary.metrics is not None
+    assert json.loads((tmp_path / "m.json").read_text(encoding="utf-8")) == summary.metrics.to_dict()
+    assert summary.metrics.images == 2
+    sheet = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "2 photographs, best first" in sheet
+    assert "1 could not be scored" in sheet
+
+
+def test_writes_metrics_where_no_labelled_image_was_scored(tmp_path: Path, folder: Path, tiny: Model) -> None:
+    """The file asked for is there, and says that nothing was compared."""
+    labels = Labels(image_ids=("text",), histograms=normalise([[1] * 10]))
+    run = Run(source=folder, labels=labels, metrics_file=tmp_path / "m.json")
+    assert _score(run, tiny)[1].metrics is None
+    assert json.loads((tmp_path / "m.json").read_text(encoding="utf-8")) == {"images": 0}
+
+
+def test_lists_twenty_failures_and_counts_the_rest(tmp_path: Path, tiny: Model) -> None:
+    """A folder of broken files gives a list of bounded length."""
+    for i in range(25):
+        (tmp_path / f"{i:02}.jpg").touch()
+    _, summary = _score(Run(source=tmp_path), tiny)
+    assert len(summary.failures) == 21
+    assert summary.failures[-1] == "and 5 more, in their records"
+
+
+def test_refuses_before_the_work_what_would_fail_after_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Output paths and optional packages are checked up front."""
+    for output in ("predictions_file", "metrics_file", "report_file"):
+        wrong: dict[str, Any] = {output: tmp_path / "out.txt"}
+        with pytest.raises(UsageError, match=r"Received: .*out\.txt"):
+            Run(source=folder, **wrong).items()
+    monkeypatch.setattr(html, "require_jinja", _refuse)
+    with pytest.raises(MissingExtraError):
+        Run(source=folder, report_file=tmp_path / "r.html").items()
+
+
+def test_a_failure_leaves_no_predictions(
+    folder: Path, tiny: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the disk is full at the end, the old predictions stay and no half of new ones does."""
+    predictions = tmp_path / "p.csv"
+    predictions.write_text("old", encoding="utf-8")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match="No space left on device"):
+        _score(Run(source=folder, predictions_file=predictions), tiny)
+    assert predictions.read_text(encoding="utf-8") == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["p.csv", "photos"]
+
+
+def test_holds_the_pixel_limit_for_every_image(folder: Path, tiny: Model) -> None:
+    """Photos over the limit asked for are refused one by one."""
+    write_photo(folder / "small.png", size=(2, 2))
+    records, summary = _score(Run(source=folder, max_pixels=4), tiny)
+    assert [record["image_id"] for record in records if "error" not in record] == ["small"]
+    assert summary.failed == 4
+
+
+def test_scores_a_folder_of_ten_thousand(tmp_path: Path, tiny: Model) -> None:
+    """A large folder gives a record for each of its files."""
+    first = write_photo(tmp_path / "00000.png", size=(16, 16))
+    for i in range(1, 10_000):
+        os.link(first, tmp_path / f"{i:05}.png")
+    records, summary = _score(Run(source=tmp_path), tiny)
+    assert [record["image_id"] for record in records] == [f"{i:05}" for i in range(10_000)]
+    assert (summary.scored, summary.failed) == (10_000, 0)
+    assert len({record["mean_score_prediction"] for record in records}) == 1

@@ -1,0 +1,139 @@
+"""nimakit.serving.http.connection: a socket that never makes anybody wait."""
+
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from nimakit.serving.http.connection import Connection, Connections, State
+from nimakit.serving.http.request_reader import Incoming
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Connection, socket.socket]]:
+    """A connection over TCP, and its client's end."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as far,
+    ):
+        near, address = listener.accept()
+        with near:
+            yield Connection(near, address, Incoming(100), 5.0), far
+
+
+def test_it_begins_in_silence(pair: tuple[Connection, socket.socket]) -> None:
+    """And has as long for it as was said."""
+    connection, _ = pair
+    assert connection.state is State.SILENT
+    assert 4 < connection.deadline - time.monotonic() <= 5
+
+
+def test_what_has_come_is_taken_without_waiting(pair: tuple[Connection, socket.socket]) -> None:
+    """Nothing, something, and the end are three things."""
+    connection, far = pair
+    assert connection.receive() is None
+    far.sendall(b"some")
+    time.sleep(0.05)
+    assert connection.receive() == b"some"
+    far.shutdown(socket.SHUT_WR)
+    time.sleep(0.05)
+    assert connection.receive() == b""
+
+
+def test_an_answer_goes_out_as_fast_as_it_is_read(pair: tuple[Connection, socket.socket]) -> None:
+    """What the socket does not take is kept, in order, for the next time."""
+    connection, far = pair
+    data = bytes(range(256)) * 50_000
+    connection.sendall(data[:1000])
+    connection.sendall(data[1000:])
+    assert not connection.flush()
+    received = bytearray()
+    while not connection.flush():
+        received += far.recv(100_000)
+    while len(received) < len(data):
+        received += far.recv(100_000)
+    assert received == data
+
+
+def test_a_client_that_is_gone_is_noticed(pair: tuple[Connection, socket.socket]) -> None:
+    """Receiving gives the end, sending fails."""
+    connection, far = pair
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    far.close()
+    time.sleep(0.05)
+    assert connection.receive() == b""
+    connection.sendall(b"answer")
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        connection.flush()
+
+
+def _unconnected() -> Connection:
+    sock = socket.socket()
+    return Connection(sock, None, Incoming(100), 5.0)
+
+
+@pytest.fixture
+def crowd() -> Iterator[tuple[Connections, list[Connection]]]:
+    """Five connections that were opened one after the other."""
+    connections, opened = Connections(), [_unconnected() for _ in range(5)]
+    for connection in opened:
+        connections.add(connection)
+    yield connections, opened
+    for connection in opened:
+        connection.close()
+
+
+def test_the_least_to_be_missed_is_the_longest_in_the_first_state_that_has_any(
+    crowd: tuple[Connections, list[Connection]],
+) -> None:
+    """Silent ones go before those that send, and of these the one that came to it first."""
+    connections, opened = crowd
+    order = (State.LINGERING, State.SILENT, State.RECEIVING)
+    assert connections.least(*order) is opened[0]
+    for number in (1, 0, 2, 3, 4):
+        connections.enter(opened[number], State.RECEIVING, 5.0)
+    assert connections.least(*order) is opened[1]
+    connections.enter(opened[1], State.RECEIVING, 5.0)
+    assert connections.least(*order) is opened[0]
+    connections.enter(opened[4], State.LINGERING, 5.0)
+    assert connections.least(*order) is opened[4]
+    assert connections.least(State.SENDING) is None
+
+
+def test_a_connection_is_in_one_state(crowd: tuple[Connections, list[Connection]]) -> None:
+    """Moved, it is counted where it is now; discarded, nowhere."""
+    connections, opened = crowd
+    connections.enter(opened[0], State.ANSWERING, 5.0)
+    assert (connections.count(State.SILENT), connections.count(State.ANSWERING), len(connections)) == (
+        4,
+        1,
+        5,
+    )
+    connections.discard(opened[0])
+    assert (len(connections), opened[0] in connections, opened[1] in connections) == (4, False, True)
+
+
+def test_the_late_are_those_whose_time_is_up(crowd: tuple[Connections, list[Connection]]) -> None:
+    """Whatever they are at."""
+    connections, opened = crowd
+    connections.enter(opened[3], State.SENDING, -1.0)
+    connections.enter(opened[1], State.IDLE, -1.0)
+    assert {id(one) for one in connections.late()} == {id(opened[3]), id(opened[1])}
+
+
+def test_making_room_takes_no_longer_with_many(crowd: tuple[Connections, list[Connection]]) -> None:
+    """Finding one to end looks at one of them, however many there are."""
+    connections, opened = crowd
+
+    class Counted(Connection):
+        looked = 0
+
+        def __getattribute__(self, name: str) -> object:
+            Counted.looked += 1
+            return super().__getattribute__(name)
+
+    for connection in opened:
+        connection.__class__ = Counted
+    connections.least(State.LINGERING, State.SILENT)
+    assert Counted.looked <= 2

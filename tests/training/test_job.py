@@ -1,0 +1,340 @@
+"""nimakit.training.job: a job from its folder to a model, figures, a report and a model card."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import small_backbone
+from nimakit import __version__
+from nimakit.config import read_train_config
+from nimakit.errors import MissingExtraError, ModelError, OutputError, TrainingError, UsageError
+from nimakit.jobs import Job
+from nimakit.models.network import Network
+from nimakit.nn.networks import keras_model
+from nimakit.scoring import metrics
+from nimakit.scoring import report as training_report
+from nimakit.stats.histogram import default_bins, mean
+from nimakit.training import job as training_job
+from nimakit.training import upload
+from small_jobs import BINS, COUNT, label_of, small_job, write_labels, write_photographs
+
+pytestmark = [
+    # Keras and TensorFlow are behind NumPy 2 in two places.
+    pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
+]
+
+HEAD_ALONE: dict[str, Any] = {"base_model_name": small_backbone.NAME, "epochs_train_all": 0}
+NewJob = Callable[..., Job]
+
+
+def _unheard(text: str) -> None:
+    """Whatever is said."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _registered() -> Iterator[None]:
+    """Configs may name the small backbone."""
+    with small_backbone.registered():
+        yield
+
+
+@pytest.fixture
+def new_job(tmp_path: Path) -> NewJob:
+    """Prepares jobs that train the head of the small backbone."""
+    return lambda **changes: small_job(tmp_path, **{**HEAD_ALONE, **changes})
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, list[str]]:
+    """A finished job with a test set, and what it said."""
+    said: list[str] = []
+    job = small_job(tmp_path_factory.mktemp("done"), test=True, seed=7, **HEAD_ALONE)
+    training_job.train(job, notify=said.append)
+    return job, said
+
+
+@pytest.mark.parametrize(
+    ("count", "share", "kept_back"),
+    [(100, 0.05, 5), (100, 0.0, 0), (10, 0.001, 1), (3, 0.99, 2), (2, 0.5, 1), (1, 0.5, 0), (5, 0.5, 2)],
+)
+def test_splits_by_share(count: int, share: float, kept_back: int) -> None:
+    """Every index is in one part, ascending; one of each at the least where two can be had."""
+    parts = training_job.split(count, share, 0)
+    assert len(parts["validation"]) == kept_back
+    assert sorted(parts["training"] + parts["validation"]) == list(range(count))
+    assert all(part == sorted(part) for part in parts.values())
+
+
+def test_splits_by_seed() -> None:
+    """The same seed keeps the same photographs back, another one others."""
+    assert training_job.split(100, 0.2, 3) == training_job.split(100, 0.2, 3)
+    assert training_job.split(100, 0.2, 3) != training_job.split(100, 0.2, 4)
+
+
+def test_ranks_scores_among_the_ratings_it_learned_from(done: tuple[Job, list[str]]) -> None:
+    """The model file holds the quantiles of the mean ratings of the training part, not of all photographs."""
+    job, _ = done
+    about = Network(job.model_file).metadata
+    learned = training_job.split(COUNT, 0.25, 7)["training"]
+    labels = np.array([label_of(index / (COUNT - 1)) for index in learned])
+    ratings = mean(labels / labels.sum(axis=1, keepdims=True), default_bins(BINS))
+    expected = np.quantile(ratings, np.linspace(0, 1, 101))
+    np.testing.assert_allclose(about.reference_quantiles, expected, atol=1e-5)
+    assert about.reference == "mean ratings people gave the 18 photographs it learned from"
+    assert about.trained_on == "18 photographs with ratings from 1 to 5"
+    assert (about.name, about.base_model) == (f"Small-{job.name}", "Small")
+
+
+def test_writes_the_figures_of_validation_and_test_set(done: tuple[Job, list[str]]) -> None:
+    """metrics.json has both, and both were said."""
+    job, said = done
+    figures = json.loads(job.metrics_file.read_text("utf-8"))
+    assert {name: figure["images"] for name, figure in figures.items()} == {"validation": 6, "test": 6}
+    assert all(0 < figure["emd"] < 1 for figure in figures.values())
+    for name in figures:
+        assert sum(text.startswith(f"{name}: 6 labelled images: EMD") for text in said) == 1
+
+
+def test_writes_a_report_and_a_model_card(done: tuple[Job, list[str]]) -> None:
+    """Both say what was trained on what, and how good it is."""
+    job, _ = done
+    figures = json.loads(job.metrics_file.read_text("utf-8"))
+    report, card = job.report_file.read_text("utf-8"), job.card_file.read_text("utf-8")
+    assert "How it learned" in report
+    assert "Test: 6 pictures" in report
+    for page in (report, card):
+        assert job.name in page.replace("\\_", "_")
+        assert "18 photographs" in page
+        assert f"{figures['test']['emd']:.2f}" in page
+        assert "These figures are a rough guide, from only 6 images" in page
+
+
+def test_shows_what_the_model_looks_at(done: tuple[Job, list[str]]) -> None:
+    """Below the pictures of the report, and nothing is said of it."""
+    job, said = done
+    report = job.report_file.read_text("utf-8")
+    assert report.count("What the model looks at in test") >= 6
+    assert not any("no maps" in text for text in said)
+
+
+def test_a_report_without_maps_is_better_than_none(new_job: NewJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights that give other scores than the model file, as on some devices, leave the job complete."""
+
+    def refuse(name: Path) -> None:
+        raise ModelError(f"other scores: {name.name}")
+
+    monkeypatch.setattr(keras_model, "load", refuse)
+    job = new_job()
+    said: list[str] = []
+    training_job.train(job, notify=said.append)
+    assert job.run()["status"] == "complete"
+    assert "What the model looks at" not in job.report_file.read_text("utf-8")
+    assert f"no maps of what the model looks at in the report: other scores: {job.name}" in said
+
+
+def test_says_in_run_json_what_a_result_depends_on(done: tuple[Job, list[str]]) -> None:
+    """Seed, versions and times; a complete job has no state and no error."""
+    job, _ = done
+    run = job.run()
+    assert (run["status"], run["seed"], run["error"], len(run["starts"])) == ("complete", 7, None, 1)
+    assert run["versions"]["nimakit"] == __version__
+    assert {"python", "keras", "numpy", "onnxruntime"} <= set(run["versions"])
+    assert run["created"] <= run["starts"][0] <= run["ended"]
+    assert not job.state.exists()
+
+
+def test_notes_what_was_kept_back(done: tuple[Job, list[str]]) -> None:
+    """split.json has the image_ids of both parts."""
+    job, _ = done
+    parts = json.loads(job.split_file.read_text("utf-8"))
+    expected = training_job.split(COUNT, 0.25, 7)
+    assert parts == {name: [f"p{row:02d}" for row in rows] for name, rows in expected.items()}
+
+
+def test_keeps_its_split_whatever_goes_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where photographs are left out when a job goes on, none changes from one part to the other."""
+
+    def judge(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    job = small_job(tmp_path, allow_missing=True, **HEAD_ALONE)
+    with monkeypatch.context() as patched:
+        patched.setattr(training_job, "_judge", judge)
+        with pytest.raises(KeyboardInterrupt):
+            training_job.train(job, notify=_unheard)
+    parts = json.loads(job.split_file.read_text("utf-8"))
+    Path(job.run()["image_dir"], f"{parts['training'][0]}.jpg").unlink()
+    said: list[str] = []
+    training_job.train(job, notify=said.append)
+    assert "Small: 17 photographs to learn from, 6 to validate with" in said
+    assert json.loads(job.split_file.read_text("utf-8")) == parts
+
+
+def test_goes_on_with_a_split_in_the_spelling_of_a_mac(tmp_path: Path) -> None:
+    """As earlier versions wrote it: each photograph stays in its part."""
+    names = write_photographs(tmp_path / "photographs", prefix="Zu\u0308rich")
+    write_labels(tmp_path / "labels.json", names)
+    job = small_job(tmp_path, **HEAD_ALONE)
+    job.split_file.write_text(json.dumps({"training": names[5:], "validation": names[:5]}), "utf-8")
+    data = training_job._Data(job, read_train_config(job.config_file), job.run())
+    assert data.parts == {"training": list(range(5, COUNT)), "validation": list(range(5))}
+
+
+def test_leaves_a_complete_job_alone(done: tuple[Job, list[str]]) -> None:
+    """Doing it again says so and touches nothing."""
+    job, _ = done
+    kept = [path for path in job.folder.rglob("*") if path.is_file() and path.name != ".lock"]
+    before = {path: path.stat().st_mtime_ns for path in kept}
+    said: list[str] = []
+    training_job.train(job, notify=said.append)
+    assert said == [f"the job is complete: {job.report_file}"]
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_says_what_the_weights_it_started_from_have_learned_from(
+    new_job: NewJob, done: tuple[Job, list[str]]
+) -> None:
+    """Photographs kept back now were trained on by the job before."""
+    [weights] = done[0].weights.iterdir()
+    job = new_job(existing_weights=str(weights), seed=8)
+    training_job.train(job, notify=_unheard)
+    figures = json.loads(job.metrics_file.read_text("utf-8"))["validation"]
+    before, now = (set(training_job.split(COUNT, 0.25, seed)["validation"]) for seed in (7, 8))
+    assert figures["training_images"] == len(now - before) > 0
+    assert figures["validation_images"] == len(now & before)
+
+
+def test_judges_by_what_it_learned_from_where_nothing_is_kept_back(new_job: NewJob) -> None:
+    """Without a validation set the figures are of the training set, and are called that."""
+    job = new_job(validation_split=0)
+    training_job.train(job, notify=_unheard)
+    figures = json.loads(job.metrics_file.read_text("utf-8"))
+    assert {name: figure["images"] for name, figure in figures.items()} == {"training": COUNT}
+    [row] = job.history_file.read_text("utf-8").splitlines()[1:]
+    assert ",," in row  # no validation loss
+    report, card = (file.read_text("utf-8") for file in (job.report_file, job.card_file))
+    assert "As no pictures were kept back" in report
+    for page in (report, card):
+        assert "The model was trained on 24 of the 24 images" in page
+
+
+def test_a_failed_job_says_why_and_can_go_on(new_job: NewJob) -> None:
+    """Photographs that went away fail it; once they are back it is done."""
+    job = new_job()
+    photograph = Path(job.run()["image_dir"], "p03.jpg")
+    away = photograph.with_suffix(".away")
+    photograph.rename(away)
+    with pytest.raises(UsageError, match=r"must stay where they are. Received: .* without 1 of them: p03"):
+        training_job.train(job, notify=_unheard)
+    run = job.run()
+    assert (run["status"], "without 1 of them: p03" in run["error"]) == ("failed", True)
+    away.rename(photograph)
+    training_job.train(job, notify=_unheard)
+    run = job.run()
+    assert (run["status"], run["error"], len(run["starts"])) == ("complete", None, 2)
+
+
+def test_a_job_goes_on_without_what_is_damaged_where_that_is_allowed_later(new_job: NewJob) -> None:
+    """What the error says to do works: the job is done, and run.json says how it was resumed."""
+    job = new_job()
+    photographs = Path(job.run()["image_dir"])
+    (photographs / "p03.jpg").write_bytes(b"no picture")
+    (photographs / "p04.jpg").unlink()
+    with pytest.raises(UsageError, match=r"without 1 of them: p04; .*: --resume with --allow-missing"):
+        training_job.train(job, notify=_unheard)
+    said: list[str] = []
+    training_job.train(job, notify=said.append, changes={"allow_missing": True, "docker_image": "x"})
+    run = job.run()
+    assert (run["status"], run["allow_missing"], run["docker_image"]) == ("complete", True, "x")
+    assert any("left out 1 photographs that cannot be decoded" in text for text in said)
+
+
+def test_an_unforeseen_error_fails_a_job_too(new_job: NewJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first line is kept in run.json and told, all of it in the logs."""
+
+    def judge(*_: Any) -> None:
+        raise ValueError("odd\nand long")
+
+    monkeypatch.setattr(training_job, "_judge", judge)
+    job = new_job()
+    with pytest.raises(TrainingError, match=r"Training failed: odd .*error\.txt"):
+        training_job.train(job, notify=_unheard)
+    assert "and long" in (job.logs / "error.txt").read_text("utf-8")
+    assert (job.run()["status"], job.run()["error"]) == ("failed", "odd")
+
+
+def test_a_job_in_training_is_not_trained_twice(new_job: NewJob) -> None:
+    """A second one is refused, and changes nothing."""
+    job = new_job()
+    with job.lock(), pytest.raises(UsageError, match="in training already"):
+        training_job.train(job, notify=_unheard)
+    assert job.run()["status"] == "prepared"
+
+
+@pytest.mark.parametrize("module", [training_report, metrics])
+def test_asks_for_missing_packages_before_it_trains(
+    new_job: NewJob, monkeypatch: pytest.MonkeyPatch, module: Any
+) -> None:
+    """A job never runs for days to end without a report."""
+
+    def missing() -> None:
+        raise MissingExtraError("pip install it")
+
+    monkeypatch.setattr(module, "require" if module is training_report else "require_scipy", missing)
+    job = new_job()
+    with pytest.raises(MissingExtraError):
+        training_job.train(job, notify=_unheard)
+    assert job.run()["status"] == "prepared"
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_copies_a_complete_job_to_its_bucket(
+    new_job: NewJob, monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    """A copy that fails is an error of its own: the job is complete all the same."""
+    seen: list[object] = []
+
+    def upload_job(folder: Path, bucket: str, *, notify: Any) -> str:
+        seen.extend([folder, bucket, Job.open(folder).run()["status"]])
+        if not is_there:
+            raise OutputError("the bucket is gone")
+        return "s3://photos/job/"
+
+    monkeypatch.setattr(upload, "require", lambda: None)
+    monkeypatch.setattr(upload, "upload_job", upload_job)
+    job = new_job(s3_bucket="photos")
+    said: list[str] = []
+    with nullcontext() if is_there else pytest.raises(OutputError, match="the bucket is gone"):
+        training_job.train(job, notify=said.append)
+    assert seen == [job.folder, "photos", "complete"]
+    assert job.run()["status"] == "complete"
+    assert ("uploaded to s3://photos/job/" in said) == is_there
+
+
+def test_a_copy_that_failed_is_made_when_the_job_is_resumed(
+    new_job: NewJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A complete job lacks its copy alone; once that is made, it is not made again."""
+    answers: list[str | None] = [None, "s3://photos/job/"]
+
+    def upload_job(*_: Any, **__: Any) -> str:
+        answer = answers.pop(0)
+        if answer is None:
+            raise OutputError("the bucket is gone")
+        return answer
+
+    monkeypatch.setattr(upload, "require", lambda: None)
+    monkeypatch.setattr(upload, "upload_job", upload_job)
+    job = new_job(s3_bucket="photos")
+    with pytest.raises(OutputError):
+        training_job.train(job, notify=_unheard)
+    for _ in range(2):
+        training_job.train(job, notify=_unheard)
+    assert job.run()["uploaded"] == "s3://photos/job/"
+    assert answers == []

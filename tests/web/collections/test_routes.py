@@ -1,0 +1,261 @@
+"""The admin's pages: collections and their settings, people, invitations."""
+
+import re
+from html import unescape
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from nimakit.web.db.tables import Collection, Invitation, Membership, Rater
+from web.study import Study, Visitor
+
+FORM = {
+    "name": "Sunsets",
+    "experiment": "score",
+    "scale": "1-7",
+    "choices": "2",
+    "question": "How calm?",
+    "ordering": "fewest",
+    "wanted": "3",
+    "repeats": "10",
+    "model": "",
+    "is_open": "y",
+}
+
+
+def collections(study: Study) -> list[Collection]:
+    """All there are."""
+    with study.database.read() as session:
+        return list(session.scalars(select(Collection).order_by(Collection.id)))
+
+
+def test_settings_are_changed(study: Study, visitor: Visitor) -> None:
+    """What the form says is what the collection is; raters see it at once."""
+    assert visitor.post(visitor.address("settings"), FORM).status_code == 302
+    found = study.collection
+    assert (found.name, found.low, found.high, found.wanted, found.repeats) == ("Sunsets", 1, 7, 3, 0.1)
+    assert (found.ordering, found.model, found.blind, found.is_open) == ("fewest", None, False, True)
+    page = visitor.get(visitor.address("score")).text
+    assert "How calm?" in page
+    assert 'data-value="8"' not in page
+
+
+def test_the_form_shows_what_is_set(study: Study, visitor: Visitor) -> None:
+    """Saving it unchanged changes nothing."""
+    visitor.post(visitor.address("settings"), FORM)
+    page = visitor.get(visitor.address("settings")).text
+    for text in ('value="Sunsets"', 'value="1-7"', 'value="3"', 'value="10"'):
+        assert text in page
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"scale": "7-1"}, "HIGH"),
+        ({"scale": "1-100"}, "at most 10"),
+        ({"scale": "good"}, "LOW-HIGH"),
+        ({"name": ""}, "required"),
+        ({"wanted": "0"}, "between 1"),
+        ({"wanted": "many"}, "valid integer"),
+        ({"repeats": "60"}, "between 0 and 50"),
+        ({"experiment": "guess"}, "valid choice"),
+        ({"question": "x" * 201}, "200"),
+    ],
+)
+def test_refuses_settings_that_make_no_sense(
+    study: Study, visitor: Visitor, change: dict[str, str], reason: str
+) -> None:
+    """The form comes back with the reason, and nothing is changed."""
+    answer = visitor.post(visitor.address("settings"), {**FORM, **change})
+    assert answer.status_code == 400
+    assert reason in answer.text
+    assert study.collection.name == "photos"
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        ("nonsense", "a public model (aesthetic), an .onnx file or an ensemble .json. Received: nonsense"),
+        ("weights.hdf5", "Received: weights.hdf5"),
+        ("nowhere.onnx", "must exist. Received: nowhere.onnx"),
+        ("nowhere.json", "nowhere.json"),
+        ("photo.onnx", "must be a valid ONNX model"),
+    ],
+)
+def test_refuses_a_model_that_cannot_be_loaded(
+    study: Study, visitor: Visitor, monkeypatch: pytest.MonkeyPatch, model: str, reason: str
+) -> None:
+    """When it is chosen, in either form, and without the options of another command."""
+    (study.folder / "photo.onnx").write_bytes((study.folder / "photo 0.jpg").read_bytes())
+    monkeypatch.chdir(study.folder)
+    for address in (visitor.address("settings"), "/collections/new"):
+        answer = visitor.post(address, {**FORM, "root": "0", "model": model})
+        assert answer.status_code == 400
+        assert reason in unescape(answer.text)
+        assert "--" not in answer.text.split("<main")[1]
+    assert [(one.name, one.model) for one in collections(study)] == [("photos", None)]
+
+
+def test_a_model_that_went_away_is_no_reason_to_refuse_other_changes(study: Study, visitor: Visitor) -> None:
+    """What is wrong with it stands above the form."""
+    study.set(model="gone.onnx")
+    assert visitor.post(visitor.address("settings"), {**FORM, "model": "gone.onnx"}).status_code == 302
+    assert study.collection.name == "Sunsets"
+
+
+def test_a_public_model_is_saved_before_it_is_fetched(study: Study, visitor: Visitor) -> None:
+    """That may take minutes."""
+    assert visitor.post(visitor.address("settings"), {**FORM, "model": "aesthetic"}).status_code == 302
+    assert study.collection.model == "aesthetic"
+
+
+@pytest.mark.parametrize("change", [{"scale": "1-5"}, {"experiment": "preference"}])
+def test_what_ratings_mean_stays_once_there_are_some(
+    study: Study, visitor: Visitor, change: dict[str, str]
+) -> None:
+    """A scale or a kind of experiment is not changed under them."""
+    visitor.post(visitor.address("settings"), FORM)
+    visitor.rate(study.images[0].id, 7)
+    answer = visitor.post(visitor.address("settings"), {**FORM, **change})
+    assert answer.status_code == 400
+    assert "second" in answer.text
+    assert visitor.post(visitor.address("settings"), {**FORM, "experiment": "rate"}).status_code == 302
+
+
+def test_showing_predictions_needs_a_model(study: Study, visitor: Visitor) -> None:
+    """Without one the public model is taken."""
+    visitor.post(visitor.address("settings"), {**FORM, "experiment": "rate"})
+    assert study.collection.model == "aesthetic"
+
+
+def test_a_second_collection_is_made_of_a_folder_inside(study: Study, visitor: Visitor) -> None:
+    """The same pictures for another study, under a name of its own."""
+    answer = visitor.post("/collections/new", {**FORM, "root": "0", "inside": "more", "name": "photos"})
+    assert answer.location == "/c/photos-2/"
+    study.services.background.once()
+    assert collections(study)[1].folder == str(study.folder / "more")
+    assert visitor.get_json("/c/photos-2/deck")["total"] == 1
+    assert "photos-2" in visitor.get("/collections").text
+
+
+def test_a_new_collection_is_blind_and_from_1_to_10_unless_asked_otherwise(visitor: Visitor) -> None:
+    """As on the command line; a box that is cleared stays so."""
+    page = visitor.get("/collections/new").text
+    assert re.search(r'name="scale"[^>]* value="1-10"', page)
+    assert re.search(r'<input checked[^>]* name="blind"', page)
+    visitor.post(visitor.address("settings"), FORM)
+    assert not re.search(r'<input checked[^>]* name="blind"', visitor.get(visitor.address("settings")).text)
+
+
+@pytest.mark.parametrize("inside", ["..", "../..", "/etc", "nowhere", "more/../../..", "photo 0.jpg"])
+def test_a_collection_stays_in_the_folders_of_the_start(study: Study, visitor: Visitor, inside: str) -> None:
+    """The web is no way to the other files of the machine."""
+    answer = visitor.post("/collections/new", {**FORM, "root": "0", "inside": inside})
+    assert answer.status_code == 400
+    assert len(collections(study)) == 1
+
+
+def test_a_link_out_is_no_folder_inside(study: Study, visitor: Visitor) -> None:
+    """Not by a link either."""
+    (study.folder / "out").symlink_to(study.folder.parent, target_is_directory=True)
+    assert visitor.post("/collections/new", {**FORM, "root": "0", "inside": "out"}).status_code == 400
+
+
+def test_an_invitation_is_made_and_withdrawn(study: Study, visitor: Visitor) -> None:
+    """Its link stands on the page until then."""
+    visitor.post(visitor.address("people"), {"label": "the club", "max_uses": "5", "days": "7"})
+    page = visitor.get(visitor.address("people")).text
+    assert "the club" in page
+    assert "/join/" in page
+    with study.database.read() as session:
+        [invitation] = session.scalars(select(Invitation))
+    assert invitation.expires_at is not None
+    assert (invitation.expires_at - invitation.created_at).days in (6, 7)
+    visitor.post(visitor.address(f"invitations/{invitation.id}"), {})
+    page = visitor.get(visitor.address("people")).text
+    assert "withdrawn" in page
+    assert "/join/" not in page
+    assert visitor.post(visitor.address("invitations/99"), {}).status_code == 404
+
+
+def test_a_new_link_is_where_its_message_is(visitor: Visitor) -> None:
+    """Above the raters, and right above the link; nowhere a second time."""
+    visitor.post(visitor.address("people"), {"label": "the club"})
+    page = visitor.get(visitor.address("people")).text
+    parts = [page.index(text) for text in ("<h2>Invitations", "The link is ready", "/join/", "<h2>Raters")]
+    assert parts == sorted(parts)
+    assert page.count("The link is ready") == 1
+
+
+def test_many_people_and_invitations_make_no_endless_page(study: Study, visitor: Visitor) -> None:
+    """Raters come fifty at a time, the busiest first; earlier invitations are folded away."""
+    key, people = study.collection.id, visitor.address("people")
+
+    def add(session: Session) -> None:
+        session.add_all(Invitation(collection_id=key, label=f"for {number}") for number in range(12))
+        for number in range(230):
+            rater = Rater(code=f"r{number:07d}")
+            session.add(rater)
+            session.flush()
+            session.add(Membership(rater_id=rater.id, collection_id=key))
+
+    study.change(add)
+    found: list[str] = []
+    for number in range(1, 6):
+        page = visitor.get(f"{people}?page={number}").text
+        on_it = re.findall(r"<td>(r[0-9]{7})", page)
+        assert len(on_it) <= 50
+        assert ('rel="next"' in page, 'rel="prev"' in page) == (number < 5, number > 1)
+        found += on_it
+    assert found == [f"r{number:07d}" for number in range(230)]
+    assert page.index("Earlier invitations (2)") < page.index("for 1<") < page.index("<h2>Raters")
+    for nowhere in ("0", "-1", "x", "99", "9" * 30):
+        assert visitor.get(f"{people}?page={nowhere}").status_code == 200, nowhere
+    answer = visitor.post(visitor.address(f"people/{visitor.rater.id + 150}"), {"excluded": "1", "page": "2"})
+    assert answer.location.endswith("/people?page=2#raters")
+
+
+@pytest.mark.parametrize("change", [{"max_uses": "0"}, {"days": "x"}, {"label": "x" * 81}])
+def test_refuses_an_invitation_that_makes_no_sense(
+    study: Study, visitor: Visitor, change: dict[str, str]
+) -> None:
+    """None is made."""
+    visitor.post(visitor.address("people"), change)
+    with study.database.read() as session:
+        assert session.scalars(select(Invitation)).all() == []
+
+
+def test_a_rater_is_left_out_and_taken_in(study: Study, visitor: Visitor) -> None:
+    """Their ratings stay; exports and figures go without."""
+    ann = study.rater("Ann")
+    ann.rate(study.images[0].id, 5)
+    key = ann.rater.id
+    page = visitor.address(f"people/{key}")
+    for excluded in ("1", "0"):
+        visitor.post(page, {"excluded": excluded})
+        with study.database.read() as session:
+            assert session.get_one(Membership, (key, 1)).excluded is (excluded == "1")
+    assert visitor.post(visitor.address("people/99"), {}).status_code == 404
+    assert "Ann" in visitor.get(visitor.address("people")).text
+    assert len(study.ratings) == 1
+
+
+def test_the_folder_is_looked_through_when_asked(study: Study, visitor: Visitor) -> None:
+    """Not only when it seems to have changed."""
+    assert visitor.post(visitor.address("scan"), {}).status_code == 302
+
+
+@pytest.mark.parametrize("page", ["settings", "people", "scan", "people/1", "invitations/1", "transfer"])
+def test_refuses_forged_forms(visitor: Visitor, page: str) -> None:
+    """A form of another page has no token."""
+    assert visitor.client.post(visitor.address(page), data=FORM).status_code == 400
+
+
+@pytest.mark.parametrize("page", ["settings", "people", "scan", "people/1", "invitations/1", "transfer"])
+def test_raters_change_nothing(study: Study, page: str) -> None:
+    """Only the admin does."""
+    rater = study.rater()
+    data: dict[str, Any] = {**FORM, "what": "list"}
+    assert rater.post(rater.address(page), data).status_code == 403

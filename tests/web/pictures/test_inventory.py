@@ -1,0 +1,233 @@
+"""Which pictures a folder has, and what the database is told when that changes."""
+
+import errno
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nimakit.web.db.tables import BROKEN, LEFT_OUT, MISSING, OK, Image
+from nimakit.web.pictures.inventory import Found, Walk, is_inside, synchronise
+from samples import write_photo
+from web.conftest import MakeStudy
+from web.study import Study, on_both
+
+
+def paths(study: Study) -> dict[str, str]:
+    """Each picture's state."""
+    return {image.path: image.state for image in study.images}
+
+
+def test_pictures_of_all_folders_are_found(study: Study) -> None:
+    """By suffix, with their folders; hidden files and other files are left alone."""
+    (study.folder / ".hidden.jpg").write_bytes(b"x")
+    (study.folder / "notes.txt").write_text("x")
+    synchronise(study.database, study.collection)
+    assert list(paths(study)) == ["more/photo 5.png", *(f"photo {number}.jpg" for number in range(5))]
+
+
+def test_what_is_no_picture_is_counted(study: Study, tmp_path: Path) -> None:
+    """Files of other kinds and linked folders; a link that leads to itself takes nothing with it."""
+    (study.folder / "raw.cr2").write_bytes(b"x")
+    (study.folder / "more" / "linked").symlink_to(tmp_path)
+    (study.folder / "loop").symlink_to(study.folder / "loop")
+    (study.folder / "loop.jpg").symlink_to(study.folder / "loop.jpg")
+    walk = synchronise(study.database, study.collection)
+    assert str(walk.left_out) == "1 .cr2, 1 linked folder (more/linked)"
+    assert set(paths(study).values()) == {OK}
+
+
+def test_a_new_picture_is_picked_up(study: Study) -> None:
+    """The next look finds it, and raters get it."""
+    write_photo(study.folder / "new.webp")
+    synchronise(study.database, study.collection)
+    assert paths(study)["new.webp"] == OK
+
+
+@on_both
+def test_a_picture_that_is_gone_is_missing_and_its_ratings_stay(study: Study) -> None:
+    """Nothing is deleted; a picture that comes back is as before."""
+    image = study.images[1]
+    study.visitor().rate(image.id, 7)
+    content = (study.folder / image.path).read_bytes()
+    (study.folder / image.path).unlink()
+    synchronise(study.database, study.collection)
+    assert paths(study)[image.path] == MISSING
+    assert [rating.value for rating in study.ratings] == [7]
+    (study.folder / image.path).write_bytes(content)
+    synchronise(study.database, study.collection)
+    assert paths(study)[image.path] == OK
+    assert len(study.images) == 6
+
+
+def test_a_broken_picture_that_is_replaced_is_looked_at_anew(study: Study) -> None:
+    """Other content: what was wrong with the old one, and its predicted score, hold no longer."""
+    image = study.images[1]
+
+    def mark(session: object) -> None:
+        found = session.get_one(Image, image.id)  # type: ignore[attr-defined]
+        found.state, found.problem, found.position = BROKEN, "damaged", 0.5
+
+    study.change(mark)
+    synchronise(study.database, study.collection)
+    assert paths(study)[image.path] == BROKEN
+    write_photo(study.folder / image.path, 99, (30, 30))
+    synchronise(study.database, study.collection)
+    found = study.images[1]
+    assert (found.state, found.problem, found.position) == (OK, "", None)
+
+
+@on_both
+def test_two_copies_of_the_app_may_find_a_picture_at_once(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the other one has written meanwhile stays, and the rest is added."""
+    write_photo(study.folder / "new 1.jpg")
+    files = Walk.files
+
+    def raced(walk: Walk) -> Iterator[Found]:
+        monkeypatch.setattr(Walk, "files", files)
+        synchronise(study.database, study.collection)
+        write_photo(study.folder / "new 2.jpg")
+        return files(walk)
+
+    monkeypatch.setattr(Walk, "files", raced)
+    synchronise(study.database, study.collection)
+    assert [path for path in paths(study) if "new" in path] == ["new 1.jpg", "new 2.jpg"]
+
+
+def test_links_that_lead_out_are_left_alone(study: Study, tmp_path: Path) -> None:
+    """A link inside the folder is a picture like any; one to elsewhere is named and never shown."""
+    outside = write_photo(tmp_path / "outside.jpg")
+    (study.folder / "out.jpg").symlink_to(outside)
+    (study.folder / "dead.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    (study.folder / "in.jpg").symlink_to(study.folder / "photo 1.jpg")
+    (study.folder / "elsewhere").symlink_to(tmp_path, target_is_directory=True)
+    walk = synchronise(study.database, study.collection)
+    assert "in.jpg" in paths(study)
+    assert not {"out.jpg", "dead.jpg", "elsewhere/outside.jpg"} & paths(study).keys()
+    assert any("out.jpg: the link leads out" in line for line in walk.refused)
+
+
+def test_names_that_are_no_text_are_left_alone(study: Study) -> None:
+    """A name no database could hold is said, and the others are found."""
+    shutil.copy(study.folder / "photo 1.jpg", study.folder / os.fsdecode(b"bad \xff.jpg"))
+    walk = synchronise(study.database, study.collection)
+    assert len(study.images) == 6
+    assert any("text without control characters" in line for line in walk.refused)
+
+
+def test_every_kind_of_space_and_emoji_is_part_of_a_name(study: Study) -> None:
+    """Such pictures are rated like any other."""
+    names = (
+        "4.42.48\u202fPM.jpg",
+        "\u5199\u771f\u30001.jpg",
+        "a\u00a013.jpg",
+        "\U0001f468\u200d\U0001f469.jpg",
+    )
+    for name in names:
+        shutil.copy(study.folder / "photo 1.jpg", study.folder / name)
+    assert synchronise(study.database, study.collection).refused == []
+    assert set(names) < paths(study).keys()
+
+
+def test_a_picture_keeps_its_ratings_when_its_name_is_spelt_anew(study: Study) -> None:
+    """As when a folder goes from a Mac to another system; of two files with either spelling both stay."""
+    mac, other = "Zu\u0308rich.jpg", "Z\u00fcrich.jpg"
+    shutil.copy(study.folder / "photo 1.jpg", study.folder / mac)
+    synchronise(study.database, study.collection)
+    [image] = [image for image in study.images if image.path == mac]
+    assert image.image_id == "Z\u00fcrich"
+    study.visitor().rate(image.id, 7)
+    (study.folder / mac).rename(study.folder / other)
+    synchronise(study.database, study.collection)
+    assert [(one.id, one.state) for one in study.images if "rich" in one.path] == [(image.id, OK)]
+    shutil.copy(study.folder / "photo 1.jpg", study.folder / mac)
+    synchronise(study.database, study.collection)
+    assert {one.path for one in study.images if one.image_id == "Z\u00fcrich"} == {mac, other}
+
+
+def test_a_folder_that_is_away_takes_nothing_for_missing(study: Study) -> None:
+    """An unplugged disk is no reason to forget every picture."""
+    study.folder.rename(study.folder.with_name("moved"))
+    with pytest.raises(OSError, match="No such file"):
+        synchronise(study.database, study.collection)
+    assert set(paths(study).values()) == {OK}
+    study.services.background.once()
+    assert "cannot be read" in study.collection.note
+    study.folder.with_name("moved").rename(study.folder)
+    study.services.background.once()
+    assert study.collection.note == ""
+
+
+def test_what_is_not_on_the_list_stays_left_out(study: Study) -> None:
+    """Once a list says what is rated, pictures that come later are not."""
+    image = study.images[0]
+
+    def leave_out(session: object) -> None:
+        session.get_one(Image, image.id).state = LEFT_OUT  # type: ignore[attr-defined]
+
+    study.change(leave_out)
+    write_photo(study.folder / "new.jpg")
+    synchronise(study.database, study.collection)
+    assert (paths(study)["new.jpg"], paths(study)[image.path]) == (LEFT_OUT, LEFT_OUT)
+
+
+def test_a_walk_knows_when_it_has_to_be_done_again(study: Study) -> None:
+    """A file that comes or goes changes a folder; looking at the folders is enough."""
+    walk = Walk(study.folder)
+    assert walk.changed()
+    assert len(list(walk.files())) == 6
+    assert not walk.changed()
+    write_photo(study.folder / "more" / "new.jpg")
+    assert walk.changed()
+
+
+@pytest.mark.parametrize(
+    ("path", "inside"),
+    [("a.jpg", True), ("../a.jpg", False), ("more/../a.jpg", True), ("/etc/passwd", False)],
+)
+def test_is_inside_follows_the_path(tmp_path: Path, path: str, *, inside: bool) -> None:
+    """Whatever a path is made of, where it ends counts."""
+    assert is_inside(tmp_path, path) is inside
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_pictures_are_no_strain(make_study: MakeStudy, photos: Path) -> None:
+    """They are found in seconds, and handed out in no time."""
+    for number in range(100_000):
+        folder = photos / f"folder {number // 1000:02d}"
+        if number % 1000 == 0:  # links to one file are limited, and make no copies
+            folder.mkdir()
+            first = write_photo(folder / f"picture {number:06d}.jpg", 128, (60, 40))
+        else:
+            os.link(first, folder / f"picture {number:06d}.jpg")
+    started = time.process_time()
+    study = make_study()
+    assert time.process_time() - started < 30
+    visitor = study.visitor()
+    assert visitor.deck()["total"] == 100_006
+    started = time.process_time()
+    visitor.deck()
+    assert time.process_time() - started < 1
+
+
+def test_a_machine_that_fails_takes_no_picture_for_missing(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that cannot be read for want of files still has its pictures."""
+    before = os.scandir
+
+    def fail(path: Path) -> Any:
+        if path.name == "more":
+            raise OSError(errno.EMFILE, "Too many open files", str(path))
+        return before(path)
+
+    monkeypatch.setattr(os, "scandir", fail)
+    with pytest.raises(OSError, match="Too many"):
+        synchronise(study.database, study.collection)
+    assert set(paths(study).values()) == {OK}

@@ -1,0 +1,194 @@
+"""The Rate and Preference experiments in a real browser."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from samples import write_photo
+from web.conftest import MakeStudy, Serve
+from web.rating.test_score_page import open_page, press, settle, swipe, wait_for_events
+
+
+def test_predictions_are_corrected_by_keyboard(
+    page: Page, make_study: MakeStudy, tiny_file: Path, serve: Serve
+) -> None:
+    """Keys move the score by a tenth and by one, and never past the scale; Enter accepts."""
+    study = make_study(experiment="rate", model=str(tiny_file))
+    open_page(page, serve(study))
+    value = page.locator("#value")
+    predicted = float(page.locator("#predicted").inner_text())
+    expect(value).to_have_text(f"{predicted:.1f}")
+    for key, by in (
+        ("+", 0.1),
+        ("+", 0.1),
+        ("-", -0.1),
+        ("ArrowLeft", -1),
+        ("ArrowRight", 1),
+        ("ArrowUp", 0.1),
+    ):
+        before = float(value.inner_text())
+        page.keyboard.press(key)
+        expect(value).to_have_text(f"{before + by:.1f}")
+    press(page, "Enter", "1 of 6")
+    for _ in range(12):
+        page.keyboard.press("ArrowRight")
+    expect(value).to_have_text("10.0")
+    press(page, "Enter", "2 of 6")
+    press(page, "s", "3 of 6")
+    page.keyboard.press("z")
+    page.keyboard.press("z")
+    expect(value).to_have_text("10.0")
+    wait_for_events(page, study, 3)
+    assert [rating.value for rating in study.ratings] == [round(predicted + 0.2, 1), 10, None]
+    assert study.ratings[0].predicted == predicted
+
+
+def test_predictions_are_corrected_by_touch(
+    phone: Page, make_study: MakeStudy, tiny_file: Path, serve: Serve
+) -> None:
+    """The buttons do what the keys do."""
+    study = make_study(experiment="rate", model=str(tiny_file))
+    open_page(phone, serve(study))
+    predicted = float(phone.locator("#predicted").inner_text())
+    phone.get_by_role("button", name="Down 1", exact=True).tap()
+    phone.get_by_role("button", name="Up 0.1").tap()
+    phone.get_by_role("button", name="Accept").tap()
+    expect(phone.locator("#count")).to_have_text("1 of 6")
+    wait_for_events(phone, study, 1)
+    assert [rating.value for rating in study.ratings] == [round(predicted - 0.9, 1)]
+
+
+def test_the_best_of_two_is_chosen_by_keyboard(page: Page, make_study: MakeStudy, serve: Serve) -> None:
+    """Digits and arrows choose, t is a tie, s skips, z goes back."""
+    study = make_study(experiment="preference")
+    page.goto(serve(study))
+    expect(page.locator(".canvas img")).to_have_count(2)
+    press(page, "1", "1 comparison")
+    press(page, "ArrowRight", "2 comparisons")
+    press(page, "t", "3 comparisons")
+    press(page, "s", "4 comparisons")
+    page.keyboard.press("z")
+    page.keyboard.press("z")
+    page.keyboard.press("z")
+    expect(page.locator(".choice.chosen")).to_have_count(1)
+    page.keyboard.press("ArrowLeft")
+    wait_for_events(page, study, 5)
+    assert [event.kind for event in study.events] == ["choice", "choice", "tie", "skip", "choice"]
+    assert study.events[1].trial == study.events[4].trial
+    assert study.events[1].shown is not None
+    assert study.events[1].image_id == study.events[1].shown[1]
+    assert study.events[4].image_id == study.events[1].shown[0]
+
+
+def test_the_best_of_four_is_chosen_by_keyboard(page: Page, make_study: MakeStudy, serve: Serve) -> None:
+    """A digit for each, and none more; t is a tie. Arrows mean nothing where there is no left and right."""
+    study = make_study(experiment="preference", choices="4")
+    page.goto(serve(study))
+    expect(page.locator(".canvas img")).to_have_count(4)
+    press(page, "ArrowRight", "0 comparisons")
+    press(page, "5", "0 comparisons")
+    press(page, "4", "1 comparison")
+    press(page, "t", "2 comparisons")
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Backspace")
+    expect(page.locator(".choice").nth(3)).to_have_class(re.compile("chosen"))
+    page.keyboard.press("2")
+    wait_for_events(page, study, 3)
+    first, tie, second = study.events
+    assert [first.kind, tie.kind, second.kind] == ["choice", "tie", "choice"]
+    assert first.shown == second.shown
+    assert first.shown is not None
+    assert (first.image_id, second.image_id) == (first.shown[3], first.shown[1])
+
+
+def test_pictures_that_become_free_while_one_asks_are_asked_for_again(
+    page: Page, make_study: MakeStudy, serve: Serve
+) -> None:
+    """Two of six pictures make no comparison of four; the others are held until an answer has arrived."""
+    study = make_study(experiment="preference", choices="4")
+    asked: list[Route] = []
+
+    def hold(route: Route) -> None:
+        asked.append(route)
+        if len(asked) != 2:
+            route.continue_()
+
+    page.route("**/preference/next*", hold)
+    page.goto(serve(study))
+    expect(page.locator(".canvas img")).to_have_count(4)
+    press(page, "4", "1 comparison")
+    wait_for_events(page, study, 1)
+    page.wait_for_timeout(300)  # until the browser has heard of it
+    asked[1].continue_()
+    expect(page.locator(".canvas img")).to_have_count(4)
+    press(page, "t", "2 comparisons")
+
+
+@pytest.mark.parametrize("choices", [2, 4])
+def test_the_best_is_chosen_by_touch(
+    phone: Page, photos: Path, make_study: MakeStudy, serve: Serve, choices: int
+) -> None:
+    """A tap on a picture chooses it; a swipe to the left skips, to the right goes back; a button is a tie."""
+    for number in range(12):  # enough for three comparisons of four
+        write_photo(photos / f"extra {number}.jpg", 20 + number)
+    study = make_study(experiment="preference", choices=str(choices))
+    phone.goto(serve(study))
+    expect(phone.locator(".canvas img")).to_have_count(choices)
+    count, main = phone.locator("#count"), phone.locator("main")
+    settle(phone)
+    phone.locator(".choice .canvas").nth(choices - 1).tap()
+    expect(count).to_have_text("1 comparison")
+    settle(phone)
+    swipe(phone, -150)
+    expect(count).to_have_text("2 comparisons")
+    settle(phone)
+    swipe(phone, 150)
+    expect(main).to_have_attribute("aria-busy", "false")
+    phone.wait_for_timeout(1000)  # a tap on what is not drawn yet is passed over
+    settle(phone)
+    phone.locator("#tie").tap()
+    wait_for_events(phone, study, 3)
+    chosen, skipped, tie = study.events
+    assert [chosen.kind, skipped.kind, tie.kind] == ["choice", "skip", "tie"]
+    assert skipped.trial == tie.trial
+    assert chosen.shown is not None
+    assert chosen.image_id == chosen.shown[choices - 1]
+
+
+@pytest.mark.parametrize("experiment", ["rate", "preference"])
+def test_a_swipe_on_keeps_what_was_said(
+    phone: Page, make_study: MakeStudy, tiny_file: Path, serve: Serve, experiment: str
+) -> None:
+    """Looking back at the last answer, and on again, takes nothing back."""
+    study = make_study(experiment=experiment, model=str(tiny_file))
+    phone.goto(serve(study))
+    main, count = phone.locator("main"), phone.locator("#count")
+    settle(phone)
+    phone.locator("#accept" if experiment == "rate" else "#tie").tap()
+    expect(count).to_have_text(re.compile("^1 "))
+    settle(phone)
+    swipe(phone, 150)
+    expect(phone.locator("#back")).to_be_disabled()
+    settle(phone)
+    swipe(phone, -150)
+    expect(phone.locator("#back")).to_be_enabled()
+    expect(main).to_have_attribute("aria-busy", "false")
+    phone.wait_for_timeout(300)
+    assert len(study.events) == 1
+
+
+def test_a_missing_picture_of_a_pair_is_replaced(page: Page, make_study: MakeStudy, serve: Serve) -> None:
+    """The comparison makes way for one that can be shown."""
+    study = make_study(experiment="preference")
+    for image in study.images[1:4]:
+        (study.folder / image.path).unlink()
+    page.goto(serve(study))
+    expect(page.locator(".canvas img")).to_have_count(2)
+    expect(page.locator("main")).to_have_attribute("aria-busy", "false")
+    press(page, "1", "1 comparison")
+    wait_for_events(page, study, 1)
+    gone = {image.id for image in study.images if image.state == "missing"}
+    assert study.events[0].shown is not None
+    assert not gone & set(study.events[0].shown)
