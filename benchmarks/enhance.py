@@ -27,6 +27,7 @@ from nimakit.images.photo import Photo, open_photo
 from nimakit.jobs import find_jobs
 from nimakit.models import loading
 from nimakit.nn.enhance.enhancer import Enhancer, apply
+from nimakit.personal import keras_loading
 from nimakit.progress import track
 
 _SIDE = 1024
@@ -71,7 +72,7 @@ def main() -> None:
             files = [folds.model(name, path) for name in arguments.network]
             if enhancer is None or enhancer[0] != files:
                 tf.keras.backend.clear_session()
-                networks = [loading.load_keras_model(file) for file in files]
+                networks = [keras_loading.load_keras_model(file) for file in files]
                 enhancer = (
                     files,
                     Enhancer(

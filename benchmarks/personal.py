@@ -37,7 +37,7 @@ from nimakit.personal import fit
 from nimakit.personal.learning import Seen, look, rescaled
 from nimakit.personal.population import Population
 from nimakit.progress import say
-from nimakit.scoring.metrics import srcc
+from nimakit.stats.correlation import srcc
 from nimakit.stats.histogram import FloatArray, mean, normalise
 
 HELD_OUT = 100
@@ -202,7 +202,7 @@ def by_person(given: Ratings) -> FloatArray:
 
 def _ridge(seen: Seen, others: FloatArray, is_test: NDArray[np.bool_], widths: list[int]) -> FloatArray:
     """(N,) mean scores of a histogram head that saw neither the people held out nor the test pictures."""
-    from nimakit.nn.training.frozen_features import ridge_head
+    from nimakit.stats.ridge import ridge_head
 
     user, image = np.nonzero(~np.isnan(others))
     counts = np.zeros((len(is_test), len(OASIS_BINS)))

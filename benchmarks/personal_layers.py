@@ -35,7 +35,7 @@ from nimakit.nn.personal.tangent_learner import Looked, Pupil
 from nimakit.personal import fit as linear
 from nimakit.personal.learning import Seen, look
 from nimakit.progress import say
-from nimakit.scoring.metrics import srcc
+from nimakit.stats.correlation import srcc
 from nimakit.stats.histogram import FloatArray
 from personal import COUNTS, HELD_OUT, OASIS_BINS, TEST_SHARE, Person, by_person, interval, learn, shift
 

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from nimakit.web.accounts import raters as rater_accounts
 from nimakit.web.app import create_app, services_of
 from nimakit.web.collections.setup import DEFAULT_MODEL, add_collection
+from nimakit.web.db.queries import lock_raters
 from nimakit.web.db.tables import (
     CHOICE,
     LOCAL,
@@ -30,7 +31,7 @@ from nimakit.web.db.tables import (
     Rater,
 )
 from nimakit.web.predictions.tastes import FEWEST
-from nimakit.web.rating.store import Act, apply_acts, lock_raters
+from nimakit.web.rating.store import Act, apply_acts
 from nimakit.web.settings import PASSWORD_VARIABLE, SECRET_VARIABLE, read_settings
 
 END = datetime(2026, 5, 4, 17, 30, tzinfo=UTC)

@@ -282,3 +282,10 @@ def find_jobs(jobs_folder: Path) -> list[Job]:
     with os.scandir(jobs_folder) as entries:
         folders = sorted(entry.path for entry in entries if entry.is_dir())
     return [Job(Path(folder).absolute()) for folder in folders if Path(folder, "run.json").is_file()]
+
+
+def set_name(images: int, training_images: int | None, validation_images: int | None) -> str:
+    """What a set is to a model: "training" or "validation" where all of its images are, else "test"."""
+    if images == training_images:
+        return "training"
+    return "validation" if images == validation_images else "test"

@@ -20,8 +20,7 @@ import pytest
 from docker.conftest import ROOT, SAMPLES, Launcher, docker
 from nimakit.models import loading
 from nimakit.models.engine import Scorer
-from nimakit.models.score import Score
-from nimakit.scoring.records import score_record
+from nimakit.models.score import Score, score_record
 from samples import write_model
 
 pytestmark = pytest.mark.docker

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from nimakit.errors import DownloadError, ModelError, OutputError, WeightsError
+from nimakit.io import cache
 from nimakit.models import pretrained
 
 NAMES = list(pretrained.PUBLIC)
@@ -156,4 +157,4 @@ def test_keeps_weights_where_it_is_told_to(
     monkeypatch.setenv("NIMAKIT_CACHE", nimakit and str(tmp_path / nimakit))
     monkeypatch.setenv("XDG_CACHE_HOME", xdg and str(tmp_path / xdg))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert pretrained.cache_folder() == tmp_path / expected
+    assert cache.cache_folder() == tmp_path / expected

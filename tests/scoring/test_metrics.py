@@ -10,7 +10,7 @@ from scipy import stats
 
 from nimakit.errors import MissingExtraError
 from nimakit.scoring import metrics
-from nimakit.stats import histogram
+from nimakit.stats import correlation, histogram
 
 BINS = histogram.default_bins(10)
 
@@ -61,7 +61,7 @@ def test_figures_agree_with_scipy() -> None:
 def test_ranks_tied_scores_evenly() -> None:
     """Equal scores share a rank, as in SciPy."""
     first, second = np.array([1.0, 2.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0, 2.0])
-    assert metrics.srcc(first, second) == pytest.approx(stats.spearmanr(first, second).statistic)
+    assert correlation.srcc(first, second) == pytest.approx(stats.spearmanr(first, second).statistic)
 
 
 def test_figures_that_are_not_defined_are_none() -> None:
@@ -134,4 +134,4 @@ def test_says_how_to_install_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without SciPy the error holds the line that installs it."""
     monkeypatch.setitem(sys.modules, "scipy", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'nimakit\[report\]'"):
-        metrics.require_scipy()
+        correlation.require_scipy()

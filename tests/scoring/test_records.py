@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from nimakit.errors import ImageError
-from nimakit.models.score import Score
-from nimakit.scoring.records import RecordWriter, add_min_max, error_record, rank, score_record
+from nimakit.models.score import Score, error_record, score_record
+from nimakit.scoring.records import RecordWriter, add_min_max, rank
 
 RECORDS: list[dict[str, Any]] = [
     {"image_id": 'a, "b"', **score_record(Score(5.25, 1.5, np.array([0.25, 0.75]), 62.0))},

@@ -8,7 +8,8 @@ import pytest
 
 from nimakit.errors import LabelError
 from nimakit.io.tables import BadRows
-from nimakit.stats.bradley_terry import Comparisons, Scores, fit, groups, read_comparisons
+from nimakit.labels.comparisons import read_comparisons
+from nimakit.stats.bradley_terry import Comparisons, Scores, fit, groups
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "calista" / "pairs.csv"
 

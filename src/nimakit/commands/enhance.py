@@ -200,12 +200,12 @@ def _found(
     networks: Sequence[str], user_file: Path | None, method: "Method", epsilon: float | None, *, frame: bool
 ) -> _Work:
     from nimakit.enhance.editing import Critic
-    from nimakit.models import loading
     from nimakit.nn.enhance.enhancer import Enhancer
+    from nimakit.personal import keras_loading
 
     if user_file and len(networks) > 1:
         raise UsageError("--user belongs to one network. Received: " + ", ".join(networks))
-    loaded = [loading.load_keras_model(name, user_file=user_file, notify=say) for name in networks]
+    loaded = [keras_loading.load_keras_model(name, user_file=user_file, notify=say) for name in networks]
     enhancer = Enhancer(loaded, method, epsilon=epsilon, frame=frame)
     names = [model.metadata.name for model in loaded]
     critics = [

@@ -86,11 +86,11 @@ def evaluate(
     from nimakit.images.photo import MAX_PIXELS
     from nimakit.jobs import read_splits
     from nimakit.models import loading
-    from nimakit.scoring import metrics
     from nimakit.scoring.evaluation import evaluate as evaluate_model
+    from nimakit.stats import correlation
 
     items = _items(samples_file, image_dir, recursive=recursive)
-    metrics.require_scipy()
+    correlation.require_scipy()
     if output_dir:
         _prepare(output_dir, samples_file)
     drawn = _explainer(models, output_dir, max_pixels or MAX_PIXELS) if explain else None
@@ -181,12 +181,12 @@ def _write_report(
     max_pixels: int,
     explain: "Explain | None",
 ) -> None:
+    from nimakit import jobs
     from nimakit.io import atomic
-    from nimakit.scoring import metrics
     from nimakit.scoring import report as training_report
 
     found = evaluation.metrics
-    name = metrics.set_name(found.images, found.training_images, found.validation_images)
+    name = jobs.set_name(found.images, found.training_images, found.validation_images)
     report = training_report.render(
         title=f"How well {model.name} judges photographs",
         facts=facts,
@@ -208,11 +208,11 @@ def _explainer(models: Sequence[str], output_dir: Path | None, max_pixels: int) 
         raise UsageError(
             "--explain draws into the report of one model: it needs --output-dir and one --model."
         )
-    from nimakit.models import loading
     from nimakit.nn import saliency
+    from nimakit.personal import keras_loading
     from nimakit.scoring.report import THUMBNAIL_SIDE
 
-    network = loading.load_keras_model(models[0], notify=say)
+    network = keras_loading.load_keras_model(models[0], notify=say)
     return saliency.drawer(network, side=THUMBNAIL_SIDE, max_pixels=max_pixels)
 
 

@@ -105,11 +105,11 @@ def explain(
     paths = find_images(image_source, recursive=recursive, notify=say)
     folders = _folders(paths, image_source, output_dir)
     check_folder(output_dir)
-    from nimakit.models import loading
     from nimakit.nn import saliency
+    from nimakit.personal import keras_loading
     from nimakit.scoring.records import failed_record
 
-    network = loading.load_keras_model(model, user_file=user_file, notify=say)
+    network = keras_loading.load_keras_model(model, user_file=user_file, notify=say)
     records: list[dict[str, Any]] = []
     failed = 0
     try:

@@ -140,8 +140,9 @@ def _teach(
     name: str, base: "Model", seen: "Seen", kind: dict[str, Any] | None, max_pixels: int
 ) -> tuple["Taste", dict[str, Any]]:
     """A taste in adapters of a kind, with the model file that takes them; or, without, in every layer."""
+    from nimakit.io.cache import writable_cache
     from nimakit.jobs import Job
-    from nimakit.models.pretrained import public_models, writable_cache
+    from nimakit.models.pretrained import public_models
     from nimakit.models.taste import Taste
     from nimakit.nn.networks import keras_model
     from nimakit.nn.personal import fine_tuning as deep

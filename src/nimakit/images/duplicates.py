@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nimakit.images.fingerprints import SIDE, VIEWS, Fingerprints, mirrored
-from nimakit.models.pretrained import sha256
+from nimakit.io.cache import sha256
 
 Indices = NDArray[np.intp]
 

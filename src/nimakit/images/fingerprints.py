@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from nimakit.errors import ImageError, MissingExtraError, OutputError, machine_fault
 from nimakit.images.photo import MAX_PIXELS, ImageInput, open_photo, unread
+from nimakit.io.cache import writable_cache
 from nimakit.io.threads import in_threads
-from nimakit.models.pretrained import writable_cache
 from nimakit.progress import say, track
 
 _INNER, _CORNER = 0.04, 0.08

@@ -6,11 +6,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nimakit.images.files import UPLOAD, WHOLE_NUMBER, path_parts, plain_id, without_suffix
-
-Indices = NDArray[np.intp]
+from nimakit.stats.components import Indices
 
 _QUOTED = re.compile("%[0-9A-Fa-f]{2}")
 _LISTED = 5

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nimakit.errors import LabelError
-from nimakit.images.names import ImageNames, Indices
+from nimakit.images.names import ImageNames
 from nimakit.io.atomic import atomic_writer
 from nimakit.io.delimited import TableWriter
 from nimakit.io.tables import BadRows, number, read_rows
+from nimakit.stats.components import Indices
 from nimakit.stats.histogram import FloatArray
 
 _USER_COLUMN = "user_id"

@@ -7,10 +7,10 @@ from typing import Any, ClassVar, TypeVar
 
 from nimakit.errors import NimakitError, UsageError
 from nimakit.io.rules import is_number, read_json
-from nimakit.jobs import Job
+from nimakit.jobs import Job, set_name
 from nimakit.models.network import Network
 from nimakit.models.pretrained import public_models
-from nimakit.scoring.metrics import FEW, set_name, shown
+from nimakit.stats.correlation import FEW, shown
 
 Result = TypeVar("Result")
 Figures = Mapping[str, Mapping[str, Any]]

@@ -13,15 +13,9 @@ from typing import Any
 
 from nimakit.config import LAYOUT_KEYS, TrainConfig
 from nimakit.errors import MissingExtraError, ModelError, WeightsError
+from nimakit.io.cache import find_cached, sha256, writable_cache
 from nimakit.models.metadata import FORMAT_VERSION
-from nimakit.models.pretrained import (
-    Notify,
-    fetch_weights,
-    find_cached,
-    public_models,
-    sha256,
-    writable_cache,
-)
+from nimakit.models.pretrained import Notify, fetch_weights, public_models
 
 _EXPORTER_VERSION = 1
 """One more whenever nimakit.nn.networks.export writes another graph from the same weights."""

@@ -29,12 +29,11 @@ from nimakit.images.photo import (
 )
 from nimakit.io.machine import cores
 from nimakit.io.threads import result
-from nimakit.models.network import Float32Array, Network, Stop
-from nimakit.models.score import Score
+from nimakit.models.network import Network, Stop
+from nimakit.models.score import Score, error_record, score_record
 from nimakit.models.taste import LINEAR, PROBES, Taste, personal_histograms, personal_means
-from nimakit.scoring.records import error_record, score_record
 from nimakit.stats import histogram
-from nimakit.stats.histogram import FloatArray
+from nimakit.stats.histogram import Float32Array, FloatArray
 
 _LOG = logging.getLogger("nimakit")
 

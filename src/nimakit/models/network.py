@@ -13,15 +13,13 @@ from threading import Event, Thread, current_thread, main_thread
 
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 
 from nimakit.errors import ModelError, first_line, machine_fault
 from nimakit.images.photo import PixelArray
 from nimakit.io.threads import result
 from nimakit.models import external_data
 from nimakit.models.metadata import METADATA_KEY, Metadata
-
-Float32Array = NDArray[np.float32]
+from nimakit.stats.histogram import Float32Array
 
 _INPUT = "image"
 _DTYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}

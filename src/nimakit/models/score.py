@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from nimakit.errors import ImageError, UnwritableError
 from nimakit.stats.histogram import FloatArray
 
 
@@ -27,3 +28,31 @@ class Score:
     histogram: FloatArray | None
     percentile: float | None
     features: np.ndarray[Any, np.dtype[np.float32]] | None = None
+
+
+Record = dict[str, Any]
+
+
+_DIGITS = 6
+
+
+def score_record(score: Score) -> Record:
+    """The scores of one image as plain values, rounded to six decimals.
+
+    Returns:
+        ``mean_score_prediction``, ``sd_score_prediction`` (None without a distribution), ``predictions``
+        (list of floats; empty without a distribution), and ``percentile`` where there is one.
+    """
+    record: Record = {
+        "mean_score_prediction": round(score.mean, _DIGITS),
+        "sd_score_prediction": None if score.sd is None else round(score.sd, _DIGITS),
+        "predictions": [] if score.histogram is None else score.histogram.round(_DIGITS).tolist(),
+    }
+    if score.percentile is not None:
+        record["percentile"] = round(score.percentile, 2)
+    return record
+
+
+def error_record(error: ImageError | UnwritableError) -> Record:
+    """What stands in place of the scores of an image that has none."""
+    return {"error": str(error)}

@@ -12,9 +12,9 @@ from PIL import Image
 
 from nimakit.errors import ImageError, ModelError, UsageError
 from nimakit.images.photo import MAX_PIXELS, ImageInput, Photo, Placement, open_photo, place, prepare
-from nimakit.models.network import Float32Array
 from nimakit.nn.networks.keras_model import KerasModel
 from nimakit.reports import heatmap
+from nimakit.stats.histogram import Float32Array
 
 Method = Literal["gradcam", "smoothgrad", "gradient"]
 _NAMES = {"gradcam": "Grad-CAM", "smoothgrad": "SmoothGrad", "gradient": "gradient"}

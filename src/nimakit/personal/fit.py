@@ -15,6 +15,7 @@ from nimakit.io.arrays import Arrays
 from nimakit.models.taste import linear
 from nimakit.personal.population import Population, design
 from nimakit.stats.histogram import FloatArray
+from nimakit.stats.ridge import fit_gram
 
 FEWEST_RATERS = 20
 
@@ -36,13 +37,6 @@ _MISFIT = 0.3
 _AGREED = 0.5
 """Of what all think of an image beyond its generic score, and so does a person before their taste counts.
 Taking it all off would leave nothing to learn from where the model is wrong."""
-_LEVEL_VARIANCE = 0.5
-"""Of how kind a person is, as a share of the noise: two ratings go half of the way."""
-_STEPS = np.arange(-1, 4.01, 0.5)
-_PENALTIES = 10.0**_STEPS
-_KNOWN = np.exp(-((_STEPS - 0.5) ** 2) / 2 / 0.5**2)
-"""How likely each penalty is before somebody rates: within a factor of three or so of three."""
-_TINY = float(np.finfo(np.float32).tiny)
 
 IntArray = NDArray[np.intp]
 
@@ -70,34 +64,6 @@ def fit_head(features: ArrayLike, means: FloatArray, ratings: FloatArray) -> Arr
     dual, level = fit_gram(x @ x.T, ratings - means)
     weights = x.T @ dual
     return linear(weights, 0.0, level - float(centre @ weights))
-
-
-def fit_gram(gram: FloatArray, difference: FloatArray) -> tuple[FloatArray, float]:
-    """`fit_head` where only inner products are known.
-
-    Args:
-        gram: (K, K), of the features less their mean; K is at least 1.
-        difference: (K,), of the ratings from the generic scores.
-
-    Returns:
-        (K,), what each image adds to the weights, as a multiple of its features; and how much kinder than the
-        generic scores the person is.
-    """
-    count = len(gram)
-    level = float(difference.mean())
-    kindness = level * _LEVEL_VARIANCE * count / (1 + _LEVEL_VARIANCE * count)
-    length = float(np.trace(gram)) / count
-    if length < _TINY:  # nothing tells the images apart
-        return np.zeros(count), kindness
-    values, vectors = np.linalg.eigh(gram / length)
-    rotated = vectors.T @ (difference - level)
-    spread = np.maximum(values, 0) / _PENALTIES[:, None] + 1
-    # The images differ by nothing but taste and noise, all together by the level too.
-    scatter = (rotated**2 / spread).sum(axis=1) + count * level**2 / (1 + _LEVEL_VARIANCE * count)
-    evidence = -np.log(spread).sum(axis=1) / 2 - count / 2 * np.log(np.maximum(scatter, _TINY))
-    share = _KNOWN * np.exp(evidence - evidence.max())
-    dual = vectors @ (rotated * ((share / share.sum() / _PENALTIES) @ (1 / spread))) / length
-    return dual, kindness
 
 
 def learn(

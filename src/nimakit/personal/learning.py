@@ -12,12 +12,11 @@ from nimakit.images.files import match_images
 from nimakit.images.photo import MAX_PIXELS
 from nimakit.labels.ratings import Ratings, infer_bins
 from nimakit.models.engine import Model, Scorer
-from nimakit.models.network import Float32Array
 from nimakit.models.taste import LINEAR, Method, Taste, is_same_base
 from nimakit.personal import fit
 from nimakit.personal.population import Population
 from nimakit.progress import track
-from nimakit.stats.histogram import FloatArray
+from nimakit.stats.histogram import Float32Array, FloatArray
 
 if TYPE_CHECKING:
     from nimakit.models.score import Score

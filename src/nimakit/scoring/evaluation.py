@@ -10,12 +10,11 @@ from nimakit.errors import ImageError, UsageError
 from nimakit.images.photo import MAX_PIXELS
 from nimakit.jobs import Split
 from nimakit.models.engine import Augmentation, Model, Scorer
-from nimakit.models.score import Score
+from nimakit.models.score import Record, Score
 from nimakit.progress import track
 from nimakit.scoring import metrics
 from nimakit.scoring.items import Item, score_items, to_record
-from nimakit.scoring.records import Record
-from nimakit.stats import histogram
+from nimakit.stats import correlation, histogram
 from nimakit.stats.histogram import FloatArray
 
 LABEL_MEAN = "mean_score_label"
@@ -168,7 +167,7 @@ def evaluate(
         UsageError: No labelled image could be scored.
         MissingExtraError: SciPy is not installed.
     """
-    metrics.require_scipy()
+    correlation.require_scipy()
     scorer = Scorer(model, tta=tta, max_pixels=max_pixels)
     agreement = Agreement(model, split)
     for item, result in track(score_items(scorer, items), len(items), label):

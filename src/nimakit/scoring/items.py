@@ -11,8 +11,7 @@ from nimakit.io.atomic import escaped
 from nimakit.labels.label_file import Labels
 from nimakit.models.engine import Scorer
 from nimakit.models.pretrained import Notify
-from nimakit.models.score import Score
-from nimakit.scoring.records import Record, error_record, score_record
+from nimakit.models.score import Record, Score, error_record, score_record
 from nimakit.stats.histogram import FloatArray
 
 

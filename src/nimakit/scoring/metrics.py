@@ -5,12 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from nimakit.errors import MissingExtraError
 from nimakit.stats import histogram
+from nimakit.stats.correlation import FEW, lcc, shown, srcc
 from nimakit.stats.histogram import FloatArray
-
-FEW = 30
-"""With fewer images, figures are shown with two decimals and a warning."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,23 +136,6 @@ def _images(count: int, kind: str = "") -> str:
     return f"{count} {kind}image{'' if count == 1 else 's'}"
 
 
-def shown(value: float | None, images: int, decimals: int) -> str:
-    """A figure as people see it, with as many decimals as that many images support; empty for None.
-
-    Example:
-        >>> shown(0.98765, 500, 4), shown(0.98765, 12, 4)
-        ('0.9877', '0.99')
-    """
-    return "" if value is None else f"{value:.{min(decimals, 2) if images < FEW else decimals}f}"
-
-
-def set_name(images: int, training_images: int | None, validation_images: int | None) -> str:
-    """What a set is to a model: "training" or "validation" where all of its images are, else "test"."""
-    if images == training_images:
-        return "training"
-    return "validation" if images == validation_images else "test"
-
-
 def on_same_scale(first: FloatArray, second: FloatArray) -> bool:
     """Whether two arrays of bins have the same ends; a regression head has no bins between them."""
     return bool(first[0] == second[0] and first[-1] == second[-1])
@@ -164,32 +144,3 @@ def on_same_scale(first: FloatArray, second: FloatArray) -> bool:
 def middle_cut(bins: FloatArray) -> float:
     """The lower middle bin, above which a picture counts as good: 5 of 1 to 10, 4 of 1 to 7."""
     return float(bins[(len(bins) - 1) // 2])
-
-
-def lcc(first: FloatArray, second: FloatArray) -> float | None:
-    """Pearson's linear correlation coefficient of two (N,) arrays; None where it is not defined."""
-    if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
-        return None
-    return float(np.corrcoef(first, second)[0, 1])
-
-
-def srcc(first: FloatArray, second: FloatArray) -> float | None:
-    """Spearman's rank correlation coefficient of two (N,) arrays; None where it is not defined."""
-    require_scipy()
-    from scipy.stats import rankdata
-
-    return lcc(rankdata(first), rankdata(second))
-
-
-def require_scipy() -> None:
-    """Refuse early, before hours of scoring.
-
-    Raises:
-        MissingExtraError: SciPy is not installed.
-    """
-    try:
-        import scipy  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(
-            "Metrics against labels need SciPy. Install it: pip install 'nimakit[report]'"
-        ) from error

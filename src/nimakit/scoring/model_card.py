@@ -6,7 +6,8 @@ After Mitchell et al., "Model Cards for Model Reporting", 2019.
 from collections.abc import Mapping
 
 from nimakit.models.metadata import Metadata
-from nimakit.scoring.metrics import Metrics, shown
+from nimakit.scoring.metrics import Metrics
+from nimakit.stats.correlation import shown
 
 _FIGURES = {
     "images": "images",

@@ -3,20 +3,17 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from nimakit.errors import ImageError, UnwritableError
 from nimakit.images.files import image_id
 from nimakit.io.atomic import named
 from nimakit.io.delimited import TableWriter
-from nimakit.models.score import Score
+from nimakit.models.score import _DIGITS, Record, error_record
 from nimakit.progress import say
 from nimakit.stats import histogram
 
-Record = dict[str, Any]
-
 FILE_SUFFIXES = (".json", ".jsonl", ".csv")
-_DIGITS = 6
 CSV_COLUMNS = (
     "image_id",
     "image",
@@ -27,28 +24,6 @@ CSV_COLUMNS = (
     "error",
 )
 """Columns of a .csv; the distribution comes last."""
-
-
-def score_record(score: Score) -> Record:
-    """The scores of one image as plain values, rounded to six decimals.
-
-    Returns:
-        ``mean_score_prediction``, ``sd_score_prediction`` (None without a distribution), ``predictions``
-        (list of floats; empty without a distribution), and ``percentile`` where there is one.
-    """
-    record: Record = {
-        "mean_score_prediction": round(score.mean, _DIGITS),
-        "sd_score_prediction": None if score.sd is None else round(score.sd, _DIGITS),
-        "predictions": [] if score.histogram is None else score.histogram.round(_DIGITS).tolist(),
-    }
-    if score.percentile is not None:
-        record["percentile"] = round(score.percentile, 2)
-    return record
-
-
-def error_record(error: ImageError | UnwritableError) -> Record:
-    """What stands in place of the scores of an image that has none."""
-    return {"error": str(error)}
 
 
 def failed_record(path: Path, error: ImageError | UnwritableError) -> Record:

@@ -13,7 +13,7 @@ from nimakit.progress import track
 from nimakit.reports import html, plots
 from nimakit.scoring import charts, metrics
 from nimakit.scoring.evaluation import Evaluation
-from nimakit.stats import histogram
+from nimakit.stats import correlation, histogram
 from nimakit.stats.histogram import FloatArray
 
 PICTURES = 8
@@ -93,7 +93,7 @@ def require() -> None:
     """
     html.require_jinja()
     plots.require_matplotlib()
-    metrics.require_scipy()
+    correlation.require_scipy()
 
 
 def render(
@@ -169,7 +169,7 @@ def _figures(evaluations: Sequence[Evaluation]) -> list[_Figure]:
         return []
 
     def row(name: str, meaning: str, key: str) -> _Figure:
-        values = [metrics.shown(getattr(one, key), one.images, 3) or None for one in found]
+        values = [correlation.shown(getattr(one, key), one.images, 3) or None for one in found]
         return _Figure(name, meaning, values)
 
     cut = " and ".join(dict.fromkeys(f"{one.cut:g}" for one in found))

@@ -13,12 +13,14 @@ from nimakit.io import atomic
 from nimakit.jobs import Split
 from nimakit.labels.label_file import Labels
 from nimakit.models.engine import Augmentation, Model, Scorer
+from nimakit.models.score import Record
 from nimakit.progress import say, track
 from nimakit.reports import contact_sheet, html
 from nimakit.scoring import metrics, records
 from nimakit.scoring.evaluation import Agreement
 from nimakit.scoring.items import Item, list_items, score_items, to_record
-from nimakit.scoring.records import Record, RecordWriter
+from nimakit.scoring.records import RecordWriter
+from nimakit.stats import correlation
 
 _LISTED = 20
 
@@ -89,7 +91,7 @@ class Run:
             atomic.check_output(self.report_file, (".html", ".htm"))
             html.require_jinja()
         if self.labels is not None and self.labels.histograms is not None:
-            metrics.require_scipy()
+            correlation.require_scipy()
         return list_items(self.source, self.labels, recursive=self.recursive, notify=say)
 
     def score(self, items: Sequence[Item], model: Model, stdout: IO[str]) -> Summary:

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nimakit.scoring.metrics import lcc
+from nimakit.stats.correlation import lcc
 from nimakit.stats.histogram import FloatArray
 
 IntArray = NDArray[np.intp]

@@ -5,19 +5,14 @@ Bradley, Terry, "Rank Analysis of Incomplete Block Designs: I. The Method of Pai
 half a choice of each; as ties scatter less than choices do, standard errors are rather too large then.
 """
 
-from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from nimakit.errors import LabelError
-from nimakit.images.names import ImageNames, Indices
-from nimakit.io.tables import BadRows, read_rows
 from nimakit.stats import components, newton
+from nimakit.stats.components import Indices
 from nimakit.stats.histogram import FloatArray
-
-SCORE_COLUMNS = ("image_id", "score", "standard_error", "chance", "left_out")
 
 _MOST_IMAGES = 10_000
 """The covariance of scores is a square table of so many rows: 800 MB."""
@@ -63,65 +58,6 @@ class Scores:
     won: FloatArray
     times: FloatArray
     left_out: dict[str, Indices]
-
-
-def read_comparisons(
-    path: Path,
-    *,
-    left_column: str = "left",
-    right_column: str = "right",
-    chosen_column: str = "chosen",
-    ties: Collection[str] = ("tie", "-1"),
-    rows: BadRows,
-    notify: Callable[[str], None] | None = None,
-) -> Comparisons:
-    """Read comparisons from a table.
-
-    Args:
-        path: .csv, .tsv or .jsonl.
-        left_column: Images, as `nimakit.images.names.ImageNames` reads them.
-        right_column: As well.
-        chosen_column: Which was chosen: the value of one of these two, "left", "right", or one of `ties`.
-        ties: What stands for a tie.
-        rows: Takes note of bad rows; `BadRows.refuse` is called here.
-        notify: Called with a sentence about names that may mean other images.
-
-    Returns:
-        The good ones, at least one.
-
-    Raises:
-        LabelError: No such table, or a bad row and `rows` does not skip them, or no good one.
-    """
-    names = ImageNames()
-    pairs: list[tuple[int, int]] = []
-    shares_of_left: list[float] = []
-    lines: list[int] = []
-    for line, (left, right, chosen), _ in read_rows(path, (left_column, right_column, chosen_column), rows):
-        shares = {"right": 0.0, "left": 1.0, **dict.fromkeys(ties, 0.5), right: 0.0, left: 1.0}
-        try:
-            if left == right:
-                raise ValueError(f"it compares {left!r} with itself")
-            if chosen not in shares:
-                raise ValueError(f"{chosen_column} must be {left!r}, {right!r} or a tie; received {chosen!r}")
-            pairs.append((names.place(left), names.place(right)))
-            shares_of_left.append(shares[chosen])
-            lines.append(line)
-        except ValueError as error:
-            rows.add(path, line, str(error))
-    image_ids, place_of = names.settle(path, notify)
-    left_places, right_places = place_of[np.array(pairs, np.intp).reshape(-1, 2)].T
-    differs = left_places != right_places
-    for row in np.flatnonzero(~differs).tolist():
-        rows.add(path, lines[row], f"it compares {image_ids[left_places[row]]!r} with itself")
-    rows.refuse()
-    if not differs.any():
-        raise LabelError(f"A table of comparisons has at least one good row. Received: {path}, with none")
-    return Comparisons(
-        image_ids=image_ids,
-        left=left_places[differs],
-        right=right_places[differs],
-        share=np.array(shares_of_left)[differs],
-    )
 
 
 def groups(comparisons: Comparisons, *, both_ways: bool = False) -> list[Indices]:
@@ -186,24 +122,6 @@ def fit(comparisons: Comparisons, *, prior_sd: float | None = None) -> Scores:
         times=pairs.total(pairs.times, pairs.times),
         left_out=left_out,
     )
-
-
-def score_rows(comparisons: Comparisons, scores: Scores) -> Iterator[tuple[str, ...]]:
-    """A row of text for each image, best first, those without a score last.
-
-    Args:
-        comparisons: What was compared.
-        scores: Of `fit`.
-
-    Yields:
-        Values of `SCORE_COLUMNS`.
-    """
-    names = comparisons.image_ids
-    for i in np.argsort(-scores.score, kind="stable"):
-        figures = (scores.score[i], scores.standard_error[i], scores.chance[i])
-        yield names[scores.images[i]], *(f"{figure:.6f}" for figure in figures), ""
-    for reason, places in scores.left_out.items():
-        yield from ((names[place], "", "", "", reason) for place in places)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

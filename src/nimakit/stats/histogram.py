@@ -236,3 +236,6 @@ def min_max(scores: ArrayLike) -> FloatArray:
     if high == low:
         return np.full_like(values, 0.5)
     return np.asarray((values - low) / (high - low))
+
+
+Float32Array = NDArray[np.float32]

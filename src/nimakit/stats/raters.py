@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from nimakit.scoring.metrics import lcc
 from nimakit.stats.agreement import IntArray, moments
+from nimakit.stats.correlation import lcc
 from nimakit.stats.histogram import FloatArray
 
 FEWEST_RATINGS = 5

@@ -25,8 +25,7 @@ from nimakit.serving.http.front import FRONT
 from nimakit.serving.http.request_reader import OVERSIZED
 from nimakit.serving.proxies import TrustedProxies
 from nimakit.serving.quoting import QuotedRequest
-from nimakit.web import rate
-from nimakit.web.access import User, current_rater
+from nimakit.web.access import User, current_rater, limiter
 from nimakit.web.accounts import raters
 from nimakit.web.accounts import routes as accounts_routes
 from nimakit.web.collections import overview
@@ -37,7 +36,6 @@ from nimakit.web.dashboard.cache import Analyses
 from nimakit.web.db.database import Database
 from nimakit.web.db.tables import LARGEST_KEY
 from nimakit.web.front import Front
-from nimakit.web.limits import limiter
 from nimakit.web.pictures import routes as pictures_routes
 from nimakit.web.pictures.renditions import Renditions
 from nimakit.web.predictions.background import Background
@@ -65,9 +63,9 @@ BLUEPRINTS = (
     events.blueprint,
     pictures_routes.blueprint,
     preference.blueprint,
-    rate.blueprint,
+    pages.rate,
     review_pictures.blueprint,
-    pages.blueprint,
+    pages.score,
     similarity_routes.blueprint,
     transfer_routes.blueprint,
     explanation.blueprint,
@@ -162,7 +160,7 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
         links=raters.Links(settings.secret),
         analyses=Analyses(database),
         background=Background(
-            database, stocks, settings.users_dir, Predictor(database, decoding, settings.max_pixels)
+            database, stocks.forget, settings.users_dir, Predictor(database, decoding, settings.max_pixels)
         ),
         explanations=Explanations(settings.data_dir / "explanations"),
     )

@@ -1,22 +1,25 @@
 """What the pages of one app share: database, pictures, links, and the work in the background."""
 
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from flask import current_app
 
-from nimakit.serving.admission import Admission
-from nimakit.web.accounts.raters import Links
-from nimakit.web.dashboard.cache import Analyses
-from nimakit.web.db.database import Database
-from nimakit.web.pictures.renditions import Renditions
-from nimakit.web.predictions.background import Background
-from nimakit.web.rating.ordering import Stocks
-from nimakit.web.rating.reservations import Handed
-from nimakit.web.rating.write_queue import Intake
-from nimakit.web.review.explanation_jobs import Explanations
-from nimakit.web.settings import Settings
-from nimakit.web.similarity.index import Indexes
+if TYPE_CHECKING:
+    # The packages of these parts import this module.
+    from nimakit.serving.admission import Admission
+    from nimakit.web.accounts.raters import Links
+    from nimakit.web.dashboard.cache import Analyses
+    from nimakit.web.db.database import Database
+    from nimakit.web.pictures.renditions import Renditions
+    from nimakit.web.predictions.background import Background
+    from nimakit.web.rating.ordering import Stocks
+    from nimakit.web.rating.reservations import Handed
+    from nimakit.web.rating.write_queue import Intake
+    from nimakit.web.review.explanation_jobs import Explanations
+    from nimakit.web.settings import Settings
+    from nimakit.web.similarity.index import Indexes
+
 
 EXTENSION = "nimakit-rate"
 
@@ -40,18 +43,18 @@ class Services:
         explanations: Pictures of what models look at.
     """
 
-    settings: Settings
-    database: Database
-    intake: Intake
-    comparing: Admission
-    renditions: Renditions
-    stocks: Stocks
-    handed: Handed
-    indexes: Indexes
-    links: Links
-    analyses: Analyses
-    background: Background
-    explanations: Explanations
+    settings: "Settings"
+    database: "Database"
+    intake: "Intake"
+    comparing: "Admission"
+    renditions: "Renditions"
+    stocks: "Stocks"
+    handed: "Handed"
+    indexes: "Indexes"
+    links: "Links"
+    analyses: "Analyses"
+    background: "Background"
+    explanations: "Explanations"
 
 
 def services() -> Services:

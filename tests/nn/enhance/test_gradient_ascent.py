@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from nimakit.images.photo import Photo, open_photo
-from nimakit.models.network import Float32Array
 from nimakit.nn.enhance import random_views
 from nimakit.nn.enhance.gradient_ascent import Ascent, Edit, Grid, Sliders
 from nimakit.nn.enhance.random_views import Views
 from nimakit.nn.networks.keras_model import KerasModel
+from nimakit.stats.histogram import Float32Array
 from samples import random_pixels
 from small_models import CORNER_SIDE, corner_model
 

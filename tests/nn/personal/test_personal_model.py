@@ -9,7 +9,6 @@ import pytest
 
 from nimakit.errors import ModelError, TasteError
 from nimakit.images.photo import open_photo
-from nimakit.models import loading as model_loading
 from nimakit.models.engine import Member, Model
 from nimakit.models.network import Network
 from nimakit.models.taste import Taste, linear, write_taste
@@ -19,6 +18,7 @@ from nimakit.nn.networks import adapters, keras_model
 from nimakit.nn.personal import fine_tuning
 from nimakit.nn.personal.personal_model import for_user
 from nimakit.nn.saliency import saliency
+from nimakit.personal import keras_loading
 from samples import random_pixels, write_model
 from small_models import write_job
 
@@ -103,16 +103,16 @@ def test_is_loaded_by_the_names_of_model_and_file(job: Path, tmp_path: Path) -> 
     base = _engine(job / "model.onnx")
     write_taste(tmp_path / "ann.taste", _linear(base, 0.0))
     photo = open_photo(random_pixels(70, 90))
-    named = model_loading.load_keras_model(job, user_file=tmp_path / "ann.taste")
+    named = keras_loading.load_keras_model(job, user_file=tmp_path / "ann.taste")
     assert named.metadata.name == f"{keras_model.load(job).metadata.name} as ann sees it"
     personal = named.score(photo)
-    again = model_loading.load_keras_model(job / "model.onnx", user_file=tmp_path / "ann.taste").score(photo)
-    generic = model_loading.load_keras_model(job).score(photo)
+    again = keras_loading.load_keras_model(job / "model.onnx", user_file=tmp_path / "ann.taste").score(photo)
+    generic = keras_loading.load_keras_model(job).score(photo)
     assert personal == again != generic
     other = _engine(write_model(tmp_path / "other.onnx"))
     write_taste(tmp_path / "bob.taste", _linear(other, 0.0))
     with pytest.raises(TasteError):
-        model_loading.load_keras_model(job, user_file=tmp_path / "bob.taste")
+        keras_loading.load_keras_model(job, user_file=tmp_path / "bob.taste")
 
 
 def test_refuses_what_has_no_gradient(job: Path) -> None:

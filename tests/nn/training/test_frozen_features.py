@@ -11,8 +11,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from nimakit.nn.training import frozen_features
-from nimakit.nn.training.frozen_features import ridge_head
 from nimakit.stats.histogram import normalise
+from nimakit.stats.ridge import ridge_head
 
 
 def _normal(*shape: int, seed: int = 0) -> NDArray[Any]:

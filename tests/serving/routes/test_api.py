@@ -11,7 +11,7 @@ import pytest
 from clients import Client, client, encode, form, noise, service
 from nimakit.errors import BusyError, ImageError
 from nimakit.models.engine import Model, Scorer
-from nimakit.scoring.records import score_record
+from nimakit.models.score import score_record
 from nimakit.serving import problems
 from samples import png_header
 from terminal import Command

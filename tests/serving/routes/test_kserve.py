@@ -18,8 +18,7 @@ from clients import Client, encode, noise, pixels, service
 from nimakit import __version__
 from nimakit.errors import BusyError
 from nimakit.models.engine import Model, Scorer
-from nimakit.models.score import Score
-from nimakit.scoring.records import score_record
+from nimakit.models.score import Score, score_record
 from nimakit.serving.admission import Admission
 from servers import Server, running
 

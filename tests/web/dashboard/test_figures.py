@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from nimakit.io.tables import BadRows
-from nimakit.labels import summary
+from nimakit.labels import comparisons, summary
 from nimakit.labels.ratings import read_ratings
 from nimakit.labels.summary import unlike_the_rest
 from nimakit.stats import bradley_terry
@@ -176,7 +176,7 @@ def test_scores_are_those_of_the_data_commands(compared: Study, tmp_path: Path) 
     """The same to the last digit, in the same order, with the same reasons for what is left out."""
     table = tmp_path / "pairs.csv"
     table.write_text(PAIRS)
-    given = bradley_terry.read_comparisons(table, rows=BadRows())
+    given = comparisons.read_comparisons(table, rows=BadRows())
     expected, found = bradley_terry.fit(given), of_choices(compared)
     names = {str(image.id): image.image_id for image in compared.images}
     assert [names[key] for key in found.comparisons.image_ids] == list(given.image_ids)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from nimakit.web.limits import limiter
+from nimakit.web.access import limiter
 from nimakit.web.rating import events
 from nimakit.web.rating.validation import MOST_EVENTS
 from web.conftest import MakeStudy

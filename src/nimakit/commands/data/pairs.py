@@ -80,8 +80,9 @@ def pairs(
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
     from nimakit.io.atomic import check_output
     from nimakit.io.tables import BadRows
+    from nimakit.labels.comparisons import read_comparisons
     from nimakit.labels.label_file import Labels, write_labels
-    from nimakit.stats.bradley_terry import fit, groups, read_comparisons
+    from nimakit.stats.bradley_terry import fit, groups
     from nimakit.stats.histogram import max_entropy
 
     check_output(output, (".json",))
@@ -141,7 +142,7 @@ def _write_scores(path: Path, given: "Comparisons", scores: "Scores") -> None:
     """A row an image."""
     from nimakit.io.atomic import atomic_writer
     from nimakit.io.delimited import TableWriter
-    from nimakit.stats.bradley_terry import SCORE_COLUMNS, score_rows
+    from nimakit.labels.comparisons import SCORE_COLUMNS, score_rows
 
     with atomic_writer(path) as stream:
         table = TableWriter(stream)

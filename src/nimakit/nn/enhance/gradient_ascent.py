@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from nimakit.enhance.adjustments import TONES
-from nimakit.models.network import Float32Array
 from nimakit.nn.enhance import differentiable_edits
 from nimakit.nn.enhance.random_views import Views
 from nimakit.nn.networks.keras_model import KerasModel
+from nimakit.stats.histogram import Float32Array
 
 _STEPS = 30
 _RATE = 0.1

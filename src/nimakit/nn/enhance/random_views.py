@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from nimakit.images.photo import Photo, Placement, Preprocessing, place
-from nimakit.models.network import Float32Array
+from nimakit.stats.histogram import Float32Array
 
 _CROPS = 6
 """Views of a part, beside that of the whole."""

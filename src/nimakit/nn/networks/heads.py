@@ -8,8 +8,7 @@ import numpy as np
 
 from nimakit.config import Head, TrainConfig
 from nimakit.errors import ModelError
-from nimakit.models.network import Float32Array
-from nimakit.stats.histogram import FloatArray
+from nimakit.stats.histogram import Float32Array, FloatArray
 
 HEAD_NAME = "rating"
 DROPOUT_NAME = "rating_dropout"

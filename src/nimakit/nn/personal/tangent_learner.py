@@ -1,7 +1,7 @@
 """A network that learns one person's taste: in one step, as far as the person's ratings warrant.
 
 For small steps a network's score is linear in its weights (Jacot, Gabriel and Hongler, "Neural Tangent
-Kernel", 2018). So what fits a last layer fits all of them: ridge regression, `nimakit.personal.fit.fit_gram`, on
+Kernel", 2018). So what fits a last layer fits all of them: ridge regression, `nimakit.stats.ridge.fit_gram`, on
 the gradients of the score in place of features. How far the step goes is decided by evidence, and ten ratings
 lead to a short one, where gradient descent would learn their noise by heart.
 """
@@ -17,13 +17,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from nimakit.images.photo import MAX_PIXELS, PixelArray, open_photo, prepare
-from nimakit.models.network import Float32Array
 from nimakit.nn.networks import adapters
 from nimakit.nn.networks.adapters import Placement
 from nimakit.nn.networks.keras_model import KerasModel
-from nimakit.personal import fit
 from nimakit.progress import track
-from nimakit.stats.histogram import FloatArray
+from nimakit.stats import ridge
+from nimakit.stats.histogram import Float32Array, FloatArray
 
 _WIDTH = 2048
 """Numbers kept of a weight's gradient: longer ones are projected onto so many, at random."""
@@ -125,7 +124,7 @@ class Pupil:
             How much kinder than the network the person is now, on that scale.
         """
         gram, scales = self._gram(looked)
-        dual, level = fit.fit_gram(gram, ratings - means)
+        dual, level = ridge.fit_gram(gram, ratings - means)
         self._set(0.0, self._start)
         step = [scale * part for scale, part in zip(scales, self._steepest(looked, dual), strict=True)]
         expected = gram @ dual

@@ -10,9 +10,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from nimakit.images.photo import PixelArray
-from nimakit.models.network import Float32Array
 from nimakit.nn.training.pixels import Pixels
 from nimakit.progress import track
+from nimakit.stats.histogram import Float32Array
 
 _RATING_GROUPS = 10
 

@@ -12,11 +12,12 @@ from nimakit.images.photo import Preprocessing
 from nimakit.jobs import Job
 from nimakit.models.metadata import Metadata
 from nimakit.nn.networks import backbones, batch_norm_folding, export, heads, weights
-from nimakit.nn.training import devices, frozen_features, losses
+from nimakit.nn.training import devices, losses
 from nimakit.nn.training.batches import Batches
 from nimakit.nn.training.checkpointing import Epochs
 from nimakit.nn.training.state import State
 from nimakit.nn.training.training_data import Material, Photographs
+from nimakit.stats import ridge
 from nimakit.stats.histogram import mean
 
 _DENSE, _ALL = "dense", "all"
@@ -162,7 +163,7 @@ class Training:
         backbone = batch_norm_folding.fold(heads.backbone_alone(self._model))
         training, validation, known = material.frozen(backbone)
         if config.ridge_start and not state.history:
-            fitted = frozen_features.ridge_head(
+            fitted = ridge.ridge_head(
                 known.values,
                 material.targets(),
                 blocks=heads.feature_blocks(self._model),

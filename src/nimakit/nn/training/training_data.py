@@ -12,11 +12,10 @@ from nimakit.config import TrainConfig
 from nimakit.errors import ImageError
 from nimakit.images.photo import Preprocessing
 from nimakit.io.machine import cores
-from nimakit.models.network import Float32Array
 from nimakit.nn.training import frozen_features
 from nimakit.nn.training.batches import Batches, Examples, Features, Views, balanced_shares
 from nimakit.nn.training.pixels import Pixels
-from nimakit.stats.histogram import FloatArray, mean
+from nimakit.stats.histogram import Float32Array, FloatArray, mean
 
 _VALIDATION_MEMORY = 0.25
 """Most of the memory for decoded images that those of the validation set get."""

@@ -7,8 +7,9 @@ from flask import Blueprint, Response, jsonify, request
 from nimakit.errors import ImageError, UsageError
 from nimakit.io.rules import Rule, broken_rules, is_one_of, is_text
 from nimakit.models.engine import AUGMENTATIONS
+from nimakit.models.score import Record, error_record, score_record
 from nimakit.models.taste import USER_ID
-from nimakit.scoring.records import Record, add_min_max, error_record, score_record
+from nimakit.scoring.records import add_min_max
 from nimakit.serving import problems
 from nimakit.serving.routes.uploads import read_uploads
 from nimakit.serving.service import current_service, score_for_request

@@ -11,11 +11,10 @@ from wtforms import PasswordField, StringField  # type: ignore[import-untyped]
 from wtforms.validators import InputRequired, Length  # type: ignore[import-untyped]
 
 from nimakit.errors import UsageError
-from nimakit.web.access import User, current_rater
+from nimakit.web.access import User, current_rater, limiter
 from nimakit.web.accounts import raters
 from nimakit.web.accounts.links import leads_elsewhere, link
 from nimakit.web.db.tables import LOCAL, Collection, Rater
-from nimakit.web.limits import limiter
 from nimakit.web.services import services
 
 blueprint = Blueprint("accounts", __name__)

@@ -19,6 +19,7 @@ from nimakit.stats.bradley_terry import Comparisons, Scores, fit, groups
 from nimakit.stats.histogram import FloatArray
 from nimakit.stats.raters import Repeats
 from nimakit.web.dashboard.timeline import Timeline, timeline
+from nimakit.web.db.queries import is_counted
 from nimakit.web.db.tables import (
     BY_ADMIN,
     CHOICE,
@@ -32,7 +33,7 @@ from nimakit.web.db.tables import (
     Event,
     Rating,
 )
-from nimakit.web.transfer.exports import decided, is_counted
+from nimakit.web.transfer.exports import decided
 
 MOST_RANKED = 3000
 """Pictures that are ranked on a page: the standard errors of so many take seconds and 72 MB, of ten times as

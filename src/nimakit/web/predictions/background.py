@@ -17,7 +17,6 @@ from nimakit.web.db.tables import Collection
 from nimakit.web.pictures.inventory import Walk, synchronise
 from nimakit.web.predictions.scores import Predictor
 from nimakit.web.predictions.tastes import Tastes
-from nimakit.web.rating.ordering import Stocks
 
 _SECONDS_BETWEEN = 15.0
 _SECONDS_FULL = 600.0
@@ -31,15 +30,21 @@ class Background(threading.Thread):
 
     Args:
         database: Where collections are.
-        stocks: Told when pictures came or went.
+        on_change: Called with a collection's id after pictures were added or removed.
         users_dir: Where users' files of the raters are written.
         predictor: Predicts scores.
     """
 
-    def __init__(self, database: Database, stocks: Stocks, users_dir: Path, predictor: Predictor) -> None:
+    def __init__(
+        self,
+        database: Database,
+        on_change: Callable[[int], None],
+        users_dir: Path,
+        predictor: Predictor,
+    ) -> None:
         super().__init__(name="nimakit-rate-background", daemon=True)
         self._database = database
-        self._stocks = stocks
+        self._on_change = on_change
         self._predictor = predictor
         self._tastes = Tastes(database, users_dir)
         self._walks: dict[int, tuple[float, Walk]] = {}
@@ -130,7 +135,7 @@ class Background(threading.Thread):
             if seen is None and (left_out := str(walk.left_out)):
                 say(f"left out of {collection.folder}: {left_out}")
             self._walks[collection.id] = (started, walk)
-            self._stocks.forget(collection.id)
+            self._on_change(collection.id)
         if note != collection.note:
             with self._database.write() as session:
                 session.execute(update(Collection).where(Collection.id == collection.id).values(note=note))

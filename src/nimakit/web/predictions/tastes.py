@@ -15,9 +15,9 @@ from nimakit.personal import fit
 from nimakit.stats.histogram import FloatArray
 from nimakit.web.db.database import Database
 from nimakit.web.db.features import Float32Array, features_of, held, is_known_as, to_vector
+from nimakit.web.db.queries import lock_raters
 from nimakit.web.db.tables import FIRST, OK, Collection, Features, Image, Rater, Rating, Taste
 from nimakit.web.predictions.population import Crowd
-from nimakit.web.rating.store import lock_raters
 
 if TYPE_CHECKING:
     from nimakit.models.engine import Model

@@ -5,8 +5,7 @@ from flask.typing import ResponseReturnValue
 from flask_limiter.util import get_remote_address
 from flask_login import current_user  # type: ignore[import-untyped]
 
-from nimakit.web.access import current_rater, refuse_closed, visited_collection
-from nimakit.web.limits import limiter
+from nimakit.web.access import current_rater, limiter, refuse_closed, visited_collection
 from nimakit.web.rating.validation import MOST_EVENTS, Batch
 from nimakit.web.services import services
 

@@ -2,7 +2,7 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
@@ -67,17 +67,6 @@ def correction(by: Rater, **said: Any) -> Act:
     at = now()
     source = CORRECTION if said["rater_id"] == by.id else BY_ADMIN
     return Act(client_id=uuid.uuid4().hex, occurred_at=at, received_at=at, source=source, **said)
-
-
-def lock_raters(session: Session, raters: Iterable[int]) -> None:
-    """Have one rater's acts taken in one after the other, from however many devices and pages they come.
-
-    Args:
-        session: From `Database.write`; the lock holds until it ends.
-        raters: Their ids.
-    """
-    wanted = select(Rater.id).where(Rater.id.in_(sorted(raters))).order_by(Rater.id)
-    session.execute(wanted.with_for_update()).all()
 
 
 def apply_acts(session: Session, acts: Sequence[Act]) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nimakit.io.rules import is_integer, is_number
+from nimakit.web.db.queries import lock_raters
 from nimakit.web.db.tables import (
     CHOICE,
     FIRST,
@@ -24,7 +25,7 @@ from nimakit.web.db.tables import (
     Rater,
     now,
 )
-from nimakit.web.rating.store import Act, apply_acts, lock_raters
+from nimakit.web.rating.store import Act, apply_acts
 
 MOST_EVENTS = 200
 """Events a request may bring."""

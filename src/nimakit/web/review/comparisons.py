@@ -5,12 +5,18 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nimakit.web.access import correction_refusal, current_collection, current_rater, refuse_correction
+from nimakit.web.access import (
+    correction_refusal,
+    current_collection,
+    current_rater,
+    names_shown,
+    refuse_correction,
+)
+from nimakit.web.db.queries import lock_raters
 from nimakit.web.db.tables import CHOICE, SKIP, TIE, Choice, Collection, Event, Rater
-from nimakit.web.rating.store import apply_acts, correction, lock_raters
+from nimakit.web.rating.store import apply_acts, correction
 from nimakit.web.review.comparison_query import PAGE, SHOWN, Comparison, Query, one_of, page_of
 from nimakit.web.services import services
-from nimakit.web.sight import names_shown
 
 blueprint = Blueprint("comparisons", __name__, url_prefix="/c/<slug>/comparisons")
 

@@ -6,11 +6,10 @@ from pathlib import Path
 from flask import Blueprint, abort, jsonify, send_file, url_for
 from flask.typing import ResponseReturnValue
 
-from nimakit.web.access import current_collection, current_rater
+from nimakit.web.access import current_collection, current_rater, known_to, sees_why
 from nimakit.web.db.tables import Collection, Image
 from nimakit.web.review.explanation_jobs import Explained
 from nimakit.web.services import services
-from nimakit.web.sight import known_to, sees_why
 
 blueprint = Blueprint("why", __name__, url_prefix="/c/<slug>/ratings/<int:key>/why")
 

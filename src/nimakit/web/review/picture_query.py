@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import Row, Select, SQLColumnExpression, Subquery, and_, case, func, literal, or_, select
 from sqlalchemy.orm import Session
 
+from nimakit.web.access import sees_model
+from nimakit.web.db.queries import is_counted
 from nimakit.web.db.tables import BROKEN, FIRST, MISSING, Collection, Event, Image, Rater, Rating
 from nimakit.web.predictions.tastes import personal_positions
-from nimakit.web.sight import sees_model
-from nimakit.web.transfer.exports import is_counted
 
 PAGE = 60
 """Pictures a page."""

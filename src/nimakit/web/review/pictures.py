@@ -5,15 +5,24 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nimakit.web.access import correction_refusal, current_collection, current_rater, refuse_correction
+from nimakit.web.access import (
+    correction_refusal,
+    current_collection,
+    current_rater,
+    known_to,
+    names_shown,
+    refuse_correction,
+    said_of,
+    sees_model,
+    sees_why,
+)
+from nimakit.web.db.queries import is_counted, lock_raters
 from nimakit.web.db.tables import FIRST, LARGEST_KEY, RATING, SKIP, Collection, Event, Image, Rater, Rating
 from nimakit.web.predictions.tastes import learned_of, personal_positions
-from nimakit.web.rating.store import apply_acts, correction, lock_raters
+from nimakit.web.rating.store import apply_acts, correction
 from nimakit.web.review.comparison_query import comparisons_with
 from nimakit.web.review.picture_query import PAGE, Query, page_of
 from nimakit.web.services import services
-from nimakit.web.sight import known_to, names_shown, said_of, sees_model, sees_why
-from nimakit.web.transfer.exports import is_counted
 
 blueprint = Blueprint("ratings", __name__, url_prefix="/c/<slug>/ratings")
 

@@ -13,13 +13,11 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from nimakit.errors import ImageError
 from nimakit.images.photo import decoded_bytes
 from nimakit.models.engine import Model, Scorer
-from nimakit.web.access import current_collection, current_rater
+from nimakit.web.access import current_collection, current_rater, known_to, limiter
 from nimakit.web.db.features import Float32Array
 from nimakit.web.db.tables import OK, Collection, Image
 from nimakit.web.front import takes_bodies
-from nimakit.web.limits import limiter
 from nimakit.web.services import services
-from nimakit.web.sight import known_to
 from nimakit.web.similarity.index import Index
 from nimakit.web.similarity.search import Match, most_similar, pictures_by_name, random_pictures
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from nimakit.errors import LabelError
@@ -18,6 +18,7 @@ from nimakit.io.delimited import TableWriter
 from nimakit.labels.label_file import write_labels
 from nimakit.labels.ratings import Names, Ratings, to_counts
 from nimakit.stats.histogram import FloatArray
+from nimakit.web.db.queries import is_counted
 from nimakit.web.db.tables import (
     FIRST,
     SKIP,
@@ -26,7 +27,6 @@ from nimakit.web.db.tables import (
     Collection,
     Event,
     Image,
-    Membership,
     Rater,
     Rating,
 )
@@ -145,14 +145,6 @@ def decided(kind: str, shown: Sequence[int], chosen: int | None) -> Iterator[tup
     for left, right in combinations(shown, 2):
         if kind == TIE or chosen in (left, right):
             yield left, right
-
-
-def is_counted(collection: Collection, table: type[Rating | Choice]) -> ColumnElement[bool]:
-    """That exports and figures have what a rater said: the rater is not excluded."""
-    excluded = select(Membership.rater_id).where(
-        Membership.collection_id == collection.id, Membership.excluded
-    )
-    return table.rater_id.not_in(excluded)
 
 
 def label_counts(session: Session, collection: Collection) -> tuple[list[str], FloatArray]:

@@ -19,6 +19,7 @@ from nimakit.io.tables import BadRows, number, read_column_names, read_rows
 from nimakit.labels.ratings import is_repeat, to_seconds
 from nimakit.web.accounts import raters as rater_accounts
 from nimakit.web.db.database import Database
+from nimakit.web.db.queries import lock_raters
 from nimakit.web.db.tables import (
     CHOICE,
     FIRST,
@@ -32,7 +33,7 @@ from nimakit.web.db.tables import (
     Image,
     now,
 )
-from nimakit.web.rating.store import Act, apply_acts, lock_raters
+from nimakit.web.rating.store import Act, apply_acts
 
 _BATCH = 2000
 _NAMESPACE = uuid.UUID("6f1d3c1e-5c2f-4c39-9d1b-2b0f4a3f9c11")

@@ -1,0 +1,51 @@
+"""The cache folder: downloaded weights and what is computed from them or from images."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from nimakit.errors import OutputError
+
+
+def cache_folder() -> Path:
+    """Where weights and what is made of them are kept: ``NIMAKIT_CACHE``, or the user's cache folder."""
+    if os.environ.get("NIMAKIT_CACHE"):
+        return Path(os.environ["NIMAKIT_CACHE"])
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "nimakit"
+
+
+def find_cached(file_name: str) -> Path | None:
+    """A file kept earlier, in the cache or among those that came with the container; None where it is not."""
+    folders = [cache_folder()]
+    if os.environ.get("NIMAKIT_BUILTIN_MODELS"):
+        folders.append(Path(os.environ["NIMAKIT_BUILTIN_MODELS"]))
+    for folder in folders:
+        if (folder / file_name).is_file():
+            return folder / file_name
+    return None
+
+
+def writable_cache() -> Path:
+    """The cache folder, made where it was not.
+
+    Raises:
+        OutputError: It cannot be made or written.
+    """
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        reason = "" if os.access(folder, os.W_OK) else "permission denied"
+    except OSError as error:
+        reason = str(error.strerror)
+    if reason:
+        raise OutputError(
+            f"The cache folder must be writable. Received: {folder} ({reason}); set NIMAKIT_CACHE to another."
+        )
+    return folder
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
