@@ -1,25 +1,38 @@
 """The picture of docs/architecture.md: python scripts/architecture.py > docs/architecture.svg.
 
-The way of the data is drawn by hand, below; the modules are those of tests/test_layers.py, which holds the
-imports to the same rows.
+The way of the data is drawn by hand, below; the packages are those of the import-linter contract in
+pyproject.toml.
 """
 
 import sys
+import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
-from test_layers import LAYERS
-
-FOLDERS = {
+PACKAGES = {
+    "cli": "the command line",
     "commands": "a module a command",
-    "datasets": "an importer a module",
-    "nn": "TensorFlow: train, convert, explain, edit",
+    "config": "training configs",
+    "datasets": "import public datasets and rated posts",
+    "enhance": "edit photos without TensorFlow",
+    "errors": "one tree of errors",
+    "images": "find, decode and save photos",
+    "io": "files, tables, arrays, threads",
+    "jobs": "training job folders",
+    "labels": "ratings and label files",
+    "models": "model files and the engine that scores",
+    "nn": "TensorFlow: train, export, explain, edit",
+    "personal": "one person's taste",
+    "progress": "bars and messages",
+    "reports": "pages, plots, contact sheets",
+    "scoring": "score images, evaluate models",
     "serving": "scores over HTTP",
+    "stats": "statistics of plain arrays",
+    "training": "prepare and run jobs",
     "web": "the rating app",
 }
-"""Of the modules those that are folders, and what is in them."""
+"""What is in each package, and in each module of the root."""
+
 
 _WIDTH, _EDGE, _GAP, _PAD = 960, 24, 6, 8
 _CHIP = 26
@@ -87,12 +100,19 @@ def picture() -> str:
     """The whole picture, SVG."""
     rows = []
     top = _TOP
-    for layer in reversed(LAYERS):
+    for layer in _layers():
         row, height = _row(sorted(layer), top)
         rows += row
         top += height + _GAP
     head = _HEAD.format(width=_WIDTH, height=top + _EDGE - _GAP)
     return "\n".join([head.rstrip(), *_way(), *rows, "</svg>", ""])
+
+
+def _layers() -> list[list[str]]:
+    """The packages from the top, those of one layer together."""
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))
+    contract = project["tool"]["importlinter"]["contracts"][0]
+    return [layer.split(" | ") for layer in contract["layers"]]
 
 
 def _way() -> Iterator[str]:
@@ -108,7 +128,7 @@ def _way() -> Iterator[str]:
     yield '  <path d="M326 118v6h296v-6" stroke="#8a8d94" fill="none"/>'
     for left, top, text in _NOTES:
         yield f'  <text x="{left}" y="{top}" class="s">{text}</text>'
-    title = "THE MODULES: each imports only from rows below it"
+    title = "THE PACKAGES: each imports only from rows below it"
     yield f'  <text x="{_EDGE}" y="{_TOP - 16}" class="h">{title}</text>'
 
 
@@ -117,7 +137,7 @@ def _row(names: Sequence[str], top: int) -> tuple[list[str], int]:
     chips = []
     left, line = _EDGE + _PAD, 0
     for name in names:
-        what = FOLDERS.get(name, "")
+        what = PACKAGES[name]
         width = round(_LETTER * len(name) + (_SMALL_LETTER * len(what) + 8 if what else 0) + 20)
         if left + width > _WIDTH - _EDGE - _PAD:
             left, line = _EDGE + _PAD, line + 1

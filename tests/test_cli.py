@@ -434,7 +434,8 @@ def test_ends_with_130_when_interrupted(
 
 _ANNOUNCED = """
 import sys
-from nimakit import cli, network
+from nimakit import cli
+from nimakit.models import network
 
 run = network.Network.run
 

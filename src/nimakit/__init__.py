@@ -44,8 +44,8 @@ def predict(
         tta: Test-time augmentation: True or "flips", or "crops".
 
     Returns:
-        As `nimakit.models.engine.Model.predict`: a list in the order of the images, of (bins,) float64 arrays that
-        sum to 1, or of dicts.
+        As `nimakit.models.engine.Model.predict`: a list in the order of the images, of (bins,) float64
+        arrays that sum to 1, or of dicts.
 
     Raises:
         NimakitError: A model that cannot be loaded; plain only: an image that cannot be scored.

@@ -54,7 +54,8 @@ class TrainConfig:
             (softmax, cross-entropy).
         score_activation: Of a regression head: "linear", or "sigmoid" stretched over the rating scale.
         input_size: (height, width) in pixels; None for the backbone's own.
-        resize_filter: One of `nimakit.images.photo.RESIZE_FILTERS`. Nearest is what published NIMA weights expect.
+        resize_filter: One of `nimakit.images.photo.RESIZE_FILTERS`. Nearest is what published NIMA weights
+            expect.
         fit: One of `nimakit.images.photo.FITS`.
         random_crop: Share of each side a training step sees, 0.25 to 1: 0.875 is 224 of 256 pixels.
         random_flip: Whether half of the pictures are mirrored in a training step.

@@ -1,4 +1,4 @@
-"""nimakit.io.delimited: tables that are written so that no cell becomes a formula, and read back unchanged."""
+"""nimakit.io.delimited: tables whose cells never become formulas, and which are read back unchanged."""
 
 import csv
 import io

@@ -80,7 +80,7 @@ def test_marks_phases_and_the_best_epoch() -> None:
 def test_draws_in_silence_where_nothing_can_be_kept(tmp_path: Path) -> None:
     """In a container without a home a chart costs no word on stderr, which is for people."""
     (tmp_path / "file").touch()
-    code = "import numpy; from nimakit import charts; charts.residual_counts('x', numpy.ones(3))"
+    code = "import numpy; from nimakit.scoring import charts; charts.residual_counts('x', numpy.ones(3))"
     environment = {"HOME": str(tmp_path / "file"), "MPLCONFIGDIR": str(tmp_path / "file" / "none")}
     command = [sys.executable, "-c", code]
     done = subprocess.run(

@@ -14,8 +14,8 @@ from nimakit.images.files import CONTROLS
 from nimakit.serving.admission import Admission
 from nimakit.serving.keys import ApiKey
 from nimakit.serving.routes.kserve_tensors import InferRequest, read_request
-from nimakit.serving.routes.uploads import UploadRequest, read_uploads
 from nimakit.serving.settings import ENVIRONMENT_PREFIX, RULES, Settings, read_settings
+from nimakit.serving.uploads import UploadRequest, read_uploads
 
 _SIDES = st.one_of(st.integers(1, 3), NUMBERS)
 _TENSORS = objects(

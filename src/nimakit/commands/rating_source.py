@@ -114,7 +114,7 @@ class Source:
     max_pixels: int | None
 
     def read(self, model: "Model") -> tuple["Ratings", dict[str, Any]]:
-        """The ratings on the scale of a model, and what `nimakit.personal.learning.look` wants to know of images.
+        """The ratings on the scale of a model, and what `nimakit.personal.learning.look` needs of images.
 
         Raises:
             UsageError: No source, or several, or options that go with another one.

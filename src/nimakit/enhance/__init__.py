@@ -1,1 +1,1 @@
-"""TODO enhance."""
+"""Edit photographs so that a model scores them higher."""

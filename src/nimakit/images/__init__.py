@@ -1,1 +1,1 @@
-"""TODO images."""
+"""Photographs: find, decode, resize, compare and save them."""

@@ -17,9 +17,9 @@ _LISTED = 5
 class ImageNames:
     """The different images of a column, in the order of appearance, each with its place.
 
-    What `nimakit.images.files.path_parts` reads alike is one image, and so is a file name with and without its
-    folders. Numbers are as `nimakit.images.files.plain_id` reads them; only in a column of whole numbers 1.0 is 1
-    as well.
+    What `nimakit.images.files.path_parts` reads alike is one image, and so is a file name with and without
+    its folders. Numbers are as `nimakit.images.files.plain_id` reads them; only in a column of whole numbers
+    1.0 is 1 as well.
     """
 
     def __init__(self) -> None:

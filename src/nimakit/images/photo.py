@@ -186,9 +186,10 @@ def open_photo(
 ) -> Photo:
     """Decode an image; nothing is decoded before its format and its pixel count are checked.
 
-    Of an animation the first frame is taken. Transparent pixels show `nimakit.images.color.BACKGROUND`, and so does
-    what a GIF's first frame does not cover. Grey of more than 8 bits is scaled to 8 (`nimakit.images.color.WHITES`).
-    Colour profiles are not applied, because they were not when the public weights were trained.
+    Of an animation the first frame is taken. Transparent pixels show `nimakit.images.color.BACKGROUND`, and
+    so does what a GIF's first frame does not cover. Grey of more than 8 bits is scaled to 8
+    (`nimakit.images.color.WHITES`). Colour profiles are not applied, because they were not when the public
+    weights were trained.
 
     Args:
         source: A path, encoded bytes, a Pillow image, or an array: (H, W, 3), (H, W, 1) or (H, W), uint8 or

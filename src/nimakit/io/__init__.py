@@ -1,1 +1,1 @@
-"""TODO io."""
+"""Files, tables, arrays, threads and sockets: input and output that knows nothing of photographs."""

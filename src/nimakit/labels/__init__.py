@@ -1,1 +1,1 @@
-"""TODO labels."""
+"""Ratings and label files: read, check, filter, split and summarise them."""

@@ -103,8 +103,8 @@ def render(
         title: The heading.
         facts: What is worth knowing of where the ratings come from: name -> value.
         summary: What to report on.
-        paths: image_id -> file, None for one that is missing (`nimakit.images.files.match_images`); None shows no
-            pictures.
+        paths: image_id -> file, None for one that is missing (`nimakit.images.files.match_images`); None
+            shows no pictures.
         max_pixels: As for `nimakit.images.photo.open_photo`.
 
     Returns:

@@ -99,7 +99,7 @@ def _file_name(name: str, digest: str, metadata: dict[str, Any]) -> str:
 
 
 def _metadata(name: str) -> dict[str, Any]:
-    """Fields of `nimakit.models.metadata.Metadata` for a public model, its quantiles out of the package's data."""
+    """Fields of `nimakit.models.metadata.Metadata` for a public model, with its reference quantiles."""
     public = public_models()[name]
     text = resources.files("nimakit.models").joinpath("data", f"{name}_quantiles.json").read_text("utf-8")
     return {

@@ -102,7 +102,7 @@ def fetch_weights(name: str, notify: Notify | None = None) -> Path:
         OutputError: The cache folder cannot be written.
 
     Example:
-        >>> from nimakit import pretrained
+        >>> from nimakit.models import pretrained
         >>> pretrained.fetch_weights("aesthetic").suffix
         '.hdf5'
     """

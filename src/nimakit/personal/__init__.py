@@ -1,1 +1,1 @@
-"""TODO personal."""
+"""Learn one person's taste, and from many people's ratings how tastes differ."""

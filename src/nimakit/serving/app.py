@@ -12,9 +12,9 @@ from nimakit.serving.models import load_models
 from nimakit.serving.routes.api import api
 from nimakit.serving.routes.kserve import inference
 from nimakit.serving.routes.pages import pages
-from nimakit.serving.routes.uploads import UploadRequest
 from nimakit.serving.service import Service
 from nimakit.serving.settings import Settings
+from nimakit.serving.uploads import UploadRequest
 
 
 def create_app(settings: Settings, *, notify: Callable[[str], None] = say) -> Flask:

@@ -22,8 +22,8 @@ from nimakit.serving.http.request_reader import MAX_HEAD_BYTES
 from nimakit.serving.metrics import Metrics
 from nimakit.serving.models import Models, ServedModel, make_scorers
 from nimakit.serving.request_log import write_line
-from nimakit.serving.routes.uploads import FORM_COPIES
 from nimakit.serving.settings import Settings
+from nimakit.serving.uploads import FORM_COPIES
 from nimakit.serving.users import Users
 
 _MOST_PARSED = 16

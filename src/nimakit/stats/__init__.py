@@ -1,1 +1,1 @@
-"""TODO stats."""
+"""Statistics of plain arrays: histograms, correlation, agreement, ridge regression, Bradley-Terry scores."""

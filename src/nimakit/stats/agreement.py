@@ -2,8 +2,8 @@
 
 R ratings are arrays side by side: ``image`` (R,) int, a number from 0 per picture; ``user`` (R,) int, one per
 person; ``rating`` (R,) float64, finite; R at least 1. A person rates a picture once
-(`nimakit.labels.ratings.Ratings.latest`). Where people are unknown, as in a label file, ``weight`` (R,) float64 says
-how often a rating was given to a picture.
+(`nimakit.labels.ratings.Ratings.latest`). Where people are unknown, as in a label file, ``weight`` (R,)
+float64 says how often a rating was given to a picture.
 
 A figure is None where it is not defined: one picture, one person, no two people on the same picture, or
 everyone saying the same.

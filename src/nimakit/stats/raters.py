@@ -1,7 +1,7 @@
 """The people who rate: who is kinder or harsher than the rest, who uses the scale, who agrees.
 
-Ratings are arrays as in `nimakit.stats.agreement`. People are numbered from 0; arrays of U people hold NaN where a
-figure is not defined.
+Ratings are arrays as in `nimakit.stats.agreement`. People are numbered from 0; arrays of U people hold NaN
+where a figure is not defined.
 """
 
 from dataclasses import dataclass, fields

@@ -1,1 +1,1 @@
-"""TODO training."""
+"""Training jobs: prepare, run, resume and upload them."""

@@ -205,12 +205,12 @@ from pathlib import Path
 import numpy as np
 sys.path.insert(0, sys.argv[2])
 from nimakit.config import TrainConfig
-from nimakit.images import Preprocessing
-from nimakit.nn import material, pixels
-from nimakit.nn.material import Material, Photographs
-from nimakit import scoring
-from nimakit.training import _present, split
-from nimakit.histogram import default_bins
+from nimakit.images.photo import Preprocessing
+from nimakit.nn.training import pixels
+from nimakit.nn.training.training_data import Material, Photographs
+from nimakit.scoring import items as scoring_items
+from nimakit.training.job import _present, split
+from nimakit.stats.histogram import default_bins
 
 folder = Path(sys.argv[1])
 
@@ -219,7 +219,7 @@ def peak():  # of this program alone: ru_maxrss would begin with the peak of the
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 # There are no files: of the pictures only how they are kept is of interest, and a black one stands for each.
-scoring.match_images = lambda names, image_dir, **_: {name: image_dir / f"{name}.jpg" for name in names}
+scoring_items.match_images = lambda names, image_dir, **_: {name: image_dir / f"{name}.jpg" for name in names}
 size = Preprocessing(height=224, width=224, resize_filter="nearest", fit="squash")
 black = np.zeros((256, 256, 3), np.uint8)
 pixels.Pixels._try = lambda self, index: black[: self.preprocessing.height, : self.preprocessing.width]

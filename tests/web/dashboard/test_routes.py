@@ -288,9 +288,10 @@ def test_it_needs_nothing_the_serving_image_lacks() -> None:
     """Neither SciPy nor Matplotlib, of which the image with the rating app has none."""
     code = (
         "import sys; sys.modules.update(scipy=None, matplotlib=None);"
-        "import numpy as np; from nimakit.web import dashboard; from nimakit.stats.bradley_terry import *;"
+        "import numpy as np; from nimakit.reports.contact_sheet import across_scale;"
+        "import nimakit.web.dashboard.routes; from nimakit.stats.bradley_terry import *;"
         "given = Comparisons(('a', 'b'), np.array([0, 1]), np.array([1, 0]), np.array([1.0, 1.0]));"
-        "print(fit(given).chance, dashboard.across_scale(np.arange(3.0), 2))"
+        "print(fit(given).chance, across_scale(np.arange(3.0), 2))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["[0.5", "0.5]", "[0", "2]"]

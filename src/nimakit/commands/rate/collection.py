@@ -1,5 +1,6 @@
 """What the commands of the rating app share: where ratings are, and which collection is meant."""
 
+import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,10 +46,8 @@ def require() -> None:
         MissingExtraError: One of them is not installed.
     """
     try:
-        import alembic  # noqa: F401
-        import flask_login  # type: ignore[import-untyped]  # noqa: F401
-        import flask_wtf  # type: ignore[import-untyped]  # noqa: F401
-        import gunicorn  # type: ignore[import-untyped]  # noqa: F401
+        for library in ("alembic", "flask_login", "flask_wtf", "gunicorn", "sqlalchemy"):
+            importlib.import_module(library)
     except ImportError as error:
         raise MissingExtraError(
             "The rating app needs more libraries. Install them: pip install 'nimakit[rate]'"
@@ -65,10 +64,8 @@ def open_collection(
         UsageError: There is no such collection, or several and none was named.
     """
     require()
-    from sqlalchemy import select
-
     from nimakit.web.db.database import Database, sqlite_url
-    from nimakit.web.db.tables import Collection
+    from nimakit.web.db.queries import find_collection
 
     file = data_dir / "ratings.db"
     if url is None and not file.is_file():
@@ -77,14 +74,7 @@ def open_collection(
     try:
         database.migrate()
         with database.read() as session:
-            found = {one.slug: one for one in session.scalars(select(Collection).order_by(Collection.id))}
-        if slug is None and len(found) == 1:
-            [slug] = found
-        if slug not in found:
-            names = ", ".join(found) or "none yet"
-            raise UsageError(
-                f"--collection names one of the collections: {names}. Received: {slug or 'none'}"
-            )
-        yield database, found[slug]
+            collection = find_collection(session, slug)
+        yield database, collection
     finally:
         database.close()

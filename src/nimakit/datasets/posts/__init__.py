@@ -1,1 +1,1 @@
-"""TODO datasets.posts."""
+"""Rated posts: search or read them, extract the rating, download the photographs."""

@@ -1,1 +1,1 @@
-"""TODO nn.enhance."""
+"""Edit photographs by gradient ascent on a network's score."""

@@ -1,1 +1,1 @@
-"""TODO nn.networks."""
+"""Keras networks: backbones, heads, adapters, their weights and their export."""

@@ -27,8 +27,8 @@ class KerasModel:
     """A model whose scores can be differentiated; it gives what its .onnx file gives.
 
     Attributes:
-        network: From `nimakit.nn.networks.heads`, one flat list of layers: preprocessed pixels to (N, bins) float32,
-            rows sum to 1; or to (N, 1) scores.
+        network: From `nimakit.nn.networks.heads`, one flat list of layers: preprocessed pixels to (N, bins)
+            float32, rows sum to 1; or to (N, 1) scores.
         backbone: Its backbone, with the preprocessing.
         config: What it was built by: head, input size, pooled levels.
         metadata: What its model file says of it: name, bins, preprocessing.

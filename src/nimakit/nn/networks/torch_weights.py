@@ -19,7 +19,8 @@ def load(model: keras.Model, path: Path) -> None:
     classifier) are left out.
 
     Args:
-        model: `nimakit.nn.networks.efficientnet_lite` or `nimakit.nn.networks.resnet`, with a head or without.
+        model: `nimakit.nn.networks.efficientnet_lite` or `nimakit.nn.networks.resnet`, with a head or
+            without.
         path: A .pth or .pt file.
 
     Raises:

@@ -21,8 +21,8 @@ def load(model: keras.Model, path: Path) -> None:
 
     Args:
         model: From `nimakit.nn.networks.heads`.
-        path: As `nimakit.models.weight_files.stored_layers` takes it. The backbone may be one layer of the model
-            that was saved, as Keras's guide to transfer learning builds it.
+        path: As `nimakit.models.weight_files.stored_layers` takes it. The backbone may be one layer of the
+            model that was saved, as Keras's guide to transfer learning builds it.
 
     Raises:
         WeightsError: Not such a file, or weights of another network.

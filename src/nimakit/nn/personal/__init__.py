@@ -1,1 +1,1 @@
-"""TODO nn.personal."""
+"""Adapt a network to one person's ratings."""

@@ -1,9 +1,9 @@
 """A network that learns one person's taste: in one step, as far as the person's ratings warrant.
 
 For small steps a network's score is linear in its weights (Jacot, Gabriel and Hongler, "Neural Tangent
-Kernel", 2018). So what fits a last layer fits all of them: ridge regression, `nimakit.stats.ridge.fit_gram`, on
-the gradients of the score in place of features. How far the step goes is decided by evidence, and ten ratings
-lead to a short one, where gradient descent would learn their noise by heart.
+Kernel", 2018). So what fits a last layer fits all of them: ridge regression, `nimakit.stats.ridge.fit_gram`,
+on the gradients of the score in place of features. How far the step goes is decided by evidence, and ten
+ratings lead to a short one, where gradient descent would learn their noise by heart.
 """
 
 from collections.abc import Sequence

@@ -1,1 +1,1 @@
-"""TODO nn.training."""
+"""Fit a network to ratings: batches, losses, checkpoints."""

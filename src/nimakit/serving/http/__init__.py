@@ -1,1 +1,1 @@
-"""TODO serving.http."""
+"""Receive whole HTTP requests within bounds of time and memory."""

@@ -1,1 +1,1 @@
-"""TODO serving.routes."""
+"""The HTTP routes: the API, the Open Inference Protocol, the pages."""

@@ -11,8 +11,8 @@ from nimakit.models.score import Record, error_record, score_record
 from nimakit.models.taste import USER_ID
 from nimakit.scoring.records import add_min_max
 from nimakit.serving import problems
-from nimakit.serving.routes.uploads import read_uploads
 from nimakit.serving.service import current_service, score_for_request
+from nimakit.serving.uploads import read_uploads
 
 api = Blueprint("api", __name__)
 

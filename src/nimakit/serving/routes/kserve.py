@@ -14,8 +14,8 @@ from nimakit.serving.routes.kserve_tensors import (
     read_request,
     write_response,
 )
-from nimakit.serving.routes.uploads import take_body
 from nimakit.serving.service import current_service, score_for_request
+from nimakit.serving.uploads import take_body
 
 inference = Blueprint("inference", __name__, url_prefix="/v2")
 

@@ -1,1 +1,1 @@
-"""TODO web.accounts."""
+"""Sign-in, personal links and the list of raters."""

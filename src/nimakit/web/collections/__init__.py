@@ -1,1 +1,1 @@
-"""TODO web.collections."""
+"""Create, change and list collections."""

@@ -1,1 +1,1 @@
-"""TODO web.dashboard."""
+"""The dashboard: progress, figures and charts of a collection."""

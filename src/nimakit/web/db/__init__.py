@@ -1,1 +1,1 @@
-"""TODO web.db."""
+"""Tables, migrations and queries of the rating database."""

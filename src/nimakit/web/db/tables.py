@@ -110,8 +110,8 @@ class Collection(Base):
         is_open: Whether ratings are taken.
         personal: Whether each rater's taste is learned from their ratings, and bends what they see predicted.
         model: What predicts scores: a public model, an .onnx file or an ensemble; None for none.
-        model_probe: What the model that predicted them is known by: `nimakit.models.engine.Model.probe`, and the
-            number of features; None before it did.
+        model_probe: What the model that predicted them is known by: `nimakit.models.engine.Model.probe`, and
+            the number of features; None before it did.
         question: What raters are asked.
         low_label: What the lowest rating means.
         high_label: What the highest rating means.

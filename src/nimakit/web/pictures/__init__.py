@@ -1,1 +1,1 @@
-"""TODO web.pictures."""
+"""The pictures of a collection: which there are, and the copies browsers get."""

@@ -1,1 +1,1 @@
-"""TODO web.predictions."""
+"""Predicted scores and personal tastes, computed in the background."""

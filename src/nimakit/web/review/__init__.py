@@ -1,1 +1,1 @@
-"""TODO web.review."""
+"""Ratings that were given: list, change and explain them."""

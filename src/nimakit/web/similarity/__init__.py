@@ -1,1 +1,1 @@
-"""TODO web.similarity."""
+"""Search a collection for similar pictures."""

@@ -1,1 +1,1 @@
-"""TODO web.transfer."""
+"""Export and import ratings."""

@@ -116,7 +116,7 @@ def _every_option(context: click.Context) -> Iterator[str]:
     """Each option by its command, `nimakit data check --similarity`."""
     command = context.command
     for item in command.get_params(context):
-        if isinstance(item, click.Option):
+        if isinstance(item, click.Option) and item.name != "help":
             yield from (f"{context.command_path} {text}" for text in (*item.opts, *item.secondary_opts))
     if isinstance(command, click.Group):
         for name, inner in command.commands.items():

@@ -1,4 +1,4 @@
-"""nimakit.serving.routes.uploads: the images of a request."""
+"""nimakit.serving.uploads: the images of a request."""
 
 import re
 
@@ -8,7 +8,7 @@ from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 
 from clients import multipart
 from nimakit.serving.admission import Admission
-from nimakit.serving.routes.uploads import Upload, UploadRequest, read_uploads
+from nimakit.serving.uploads import Upload, UploadRequest, read_uploads
 
 
 def _read(body: bytes, content_type: str, max_images: int = 3) -> list[Upload]:
