@@ -29,7 +29,7 @@ import numpy as np
 from local_servers import Server, plain_server, served
 from PIL import Image
 
-from nimakit.io.machine import cores
+from nimakit.io.threads import cores
 from nimakit.models import loading
 from nimakit.models.engine import Model, Scorer
 from nimakit.models.score import Score

@@ -18,7 +18,7 @@ from PIL import Image
 from nimakit import __version__
 from nimakit.cli import cli
 from nimakit.commands.sections import Sections
-from nimakit.io.delimited import as_meant
+from nimakit.io.delimited import unescape_formula
 from nimakit.progress import PrintableRecord
 from nimakit.stats.histogram import normalise
 from samples import metadata, png_header, write_endless_model, write_model, write_photo
@@ -301,7 +301,7 @@ def test_takes_any_name(predict: Command, tmp_path: Path, monkeypatch: pytest.Mo
     [record] = predict("--image-source", name, "--predictions-file", output).records
     assert record["image_id"] == name
     with output.open(encoding="utf-8", newline="") as stream:
-        assert [as_meant(row["image_id"]) for row in csv.DictReader(stream)] == [name]
+        assert [unescape_formula(row["image_id"]) for row in csv.DictReader(stream)] == [name]
     monkeypatch.chdir(folder)
     assert predict("--image-source", f"{name}.png").records[0]["image_id"] == name
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageStat
 
 import small_backbone
 from nimakit.enhance.adjustments import Adjustments, read_sidecar, write_sidecar
-from nimakit.io.atomic import atomic_bytes, named
+from nimakit.io.atomic import atomic_bytes, output_errors
 from samples import random_pixels
 from small_models import write_job
 from terminal import Command, Result
@@ -160,7 +160,7 @@ def test_tells_what_was_done_before_it_could_not_go_on(
     Image.new("RGB", (20, 20)).save(photo.parent / "b.png")
 
     def full(content: bytes, path: Path) -> None:
-        with named(path.name):
+        with output_errors(path.name):
             if path.name == "b.png":
                 raise OSError(errno.ENOSPC, "No space left on device")
         atomic_bytes(content, path)

@@ -196,7 +196,7 @@ def test_refuses_an_output_folder_that_is_a_file(evaluate: Command, tmp_path: Pa
     (tmp_path / "file").touch()
     result = evaluate("--output-dir", tmp_path / "file")
     assert (result.code, result.out) == (1, "")
-    assert "could not be made" in result.err
+    assert "could not be written" in result.err
 
 
 @pytest.mark.filterwarnings(

@@ -133,7 +133,7 @@ def test_says_where_it_could_not_write(nimakit: Command, job: Path, photos: Path
     for folder in (tmp_path / "out", tmp_path / "out" / "below"):
         result = nimakit("explain", "--image-source", photos, "--model", "none", "--output-dir", folder)
         assert result.code == 1
-        assert f"must be writable, or be one that can be made. Received: {folder}" in result.err
+        assert f"must be writable or possible to create. Received: {folder}" in result.err
 
 
 def test_a_taste_has_no_probabilities(nimakit: Command, job: Path, photos: Path, tmp_path: Path) -> None:

@@ -249,7 +249,7 @@ def test_ratings_without_names_are_one_persons_and_with_some_several(
 def test_a_file_is_called_taste(refused: Callable[..., Result], tmp_path: Path) -> None:
     """Which a server of a folder of users relies on."""
     result = refused("--output", tmp_path / "a.json", "--user-id", "u1")
-    assert "The output file ends in .taste" in result.err
+    assert "The output file must end in .taste" in result.err
 
 
 def test_scoring_refuses_the_file_of_another_model(

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from nimakit.errors import OutputError, UsageError
-from nimakit.io.atomic import all_or_none, atomic_writer, check_folder, check_output, named, together
+from nimakit.io.atomic import (
+    atomic_files,
+    atomic_folder,
+    atomic_writer,
+    check_folder,
+    check_output,
+    output_errors,
+)
 
 
 def test_check_output_accepts_a_file_that_can_be_written(tmp_path: Path) -> None:
@@ -22,7 +29,7 @@ def test_check_output_rejects_what_would_fail_at_the_end(tmp_path: Path) -> None
     """Another suffix, a missing folder and a folder in the file's place are refused up front."""
     (tmp_path / "folder.json").mkdir()
     for name, reason in (
-        ("out.txt", r"ends in \.json, \.csv"),
+        ("out.txt", r"must end in \.json, \.csv"),
         ("none/out.json", "must exist and be writable"),
         ("folder.json", "must not be a folder"),
     ):
@@ -55,7 +62,7 @@ def test_check_folder_makes_nothing(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="at most 255 bytes"):
         check_folder(tmp_path / "new" / (256 * "a"))
     for name in ("file", "file/below", "link", "link/below"):
-        with pytest.raises(UsageError, match="must be writable, or be one that can be made"):
+        with pytest.raises(UsageError, match="must be writable or possible to create"):
             check_folder(tmp_path / name)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
 
@@ -64,14 +71,14 @@ def test_all_or_none_names_the_file_that_was_wanted(tmp_path: Path) -> None:
     """Files of several folders appear together; after a failure none, and the right one is named."""
     (tmp_path / "b").mkdir()
     paths = [tmp_path / "a.csv", tmp_path / "b" / "c.json"]
-    with all_or_none(paths) as partials:
+    with atomic_files(paths) as partials:
         for partial, path in zip(partials, paths, strict=True):
             assert (partial.parent, partial.suffix) == (path.parent, path.suffix)
             partial.write_text("new")
     assert [path.read_text() for path in paths] == ["new", "new"]
-    with pytest.raises(OutputError, match=r"a\.csv could not be written"), all_or_none(paths) as partials:  # noqa: PT012
+    with pytest.raises(OutputError, match=r"a\.csv could not be written"), atomic_files(paths) as partials:  # noqa: PT012
         partials[1].write_text("newer")
-        with named(str(partials[0])):
+        with output_errors(str(partials[0])):
             raise OSError(errno.ENOSPC, "No space left on device")
     assert paths[1].read_text() == "new"
 
@@ -117,7 +124,7 @@ def test_files_that_belong_together_appear_at_once(tmp_path: Path) -> None:
     """Older ones stay until the last of the new ones is complete; files of other names stay for good."""
     for name in ("train", "other"):
         (tmp_path / name).write_text("old", encoding="utf-8")
-    with together(tmp_path) as folder:
+    with atomic_folder(tmp_path) as folder:
         (folder / "train").write_text("new", encoding="utf-8")
         (folder / "users").mkdir()
         (folder / "users" / "ann").write_text("new", encoding="utf-8")
@@ -133,7 +140,7 @@ def test_of_files_that_belong_together_none_appears_after_a_failure(tmp_path: Pa
     wanted = re.escape(str(tmp_path / "missing" / "test.json"))
 
     def write() -> None:
-        with together(tmp_path) as folder:
+        with atomic_folder(tmp_path) as folder:
             (folder / "train").write_text("new", encoding="utf-8")
             with atomic_writer(folder / "missing" / "test.json") as stream:
                 stream.write("new")
@@ -146,5 +153,5 @@ def test_of_files_that_belong_together_none_appears_after_a_failure(tmp_path: Pa
 
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     """Before anything is written."""
-    with pytest.raises(OutputError, match="gone could not be written"), together(tmp_path / "gone"):
+    with pytest.raises(OutputError, match="gone could not be written"), atomic_folder(tmp_path / "gone"):
         raise AssertionError("there is no folder to fill")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nimakit.io.delimited import TableWriter, as_meant, inert
+from nimakit.io.delimited import TableWriter, escape_formula, unescape_formula
 from nimakit.io.tables import BadRows, read_rows
 from nimakit.labels.ratings import Ratings, read_ratings, write_ratings
 from nimakit.scoring.records import RecordWriter
@@ -32,14 +32,14 @@ PLAIN = ["", "a", "-1", "-1.5e-07", "+3", "1-1", "it's", "'a", "''", "a=b", "7@x
 @pytest.mark.parametrize("text", FORMULAS)
 def test_what_begins_like_a_formula_is_written_as_text(text: str) -> None:
     """A spreadsheet sees an apostrophe first; what is read back is what was written."""
-    assert inert(text) == f"'{text}"
-    assert as_meant(inert(text)) == text
+    assert escape_formula(text) == f"'{text}"
+    assert unescape_formula(escape_formula(text)) == text
 
 
 @pytest.mark.parametrize("text", PLAIN)
 def test_other_text_stays_as_it_is(text: str) -> None:
     """Numbers keep their sign, and apostrophes are not lost."""
-    assert inert(text) == as_meant(text) == text
+    assert escape_formula(text) == unescape_formula(text) == text
 
 
 def test_numbers_are_written_as_numbers() -> None:

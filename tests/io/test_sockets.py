@@ -6,7 +6,7 @@ import pytest
 
 from nimakit.errors import UsageError
 from nimakit.io import sockets
-from nimakit.io.sockets import ADDRESS_VARIABLE, check_address, is_only_here, reached_at
+from nimakit.io.sockets import ADDRESS_VARIABLE, browser_address, check_address, is_local_address
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
@@ -46,7 +46,7 @@ def own_address(monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104 - nothing listens there
 def test_all_addresses_are_reached_by_the_machines_own(own_address: str, host: str) -> None:
     """Nobody can open 0.0.0.0."""
-    assert reached_at(host, 8000) == f"{own_address}:8000"
+    assert browser_address(host, 8000) == f"{own_address}:8000"
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_all_addresses_are_reached_by_the_machines_own(own_address: str, host: s
 @pytest.mark.usefixtures("own_address")
 def test_any_other_address_is_reached_as_it_is(host: str, address: str) -> None:
     """In the form that stands in a browser."""
-    assert reached_at(host, 80) == address
+    assert browser_address(host, 80) == address
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,8 @@ def test_a_container_is_reached_where_it_is_told(
 ) -> None:
     """Its own address and port are those inside."""
     monkeypatch.setenv(ADDRESS_VARIABLE, told)
-    assert own_address not in reached_at("0.0.0.0", 8000)  # noqa: S104 - nothing listens there
-    assert reached_at("0.0.0.0", 8000) == address  # noqa: S104
+    assert own_address not in browser_address("0.0.0.0", 8000)  # noqa: S104 - nothing listens there
+    assert browser_address("0.0.0.0", 8000) == address  # noqa: S104
 
 
 def test_a_machine_has_an_address_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,10 +80,10 @@ def test_a_machine_has_an_address_without_a_network(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.delenv(ADDRESS_VARIABLE, raising=False)
     monkeypatch.setattr(socket.socket, "connect", unreachable)
-    assert reached_at("0.0.0.0", 8000) == "127.0.0.1:8000"  # noqa: S104 - nothing listens there
+    assert browser_address("0.0.0.0", 8000) == "127.0.0.1:8000"  # noqa: S104 - nothing listens there
 
 
 def test_loopback_is_only_here() -> None:
     """Whatever its port; so is what no machine can open."""
-    assert all(map(is_only_here, ["127.0.0.1:80", "localhost", "[::1]:80", "0.0.0.0:80"]))
-    assert not any(map(is_only_here, ["192.0.2.7:80", "rate.example.org"]))
+    assert all(map(is_local_address, ["127.0.0.1:80", "localhost", "[::1]:80", "0.0.0.0:80"]))
+    assert not any(map(is_local_address, ["192.0.2.7:80", "rate.example.org"]))

@@ -8,8 +8,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from nimakit.io.machine import cores
-from nimakit.io.threads import in_threads, result
+from nimakit.io.threads import cores, in_threads, result
 
 
 def test_results_come_in_order_with_a_few_items_taken_ahead() -> None:

@@ -101,7 +101,7 @@ def test_tells_all_problems_at_once(ask: Callable[..., Request], tmp_path: Path)
         "no_test.json",
         "nearest: MobileNet",
         "Received: none.hdf5, which is not there",
-        f"must be writable, or be one that can be made. Received: {request.jobs_dir}",
+        f"must be writable or possible to create. Received: {request.jobs_dir}",
     )
     for part, problem in zip(parts, problems, strict=True):
         assert part in problem

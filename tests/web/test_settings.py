@@ -20,7 +20,7 @@ from nimakit.web.settings import (
     read_settings,
 )
 
-EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing listens there
+ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - nothing listens there
 GOOD = "k3Yf0-9vHq2LwZp7Rt5XcB8nMd4SgJ1a"
 
 
@@ -71,7 +71,7 @@ def test_loopback_is_local(tmp_path: Path, host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{"host": EVERYWHERE}, {"host": "192.168.1.5"}, {"url": "https://rate.example.org"}]
+    "values", [{"host": ANY_ADDRESS}, {"host": "192.168.1.5"}, {"url": "https://rate.example.org"}]
 )
 def test_what_others_can_reach_is_not_local(tmp_path: Path, values: dict[str, Any]) -> None:
     """Another address, or a proxy in front of loopback."""
@@ -82,7 +82,7 @@ def test_what_others_can_reach_is_not_local(tmp_path: Path, values: dict[str, An
 def test_refuses_a_secret_that_can_be_guessed(tmp_path: Path, secret: str) -> None:
     """Outside this machine an example's secret would let everybody in."""
     with pytest.raises(UsageError, match="random characters"):
-        settings(tmp_path, {SECRET_VARIABLE: secret}, host=EVERYWHERE)
+        settings(tmp_path, {SECRET_VARIABLE: secret}, host=ANY_ADDRESS)
     assert settings(tmp_path, {SECRET_VARIABLE: secret}).secret == secret
 
 
@@ -90,7 +90,7 @@ def test_refuses_a_secret_that_can_be_guessed(tmp_path: Path, secret: str) -> No
 def test_refuses_a_password_that_can_be_guessed(tmp_path: Path, password: str) -> None:
     """Outside this machine an example's password would make everybody the admin."""
     with pytest.raises(UsageError, match="at least 10 characters and not easy to guess"):
-        settings(tmp_path, {PASSWORD_VARIABLE: password, SECRET_VARIABLE: GOOD}, host=EVERYWHERE)
+        settings(tmp_path, {PASSWORD_VARIABLE: password, SECRET_VARIABLE: GOOD}, host=ANY_ADDRESS)
 
 
 def test_refuses_a_folder_that_is_not_there(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_an_app_that_listens_everywhere_is_reached_by_the_machines_own_address(
     """Nobody can open 0.0.0.0."""
     monkeypatch.delenv(sockets.ADDRESS_VARIABLE, raising=False)
     monkeypatch.setattr(sockets, "_own_address", lambda: "192.0.2.7")
-    assert settings(tmp_path, host=EVERYWHERE).address(8000) == "http://192.0.2.7:8000/"
+    assert settings(tmp_path, host=ANY_ADDRESS).address(8000) == "http://192.0.2.7:8000/"
 
 
 def test_apps_of_one_host_have_names_of_their_own(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import click
 from nimakit.commands.rating_source import recursive_option
 from nimakit.errors import ImageError, UnwritableError, UsageError
 from nimakit.images.files import image_id
-from nimakit.io.atomic import atomic_bytes, check_folder, escaped, make_folder, together
+from nimakit.io.atomic import atomic_bytes, atomic_folder, check_folder, escaped, make_folder
 from nimakit.progress import say, track
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _write(folder: Path, name: str, found: "Explanation") -> list[str]:
     """The three pictures of a photo, all or none."""
     names = [f"{name}_{kind}.png" for kind in _KINDS]
     make_folder(folder)
-    with together(folder) as partial:
+    with atomic_folder(folder) as partial:
         for kind, file in zip(_KINDS, names, strict=True):
             stream = io.BytesIO()
             getattr(found, kind).save(stream, "PNG", compress_level=_FAST_PNG)

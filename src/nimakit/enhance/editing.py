@@ -14,7 +14,7 @@ from nimakit.errors import ImageError
 from nimakit.images import saving
 from nimakit.images.files import image_id
 from nimakit.images.photo import MAX_PIXELS, Photo, open_photo, prepare
-from nimakit.io.atomic import atomic_bytes, escaped, together
+from nimakit.io.atomic import atomic_bytes, atomic_folder, escaped
 from nimakit.models.engine import Model
 from nimakit.reports import html
 
@@ -150,7 +150,7 @@ def enhance_file(
     if sheet:
         sources = [photo.resize(photo.size, "nearest"), written.pixels]
         pictures = tuple(html.thumbnails(sources, side=_THUMBNAIL_SIDE, max_pixels=max_pixels))
-    with together(target.parent) as partial:
+    with atomic_folder(target.parent) as partial:
         atomic_bytes(content, partial / target.name)
         if about is not None and adjustments is not None:
             scores = [_rounded(opinion) for opinion in opinions]

@@ -1,1 +1,1 @@
-"""Files, tables, arrays, threads and sockets: input and output that knows nothing of photographs."""
+"""Files, tables, arrays, threads and sockets: input and output without any knowledge of photographs."""

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, in valid UTF-8."""
+"""Write files atomically (complete or not at all) and in valid UTF-8."""
 
 import codecs
 import errno
@@ -13,16 +13,16 @@ from typing import IO
 
 from nimakit.errors import OutputError, UnwritableError, UsageError
 
-_OF_ONE_FILE = frozenset(
+_SINGLE_FILE_ERRORS = frozenset(
     (
         *(errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.EEXIST),
         *(errno.ENOTEMPTY, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOENT),
     )
 )
-"""Errors about one name or place. Any other, such as a full disk, would stop every later file too."""
+"""Errors that concern one name or folder. Others, such as a full disk, would stop every later file too."""
 
 ESCAPE = "nimakit.escape"
-"""An error handler for encoding: writes what is no character as ``%E9``, a byte each."""
+"""Encoding error handler that writes each byte that is not UTF-8 as ``%E9``."""
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
@@ -31,7 +31,7 @@ def _escape(error: UnicodeError) -> tuple[str, int]:
     wrong = error.object[error.start : error.end]
     try:
         content = wrong.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # half a character, as JSON can have it
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON allows
         content = wrong.encode("utf-8", "surrogatepass")
     return "".join(f"%{byte:02X}" for byte in content), error.end
 
@@ -40,7 +40,7 @@ codecs.register_error(ESCAPE, _escape)
 
 
 def escaped(text: str) -> str:
-    r"""Text with every byte that is no UTF-8, as file names may have, written as ``%E9``.
+    r"""Text in which every byte that is not UTF-8, as in some file names, is written as ``%E9``.
 
     >>> escaped("caf\udce9.jpg")
     'caf%E9.jpg'
@@ -49,13 +49,13 @@ def escaped(text: str) -> str:
 
 
 def check_output(path: Path, suffixes: Sequence[str]) -> None:
-    """Refuse an output path before hours of work go towards it.
+    """Refuse an output file before the work begins, which may take hours.
 
     Raises:
-        UsageError: Another suffix than those, or a folder that is missing or cannot be written to.
+        UsageError: The suffix is not allowed, or the folder is missing or not writable.
     """
     if path.suffix.lower() not in suffixes:
-        raise UsageError(f"The output file ends in {', '.join(suffixes)}. Received: {path}")
+        raise UsageError(f"The output file must end in {', '.join(suffixes)}. Received: {path}")
     folder = path.absolute().parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise UsageError(f"The folder of an output file must exist and be writable. Received: {path}")
@@ -65,62 +65,54 @@ def check_output(path: Path, suffixes: Sequence[str]) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder of outputs before hours of work go towards it; nothing is made yet.
+    """Refuse an output folder before the work begins, which may take hours; nothing is created.
 
     Raises:
-        UsageError: It can neither be written to nor be made.
+        UsageError: It is not writable and cannot be created.
     """
     missing = []
-    there = folder.absolute()
-    while not os.path.lexists(there):
-        missing.append(there)
-        there = there.parent
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise UsageError(
-            f"The folder of the outputs must be writable, or be one that can be made. Received: {folder}"
-        )
+    existing = folder.absolute()
+    while not os.path.lexists(existing):
+        missing.append(existing)
+        existing = existing.parent
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise UsageError(f"The output folder must be writable or possible to create. Received: {folder}")
     for path in missing:
-        _refuse_long_name(path, there)
+        _refuse_long_name(path, existing)
 
 
 def _refuse_long_name(path: Path, folder: Path) -> None:
-    """Refuse a name that is too long for the file system of an existing folder."""
+    """Refuse a name that is too long for the file system of a folder."""
     longest = os.pathconf(folder, "PC_NAME_MAX")
     if len(os.fsencode(path.name)) > longest:
-        raise UsageError(f"The name of an output has at most {longest} bytes. Received: {path}")
+        raise UsageError(f"The name of an output must have at most {longest} bytes. Received: {path}")
 
 
 def exists(path: Path) -> bool:
-    """Whether there is a file or a folder; a name that none can have, as it is too long, is not there."""
+    """Whether a file or folder exists; False for a name that is too long to exist."""
     return os.path.exists(path)  # noqa: PTH110 - Path.exists raises an error for such a name
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder of outputs, and those around it, where missing.
+    """Create an output folder and its parents.
 
     Raises:
-        OutputError: It could not be made.
+        OutputError: It could not be created.
     """
-    try:
+    with output_errors(str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        kind = UnwritableError if error.errno in _OF_ONE_FILE else OutputError
-        raise kind(f"{folder} could not be made: {error.strerror}.") from error
 
 
 @contextmanager
 def atomic_writer(path: Path) -> Iterator[IO[str]]:
-    """A text file that appears whole or not at all.
-
-    Args:
-        path: Where it will be; an older file there stays until the new one is complete.
+    """Open a text file for writing that replaces the file at `path` only once it is complete.
 
     Raises:
-        OutputError: It could not be written: a full disk, most likely.
+        OutputError: It could not be written, most likely because the disk is full.
     """
     with (
         _partial(path) as partial,
-        named(str(path)),
+        output_errors(str(path)),
         partial.open("w", encoding="utf-8", errors=ESCAPE, newline="") as stream,
     ):
         yield stream
@@ -129,32 +121,32 @@ def atomic_writer(path: Path) -> Iterator[IO[str]]:
 
 
 def atomic_copy(source: Path, path: Path) -> None:
-    """Copy a file; the copy appears whole or not at all.
+    """Copy a file atomically.
 
     Raises:
         OutputError: It could not be written.
     """
-    with _partial(path) as partial, named(str(path)):
+    with _partial(path) as partial, output_errors(str(path)):
         shutil.copyfile(source, partial)
 
 
 def atomic_bytes(content: bytes, path: Path) -> None:
-    """Write a file of these bytes; it appears whole or not at all.
+    """Write bytes to a file atomically.
 
     Raises:
         OutputError: It could not be written.
     """
-    with _partial(path) as partial, named(str(path)), partial.open("wb") as stream:
+    with _partial(path) as partial, output_errors(str(path)), partial.open("wb") as stream:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
 
 
 def keep_private(path: Path) -> None:
-    """Let only its owner read a file that everybody could read; one that is open to a group stays as it is.
+    """Make a file that everybody may read readable by its owner only; a file open only to a group stays so.
 
     Args:
-        path: Of a file with secrets or ratings. A missing one, and another user's, is passed over.
+        path: A file with secrets or ratings. Nothing happens if it is missing or belongs to another user.
     """
     with suppress(FileNotFoundError, PermissionError):
         if path.stat().st_mode & 0o007:
@@ -162,21 +154,21 @@ def keep_private(path: Path) -> None:
 
 
 @contextmanager
-def together(folder: Path) -> Iterator[Path]:
-    """Files of one folder that appear all at once, when the last of them is complete.
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Write several files of a folder that appear together, once all are complete.
 
-    A new train file beside an older test file would share images with it.
+    Otherwise a failure could leave a new train file next to an older test file that shares images with it.
 
     Args:
-        folder: Where they will be; older files of other names stay.
+        folder: The folder they appear in; other files in it stay.
 
     Yields:
-        A folder in it to write them into, below further folders too.
+        A temporary folder to write them to; it may have sub-folders.
 
     Raises:
-        OutputError: They could not be written; none has appeared then, as far as disks go.
+        OutputError: They could not be written. None has appeared then, unless the disk failed in between.
     """
-    with named(str(folder)):
+    with output_errors(str(folder)):
         partial = Path(tempfile.mkdtemp(prefix=".", suffix=".partial", dir=folder))
     try:
         yield partial
@@ -186,7 +178,7 @@ def together(folder: Path) -> Iterator[Path]:
             if target.is_dir():
                 raise UnwritableError(f"{target} could not be written: {os.strerror(errno.EISDIR)}.")
         for source, target in zip(sources, targets, strict=True):
-            with named(str(target)):
+            with output_errors(str(target)):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 source.replace(target)
     except OutputError as error:
@@ -196,17 +188,17 @@ def together(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def all_or_none(paths: Sequence[Path]) -> Iterator[list[Path]]:
-    """Files of any folders that appear when the last of them is complete.
+def atomic_files(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """Write several files, in any folders, that appear once all are complete.
 
     Args:
-        paths: Where they will be; older files there stay until then.
+        paths: The files; older ones stay until then.
 
     Yields:
-        A path to write for each, of the same suffix.
+        A temporary path for each, with the same suffix.
 
     Raises:
-        OutputError: They could not be written; none has appeared then, as far as disks go.
+        OutputError: They could not be written. None has appeared then, unless the disk failed in between.
     """
     with ExitStack() as stack:
         partials = [stack.enter_context(_partial(path, path.suffix)) for path in paths]
@@ -221,23 +213,23 @@ def all_or_none(paths: Sequence[Path]) -> Iterator[list[Path]]:
 
 @contextmanager
 def _partial(path: Path, suffix: str = "") -> Iterator[Path]:
-    """A name beside a path, for what takes its place once it is complete."""
+    """A temporary file in the folder of `path` that replaces it at the end."""
     partial = path.with_name(f".{secrets.token_hex(6)}.partial{suffix}")
     try:
         yield partial
-        with named(str(path)):
+        with output_errors(str(path)):
             partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
 @contextmanager
-def named(name: str) -> Iterator[None]:
-    """Say which output failed; a reader that went away is no failure of ours."""
+def output_errors(name: str) -> Iterator[None]:
+    """Raise an OutputError that names the output for an OSError; a closed pipe passes through."""
     try:
         yield
     except BrokenPipeError:
         raise
     except OSError as error:
-        kind = UnwritableError if error.errno in _OF_ONE_FILE else OutputError
+        kind = UnwritableError if error.errno in _SINGLE_FILE_ERRORS else OutputError
         raise kind(f"{name} could not be written: {error.strerror}.") from error

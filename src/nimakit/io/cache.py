@@ -1,4 +1,4 @@
-"""The cache folder: downloaded weights and what is computed from them or from images."""
+"""The cache folder, for downloaded weights and whatever is computed from them or from images."""
 
 import hashlib
 import os
@@ -8,7 +8,7 @@ from nimakit.errors import OutputError
 
 
 def cache_folder() -> Path:
-    """Where weights and what is made of them are kept: ``NIMAKIT_CACHE``, or the user's cache folder."""
+    """The folder named by ``NIMAKIT_CACHE``, or nimakit's folder in the user's cache."""
     if os.environ.get("NIMAKIT_CACHE"):
         return Path(os.environ["NIMAKIT_CACHE"])
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -16,21 +16,18 @@ def cache_folder() -> Path:
 
 
 def find_cached(file_name: str) -> Path | None:
-    """A file kept earlier, in the cache or among those that came with the container; None where it is not."""
+    """Find a file in the cache, or else among the models built into a container image."""
     folders = [cache_folder()]
     if os.environ.get("NIMAKIT_BUILTIN_MODELS"):
         folders.append(Path(os.environ["NIMAKIT_BUILTIN_MODELS"]))
-    for folder in folders:
-        if (folder / file_name).is_file():
-            return folder / file_name
-    return None
+    return next((folder / file_name for folder in folders if (folder / file_name).is_file()), None)
 
 
 def writable_cache() -> Path:
-    """The cache folder, made where it was not.
+    """The cache folder, created if it is missing.
 
     Raises:
-        OutputError: It cannot be made or written.
+        OutputError: It cannot be created or written to.
     """
     folder = cache_folder()
     try:

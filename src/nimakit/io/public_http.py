@@ -1,4 +1,8 @@
-"""HTTP that reaches public addresses alone: what a list of other people's URLs may be fetched with."""
+"""HTTP connections to public addresses only, for fetching URLs that other people listed.
+
+The guard sits below httpx: if a URL were checked first and then passed to a client, its host would be looked
+up twice, and the second answer might be a private address.
+"""
 
 import asyncio
 import ipaddress
@@ -15,25 +19,25 @@ Origin: TypeAlias = tuple[str, int]
 """Host and port."""
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-"""How IPv4 addresses are written on networks that have IPv6 alone (RFC 6052)."""
+"""How IPv4 addresses are written on IPv6-only networks (RFC 6052)."""
 _UNICAST = ipaddress.ip_network("2000::/3")
-"""The IPv6 addresses that are given out to the public internet."""
+"""The IPv6 addresses assigned to the public internet."""
 _SPECIAL = tuple(
     map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2002::/16", "3fff::/20"))
 )
-"""IANA's special purposes that Python calls global, some or all of each, depending on its patch level."""
+"""IANA's special-purpose networks that some versions of Python call global, in part or as a whole."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class RefusedAddressError(Exception):
-    """A host that must not be connected to."""
+    """A host with an address that is not public."""
 
 
 def is_public(address: str) -> bool:
     """Whether an IP address belongs to the public internet.
 
-    False for private, loopback, link-local, shared, multicast and reserved ones, also where an IPv6 address
-    stands for such an IPv4 one.
+    False for private, loopback, link-local, shared, multicast and reserved addresses, and for IPv6 addresses
+    that embed such an IPv4 address.
 
     >>> is_public("192.168.1.7"), is_public("::ffff:127.0.0.1"), is_public("1.1.1.1")
     (False, False, True)
@@ -52,21 +56,21 @@ def is_public(address: str) -> bool:
 
 
 def origin(url: httpx.URL) -> Origin:
-    """Host and port of a URL, the scheme's usual port where it names none."""
+    """Host and port of a URL; by default the scheme's port."""
     port = _DEFAULT_PORTS[url.scheme] if url.port is None else url.port
     return url.raw_host.decode("ascii"), port
 
 
 def open_pool(trusted: Origin | None = None, *, connections: int) -> httpcore.AsyncConnectionPool:
-    """Connections to public addresses.
+    """A connection pool that connects to public addresses only.
 
-    A host's addresses are looked up once, all of them checked, and one of them is connected to: a name that
-    is looked up a second time with another answer gains nothing. TLS certificates are checked against the
-    name. No proxy is used: it would look the name up again.
+    A host is looked up once, all its addresses are checked, and the connection uses one of them, so a second
+    lookup with another answer cannot get around the check. TLS certificates are checked against the name. No
+    proxy is used, because a proxy would look the name up again.
 
     Args:
         trusted: A host and port that may have any address.
-        connections: Open at once, at most.
+        connections: Most connections open at once.
     """
     return httpcore.AsyncConnectionPool(
         ssl_context=_tls(),
@@ -79,12 +83,12 @@ def open_pool(trusted: Origin | None = None, *, connections: int) -> httpcore.As
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """Reading all root certificates takes a twentieth of a second."""
+    """TLS settings, cached: reading all root certificates takes 50 ms."""
     return httpx.create_ssl_context()
 
 
 class _PublicBackend(httpcore.AnyIOBackend):
-    """Makes the connections of a pool."""
+    """Opens connections of a pool after checking their addresses."""
 
     def __init__(self, trusted: Origin | None) -> None:
         self._trusted = trusted

@@ -1,4 +1,8 @@
-"""JSON objects held to rules: every broken rule is found, not the first alone."""
+"""Rules for the values of JSON objects; all broken rules are reported at once.
+
+Hand-written rather than jsonschema: messages say what a value must be in words, misspelt keys come with the
+nearest known one, and the base package needs no further dependency.
+"""
 
 import difflib
 import json
@@ -14,12 +18,12 @@ from nimakit.errors import NimakitError
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a value must be.
+    """A rule for the value of one key.
 
     Attributes:
-        holds: Whether a value keeps the rule.
+        holds: Returns whether a value satisfies the rule.
         text: The rule in words, to follow "must be".
-        required: Whether the key must be there.
+        required: Whether the key must be present.
     """
 
     holds: Callable[[Any], bool]
@@ -28,14 +32,14 @@ class Rule:
 
 
 def broken_rules(values: Mapping[str, Any], rules: Mapping[str, Rule]) -> list[str]:
-    """Every way in which an object breaks its rules, unknown keys with their nearest known one.
+    """Check an object against rules.
 
     Args:
         values: A parsed JSON object.
-        rules: Key -> rule; a key not among them is unknown.
+        rules: Key -> rule; any other key is reported as unknown, with the nearest known one.
 
     Returns:
-        A sentence fragment for each broken rule; empty where all hold.
+        A sentence fragment for each broken rule; empty if none is broken.
 
     >>> broken_rules({"sise": 3}, {"size": Rule(is_integer(1), "1 or more", required=True)})
     ["'size' is missing (it must be 1 or more)", "'sise' is unknown (nearest known: 'size')"]
@@ -55,7 +59,7 @@ def broken_rules(values: Mapping[str, Any], rules: Mapping[str, Rule]) -> list[s
 
 
 def described(value: Any) -> str:
-    """A parsed JSON value for a message: what it is, and how it begins.
+    """Describe a parsed JSON value in an error message: its type and its beginning.
 
     >>> described(None), described("7"), described([1, 2]), described(7)
     ('null', "text '7'", 'a list [1, 2]', '7')
@@ -66,7 +70,7 @@ def described(value: Any) -> str:
     try:
         return f"{kind}{json.dumps(value)[:80]}"
     except RecursionError:
-        return f"{kind}that is too deep to be shown"
+        return f"{kind}that is nested too deeply to be shown"
 
 
 def read_json(path: Path, error_class: type[NimakitError], what: str) -> Any:
@@ -74,22 +78,22 @@ def read_json(path: Path, error_class: type[NimakitError], what: str) -> Any:
 
     Args:
         path: The file.
-        error_class: What to raise.
-        what: The file in words, for the message: "a label file".
+        error_class: Class of the errors raised.
+        what: Description of the file for messages: "A label file".
 
     Raises:
-        error_class: The file is missing, unreadable or no JSON.
+        error_class: The file is missing, unreadable or not JSON.
     """
     try:
-        return json.loads(path.read_bytes())  # in UTF-8, or UTF-16, with or without a byte-order mark
+        return json.loads(path.read_bytes())  # UTF-8 or UTF-16, with or without a byte-order mark
     except OSError as error:
         raise error_class(f"{what} must be a readable file. Received: {path} ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or absurdly long or deep
+    except (ValueError, RecursionError) as error:  # neither JSON nor UTF-8, or too deep
         raise error_class(f"{what} must be JSON. Received: {path} ({error})") from error
 
 
 def is_text(value: Any) -> bool:
-    """Whether a value is text, and not empty."""
+    """Whether a value is text that is not empty."""
     return isinstance(value, str) and value != ""
 
 
@@ -107,7 +111,7 @@ def is_number(
         return (
             isinstance(value, int | float)
             and not isinstance(value, bool)
-            and abs(value) <= sys.float_info.max  # false for NaN, and for integers no float can hold
+            and abs(value) <= sys.float_info.max  # false for NaN and for integers too large for a float
             and (value > low if above else value >= low)
             and value <= high
         )
@@ -115,25 +119,17 @@ def is_number(
     return holds
 
 
-def is_integer(low: int, high: int | None = None) -> Callable[[Any], bool]:
+def is_integer(low: int, high: float = math.inf) -> Callable[[Any], bool]:
     """A check for an integer from low to high, both included."""
-
-    def holds(value: Any) -> bool:
-        return (
-            isinstance(value, int)
-            and not isinstance(value, bool)
-            and value >= low
-            and (high is None or value <= high)
-        )
-
-    return holds
+    in_range = is_number(low, high)
+    return lambda value: isinstance(value, int) and in_range(value)
 
 
 def is_one_of(*allowed: str) -> Callable[[Any], bool]:
-    """A check for one of some words."""
+    """A check for one of several words."""
     return lambda value: isinstance(value, str) and value in allowed
 
 
 def or_null(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    """A check that also lets null through."""
+    """A check that also accepts null."""
     return lambda value: value is None or holds(value)

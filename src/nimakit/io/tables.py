@@ -1,4 +1,4 @@
-"""Tables of people's ratings, row by row: CSV, TSV and JSON Lines, with a note of every row that is wrong."""
+"""Read tables of ratings row by row: CSV, TSV and JSON Lines; every bad row is reported by its line."""
 
 import codecs
 import csv
@@ -11,23 +11,23 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from nimakit.errors import LabelError
-from nimakit.io.delimited import Lines, as_meant, column_name, decimal_point, read_header, rows_of
+from nimakit.io.delimited import column_name, decimal_point, read_header, rows_of, unescape_formula
 from nimakit.io.rules import described
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
-_LISTED = 20
-_LARGEST = 1e12
+_MAX_LISTED = 20
+_MAX_NUMBER = 1e12
 
 
 class BadRows:
-    """Collects what is wrong with rows, and in the end refuses them or leaves them out.
+    """Collects the problems of bad rows, which are then skipped or refused all together.
 
     Args:
-        skip: Whether bad rows are left out; else they are refused.
-        remedy: How whoever reads the refusal has them left out.
+        skip: Whether to skip bad rows rather than refuse them.
+        remedy: A sentence for the error message that says how to skip them.
 
     Attributes:
-        problems: A line for each bad row: file, line number, and what is wrong.
+        problems: A line for each bad row: file, line number and problem.
     """
 
     def __init__(self, *, skip: bool = False, remedy: str = "--skip-bad leaves them out.") -> None:
@@ -36,17 +36,17 @@ class BadRows:
         self.problems: list[str] = []
 
     def add(self, path: Path, line: int, problem: str) -> None:
-        """Take note of a bad row.
+        """Add a bad row.
 
         Args:
             path: Its file.
             line: Its line in the file, from 1.
-            problem: What is wrong, such as "rating must be a number; received 'x'".
+            problem: The rule and what was received: "rating must be a number; received 'x'".
         """
         self.problems.append(f"{path}, line {line}: {problem}")
 
     def refuse(self) -> None:
-        """Raise for the rows noted so far, unless they are to be left out.
+        """Raise an error if there are bad rows, unless they are to be skipped.
 
         Raises:
             LabelError: There are bad rows; up to twenty are listed.
@@ -55,9 +55,9 @@ class BadRows:
             raise LabelError("\n  ".join([f"{self._count()}:", *self.listed(), self.remedy]))
 
     def listed(self) -> list[str]:
-        """The first twenty, and how many more there are."""
-        more = len(self.problems) - _LISTED
-        return [*self.problems[:_LISTED], *([f"and {more} more"] if more > 0 else [])]
+        """The first twenty problems, and how many more there are."""
+        more = len(self.problems) - _MAX_LISTED
+        return [*self.problems[:_MAX_LISTED], *([f"and {more} more"] if more > 0 else [])]
 
     def _count(self) -> str:
         count = len(self.problems)
@@ -68,12 +68,12 @@ class BadRows:
 
 
 class Row(NamedTuple):
-    """One row of a table, its values in the order they were asked for.
+    """A row of a table.
 
     Attributes:
-        line: Where it begins in the file, from 1.
-        values: Of the required columns; text without surrounding space, never empty.
-        others: Of the optional columns; None where the table has no such column.
+        line: Line of the file that it begins in, from 1.
+        values: Text of the required columns, in the order requested, stripped and not empty.
+        others: Text of the optional columns; None for a column that the table does not have.
     """
 
     line: int
@@ -82,13 +82,13 @@ class Row(NamedTuple):
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a text file that are not empty, each with its number.
+    """Read the lines of a text file that are not empty.
 
     Args:
         path: Text in UTF-8, or in UTF-16 with a byte-order mark.
 
     Yields:
-        Number, from 1, and text without surrounding space.
+        Line number, from 1, and text without surrounding space.
 
     Raises:
         LabelError: No such file, or text in another encoding.
@@ -126,24 +126,25 @@ def read_rows(
     optional: Sequence[str] = (),
     numbers: Collection[str] = (),
 ) -> Iterator[Row]:
-    """The rows of a table, whatever its size in little memory; empty lines are passed over.
+    """Read the rows of a table one at a time, without its empty lines.
+
+    Rows are read by Python's csv and json rather than into a data frame, so that every bad row is reported by
+    its line and memory does not grow with the table.
 
     Args:
-        path: .csv, .tsv, or .jsonl (an object a line), in UTF-8, or in UTF-16 with a byte-order mark. A .csv
-            and a .tsv begin with a header, which also shows what separates the values, or with sep=; before
-            the header.
-        columns: Names of the columns that must be there.
-        rows: Takes note of each row that is broken or lacks a value.
+        path: .csv, .tsv, or .jsonl (an object per line), in UTF-8, or in UTF-16 with a byte-order mark. A
+            .csv or .tsv begins with a header, from which the delimiter is inferred, or with a line "sep=;".
+        columns: Names of the required columns.
+        rows: Collects rows that are malformed or lack a value.
         optional: Names of columns that may be missing.
-        numbers: Names of those columns whose values are numbers: 7,5 becomes 7.5 there, where values are not
-            separated by commas.
+        numbers: Names of the columns of numbers: 7,5 becomes 7.5 in them, unless commas separate the values.
 
     Yields:
         The good rows, in order.
 
     Raises:
-        LabelError: No such file, another suffix or encoding, an empty file, or a column that is missing or
-            there twice.
+        LabelError: No such file, another suffix or encoding, an empty file, a column that is missing or there
+            twice, or a quotation mark that is not closed.
     """
     read = _json_rows if _suffix(path) == ".jsonl" else _csv_rows
     with _opened(path) as stream:
@@ -151,11 +152,11 @@ def read_rows(
 
 
 def read_column_names(path: Path, wanted: Collection[str]) -> list[str]:
-    """The columns of a table, without reading it; of a .jsonl the keys of its first object.
+    """Read only the column names of a table; for a .jsonl, the keys of its first object.
 
     Args:
         path: As for `read_rows`.
-        wanted: Names that columns may have.
+        wanted: Column names to expect, for inferring the delimiter.
 
     Raises:
         LabelError: No such file, or another suffix or encoding.
@@ -163,11 +164,11 @@ def read_column_names(path: Path, wanted: Collection[str]) -> list[str]:
     suffix = _suffix(path)
     with _opened(path) as stream:
         if suffix != ".jsonl":
-            return read_header(Lines(stream), suffix, wanted).names
+            return read_header(stream, suffix, wanted).names
         try:
             record = json.loads(next(filter(str.strip, stream), ""))
         except (ValueError, RecursionError):
-            return []  # `read_rows` says so
+            return []  # `read_rows` reports it
         return list(record) if isinstance(record, dict) else []
 
 
@@ -182,7 +183,7 @@ def _suffix(path: Path) -> str:
 
 
 class _Wanted(NamedTuple):
-    """Names of the columns that are read, as `read_rows` has them."""
+    """Names of the columns to read, as in `read_rows`."""
 
     columns: Sequence[str]
     optional: Sequence[str]
@@ -190,23 +191,26 @@ class _Wanted(NamedTuple):
 
 
 def _csv_rows(path: Path, stream: IO[str], wanted: _Wanted, rows: BadRows) -> Iterator[Row]:
-    lines = Lines(stream)
     names = [column_name(name) for name in (*wanted.columns, *wanted.optional)]
-    header, delimiter = read_header(lines, path.suffix.lower(), names)
+    header, delimiter, skipped = read_header(stream, path.suffix.lower(), names)
     places = [_place(path, header, name) for name in wanted.columns]
     others = [_place(path, header, name) if column_name(name) in header else None for name in wanted.optional]
     numeric = [header.index(name) for name in map(column_name, wanted.numbers) if name in header]
-    reader = rows_of(lines, delimiter)
+    reader = rows_of(stream, delimiter)
     while True:
-        line = lines.begin_row()
+        line = skipped + reader.line_num + 1
         try:
-            fields = [as_meant(field.strip()) for field in next(reader)]
+            fields = [unescape_formula(field.strip()) for field in next(reader)]
         except StopIteration:
             return
         except csv.Error as error:
-            is_unclosed = lines.give_back() or "unexpected end" in str(error)
-            why = ", because a quotation mark is not closed" if is_unclosed else ""
-            rows.add(path, line, f"it is no row of a table: {error}{why}")
+            # An open quotation mark swallows the rows after it: skipping only "one row" would lose them all.
+            if skipped + reader.line_num > line or "unexpected end" in str(error):
+                raise LabelError(
+                    f"Every quotation mark in a table must be closed. Received: {path}, where the row that"
+                    f" begins in line {line} has an open one ({error})"
+                ) from error
+            rows.add(path, line, f"it is not a row of a table: {error}")
             continue
         if not any(fields):
             continue
@@ -247,7 +251,7 @@ def _json_rows(path: Path, stream: IO[str], wanted: _Wanted, rows: BadRows) -> I
         try:
             record = json.loads(text)
         except (ValueError, RecursionError) as error:
-            rows.add(path, line, f"it is no JSON: {error}")
+            rows.add(path, line, f"it is not JSON: {error}")
             continue
         if not isinstance(record, dict):
             rows.add(path, line, f"it must be a JSON object; received {described(record)}")
@@ -270,12 +274,12 @@ def _json_rows(path: Path, stream: IO[str], wanted: _Wanted, rows: BadRows) -> I
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether a .csv could have a JSON value, too."""
+    """Whether a JSON value could also be in a .csv."""
     return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 
 def _text(value: str | float | None) -> str:
-    """A JSON value as a .csv would have it."""
+    """A JSON value as the text that a .csv would have."""
     return "" if value is None else str(value).strip()
 
 
@@ -284,26 +288,26 @@ def _complete(path: Path, row: Row, columns: Sequence[str], rows: BadRows) -> bo
     if missing:
         rows.add(path, row.line, f"{' and '.join(missing)} must not be empty")
         return False
-    if any("\0" in value for value in row.values):  # what a crash leaves of a file
-        rows.add(path, row.line, "it holds a zero byte")
+    if any("\0" in value for value in row.values):  # a crash can leave a file of zeros
+        rows.add(path, row.line, "it contains a zero byte")
         return False
     return True
 
 
 def number(text: str, low: float = -math.inf, high: float = math.inf, *, name: str = "it") -> float:
-    """A number of a row.
+    """Parse a number of a row.
 
     Args:
         text: Its text.
-        low: Lowest number that is allowed.
-        high: Highest.
-        name: Of its column, for the message.
+        low: Lowest number allowed.
+        high: Highest number allowed.
+        name: Name of its column, for the message.
 
     Returns:
-        A number whose size is no accident: 1e12 at most.
+        A finite number of at most 1e12 in size.
 
     Raises:
-        ValueError: It is none, or out of range.
+        ValueError: It is not a number, or out of range.
 
     >>> number("7.5", 1, 10)
     7.5
@@ -312,7 +316,7 @@ def number(text: str, low: float = -math.inf, high: float = math.inf, *, name: s
         value = float(text)
     except ValueError:
         value = math.nan
-    if "_" in text or not (abs(value) <= _LARGEST and low <= value <= high):
+    if "_" in text or not (abs(value) <= _MAX_NUMBER and low <= value <= high):
         span = "" if math.isinf(low) and math.isinf(high) else f" from {low:g} to {high:g}"
         raise ValueError(f"{name} must be a number{span}; received {text!r}")
     return value

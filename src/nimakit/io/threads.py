@@ -1,6 +1,7 @@
-"""Work on many items in threads, in order and in bounded memory."""
+"""Process many items in threads, in order and in bounded memory; and how many cores there are."""
 
 import math
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -8,21 +9,29 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import TypeVar
 
-from nimakit.io.machine import cores
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_AHEAD = 4
-_LOOK_S = 0.5
-"""How often a wait looks for signals: one that comes just before a wait does not end it."""
+_ITEMS_AHEAD = 4
+"""Items taken ahead of the results, for each core."""
+_POLL_SECONDS = 0.5
+"""A signal that arrives just before a wait does not end it, so waits are short."""
+
+
+def cores() -> int:
+    """Number of CPU cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Results in the order of the items; a few items a core are taken ahead, however many there are.
+    """Call a function in threads; the results come in the order of the items.
+
+    Unlike Executor.map, it takes only a few items per core ahead, however many there are.
 
     Args:
-        function: Lets go of Python's lock where it takes long, as decoding and hashing do.
+        function: Releases Python's global lock for most of its time, as decoding and hashing do.
         items: Any number.
 
     Yields:
@@ -32,21 +41,21 @@ def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Ite
     [3, 2, 1]
     """
     workers = cores()
-    left = iter(items)
+    remaining = iter(items)
     pool = ThreadPoolExecutor(workers)
     try:
-        ahead: deque[Future[Result]] = deque(
-            pool.submit(function, item) for item in islice(left, _AHEAD * workers)
+        futures: deque[Future[Result]] = deque(
+            pool.submit(function, item) for item in islice(remaining, _ITEMS_AHEAD * workers)
         )
-        while ahead:
-            yield result(ahead.popleft())
-            ahead.extend(pool.submit(function, item) for item in islice(left, 1))
+        while futures:
+            yield result(futures.popleft())
+            futures.extend(pool.submit(function, item) for item in islice(remaining, 1))
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def result(future: Future[Result], seconds: float = math.inf) -> Result:
-    """What a future gives, or raises; unlike its own method, this is always interrupted by a signal.
+    """The result of a future; unlike ``Future.result``, a signal always interrupts the wait.
 
     Args:
         future: In another thread.
@@ -60,5 +69,5 @@ def result(future: Future[Result], seconds: float = math.inf) -> Result:
         left = end - time.monotonic()
         if left <= 0:
             raise TimeoutError
-        wait([future], min(left, _LOOK_S))
+        wait([future], min(left, _POLL_SECONDS))
     return future.result()

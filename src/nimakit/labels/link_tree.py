@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nimakit.errors import UnwritableError, UsageError
-from nimakit.io.atomic import named
+from nimakit.io.atomic import output_errors
 from nimakit.progress import track
 
 How = Literal["symlink", "hardlink", "copy"]
@@ -49,10 +49,10 @@ def new_folder(folder: Path) -> Iterator[Path]:
     check_new(folder)
     partial = folder.absolute().with_name(f".{secrets.token_hex(6)}.partial")
     try:
-        with named(str(folder)):
+        with output_errors(str(folder)):
             partial.mkdir()
         yield partial
-        with named(str(folder)):
+        with output_errors(str(folder)):
             partial.replace(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -77,7 +77,7 @@ def link_files(folder: Path, files: Mapping[str, Path], how: How) -> dict[str, s
     """
     failed: dict[str, str] = {}
     for below in sorted({Path(name).parent for name in files}):
-        with named(str(folder / below)):
+        with output_errors(str(folder / below)):
             (folder / below).mkdir(parents=True, exist_ok=True)
     for name, source in track(files.items(), len(files), "linking"):
         try:
@@ -92,7 +92,7 @@ def link_files(folder: Path, files: Mapping[str, Path], how: How) -> dict[str, s
 
 
 def _link(path: Path, name: str, source: Path, how: How) -> None:
-    with named(name):
+    with output_errors(name):
         if how == "symlink":
             path.symlink_to(source.resolve())
         elif how == "hardlink":

@@ -27,8 +27,7 @@ from nimakit.images.photo import (
     prepare,
     unread,
 )
-from nimakit.io.machine import cores
-from nimakit.io.threads import result
+from nimakit.io.threads import cores, result
 from nimakit.models.network import Network, Stop
 from nimakit.models.score import Score, error_record, score_record
 from nimakit.models.taste import LINEAR, PROBES, Taste, personal_histograms, personal_means

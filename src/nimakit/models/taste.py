@@ -176,7 +176,7 @@ def read_taste(path: Path) -> Taste:
         TasteError: It is missing, truncated, of another kind or version, or holds what it must not.
     """
     found = array_files.read(path, _RULES, _WHAT, TasteError)
-    facts, arrays = found.facts, found.arrays
+    facts, arrays = found.metadata, found.arrays
     taste = Taste(
         method=facts["method"],
         base=np.asarray(facts["base"], np.float64),

@@ -120,7 +120,7 @@ def read_population(path: Path) -> Population:
         raise TasteError(
             f"{_WHAT} holds directions of all features, and all images in them. Received: {path}, {shapes}"
         )
-    facts = found.facts
+    facts = found.metadata
     return Population(
         base=np.asarray(facts["base"], np.float64),
         base_name=facts["base_name"],

@@ -8,7 +8,7 @@ from typing import Any
 
 from nimakit.errors import ImageError, MissingExtraError
 from nimakit.images.photo import ImageInput, open_photo
-from nimakit.io.machine import cores
+from nimakit.io.threads import cores
 from nimakit.progress import track
 
 _QUALITY = 78

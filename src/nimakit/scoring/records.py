@@ -7,7 +7,7 @@ from typing import IO
 
 from nimakit.errors import ImageError, UnwritableError
 from nimakit.images.files import image_id
-from nimakit.io.atomic import named
+from nimakit.io.atomic import output_errors
 from nimakit.io.delimited import TableWriter
 from nimakit.models.score import _DIGITS, Record, error_record
 from nimakit.progress import say
@@ -71,7 +71,7 @@ class RecordWriter:
         Raises:
             OutputError: It could not be written.
         """
-        with named(self._name):
+        with output_errors(self._name):
             self._write(record)
 
     def _write(self, record: Record) -> None:
@@ -94,7 +94,7 @@ class RecordWriter:
         Raises:
             OutputError: It could not be written.
         """
-        with named(self._name):
+        with output_errors(self._name):
             if self._suffix == ".json":
                 self._stream.write("[]\n" if self._count == 0 else "\n]\n")
             self._stream.flush()

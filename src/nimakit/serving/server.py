@@ -11,7 +11,7 @@ from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
 from nimakit.errors import NimakitError
-from nimakit.io.sockets import bracketed, check_address, is_only_here, reached_at
+from nimakit.io.sockets import bracketed, browser_address, check_address, is_local_address
 from nimakit.models.conversion import fetch
 from nimakit.models.pretrained import public_models
 from nimakit.progress import say
@@ -135,7 +135,7 @@ def serve(settings: Settings) -> None:
 def _say_ready(worker: BufferingWorker) -> None:
     names = ", ".join(source.name for source in worker.app.settings.models)
     addresses = [listener.getsockname() for listener in worker.sockets]
-    reached = [reached_at(host, port) for host, port, *_ in addresses]
+    reached = [browser_address(host, port) for host, port, *_ in addresses]
     say(f"serving {names} at {', '.join(f'http://{address}' for address in reached)}")
-    if all(map(is_only_here, reached)):
+    if all(map(is_local_address, reached)):
         say("only this machine can reach it; start it with --host 0.0.0.0 for others to reach it too")

@@ -11,7 +11,7 @@ from flask import current_app, g
 
 from nimakit.errors import BusyError, ImageError
 from nimakit.images.photo import ImageInput
-from nimakit.io.machine import cores
+from nimakit.io.threads import cores
 from nimakit.models.engine import Augmentation, Scorer
 from nimakit.models.score import Score
 from nimakit.serving import EXTENSION

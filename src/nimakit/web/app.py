@@ -18,8 +18,8 @@ from werkzeug.utils import cached_property
 
 from nimakit.errors import ImageUnreadError, NimakitError, OutputError, StorageError, machine_fault
 from nimakit.images.photo import DECODED_BYTES
-from nimakit.io.machine import cores
 from nimakit.io.sockets import LOOPBACK
+from nimakit.io.threads import cores
 from nimakit.serving.admission import Admission
 from nimakit.serving.http.front import FRONT
 from nimakit.serving.http.request_reader import OVERSIZED

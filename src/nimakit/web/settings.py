@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from nimakit.errors import OutputError, UsageError
 from nimakit.images.photo import MAX_PIXELS
 from nimakit.io.atomic import escaped, keep_private
-from nimakit.io.sockets import LOOPBACK, reached_at
+from nimakit.io.sockets import LOOPBACK, browser_address
 from nimakit.serving.proxies import Network, parse_proxies
 from nimakit.web.db.database import sqlite_url
 
@@ -81,7 +81,7 @@ class Settings:
 
     def address(self, port: int) -> str:
         """The address to open, where the process listens on that port."""
-        return self.url or f"http://{reached_at(self.host, port)}/"
+        return self.url or f"http://{browser_address(self.host, port)}/"
 
     @property
     def instance(self) -> str:

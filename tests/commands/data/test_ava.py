@@ -105,7 +105,7 @@ def test_lists_bad_lines_or_leaves_them_out(nimakit: Command, tmp_path: Path) ->
         (["--tag", "interior", "--tags-file", "none.txt"], "must be readable"),
         (["--test-ids", "none.txt"], "must be readable"),
         (["--test-share", "1"], "'--test-share'"),
-        (["--output-dir", "AVA.txt"], "could not be made"),
+        (["--output-dir", "AVA.txt"], "could not be written"),
         (["--report", "report.pdf"], r"ends in .html, .png"),
     ],
 )

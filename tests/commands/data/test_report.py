@@ -123,7 +123,7 @@ def test_refuses_bad_rows_or_leaves_them_out(nimakit: Command, table: Path) -> N
         (["none.csv"], "Received: none.csv (No such file or directory)"),
         (["none.json"], "Received: none.json (No such file or directory)"),
         (["photo.jpg"], "A table ends in .csv, .tsv, .jsonl"),
-        (["{table}", "--output", "r.pdf"], "The output file ends in .html, .png. Received: r.pdf"),
+        (["{table}", "--output", "r.pdf"], "The output file must end in .html, .png. Received: r.pdf"),
         (["{table}", "--output", "none/r.html"], "folder of an output file must exist"),
         (["{table}", "--image-dir", "none"], "--image-dir is a folder of images. Received: none"),
         (["{table}", "--rating-column", "stars"], "'stars'"),

@@ -69,7 +69,7 @@ def ava(
     import numpy as np
 
     from nimakit.datasets.ava import BINS, read_ava, read_tags, resolve_tags
-    from nimakit.io.atomic import together
+    from nimakit.io.atomic import atomic_folder
     from nimakit.io.tables import BadRows
     from nimakit.labels.label_file import Labels, draw, write_labels
     from nimakit.stats.histogram import default_bins, normalise
@@ -93,7 +93,7 @@ def ava(
         if not part.any():
             raise UsageError(f"Each file gets at least one image. Received: none for {path}")
     refuse_leftovers({tagged} - parts.keys())
-    with together(output_dir) as folder:
+    with atomic_folder(output_dir) as folder:
         for path, part in parts.items():
             write_labels(folder / path.name, ids[part].tolist(), images.counts[part])
     summary = {"images": len(ids), "ratings": int(images.counts.sum()), **scale(default_bins(BINS))}

@@ -111,7 +111,7 @@ def flickr_aes(
 def _write(paths: Sequence[Path], parts: "Split", wanted_scale: str) -> dict[Path, int]:
     """Write what there is; the files, each with how much it holds."""
     from nimakit.datasets.flickr_aes import z_scores
-    from nimakit.io.atomic import together
+    from nimakit.io.atomic import atomic_folder
     from nimakit.labels.label_file import write_labels
     from nimakit.labels.ratings import write_ratings
 
@@ -129,7 +129,7 @@ def _write(paths: Sequence[Path], parts: "Split", wanted_scale: str) -> dict[Pat
     }
     files = {path: size for path, size in sizes.items() if size}
     refuse_leftovers({*paths, *users.glob("*.csv")} - files.keys())
-    with together(train_labels.parent) as folder:
+    with atomic_folder(train_labels.parent) as folder:
         (folder / users.name).mkdir()
         for path in files:
             partial = folder / path.relative_to(train_labels.parent)

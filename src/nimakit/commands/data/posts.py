@@ -249,13 +249,13 @@ def _fetch(
 
 def _write(ratings: "Ratings", bins: "FloatArray", ratings_file: Path, labels_file: Path) -> dict[Path, int]:
     """Both files, where there is anything to write: file -> number of entries."""
-    from nimakit.io.atomic import together
+    from nimakit.io.atomic import atomic_folder
     from nimakit.labels.label_file import write_labels
     from nimakit.labels.ratings import to_counts, write_ratings
 
     if not len(ratings):
         return {}
-    with together(labels_file.parent) as folder:
+    with atomic_folder(labels_file.parent) as folder:
         write_ratings(folder / ratings_file.name, ratings)
         write_labels(folder / labels_file.name, ratings.image_ids, to_counts(ratings, bins))
     return {ratings_file: len(ratings), labels_file: len(ratings.image_ids)}

@@ -84,7 +84,7 @@ def split(
     import numpy as np
 
     from nimakit.images import fingerprints
-    from nimakit.io.atomic import together
+    from nimakit.io.atomic import atomic_folder
     from nimakit.io.tables import BadRows
     from nimakit.labels import image_tables, sets, splitting
     from nimakit.labels.label_file import read_labels, write_labels
@@ -120,7 +120,7 @@ def split(
     found = splitting.split(
         len(ids), wanted, seed=seed, groups=groups, times=times, ratings=means if stratify else None
     )
-    with together(outputs[0].parent) as folder:
+    with atomic_folder(outputs[0].parent) as folder:
         for path, places in zip(outputs, found, strict=True):
             part = sets.only(labels, places)
             write_labels(folder / path.name, part.image_ids, part.counts)

@@ -53,7 +53,7 @@ def tid2013(
     import numpy as np
 
     from nimakit.datasets.tid2013 import BINS, read_tid2013
-    from nimakit.io.atomic import together
+    from nimakit.io.atomic import atomic_folder
     from nimakit.io.tables import BadRows
     from nimakit.labels.label_file import Labels, draw, write_labels
     from nimakit.stats.histogram import max_entropy
@@ -69,7 +69,7 @@ def tid2013(
     labels = max_entropy(images.mos, BINS)
     ids = np.array(images.image_ids)
     parts = {train: ~tested, test: tested}
-    with together(output_dir) as folder:
+    with atomic_folder(output_dir) as folder:
         for path, part in parts.items():
             write_labels(folder / path.name, ids[part].tolist(), labels[part])
     summary = {

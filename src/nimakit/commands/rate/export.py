@@ -31,7 +31,7 @@ def export(
     Example:
       nimakit rate export --labels labels.json --ratings ratings.csv
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
-    from nimakit.io.atomic import all_or_none, check_output
+    from nimakit.io.atomic import atomic_files, check_output
 
     wanted = {
         "labels": (labels, (".json",)),
@@ -46,7 +46,7 @@ def export(
     with open_collection(data_dir, database, collection) as (opened, found):
         from nimakit.web.transfer.exports import export as write
 
-        with opened.read() as session, all_or_none([*files.values()]) as partials:
+        with opened.read() as session, atomic_files([*files.values()]) as partials:
             counts = {
                 str(path): write(session, found, what, partial)
                 for (what, path), partial in zip(files.items(), partials, strict=True)

@@ -21,8 +21,8 @@ from nimakit import __version__
 from nimakit.datasets.posts.image_store import PictureStore, Stored, picture_suffix
 from nimakit.errors import ImageError, first_line
 from nimakit.images.photo import MAX_PIXELS
-from nimakit.io.machine import cores
 from nimakit.io.public_http import Origin, RefusedAddressError, open_pool, origin
+from nimakit.io.threads import cores
 
 Source: TypeAlias = str | Path
 """Where a picture is fetched from: a URL or a file."""

@@ -14,7 +14,7 @@ from PIL import Image
 
 from nimakit.errors import UsageError
 from nimakit.images.photo import FORMATS, open_photo
-from nimakit.io.atomic import named
+from nimakit.io.atomic import output_errors
 from nimakit.io.rules import Rule, broken_rules, is_integer, is_text
 
 _SUFFIXES = {
@@ -87,9 +87,9 @@ class PictureStore:
             UsageError: Another process has it open.
             OutputError: It cannot be written.
         """
-        with named(str(folder)):
+        with output_errors(str(folder)):
             folder.mkdir(parents=True, exist_ok=True)
-        with named(str(log)):
+        with output_errors(str(log)):
             stream = log.open("a+b", buffering=0)
         with stream:
             _lock(stream, log)
@@ -126,14 +126,14 @@ class PictureStore:
         path = self._folder / f"{digest[:_NAME_DIGITS]}{suffix}"
         partial = self._folder / f".{secrets.token_hex(6)}.partial"
         try:
-            with named(str(path)):
+            with output_errors(str(path)):
                 partial.write_bytes(content)
                 partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         stored = Stored(url, path.name, digest, len(content), now)
-        with named(str(self._log.name)):
+        with output_errors(str(self._log.name)):
             self._log.write(json.dumps(asdict(stored)).encode() + b"\n")
         self._known[url] = stored
         self.added += 1

@@ -11,7 +11,7 @@ import numpy as np
 from nimakit.config import TrainConfig
 from nimakit.errors import ImageError
 from nimakit.images.photo import Preprocessing
-from nimakit.io.machine import cores
+from nimakit.io.threads import cores
 from nimakit.nn.training import frozen_features
 from nimakit.nn.training.batches import Batches, Examples, Features, Views, balanced_shares
 from nimakit.nn.training.pixels import Pixels

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from flask import request, url_for
 
-from nimakit.io.sockets import is_only_here
+from nimakit.io.sockets import is_local_address
 from nimakit.web.services import services
 
 
@@ -20,11 +20,11 @@ def link(endpoint: str, **values: Any) -> str:
     """
     settings = services().settings
     here = urlsplit(request.host_url)
-    if not is_only_here(request.host) or settings.is_local or settings.url is not None:
+    if not is_local_address(request.host) or settings.is_local or settings.url is not None:
         return url_for(endpoint, _external=True, **values)
     return settings.address(here.port or 80).rstrip("/") + url_for(endpoint, **values)
 
 
 def leads_elsewhere(address: str) -> bool:
     """Whether another device can open the address, as far as can be seen from it."""
-    return not is_only_here(urlsplit(address).netloc)
+    return not is_local_address(urlsplit(address).netloc)

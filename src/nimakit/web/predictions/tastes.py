@@ -9,7 +9,7 @@ from sqlalchemy import case, delete, func, select
 from sqlalchemy.orm import Session
 
 from nimakit.io.arrays import Arrays
-from nimakit.io.atomic import named
+from nimakit.io.atomic import output_errors
 from nimakit.models import taste
 from nimakit.personal import fit
 from nimakit.stats.histogram import FloatArray
@@ -132,7 +132,7 @@ class Tastes:
             session.merge(kept)
         if taste.USER_ID.fullmatch(rater.code):  # imported raters may have any name
             file = self._folder / collection.slug / f"{rater.code}{taste.SUFFIX}"
-            with named(str(file)):
+            with output_errors(str(file)):
                 file.parent.mkdir(parents=True, exist_ok=True)
             taste.write_taste(file, own)
 
