@@ -253,9 +253,9 @@ def test_max_pixels_refuses_larger_photos(predict: Command, folder: Path) -> Non
         (["--normalize"], "'--normalize' requires an argument"),
         (["--max-pixels", "0"], "'--max-pixels'"),
         (["--quiet"], "No such option"),
-        (["--predictions-file", "out.xml"], "ends in .json, .jsonl, .csv"),
+        (["--predictions-file", "out.xml"], "end in .json, .jsonl, .csv"),
         (["--predictions-file", "none/out.json"], "must exist and be writable"),
-        (["--report", "out.pdf"], "ends in .html"),
+        (["--report", "out.pdf"], "end in .html"),
     ],
 )
 def test_rejects_contradictory_and_wrong_options(

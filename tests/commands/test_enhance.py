@@ -265,7 +265,7 @@ def test_a_sheet_is_not_replaced_either(enhance: Command, tmp_path: Path, edit: 
 @pytest.mark.parametrize(
     ("target", "arguments", "message"),
     [
-        ("out.gif", (), "ends in .jpg"),
+        ("out.gif", (), "end in .jpg"),
         ("none/out.jpg", (), "must exist"),
         ("out.jpg", ("--epsilon", 0), "0<x<=1"),
         ("out.jpg", ("--epsilon", "nan"), "not a number"),

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -115,23 +114,3 @@ def test_draws_a_bounded_number_of_pictures(monkeypatch: pytest.MonkeyPatch) -> 
     assert page.count('class="card"') == 2
     assert "5 photographs" in page
     assert "The best 2 are shown." in page
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 24, 100])
-@pytest.mark.parametrize("spread", ["even", "crowded", "equal"])
-def test_chooses_pictures_across_the_scale(count: int, spread: str) -> None:
-    """Each once, ascending, both ends among them, and in steps as even as the means allow."""
-    random = np.random.default_rng(0)
-    means = {"even": random.random(60), "crowded": random.random(60) ** 8, "equal": np.full(60, 2.0)}[spread]
-    rows = contact_sheet.across_scale(means, count)
-    assert len(set(rows.tolist())) == len(rows) == min(count, 60)
-    assert (np.diff(means[rows]) >= 0).all()
-    if count > 1:
-        assert (means[rows[0]], means[rows[-1]]) == (means.min(), means.max())
-    if (spread, count) == ("even", 3):
-        assert means[rows[1]] == pytest.approx(0.5, abs=0.05)
-
-
-def test_chooses_none_of_none() -> None:
-    """No pictures, no rows."""
-    assert contact_sheet.across_scale(np.empty(0), 5).tolist() == []

@@ -9,8 +9,8 @@ import pytest
 from nimakit.io.tables import BadRows
 from nimakit.labels.ratings import Ratings, read_ratings
 from nimakit.stats import agreement
-from nimakit.stats.agreement import IntArray, Level
-from nimakit.stats.histogram import FloatArray
+from nimakit.stats.agreement import Level
+from nimakit.stats.histogram import FloatArray, IntArray
 from rating_samples import simulated
 
 OASIS = Path(__file__).parents[3] / "shared" / "data" / "oasis" / "ratings.csv"

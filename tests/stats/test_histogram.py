@@ -120,3 +120,23 @@ def test_min_max_falls_back_to_one_half_where_all_are_equal() -> None:
 def test_min_max_of_nothing_is_nothing() -> None:
     """An empty set stays empty."""
     assert histogram.min_max([]).size == 0
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 24, 100])
+@pytest.mark.parametrize("spread", ["even", "crowded", "equal"])
+def test_chooses_pictures_across_the_scale(count: int, spread: str) -> None:
+    """Each once, ascending, both ends among them, and in steps as even as the means allow."""
+    random = np.random.default_rng(0)
+    means = {"even": random.random(60), "crowded": random.random(60) ** 8, "equal": np.full(60, 2.0)}[spread]
+    rows = histogram.across_scale(means, count)
+    assert len(set(rows.tolist())) == len(rows) == min(count, 60)
+    assert (np.diff(means[rows]) >= 0).all()
+    if count > 1:
+        assert (means[rows[0]], means[rows[-1]]) == (means.min(), means.max())
+    if (spread, count) == ("even", 3):
+        assert means[rows[1]] == pytest.approx(0.5, abs=0.05)
+
+
+def test_chooses_none_of_none() -> None:
+    """No pictures, no rows."""
+    assert histogram.across_scale(np.empty(0), 5).tolist() == []

@@ -8,6 +8,8 @@ from nimakit.stats.agreement import Icc, Moments, spearman_brown
 from nimakit.stats.sample_size import Goals
 from rating_samples import simulated
 
+BINS = np.arange(1.0, 8)
+
 
 def _moments(counts: list[float], within: float = 2.0) -> Moments:
     """Pictures with so many ratings and that variance among them."""
@@ -33,7 +35,7 @@ def test_counts_what_pictures_lack() -> None:
     """Nine ratings for 0.9 where one has 0.5, sixteen for half a point where the variance is 4."""
     found = _moments([2, 9, 12, 20], within=4.0)
     goals = Goals(reliabilities=(0.9,), standard_errors=(0.5,))
-    reliability, error = sample_size.of(found, Icc(0.5, None, 9), goals, np.arange(1.0, 11))
+    reliability, error = sample_size.ratings_needed(found, Icc(0.5, None, 9), goals, np.arange(1.0, 11))
     assert (reliability.goal, reliability.wanted, reliability.ratings_per_image) == ("reliability", 0.9, 9)
     assert (reliability.images_short, reliability.ratings_missing) == (1, 7)
     assert (error.goal, error.wanted, error.ratings_per_image) == ("standard_error", 0.5, 16)
@@ -45,24 +47,22 @@ def test_counts_what_pictures_lack() -> None:
 )
 def test_chooses_a_standard_error_that_suits_the_scale(bins: tuple[float, float], wanted: float) -> None:
     """A round one of at most a twentieth of it."""
-    [need] = sample_size.of(_moments([5, 5]), None, Goals(), np.array(bins, float))
+    [need] = sample_size.ratings_needed(_moments([5, 5]), None, Goals(), np.array(bins, float))
     assert need.wanted == pytest.approx(wanted)
 
 
 def test_needs_at_least_one_rating_where_all_agree() -> None:
     """Full agreement takes one rating of each picture, not none."""
-    found = sample_size.of(_moments([1, 3], within=0.0), Icc(1.0, 1.0, 2), Goals(), np.arange(1.0, 8))
+    found = sample_size.ratings_needed(_moments([1, 3], within=0.0), Icc(1.0, 1.0, 2), Goals(), BINS)
     assert {need.ratings_per_image for need in found} == {1}
     assert {need.ratings_missing for need in found} == {0}
 
 
 def test_says_nothing_where_nothing_can_be_estimated() -> None:
     """Single ratings have no variance, and ratings that tell nothing of pictures have no reliability."""
-    assert sample_size.of(_moments([1, 1]), None, Goals(), np.arange(1.0, 8)) == ()
-    goals = [
-        need.goal for need in sample_size.of(_moments([5, 5]), Icc(-0.1, None, 5), Goals(), np.arange(1.0, 8))
-    ]
-    assert goals == ["standard_error"]
+    assert sample_size.ratings_needed(_moments([1, 1]), None, Goals(), BINS) == ()
+    needs = sample_size.ratings_needed(_moments([5, 5]), Icc(-0.1, None, 5), Goals(), BINS)
+    assert [need.goal for need in needs] == ["standard_error"]
 
 
 def test_more_ratings_of_the_same_kind_bring_what_was_foreseen() -> None:

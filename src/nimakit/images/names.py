@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from nimakit.images.files import UPLOAD, WHOLE_NUMBER, path_parts, plain_id, without_suffix
-from nimakit.stats.components import Indices
+from nimakit.stats.histogram import IntArray
 
 _QUOTED = re.compile("%[0-9A-Fa-f]{2}")
 _LISTED = 5
@@ -50,7 +50,7 @@ class ImageNames:
 
     def settle(
         self, path: Path, notify: Callable[[str], None] | None = None
-    ) -> tuple[tuple[str, ...], Indices]:
+    ) -> tuple[tuple[str, ...], IntArray]:
         """The image_ids, once all rows are read.
 
         Args:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nimakit.labels.summary import Agreement, Summary
-from nimakit.stats.raters import FEWEST_RATINGS
+from nimakit.stats.raters import MIN_RATINGS
 
 _RARE = 0.1
 """Of the most frequent class, below which a class is rare."""
@@ -210,7 +210,7 @@ def _on_classes(summary: Summary) -> Iterator[str]:
 
 
 def _on_people(summary: Summary) -> Iterator[str]:
-    if summary.people and (summary.people.raters.shared >= FEWEST_RATINGS).any():
+    if summary.people and (summary.people.raters.shared >= MIN_RATINGS).any():
         apart = int(summary.people.outliers.any.sum())
         people = f"{len(summary.people.user_ids):,} people"
         yield (

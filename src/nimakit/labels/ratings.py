@@ -16,8 +16,7 @@ from nimakit.images.names import ImageNames
 from nimakit.io.atomic import atomic_writer
 from nimakit.io.delimited import TableWriter
 from nimakit.io.tables import BadRows, number, read_rows
-from nimakit.stats.components import Indices
-from nimakit.stats.histogram import FloatArray
+from nimakit.stats.histogram import FloatArray, IntArray
 
 _USER_COLUMN = "user_id"
 _REPEAT_COLUMN = "repeat"
@@ -45,8 +44,8 @@ class Ratings:
 
     image_ids: tuple[str, ...]
     user_ids: tuple[str, ...]
-    image: Indices
-    user: Indices
+    image: IntArray
+    user: IntArray
     rating: FloatArray
     time: FloatArray
     anonymous: bool = False
@@ -80,7 +79,7 @@ class Ratings:
         return self.only(np.sort(order[::-1][first]))
 
 
-def _compact(places: Indices) -> tuple[Indices, Indices]:
+def _compact(places: IntArray) -> tuple[IntArray, IntArray]:
     """The different places in the order of appearance, and the place of each among them."""
     different, first, inverse = np.unique(places, return_index=True, return_inverse=True)
     order = np.argsort(first)

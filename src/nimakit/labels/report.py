@@ -14,9 +14,9 @@ from nimakit.labels import charts, interpretation
 from nimakit.labels.summary import People, Pictures, Summary, unlike_the_rest
 from nimakit.reports import html as page_html
 from nimakit.reports import plots
-from nimakit.reports.contact_sheet import across_scale
 from nimakit.reports.plots import Plot
 from nimakit.stats.agreement import spearman_brown
+from nimakit.stats.histogram import across_scale
 
 SUFFIXES = (".html", ".png")
 PICTURES = 24

@@ -10,8 +10,8 @@ from nimakit.errors import LabelError
 from nimakit.labels.label_file import Labels
 from nimakit.labels.ratings import Ratings, infer_bins, to_counts
 from nimakit.stats import agreement, histogram, raters, sample_size
-from nimakit.stats.agreement import Icc, IntArray, Moments, SplitHalf, TwoWayIcc
-from nimakit.stats.histogram import FloatArray
+from nimakit.stats.agreement import Icc, Moments, SplitHalf, TwoWayIcc
+from nimakit.stats.histogram import FloatArray, IntArray
 from nimakit.stats.raters import Outliers, Raters, Repeats
 from nimakit.stats.sample_size import Goals, Need
 
@@ -174,7 +174,7 @@ def of_ratings(ratings: Ratings, bins: FloatArray | None = None, goals: Goals | 
         agreement=agreed,
         people=None if ratings.anonymous else _people(latest),
         repeats=raters.repeats(ratings.image[in_order], ratings.user[in_order], ratings.rating[in_order]),
-        needs=sample_size.of(found, agreed.reliability, goals or Goals(), bins),
+        needs=sample_size.ratings_needed(found, agreed.reliability, goals or Goals(), bins),
         notes=tuple(notes),
     )
 
@@ -208,7 +208,7 @@ def of_labels(labels: Labels, bins: FloatArray | None = None, goals: Goals | Non
         agreement=agreed,
         people=None,
         repeats=None,
-        needs=sample_size.of(found, agreed.reliability, goals or Goals(), bins),
+        needs=sample_size.ratings_needed(found, agreed.reliability, goals or Goals(), bins),
         notes=(
             *_undefined(found, rating),
             "A label file does not tell who rated: what needs to know that is left out.",

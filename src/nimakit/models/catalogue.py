@@ -10,7 +10,7 @@ from nimakit.io.rules import is_number, read_json
 from nimakit.jobs import Job, set_name
 from nimakit.models.network import Network
 from nimakit.models.pretrained import public_models
-from nimakit.stats.correlation import FEW, shown
+from nimakit.stats.correlation import FEW_IMAGES, format_figure
 
 Result = TypeVar("Result")
 Figures = Mapping[str, Mapping[str, Any]]
@@ -57,8 +57,8 @@ class Entry:
         """The cells of `COLUMNS`; a dash where nothing is known."""
         measured = next((name for name in _SETS if name in self.metrics), "")
         figures = self.metrics.get(measured, {})
-        images = figures.get("images", FEW)
-        cautions = [f"{images} image{'s' if images > 1 else ''}"] if images < FEW else []
+        images = figures.get("images", FEW_IMAGES)
+        cautions = [f"{images} image{'s' if images > 1 else ''}"] if images < FEW_IMAGES else []
         if measured == "test" and figures.get("training_images"):
             cautions.append(f"{figures['training_images']} trained on")
         cells = (
@@ -67,8 +67,8 @@ class Entry:
             self.base_model,
             f"{len(self.bins)} ({self.bins[0]:g} to {self.bins[-1]:g})" if self.bins else "",
             f"{self.input_size[1]}x{self.input_size[0]}" if self.input_size else "",
-            shown(figures.get("srcc_mean"), images, 3),
-            shown(figures.get("emd"), images, 3),
+            format_figure(figures.get("srcc_mean"), images, 3),
+            format_figure(figures.get("emd"), images, 3),
             f"{measured} ({', '.join(cautions)})" if cautions else measured,
             self.trained_on,
         )

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nimakit.reports import html
 from nimakit.stats.histogram import FloatArray
@@ -71,33 +70,6 @@ def render(
         spread=_spread(means, bins),
         average=float(means.mean()) if len(means) else None,
     )
-
-
-def across_scale(means: FloatArray, count: int) -> NDArray[np.intp]:
-    """Rows of pictures that lead from the lowest mean to the highest in even steps.
-
-    Args:
-        means: (N,) float64.
-        count: How many to choose, where there are as many.
-
-    Returns:
-        (min(count, N),) int, different rows in the order of their means, both ends among them.
-
-    >>> across_scale(np.array([3.0, 1.0, 1.1, 1.2, 5.0]), 3)
-    array([1, 0, 4])
-    """
-    order = np.argsort(means, kind="stable")
-    count = min(count, len(order))
-    if not count:
-        return order
-    ascending, steps = means[order], np.arange(count)
-    wanted = np.linspace(ascending[0], ascending[-1], count)
-    above = np.searchsorted(ascending, wanted).clip(1, max(1, len(order) - 1)).clip(max=len(order) - 1)
-    below = np.maximum(above - 1, 0)
-    nearest = np.where(wanted - ascending[below] <= ascending[above] - wanted, below, above)
-    # Each picture once: at least one place after the one before, and room for those to come.
-    places = np.maximum.accumulate(nearest - steps) + steps
-    return np.asarray(order[np.minimum(places, len(order) - count + steps)])
 
 
 def _spread(means: FloatArray, bins: FloatArray) -> dict[str, Any]:

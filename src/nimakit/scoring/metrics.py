@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from nimakit.stats import histogram
-from nimakit.stats.correlation import FEW, lcc, shown, srcc
+from nimakit.stats.correlation import FEW_IMAGES, format_figure, lcc, srcc
 from nimakit.stats.histogram import FloatArray
 
 
@@ -64,16 +64,16 @@ class Metrics:
                 f"{self.validation_images} of the {_images(self.images)} helped choose the model's best epoch"
                 " (its validation set): figures may be lower on other images."
             )
-        if self.images < FEW:
+        if self.images < FEW_IMAGES:
             found.append(
                 f"These figures are a rough guide, from only {_images(self.images)}: other images can give"
-                f" very different ones. Use {FEW} or more."
+                f" very different ones. Use {FEW_IMAGES} or more."
             )
         return found
 
     def __str__(self) -> str:
         def show(value: float | None) -> str:
-            return shown(value, self.images, 4) or "undefined"
+            return format_figure(value, self.images, 4) or "undefined"
 
         return (
             f"{_images(self.images, 'labelled ')}: EMD {show(self.emd)}, mean LCC {show(self.lcc_mean)}"

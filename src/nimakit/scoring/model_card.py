@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from nimakit.models.metadata import Metadata
 from nimakit.scoring.metrics import Metrics
-from nimakit.stats.correlation import shown
+from nimakit.stats.correlation import format_figure
 
 _FIGURES = {
     "images": "images",
@@ -86,7 +86,7 @@ def _figures(metrics: Mapping[str, Metrics]) -> str:
 
 
 def _number(value: float | None, images: int) -> str:
-    return f"{value:,}" if isinstance(value, int) else shown(value, images, 3) or "-"
+    return f"{value:,}" if isinstance(value, int) else format_figure(value, images, 3) or "-"
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

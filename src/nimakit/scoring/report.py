@@ -169,7 +169,7 @@ def _figures(evaluations: Sequence[Evaluation]) -> list[_Figure]:
         return []
 
     def row(name: str, meaning: str, key: str) -> _Figure:
-        values = [correlation.shown(getattr(one, key), one.images, 3) or None for one in found]
+        values = [correlation.format_figure(getattr(one, key), one.images, 3) or None for one in found]
         return _Figure(name, meaning, values)
 
     cut = " and ".join(dict.fromkeys(f"{one.cut:g}" for one in found))

@@ -1,1 +1,1 @@
-"""Statistics of plain arrays: histograms, correlation, agreement, ridge regression, Bradley-Terry scores."""
+"""Statistics of plain arrays: histograms, correlation, agreement, ridge regression, Bradley-Terry."""

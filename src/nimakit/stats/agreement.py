@@ -1,39 +1,40 @@
-"""How far people agree on pictures: Krippendorff's alpha, intraclass correlation, split halves.
+"""Agreement between raters: Krippendorff's alpha, intraclass correlation, split halves.
 
-R ratings are arrays side by side: ``image`` (R,) int, a number from 0 per picture; ``user`` (R,) int, one per
-person; ``rating`` (R,) float64, finite; R at least 1. A person rates a picture once
-(`nimakit.labels.ratings.Ratings.latest`). Where people are unknown, as in a label file, ``weight`` (R,)
-float64 says how often a rating was given to a picture.
+R ratings are parallel arrays: ``image`` (R,) int, picture numbers from 0; ``user`` (R,) int, rater numbers;
+``rating`` (R,) float64, finite; R at least 1. Each rater rates a picture at most once
+(`nimakit.labels.ratings.Ratings.latest`). If raters are unknown, as in a label file, ``weight`` (R,) float64
+is how often a rating was given to a picture.
 
-A figure is None where it is not defined: one picture, one person, no two people on the same picture, or
-everyone saying the same.
+A figure is None if it is not defined: with one picture, one rater, no picture with two raters, or equal
+ratings only.
+
+Alpha is computed by sums of squares rather than by the package krippendorff, whose table for each picture
+grows with the square of the number of different ratings: gigabytes if ratings are fractions.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nimakit.stats.correlation import lcc
-from nimakit.stats.histogram import FloatArray
+from nimakit.stats.histogram import FloatArray, IntArray
 
-IntArray = NDArray[np.intp]
 Level = Literal["ordinal", "interval"]
 
 SPLITS = 100
-_NEXT_TO_0 = 1e-9
-_FEWEST_PICTURES = 3
-"""Through two points a correlation is always 1 or -1."""
+_EPSILON = 1e-9
+_MIN_PICTURES = 3
+"""The correlation of two points is always 1 or -1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """The ratings of each picture that has any, in the order of its number.
+    """Counts, means and deviations of the ratings of N pictures, in the order of their numbers.
 
     Attributes:
-        images: (N,) int64, their numbers, ascending.
-        counts: (N,) float64, ratings.
+        images: (N,) int64, picture numbers, ascending.
+        counts: (N,) float64, numbers of ratings.
         means: (N,) float64.
         squares: (N,) float64, sums of squared deviations from the mean.
     """
@@ -53,7 +54,7 @@ class Moments:
 
     @property
     def within(self) -> float | None:
-        """Variance among the ratings of one picture, pooled over all: the mean square within."""
+        """Variance of the ratings of a picture, pooled over all pictures: the mean square within."""
         freedom = float(self.counts.sum() - len(self.counts))
         return float(self.squares.sum()) / freedom if freedom > 0 else None
 
@@ -63,10 +64,11 @@ class Icc:
     """An intraclass correlation coefficient.
 
     Attributes:
-        single: Of one rating, up to 1; below 0 where ratings of one picture differ more than pictures do.
-        average: Of a picture's mean rating; None where single is too far below 0.
-        ratings: Ratings of a picture that ``average`` stands for: all pictures' number where it is equal,
-            else Donner's average, a little less than the mean number.
+        single: Reliability of one rating, up to 1; below 0 if ratings of the same picture differ more than
+            pictures do.
+        average: Reliability of a picture's mean rating; None if single is too far below 0.
+        ratings: Ratings per picture that ``average`` refers to: their number if it is the same for all
+            pictures, else Donner's average, slightly below the mean number.
     """
 
     single: float
@@ -76,12 +78,12 @@ class Icc:
 
 @dataclass(frozen=True, slots=True)
 class TwoWayIcc:
-    """ICCs that tell people's differences in level from all other disagreement.
+    """ICCs that separate differences in the raters' levels from all other disagreement.
 
     Attributes:
-        agreement: A person who rates higher throughout counts as disagreement: ICC(A,1) and ICC(A,k) of
-            McGraw and Wong, (2,1) and (2,k) of Shrout and Fleiss.
-        consistency: The level of a person does not count: ICC(C,1) and ICC(C,k), or (3,1) and (3,k).
+        agreement: Counts differences in level as disagreement: ICC(A,1) and ICC(A,k) of McGraw and Wong,
+            (2,1) and (2,k) of Shrout and Fleiss.
+        consistency: Ignores differences in level: ICC(C,1) and ICC(C,k), or (3,1) and (3,k).
     """
 
     agreement: Icc
@@ -90,13 +92,13 @@ class TwoWayIcc:
 
 @dataclass(frozen=True, slots=True)
 class SplitHalf:
-    """Agreement of two halves of the people.
+    """Agreement between random halves of the raters.
 
     Attributes:
-        correlation: Pearson's correlation of the pictures' means by the one half and by the other, the mean
-            over the splits.
-        reliability: The same for all people together, stepped up by `spearman_brown`.
-        splits: How many splits had three pictures rated by both halves.
+        correlation: Pearson's correlation between the pictures' mean ratings by the two halves, averaged over
+            the splits.
+        reliability: Reliability of the mean ratings by all raters: `spearman_brown` of the correlation.
+        splits: Number of splits with at least three pictures rated by both halves.
     """
 
     correlation: float
@@ -109,7 +111,7 @@ def moments(image: IntArray, rating: FloatArray, weight: FloatArray | None = Non
     images, place = np.unique(image, return_inverse=True)
     weights = np.ones(len(rating)) if weight is None else weight
     counts = np.bincount(place, weights).astype(np.float64)
-    # Equal ratings become 0, which no rounding makes different from one another.
+    # With equal ratings all values are exactly 0, so rounding cannot make them differ.
     values = rating - rating[0]
     means = np.bincount(place, weights * values) / counts
     squares = np.bincount(place, weights * (values - means[place]) ** 2).astype(np.float64)
@@ -119,17 +121,17 @@ def moments(image: IntArray, rating: FloatArray, weight: FloatArray | None = Non
 def alpha(
     image: IntArray, rating: FloatArray, level: Level, weight: FloatArray | None = None
 ) -> float | None:
-    """Krippendorff's alpha: 1 where people agree fully, 0 where as much as by chance, below 0 where less.
+    """Krippendorff's alpha: 1 for full agreement, 0 for agreement by chance, below 0 for less.
 
-    Krippendorff, "Computing Krippendorff's Alpha-Reliability", 2011, by sums of squares, which need no table
-    of values by values for each picture: over the n ratings of pictures u with m_u >= 2 ratings,
+    Krippendorff, "Computing Krippendorff's Alpha-Reliability", 2011, by sums of squares: over the n ratings
+    of pictures u with m_u >= 2 ratings,
     ``1 - (n - 1) / n * sum_u(m_u / (m_u - 1) * SS_u) / SS``. His ordinal distance is the squared difference
     of mid-ranks among the n, so ordinal alpha is interval alpha of the mid-ranks.
 
     Args:
         image: (R,).
         rating: (R,).
-        level: What steps of the scale mean: ``ordinal``, an order alone; ``interval``, equal distances.
+        level: Meaning of the scale: ``ordinal``, an order only; ``interval``, equal distances.
         weight: (R,), counts; None for 1 each.
     """
     weights = np.ones(len(rating)) if weight is None else weight
@@ -147,7 +149,7 @@ def alpha(
 
 
 def one_way_icc(found: Moments) -> Icc | None:
-    """ICC(1) and ICC(1,k): the share of variance that is between pictures, whoever rated them.
+    """ICC(1) and ICC(1,k): the share of the variance that lies between pictures, ignoring who rated them.
 
     ``(MSB - MSW) / (MSB + (k - 1) MSW)``: Shrout and Fleiss, "Intraclass Correlations: Uses in Assessing
     Rater Reliability", 1979, case 1; McGraw and Wong, "Forming Inferences About Some Intraclass Correlation
@@ -165,14 +167,14 @@ def one_way_icc(found: Moments) -> Icc | None:
 
 
 def two_way_icc(image: IntArray, user: IntArray, rating: FloatArray) -> TwoWayIcc | None:
-    """ICCs from the variance of pictures, of people and of the rest, whether or not all rated everything.
+    """ICCs from the variances of pictures, raters and residuals; some ratings may be missing.
 
-    The variances are those under which one expects the sums of squares observed: Henderson, "Estimation of
-    Variance and Covariance Components", 1953, method 1. Where each person rated each picture they are those
-    of the analysis of variance, and the ICCs those of Shrout and Fleiss, and McGraw and Wong.
+    The variances equate the observed sums of squares with their expectations: Henderson, "Estimation of
+    Variance and Covariance Components", 1953, method 1. If every rater rated every picture, they are those of
+    the analysis of variance, and the ICCs are those of Shrout and Fleiss, and of McGraw and Wong.
     """
-    values = rating - rating[0]  # equal ratings become 0, as in `moments`
-    values = values - values.mean()  # sums of squares keep their digits
+    values = rating - rating[0]  # exactly 0 for equal ratings, as in `moments`
+    values = values - values.mean()  # keeps the sums of squares precise
     by_image, by_user = (np.unique(codes, return_inverse=True)[1] for codes in (image, user))
     of_images, of_users = np.bincount(by_image).astype(float), np.bincount(by_user).astype(float)
     total, images, users = len(values), len(of_images), len(of_users)
@@ -200,14 +202,14 @@ def two_way_icc(image: IntArray, user: IntArray, rating: FloatArray) -> TwoWayIc
 def split_half(
     image: IntArray, user: IntArray, rating: FloatArray, *, splits: int = SPLITS, seed: int = 0
 ) -> SplitHalf | None:
-    """How well the mean ratings by a random half of the people match those by the other half.
+    """Correlate the mean ratings by random halves of the raters.
 
     Args:
         image: (R,).
         user: (R,).
         rating: (R,).
-        splits: How often people are split anew.
-        seed: Of the splits.
+        splits: Number of random splits.
+        seed: Seed of the splits.
     """
     _, place = np.unique(image, return_inverse=True)
     users, person = np.unique(user, return_inverse=True)
@@ -219,7 +221,7 @@ def split_half(
         counts = [np.bincount(place[half], minlength=place.max() + 1) for half in (first, ~first)]
         sums = [np.bincount(place[half], values[half], place.max() + 1) for half in (first, ~first)]
         both = (counts[0] > 0) & (counts[1] > 0)
-        if both.sum() >= _FEWEST_PICTURES:
+        if both.sum() >= _MIN_PICTURES:
             correlation = lcc(sums[0][both] / counts[0][both], sums[1][both] / counts[1][both])
             correlations += [] if correlation is None else [correlation]
     if not correlations:
@@ -229,17 +231,17 @@ def split_half(
 
 
 def spearman_brown(reliability: float, times: float) -> float | None:
-    """Reliability of a mean of so many times the ratings: Spearman 1910, Brown 1910.
+    """Reliability of a mean of more ratings: Spearman 1910, Brown 1910.
 
     Args:
-        reliability: With the ratings there are, up to 1.
-        times: Above 0.
+        reliability: Reliability with the present number of ratings, up to 1.
+        times: Factor by which that number changes, above 0.
 
     >>> spearman_brown(0.5, 2)
     0.6666666666666666
     """
     divisor = 1 + (times - 1) * reliability
-    return times * reliability / divisor if divisor > _NEXT_TO_0 else None
+    return times * reliability / divisor if divisor > _EPSILON else None
 
 
 def _mid_ranks(values: FloatArray, weights: FloatArray) -> FloatArray:
@@ -249,13 +251,13 @@ def _mid_ranks(values: FloatArray, weights: FloatArray) -> FloatArray:
 
 
 def _average_count(counts: FloatArray) -> float:
-    """Donner's average number of ratings of N pictures, N at least 2."""
+    """Donner's average number of ratings per picture; at least two pictures."""
     total = float(counts.sum())
     return (total - float(counts @ counts) / total) / (len(counts) - 1)
 
 
 def _icc(between: float, rest: float, ratings: float) -> Icc | None:
-    """An ICC from variances; None where there is none of either, or estimates below 0 leave none."""
+    """An ICC from variances; None if their sum is not above 0, which estimates may be."""
     if between + rest <= 0:
         return None
     single = float(between / (between + rest))

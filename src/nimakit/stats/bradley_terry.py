@@ -1,23 +1,34 @@
-"""Comparisons of two images at a time to scores, by the model of Bradley and Terry.
+"""Scores of images from comparisons of two at a time, by the Bradley-Terry model.
 
 Bradley, Terry, "Rank Analysis of Incomplete Block Designs: I. The Method of Paired Comparisons", Biometrika
 39, 1952: the chance that image i is chosen over image j is 1 / (1 + exp(score_j - score_i)). A tie counts as
-half a choice of each; as ties scatter less than choices do, standard errors are rather too large then.
+half a choice of each; because ties scatter less than choices, standard errors are then slightly too large.
+
+Fitted in NumPy rather than by SciPy, which would add 140 MB to the image of the rating app, or by choix,
+which has neither ties nor standard errors. Steps of conjugate gradients need no square matrix, unlike a
+solved one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from nimakit.errors import LabelError
-from nimakit.stats import components, newton
-from nimakit.stats.components import Indices
-from nimakit.stats.histogram import FloatArray
+from nimakit.stats.histogram import FloatArray, IntArray
 
-_MOST_IMAGES = 10_000
-"""The covariance of scores is a square table of so many rows: 800 MB."""
-_ROWS_AT_ONCE = 500
+_MAX_IMAGES = 10_000
+"""The covariance of their scores is a matrix of 800 MB."""
 _TOLERANCE = 1e-6
+
+_Loss = Callable[[FloatArray], tuple[float, FloatArray]]
+"""Value and (n,) gradient at a point."""
+_HessianProduct = Callable[[FloatArray, FloatArray], FloatArray]
+"""(n,) product of the Hessian at a point and a vector."""
+_MAX_ITERATIONS = 200
+_MAX_HALVINGS = 40
+_SUFFICIENT_DECREASE = 1e-4
+_ROUNDING = 1e-14
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,14 +37,14 @@ class Comparisons:
 
     Attributes:
         image_ids: N file names without their last suffix, in the order of appearance.
-        left: (R,) intp, place of the one image in `image_ids`.
-        right: (R,) intp, place of the other.
-        share: (R,) float64, 1 where the left was chosen, 0 where the right was, 0.5 for a tie.
+        left: (R,) intp, index of the left image in `image_ids`.
+        right: (R,) intp, index of the right image.
+        share: (R,) float64, 1 if the left was chosen, 0 if the right was, 0.5 for a tie.
     """
 
     image_ids: tuple[str, ...]
-    left: Indices
-    right: Indices
+    left: IntArray
+    right: IntArray
     share: FloatArray
 
 
@@ -42,54 +53,54 @@ class Scores:
     """Bradley-Terry scores.
 
     Attributes:
-        images: (n,) intp, places of the images that have a score, ascending.
+        images: (n,) intp, indices of the images with a score, ascending.
         score: (n,) float64, in logits; their mean is 0.
-        standard_error: (n,) float64, of each score, with the mean of all held at 0.
+        standard_error: (n,) float64, of each score, with the mean of all fixed at 0.
         chance: (n,) float64, 0 to 1: the mean chance of being chosen over another of these images.
-        won: (n,) float64, how often each was chosen over another of these images; a tie is half.
+        won: (n,) float64, how often each was chosen over another of these images; a tie counts half.
         times: (n,) float64, how often each was compared with another of these images.
-        left_out: Why some have none -> their places.
+        left_out: Reason -> indices of the images without a score.
     """
 
-    images: Indices
+    images: IntArray
     score: FloatArray
     standard_error: FloatArray
     chance: FloatArray
     won: FloatArray
     times: FloatArray
-    left_out: dict[str, Indices]
+    left_out: dict[str, IntArray]
 
 
-def groups(comparisons: Comparisons, *, both_ways: bool = False) -> list[Indices]:
-    """Images that comparisons connect, directly or through others; the largest group first.
+def groups(comparisons: Comparisons, *, both_ways: bool = False) -> list[IntArray]:
+    """Groups of images that comparisons connect, directly or through others; the largest first.
 
     Args:
-        comparisons: What was compared.
-        both_ways: Whether a chain of choices, or ties, must lead from each image of a group to each other.
-            Within such a group, and only there, scores are finite (Ford, "Solution of a Ranking Problem from
-            Binary Comparisons", American Mathematical Monthly 64, 1957).
+        comparisons: All comparisons.
+        both_ways: Whether a chain of choices or ties must lead from each image of a group to every other.
+            Only within such a group are scores finite (Ford, "Solution of a Ranking Problem from Binary
+            Comparisons", American Mathematical Monthly 64, 1957).
 
     Returns:
-        (n,) intp for each group: places of its images, ascending.
+        (n,) intp for each group: indices of its images, ascending.
     """
     left, right, share = comparisons.left, comparisons.right, comparisons.share
     over = np.concatenate([left[share > 0], right[share < 1]])
     under = np.concatenate([right[share > 0], left[share < 1]])
     if not both_ways:
         over, under = np.concatenate([over, under]), np.concatenate([under, over])
-    group = components.strong(over, under, len(comparisons.image_ids))
+    group = _strong_components(over, under, len(comparisons.image_ids))
     members = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])
     return sorted(members, key=len, reverse=True)
 
 
 def fit(comparisons: Comparisons, *, prior_sd: float | None = None) -> Scores:
-    """The scores under which the choices that were made are likeliest.
+    """Fit the scores of maximum likelihood, or of maximum posterior probability with a prior.
 
     Args:
-        comparisons: What was compared. Without a prior the largest group in which scores are finite has them,
-            from comparisons within it; all other images are left out, with the reason.
+        comparisons: All comparisons. Without a prior, only the largest group in which scores are finite gets
+            scores, from the comparisons within it; all other images are left out, with the reason.
         prior_sd: Standard deviation, in logits, of a normal prior around 0. It gives every image a score;
-            between images that comparisons do not connect, scores then rest on the prior alone.
+            between images that comparisons do not connect, only the prior decides.
 
     Raises:
         LabelError: No two images have finite scores, or there are too many images for standard errors.
@@ -98,82 +109,75 @@ def fit(comparisons: Comparisons, *, prior_sd: float | None = None) -> Scores:
     images = np.arange(len(comparisons.image_ids)) if prior_sd else connected[0]
     if len(images) < 2:
         raise LabelError(
-            "Scores need a chain of choices, or ties, from an image to another and back. Received:"
-            " comparisons without any. More of them mend that; --prior-sd 2 makes do."
+            "Scores need a chain of choices or ties from one image to another and back. Received:"
+            " comparisons without any. Collect more of them, or use --prior-sd 2."
         )
-    if len(images) > _MOST_IMAGES:
-        raise LabelError(f"Scores are fitted for up to {_MOST_IMAGES} images. Received: {len(images)}")
+    if len(images) > _MAX_IMAGES:
+        raise LabelError(f"Scores are fitted for up to {_MAX_IMAGES} images. Received: {len(images)}")
     weight = prior_sd**-2 if prior_sd else 0.0
-    pairs = _counted(comparisons, images)
-    score = _likeliest(pairs, weight)
-    # Without a prior, a constant added to all scores changes nothing. This holds their mean at 0; what that
-    # adds to the variances is then taken off.
-    held = 0.0 if prior_sd else 1 / len(images)
-    information = pairs.information(score) + held
+    pairs = _count_pairs(comparisons, images)
+    score = _most_likely(pairs, weight)
+    # Without a prior, adding a constant to all scores changes nothing and the information is singular. This
+    # constraint fixes their mean at 0; its own contribution to the variances is subtracted.
+    constraint = 0.0 if prior_sd else 1 / len(images)
+    information = pairs.information(score) + constraint
     np.fill_diagonal(information, information.diagonal() + weight)
-    variance = np.linalg.inv(information).diagonal() - held
+    variance = np.linalg.inv(information).diagonal() - constraint
     left_out = {} if prior_sd else _left_out(comparisons, images)
     return Scores(
         images=images,
         score=score,
         standard_error=np.sqrt(variance),
-        chance=_chances(score),
-        won=pairs.total(pairs.chosen, pairs.times - pairs.chosen),
-        times=pairs.total(pairs.times, pairs.times),
+        chance=_mean_chances(score),
+        won=pairs.sum_by_image(pairs.chosen, pairs.times - pairs.chosen),
+        times=pairs.sum_by_image(pairs.times, pairs.times),
         left_out=left_out,
     )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pairs:
-    """Each pair of n images that was compared.
+    """The P pairs among n images that were compared.
 
     Attributes:
-        first: (P,) intp, place of the one image.
-        second: (P,) intp, place of the other.
+        first: (P,) intp, index of one image.
+        second: (P,) intp, index of the other.
         times: (P,) float64, how often they were compared.
         chosen: (P,) float64, how often the first was chosen.
         images: n.
     """
 
-    first: Indices
-    second: Indices
+    first: IntArray
+    second: IntArray
     times: FloatArray
     chosen: FloatArray
     images: int
 
-    def spread(self, values: FloatArray) -> FloatArray:
-        """(n,), a value of each pair added to its first image and taken off its second."""
-        return np.asarray(
-            np.bincount(self.first, values, self.images) - np.bincount(self.second, values, self.images)
-        )
-
-    def total(self, of_first: FloatArray, of_second: FloatArray) -> FloatArray:
-        """(n,), the sum over its pairs of each image's part: of the first, or of the second."""
+    def sum_by_image(self, of_first: FloatArray, of_second: FloatArray) -> FloatArray:
+        """(n,), sums over the pairs of each image: `of_first` where it is the first, else `of_second`."""
         return np.asarray(
             np.bincount(self.first, of_first, self.images) + np.bincount(self.second, of_second, self.images)
         )
 
-    def gap(self, values: FloatArray) -> FloatArray:
-        """(P,), by how much the value of the first image exceeds that of the second."""
+    def difference(self, values: FloatArray) -> FloatArray:
+        """(P,), the value of the first image minus that of the second."""
         return np.asarray(values[self.first] - values[self.second])
 
     def curvature(self, score: FloatArray) -> FloatArray:
-        """(P,), minus the second derivative of the log-likelihood by the gap."""
-        chance = _chance(self.gap(score))
+        """(P,), minus the second derivative of the log-likelihood by the difference of scores."""
+        chance = _chance(self.difference(score))
         return np.asarray(self.times * chance * (1 - chance))
 
     def information(self, score: FloatArray) -> FloatArray:
-        """(n, n), minus the second derivatives of the log-likelihood."""
-        found = np.zeros((self.images, self.images))
+        """(n, n), the observed Fisher information: minus the Hessian of the log-likelihood."""
+        information = np.zeros((self.images, self.images))
         between = self.curvature(score)
-        found[self.first, self.second] = found[self.second, self.first] = -between
-        np.fill_diagonal(found, -found.sum(axis=1))
-        return found
+        information[self.first, self.second] = information[self.second, self.first] = -between
+        np.fill_diagonal(information, -information.sum(axis=1))
+        return information
 
 
-def _counted(comparisons: Comparisons, images: Indices) -> _Pairs:
-    """The pairs of these images."""
+def _count_pairs(comparisons: Comparisons, images: IntArray) -> _Pairs:
     place = np.full(len(comparisons.image_ids), -1)
     place[images] = np.arange(len(images))
     left, right = place[comparisons.left], place[comparisons.right]
@@ -190,42 +194,145 @@ def _counted(comparisons: Comparisons, images: Indices) -> _Pairs:
     )
 
 
-def _likeliest(pairs: _Pairs, weight: float) -> FloatArray:
-    """(n,) the scores that are likeliest; weight is the precision of the prior, or 0."""
-    unit = pairs.times.sum() / pairs.images  # so that the tolerance means the same for any set
+def _most_likely(pairs: _Pairs, weight: float) -> FloatArray:
+    """(n,) scores of maximum likelihood; `weight` is the precision of the prior, or 0."""
+    scale = (
+        pairs.times.sum() / pairs.images
+    )  # so that the tolerance does not depend on the number of comparisons
 
     def loss(score: FloatArray) -> tuple[float, FloatArray]:
-        gap = pairs.gap(score)
+        gap = pairs.difference(score)
         value = (pairs.times * np.logaddexp(0, gap) - pairs.chosen * gap).sum() + weight / 2 * (score @ score)
-        slope = pairs.spread(pairs.times * _chance(gap) - pairs.chosen) + weight * score
-        return float(value) / unit, slope / unit
+        residual = pairs.times * _chance(gap) - pairs.chosen
+        gradient = pairs.sum_by_image(residual, -residual) + weight * score
+        return float(value) / scale, gradient / scale
 
-    def bend(score: FloatArray, step: FloatArray) -> FloatArray:
-        change = pairs.spread(pairs.curvature(score) * pairs.gap(step)) + weight * step
-        return np.asarray(change / unit)
+    def hessian_product(score: FloatArray, vector: FloatArray) -> FloatArray:
+        change = pairs.curvature(score) * pairs.difference(vector)
+        return np.asarray((pairs.sum_by_image(change, -change) + weight * vector) / scale)
 
-    found, slope = newton.minimise(loss, bend, np.zeros(pairs.images), tolerance=_TOLERANCE)
-    if not slope < 100 * _TOLERANCE:  # rounding may keep it from the tolerance itself
-        raise LabelError("The scores of these comparisons cannot be fitted: they run away from each other.")
-    return found if weight else np.asarray(found - found.mean())
-
-
-def _chance(gap: FloatArray) -> FloatArray:
-    """The chance of being chosen over what scores lower by a gap."""
-    return np.asarray(np.exp(-np.logaddexp(0, -gap)))
+    score, slope = _minimise(loss, hessian_product, np.zeros(pairs.images), tolerance=_TOLERANCE)
+    if not slope < 100 * _TOLERANCE:  # rounding may keep it from reaching the tolerance itself
+        raise LabelError("The scores of these comparisons cannot be fitted: they diverge.")
+    return score if weight else np.asarray(score - score.mean())
 
 
-def _chances(score: FloatArray) -> FloatArray:
-    """(n,) the mean chance of each to be chosen over another."""
-    sums = [
-        _chance(score[start : start + _ROWS_AT_ONCE, None] - score).sum(axis=1)
-        for start in range(0, len(score), _ROWS_AT_ONCE)
-    ]
-    return np.asarray((np.concatenate(sums) - 0.5) / (len(score) - 1))
+def _chance(difference: FloatArray) -> FloatArray:
+    """The chance of being chosen over an image whose score is lower by a difference."""
+    return np.asarray(np.exp(-np.logaddexp(0, -difference)))
 
 
-def _left_out(comparisons: Comparisons, images: Indices) -> dict[str, Indices]:
-    """Why images have no score -> their places."""
+def _mean_chances(score: FloatArray) -> FloatArray:
+    """(n,) the mean chance of each image to be chosen over another; by row, to save memory."""
+    sums = np.array([_chance(own - score).sum() for own in score])
+    return (sums - 0.5) / (len(score) - 1)
+
+
+def _minimise(
+    loss: _Loss, hessian_product: _HessianProduct, start: FloatArray, *, tolerance: float
+) -> tuple[FloatArray, float]:
+    """Minimise a smooth convex function by Newton's method with conjugate gradients and a line search.
+
+    Nocedal and Wright, "Numerical Optimization", 2006, algorithm 7.1. Memory grows only with n.
+
+    Args:
+        loss: The function.
+        hessian_product: Products of its Hessian and a vector.
+        start: (n,) float64.
+        tolerance: Stop where no element of the gradient is larger.
+
+    Returns:
+        (n,) float64, the minimum, and the largest element of the gradient there: above `tolerance` if
+        rounding prevented more, or the function has no minimum.
+    """
+    point = start
+    value, gradient = loss(point)
+    for _ in range(_MAX_ITERATIONS):
+        if np.abs(gradient).max() <= tolerance:
+            break
+        step = _newton_step(hessian_product, point, gradient)
+        decrease = float(gradient @ step)
+        for halvings in range(_MAX_HALVINGS):
+            length = 0.5**halvings
+            new_value, new_gradient = loss(point + length * step)
+            if new_value <= value + _SUFFICIENT_DECREASE * length * decrease + _ROUNDING * abs(value):
+                break
+        else:
+            break
+        point, value, gradient = point + length * step, new_value, new_gradient
+    return point, float(np.abs(gradient).max())
+
+
+def _newton_step(hessian_product: _HessianProduct, point: FloatArray, gradient: FloatArray) -> FloatArray:
+    """Solve for the Newton step, more precisely the smaller the gradient is."""
+    step, residual = np.zeros_like(gradient), -gradient
+    direction, size = residual, float(residual @ residual)
+    enough = size * min(0.25, np.sqrt(size))
+    for _ in range(len(gradient)):
+        product = hessian_product(point, direction)
+        curvature = float(direction @ product)
+        if curvature <= 0:  # flat, up to rounding
+            return step if step.any() else residual
+        step = step + size / curvature * direction
+        residual = residual - size / curvature * product
+        previous_size, size = size, float(residual @ residual)
+        if size <= enough:
+            break
+        direction = residual + size / previous_size * direction
+    return step
+
+
+def _strong_components(source: IntArray, target: IntArray, count: int) -> IntArray:
+    """The strongly connected component of each node of a directed graph, in linear time.
+
+    Tarjan, "Depth-First Search and Linear Graph Algorithms", SIAM Journal on Computing 1, 1972; without
+    recursion, because chains may be longer than Python's stack.
+
+    Args:
+        source: (E,), the node each edge leaves, from 0 to count - 1.
+        target: (E,), the node it leads to.
+        count: Number of nodes.
+
+    Returns:
+        (count,) intp, component numbers from 0: equal for nodes with a path from each to the other.
+
+    >>> _strong_components(np.array([0, 1, 1]), np.array([1, 0, 2]), 4)
+    array([1, 1, 0, 2])
+    """
+    order = np.argsort(source, kind="stable")
+    ends = np.searchsorted(source[order], np.arange(1, count + 1)).tolist()
+    edge, targets = [0, *ends][:count], target[order].tolist()
+    number, lowest, component = [0] * count, [0] * count, [-1] * count
+    open_nodes: list[int] = []
+    visited = components = 0
+    for root in range(count):
+        path = [] if number[root] else [root]
+        while path:
+            node = path[-1]
+            if not number[node]:
+                visited += 1
+                number[node] = lowest[node] = visited
+                open_nodes.append(node)
+            if edge[node] < ends[node]:
+                neighbour = targets[edge[node]]
+                edge[node] += 1
+                if not number[neighbour]:
+                    path.append(neighbour)
+                elif component[neighbour] < 0:
+                    lowest[node] = min(lowest[node], number[neighbour])
+                continue
+            path.pop()
+            if path:
+                lowest[path[-1]] = min(lowest[path[-1]], lowest[node])
+            if lowest[node] == number[node]:
+                while component[node] < 0:
+                    component[open_nodes.pop()] = components
+                components += 1
+    return np.array(component, np.intp)
+
+
+def _left_out(comparisons: Comparisons, images: IntArray) -> dict[str, IntArray]:
+    """Reasons -> indices of the images without a score."""
     count = len(comparisons.image_ids)
     scored = np.isin(np.arange(count), images)
     [reached] = [group for group in groups(comparisons) if scored[group].any()]

@@ -1,17 +1,19 @@
-"""Rating distributions as arrays: normalise, summarise, compare, and place among others.
+"""Rating distributions and scores as arrays: normalise, summarise, compare, rank and choose.
 
-A histogram is an array whose last axis runs over the bins; ``bins`` holds the value of each bin, ascending
-(1 to 10 for AVA).
+A histogram is an array whose last axis runs over the bins; ``bins`` are the values of the bins, ascending (1
+to 10 for AVA).
 """
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
+Float32Array = NDArray[np.float32]
+IntArray = NDArray[np.intp]
 
 
 def default_bins(count: int) -> FloatArray:
-    """Bin values 1, 2, ... count, as AVA has them for ten bins.
+    """Bin values 1, 2, ... count, as in AVA.
 
     Args:
         count: Number of bins, at least 2.
@@ -31,7 +33,7 @@ def default_bins(count: int) -> FloatArray:
 
 
 def normalise(histogram: ArrayLike) -> FloatArray:
-    """Counts or frequencies to probabilities.
+    """Turn counts or frequencies into probabilities.
 
     Args:
         histogram: (..., bins), finite, no value below 0, each row with a sum above 0.
@@ -47,7 +49,7 @@ def normalise(histogram: ArrayLike) -> FloatArray:
     """
     values = np.asarray(histogram, dtype=np.float64)
     if not np.isfinite(values).all() or (values < 0).any():
-        raise ValueError("A histogram holds finite values, none below 0.")
+        raise ValueError("A histogram must have finite values, none below 0.")
     total = values.sum(axis=-1, keepdims=True)
     if (total <= 0).any():
         raise ValueError("A histogram needs at least one rating; all its values are 0.")
@@ -119,13 +121,13 @@ def emd(first: ArrayLike, second: ArrayLike, r: float = 1.0) -> FloatArray:
 
 
 def max_entropy(mean_score: ArrayLike, bins: ArrayLike) -> FloatArray:
-    """The distributions over the bins that have the given means and are otherwise as even as can be.
+    """Maximum-entropy distributions over the bins with the given means.
 
     Each is ``p_i proportional to exp(t * bin_i)`` (Jaynes, "Information Theory and Statistical Mechanics",
-    1957); t is found by bisection on the mean, which rises with t. On an end of the scale all is in that bin.
+    1957); t is found by bisection, because the mean rises with t. At an end of the scale, all is in that bin.
 
     Args:
-        mean_score: (...,), wanted means, from the first to the last bin.
+        mean_score: (...,), means, from the first to the last bin.
         bins: (bins,), ascending.
 
     Returns:
@@ -141,14 +143,14 @@ def max_entropy(mean_score: ArrayLike, bins: ArrayLike) -> FloatArray:
 
 
 def tilt(histogram: ArrayLike, mean_score: ArrayLike, bins: ArrayLike) -> FloatArray:
-    """The distributions nearest to others among those that have the given means.
+    """The distributions with the given means that are nearest to given distributions.
 
     Each is ``q_i proportional to p_i * exp(t * bin_i)``, of least relative entropy to p (Kullback,
-    "Information Theory and Statistics", 1959); t is found by bisection on the mean, which rises with t.
+    "Information Theory and Statistics", 1959); t is found by bisection, because the mean rises with t.
 
     Args:
-        histogram: (..., bins), none below 0; a bin of 0 stays at 0.
-        mean_score: (...,), wanted means, from the lowest to the highest bin that is above 0.
+        histogram: (..., bins), none below 0; a bin of 0 stays 0.
+        mean_score: (...,), means, from the lowest to the highest bin that is above 0.
         bins: (bins,), ascending.
 
     Returns:
@@ -163,7 +165,9 @@ def tilt(histogram: ArrayLike, mean_score: ArrayLike, bins: ArrayLike) -> FloatA
     values = np.asarray(bins, np.float64)
     target = np.asarray(mean_score, np.float64)
     if not ((values[0] <= target) & (target <= values[-1])).all():
-        raise ValueError(f"The mean lies between {values[0]:g} and {values[-1]:g}. Received: {mean_score!r}")
+        raise ValueError(
+            f"The mean must lie between {values[0]:g} and {values[-1]:g}. Received: {mean_score!r}"
+        )
     with np.errstate(divide="ignore"):
         logarithms = np.log(np.asarray(histogram, np.float64))
 
@@ -172,7 +176,7 @@ def tilt(histogram: ArrayLike, mean_score: ArrayLike, bins: ArrayLike) -> FloatA
         weights = np.exp(exponent - exponent.max(axis=-1, keepdims=True))
         return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
 
-    # Past these t, all but the end bin is below the smallest float.
+    # Beyond these t, all bins but the last are below the smallest float.
     top = np.full(target.shape, 750 / np.diff(values).min())
     bottom = -top
     for _ in range(80):
@@ -183,11 +187,11 @@ def tilt(histogram: ArrayLike, mean_score: ArrayLike, bins: ArrayLike) -> FloatA
 
 
 def quantiles(scores: ArrayLike, count: int = 101) -> FloatArray:
-    """Evenly spaced quantiles of scores, lowest first: what `percentile` places a score among.
+    """Evenly spaced quantiles of scores, lowest first, for `percentile`.
 
     Args:
         scores: (N,), N at least 1.
-        count: How many; 101 gives one for each per cent.
+        count: Number of quantiles; 101 gives one for each per cent.
 
     Returns:
         (count,) float64, ascending.
@@ -218,7 +222,7 @@ def percentile(score: ArrayLike, reference_quantiles: ArrayLike) -> FloatArray:
 
 
 def min_max(scores: ArrayLike) -> FloatArray:
-    """Scores stretched so that the lowest is 0 and the highest 1; 0.5 throughout where all are equal.
+    """Stretch scores so that the lowest is 0 and the highest 1; 0.5 for all if they are equal.
 
     Args:
         scores: (N,).
@@ -238,4 +242,28 @@ def min_max(scores: ArrayLike) -> FloatArray:
     return np.asarray((values - low) / (high - low))
 
 
-Float32Array = NDArray[np.float32]
+def across_scale(means: FloatArray, count: int) -> IntArray:
+    """Choose rows whose means lead from the lowest to the highest in even steps.
+
+    Args:
+        means: (N,) float64.
+        count: Number of rows to choose, if there are as many.
+
+    Returns:
+        (min(count, N),) int, different rows in the order of their means, including both ends.
+
+    >>> across_scale(np.array([3.0, 1.0, 1.1, 1.2, 5.0]), 3)
+    array([1, 0, 4])
+    """
+    order = np.argsort(means, kind="stable")
+    count = min(count, len(order))
+    if not count:
+        return order
+    ascending, steps = means[order], np.arange(count)
+    wanted = np.linspace(ascending[0], ascending[-1], count)
+    above = np.searchsorted(ascending, wanted).clip(1, max(1, len(order) - 1)).clip(max=len(order) - 1)
+    below = np.maximum(above - 1, 0)
+    nearest = np.where(wanted - ascending[below] <= ascending[above] - wanted, below, above)
+    # Each row only once: at least one place after the previous row, with room for those that follow.
+    places = np.maximum.accumulate(nearest - steps) + steps
+    return np.asarray(order[np.minimum(places, len(order) - count + steps)])

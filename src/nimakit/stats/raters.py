@@ -1,6 +1,6 @@
-"""The people who rate: who is kinder or harsher than the rest, who uses the scale, who agrees.
+"""Figures of each rater: level, use of the scale, and agreement with the others; and outliers.
 
-Ratings are arrays as in `nimakit.stats.agreement`. People are numbered from 0; arrays of U people hold NaN
+Ratings are arrays as in `nimakit.stats.agreement`. Raters are numbered from 0; arrays of U raters contain NaN
 where a figure is not defined.
 """
 
@@ -9,16 +9,16 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from nimakit.stats.agreement import IntArray, moments
+from nimakit.stats.agreement import moments
 from nimakit.stats.correlation import lcc
-from nimakit.stats.histogram import FloatArray
+from nimakit.stats.histogram import FloatArray, IntArray
 
-FEWEST_RATINGS = 5
-"""Shared with others, before a person may be called unlike them."""
+MIN_RATINGS = 5
+"""Ratings of pictures that others rated too, before a rater may be called an outlier."""
 
-_FEWEST_PEOPLE = 5
-_FEWEST_PAIRS = 3
-_FAR = 3.5
+_MIN_RATERS = 5
+_MIN_PAIRS = 3
+_OUTLIER_SCORE = 3.5
 _NO_SPREAD = 1e-9
 _MAD_OF_NORMAL = 0.6745
 """The median absolute deviation of a normal distribution with a standard deviation of 1."""
@@ -26,13 +26,14 @@ _MAD_OF_NORMAL = 0.6745
 
 @dataclass(frozen=True, slots=True)
 class Raters:
-    """U people beside the others who rated the same pictures.
+    """Figures of U raters, compared with the others who rated the same pictures.
 
     Attributes:
-        counts: (U,) int, ratings.
-        shared: (U,) int, of those, ratings of pictures that others rated too.
-        bias: (U,) float64, mean of rating minus the others' mean of that picture: above 0 is kinder.
-        spread: (U,) float64, sample standard deviation of the ratings: 0 is always the same.
+        counts: (U,) int, number of ratings.
+        shared: (U,) int, number of ratings of pictures that others rated too.
+        bias: (U,) float64, mean of each rating minus the others' mean for the picture: above 0 is more
+            lenient.
+        spread: (U,) float64, sample standard deviation of the ratings: 0 if all are the same.
         consistency: (U,) float64, Pearson's correlation of the ratings with the others' means, -1 to 1.
     """
 
@@ -45,12 +46,12 @@ class Raters:
 
 @dataclass(frozen=True, slots=True)
 class Outliers:
-    """People unlike the rest, each (U,) bool.
+    """Raters unlike the rest, each (U,) bool.
 
     Attributes:
-        level: Far kinder or harsher than most.
-        taste: Far less in agreement with the others than most.
-        constant: Always the same rating.
+        level: Far more lenient or stricter than most.
+        taste: Agrees far less with the others than most.
+        constant: Always gives the same rating.
     """
 
     level: NDArray[np.bool_]
@@ -59,23 +60,23 @@ class Outliers:
 
     @property
     def any(self) -> NDArray[np.bool_]:
-        """(U,) bool, unlike the rest in any of these."""
+        """(U,) bool, an outlier in any of these."""
         return self.level | self.taste | self.constant
 
     def reasons(self, person: int) -> list[str]:
-        """In which of these somebody is unlike the rest."""
+        """Names of the attributes in which a rater is an outlier."""
         return [field.name for field in fields(self) if getattr(self, field.name)[person]]
 
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """How far people agree with themselves, when they rate a picture again.
+    """How well raters agree with themselves when they rate a picture again.
 
     Attributes:
-        ratings: Ratings of a picture by someone who had rated it before.
-        same: Share of them that repeat the rating before.
-        difference: Mean absolute difference from the rating before, in points of the scale.
-        correlation: Pearson's, of ratings and ratings before; None where it is not defined.
+        ratings: Number of ratings of a picture by a rater who had rated it before.
+        same: Share of them that are equal to the previous rating.
+        difference: Mean absolute difference from the previous rating, in points of the scale.
+        correlation: Pearson's correlation with the previous ratings; None if it is not defined.
     """
 
     ratings: int
@@ -85,11 +86,11 @@ class Repeats:
 
 
 def compare(image: IntArray, user: IntArray, rating: FloatArray) -> Raters:
-    """Each person beside the others.
+    """Compare each rater with the others.
 
     Args:
-        image: (R,), numbers of pictures.
-        user: (R,), from 0 to U - 1, each with at least one rating, and at most one of a picture.
+        image: (R,), picture numbers.
+        user: (R,), from 0 to U - 1, each with at least one rating, and at most one for each picture.
         rating: (R,).
     """
     counts = np.bincount(user)
@@ -108,35 +109,35 @@ def compare(image: IntArray, user: IntArray, rating: FloatArray) -> Raters:
 
 
 def outliers(raters: Raters) -> Outliers:
-    """Who is so far from most people that their ratings deserve a look.
+    """Find raters so far from most others that their ratings deserve a look.
 
-    Far is a modified z-score above 3.5: Iglewicz and Hoaglin, "How to Detect and Handle Outliers", 1993; of
-    correlations, after Fisher's transformation. Only people with five shared ratings are compared, and only
-    where there are five of them.
+    The criterion is a modified z-score above 3.5: Iglewicz and Hoaglin, "How to Detect and Handle Outliers",
+    1993; for correlations, after Fisher's transformation. Only raters with five shared ratings are compared,
+    and only if there are five of them.
     """
-    enough = raters.shared >= FEWEST_RATINGS
+    enough = raters.shared >= MIN_RATINGS
     with_taste = enough & np.isfinite(raters.consistency)
     taste = np.zeros(len(enough))
-    taste[with_taste] = _distances(np.arctanh(raters.consistency[with_taste].clip(-0.9999, 0.9999)))
+    taste[with_taste] = _modified_z_scores(np.arctanh(raters.consistency[with_taste].clip(-0.9999, 0.9999)))
     level = np.zeros(len(enough))
-    level[enough] = _distances(raters.bias[enough])
+    level[enough] = _modified_z_scores(raters.bias[enough])
     return Outliers(
-        level=np.abs(level) > _FAR,
-        taste=taste < -_FAR,
-        constant=(raters.counts >= FEWEST_RATINGS) & (raters.spread < _NO_SPREAD),
+        level=np.abs(level) > _OUTLIER_SCORE,
+        taste=taste < -_OUTLIER_SCORE,
+        constant=(raters.counts >= MIN_RATINGS) & (raters.spread < _NO_SPREAD),
     )
 
 
 def repeats(image: IntArray, user: IntArray, rating: FloatArray) -> Repeats | None:
-    """Compare each rating with the one before by the same person of the same picture.
+    """Compare each rating with the previous one by the same rater for the same picture.
 
     Args:
         image: (R,).
         user: (R,).
-        rating: (R,), in the order in which they were given.
+        rating: (R,), in the order they were given.
 
     Returns:
-        None where nobody rated a picture twice.
+        None if nobody rated a picture twice.
     """
     order = np.lexsort((np.arange(len(rating)), user, image))
     image, user, rating = image[order], user[order], rating[order]
@@ -148,7 +149,7 @@ def repeats(image: IntArray, user: IntArray, rating: FloatArray) -> Repeats | No
         ratings=len(again),
         same=float((before == after).mean()),
         difference=float(np.abs(after - before).mean()),
-        correlation=lcc(before, after) if len(again) >= _FEWEST_PAIRS else None,
+        correlation=lcc(before, after) if len(again) >= _MIN_PAIRS else None,
     )
 
 
@@ -157,29 +158,29 @@ def _sums(person: IntArray, values: FloatArray, people: int) -> FloatArray:
 
 
 def _means(person: IntArray, values: FloatArray, counts: IntArray) -> FloatArray:
-    """(U,) float64; NaN for people without values."""
+    """(U,) float64; NaN for raters without values."""
     means = np.full(len(counts), np.nan)
     np.divide(_sums(person, values, len(counts)), counts, out=means, where=counts > 0)
     return means
 
 
 def _correlations(person: IntArray, first: FloatArray, second: FloatArray, counts: IntArray) -> FloatArray:
-    """Pearson's correlation of each person's pairs; NaN below three, or where one side is constant."""
+    """Pearson's correlation of each rater's pairs; NaN for fewer than three, or if one side is constant."""
     a = first - _means(person, first, counts)[person]
     b = second - _means(person, second, counts)[person]
     products, squares_a, squares_b = (_sums(person, c, len(counts)) for c in (a * b, a * a, b * b))
-    # Equal values leave rounding errors in place of 0 where their mean has no exact binary form.
+    # Equal values leave rounding errors instead of 0 if their mean has no exact binary form.
     rounding = 1e-24 * max(np.abs(first).max(initial=0), np.abs(second).max(initial=0)) ** 2 * counts
-    defined = (counts >= _FEWEST_PAIRS) & (squares_a > rounding) & (squares_b > rounding)
+    defined = (counts >= _MIN_PAIRS) & (squares_a > rounding) & (squares_b > rounding)
     correlations = np.full(len(counts), np.nan)
     np.divide(products, np.sqrt(squares_a * squares_b), out=correlations, where=defined)
     return np.asarray(correlations.clip(-1, 1))
 
 
-def _distances(values: FloatArray) -> FloatArray:
-    """Modified z-scores; 0 where there are too few values, or most are equal."""
-    if len(values) < _FEWEST_PEOPLE:
+def _modified_z_scores(values: FloatArray) -> FloatArray:
+    """Modified z-scores; 0 if there are too few values, or most are equal."""
+    if len(values) < _MIN_RATERS:
         return np.zeros(len(values))
     offsets = values - np.median(values)
-    usual = float(np.median(np.abs(offsets)))
-    return np.asarray(_MAD_OF_NORMAL * offsets / usual) if usual > 0 else np.zeros(len(values))
+    mad = float(np.median(np.abs(offsets)))
+    return np.asarray(_MAD_OF_NORMAL * offsets / mad) if mad > 0 else np.zeros(len(values))

@@ -1,4 +1,4 @@
-"""How many more ratings would steady the mean ratings of pictures."""
+"""How many more ratings pictures need for reliable mean ratings."""
 
 import math
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ Goal = Literal["reliability", "standard_error"]
 
 @dataclass(frozen=True, slots=True)
 class Goals:
-    """How steady mean ratings should be.
+    """Targets for the precision of mean ratings.
 
     Attributes:
         reliabilities: Each above 0 and below 1.
-        standard_errors: Each above 0, in points of the scale; empty for one that suits the scale.
+        standard_errors: Each above 0, in points of the scale; empty to choose one by the scale.
     """
 
     reliabilities: tuple[float, ...] = (0.8, 0.9, 0.95)
@@ -27,14 +27,14 @@ class Goals:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """How many ratings would steady the means.
+    """The ratings needed to reach a target.
 
     Attributes:
-        goal: Of what; a standard error is in points of the scale.
-        wanted: Its value.
-        ratings_per_image: How many ratings of a picture that takes.
-        images_short: Pictures with fewer.
-        ratings_missing: What they lack together.
+        goal: Kind of target; a standard error is in points of the scale.
+        wanted: Value of the target.
+        ratings_per_image: Ratings that each picture needs.
+        images_short: Number of pictures with fewer.
+        ratings_missing: Ratings these pictures lack in total.
     """
 
     goal: Goal
@@ -44,29 +44,29 @@ class Need:
     ratings_missing: int
 
 
-def of(found: Moments, icc: Icc | None, goals: Goals, bins: FloatArray) -> tuple[Need, ...]:
-    """How many more ratings reach each goal, if further people are like those who have rated.
+def ratings_needed(found: Moments, icc: Icc | None, goals: Goals, bins: FloatArray) -> tuple[Need, ...]:
+    """Estimate how many more ratings reach each target, if future raters are like the present ones.
 
     Args:
-        found: The ratings there are.
+        found: Moments of the present ratings.
         icc: Their reliability.
-        goals: What to reach.
+        goals: The targets.
         bins: (bins,), the scale.
 
     Returns:
-        A need for each goal, reliabilities first; none where the ratings do not allow an estimate.
+        A `Need` for each target, reliabilities first; none if the ratings do not allow an estimate.
     """
     needed: list[tuple[Goal, float, float]] = []
     if icc and icc.single > 0:
         needed += [("reliability", goal, for_reliability(icc.single, goal)) for goal in goals.reliabilities]
     if found.within is not None:
-        errors = goals.standard_errors or (_fine(bins),)
+        errors = goals.standard_errors or (_default_error(bins),)
         needed += [("standard_error", goal, for_standard_error(found.within, goal)) for goal in errors]
     return tuple(_need(goal, wanted, ratings, found.counts) for goal, wanted, ratings in needed)
 
 
 def for_reliability(single: float, wanted: float) -> float:
-    """Ratings of a picture whose mean has a reliability: the formula of Spearman and Brown, solved for them.
+    """Ratings per picture for a reliability of their mean, by the Spearman-Brown formula.
 
     Args:
         single: Reliability of one rating, such as `nimakit.stats.agreement.Icc.single`; above 0.
@@ -79,10 +79,10 @@ def for_reliability(single: float, wanted: float) -> float:
 
 
 def for_standard_error(within: float, wanted: float) -> float:
-    """Ratings of a picture whose mean has a standard error.
+    """Ratings per picture for a standard error of their mean.
 
     Args:
-        within: Variance among the ratings of one picture (`nimakit.stats.agreement.Moments.within`).
+        within: Variance of the ratings of a picture (`nimakit.stats.agreement.Moments.within`).
         wanted: In points of the scale, above 0.
 
     >>> for_standard_error(4.0, 0.5)
@@ -97,7 +97,7 @@ def _need(goal: Goal, wanted: float, ratings: float, counts: FloatArray) -> Need
     return Need(goal, wanted, per_image, int((missing > 0).sum()), int(missing.sum()))
 
 
-def _fine(bins: FloatArray) -> float:
+def _default_error(bins: FloatArray) -> float:
     """A round standard error (0.1, 0.2, 0.5, 1 ...) of at most a twentieth of the scale."""
     most = float(bins[-1] - bins[0]) / 20
     power = 10.0 ** math.floor(math.log10(most))

@@ -106,7 +106,7 @@ def test_lists_bad_lines_or_leaves_them_out(nimakit: Command, tmp_path: Path) ->
         (["--test-ids", "none.txt"], "must be readable"),
         (["--test-share", "1"], "'--test-share'"),
         (["--output-dir", "AVA.txt"], "could not be written"),
-        (["--report", "report.pdf"], r"ends in .html, .png"),
+        (["--report", "report.pdf"], r"end in .html, .png"),
     ],
 )
 def test_ends_with_1_on_a_usage_error(

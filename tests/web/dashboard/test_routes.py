@@ -288,7 +288,7 @@ def test_it_needs_nothing_the_serving_image_lacks() -> None:
     """Neither SciPy nor Matplotlib, of which the image with the rating app has none."""
     code = (
         "import sys; sys.modules.update(scipy=None, matplotlib=None);"
-        "import numpy as np; from nimakit.reports.contact_sheet import across_scale;"
+        "import numpy as np; from nimakit.stats.histogram import across_scale;"
         "import nimakit.web.dashboard.routes; from nimakit.stats.bradley_terry import *;"
         "given = Comparisons(('a', 'b'), np.array([0, 1]), np.array([1, 0]), np.array([1.0, 1.0]));"
         "print(fit(given).chance, across_scale(np.arange(3.0), 2))"

@@ -14,9 +14,8 @@ from nimakit.labels import summary as data_summary
 from nimakit.labels.ratings import Ratings
 from nimakit.labels.summary import Summary
 from nimakit.stats import raters
-from nimakit.stats.agreement import IntArray
 from nimakit.stats.bradley_terry import Comparisons, Scores, fit, groups
-from nimakit.stats.histogram import FloatArray
+from nimakit.stats.histogram import FloatArray, IntArray
 from nimakit.stats.raters import Repeats
 from nimakit.web.dashboard.timeline import Timeline, timeline
 from nimakit.web.db.queries import is_counted

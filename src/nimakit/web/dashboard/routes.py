@@ -14,8 +14,7 @@ from nimakit.io.delimited import TableWriter
 from nimakit.labels import interpretation
 from nimakit.labels.comparisons import SCORE_COLUMNS, score_rows
 from nimakit.labels.summary import People
-from nimakit.reports.contact_sheet import across_scale
-from nimakit.stats.histogram import FloatArray
+from nimakit.stats.histogram import FloatArray, across_scale
 from nimakit.web.access import admin_only, current_collection
 from nimakit.web.dashboard import charts
 from nimakit.web.dashboard import progress as collection_progress
