@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from nimakit.jobs import find_jobs
+from nimakit.jobs import Job
 from nimakit.labels.label_file import read_labels
 from nimakit.models import loading
 from nimakit.scoring.evaluation import evaluate
@@ -96,7 +96,7 @@ def _name(config: Path) -> str:
 def _trained(config: Path, fold: Fold, image_dir: Path) -> Path:
     """The model of a config without one fold: of an earlier run, or trained now. New code: a new folder."""
     jobs = fold.folder / _name(config).replace("/", "_")
-    for job in find_jobs(jobs):
+    for job in (Job.open(file.parent) for file in sorted(jobs.glob("*/run.json"))):
         same = job.config_file.read_bytes() == config.read_bytes()
         if same and job.samples_file.read_bytes() == fold.training.read_bytes():
             _train(["--resume", str(job.folder)])

@@ -24,7 +24,6 @@ from nimakit.enhance.editing import Critic, judge
 from nimakit.enhance.framing import reframe
 from nimakit.images.files import find_images, image_id
 from nimakit.images.photo import Photo, open_photo
-from nimakit.jobs import find_jobs
 from nimakit.models import loading
 from nimakit.nn.enhance.enhancer import Enhancer, apply
 from nimakit.personal import keras_loading
@@ -125,8 +124,8 @@ class _Folds:
         """The model a name stands for with this photograph."""
         if not self._trained or not (self._folders[self.of(photo)] / name).is_dir():
             return name
-        [job] = find_jobs(self._folders[self.of(photo)] / name)
-        return str(job.model_file)
+        [run_file] = (self._folders[self.of(photo)] / name).glob("*/run.json")
+        return str(run_file.with_name("model.onnx"))
 
     def critic(self, name: str, photo: Path) -> Critic:
         """The same, to be asked for scores; loaded once."""

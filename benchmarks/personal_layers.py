@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from nimakit.io.arrays import Arrays
 from nimakit.io.tables import BadRows
-from nimakit.jobs import Job, find_jobs
+from nimakit.jobs import Job
 from nimakit.labels.label_file import write_labels
 from nimakit.labels.ratings import read_ratings, to_counts
 from nimakit.models import loading as model_loading
@@ -182,7 +182,7 @@ def _bytes(arrays: Arrays) -> int:
 
 def _base(samples: Path, image_dir: Path, work_dir: Path) -> Job:
     """The base, of an earlier run or trained now."""
-    jobs = find_jobs(work_dir / "jobs")
+    jobs = [Job.open(file.parent) for file in sorted((work_dir / "jobs").glob("*/run.json"))]
     if jobs:
         options = ["--resume", str(jobs[0].folder)]
     else:

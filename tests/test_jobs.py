@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nimakit.errors import OutputError, UsageError
-from nimakit.jobs import Job, find_jobs, read_splits
+from nimakit.jobs import Job, read_splits
 
 LOCKED = """
 import sys
@@ -39,7 +39,6 @@ def test_a_second_job_waits_for_the_next_second(tmp_path: Path) -> None:
     time.sleep(1.01 - time.time() % 1)  # early in a second, so that both would begin in it
     first, second = (Job.create(tmp_path, {}, {}) for _ in range(2))
     assert first.name < second.name
-    assert find_jobs(tmp_path) == [first, second]
 
 
 def test_gives_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +70,7 @@ def test_opens_job_folders_alone(tmp_path: Path, name: str) -> None:
 def test_notes_add_to_what_is_known(tmp_path: Path) -> None:
     """A note sets the status and what it is given, and keeps all else."""
     job = Job.create(tmp_path, {}, {"missing": ["a"], "seed": 1})
-    job.note("failed", error="disk full", seed=2)
+    job.update("failed", error="disk full", seed=2)
     run = job.run()
     assert (run["status"], run["error"], run["seed"], run["missing"]) == ("failed", "disk full", 2, ["a"])
 
@@ -89,20 +88,9 @@ def test_a_note_appears_whole(tmp_path: Path) -> None:
     """A note that cannot be written leaves the one before it."""
     job = Job.create(tmp_path, {}, {})
     with pytest.raises(TypeError):
-        job.note("complete", answer=object())
+        job.update("complete", answer=object())
     assert json.loads(job.run_file.read_text("utf-8"))["status"] == "prepared"
     assert sorted(path.name for path in job.folder.iterdir()) == ["logs", "run.json", "weights"]
-
-
-def test_finds_jobs_oldest_first(tmp_path: Path) -> None:
-    """Other folders and files are passed over; a folder that is missing has none."""
-    for name in ("2026_02_01_00_00_00", "2026_01_01_00_00_00", "other"):
-        (tmp_path / name).mkdir()
-        if name != "other":
-            (tmp_path / name / "run.json").write_text('{"status": "complete"}', encoding="utf-8")
-    (tmp_path / "run.json").touch()
-    assert [job.name for job in find_jobs(tmp_path)] == ["2026_01_01_00_00_00", "2026_02_01_00_00_00"]
-    assert find_jobs(tmp_path / "none") == []
 
 
 def test_a_job_is_done_by_one_process_at_a_time(tmp_path: Path) -> None:
@@ -113,7 +101,10 @@ def test_a_job_is_done_by_one_process_at_a_time(tmp_path: Path) -> None:
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "locked\n"
-        with pytest.raises(UsageError, match=r"one process at a time. Received: .*in training"), job.lock():
+        with (
+            pytest.raises(UsageError, match=r"only one process at a time. Received: .*in training"),
+            job.lock(),
+        ):
             pytest.fail("locked twice")
         other.kill()
     with job.lock():
@@ -166,7 +157,7 @@ def test_passes_over_the_split_of_another_program(tmp_path: Path, text: str) -> 
     said: list[str] = []
     assert read_splits([tmp_path / "m.onnx"], notify=said.append) == read_splits([tmp_path / "m.onnx"]) == {}
     [line] = said
-    assert line.startswith("passed over, because it is of no training job: ")
+    assert line.startswith("ignored, because it belongs to no training job: ")
     assert str(tmp_path / "split.json") in line
     (tmp_path / "run.json").write_text('{"status": "complete"}', encoding="utf-8")
     with pytest.raises(UsageError, match=r"split\.json"):

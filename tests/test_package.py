@@ -41,6 +41,16 @@ def test_importing_loads_nothing_heavy(module: str) -> None:
     assert heavy & set(loaded) == set()
 
 
+def test_exports_its_public_names() -> None:
+    """Every name of __all__ is there; a misspelt one is an AttributeError."""
+    from nimakit.models import engine
+
+    assert all(callable(getattr(nimakit, name)) for name in nimakit.__all__)
+    assert (nimakit.Scorer, nimakit.load_weights) == (engine.Scorer, loading.load_weights)
+    with pytest.raises(AttributeError, match="has no attribute 'Scorers'"):
+        nimakit.Scorers  # type: ignore[attr-defined]  # noqa: B018
+
+
 def test_scoring_loads_no_tensorflow(tiny_file: Path) -> None:
     """A model file is scored without TensorFlow, Keras or SciPy."""
     code = (

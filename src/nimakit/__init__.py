@@ -1,29 +1,42 @@
-"""nimakit scores how good photographs look, and learns it from people's ratings.
+"""Score how good photographs look, and learn it from people's ratings.
 
     import nimakit
     nimakit.predict("photo.jpg")
     nimakit.predict(["a.jpg", "b.png"], augmented=True)
     model = nimakit.load_model("aesthetic")
+    nimakit.Scorer(model).score(paths)
 
-Importing the package loads nothing heavy; the first call does.
+Importing the package loads nothing heavy; its functions do on their first call.
 """
 
 import os
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nimakit.images.photo import ImageInput
-    from nimakit.models.engine import Augmentation, Model
+    from nimakit.models.engine import Augmentation, Model, Scorer
+    from nimakit.models.loading import load_weights
 
-__all__ = ["load_model", "predict"]
+__all__ = ["Scorer", "load_model", "load_weights", "predict"]
 __version__ = "0.1.0"
 
-# ONNX Runtime, once loaded, would tell its makers how it is used.
+# Otherwise ONNX Runtime sends usage data to its makers.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _loaded: "dict[tuple[object, ...], Model]" = {}
+_LAZY = {"Scorer": "nimakit.models.engine", "load_weights": "nimakit.models.loading"}
+"""Public names -> modules that are imported on first use, because they take long to load."""
+
+
+if not TYPE_CHECKING:  # a type checker shall know the names above and no others
+
+    def __getattr__(name: str) -> Any:
+        if name in _LAZY:
+            return getattr(import_module(_LAZY[name]), name)
+        raise AttributeError(f"module 'nimakit' has no attribute {name!r}")
 
 
 def predict(
@@ -33,13 +46,13 @@ def predict(
     model: "str | os.PathLike[str]" = "aesthetic",
     tta: "Augmentation | bool" = False,
 ) -> list[Any]:
-    """Score images in one call; the model is loaded once, and anew where its file has changed.
+    """Score images in one call; the model is loaded once, and again if its file changes.
 
     Args:
         images: One image or several: paths, encoded bytes, Pillow images, or arrays (H, W, 3) uint8 or
             float, 0-255, RGB. A folder stands for the images in it.
-        augmented: Whether each result is a record (mean, standard deviation, distribution, percentile)
-            rather than a distribution alone.
+        augmented: Whether to return records (mean, standard deviation, distribution, percentile) rather than
+            distributions.
         model: A public model, an .onnx file, or an ensemble .json.
         tta: Test-time augmentation: True or "flips", or "crops".
 
@@ -48,7 +61,7 @@ def predict(
         arrays that sum to 1, or of dicts.
 
     Raises:
-        NimakitError: A model that cannot be loaded; plain only: an image that cannot be scored.
+        NimakitError: The model cannot be loaded or, unless `augmented`, an image cannot be scored.
 
     Example:
         >>> import nimakit
@@ -63,17 +76,17 @@ def predict(
 
 
 def load_model(name: "str | os.PathLike[str]" = "aesthetic") -> "Model":
-    """Load a model, to score with it many times.
+    """Load a model for repeated use.
 
     Args:
         name: A public model ("aesthetic"), an .onnx file, or an ensemble .json.
 
     Returns:
-        The model; its ``predict`` takes what `predict` does.
+        The model; its ``predict`` takes the same arguments as `predict`.
 
     Raises:
-        ModelError: No such model, or a file that breaks the contract.
-        DownloadError: Public weights that are neither cached nor reachable.
+        ModelError: No such model, or an invalid file.
+        DownloadError: The public weights are neither cached nor reachable.
 
     Example:
         >>> import nimakit
@@ -86,7 +99,7 @@ def load_model(name: "str | os.PathLike[str]" = "aesthetic") -> "Model":
 
 
 def _identity(model: "str | os.PathLike[str]") -> tuple[object, ...]:
-    """What tells one model from another: a public one's name, or a file and its last change."""
+    """Identity of a model: its name, and its files with the times of their last change."""
     from nimakit.models import loading
 
     states = [

@@ -1,10 +1,11 @@
-"""Every error nimakit raises on purpose; each class owns its exit code and its HTTP status.
+"""Every error nimakit raises on purpose; each class has its exit code and HTTP status.
 
-A message says the rule, then ``Received: ...``, then what to do.
+A message gives the rule, then ``Received: ...``, then the remedy.
 """
 
 import errno
 import os
+from importlib import import_module
 
 
 class NimakitError(Exception):
@@ -15,52 +16,52 @@ class NimakitError(Exception):
 
 
 class UsageError(NimakitError):
-    """An argument that cannot be acted on: a missing path, an empty folder, a contradiction."""
+    """An invalid argument: a missing path, an empty folder, a contradiction."""
 
     http_status = 400
 
 
 class NoImagesError(UsageError):
-    """A folder without images, whose sub-folders were not looked into."""
+    """A folder without images whose sub-folders were not searched."""
 
 
 class ConfigError(NimakitError):
-    """A configuration file that breaks a rule; the message lists every broken rule at once."""
+    """A configuration file that breaks rules; the message lists all of them."""
 
     http_status = 400
 
 
 class LabelError(NimakitError):
-    """A label file that breaks the label-file contract."""
+    """An invalid file of labels or ratings."""
 
     http_status = 400
 
 
 class UnratedError(NimakitError):
-    """A text with no rating in it; the others of its file may have theirs."""
+    """A text without a rating; other texts of its file may have one."""
 
     exit_code = 2
     http_status = 422
 
 
 class AmbiguousRatingError(UnratedError):
-    """A text with several ratings, or with one that may be something else."""
+    """A text with several ratings, or with a number that may mean something else."""
 
 
 class MissingExtraError(NimakitError):
-    """An optional package is needed; the message holds the line that installs it."""
+    """An optional package is missing; the message says how to install it."""
 
 
 class ModelError(NimakitError):
-    """A model file that cannot be used, or a name no model has."""
+    """A model file that cannot be used, or an unknown model name."""
 
 
 class TasteError(ModelError):
-    """A user's file, or what many raters taught, that is broken or belongs to another model."""
+    """A file of a user's or a population's taste that is broken or belongs to another model."""
 
 
 class UnknownUserError(NimakitError):
-    """A user a server has no file of."""
+    """A user whose taste file the server does not have."""
 
     http_status = 404
 
@@ -70,15 +71,15 @@ class WeightsError(ModelError):
 
 
 class DownloadError(WeightsError):
-    """Weights that are neither cached nor reachable, for want of a network most of all."""
+    """Weights that are neither cached nor reachable, most likely because there is no network."""
 
 
 class AccessError(NimakitError):
-    """A service that does not give what it was asked for, for want of permission most of all."""
+    """A service that refuses a request, most likely because permission is missing."""
 
 
 class TrainingError(NimakitError):
-    """A training job that cannot go on: a loss that is no number any more."""
+    """A training job that cannot continue: its loss is not finite any more."""
 
 
 class OutputError(NimakitError):
@@ -86,79 +87,79 @@ class OutputError(NimakitError):
 
 
 class UnwritableError(OutputError):
-    """One file that could not be written, for its name or its place; those of other images can be."""
+    """One file that could not be written because of its name or folder; other files can be."""
 
 
 class StorageError(NimakitError):
-    """The database of the rating app cannot be used: unreachable, read-only, or its disk is full."""
+    """The database of the rating app is unreachable or read-only, or its disk is full."""
 
     http_status = 503
 
 
 class ImageError(NimakitError):
-    """One image that cannot be scored; the others of its batch are."""
+    """One image that cannot be scored; a batch continues with the others."""
 
     exit_code = 2
     http_status = 422
 
 
 class ImageMissingError(ImageError):
-    """An image that is not where it was, or not inside the folder it must be in."""
+    """An image that is missing, or outside the folder it must be in."""
 
     http_status = 404
 
 
 class ImageTooLargeError(ImageError):
-    """An image refused by its pixel count, before anything is decoded."""
+    """An image with too many pixels, refused before decoding."""
 
     http_status = 413
 
 
 class ImageUnreadError(ImageError):
-    """An image that a fault of this machine kept from being read: no memory, no free file, a failing disk.
+    """An image this machine failed to read: no memory, too many open files, a failing disk.
 
-    Nothing is known of the image, so nothing is kept of this; the next try may succeed.
+    It says nothing about the image, so the error is not cached; the next attempt may succeed.
     """
 
     http_status = 503
 
 
 class BusyError(NimakitError):
-    """A request there is no room or no time for now; the same one may succeed later."""
+    """A request that cannot be served now; the same request may succeed later."""
 
     http_status = 503
 
 
 class UnknownModelError(ModelError):
-    """A name that no served model has."""
+    """The name of a model that is not served."""
 
     http_status = 404
 
 
 def first_line(error: Exception) -> str:
-    """What a library's error says, without the pages that may follow; its class where it says nothing."""
+    """The first line of an error's message, at most 300 characters; its class if it has no message."""
     return (str(error) or type(error).__name__).splitlines()[0][:300]
 
 
-_OF_THE_FILE = {
+_FILE_ERRORS = {
     *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG),
     *(errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENXIO, errno.ENODEV),
 }
-"""What opening a file reports where the file is at fault: its name, its permissions or its kind."""
+"""Errors of opening a file that come from the file: its name, permissions or kind."""
 
 _PILLOW_OUT_OF_MEMORY = ("out of memory", "decoder error -9")
-"""How its errors without an errno begin; the second of those of TIFF files."""
+"""Beginnings of Pillow errors without an errno; the second is raised for TIFF files."""
 
 
 def machine_fault(error: BaseException, file: str | os.PathLike[str] | None = None) -> str:
-    """Why this machine failed, where an error is a fault of the machine: the one place that tells them apart.
+    """Why this machine failed, if an error comes from the machine rather than from a file or the program.
 
     Args:
-        error: What was raised.
-        file: The file that was read; None where it was none, so that no file can be at fault.
+        error: The error raised.
+        file: The file that was being read; None if no file can be the cause.
 
     Returns:
-        The reason in words, without a path; empty where the content, the file or the program is at fault.
+        The reason in words, without a path; empty if the content, the file or the program is the cause.
 
     >>> machine_fault(MemoryError())
     'not enough memory'
@@ -173,8 +174,26 @@ def machine_fault(error: BaseException, file: str | os.PathLike[str] | None = No
         case ImportError():
             return "a part of the program could not be loaded"
         case OSError(errno=int(number)):
-            is_of_the_file = file is not None and error.filename in (None, os.fspath(file))
-            return "" if is_of_the_file and number in _OF_THE_FILE else os.strerror(number)
+            is_about_file = file is not None and error.filename in (None, os.fspath(file))
+            return "" if is_about_file and number in _FILE_ERRORS else os.strerror(number)
         case OSError() if str(error).startswith(_PILLOW_OUT_OF_MEMORY):  # without an errno
             return "not enough memory"
     return ""
+
+
+def require_extra(extra: str, purpose: str, *modules: str) -> None:
+    """Import optional modules early, so that a missing one does not waste hours of work.
+
+    Args:
+        extra: Extra of the package that installs them.
+        purpose: A sentence that says what needs them.
+        modules: Their names.
+
+    Raises:
+        MissingExtraError: One is not installed.
+    """
+    try:
+        for name in modules:
+            import_module(name)
+    except ImportError as error:
+        raise MissingExtraError(f"{purpose} Install with: pip install 'nimakit[{extra}]'") from error

@@ -1,7 +1,6 @@
-"""Job folders: what a ``train_jobs/<timestamp>/`` holds, and how it is made, found and kept up to date."""
+"""Job folders ``train_jobs/<timestamp>/``: their files, creating and locking them, and their status."""
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,16 +15,26 @@ from nimakit.io.atomic import atomic_writer
 from nimakit.io.rules import read_json
 
 Split = Mapping[str, frozenset[str]]
-"""image_ids that a model was trained on ("training") and validated with ("validation")."""
+"""Part ("training", "validation") -> image_ids of the images in it."""
 
 Status = Literal["prepared", "training", "stopped", "failed", "complete"]
 
 _STAMP = "%Y_%m_%d_%H_%M_%S"
 
 
+class _PathInFolder:
+    """Attribute of a job: the path of a file or folder in its folder."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, job: "Job", owner: type["Job"]) -> Path:
+        return job.folder / self._name
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One training job: a folder, and the names in it.
+    """A training job: its folder and the files in it.
 
     Attributes:
         folder: Absolute path.
@@ -33,20 +42,47 @@ class Job:
 
     folder: Path
 
+    config_file = _PathInFolder("config.json")
+    """The training config, as it was given."""
+    samples_file = _PathInFolder("samples.json")
+    """The label file, as it was given."""
+    test_samples_file = _PathInFolder("test_samples.json")
+    """The label file of the test set, as it was given; may be missing."""
+    split_file = _PathInFolder("split.json")
+    """The image_ids trained on and those validated with."""
+    logs = _PathInFolder("logs")
+    """TensorBoard logs."""
+    weights = _PathInFolder("weights")
+    """Keras weights of the exported epoch: ``weights_<base>_<epoch>_<val_loss>.weights.h5``."""
+    state = _PathInFolder("state")
+    """State for resuming a stopped job; deleted once the job is complete."""
+    history_file = _PathInFolder("history.csv")
+    """A row per epoch: phase, epoch, learning rate, losses."""
+    run_file = _PathInFolder("run.json")
+    """Status, versions, seed, times."""
+    model_file = _PathInFolder("model.onnx")
+    """The exported model of the best epoch."""
+    metrics_file = _PathInFolder("metrics.json")
+    """Agreement with the labels of the validation set and, if there is one, of the test set."""
+    report_file = _PathInFolder("report.html")
+    """The training report."""
+    card_file = _PathInFolder("MODEL_CARD.md")
+    """The model card."""
+
     @classmethod
     def create(cls, jobs_folder: Path, files: Mapping[str, bytes], run: Mapping[str, Any]) -> "Job":
-        """Make a job folder named after the second it was made in; a second job waits for the next one.
+        """Create a job folder, named after the current second; if that is taken, wait for the next second.
 
         Args:
-            jobs_folder: Made where it is missing.
+            jobs_folder: The folder of all jobs, created if it is missing.
             files: Name -> content of the files to begin with: config.json, samples.json.
-            run: What run.json says to begin with; status and time of making are added.
+            run: Initial content of run.json; status and time of creation are added.
 
         Returns:
-            The job, its status "prepared".
+            The job, with status "prepared".
 
         Raises:
-            OutputError: The folder could not be made or written to.
+            OutputError: The folder could not be created or written to.
         """
         try:
             jobs_folder.mkdir(parents=True, exist_ok=True)
@@ -59,99 +95,34 @@ class Job:
             raise OutputError(
                 f"The jobs folder must be writable. Received: {jobs_folder} ({error.strerror})"
             ) from error
-        job.note("prepared", created=now(), **run)
+        job.update("prepared", created=now(), **run)
         return job
 
     @classmethod
     def open(cls, folder: Path) -> "Job":
-        """The job of a folder.
+        """Open a job folder.
 
         Raises:
-            UsageError: No job folder.
+            UsageError: It is not a job folder.
         """
         job = cls(folder.absolute())
         if not job.run_file.is_file():
             raise UsageError(
-                f"A job folder holds run.json, as train-local leaves it. Received: {folder}, without one."
+                f"A job folder holds run.json, which train-local writes. Received: {folder}, without one."
             )
         return job
 
     @property
     def name(self) -> str:
-        """The timestamp the folder is named after."""
+        """The name of the folder, a timestamp."""
         return self.folder.name
-
-    @property
-    def config_file(self) -> Path:
-        """The training config, as it was given."""
-        return self.folder / "config.json"
-
-    @property
-    def samples_file(self) -> Path:
-        """The label file, as it was given."""
-        return self.folder / "samples.json"
-
-    @property
-    def test_samples_file(self) -> Path:
-        """The label file of the test set, as it was given; it need not exist."""
-        return self.folder / "test_samples.json"
-
-    @property
-    def split_file(self) -> Path:
-        """The image_ids learned from, and those validated with."""
-        return self.folder / "split.json"
-
-    @property
-    def logs(self) -> Path:
-        """TensorBoard logs."""
-        return self.folder / "logs"
-
-    @property
-    def weights(self) -> Path:
-        """Keras weights of the exported epoch: ``weights_<base>_<epoch>_<val_loss>.weights.h5``."""
-        return self.folder / "weights"
-
-    @property
-    def state(self) -> Path:
-        """What a stopped job needs to go on; gone once the job is complete."""
-        return self.folder / "state"
-
-    @property
-    def history_file(self) -> Path:
-        """A row an epoch: phase, epoch, learning rate, losses."""
-        return self.folder / "history.csv"
-
-    @property
-    def run_file(self) -> Path:
-        """Status, versions, seed, times."""
-        return self.folder / "run.json"
-
-    @property
-    def model_file(self) -> Path:
-        """The best epoch, exported."""
-        return self.folder / "model.onnx"
-
-    @property
-    def metrics_file(self) -> Path:
-        """Agreement with the labels: of the validation set, and of the test set where there is one."""
-        return self.folder / "metrics.json"
-
-    @property
-    def report_file(self) -> Path:
-        """The report people look at."""
-        return self.folder / "report.html"
-
-    @property
-    def card_file(self) -> Path:
-        """The model card."""
-        return self.folder / "MODEL_CARD.md"
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep every other process, in a container or not, from doing this job at the same time.
+        """Lock the job against every other process, inside or outside containers.
 
         Raises:
-            UsageError: Another process is at it.
+            UsageError: Another process has the lock.
             OutputError: The folder cannot be written to.
         """
         import fcntl  # not on Windows, where jobs can still be read
@@ -167,24 +138,24 @@ class Job:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise UsageError(
-                    f"A job is done by one process at a time. Received: {self.folder}, in training already;"
-                    " stop that one first."
+                    "A job can be run by only one process at a time. Received:"
+                    f" {self.folder}, in training already; stop that process first."
                 ) from error
             yield
 
     def run(self) -> dict[str, Any]:
-        """What run.json says.
+        """Read run.json.
 
         Raises:
             UsageError: It is damaged.
         """
         values = read_json(self.run_file, UsageError, "run.json")
         if not isinstance(values, dict) or "status" not in values:
-            raise UsageError(f"run.json is an object with a status. Received: {self.run_file}")
+            raise UsageError(f"run.json must be an object with a status. Received: {self.run_file}")
         return values
 
     def split(self) -> Split:
-        """What split.json says: the image_ids of each part, in the spelling that labels are read in.
+        """Read split.json: the image_ids of each part, spelt as `canonical` spells those of labels.
 
         Raises:
             UsageError: It is damaged.
@@ -198,41 +169,41 @@ class Job:
                 for ids in values.values()
             )
         ):
-            raise UsageError(f"split.json lists the image_ids of each part. Received: {self.split_file}")
+            raise UsageError(f"split.json must list the image_ids of each part. Received: {self.split_file}")
         return {part: frozenset(map(canonical, ids)) for part, ids in values.items()}
 
-    def note(self, status: Status, **values: Any) -> None:
-        """Set the status, and add to what run.json says.
+    def update(self, status: Status, **values: Any) -> None:
+        """Set the status and further values in run.json.
 
         Raises:
             OutputError: It could not be written.
         """
-        known = self.run() if self.run_file.is_file() else {}
+        previous = self.run() if self.run_file.is_file() else {}
         with atomic_writer(self.run_file) as stream:
-            json.dump({**known, "status": status, **values}, stream, indent=2)
+            json.dump({**previous, "status": status, **values}, stream, indent=2)
             stream.write("\n")
 
 
 def read_splits(files: Iterable[Path], *, notify: Callable[[str], None] | None = None) -> Split:
-    """What models were trained on and validated with, as the jobs say whose files they are.
+    """Read which images models were trained on and validated with, from the job folders they are in.
 
-    A job that started from another job's weights has learned from that job's images too.
+    If a job started from another job's weights, it has learned from that job's images too.
 
     Args:
-        files: Model files in a job's folder, weights in its ``weights/``; others add nothing.
-        notify: Called with a sentence where a split.json outside of a job is passed over: other programs
-            give files that name, too.
+        files: Model files in a job's folder or weights in its ``weights/``; other files are ignored.
+        notify: Called with a sentence if a split.json outside a job is ignored: other programs also use that
+            name.
 
     Returns:
-        Empty where none of them lies in a job with a split.
+        Empty if none of them is in a job with a split.
 
     Raises:
-        UsageError: A split.json or config.json of a job that is damaged.
+        UsageError: The split.json or config.json of a job is damaged.
     """
     found: dict[str, frozenset[str]] = {}
-    waiting, seen = list(files), set()
-    while waiting:
-        file = waiting.pop().absolute()
+    queue, seen = list(files), set()
+    while queue:
+        file = queue.pop().absolute()
         job = Job(file.parent.parent if file.parent.name == "weights" else file.parent)
         if job.folder in seen or not (file.is_file() and job.split_file.is_file()):
             continue
@@ -243,28 +214,28 @@ def read_splits(files: Iterable[Path], *, notify: Callable[[str], None] | None =
             if job.run_file.is_file():
                 raise
             if notify:
-                notify(f"passed over, because it is of no training job: {error}")
+                notify(f"ignored, because it belongs to no training job: {error}")
             continue
         for part, image_ids in parts.items():
             found[part] = found.get(part, frozenset()) | image_ids
         config = read_json(job.config_file, UsageError, "config.json") if job.config_file.is_file() else {}
         if isinstance(config, dict) and isinstance(config.get("existing_weights"), str):
-            waiting.append(Path(config["existing_weights"]))
+            queue.append(Path(config["existing_weights"]))
     return found
 
 
 def epochs_done(history: Sequence[Mapping[str, Any]], phase: str) -> int:
-    """How many epochs of a phase are in a history; a head fitted in closed form is none of them."""
+    """Number of epochs of a phase in a history; epoch 0, a head fitted in closed form, does not count."""
     return sum(row["phase"] == phase and row["epoch"] > 0 for row in history)
 
 
 def now() -> str:
-    """The time in UTC, as ISO 8601 to the second."""
+    """The current time in UTC, in ISO 8601 to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _new_folder(jobs_folder: Path) -> Path:
-    """Claim the first free second: making a folder either succeeds for one caller alone, or fails."""
+    """Create the folder of the first free second. mkdir is atomic, so it succeeds for one process only."""
     while True:
         folder = jobs_folder / datetime.now().astimezone().strftime(_STAMP)
         try:
@@ -275,17 +246,8 @@ def _new_folder(jobs_folder: Path) -> Path:
             return folder
 
 
-def find_jobs(jobs_folder: Path) -> list[Job]:
-    """The jobs in a folder, oldest first; none where the folder is missing."""
-    if not jobs_folder.is_dir():
-        return []
-    with os.scandir(jobs_folder) as entries:
-        folders = sorted(entry.path for entry in entries if entry.is_dir())
-    return [Job(Path(folder).absolute()) for folder in folders if Path(folder, "run.json").is_file()]
-
-
-def set_name(images: int, training_images: int | None, validation_images: int | None) -> str:
-    """What a set is to a model: "training" or "validation" where all of its images are, else "test"."""
+def part_name(images: int, training_images: int | None, validation_images: int | None) -> str:
+    """The part that a set is to a model: "training" or "validation" if it has as many images, else "test"."""
     if images == training_images:
         return "training"
     return "validation" if images == validation_images else "test"

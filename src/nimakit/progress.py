@@ -1,4 +1,4 @@
-"""What people are told on stderr: a line, or how far long work is (a bar on a terminal, else lines)."""
+"""Messages and progress on stderr: lines, and a progress bar (lines if stderr is not a terminal)."""
 
 import logging
 import re
@@ -6,6 +6,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import Any, TypeVar
 
 import click
@@ -14,24 +15,23 @@ Item = TypeVar("Item")
 
 _SECONDS_BETWEEN_LINES = 10.0
 _BAR_FROM = 20
-"""Fewer items than that are done before a bar is of use."""
+"""Fewer items are done before a progress bar is of any use."""
 
-
-_STEERING = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-"""Control characters other than tab and newline, and those that turn the direction of text around."""
+_CONTROLS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Control characters other than tab and newline, and those that change the direction of text."""
 
 
 def printable(text: str) -> str:
-    r"""Text with what would steer a terminal written out: names, metadata and errors come from strangers.
+    r"""Escape what would control a terminal: names, metadata and error messages may come from strangers.
 
     >>> print(printable("a\x1b[2J.jpg"))
     a\x1b[2J.jpg
     """
-    return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class PrintableRecord(logging.LogRecord):
-    """What a log says, `printable`: libraries and servers log to the same terminal as `say`."""
+    """A log record with a `printable` message, for libraries and servers that log to the terminal."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -44,32 +44,22 @@ class PrintableRecord(logging.LogRecord):
 
 
 def say(text: str) -> None:
-    """A line for people, on stderr: stdout carries results alone."""
+    """Print a message on stderr; stdout is for results only."""
     print(f"nimakit: {printable(text)}", file=sys.stderr, flush=True)
 
 
 def say_once() -> Callable[[str], None]:
-    """A `say` that passes over what it has said before, for a folder that is looked through several times."""
-    said: set[str] = set()
-
-    def say_new(text: str) -> None:
-        if text not in said:
-            said.add(text)
-            say(text)
-
-    return say_new
+    """A `say` that prints each message only once, for folders that are scanned several times."""
+    return cache(say)
 
 
 def track(items: Iterable[Item], total: int, label: str) -> Iterator[Item]:
-    """Hand the items on, showing on stderr how far they are.
+    """Yield the items and show progress on stderr.
 
     Args:
         items: Any iterable.
-        total: How many there will be.
-        label: What is being done, such as "scoring".
-
-    Yields:
-        The items.
+        total: Number of items.
+        label: Name of the work, such as "scoring".
     """
     if total < _BAR_FROM:
         yield from items
@@ -83,11 +73,11 @@ def track(items: Iterable[Item], total: int, label: str) -> Iterator[Item]:
 
 
 def _with_lines(items: Iterable[Item], total: int, label: str) -> Iterator[Item]:
-    started = said = time.monotonic()
+    started = printed = time.monotonic()
     for done, item in enumerate(items, start=1):
         yield item
         now = time.monotonic()
-        if now - said >= _SECONDS_BETWEEN_LINES:
-            said = now
+        if now - printed >= _SECONDS_BETWEEN_LINES:
+            printed = now
             left = (now - started) / done * (total - done)
             print(f"{label}: {done} of {total}, about {left:.0f} s left", file=sys.stderr, flush=True)

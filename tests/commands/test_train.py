@@ -111,7 +111,7 @@ def test_leaves_no_folder_of_a_refused_job(nimakit: Command, given: list[object]
 def test_resuming_a_complete_job_changes_nothing(nimakit: Command, prepared: Job) -> None:
     """It is told to be complete, its folder printed, and the exit code is 0."""
     write_config(prepared.config_file)
-    prepared.note("complete")
+    prepared.update("complete")
     before = prepared.run()
     result = nimakit("train", "--resume", prepared.folder)
     assert (result.code, result.out) == (0, f"{prepared.folder}\n")

@@ -53,7 +53,7 @@ def test_lists_files_below_the_folders_once(tmp_path: Path) -> None:
 def test_shows_a_job_with_its_status_and_figures(tmp_path: Path) -> None:
     """Status comes from run.json, figures from metrics.json: the test set's where there are any."""
     job = _job(tmp_path, FIGURES)
-    job.note("complete")
+    job.update("complete")
     [entry] = _files(tmp_path)
     assert (entry.status, entry.metrics, entry.problems) == ("complete", FIGURES, ())
     row = dict(zip(Entry.COLUMNS, entry.row(), strict=True))

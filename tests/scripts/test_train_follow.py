@@ -206,7 +206,7 @@ def test_what_is_no_job_folder_is_not_resumed(train: Launcher, given: str, runti
     """A folder without run.json is refused in the words of the command."""
     result = train(f"--resume={given}", runtime=runtime)
     assert (result.code, result.stdout, result.containers) == (1, "", [])
-    assert f"A job folder holds run.json, as train-local leaves it. Received: {given}\n" in result.stderr
+    assert f"A job folder holds run.json, which train-local writes. Received: {given}\n" in result.stderr
 
 
 # --- native --------------------------------------------------------------------------------------------

@@ -186,7 +186,7 @@ def _write_report(
     from nimakit.scoring import report as training_report
 
     found = evaluation.metrics
-    name = jobs.set_name(found.images, found.training_images, found.validation_images)
+    name = jobs.part_name(found.images, found.training_images, found.validation_images)
     report = training_report.render(
         title=f"How well {model.name} judges photographs",
         facts=facts,

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from nimakit.errors import ImageError, MissingExtraError, OutputError, machine_fault
+from nimakit.errors import ImageError, OutputError, machine_fault, require_extra
 from nimakit.images.photo import MAX_PIXELS, ImageInput, open_photo, unread
 from nimakit.io.cache import writable_cache
 from nimakit.io.threads import in_threads
@@ -62,18 +62,8 @@ _LOCK_SECONDS = 10.0
 
 
 def require() -> None:
-    """Refuse early, before images are read.
-
-    Raises:
-        MissingExtraError: ImageHash, or SciPy which it needs, is not installed.
-    """
-    try:
-        import imagehash  # noqa: F401
-        import scipy.ndimage  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(
-            "Comparing pictures needs ImageHash and SciPy. Install them: pip install 'nimakit[data]'"
-        ) from error
+    """Raise MissingExtraError if ImageHash, or SciPy that it needs, is not installed."""
+    require_extra("data", "Comparing pictures needs ImageHash and SciPy.", "imagehash", "scipy.ndimage")
 
 
 def fingerprint(source: ImageInput, *, max_pixels: int = MAX_PIXELS) -> np.void:

@@ -8,7 +8,6 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Iterable
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -94,17 +93,12 @@ class _PublicBackend(httpcore.AnyIOBackend):
         self._trusted = trusted
 
     async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
+        self, host: str, port: int, *args: Any, **options: Any
     ) -> httpcore.AsyncNetworkStream:
         failure: Exception = httpcore.ConnectError(f"{host} has no address")
         for address in await self._addresses(host, port):
             try:
-                return await super().connect_tcp(address, port, timeout, local_address, socket_options)
+                return await super().connect_tcp(address, port, *args, **options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
         raise failure

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeVar
 
 from nimakit.errors import NimakitError, UsageError
 from nimakit.io.rules import is_number, read_json
-from nimakit.jobs import Job, set_name
+from nimakit.jobs import Job, part_name
 from nimakit.models.network import Network
 from nimakit.models.pretrained import public_models
 from nimakit.stats.correlation import FEW_IMAGES, format_figure
@@ -146,7 +146,7 @@ def _read_metrics(path: Path) -> Figures:
     values = read_json(path, UsageError, "metrics.json")
     if isinstance(values, dict) and {"images", "emd"} <= set(values):
         counts = (values.get("training_images"), values.get("validation_images"))
-        values = {set_name(values["images"], *counts): values}
+        values = {part_name(values["images"], *counts): values}
     number = is_number()
     if not isinstance(values, dict) or not all(
         isinstance(figures, dict)

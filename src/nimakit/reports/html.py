@@ -1,42 +1,30 @@
-"""What every HTML page we write is made of: templates, and pictures inside the file."""
+"""Render HTML pages from templates, with thumbnails embedded in the file."""
 
 import base64
 import io
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
-from nimakit.errors import ImageError, MissingExtraError
+from nimakit.errors import ImageError, require_extra
 from nimakit.images.photo import ImageInput, open_photo
-from nimakit.io.threads import cores
+from nimakit.io.threads import in_threads
 from nimakit.progress import track
 
 _QUALITY = 78
 
 
 def require_jinja() -> None:
-    """Refuse early, before hours of scoring.
-
-    Raises:
-        MissingExtraError: Jinja2 is not installed.
-    """
-    try:
-        import jinja2  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(
-            "HTML reports need Jinja2. Install it: pip install 'nimakit[report]'"
-        ) from error
+    """Raise MissingExtraError if Jinja2 is not installed."""
+    require_extra("report", "HTML reports need Jinja2.", "jinja2")
 
 
 def fill(template: str, **values: Any) -> str:
-    """Fill a template of this package; every value is escaped.
+    """Render a template of this package to HTML; every value is escaped.
 
     Args:
         template: File name in ``templates``.
-        values: What the template names.
-
-    Returns:
-        HTML.
+        values: Variables of the template.
 
     Raises:
         MissingExtraError: Jinja2 is not installed.
@@ -55,26 +43,22 @@ def fill(template: str, **values: Any) -> str:
 
 
 def thumbnails(sources: Sequence[ImageInput | None], *, side: int, max_pixels: int) -> list[str]:
-    """Small copies of pictures, in order.
+    """Thumbnails of pictures, in order.
 
     Args:
-        sources: N pictures; None where there is none.
-        side: Longer side at most, in pixels.
+        sources: N pictures; None for no picture.
+        side: Length of the longer side at most, in pixels.
         max_pixels: As for `nimakit.images.photo.open_photo`.
 
     Returns:
-        N data URLs; empty where there is no picture, or it vanished since it was scored.
+        N data URLs; empty if there is no picture, or it was deleted after it was scored.
     """
-
-    def draw(source: ImageInput | None) -> str:
-        return "" if source is None else _thumbnail(source, side, max_pixels)
-
-    with ThreadPoolExecutor(cores()) as pool:
-        return list(track(pool.map(draw, sources), len(sources), "drawing"))
+    draw = partial(_thumbnail, side=side, max_pixels=max_pixels)
+    return list(track(in_threads(draw, sources), len(sources), "drawing"))
 
 
 def heights(shares: Sequence[float]) -> list[float]:
-    """Heights of bars, the highest 1; empty where all are 0.
+    """Relative heights of bars, 1 for the highest; empty if all are 0.
 
     >>> heights([1, 2, 4])
     [0.25, 0.5, 1.0]
@@ -83,7 +67,9 @@ def heights(shares: Sequence[float]) -> list[float]:
     return [share / top for share in shares] if top else []
 
 
-def _thumbnail(source: ImageInput, side: int, max_pixels: int) -> str:
+def _thumbnail(source: ImageInput | None, side: int, max_pixels: int) -> str:
+    if source is None:
+        return ""
     try:
         photo = open_photo(source, max_pixels=max_pixels, at_least=side)
     except ImageError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nimakit.errors import MissingExtraError
+from nimakit.errors import require_extra
 from nimakit.stats.histogram import FloatArray
 
 if TYPE_CHECKING:
@@ -39,19 +39,10 @@ _MOST_BARS = 30
 
 
 def require_matplotlib() -> None:
-    """Refuse early, before hours of scoring.
-
-    Raises:
-        MissingExtraError: Matplotlib is not installed.
-    """
-    # What it notes of fonts and folders while it is loaded is no news to who asked for a report.
+    """Raise MissingExtraError if Matplotlib is not installed."""
+    # Its notices about fonts and folders while loading are of no interest to the users of a report.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(
-            "Charts need Matplotlib. Install it: pip install 'nimakit[report]'"
-        ) from error
+    require_extra("report", "Charts need Matplotlib.", "matplotlib")
 
 
 def svg(name: str, label: str, plot: Plot) -> str:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nimakit.errors import MissingExtraError
+from nimakit.errors import require_extra
 from nimakit.stats.histogram import FloatArray
 
 FEW_IMAGES = 30
@@ -35,14 +35,5 @@ def srcc(first: FloatArray, second: FloatArray) -> float | None:
 
 
 def require_scipy() -> None:
-    """Refuse early, before hours of scoring.
-
-    Raises:
-        MissingExtraError: SciPy is not installed.
-    """
-    try:
-        import scipy  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(
-            "Metrics against labels need SciPy. Install it: pip install 'nimakit[report]'"
-        ) from error
+    """Raise MissingExtraError if SciPy is not installed."""
+    require_extra("report", "Metrics against labels need SciPy.", "scipy")

@@ -67,12 +67,12 @@ def _train_locked(
         report.require()
         correlation.require_scipy()
         if changes:
-            job.note(run["status"], **changes)
+            job.update(run["status"], **changes)
         _do(job, config, {**run, **changes}, notify, device_names)
     shutil.rmtree(job.state, ignore_errors=True)
     if config.s3_bucket and "uploaded" not in run:
         url = upload.upload_job(job.folder, config.s3_bucket, notify=notify)
-        job.note("complete", uploaded=url)
+        job.update("complete", uploaded=url)
         notify(f"uploaded to {url}")
     notify(f"the job is complete: {job.report_file}")
 
@@ -86,25 +86,25 @@ def _do(
 ) -> None:
     """Everything up to the status "complete"; whatever ends it before that is noted too."""
     starts = [*run.get("starts", ()), now()]
-    job.note("training", seed=config.seed, versions=_versions(), starts=starts, error=None)
+    job.update("training", seed=config.seed, versions=_versions(), starts=starts, error=None)
     try:
         data = _Data(job, config, run)
         history = _learn(job, config, data, notify, device_names)
         _judge(job, config, data, history, notify)
     except KeyboardInterrupt:
-        job.note("stopped", ended=now())
+        job.update("stopped", ended=now())
         raise
     except NimakitError as error:
-        job.note("failed", ended=now(), error=first_line(error))
+        job.update("failed", ended=now(), error=first_line(error))
         raise
     except Exception as error:
-        job.note("failed", ended=now(), error=first_line(error))
+        job.update("failed", ended=now(), error=first_line(error))
         (job.logs / "error.txt").write_text("".join(traceback.format_exception(error)), "utf-8", ESCAPE)
         raise TrainingError(
             f"Training failed: {first_line(error)} (all of it in {job.logs / 'error.txt'})."
             " Out of memory? Take a smaller batch_size."
         ) from error
-    job.note("complete", ended=now())
+    job.update("complete", ended=now())
 
 
 class _Data:

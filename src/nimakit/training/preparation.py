@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nimakit.config import RANDOM_WEIGHTS, read_train_config, sound_values
+from nimakit.config import RANDOM_WEIGHTS, read_train_config, valid_values
 from nimakit.errors import NimakitError, NoImagesError, UsageError
 from nimakit.images.files import match_images
 from nimakit.io.atomic import check_folder
@@ -65,7 +65,7 @@ def prepare(request: Request) -> Job:
         )
     problems: list[NimakitError] = []
     config = _collect(problems, lambda: read_train_config(request.config_file))
-    values = asdict(config) if config else sound_values(request.config_file)
+    values = asdict(config) if config else valid_values(request.config_file)
     has_images = _collect(problems, lambda: _refuse_no_folder(request.image_dir))
     missing: list[str] = []
     notify = say_once()
