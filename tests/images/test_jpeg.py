@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from nimakit.errors import ImageError
-from nimakit.images.jpeg import MAX_SCANS, check_scans, parts
+from nimakit.images.jpeg import MAX_SCANS, check_scans, segments
 from nimakit.images.photo import open_photo
 from samples import random_pixels
 
@@ -20,7 +20,7 @@ def _jpeg(*, progressive: bool, size: tuple[int, int] = (64, 48)) -> bytes:
 
 
 def _count(data: bytes) -> int:
-    return sum(kind == b"\xda" for kind, _ in parts(data))
+    return sum(kind == b"\xda" for kind, _ in segments(data))
 
 
 def _again(jpeg: bytes, times: int) -> bytes:
@@ -32,7 +32,7 @@ def _again(jpeg: bytes, times: int) -> bytes:
 
 @pytest.mark.parametrize(("progressive", "scans"), [(False, 1), (True, 10)])
 def test_counts_scans(progressive: bool, scans: int) -> None:
-    """Not what looks like one within other parts, or after the end: a telephone's film, say."""
+    """Not what looks like one within other segments, or after the end: a telephone's film, say."""
     jpeg = _jpeg(progressive=progressive)
     assert _count(jpeg) == scans
     assert _count(jpeg + 50 * b"\xff\xda") == scans

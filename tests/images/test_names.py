@@ -23,7 +23,7 @@ def test_spellings_of_one_file_are_one_image(names: tuple[str, ...]) -> None:
     for spellings in (names, names[::-1]):
         images = ImageNames()
         assert [images.place(name) for name in spellings] == [0] * len(names)
-        assert images.settle(TABLE)[0] == ("lake",)
+        assert images.resolve(TABLE)[0] == ("lake",)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_files_that_would_share_an_image_id_are_refused(names: tuple[str, ...]) 
         images.place(name)
     with pytest.raises(ValueError, match="would both be the image_id 'lake'"):
         images.place(names[-1])
-    assert images.settle(TABLE)[0] == ("lake",)
+    assert images.resolve(TABLE)[0] == ("lake",)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_long_numbers_and_columns_of_whole_numbers_lose_their_decimals(
     """Elsewhere 1.0 is a name, as of 1.0.jpg."""
     images, said = ImageNames(), list[str]()
     found = [images.place(name) for name in names]
-    settled, place_of = images.settle(TABLE, said.append)
+    settled, place_of = images.resolve(TABLE, said.append)
     assert settled == image_ids
     assert place_of[found].tolist() == places
     assert len(said) == ("953619" in image_ids)
@@ -78,11 +78,10 @@ def test_names_that_may_mean_other_images_are_told() -> None:
         images.place(name)
     for digit in range(7):
         images.place(f"/data/upload/1/0a1b2c3{digit}-{digit}.jpg")
-    image_ids, _ = images.settle(TABLE, said.append)
+    image_ids, _ = images.resolve(TABLE, said.append)
     assert image_ids[:3] == ("my%20lake", "caf%E9", "100% wool")
     listed = ", ".join(f"'/data/upload/1/0a1b2c3{digit}-{digit}.jpg'" for digit in range(5))
     assert said == [
-        "r.csv names images as URLs do, and they are taken as they are: 'my%20lake'",
-        "r.csv names images as Label Studio does, and what it puts before the name of a file is taken off:"
-        f" {listed} and 2 more",
+        "r.csv has names with escapes as in URLs, which are kept as they are: 'my%20lake'",
+        f"r.csv has names of Label Studio, whose prefix before the file name is removed: {listed} and 2 more",
     ]

@@ -295,7 +295,7 @@ def test_what_names_may_mean_is_told(tmp_path: Path) -> None:
     found = read_ratings(table, rows=BadRows(), notify=said.append)
     assert found.image_ids == ("12", "9")
     assert found.image.tolist() == [0, 0, 1, 0]
-    assert said == [f"{table} names images by numbers, and .0 is taken off: '12.0', '9.0'"]
+    assert said == [f"{table} names images by numbers, from which .0 is removed: '12.0', '9.0'"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Pixels of whatever kind as RGB."""
+"""Convert pixels of any mode to RGB."""
 
 from collections.abc import Callable
 
@@ -8,27 +8,24 @@ from PIL import GifImagePlugin, Image, TiffImagePlugin
 from nimakit.errors import ImageError
 
 BACKGROUND = (255, 255, 255)
-"""What shows through transparent pixels: white, as on most pages that show a photograph."""
+"""Colour behind transparent pixels: white, as on most pages that show photographs."""
 
 WHITES = (255, 4095, 65_535)
-"""Of grey in 16 bits: few pictures say how many of them are in use, so it is the least that none exceeds. A
-picture in true 16 bits exceeds the first two, unless all of it is as good as black."""
+"""Levels of white in 16-bit grey that uses 8, 12 or 16 bits. Few files state how many, so white is the lowest
+level that no pixel exceeds; true 16-bit pictures exceed the first two unless they are nearly black."""
 
 _BITS_PER_SAMPLE, _MAX_SAMPLE_VALUE = 258, 281
 _STRIP_PIXELS = 2**20
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """A picture of mode RGB; transparent pixels show `BACKGROUND`, grey of more bits is scaled to 8.
-
-    Args:
-        image: Of any mode, decoded.
+    """Convert a decoded picture to RGB: transparent pixels show `BACKGROUND`, grey has 8 bits.
 
     Returns:
-        The picture itself where it is RGB already.
+        The picture itself if it is RGB already.
 
     Raises:
-        ImageError: Pixels whose white is not known: floating-point ones, or integers of more than 16 bits.
+        ImageError: The level of white is unknown: floating-point pixels, or integers of more than 16 bits.
     """
     image = on_canvas(image)
     if image.mode == "RGB" and "transparency" not in image.info:
@@ -43,7 +40,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _by_strips(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
-    """Convert some rows at a time: all of a large picture would take several times its memory."""
+    """Convert some rows at a time, because a large picture as a whole would take several times its memory."""
     width, height = image.size
     rows = max(1, _STRIP_PIXELS // width)
     result = Image.new("RGB", image.size)
@@ -54,7 +51,7 @@ def _by_strips(image: Image.Image, convert: Callable[[Image.Image], Image.Image]
 
 
 def _from_grey(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
-    """What converts grey of more than 8 bits, which Pillow's own conversion would clip at 255."""
+    """A converter for grey of more than 8 bits, which Pillow would clip at 255."""
     pixels = np.asarray(image)
     low, high = pixels.min(), pixels.max()
     if low < 0 or high > WHITES[-1]:
@@ -69,10 +66,10 @@ def _from_grey(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
 
 
 def _white(image: Image.Image, high: int) -> int:
-    """The level of white: what the file says where it is possible, else the least of `WHITES` that fits."""
+    """The level of white: that of the file if it is plausible, else the lowest of `WHITES` that fits."""
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         [bits] = image.tag_v2.get(_BITS_PER_SAMPLE, (16,))
-        # Some write their white here, some the highest level of this picture: only a power of two is a white.
+        # Some files have the level of white here, some the highest level used: only 2^n - 1 can be white.
         stated = image.tag_v2.get(_MAX_SAMPLE_VALUE, 2**bits - 1 if bits < 16 else 0)
         white = stated if isinstance(stated, int) else stated[0]
         if high <= white <= WHITES[-1] and white >= WHITES[0] and white & (white + 1) == 0:
@@ -81,10 +78,7 @@ def _white(image: Image.Image, high: int) -> int:
 
 
 def on_canvas(image: Image.Image) -> Image.Image:
-    """A picture with all of its canvas: what the first frame of a GIF does not cover is transparent.
-
-    Args:
-        image: Of any mode, decoded.
+    """The whole canvas of a decoded picture: transparent where the first frame of a GIF does not cover it.
 
     Returns:
         The picture itself, or one of mode RGBA.

@@ -1,4 +1,9 @@
-"""Pictures that are the same one, found by their fingerprints among any number of them."""
+"""Find duplicate pictures by their fingerprints.
+
+pHash only selects candidates: it must let 11 of 64 bits differ to find a cropped copy, and then also matches
+different pictures, so 1,024 bits of edge maps decide. The index of candidates is hand-written: faiss's binary
+multi-hash would add a dependency of 30 MB to the data commands.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -11,18 +16,17 @@ from numpy.typing import NDArray
 
 from nimakit.images.fingerprints import SIDE, VIEWS, Fingerprints, mirrored
 from nimakit.io.cache import sha256
-
-Indices = NDArray[np.intp]
+from nimakit.stats.histogram import IntArray
 
 SIMILARITY = 0.5
-"""From here on two pictures count as the same.
+"""Lowest similarity of duplicates.
 
-Different photographs hardly ever come above 0.3; copies that are resized, re-encoded, greyed, brightened,
-turned by a degree, framed or cropped by 5 % on each side nearly all do above 0.5: benchmarks/duplicates.py.
+Different photographs are hardly ever above 0.3. Copies that are resized, re-encoded, grey, brightened,
+turned by a degree, framed or cropped by 5 % on each side are nearly all above 0.5: benchmarks/duplicates.py.
 """
 
 _BLANK = 1.0
-"""Contrast, in grey levels, below which a picture has nothing to compare."""
+"""Contrast, in grey levels, below which pictures are blank."""
 
 _CHUNKS = 4
 _CHUNK_BITS = 16
@@ -33,19 +37,20 @@ _MASKS = [
     for bits in combinations(range(_CHUNK_BITS), flips)
 ]
 _DISTANCE = _CHUNKS * (_FLIPS + 1) - 1
-"""Hashes that differ in 11 bits at most have a chunk that differs in 2 at most, so none is missed."""
+"""Hashes that differ in at most 11 bits have a chunk that differs in at most 2, so none is missed."""
 
-_FEW = 1000
-"""As many as are compared each with each in less time than tables take."""
+_BRUTE_FORCE_BELOW = 1000
+"""So many are compared with each other faster than by tables."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
-    """Pictures that are the same one.
+    """A group of duplicates.
 
     Attributes:
-        members: Their places among the N that were compared, ascending, at least two.
-        similarity: Agreement of their edge maps, up to 1; of more than two pictures the weakest link's.
+        members: Indices of at least two of the N pictures compared, ascending.
+        similarity: Agreement of their edge maps, up to 1; for more than two pictures, that of the weakest
+            link.
         identical: Whether the files are equal byte for byte.
         mirrored: Whether some are mirror images of others.
     """
@@ -59,15 +64,15 @@ class Group:
 def find_duplicates(
     paths: Sequence[Path], fingerprints: Fingerprints, *, similarity: float = SIMILARITY
 ) -> list[Group]:
-    """Groups of files that show the same picture, resized, re-encoded, mirrored or slightly cropped.
+    """Find groups of files that show the same picture, possibly resized, re-encoded, mirrored or cropped.
 
     Args:
         paths: N different files.
         fingerprints: (N,) `nimakit.images.fingerprints.FINGERPRINT`.
-        similarity: From which on two pictures count as the same, above 0 to 1.
+        similarity: Lowest similarity of duplicates, above 0 to 1.
 
     Returns:
-        Groups without a common member, most alike first. Blank pictures are the same only byte for byte.
+        Disjoint groups, most similar first. Blank pictures are duplicates only if their files are equal.
     """
     groups = _Groups(len(paths))
     detailed = ~is_blank(fingerprints)
@@ -86,29 +91,29 @@ def find_duplicates(
 
 
 def is_blank(fingerprints: Fingerprints) -> NDArray[np.bool_]:
-    """Which pictures are one even surface, as a failed download or a black frame is: (N,) bool."""
+    """(N,) bool: whether a picture is an even surface, such as a failed download or a black frame."""
     return np.asarray(fingerprints["contrast"] < _BLANK)
 
 
 class _Groups:
-    """N pictures, each a group of its own until links join them."""
+    """Groups of N pictures, joined by links; at first each picture is a group."""
 
     def __init__(self, count: int) -> None:
         self._group = np.arange(count)
         self._links: list[tuple[int, float, bool]] = []
 
     def link(self, first: int, second: int, similarity: float, *, mirrored: bool = False) -> None:
-        """Join the groups of two pictures; without effect where they are one."""
+        """Join the groups of two pictures, unless they are in the same group."""
         if self._group[first] != self._group[second]:
             self._group[self._group == self._group[second]] = self._group[first]
             self._links.append((first, similarity, mirrored))
 
-    def apart(self, first: Indices, second: Indices) -> NDArray[np.bool_]:
-        """Which of n pairs are in two groups still: (n,) bool."""
+    def are_apart(self, first: IntArray, second: IntArray) -> NDArray[np.bool_]:
+        """(n,) bool: whether the pictures of n pairs are in different groups."""
         return np.asarray(self._group[first] != self._group[second])
 
     def listed(self, contents: dict[int, str]) -> list[Group]:
-        """The groups of more than one, most alike first."""
+        """The groups of several pictures, most similar first."""
         members = defaultdict(list)
         links = defaultdict(list)
         for first, similarity, is_mirrored in self._links:
@@ -128,7 +133,7 @@ class _Groups:
 
 
 def _equal(fingerprints: Fingerprints) -> list[list[int]]:
-    """Places of equal fingerprints together."""
+    """Indices of pictures, grouped by equal fingerprints."""
     places = defaultdict(list)
     for place, fingerprint in enumerate(fingerprints):
         places[fingerprint.tobytes()].append(place)
@@ -136,22 +141,22 @@ def _equal(fingerprints: Fingerprints) -> list[list[int]]:
 
 
 def _link_near(fingerprints: Fingerprints, chosen: Sequence[int], similarity: float, groups: _Groups) -> None:
-    """Link pictures that are the same, those that are as a whole before those of which one is cropped.
+    """Link duplicates; whole pictures before those of which one is cropped.
 
     Args:
         fingerprints: (N,) `nimakit.images.fingerprints.FINGERPRINT`.
-        chosen: Places of those that are compared.
-        similarity: From which on two pictures count as the same.
-        groups: Of all N.
+        chosen: Indices of the pictures to compare.
+        similarity: Lowest similarity of duplicates.
+        groups: Groups of all N pictures.
     """
     places = np.asarray(chosen, np.intp)
     compared = fingerprints[places]
     edges = np.ascontiguousarray(compared["edges"][:, 0])
-    whole = (compared["hash"][:, 0], edges), (compared["mirror_hash"], mirrored(edges))
+    both = (compared["hash"][:, 0], edges), (compared["mirror_hash"], mirrored(edges))
     for view in range(VIEWS):
-        for is_mirrored, (hashes, maps) in enumerate(whole):
+        for is_mirrored, (hashes, maps) in enumerate(both):
             for first, second in _candidates(hashes, compared["hash"][:, view]):
-                apart = groups.apart(places[first], places[second])
+                apart = groups.are_apart(places[first], places[second])
                 one, other = first[apart], second[apart]
                 different = np.bitwise_count(maps[one] ^ compared["edges"][other, view]).sum(axis=1)
                 alike = 1 - 2 * different / SIDE**2
@@ -164,27 +169,29 @@ def _link_near(fingerprints: Fingerprints, chosen: Sequence[int], similarity: fl
                     )
 
 
-def _candidates(queries: NDArray[np.uint64], hashes: NDArray[np.uint64]) -> Iterator[tuple[Indices, Indices]]:
-    """Pairs of two different pictures whose hashes differ in `_DISTANCE` bits at most.
+def _candidates(
+    queries: NDArray[np.uint64], hashes: NDArray[np.uint64]
+) -> Iterator[tuple[IntArray, IntArray]]:
+    """Pairs of different pictures whose hashes differ in at most `_DISTANCE` bits.
 
     Multi-index hashing (Norouzi, Punjani and Fleet, "Fast search in Hamming space with multi-index hashing",
-    2012): hashes that are close agree closely in at least one chunk, and a table of each chunk's values leads
-    to them. A hundredth of all pairs is looked at.
+    2012): similar hashes are nearly equal in at least one chunk, and a table of each chunk's values finds
+    them. Only one in a hundred pairs is compared.
 
     Args:
         queries: (N,) hashes.
         hashes: (N,) hashes of the same pictures in the same order, or of a view of them.
 
     Yields:
-        (n,) places of queries, and (n,) places of hashes. A pair may come repeatedly, and either way round.
+        (n,) indices of queries, and (n,) indices of hashes. A pair may come repeatedly and in either order.
     """
-    if len(hashes) <= _FEW:
+    if len(hashes) <= _BRUTE_FORCE_BELOW:
         first, second = np.nonzero(np.bitwise_count(queries[:, None] ^ hashes) <= _DISTANCE)
         yield first[first != second], second[first != second]
         return
     for chunk in range(_CHUNKS):
         wanted, keys = (_chunk(values, chunk) for values in (queries, hashes))
-        # In order of the keys, so that what is looked at together lies together in memory.
+        # Sorted by the keys, so that hashes compared together are close in memory.
         query_order, order = (np.argsort(values, kind="stable") for values in (wanted, keys))
         wanted, sorted_queries, sorted_hashes = wanted[query_order], queries[query_order], hashes[order]
         starts = np.searchsorted(keys[order], np.arange((1 << _CHUNK_BITS) + 1))
@@ -193,9 +200,7 @@ def _candidates(queries: NDArray[np.uint64], hashes: NDArray[np.uint64]) -> Iter
             start, size = starts[wanted ^ mask], sizes[wanted ^ mask]
             query = np.flatnonzero(size)
             rank = 0
-            while len(
-                query
-            ):  # each with the first of the hashes its chunk leads to, then with the second ...
+            while len(query):  # compare each with the first hash of its chunk, then the second, ...
                 place = start[query] + rank
                 close = np.bitwise_count(sorted_queries[query] ^ sorted_hashes[place]) <= _DISTANCE
                 first, second = query_order[query[close]], order[place[close]]
@@ -206,7 +211,7 @@ def _candidates(queries: NDArray[np.uint64], hashes: NDArray[np.uint64]) -> Iter
                 query = query[size[query] > rank]
 
 
-def _chunk(hashes: NDArray[np.uint64], chunk: int) -> Indices:
-    """One chunk of each hash: (N,) intp."""
+def _chunk(hashes: NDArray[np.uint64], chunk: int) -> IntArray:
+    """(N,) intp: one chunk of each hash."""
     shift, mask = np.uint64(chunk * _CHUNK_BITS), np.uint64((1 << _CHUNK_BITS) - 1)
     return np.asarray((hashes >> shift) & mask, np.intp)

@@ -1,11 +1,10 @@
-"""Perceptual fingerprints: what stays of a picture that is resized, re-encoded, greyed or mirrored."""
+"""Perceptual fingerprints, nearly equal for resized, re-encoded, grey or mirrored copies; and their cache."""
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +24,8 @@ _VIEWS = (
     (_CORNER, 0.0, 1.0, 1 - _CORNER),
     (0.0, 0.0, 1 - _CORNER, 1 - _CORNER),
 )
-"""Left, top, right and bottom of each view, as shares of the sides. The first is the whole picture: it comes
-close to one of the other views of a picture that it was cropped from."""
+"""Left, top, right and bottom of each view, as shares of the sides. The first is the whole picture, which is
+similar to one of the other views of a picture that it was cropped from."""
 
 VIEWS = len(_VIEWS)
 SIDE = 32
@@ -40,13 +39,13 @@ FINGERPRINT = np.dtype(
         ("contrast", "<f4"),
     ]
 )
-"""What is kept of one picture:
+"""The fingerprint of a picture:
 
-- hash: pHash of each view, signs of the lowest frequencies, by the library ImageHash.
+- hash: pHash of each view: signs of the lowest frequencies, by the library ImageHash.
 - mirror_hash: pHash of the mirror image of the whole.
-- edges: of each view, where 32x32 pixels are brighter than their surroundings, by the sign of a difference of
-  Gaussians (Marr and Hildreth, "Theory of edge detection", 1980; as a hash: Zauner, "Implementation and
-  benchmarking of perceptual image hash functions", 2010).
+- edges: edge map of each view: whether each of 32x32 pixels is brighter than its surroundings, by the sign
+  of a difference of Gaussians (Marr and Hildreth, "Theory of edge detection", 1980; as a hash: Zauner,
+  "Implementation and benchmarking of perceptual image hash functions", 2010).
 - contrast: standard deviation of the grey levels, 0 to 127.5.
 """
 
@@ -55,9 +54,10 @@ Fingerprints = NDArray[np.void]
 _GREY_SIDE = 2 * SIDE
 _DECODED_SIDE = 2 * _GREY_SIDE
 _CACHE_FILE = "fingerprints-v1.sqlite"
-"""Another version for every change of what a fingerprint is."""
+"""Change the version whenever fingerprints change."""
 
-_ROWS_KEPT_AT_ONCE = 500
+_TABLE = "CREATE TABLE IF NOT EXISTS fingerprints (path BLOB PRIMARY KEY, stamp TEXT, fingerprint BLOB)"
+_ROWS_PER_TRANSACTION = 500
 _LOCK_SECONDS = 10.0
 
 
@@ -67,7 +67,7 @@ def require() -> None:
 
 
 def fingerprint(source: ImageInput, *, max_pixels: int = MAX_PIXELS) -> np.void:
-    """The fingerprint of one picture.
+    """Compute the fingerprint of a picture.
 
     Args:
         source: As for `nimakit.images.photo.open_photo`.
@@ -99,10 +99,10 @@ def fingerprint(source: ImageInput, *, max_pixels: int = MAX_PIXELS) -> np.void:
 
 
 def mirrored(edges: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The edge maps of the mirror images.
+    """Mirror edge maps.
 
     Args:
-        edges: (N, 16) uint64, the field ``edges`` of one view.
+        edges: (N, 16) uint64, field ``edges`` of one view.
 
     Returns:
         (N, 16) uint64.
@@ -112,14 +112,14 @@ def mirrored(edges: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def fingerprint_files(paths: Sequence[Path], *, max_pixels: int = MAX_PIXELS) -> list[np.void | ImageError]:
-    """Fingerprints of many files, on all cores; those of an earlier run are taken from the cache.
+    """Fingerprints of many files, computed on all cores or taken from the cache.
 
     Args:
         paths: N image files.
         max_pixels: As for `nimakit.images.photo.open_photo`.
 
     Returns:
-        N times a `FINGERPRINT`, or the error of a file that has none.
+        For each file a `FINGERPRINT`, or the error that prevented it.
     """
 
     def one(path: Path) -> tuple[Path, np.void | ImageError]:
@@ -132,23 +132,22 @@ def fingerprint_files(paths: Sequence[Path], *, max_pixels: int = MAX_PIXELS) ->
 
     if not paths:
         return []
-    with _Cache() as cache:
-        found: dict[Path, np.void | ImageError] = {}
-        stamps = {path: f"{_stamp(path)} {max_pixels}" for path in paths}
-        for path, stamp in stamps.items():
-            known = cache.get(path, stamp)
-            if known is not None:
-                found[path] = known
-        wanted = [path for path in stamps if path not in found]
-        for path, result in track(in_threads(one, wanted), len(wanted), "comparing"):
+    stamps = {path: f"{_stamp(path)} {max_pixels}" for path in paths}
+    cache = _Cache()
+    found: dict[Path, np.void | ImageError] = {**cache.load(stamps)}
+    missing = [path for path in stamps if path not in found]
+    try:
+        for path, result in track(in_threads(one, missing), len(missing), "comparing"):
             found[path] = result
             if not isinstance(result, ImageError):
-                cache.put(path, stamps[path], result)
+                cache.add(path, stamps[path], result)
+    finally:  # also of an interrupted run
+        cache.save()
     return [found[path] for path in paths]
 
 
 def _stamp(path: Path) -> str:
-    """Tells versions of a file apart; empty where there is no file."""
+    """Size and time of change of a file; empty if it does not exist."""
     try:
         stat = path.stat()
     except OSError:
@@ -157,67 +156,52 @@ def _stamp(path: Path) -> str:
 
 
 class _Cache:
-    """Fingerprints of earlier runs, by path, size and time of change; empty where none can be kept."""
+    """Fingerprints of earlier runs, by path, size and time of change; runs also work without it."""
 
     def __init__(self) -> None:
         self._new: list[tuple[bytes, str, bytes]] = []
-        self._database = _open(":memory:")
-        try:
-            self._database = _open(writable_cache() / _CACHE_FILE)
-        except (sqlite3.Error, OutputError) as error:
-            self._give_up(error)
+        self._is_usable = True
 
-    def _give_up(self, error: Exception) -> None:
-        say(f"fingerprints are not kept for the next run: {error}")
-        self._database.close()
-        self._database = _open(":memory:")
-
-    def get(self, path: Path, stamp: str) -> np.void | None:
-        """The fingerprint of that version of the file; None where none is kept."""
+    def load(self, stamps: Mapping[Path, str]) -> dict[Path, np.void]:
+        """Fingerprints of those files that have not changed."""
+        found: dict[Path, np.void] = {}
         query = "SELECT fingerprint FROM fingerprints WHERE path = ? AND stamp = ?"
-        try:
-            row: Any = self._database.execute(query, (_key(path), stamp)).fetchone()
-        except sqlite3.Error as error:
-            self._give_up(error)
-            return None
-        return np.frombuffer(row[0], FINGERPRINT)[0] if row and len(row[0]) == FINGERPRINT.itemsize else None
 
-    def put(self, path: Path, stamp: str, found: np.void) -> None:
-        """Keep a fingerprint; it reaches the disk within a few hundred."""
+        def read(database: sqlite3.Connection) -> None:
+            for path, stamp in stamps.items():
+                row = database.execute(query, (_key(path), stamp)).fetchone()
+                if row and len(row[0]) == FINGERPRINT.itemsize:
+                    found[path] = np.frombuffer(row[0], FINGERPRINT)[0]
+
+        self._run(read)
+        return found
+
+    def add(self, path: Path, stamp: str, found: np.void) -> None:
+        """Add a fingerprint; every few hundred are saved."""
         self._new.append((_key(path), stamp, found.tobytes()))
-        if len(self._new) >= _ROWS_KEPT_AT_ONCE:
-            self._flush()
+        if len(self._new) >= _ROWS_PER_TRANSACTION:
+            self.save()
 
-    def _flush(self) -> None:
-        try:
-            with self._database:
-                self._database.executemany("INSERT OR REPLACE INTO fingerprints VALUES (?, ?, ?)", self._new)
-        except sqlite3.Error as error:
-            self._give_up(error)
+    def save(self) -> None:
+        """Save the fingerprints added."""
+        statement = "INSERT OR REPLACE INTO fingerprints VALUES (?, ?, ?)"
+        self._run(lambda database: database.executemany(statement, self._new))
         self._new.clear()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._flush()
-        self._database.close()
-
-
-def _open(file: Path | str) -> sqlite3.Connection:
-    database = sqlite3.connect(file, timeout=_LOCK_SECONDS)
-    try:
-        database.execute(
-            "CREATE TABLE IF NOT EXISTS fingerprints (path BLOB PRIMARY KEY, stamp TEXT, fingerprint BLOB)"
-        )
-    except sqlite3.Error:
-        database.close()
-        raise
-    return database
+    def _run(self, action: Callable[[sqlite3.Connection], object]) -> None:
+        """Run one transaction, or none after one has failed."""
+        if not self._is_usable:
+            return
+        try:
+            file = writable_cache() / _CACHE_FILE
+            with closing(sqlite3.connect(file, timeout=_LOCK_SECONDS)) as database, database:
+                database.execute(_TABLE)
+                action(database)
+        except (sqlite3.Error, OutputError) as error:
+            self._is_usable = False
+            say(f"fingerprints are not kept for the next run: {error}")
 
 
 def _key(path: Path) -> bytes:
-    """The path as bytes: names of files need not be text."""
+    """The absolute path as bytes, because file names need not be text."""
     return os.fsencode(path.absolute())

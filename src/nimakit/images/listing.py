@@ -1,4 +1,4 @@
-"""What the images of a folder are, without decoding them: size, hash, and when they were taken."""
+"""List the images of a folder without decoding them: size, hash, and the time they were taken."""
 
 import hashlib
 import re
@@ -22,16 +22,16 @@ _TAKEN_OFFSET = 0x9011
 
 
 def describe(folder: Path, paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    """An entry for each image, in order.
+    """Describe images, in order.
 
     Args:
-        folder: What the entries' paths are relative to.
+        folder: Folder that the paths in the entries are relative to.
         paths: N image files in it.
 
     Yields:
-        ``path``, ``image_id``, ``width`` and ``height`` in pixels as the picture is seen (turned upright),
-        ``bytes``, ``sha256``, and ``taken`` where the camera noted it (ISO 8601); or ``error`` in place of
-        what could not be read.
+        ``path``, ``image_id``, ``width`` and ``height`` in pixels of the upright picture, ``bytes``,
+        ``sha256``, and ``taken`` (ISO 8601) if the camera recorded it; or ``path``, ``image_id`` and
+        ``error``.
     """
     yield from in_threads(partial(_entry, folder), paths)
 
@@ -39,7 +39,7 @@ def describe(folder: Path, paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
 def _entry(folder: Path, path: Path) -> dict[str, Any]:
     entry: dict[str, Any] = {"path": escaped(path.relative_to(folder).as_posix()), "image_id": image_id(path)}
     if path.exists() and not path.is_file():
-        return {**entry, "error": "An image is a regular file; not a folder, a pipe or a device."}
+        return {**entry, "error": "An image must be a regular file, not a folder, a pipe or a device."}
     try:
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -60,13 +60,13 @@ def _entry(folder: Path, path: Path) -> dict[str, Any]:
 
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:
-    # Of a TIFF Pillow says the upright size itself.
+    # For a TIFF, Pillow's size is already upright.
     swapped = image.format != "TIFF" and image.getexif().get(EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
     return (image.height, image.width) if swapped else image.size
 
 
 def _taken(image: Image.Image) -> str:
-    """When the camera noted the picture was taken; empty where it did not."""
+    """The time the picture was taken, by its EXIF; empty if it is missing."""
     exif = image.getexif().get_ifd(_EXIF_FOLDER)
     try:
         taken = datetime.strptime(str(exif.get(_TAKEN)).strip("\0 "), "%Y:%m:%d %H:%M:%S").isoformat()  # noqa: DTZ007

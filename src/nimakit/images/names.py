@@ -1,4 +1,4 @@
-"""Images as the column of a table names them: which of its names mean the same file."""
+"""Resolve the image names in a column of a table: which of them mean the same file."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -15,11 +15,11 @@ _LISTED = 5
 
 
 class ImageNames:
-    """The different images of a column, in the order of appearance, each with its place.
+    """The different images of a column, with an index each, in the order of appearance.
 
-    What `nimakit.images.files.path_parts` reads alike is one image, and so is a file name with and without
-    its folders. Numbers are as `nimakit.images.files.plain_id` reads them; only in a column of whole numbers
-    1.0 is 1 as well.
+    Names with the same `nimakit.images.files.path_parts`, and a file name with and without its folders, are
+    the same image. Numbers are read as by `nimakit.images.files.plain_id`; but if all names are whole
+    numbers, 1.0 is also 1.
     """
 
     def __init__(self) -> None:
@@ -28,13 +28,13 @@ class ImageNames:
         self._spelt: dict[str, int] = {}
 
     def place(self, text: str) -> int:
-        """The place of an image, which is added where it is new.
+        """The index of an image, which is added if it is new.
 
         Args:
             text: A file name, a path or a URL, with or without suffix.
 
         Raises:
-            ValueError: No file can be meant, or another one of the same image_id than before.
+            ValueError: The name cannot be a file, or is another file with the image_id of a previous one.
         """
         if text in self._spelt:
             return self._spelt[text]
@@ -48,28 +48,28 @@ class ImageNames:
         self._spelt[text] = place = self._places.setdefault(name, len(self._places))
         return place
 
-    def settle(
+    def resolve(
         self, path: Path, notify: Callable[[str], None] | None = None
     ) -> tuple[tuple[str, ...], IntArray]:
-        """The image_ids, once all rows are read.
+        """Decide the image_ids after all rows are read.
 
         Args:
             path: The table they are from.
-            notify: Called with a sentence where names may mean other images: ``.0`` or what Label Studio adds
-                was taken off, or %20 may be a part of a URL.
+            notify: Called with a sentence about names that may mean other images: ``.0`` or the prefix of
+                Label Studio was removed, or %20 may come from a URL.
 
         Returns:
-            N image_ids, each once; and (places,) intp, for each `place` the one of its image among them.
+            N different image_ids; and (places,) intp, for each `place` the index of its image_id.
         """
         say = notify or (lambda _: None)
         if quoted := [
             name for name in self._places if _QUOTED.search(name) and "\ufffd" not in unquote(name)
         ]:
-            say(f"{path} names images as URLs do, and they are taken as they are: {_listed(quoted)}")
+            say(f"{path} has names with escapes as in URLs, which are kept as they are: {_listed(quoted)}")
         if uploads := [text for text in self._spelt if UPLOAD.search(text)]:
             say(
-                f"{path} names images as Label Studio does, and what it puts before the name of a file is"
-                f" taken off: {_listed(uploads)}"
+                f"{path} has names of Label Studio, whose prefix before the file name is removed:"
+                f" {_listed(uploads)}"
             )
         numbers = [WHOLE_NUMBER.fullmatch(parts[-1]) for parts, _ in self._files.values()]
         plain = {
@@ -78,14 +78,14 @@ class ImageNames:
             if number and number[2] and (None not in numbers or plain_id(number[0]) == number[1])
         }
         if plain:
-            say(f"{path} names images by numbers, and .0 is taken off: {_listed(plain)}")
+            say(f"{path} names images by numbers, from which .0 is removed: {_listed(plain)}")
         merged: dict[str, int] = {}
         places = [merged.setdefault(plain.get(name, name), len(merged)) for name in self._places]
         return tuple(merged), np.array(places, np.intp)
 
 
 def _listed(names: Iterable[str]) -> str:
-    """The first five, and how many more there are."""
+    """The first five names, and how many more there are."""
     first = [repr(name) for name in names]
     more = f" and {len(first) - _LISTED} more" if len(first) > _LISTED else ""
     return ", ".join(first[:_LISTED]) + more

@@ -1,9 +1,9 @@
-"""Open photographs safely, turn them upright, fit and resize them for a model."""
+"""Decode photographs safely, turn them upright, and fit them to a model's input."""
 
 import ctypes
 import io
 import math
-import mmap  # noqa: F401 - Pillow imports it for its first BMP
+import mmap  # noqa: F401 - needed by Pillow for BMP files
 import os
 import stat
 from collections.abc import Iterator
@@ -15,16 +15,13 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 from PIL import (
-    BmpImagePlugin,
-    GifImagePlugin,
     Image,
-    ImageCms,  # noqa: F401 - Pillow imports it for its first picture in Lab
+    ImageCms,  # noqa: F401 - needed by Pillow for pictures in Lab
     JpegImagePlugin,
-    MpoImagePlugin,  # noqa: F401 - and this one for its first JPEG of several pictures
-    PngImagePlugin,
+    MpoImagePlugin,  # noqa: F401 - needed by Pillow for JPEGs of several pictures
     TiffImagePlugin,
     UnidentifiedImageError,
-    WebPImagePlugin,
+    WebPImagePlugin,  # noqa: F401 - registers the format, which preinit() does not
 )
 
 from nimakit.errors import ImageError, ImageTooLargeError, ImageUnreadError, first_line, machine_fault
@@ -35,27 +32,17 @@ Encoded: TypeAlias = bytes | bytearray | memoryview
 ImageInput: TypeAlias = str | os.PathLike[str] | Encoded | Image.Image | NDArray[Any]
 PixelArray: TypeAlias = NDArray[np.uint8]
 
-# Naming the plugins registers them, and no other decoder ever sees a file. Phones' MPO files open as JPEG.
-FORMATS: tuple[str, ...] = tuple(
-    plugin.format
-    for plugin in (
-        JpegImagePlugin.JpegImageFile,
-        PngImagePlugin.PngImageFile,
-        WebPImagePlugin.WebPImageFile,
-        BmpImagePlugin.BmpImageFile,
-        TiffImagePlugin.TiffImageFile,
-        GifImagePlugin.GifImageFile,
-    )
-)
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+"""Formats that are decoded; no other decoder ever sees a file. Phones' MPO files open as JPEG."""
 MAX_PIXELS = 89_478_485
-"""Pixels an image may have by default: a quarter of a gibibyte at three bytes a pixel, as in Pillow."""
+"""Most pixels of an image by default: 256 MiB at three bytes per pixel, as in Pillow."""
 
 DECODED_BYTES = 9
-"""Bytes a pixel takes at the most while a picture is decoded and fitted."""
+"""Most bytes per pixel while a picture is decoded and fitted."""
 
 _COSTS = {"WEBP": 2}
-"""Format -> how many pixels one of its pixels counts for. A pixel of a WebP takes 16 bytes, and while Pillow
-decodes one no other thread runs."""
+"""Format -> weight of its pixels. A pixel of a WebP takes 16 bytes, and Pillow blocks all other threads while
+it decodes one."""
 
 ResizeFilter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 RESIZE_FILTERS: tuple[str, ...] = get_args(ResizeFilter)
@@ -64,16 +51,16 @@ FITS: tuple[str, ...] = get_args(Fit)
 
 EXIF_ORIENTATION = 0x0112
 HEAD = 16
-"""Bytes by which Pillow tells formats apart."""
+"""Bytes at the beginning of a file that identify its format."""
 
-# Whatever Pillow would import later is imported now: a process without a free file could not.
+# Everything Pillow would import later is imported now: a process with too many open files could not.
 Image.preinit()
-# Freed pixel blocks are kept for the next image: without this, each decode pays the page faults of tens of
-# megabytes anew (a quarter of the time of a 12-megapixel JPEG).
+# Keep freed pixel blocks for the next image. Otherwise each decode pays for page faults of tens of
+# megabytes, a quarter of the time of a 12-megapixel JPEG.
 if "PILLOW_BLOCKS_MAX" not in os.environ:
     Image.core.set_blocks_max(16)  # type: ignore[attr-defined]
-# libtiff prints a line for each tag that it does not know straight to file descriptor 2. Pillow raises what
-# keeps it from decoding. A Pillow that was linked with libtiff statically does not show us these functions.
+# libtiff prints a line for each unknown tag directly to file descriptor 2; Pillow raises what prevents
+# decoding. A Pillow linked with libtiff statically does not export these functions.
 with suppress(AttributeError, OSError):
     _libtiff = ctypes.CDLL(Image.core.__file__)  # type: ignore[attr-defined]
     _libtiff.TIFFSetWarningHandler(None)
@@ -82,14 +69,14 @@ with suppress(AttributeError, OSError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preprocessing:
-    """How a model wants its input: it travels inside the model file.
+    """Preprocessing of a model's input, from the metadata of its file.
 
     Attributes:
         height: Input height in pixels.
         width: Input width in pixels.
         resize_filter: One of `RESIZE_FILTERS` (Pillow's filters).
         fit: ``squash`` ignores the aspect ratio, ``pad`` keeps it and fills the rest with black, ``crop``
-            keeps it and cuts the longer sides off evenly.
+            keeps it and crops the longer side evenly.
     """
 
     height: int
@@ -98,8 +85,7 @@ class Preprocessing:
     fit: Fit
 
 
-# Orientation -> the turn that makes the picture upright, and whether the stored x and y axes run backwards
-# in the upright picture.
+# Orientation -> transpose that makes the picture upright, and whether that reverses the stored x and y axes.
 _TURNS: dict[int, tuple[Image.Transpose, bool, bool]] = {
     2: (Image.Transpose.FLIP_LEFT_RIGHT, True, False),
     3: (Image.Transpose.ROTATE_180, True, True),
@@ -115,7 +101,7 @@ _TURNS: dict[int, tuple[Image.Transpose, bool, bool]] = {
 class Photo:
     """A decoded picture: pixels as stored, and the EXIF orientation that makes them upright.
 
-    Turning is put off until the picture has been made smaller, which costs a tenth of turning it whole.
+    The picture is turned after it is resized, which takes a tenth of the time.
 
     Attributes:
         pixels: Pillow image, mode RGB.
@@ -137,16 +123,16 @@ class Photo:
         resize_filter: ResizeFilter,
         box: tuple[float, float, float, float] | None = None,
     ) -> Image.Image:
-        """The upright picture, or a box of it, at another size.
+        """Resize the upright picture, or a box of it.
 
-        Equal to turning first and resizing then, up to rounding where a filter weighs several pixels. A
-        nearest-neighbour pick between two equally near pixels depends on the direction an axis is walked in;
-        so an axis is made smaller before the turn only where the turn keeps its direction.
+        Equal to turning before resizing, up to rounding if a filter averages several pixels. The choice of
+        the nearest-neighbour filter between two equally near pixels depends on the direction of the axis, so
+        an axis is resized before the turn only if the turn keeps its direction.
 
         Args:
             size: (width, height) of the result.
             resize_filter: One of `RESIZE_FILTERS`.
-            box: (left, top, right, bottom) in pixels of the upright picture; the whole where None.
+            box: (left, top, right, bottom) in pixels of the upright picture; None for the whole.
 
         Returns:
             Pillow image of that size, mode RGB.
@@ -184,36 +170,36 @@ def open_photo(
     at_least: int | None = None,
     formats: tuple[str, ...] = FORMATS,
 ) -> Photo:
-    """Decode an image; nothing is decoded before its format and its pixel count are checked.
+    """Decode an image after checking its format and number of pixels.
 
-    Of an animation the first frame is taken. Transparent pixels show `nimakit.images.color.BACKGROUND`, and
-    so does what a GIF's first frame does not cover. Grey of more than 8 bits is scaled to 8
-    (`nimakit.images.color.WHITES`). Colour profiles are not applied, because they were not when the public
-    weights were trained.
+    An animation gives its first frame. Transparent pixels, and those that a GIF's first frame does not cover,
+    show `nimakit.images.color.BACKGROUND`. Grey of more than 8 bits is scaled to 8
+    (`nimakit.images.color.WHITES`). Colour profiles are not applied, because the public weights were trained
+    without.
 
     Args:
         source: A path, encoded bytes, a Pillow image, or an array: (H, W, 3), (H, W, 1) or (H, W), uint8 or
             float, 0-255, RGB.
-        max_pixels: Largest width times height; of a WebP half of that, as decoding it takes twice the memory.
-            Above Pillow's own limit (179 megapixels) it raises that limit too, for the whole process.
-        at_least: Whether a JPEG may be decoded at a half, a quarter or an eighth, and the side in pixels
-            that it keeps at the least. For thumbnails: scores come from whole decodes alone.
-        formats: Which of `FORMATS` are decoded.
+        max_pixels: Largest width times height; half of that for a WebP, which takes twice the memory. A value
+            above Pillow's limit (179 megapixels) raises that limit for the whole process.
+        at_least: For thumbnails: decode a JPEG at a half, a quarter or an eighth of its size, but with sides
+            of at least so many pixels. None for full size.
+        formats: Those of `FORMATS` to accept.
 
     Returns:
         The decoded picture.
 
     Raises:
-        ImageError: Missing, unreadable, damaged or truncated, or of no supported format.
-        ImageUnreadError: This machine failed: no memory, no free file, a disk that cannot be read.
-        ImageTooLargeError: More pixels than max_pixels.
+        ImageError: It is missing, unreadable, damaged, truncated, or of another format.
+        ImageUnreadError: This machine failed: no memory, too many open files, a disk that cannot be read.
+        ImageTooLargeError: It has more pixels than max_pixels.
     """
     if isinstance(source, np.ndarray):
         return Photo(_from_array(source, max_pixels))
     if not isinstance(source, str | os.PathLike | Encoded | Image.Image):
         kind = type(source).__name__
-        raise ImageError(f"An image is a path, bytes, a Pillow image or a NumPy array. Received: {kind}")
-    _raise_ceiling(max_pixels)
+        raise ImageError(f"An image must be a path, bytes, a Pillow image or a NumPy array. Received: {kind}")
+    _raise_pillow_limit(max_pixels)
     with decoding(source, max_pixels=max_pixels, formats=formats):
         if isinstance(source, Image.Image):
             return _decode(source, max_pixels, at_least)
@@ -222,7 +208,7 @@ def open_photo(
         else:
             stream = source
             if not stat.S_ISREG(os.stat(source).st_mode):  # noqa: PTH116 - the source may be text
-                raise ImageError("An image is a regular file; not a folder, a pipe or a device.")
+                raise ImageError("An image must be a regular file, not a folder, a pipe or a device.")
         with Image.open(stream, formats=formats) as image:
             return _decode(image, max_pixels, at_least)
 
@@ -231,10 +217,10 @@ def open_photo(
 def decoding(
     source: ImageInput, *, max_pixels: int = MAX_PIXELS, formats: tuple[str, ...] = FORMATS
 ) -> Iterator[None]:
-    """Whatever Pillow raises becomes an `ImageError`: of the image, or of a machine that failed.
+    """Turn whatever Pillow raises into an `ImageError`, about the image or about this machine.
 
     Args:
-        source: What is decoded.
+        source: The image being decoded.
         max_pixels: As for `open_photo`.
         formats: As for `open_photo`.
     """
@@ -248,25 +234,25 @@ def decoding(
 
 
 def decoded_bytes(source: str | os.PathLike[str] | Encoded, max_pixels: int) -> int:
-    """Bytes that decoding an image may take, by its header; none for what `open_photo` would refuse."""
+    """Bytes that decoding an image may take, by its header; 0 if `open_photo` would refuse it."""
     stream = io.BytesIO(source) if isinstance(source, Encoded) else source
     try:
         with Image.open(stream, formats=FORMATS) as image:
             width, height = _decoded_size(image)
             pixels = width * height * _COSTS.get(image.format or "", 1)
-    except Exception:  # noqa: BLE001 - whatever is wrong with it, `open_photo` says it
+    except Exception:  # noqa: BLE001 - `open_photo` reports what is wrong
         return 0
     return DECODED_BYTES * pixels if pixels <= max_pixels else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where what a model sees of a picture lies: in the picture, and in the model's input.
+    """Which part of a picture a model sees, and where that part is in its input.
 
     Attributes:
         box: (left, top, right, bottom) in pixels of the upright picture.
         size: (width, height) of that part in the input, in pixels.
-        offset: (left, top) of that part in the input; whatever is around it is black.
+        offset: (left, top) of that part in the input; the rest is black.
     """
 
     box: tuple[float, float, float, float]
@@ -280,13 +266,13 @@ def place(
     zoom: float = 1.0,
     at: tuple[float, float] = (0.5, 0.5),
 ) -> Placement:
-    """Where a model sees a picture of some size.
+    """Compute which part of a picture a model sees, and where.
 
     Args:
         size: (width, height) of the upright picture, in pixels.
         preprocessing: From the model's metadata.
         zoom: Share of each side that is kept, above 0 to 1; below 1 for crops.
-        at: Where the kept part lies: (0, 0) left top, (0.5, 0.5) centre, (1, 1) right bottom.
+        at: Position of the kept part: (0, 0) left top, (0.5, 0.5) centre, (1, 1) right bottom.
     """
     width, height = size
     target = (preprocessing.width, preprocessing.height)
@@ -298,7 +284,7 @@ def place(
         left += (kept_width - crop_width) / 2
         top += (kept_height - crop_height) / 2
         kept_width, kept_height = crop_width, crop_height
-    left, top = max(left, 0.0), max(top, 0.0)  # rounding may have moved them a hair outside
+    left, top = max(left, 0.0), max(top, 0.0)  # rounding may have moved them slightly outside
     box = (left, top, min(left + kept_width, width), min(top + kept_height, height))
     if preprocessing.fit != "pad":
         return Placement(box, target)
@@ -310,7 +296,7 @@ def place(
 def prepare(
     photo: Photo, preprocessing: Preprocessing, zoom: float = 1.0, at: tuple[float, float] = (0.5, 0.5)
 ) -> PixelArray:
-    """A picture as a model wants it.
+    """Resize and crop a picture to a model's input.
 
     Args:
         photo: The decoded picture.
@@ -331,14 +317,14 @@ def prepare(
     return np.asarray(canvas)
 
 
-def _raise_ceiling(max_pixels: int) -> None:
-    """Lift Pillow's own limit to what the caller allows, or it would refuse first."""
+def _raise_pillow_limit(max_pixels: int) -> None:
+    """Raise Pillow's own limit, which it would apply first."""
     if Image.MAX_IMAGE_PIXELS is not None and max_pixels > Image.MAX_IMAGE_PIXELS:
         Image.MAX_IMAGE_PIXELS = max_pixels
 
 
 def _decoded_size(image: Image.Image) -> tuple[int, int]:
-    """Width and height of what decoding makes at once: of a TIFF in tiles a tile, where that is larger."""
+    """Width and height of the pixels decoded at once: the picture or, if larger, a tile of a TIFF."""
     tile = [0, 0]
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         tags = image.tag_v2
@@ -354,11 +340,11 @@ def _decode(image: Image.Image, max_pixels: int, at_least: int | None) -> Photo:
         raise ImageTooLargeError(
             f"{kind} has at most {limit} pixels. Received: {width}x{height} = {width * height}."
         )
-    # Read before decoding: a later frame or a converted copy may have lost it.
+    # Read before decoding, because a later frame or a converted copy may lack it.
     orientation = image.getexif().get(EXIF_ORIENTATION, 1)
     if image.format == "TIFF":
-        orientation = 1  # Pillow turns these itself as it decodes them
-    # A picture from elsewhere may be decoded already.
+        orientation = 1  # Pillow turns these while decoding
+    # A Pillow image from the caller may be decoded already.
     if isinstance(image, JpegImagePlugin.JpegImageFile) and image.fp is not None:
         ended = check_scans(image.fp)
         if ended is not None:
@@ -370,11 +356,11 @@ def _decode(image: Image.Image, max_pixels: int, at_least: int | None) -> Photo:
 
 
 def unidentified(head: bytes, formats: tuple[str, ...] = FORMATS) -> str:
-    """What is wrong with a file that Pillow cannot open: damaged, or of another kind.
+    """Why Pillow cannot open a file: it is damaged, or of another format.
 
     Args:
         head: Its first 16 bytes.
-        formats: Which of `FORMATS` are allowed.
+        formats: Those of `FORMATS` that are accepted.
     """
     for name in formats:
         _, accepts = Image.OPEN[name]
@@ -393,14 +379,14 @@ def _head(source: ImageInput) -> bytes:
 
 
 def unread(reason: str) -> ImageUnreadError:
-    """The error of an image that this machine failed at, by what `nimakit.errors.machine_fault` says."""
+    """The error for an image that this machine failed to read, with a reason from `machine_fault`."""
     return ImageUnreadError(f"The image could not be read: {reason}. Try again.")
 
 
 def _as_image_error(
     error: Exception, source: ImageInput, max_pixels: int, formats: tuple[str, ...]
 ) -> ImageError:
-    """What a failed decode means to an image's owner. Decoders raise almost anything on damaged bytes."""
+    """Explain a failed decode. Decoders raise almost anything on damaged bytes."""
     match error:
         case FileNotFoundError():
             is_link = isinstance(source, str | os.PathLike) and Path(source).is_symlink()
@@ -418,7 +404,7 @@ def _as_image_error(
 
 
 def _from_array(array: NDArray[Any], max_pixels: int) -> Image.Image:
-    rule = "An image array is (H, W, 3), (H, W, 1) or (H, W), 0-255, RGB."
+    rule = "An image array must be (H, W, 3), (H, W, 1) or (H, W), 0-255, RGB."
     shape: tuple[int, ...] = array.shape
     if array.ndim not in (2, 3) or 0 in shape or (array.ndim == 3 and shape[2] not in (1, 3)):
         raise ImageError(f"{rule} Received: shape={shape}")

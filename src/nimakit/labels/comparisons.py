@@ -56,7 +56,7 @@ def read_comparisons(
             lines.append(line)
         except ValueError as error:
             rows.add(path, line, str(error))
-    image_ids, place_of = names.settle(path, notify)
+    image_ids, place_of = names.resolve(path, notify)
     left_places, right_places = place_of[np.array(pairs, np.intp).reshape(-1, 2)].T
     differs = left_places != right_places
     for row in np.flatnonzero(~differs).tolist():

@@ -151,7 +151,7 @@ def read_ratings(
         rating.append(value)
         time.append(seconds)
     rows.refuse()
-    image_ids, place_of = images.settle(path, notify)
+    image_ids, place_of = images.resolve(path, notify)
     if not rating:
         raise LabelError(f"A table of ratings has at least one good row. Received: {path}, with none")
     if not has_times:
