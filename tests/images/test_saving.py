@@ -9,7 +9,7 @@ from PIL import Image, ImageCms
 
 from nimakit.errors import ImageError
 from nimakit.images.photo import open_photo
-from nimakit.images.saving import OPAQUE, SUFFIXES, Layers, encode, read_layers, read_origin
+from nimakit.images.saving import OPAQUE, SUFFIXES, Layers, encode, read_layers, read_metadata
 
 ORIENTATION, MAKE, COPYRIGHT, DETAILS, GPS = 0x0112, 0x010F, 0x8298, 0x8769, 0x8825
 TAKEN, WIDTH, HEIGHT = 0x9003, 0xA002, 0xA003
@@ -44,7 +44,7 @@ def original(path: Path, mode: str = "RGB", profile: bytes | None = None) -> Pat
 @pytest.mark.parametrize("target", SUFFIXES)
 def test_keeps_exif_and_profile(tmp_path: Path, source: str, target: str) -> None:
     """From every format to every other; what describes the pixels is that of the new ones."""
-    content = encode(EDITED, read_origin(original(tmp_path / f"a{source}")), target)
+    content = encode(EDITED, read_metadata(original(tmp_path / f"a{source}")), target)
     with Image.open(io.BytesIO(content)) as found:
         assert found.size == EDITED.size
         assert found.info["icc_profile"] == srgb()
@@ -61,7 +61,7 @@ def test_keeps_exif_and_profile(tmp_path: Path, source: str, target: str) -> Non
 def test_a_picture_that_says_nothing_stays_silent(tmp_path: Path, suffix: str) -> None:
     """No tag and no profile is made up."""
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
-    content = encode(EDITED, read_origin(tmp_path / "a.png"), suffix)
+    content = encode(EDITED, read_metadata(tmp_path / "a.png"), suffix)
     with Image.open(io.BytesIO(content)) as found:
         assert "icc_profile" not in found.info
         assert ORIENTATION not in found.getexif() or suffix.startswith(".tif")
@@ -75,7 +75,7 @@ def test_drops_the_preview_of_the_original(tmp_path: Path) -> None:
     exif.get_ifd(0x014A)
     path = tmp_path / "a.jpg"
     Image.new("RGB", (40, 30)).save(path, exif=exif.tobytes() + preview.getvalue())
-    content = encode(EDITED, read_origin(path), ".jpg")
+    content = encode(EDITED, read_metadata(path), ".jpg")
     assert content.count(b"\xff\xd8\xff") == 1
 
 
@@ -84,7 +84,7 @@ def test_drops_a_profile_of_other_colours(tmp_path: Path, mode: str) -> None:
     """The pixels are RGB now; a profile of inks or of grey would be wrong."""
     profile = bytearray(srgb())
     profile[16:20] = b"CMYK" if mode == "CMYK" else b"GRAY"
-    origin = read_origin(original(tmp_path / "a.jpg", mode, bytes(profile)))
+    origin = read_metadata(original(tmp_path / "a.jpg", mode, bytes(profile)))
     assert origin.icc_profile is None
     assert origin.exif
 
@@ -106,7 +106,7 @@ def cut_out(mode: str = "RGBA") -> Image.Image:
 def test_takes_a_transparent_picture_apart(tmp_path: Path, suffix: str) -> None:
     """Colours come without the background, and both layers come back from a file."""
     (tmp_path / f"a{suffix}").write_bytes(
-        encode(cut_out(), read_origin(original(tmp_path / "o.png")), suffix)
+        encode(cut_out(), read_metadata(original(tmp_path / "o.png")), suffix)
     )
     layers = layers_of(tmp_path / f"a{suffix}")
     assert layers is not None

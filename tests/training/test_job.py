@@ -16,7 +16,6 @@ from nimakit.errors import MissingExtraError, ModelError, OutputError, TrainingE
 from nimakit.jobs import Job
 from nimakit.models.network import Network
 from nimakit.nn.networks import keras_model
-from nimakit.scoring import metrics
 from nimakit.scoring import report as training_report
 from nimakit.stats.histogram import default_bins, mean
 from nimakit.training import job as training_job
@@ -277,16 +276,13 @@ def test_a_job_in_training_is_not_trained_twice(new_job: NewJob) -> None:
     assert job.run()["status"] == "prepared"
 
 
-@pytest.mark.parametrize("module", [training_report, metrics])
-def test_asks_for_missing_packages_before_it_trains(
-    new_job: NewJob, monkeypatch: pytest.MonkeyPatch, module: Any
-) -> None:
+def test_asks_for_missing_packages_before_it_trains(new_job: NewJob, monkeypatch: pytest.MonkeyPatch) -> None:
     """A job never runs for days to end without a report."""
 
     def missing() -> None:
         raise MissingExtraError("pip install it")
 
-    monkeypatch.setattr(module, "require" if module is training_report else "require_scipy", missing)
+    monkeypatch.setattr(training_report, "require", missing)
     job = new_job()
     with pytest.raises(MissingExtraError):
         training_job.train(job, notify=_unheard)

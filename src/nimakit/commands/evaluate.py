@@ -87,10 +87,8 @@ def evaluate(
     from nimakit.jobs import read_splits
     from nimakit.models import loading
     from nimakit.scoring.evaluation import evaluate as evaluate_model
-    from nimakit.stats import correlation
 
     items = _items(samples_file, image_dir, recursive=recursive)
-    correlation.require_scipy()
     if output_dir:
         _prepare(output_dir, samples_file)
     drawn = _explainer(models, output_dir, max_pixels or MAX_PIXELS) if explain else None

@@ -127,7 +127,7 @@ def enhance_file(
         OutputError: The target cannot be written.
     """
     photo = open_photo(source, max_pixels=max_pixels)
-    origin = saving.read_origin(source)
+    origin = saving.read_metadata(source)
     layers = saving.read_layers(source, photo)
     if layers and target.suffix.lower() in saving.OPAQUE:
         raise ImageError(

@@ -1,1 +1,1 @@
-"""Photographs: find, decode, resize, compare and save them."""
+"""Find, decode, resize, compare and save photographs."""

@@ -1,4 +1,4 @@
-"""Image files of a folder: which there are, and which belongs to an image_id."""
+"""Find the image files in a folder, and the one that an image_id or a name in a table means."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from nimakit.io.atomic import escaped
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tiff", ".tif", ".gif")
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-"""What is in no name that can be shown; every kind of space, joiner and emoji can be."""
+"""Control characters and surrogates, which cannot be displayed; every kind of space, joiner and emoji can."""
 
 _LISTED = 5
 _TYPES = "|".join(map(re.escape, SUFFIXES))
@@ -22,11 +22,11 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*://|//|/data/(local-files|upload)/", re.IGN
 _WITH_QUERY = re.compile(rf"({_TYPES})[?#]", re.IGNORECASE)
 _PARAMETERS = re.compile(rf"({_TYPES});[^/]*$", re.IGNORECASE)
 UPLOAD = re.compile(r"(/data/upload/(?:[^/?#]+/)*[0-9a-f]{8})-(?=[^/?#])")
-"""Where Label Studio puts eight digits before the name of an uploaded file."""
+"""Path of an upload to Label Studio, which puts eight digits before the file name."""
 WHOLE_NUMBER = re.compile(r"([0-9]+)(\.0)?")
-"""The name of an image, or what a spreadsheet or pandas makes of it in a column that has a gap."""
+"""A number that names an image, or its form in a spreadsheet or in a pandas column with gaps."""
 _ID_DIGITS = 4
-"""A number with as many digits is a picture's number, and 953619.0 no version of it."""
+"""A number with so many digits is an image number, so that 953619.0 is not read as a version."""
 _ROUNDED_NUMBER = re.compile(r"[0-9](\.[0-9]+)?[eE]\+[0-9]+")
 
 
@@ -40,10 +40,10 @@ def image_id(path: str | os.PathLike[str]) -> str:
 
 
 def canonical(name: str) -> str:
-    r"""The one spelling that a name has wherever names are compared.
+    r"""Normalise a name for comparison.
 
-    A Mac writes an umlaut as two characters (NFD), other systems as one (NFC), which is taken. A byte that
-    is no UTF-8 is written as ``%E9``.
+    Macs write an umlaut as two characters (NFD), other systems as one (NFC), which is used. A byte that is
+    not UTF-8 is written as ``%E9``.
 
     >>> canonical("Zu\u0308rich") == "Z\u00fcrich"
     True
@@ -52,12 +52,12 @@ def canonical(name: str) -> str:
 
 
 def plain_id(text: str) -> str:
-    r"""The image_id of an image that a table names by a file name, a path or a URL, with or without suffix.
+    r"""The image_id for a file name, a path or a URL in a table, with or without suffix.
 
-    953619.0 is 953619, as spreadsheets write numbers; a shorter 1.0 is a name.
+    953619.0 is 953619, because spreadsheets write numbers so; a shorter 1.0 is a name.
 
     Raises:
-        ValueError: No file can be meant.
+        ValueError: It cannot be a file.
 
     >>> plain_id("shoot/a.b.JPG"), plain_id("a.b"), plain_id("953619.0"), plain_id("1.0")
     ('a.b', 'a.b', '953619', '1.0')
@@ -70,22 +70,22 @@ def plain_id(text: str) -> str:
 
 
 def without_suffix(name: str) -> str:
-    """A file name in a table without its suffix, where that is one of an image."""
+    """A file name in a table without its suffix, if that is the suffix of an image."""
     return image_id(name) if name.lower().endswith(SUFFIXES) else name
 
 
 def path_parts(text: str) -> tuple[str, ...]:
-    r"""Folders and file name of an image that a table names by a file name, a path or a URL.
+    r"""Split a file name, a path or a URL in a table into folders and file name.
 
-    Only of a URL, or a path of Label Studio, the query is taken off and %20 read as a space: a file may be
-    called ``100%20.jpg`` or ``what?.jpg``.
+    Only for a URL or a path of Label Studio, the query is removed and %20 is read as a space, because a file
+    may be called ``100%20.jpg`` or ``what?.jpg``.
 
     Returns:
-        As `canonical` text, the file name last. The host of a URL counts as a folder, and so does what Label
-        Studio puts before the name of an uploaded file.
+        `canonical` text, the file name last. The host of a URL counts as a folder, and so does the prefix
+        that Label Studio adds to the name of an uploaded file.
 
     Raises:
-        ValueError: No file can be meant.
+        ValueError: It cannot be a file.
 
     >>> path_parts("https://example.org/p/lake.jpg?w=800"), path_parts(r"p\lake.jpg")
     (('example.org', 'p', 'lake.jpg'), ('p', 'lake.jpg'))
@@ -119,14 +119,14 @@ def _path_of(url: str) -> str:
 
 
 @dataclass(slots=True)
-class LeftOut:
-    """What a scan of a folder passes over.
+class Skipped:
+    """Counts of what a scan of a folder skips.
 
     Attributes:
-        suffixes: Files of other kinds: suffix in small letters, empty for none -> how many.
-        hidden: Image files with a leading dot.
-        folders: Sub-folders that were not looked into.
-        links: Linked folders, which are never entered: they may lead in circles.
+        suffixes: Lower-case suffix of other files, empty for none -> number of files.
+        hidden: Number of image files with a leading dot.
+        folders: Number of sub-folders that were not searched.
+        links: Linked folders, which are never entered because they may form cycles.
     """
 
     suffixes: Counter[str] = field(default_factory=Counter)
@@ -135,10 +135,10 @@ class LeftOut:
     links: list[str] = field(default_factory=list)
 
     def takes(self, name: str) -> bool:
-        """Whether a file is taken for an image, by its suffix; it is counted where it is not.
+        """Whether a file has the suffix of an image; others are counted.
 
         Args:
-            name: File name; of hidden files only those that look like images count.
+            name: File name; among hidden files only images count.
         """
         is_image = name.lower().endswith(SUFFIXES)
         if name.startswith("."):
@@ -149,8 +149,8 @@ class LeftOut:
         return is_image
 
     def __str__(self) -> str:
-        """Such as ``12 .heic, 1 linked folder (album)``; empty where nothing is left out."""
-        counts = sorted(self.suffixes.items(), key=lambda one: (-one[1], not one[0], one[0]))[:_LISTED]
+        """A list such as ``12 .heic, 1 linked folder (album)``; empty if nothing was skipped."""
+        counts = sorted(self.suffixes.items(), key=lambda item: (-item[1], not item[0], item[0]))[:_LISTED]
         others = self.suffixes.total() - sum(count for _, count in counts)
         parts = [f"{count} {suffix or 'without a suffix'}" for suffix, count in counts]
         if others:
@@ -172,22 +172,22 @@ def find_images(
     recursive: bool = False,
     notify: Callable[[str], None] | None = None,
 ) -> list[Path]:
-    """Image files of a folder, sorted by name; or the one file that was named.
+    """Find the image files in a folder, sorted by name; a file stands for itself.
 
-    Files are taken by suffix (`SUFFIXES`, any case); hidden ones (a leading dot) and those of linked folders
-    are left out.
+    Images are recognised by suffix (`SUFFIXES`, any case); hidden files (a leading dot) and linked folders
+    are skipped.
 
     Args:
-        source: A folder or a file; a file is taken whatever its suffix.
-        recursive: Whether to look into sub-folders.
-        notify: Called with a sentence that counts what is left out, where anything is.
+        source: A folder, or a file of any suffix.
+        recursive: Whether to search sub-folders.
+        notify: Called with a sentence that counts what was skipped, if anything was.
 
     Returns:
         Paths, at least one.
 
     Raises:
-        UsageError: The path does not exist or cannot be read, or the folder holds no image: a `NoImagesError`
-            where it has sub-folders that were not looked into.
+        UsageError: The path does not exist or cannot be read, or the folder contains no image; a
+            `NoImagesError` if it has sub-folders that were not searched.
     """
     root = Path(source)
     if not root.is_dir():
@@ -199,17 +199,17 @@ def find_images(
         raise UsageError(f"The folder must be readable. Received: {error.filename} ({error.strerror})")
 
     found: list[Path] = []
-    left_out = LeftOut()
+    skipped = Skipped()
     for folder, subfolders, names in os.walk(root, onerror=refuse):
         visible = sorted(name for name in subfolders if not name.startswith("."))
         links = [name for name in visible if Path(folder, name).is_symlink()] if recursive else []
         subfolders[:] = [name for name in visible if name not in links] if recursive else []
-        left_out.links += [Path(folder, name).relative_to(root).as_posix() for name in links]
-        left_out.folders += 0 if recursive else len(visible)
-        found += [Path(folder, name) for name in sorted(names) if left_out.takes(name)]
-    text = str(left_out)
+        skipped.links += [Path(folder, name).relative_to(root).as_posix() for name in links]
+        skipped.folders += 0 if recursive else len(visible)
+        found += [Path(folder, name) for name in sorted(names) if skipped.takes(name)]
+    text = str(skipped)
     if not found:
-        raise (NoImagesError if left_out.folders else UsageError)(
+        raise (NoImagesError if skipped.folders else UsageError)(
             f"The folder must hold an image file ({', '.join(s[1:] for s in SUFFIXES)})."
             f" Received: {root}, with none{f' (left out: {text})' if text else ''}."
         )
@@ -225,20 +225,20 @@ def match_images(
     recursive: bool = False,
     notify: Callable[[str], None] | None = None,
 ) -> dict[str, Path | None]:
-    """The file of each image_id in a folder.
+    """Find the file of each image_id in a folder.
 
     Args:
-        image_ids: As of `image_id`.
+        image_ids: As returned by `image_id`.
         folder: A folder, or one image file.
-        recursive: Whether to look into sub-folders.
-        notify: As for `find_images`; also names files of the same image_id, of which one is taken.
+        recursive: Whether to search sub-folders.
+        notify: As for `find_images`; also called about files that share an image_id.
 
     Returns:
-        image_id -> path, None where the folder has no such image; the first by `SUFFIXES` where several
-        files share the image_id.
+        image_id -> path, None if the folder has no such image; if several files share the image_id, the first
+        by the order of `SUFFIXES`.
 
     Raises:
-        UsageError: As `find_images`.
+        UsageError: As for `find_images`.
     """
     by_id: dict[str, list[Path]] = {}
     for path in find_images(folder, recursive=recursive, notify=notify):

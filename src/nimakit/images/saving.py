@@ -1,4 +1,4 @@
-"""An edited photograph as a file again, with what its original says of camera and colours."""
+"""Encode an edited photograph, with the EXIF, colour profile and resolution of its original."""
 
 import io
 from dataclasses import dataclass
@@ -11,41 +11,41 @@ from nimakit.images.color import on_canvas
 from nimakit.images.photo import EXIF_ORIENTATION, FORMATS, Photo, decoding
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
-"""Of the files an edited photograph can be written to."""
+"""Suffixes of the formats an edited photograph can be written in."""
 
 OPAQUE = (".jpg", ".jpeg")
-"""Those of them that hold no transparency."""
+"""Suffixes of those formats without transparency."""
 
 _DETAILS, _GPS = 0x8769, 0x8825
 _FOLDERS = (_DETAILS, _GPS)
-"""Tags that stand for tags of their own."""
+"""Tags that contain further tags."""
 
 _PIXEL_WIDTH, _PIXEL_HEIGHT = 0xA002, 0xA003
 _STRUCTURE = (
     *(254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 320, 322, 323, 324, 325, 338),
     *(339, 347, 530, 700, 33723, 34377, 34675),
 )
-"""Tags of a TIFF that tell how its pixels are stored, and blocks that other standards describe."""
+"""Tags of a TIFF about the storage of its pixels, and blocks of other standards."""
 
 _ANIMATED = ("GIF", "PNG", "WEBP")
-"""Formats of animations. Further pictures in a TIFF or a phone's JPEG are previews and the like."""
+"""Formats with animations. Further pictures in a TIFF or a phone's JPEG are previews."""
 
 _OPTIONS: dict[str, dict[str, object]] = {
     "JPEG": {"quality": 95, "subsampling": "4:4:4"},
     "PNG": {},
     "WEBP": {"quality": 95},
-    "TIFF": {},  # not compressed: Pillow keeps EXIF in these alone
+    "TIFF": {},  # not compressed, or Pillow would lose the EXIF
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """What a file says of its picture beside the pixels.
+class Metadata:
+    """What a file contains besides the pixels.
 
     Attributes:
-        exif: Camera, time, place, author; without a preview, which would show the picture as it was.
-        icc_profile: What its colours mean; None for sRGB.
-        dpi: Pixels an inch on paper; None where it says nothing.
+        exif: Camera, time, place, author; without the preview, which would show the original.
+        icc_profile: Colour profile; None for sRGB.
+        dpi: Pixels per inch in print; None if not given.
     """
 
     exif: bytes
@@ -53,13 +53,13 @@ class Origin:
     dpi: tuple[float, float] | None
 
 
-def read_origin(path: Path) -> Origin:
-    """Read it from the head of a file that `nimakit.images.photo.open_photo` opens.
+def read_metadata(path: Path) -> Metadata:
+    """Read the metadata of a file that `nimakit.images.photo.open_photo` accepts.
 
-    A profile of other colours than RGB (of a CMYK or a grey picture) is left out: its pixels are converted.
+    A profile that is not RGB (of a CMYK or grey picture) is dropped, because the pixels are converted.
 
     Raises:
-        ImageError: As `nimakit.images.photo.open_photo`.
+        ImageError: As for `nimakit.images.photo.open_photo`.
     """
     with decoding(path), Image.open(path, formats=FORMATS) as image:
         profile = image.info.get("icc_profile")
@@ -70,16 +70,16 @@ def read_origin(path: Path) -> Origin:
         for tag, value in found.items():
             if tag not in _STRUCTURE:
                 exif[tag] = found.get_ifd(tag) if tag in _FOLDERS else value
-    return Origin(exif.tobytes() if exif else b"", profile if is_rgb else None, dpi)
+    return Metadata(exif.tobytes() if exif else b"", profile if is_rgb else None, dpi)
 
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """A picture with transparent parts, taken apart.
+    """Colours and transparency of a picture.
 
     Attributes:
-        colours: RGB, of every pixel, however transparent.
-        alpha: Grey levels, 255 where nothing shows through.
+        colours: RGB of every pixel, also of transparent ones.
+        alpha: Grey levels, 255 for opaque pixels.
     """
 
     colours: Photo
@@ -87,25 +87,25 @@ class Layers:
 
 
 def read_layers(path: Path, photo: Photo) -> Layers | None:
-    """Read what `nimakit.images.photo.open_photo` lays over a background as it is: colours and transparency.
+    """Read the colours and transparency that `nimakit.images.photo.open_photo` merges with a background.
 
     Args:
         path: The file.
-        photo: What was opened of it.
+        photo: The photo opened from it.
 
     Returns:
-        The layers; None where nothing shows through.
+        The layers; None if all pixels are opaque.
 
     Raises:
-        ImageError: An animation, of which an edit would keep only one frame, or as for `read_origin`.
+        ImageError: It is an animation, of which an edit would keep only one frame; or as for `read_metadata`.
     """
     with decoding(path), Image.open(path, formats=FORMATS) as image:
         if image.format in _ANIMATED and getattr(image, "is_animated", False):
             raise ImageError(
-                "An edit is of one picture; this is an animation. Save the frame that is wanted."
+                "Only single pictures can be edited; this is an animation. Save the frame you want to edit."
             )
         whole = on_canvas(image)
-        # Wider grey has no alpha of its own, and Pillow would clip its levels.
+        # Grey of more than 8 bits has no alpha, and Pillow would clip its levels.
         if not whole.has_transparency_data or whole.mode.startswith(("I", "F")):
             return None
         layered = whole.convert("RGBA")
@@ -115,16 +115,16 @@ def read_layers(path: Path, photo: Photo) -> Layers | None:
     return Layers(Photo(layered.convert("RGB"), photo.orientation), Photo(alpha, photo.orientation))
 
 
-def encode(picture: Image.Image, origin: Origin, suffix: str) -> bytes:
-    """A picture as the content of a file.
+def encode(picture: Image.Image, metadata: Metadata, suffix: str) -> bytes:
+    """Encode a picture as the content of a file.
 
     Args:
-        picture: RGB, or RGBA but for the `OPAQUE`, upright.
-        origin: Of its original.
+        picture: Upright, RGB, or RGBA unless the suffix is one of `OPAQUE`.
+        metadata: Metadata of its original.
         suffix: One of `SUFFIXES`.
     """
     exif = Image.Exif()
-    exif.load(origin.exif)
+    exif.load(metadata.exif)
     if EXIF_ORIENTATION in exif:
         exif[EXIF_ORIENTATION] = 1
     details = exif.get_ifd(_DETAILS)
@@ -133,8 +133,8 @@ def encode(picture: Image.Image, origin: Origin, suffix: str) -> bytes:
             details[tag] = side
     form = Image.registered_extensions()[suffix.lower()]
     options = dict(_OPTIONS[form])
-    if origin.dpi:
-        options["dpi"] = origin.dpi
+    if metadata.dpi:
+        options["dpi"] = metadata.dpi
     stream = io.BytesIO()
-    picture.save(stream, form, exif=exif, icc_profile=origin.icc_profile, **options)
+    picture.save(stream, form, exif=exif, icc_profile=metadata.icc_profile, **options)
     return stream.getvalue()

@@ -1,1 +1,1 @@
-"""What reports are made of: HTML pages, plots, contact sheets, heatmaps and the templates."""
+"""Building blocks of reports: HTML pages, plots, contact sheets, heatmaps and templates."""

@@ -1,7 +1,6 @@
-"""A contact sheet: one HTML file, best picture first, with everything inside."""
+"""A contact sheet of scored pictures: one self-contained HTML file, best first."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +10,10 @@ from nimakit.reports import html
 from nimakit.stats.histogram import FloatArray
 
 MAX_PICTURES = 1000
-"""More would make a page no browser opens gladly: about 20 KB a picture."""
+"""A picture takes about 20 KB, and browsers struggle with larger pages."""
 
 _THUMBNAIL_SIDE = 480
 _HISTOGRAM_BARS = 24
-
-
-@dataclass(frozen=True, slots=True)
-class _Card:
-    rank: int
-    record: dict[str, Any]
-    thumbnail: str
-    bars: list[float]
 
 
 def render(
@@ -34,18 +25,18 @@ def render(
     reference: str,
     max_pixels: int,
 ) -> str:
-    """Draw a contact sheet.
+    """Render a contact sheet.
 
     Args:
         records: Score records, best first; those with an error last.
         paths: The image of each record.
-        model_name: Named in the heading.
+        model_name: Name of the model, for the heading.
         bins: (bins,), values of the model's bins.
-        reference: What percentiles are ranked among; empty where there are none.
+        reference: Name of the scores that percentiles refer to; empty without percentiles.
         max_pixels: As for `nimakit.images.photo.open_photo`.
 
     Returns:
-        HTML; the first `MAX_PICTURES` scored records have a picture, all others only count.
+        HTML; only the first `MAX_PICTURES` scored records have a picture.
 
     Raises:
         MissingExtraError: Jinja2 is not installed.
@@ -55,7 +46,12 @@ def render(
     shown = scored[:MAX_PICTURES]
     pictures = html.thumbnails([p for _, p in shown], side=_THUMBNAIL_SIDE, max_pixels=max_pixels)
     cards = [
-        _Card(rank, record, thumbnail, html.heights(record["predictions"]))
+        {
+            "rank": rank,
+            "record": record,
+            "thumbnail": thumbnail,
+            "bars": html.heights(record["predictions"]),
+        }
         for rank, ((record, _), thumbnail) in enumerate(zip(shown, pictures, strict=True), start=1)
     ]
     means = np.array([record["mean_score_prediction"] for record, _ in scored])
@@ -73,7 +69,7 @@ def render(
 
 
 def _spread(means: FloatArray, bins: FloatArray) -> dict[str, Any]:
-    """How many pictures have which mean score: bars over the range that occurs, within the scale."""
+    """Bar chart of the mean scores, over the range that occurs."""
     if not len(means):
         return {"bars": [], "low": float(bins[0]), "high": float(bins[-1])}
     low, high = np.floor(means.min() * 2) / 2, np.ceil(means.max() * 2) / 2

@@ -1,4 +1,4 @@
-"""Maps over a picture as pictures: in colours that colour-blind eyes tell apart too, with a legend."""
+"""Heatmaps over pictures, in colours that colour-blind people can distinguish, with a legend."""
 
 from typing import Any
 
@@ -7,29 +7,28 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from nimakit.reports.plots import require_matplotlib
-
-Float32Array = NDArray[np.float32]
+from nimakit.stats.histogram import Float32Array
 
 _SEQUENTIAL, _DIVERGING = "inferno", "PuOr_r"
 _UNSEEN = 128
-"""Grey level of what the model does not see."""
+"""Grey level of pixels that the model does not see."""
 
 _PANEL = 900
-"""Longer side of a picture in `side_by_side`, in pixels at most."""
+"""Most pixels of the longer side of a picture in `side_by_side`."""
 
 _MARGIN, _BAR_WIDTH, _BAR_HEIGHT, _TEXT = 24, 360, 18, 20
 _PAPER, _INK = (255, 255, 255), (30, 30, 30)
 
 
 def colour(grid: Float32Array) -> Image.Image:
-    """A map in colours alone.
+    """Colour a map.
 
     Args:
-        grid: (height, width) float32, from -1 to 1, or from 0 to 1 where nothing is below; NaN for nothing.
+        grid: (height, width) float32, from -1 to 1 (0 to 1 if nothing is negative); NaN for unseen pixels.
 
     Returns:
-        An RGB picture of that size: dark to bright, or purple over white to orange where the map has two
-        signs; grey where there is nothing.
+        An RGB picture of that size: dark to bright, or purple over white to orange if the map has both signs;
+        grey for unseen pixels.
 
     Raises:
         MissingExtraError: Matplotlib is not installed.
@@ -41,11 +40,11 @@ def colour(grid: Float32Array) -> Image.Image:
 
 
 def overlay(picture: Image.Image, grid: Float32Array) -> Image.Image:
-    """A map over its picture, which pales: the more a place matters, the stronger its colour.
+    """Overlay a picture, made paler, with its map; the larger a value, the stronger its colour.
 
     Args:
         picture: RGB.
-        grid: (height, width) float32 of the picture's size, as for `colour`.
+        grid: (height, width) float32, of the picture's size, as for `colour`.
     """
     strength = 255 * (0.1 + 0.7 * np.abs(np.nan_to_num(grid)))
     pale = Image.blend(picture, picture.convert("L").convert("RGB"), 0.6)
@@ -53,11 +52,11 @@ def overlay(picture: Image.Image, grid: Float32Array) -> Image.Image:
 
 
 def side_by_side(picture: Image.Image, drawn: Image.Image, grid: Float32Array, caption: str) -> Image.Image:
-    """A picture beside its overlay, with a legend.
+    """A picture next to its overlay, with a legend.
 
     Args:
         picture: RGB.
-        drawn: What `overlay` made of it.
+        drawn: Its `overlay`.
         grid: As for `colour`.
         caption: A line.
     """
@@ -93,7 +92,7 @@ def _is_signed(grid: Float32Array) -> bool:
 
 
 def _legend(grid: Float32Array, font: Any) -> Image.Image:
-    """A bar of the colours between the words for its ends, and what grey means where there is grey."""
+    """A bar of the colours with labels at its ends, and a line about grey if there are unseen pixels."""
     low, high = ("lowers the score", "raises it") if _is_signed(grid) else ("matters little", "matters most")
     lowest = -1.0 if _is_signed(grid) else 0.0
     ramp = np.tile(np.linspace(lowest, 1, _BAR_WIDTH, dtype=np.float32), (_BAR_HEIGHT, 1))

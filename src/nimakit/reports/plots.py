@@ -1,4 +1,4 @@
-"""How charts are drawn: as SVG in the colours of its page, or several as one picture file."""
+"""Draw charts: as SVG that uses the colours of its page, or several in one PNG."""
 
 import io
 import logging
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 Plot = Callable[["Axes"], None]
 
 BAR, PEOPLE, INK, SOFT = "C0", "C1", "C2", "C3"
-"""What a plot names its colours, whatever they are where it is drawn: the subject, people, text, asides."""
+"""Colours for plots, resolved where they are drawn: main data, people, text, secondary text."""
 
 _VARIABLES = {"#040404": "bar", "#050505": "people", "#010101": "ink", "#020202": "soft", "#030303": "line"}
-"""Stand-ins that no chart uses for real -> the page's CSS variables, which follow light and dark."""
+"""Placeholder colours -> the page's CSS variables, which adapt to light and dark mode."""
 
 _ON_PAPER = ("#2f6f8f", "#b8622b", "#1c1d20", "#5d6068", "#dcdde1")
-"""The same five as the pages have them in the light."""
+"""The same five colours as on pages in light mode."""
 
 _PIXEL_COLOUR = "#4a94bd"
-"""Of what is drawn as pixels, which no style sheet reaches: legible on light and on dark."""
+"""Colour of rasterised points, which CSS cannot change: legible in light and dark mode."""
 
 _INCHES = (5.4, 3.7)
 _PIXELS_PER_INCH = 200
 _COLUMNS = 2
 _MOST_VECTORS = 1500
-"""More points than that are drawn as one picture: 25,000 of them would take megabytes."""
+"""More points are rasterised: 25,000 of them would take megabytes."""
 
 _MOST_BARS = 30
 
@@ -50,11 +50,11 @@ def svg(name: str, label: str, plot: Plot) -> str:
 
     Args:
         name: Unique on the page.
-        label: What it shows, for those who cannot see it.
+        label: Description of the chart for screen readers.
         plot: Draws on the axes.
 
     Returns:
-        An ``<svg>`` element; the same for the same plot.
+        An ``<svg>`` element, deterministic.
 
     Raises:
         MissingExtraError: Matplotlib is not installed.
@@ -72,14 +72,14 @@ def svg(name: str, label: str, plot: Plot) -> str:
 
 
 def png(title: str, plots: Sequence[tuple[str, Plot]]) -> bytes:
-    """Draw charts as one picture file, two beside each other.
+    """Draw charts in one PNG, two in a row.
 
     Args:
         title: The heading.
         plots: Title and plot of each; at least one.
 
     Returns:
-        A PNG; the same for the same plots.
+        A PNG, deterministic.
 
     Raises:
         MissingExtraError: Matplotlib is not installed.
@@ -104,19 +104,19 @@ def png(title: str, plots: Sequence[tuple[str, Plot]]) -> bytes:
 
 
 def limits(values: FloatArray) -> tuple[float, float]:
-    """The range of values with a margin; half a point around a single value."""
+    """The range of values with a margin, which is 0.5 around a single value."""
     low, high = float(values.min()), float(values.max())
     margin = 0.04 * (high - low) or 0.5
     return low - margin, high + margin
 
 
 def bars(values: FloatArray) -> int:
-    """So many that few values still make a shape."""
+    """Number of bars of a chart, fewer for few values so that these still show a shape."""
     return int(np.clip(2 * np.sqrt(len(values)), 8, _MOST_BARS))
 
 
 def points(axes: "Axes", x: FloatArray, y: FloatArray) -> None:
-    """Points that are the fainter the more there are, so that crowds show as darker spots."""
+    """Draw points, fainter the more there are, so that dense regions appear darker."""
     many = len(x) > _MOST_VECTORS
     axes.scatter(
         x,
@@ -130,7 +130,7 @@ def points(axes: "Axes", x: FloatArray, y: FloatArray) -> None:
 
 
 def _style(bar: str, people: str, ink: str, soft: str, line: str) -> Any:
-    """Matplotlib's settings: typed as Any, since it types each key as a literal of its own."""
+    """Matplotlib settings; typed as Any because its stubs type each key as a literal."""
     from cycler import cycler
 
     return {
@@ -141,7 +141,7 @@ def _style(bar: str, people: str, ink: str, soft: str, line: str) -> Any:
         "axes.prop_cycle": cycler(color=[bar, people, ink, soft]),
         "axes.spines.right": False,
         "axes.spines.top": False,
-        "font.family": "DejaVu Sans",  # comes with Matplotlib, so that widths are the same everywhere
+        "font.family": "DejaVu Sans",  # comes with Matplotlib, so text has the same width everywhere
         "font.size": 11,
         "grid.color": line,
         "legend.frameon": False,
@@ -157,7 +157,7 @@ def _style(bar: str, people: str, ink: str, soft: str, line: str) -> Any:
 
 
 def _inline(document: str, name: str, label: str) -> str:
-    """An SVG file as an element: its ids its own, its colours the page's, nothing that only files need."""
+    """Turn an SVG file into an element with unique ids and the page's colours, without file headers."""
     svg = document[document.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = (

@@ -14,7 +14,7 @@ from nimakit.models.score import Record, Score
 from nimakit.progress import track
 from nimakit.scoring import metrics
 from nimakit.scoring.items import Item, score_items, to_record
-from nimakit.stats import correlation, histogram
+from nimakit.stats import histogram
 from nimakit.stats.histogram import FloatArray
 
 LABEL_MEAN = "mean_score_label"
@@ -79,11 +79,7 @@ class Agreement:
         return self._failures
 
     def evaluation(self) -> Evaluation | None:
-        """The evaluation so far; None before the first labelled score.
-
-        Raises:
-            MissingExtraError: SciPy is not installed.
-        """
+        """The evaluation so far; None before the first labelled score."""
         if not self._scored:
             return None
         items, paths, rows, scores = zip(*self._scored, strict=True)
@@ -165,9 +161,7 @@ def evaluate(
 
     Raises:
         UsageError: No labelled image could be scored.
-        MissingExtraError: SciPy is not installed.
     """
-    correlation.require_scipy()
     scorer = Scorer(model, tta=tta, max_pixels=max_pixels)
     agreement = Agreement(model, split)
     for item, result in track(score_items(scorer, items), len(items), label):

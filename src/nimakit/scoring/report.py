@@ -93,7 +93,6 @@ def require() -> None:
     """
     html.require_jinja()
     plots.require_matplotlib()
-    correlation.require_scipy()
 
 
 def render(

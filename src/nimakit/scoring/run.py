@@ -20,7 +20,6 @@ from nimakit.scoring import metrics, records
 from nimakit.scoring.evaluation import Agreement
 from nimakit.scoring.items import Item, list_items, score_items, to_record
 from nimakit.scoring.records import RecordWriter
-from nimakit.stats import correlation
 
 _LISTED = 20
 
@@ -90,8 +89,6 @@ class Run:
         if self.report_file:
             atomic.check_output(self.report_file, (".html", ".htm"))
             html.require_jinja()
-        if self.labels is not None and self.labels.histograms is not None:
-            correlation.require_scipy()
         return list_items(self.source, self.labels, recursive=self.recursive, notify=say)
 
     def score(self, items: Sequence[Item], model: Model, stdout: IO[str]) -> Summary:

@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from nimakit.stats.correlation import lcc
+from nimakit.stats.correlation import lcc, mean_ranks
 from nimakit.stats.histogram import FloatArray, IntArray
 
 Level = Literal["ordinal", "interval"]
@@ -126,7 +126,7 @@ def alpha(
     Krippendorff, "Computing Krippendorff's Alpha-Reliability", 2011, by sums of squares: over the n ratings
     of pictures u with m_u >= 2 ratings,
     ``1 - (n - 1) / n * sum_u(m_u / (m_u - 1) * SS_u) / SS``. His ordinal distance is the squared difference
-    of mid-ranks among the n, so ordinal alpha is interval alpha of the mid-ranks.
+    of mean ranks among the n, so ordinal alpha is interval alpha of the mean ranks.
 
     Args:
         image: (R,).
@@ -140,7 +140,7 @@ def alpha(
     if not len(values) or values.min() == values.max() or image.min() == image.max():
         return None
     if level == "ordinal":
-        values = _mid_ranks(values, weights)
+        values = mean_ranks(values, weights)
     found = moments(image, values, weights)
     total = float(weights.sum())
     scatter = float(weights @ (values - weights @ values / total) ** 2)
@@ -242,12 +242,6 @@ def spearman_brown(reliability: float, times: float) -> float | None:
     """
     divisor = 1 + (times - 1) * reliability
     return times * reliability / divisor if divisor > _EPSILON else None
-
-
-def _mid_ranks(values: FloatArray, weights: FloatArray) -> FloatArray:
-    _, place = np.unique(values, return_inverse=True)
-    counts = np.bincount(place, weights)
-    return np.asarray((np.cumsum(counts) - counts / 2)[place])
 
 
 def _average_count(counts: FloatArray) -> float:

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from nimakit.errors import require_extra
 from nimakit.stats.histogram import FloatArray
 
 FEW_IMAGES = 30
@@ -28,12 +27,19 @@ def lcc(first: FloatArray, second: FloatArray) -> float | None:
 
 def srcc(first: FloatArray, second: FloatArray) -> float | None:
     """Spearman's rank correlation coefficient of two (N,) arrays; None if it is not defined."""
-    require_scipy()
-    from scipy.stats import rankdata
-
-    return lcc(rankdata(first), rankdata(second))
+    return lcc(mean_ranks(first), mean_ranks(second))
 
 
-def require_scipy() -> None:
-    """Raise MissingExtraError if SciPy is not installed."""
-    require_extra("report", "Metrics against labels need SciPy.", "scipy")
+def mean_ranks(values: FloatArray, weights: FloatArray | None = None) -> FloatArray:
+    """(N,) ranks from 1; equal values share their mean rank.
+
+    Args:
+        values: (N,).
+        weights: (N,), how often each value counts; None for once.
+
+    >>> mean_ranks(np.array([3.0, 1.0, 3.0]))
+    array([2.5, 1. , 2.5])
+    """
+    _, place = np.unique(values, return_inverse=True)
+    counts = np.bincount(place, weights)
+    return np.asarray((np.cumsum(counts) - counts / 2 + 0.5)[place])

@@ -25,7 +25,7 @@ from nimakit.models.pretrained import Notify
 from nimakit.scoring import model_card, report
 from nimakit.scoring.evaluation import Evaluation, evaluate
 from nimakit.scoring.items import Item, list_items
-from nimakit.stats import correlation, histogram
+from nimakit.stats import histogram
 from nimakit.training import upload
 
 _LIBRARIES = ("keras", "tensorflow", "tensorflow-cpu", "numpy", "pillow", "onnxruntime")
@@ -65,7 +65,6 @@ def _train_locked(
         upload.require()
     if run["status"] != "complete":
         report.require()
-        correlation.require_scipy()
         if changes:
             job.update(run["status"], **changes)
         _do(job, config, {**run, **changes}, notify, device_names)

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from nimakit.errors import machine_fault
-from nimakit.images.files import CONTROLS, LeftOut, canonical, image_id
+from nimakit.images.files import CONTROLS, Skipped, canonical, image_id
 from nimakit.io.atomic import escaped
 from nimakit.web.db.database import Database
 from nimakit.web.db.features import forget_pictures
@@ -54,7 +54,7 @@ class Walk:
     root: Path
     stamps: dict[str, int] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
-    left_out: LeftOut = field(default_factory=LeftOut)
+    left_out: Skipped = field(default_factory=Skipped)
 
     def files(self) -> Iterator[Found]:
         """The pictures, by suffix, hidden ones left out; linked folders are not entered.
