@@ -193,15 +193,7 @@ class EnsembleConfig:
 
 _MEMBER_RULES, _ENSEMBLE_RULES = _rules(MemberConfig), _rules(EnsembleConfig)
 
-LAYOUT_KEYS = (
-    "n_classes",
-    "head",
-    "score_activation",
-    "pooled_levels",
-    "input_size",
-    "resize_filter",
-    "fit",
-)
+LAYOUT_KEYS = ("n_classes", "head", "score_activation", "pooled_levels", "input_size", "resize_filter", "fit")
 """Keys that, with base model and weights, determine the layers and input of a trained network."""
 
 

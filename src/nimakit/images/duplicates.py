@@ -162,10 +162,7 @@ def _link_near(fingerprints: Fingerprints, chosen: Sequence[int], similarity: fl
                 alike = 1 - 2 * different / SIDE**2
                 for pair in np.flatnonzero(alike >= similarity).tolist():
                     groups.link(
-                        places[one[pair]],
-                        places[other[pair]],
-                        float(alike[pair]),
-                        mirrored=bool(is_mirrored),
+                        places[one[pair]], places[other[pair]], float(alike[pair]), mirrored=bool(is_mirrored)
                     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,8 @@ from nimakit.images.jpeg import check_scans
 Encoded: TypeAlias = bytes | bytearray | memoryview
 ImageInput: TypeAlias = str | os.PathLike[str] | Encoded | Image.Image | NDArray[Any]
 PixelArray: TypeAlias = NDArray[np.uint8]
+Box: TypeAlias = tuple[float, float, float, float]
+"""Left, top, right, bottom, in pixels."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 """Formats that are decoded; no other decoder ever sees a file. Phones' MPO files open as JPEG."""
@@ -121,7 +123,7 @@ class Photo:
         self,
         size: tuple[int, int],
         resize_filter: ResizeFilter,
-        box: tuple[float, float, float, float] | None = None,
+        box: Box | None = None,
     ) -> Image.Image:
         """Resize the upright picture, or a box of it.
 
@@ -142,25 +144,18 @@ class Photo:
         if self.orientation == 1:
             return self.pixels.resize(size, method, box)
         turn, x_backwards, y_backwards = _TURNS[self.orientation]
-        swapped = self.orientation >= 5
-        pixels = self.pixels
-        stored_width, stored_height = pixels.size
-        if not x_backwards:
-            axis = 1 if swapped else 0
-            pixels = pixels.resize(
-                (size[axis], stored_height), method, (box[axis], 0, box[axis + 2], stored_height)
-            )
-        elif not y_backwards:
-            axis = 0 if swapped else 1
-            pixels = pixels.resize(
-                (stored_width, size[axis]), method, (0, box[axis], stored_width, box[axis + 2])
-            )
-        else:
-            return pixels.transpose(turn).resize(size, method, box)
-        upright = pixels.transpose(turn)
-        rest = [0.0, 0.0, float(upright.width), float(upright.height)]
-        rest[1 - axis], rest[3 - axis] = box[1 - axis], box[3 - axis]
-        return upright.resize(size, method, (rest[0], rest[1], rest[2], rest[3]))
+        if x_backwards and y_backwards:
+            return self.pixels.transpose(turn).resize(size, method, box)
+        stored_axis = int(x_backwards)
+        axis = 1 - stored_axis if self.orientation >= 5 else stored_axis
+        first_size, first_box = [*self.pixels.size], [0.0, 0.0, *self.pixels.size]
+        first_size[stored_axis], first_box[stored_axis::2] = size[axis], box[axis::2]
+        upright = self.pixels.resize(
+            (first_size[0], first_size[1]), method, cast("Box", tuple(first_box))
+        ).transpose(turn)
+        second_box = [0.0, 0.0, *upright.size]
+        second_box[1 - axis :: 2] = box[1 - axis :: 2]
+        return upright.resize(size, method, cast("Box", tuple(second_box)))
 
 
 def open_photo(
@@ -255,7 +250,7 @@ class Placement:
         offset: (left, top) of that part in the input; the rest is black.
     """
 
-    box: tuple[float, float, float, float]
+    box: Box
     size: tuple[int, int]
     offset: tuple[int, int] = (0, 0)
 

@@ -46,12 +46,7 @@ def render(
     shown = scored[:MAX_PICTURES]
     pictures = html.thumbnails([p for _, p in shown], side=_THUMBNAIL_SIDE, max_pixels=max_pixels)
     cards = [
-        {
-            "rank": rank,
-            "record": record,
-            "thumbnail": thumbnail,
-            "bars": html.heights(record["predictions"]),
-        }
+        {"rank": rank, "record": record, "thumbnail": thumbnail, "bars": html.heights(record["predictions"])}
         for rank, ((record, _), thumbnail) in enumerate(zip(shown, pictures, strict=True), start=1)
     ]
     means = np.array([record["mean_score_prediction"] for record, _ in scored])
