@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 from nimakit.commands.data.outcome import (
-    FILE,
     check_report,
     draw_report,
     finish,
@@ -15,9 +14,9 @@ from nimakit.commands.data.outcome import (
     report,
     scale,
     seed,
-    skip_bad,
     test_share,
 )
+from nimakit.commands.parameters import FILE, skip_bad
 from nimakit.errors import UsageError
 from nimakit.progress import say
 

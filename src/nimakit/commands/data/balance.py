@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nimakit.commands.data.outcome import FILE, tell
-from nimakit.commands.rating_source import recursive_option
+from nimakit.commands.data.outcome import tell
+from nimakit.commands.parameters import FILE, recursive
 from nimakit.errors import ImageError, UsageError
 from nimakit.progress import say
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("labels_file", type=FILE, metavar="LABELS")
 @click.option("--image-dir", required=True, type=FILE, help="The folder of the images.")
-@recursive_option
+@recursive
 @click.option("--output-dir", required=True, type=FILE, help="The folder to make; it must be new, or empty.")
 @click.option(
     "--groups",

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nimakit.commands.data.outcome import FILE, tell
-from nimakit.commands.rating_source import recursive_option
+from nimakit.commands.data.outcome import tell
+from nimakit.commands.parameters import FILE, recursive
 from nimakit.errors import ImageError, UsageError
 from nimakit.progress import say, say_once
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     help="The folder of the images: once for all LABELS, or once for each. Without it only the labels are"
     " checked.",
 )
-@recursive_option
+@recursive
 @click.option(
     "--similarity",
     type=click.FloatRange(0.2, 1),

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nimakit.commands.data.outcome import FILE, Bins, finish, refuse_inputs, skip_bad, tell
+from nimakit.commands.data.outcome import finish, refuse_inputs, tell
+from nimakit.commands.parameters import FILE, Bins, skip_bad
 from nimakit.errors import UsageError
 
 if TYPE_CHECKING:

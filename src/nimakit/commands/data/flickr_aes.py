@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from nimakit.commands.data.outcome import (
-    FILE,
     MAX_ENTROPY,
     check_report,
     draw_report,
@@ -18,8 +17,8 @@ from nimakit.commands.data.outcome import (
     refuse_leftovers,
     report,
     scale,
-    skip_bad,
 )
+from nimakit.commands.parameters import FILE, skip_bad
 from nimakit.errors import LabelError, UsageError
 from nimakit.progress import say
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from nimakit.commands.data.outcome import FILE, refuse_inputs, tell
+from nimakit.commands.data.outcome import refuse_inputs, tell
+from nimakit.commands.parameters import FILE
 from nimakit.errors import ImageError, UsageError
 
 

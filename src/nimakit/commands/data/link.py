@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nimakit.commands.data.outcome import FILE, Bins, tell
-from nimakit.commands.rating_source import recursive_option
+from nimakit.commands.data.outcome import tell
+from nimakit.commands.parameters import FILE, Bins, recursive
 from nimakit.errors import ImageError, UsageError
 from nimakit.progress import say
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     help="A folder, and the label file of its images: train=labels_train.json. Once for each part.",
 )
 @click.option("--image-dir", required=True, type=FILE, help="The folder of the images.")
-@recursive_option
+@recursive
 @click.option("--output-dir", required=True, type=FILE, help="The folder to make; it must be new, or empty.")
 @click.option(
     "--by-class",

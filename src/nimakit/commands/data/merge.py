@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from nimakit.commands.data.outcome import FILE, finish, refuse_inputs
+from nimakit.commands.data.outcome import finish, refuse_inputs
+from nimakit.commands.parameters import FILE
 from nimakit.errors import UsageError
 
 

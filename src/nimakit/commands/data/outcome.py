@@ -1,17 +1,16 @@
 """What the commands of `nimakit data` have in common: options, and how they end."""
 
 import json
-import math
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from nimakit.commands.parameters import FILE, Decorated, Finite
 from nimakit.errors import UsageError
 from nimakit.io.atomic import check_output, make_folder
-from nimakit.io.tables import BadRows, number
+from nimakit.io.tables import BadRows
 from nimakit.progress import say
 
 if TYPE_CHECKING:
@@ -19,29 +18,11 @@ if TYPE_CHECKING:
     from nimakit.labels.ratings import Ratings
     from nimakit.stats.histogram import FloatArray
 
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-
-FILE = click.Path(path_type=Path)
 _LISTED = 20
-_MOST_BINS = 1000
 
 MAX_ENTROPY = "maximum-entropy distributions with the right means: their spread says nothing of people"
 
 
-class Finite(click.FloatRange):
-    """A range without NaN, which click lets through."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """To a number of the range."""
-        found = float(super().convert(value, param, ctx))
-        if math.isnan(found):
-            self.fail(f"{value!r} is not a number.", param, ctx)
-        return found
-
-
-skip_bad = click.option(
-    "--skip-bad", is_flag=True, help="Leave bad rows out, counted and listed, instead of refusing the file."
-)
 seed = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Another seed, another split."
 )
@@ -74,32 +55,6 @@ def output_dir(default: str) -> Callable[[Decorated], Decorated]:
         show_default=True,
         help="The folder of the files to write; it is made where missing.",
     )
-
-
-class Bins(click.ParamType["FloatArray"]):
-    """The rating each bin stands for: ``1-10`` in steps of one, or a list as ``0,25,50,75,100``."""
-
-    name = "bins"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "FloatArray":
-        """To (bins,) float64, ascending."""
-        import numpy as np
-
-        span = re.fullmatch(r"\s*(-?\d+)\s*-\s*(-?\d+)\s*", value)
-        try:
-            if span:
-                bins = np.array(range(int(span[1]), int(span[2]) + 1)[: _MOST_BINS + 1], np.float64)
-            else:
-                bins = np.array([number(text) for text in value.split(",")])
-        except (ValueError, OverflowError):
-            bins = np.empty(0)
-        if not 2 <= len(bins) <= _MOST_BINS or (np.diff(bins) <= 0).any():
-            self.fail(
-                f"bins are 1-10, or a rising list as 0,25,50,75,100; 2 to {_MOST_BINS}. Received: {value}",
-                param,
-                ctx,
-            )
-        return bins
 
 
 def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path | None]) -> None:

@@ -6,18 +6,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nimakit.commands.data.outcome import (
-    FILE,
     MAX_ENTROPY,
-    Bins,
-    Finite,
     check_report,
     draw_report,
     finish,
     refuse_inputs,
     report,
     scale,
-    skip_bad,
 )
+from nimakit.commands.parameters import FILE, Bins, Finite, skip_bad
 from nimakit.progress import say
 
 if TYPE_CHECKING:

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 import click
 
 from nimakit.commands.data.outcome import (
-    FILE,
-    Bins,
     check_report,
     draw_report,
     finish,
@@ -16,9 +14,9 @@ from nimakit.commands.data.outcome import (
     refuse_inputs,
     report,
     scale,
-    skip_bad,
     tell,
 )
+from nimakit.commands.parameters import FILE, Bins, skip_bad
 from nimakit.errors import ImageError, LabelError, MissingExtraError, UsageError
 from nimakit.progress import say, track
 

@@ -5,16 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nimakit.commands.data.outcome import (
-    FILE,
-    Bins,
-    check_report,
-    draw_report,
-    finish,
-    report,
-    scale,
-    skip_bad,
-)
+from nimakit.commands.data.outcome import check_report, draw_report, finish, report, scale
+from nimakit.commands.parameters import FILE, Bins, skip_bad
 from nimakit.progress import say
 
 if TYPE_CHECKING:

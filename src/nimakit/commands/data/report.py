@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nimakit.commands.data.outcome import FILE, Bins, Finite, finish, skip_bad
-from nimakit.commands.rating_source import recursive_option
+from nimakit.commands.data.outcome import finish
+from nimakit.commands.parameters import FILE, Bins, Finite, recursive, skip_bad
 from nimakit.errors import UsageError
 from nimakit.progress import say
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.argument("source", type=FILE, metavar="RATINGS|LABELS")
 @click.option("--output", type=FILE, help="The report to write: .html, or its charts alone as .png.")
 @click.option("--image-dir", type=FILE, help="The folder of the images: shows some of them, worst to best.")
-@recursive_option
+@recursive
 @click.option(
     "--image-column", default="image_id", show_default=True, help="Column of the image's name or image_id."
 )

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from nimakit.commands.data.outcome import FILE, finish, prepare_folder, refuse_inputs, seed, skip_bad, tell
-from nimakit.commands.rating_source import recursive_option
+from nimakit.commands.data.outcome import finish, prepare_folder, refuse_inputs, seed, tell
+from nimakit.commands.parameters import FILE, recursive, skip_bad
 from nimakit.errors import UsageError
 from nimakit.progress import say
 
@@ -51,7 +51,7 @@ from nimakit.progress import say
     type=FILE,
     help="The folder of the images: they are compared, and what is the same picture is kept together.",
 )
-@recursive_option
+@recursive
 @click.option("--output-dir", type=FILE, help="Where the files go.  [default: the folder of LABELS]")
 @seed
 @skip_bad

@@ -1,0 +1,133 @@
+"""Options and value types that several commands share, so that each has one name and one meaning."""
+
+import copy
+import math
+import re
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from nimakit.errors import NoImagesError
+from nimakit.io.tables import number
+
+if TYPE_CHECKING:
+    from nimakit.stats.histogram import FloatArray
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+FILE = click.Path(path_type=Path)
+_MOST_BINS = 1000
+
+
+class Aliased(click.Option):
+    """An option whose help shows only its first name; the others are older names that scripts may use."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """The line of the help text."""
+        return click.Option.get_help_record(self._documented(), ctx)
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """The name in error messages."""
+        return click.Option.get_error_hint(self._documented(), ctx)
+
+    def _documented(self) -> "Aliased":
+        documented = copy.copy(self)
+        documented.opts = self.opts[:1]
+        return documented
+
+
+class Finite(click.FloatRange):
+    """A range of numbers without NaN, which click accepts in any range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Convert to a number in the range."""
+        converted = float(super().convert(value, param, ctx))
+        if math.isnan(converted):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return converted
+
+
+class Bins(click.ParamType["FloatArray"]):
+    """The rating of each bin: ``1-10`` in steps of one, or a list such as ``0,25,50,75,100``."""
+
+    name = "bins"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "FloatArray":
+        """Convert to (bins,) float64, ascending."""
+        import numpy as np
+
+        span = re.fullmatch(r"\s*(-?\d+)\s*-\s*(-?\d+)\s*", value)
+        try:
+            if span:
+                bins = np.array(range(int(span[1]), int(span[2]) + 1)[: _MOST_BINS + 1], np.float64)
+            else:
+                bins = np.array([number(text) for text in value.split(",")])
+        except (ValueError, OverflowError):
+            bins = np.empty(0)
+        if not 2 <= len(bins) <= _MOST_BINS or (np.diff(bins) <= 0).any():
+            self.fail(
+                "bins must be a range such as 1-10 or a rising list such as 0,25,50,75,100, with 2 to"
+                f" {_MOST_BINS} values. Received: {value}",
+                param,
+                ctx,
+            )
+        return bins
+
+
+def image_source(name: str = "image_source", **settings: Any) -> Callable[[Decorated], Decorated]:
+    """The option for the photos a command works on: --image-source.
+
+    Args:
+        name: The command's parameter.
+        **settings: As for `click.option`, such as help, required and multiple.
+    """
+    names = ("--image-source", "--image-dir", "--images", "--inputimage")
+    return click.option(*names, name, cls=Aliased, type=FILE, **settings)
+
+
+def recursive(command: Decorated) -> Decorated:
+    """Add the option --recursive, and advise it where a folder only has images in its sub-folders.
+
+    Both are in one decorator so that no command advises an option it does not have.
+    """
+
+    @wraps(command)
+    def advise(**given: Any) -> Any:
+        try:
+            return command(**given)
+        except NoImagesError as error:
+            between = "\n" if "\n" in str(error) else " "
+            raise NoImagesError(f"{error}{between}Add --recursive to look into sub-folders.") from error
+
+    option = click.option("--recursive", is_flag=True, help="Also look into sub-folders.")
+    advised: Any = option(advise)
+    return advised  # type: ignore[no-any-return]
+
+
+def _max_pixels() -> int:
+    from nimakit.images.photo import MAX_PIXELS  # not at import: it needs Pillow
+
+    return MAX_PIXELS
+
+
+max_pixels = click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    default=_max_pixels,
+    help="Refuse larger images before decoding them.  [default: 89478485]",
+)
+skip_bad = click.option(
+    "--skip-bad", is_flag=True, help="Leave out bad rows and list them, instead of refusing the file."
+)
+tta = click.option(
+    "--tta",
+    is_flag=False,
+    flag_value="flips",
+    default="none",
+    type=click.Choice(["none", "flips", "crops"]),
+    help="Test-time augmentation: average over the photo and its mirror image (flips, the default where --tta"
+    " has no value), or also over its corners and centre (crops, 10 times the work).",
+)
