@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nimakit.errors import LabelError
-from nimakit.labels.label_file import Outline, draw, outline, read_labels, write_labels
+from nimakit.labels.label_file import Outline, outline, read_labels, write_labels
 
 
 def _write(folder: Path, entries: Any) -> Path:
@@ -136,12 +136,3 @@ def test_rejects_an_empty_label_file(tmp_path: Path) -> None:
     with pytest.raises(LabelError, match="at least one image"):
         write_labels(tmp_path / "labels.json", [], None)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_draws_the_same_part_for_the_same_seed() -> None:
-    """As many as asked for, others for another seed, and never none or all."""
-    drawn = draw(1000, 0.1, seed=3)
-    assert drawn.sum() == 100
-    np.testing.assert_array_equal(drawn, draw(1000, 0.1, seed=3))
-    assert (drawn != draw(1000, 0.1, seed=4)).any()
-    assert [int(draw(2, share, seed=0).sum()) for share in (0.01, 0.99)] == [1, 1]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nimakit.errors import UsageError
-from nimakit.labels.splitting import Part, groups_by_pattern, join_groups, parse_part, split
+from nimakit.labels.splitting import Part, draw, groups_by_pattern, join_groups, parse_part, split
 
 TRAIN_TEST = (Part("train", None), Part("test", 0.2))
 
@@ -151,3 +151,12 @@ def test_groups_that_share_a_picture_become_one() -> None:
         ["x", "x", "y", "z", "w"], ["a", "b", "c", "d", "e"], [["b", "c"], ["c", "d"], ["?", "e"]]
     )
     assert joined[0] == joined[1] == joined[2] == joined[3] != joined[4]
+
+
+def test_draws_the_same_part_for_the_same_seed() -> None:
+    """As many as asked for, others for another seed, and never none or all."""
+    drawn = draw(1000, 0.1, seed=3)
+    assert drawn.sum() == 100
+    np.testing.assert_array_equal(drawn, draw(1000, 0.1, seed=3))
+    assert (drawn != draw(1000, 0.1, seed=4)).any()
+    assert [int(draw(2, share, seed=0).sum()) for share in (0.01, 0.99)] == [1, 1]

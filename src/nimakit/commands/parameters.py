@@ -2,6 +2,7 @@
 
 import copy
 import math
+import os
 import re
 from collections.abc import Callable
 from functools import wraps
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from nimakit.errors import NoImagesError
+from nimakit.io.atomic import check_output
 from nimakit.io.tables import number
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 FILE = click.Path(path_type=Path)
+FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 _MOST_BINS = 1000
 
 
@@ -37,6 +40,24 @@ class Aliased(click.Option):
         documented = copy.copy(self)
         documented.opts = self.opts[:1]
         return documented
+
+
+class OutputFile(click.Path):
+    """A file to write, refused before any work is done if its folder or suffix is wrong.
+
+    Args:
+        *suffixes: Those that are accepted, in lower case.
+    """
+
+    def __init__(self, *suffixes: str) -> None:
+        super().__init__(path_type=Path)
+        self._suffixes = suffixes
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Convert to a path."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        check_output(path, self._suffixes)
+        return path
 
 
 class Finite(click.FloatRange):
@@ -77,15 +98,18 @@ class Bins(click.ParamType["FloatArray"]):
         return bins
 
 
-def image_source(name: str = "image_source", **settings: Any) -> Callable[[Decorated], Decorated]:
+def image_source(
+    name: str = "image_source", path_type: click.Path = FILE, **settings: Any
+) -> Callable[[Decorated], Decorated]:
     """The option for the photos a command works on: --image-source.
 
     Args:
         name: The command's parameter.
+        path_type: FOLDER for a folder only.
         **settings: As for `click.option`, such as help, required and multiple.
     """
     names = ("--image-source", "--image-dir", "--images", "--inputimage")
-    return click.option(*names, name, cls=Aliased, type=FILE, **settings)
+    return click.option(*names, name, cls=Aliased, type=path_type, **settings)
 
 
 def recursive(command: Decorated) -> Decorated:
@@ -131,3 +155,49 @@ tta = click.option(
     help="Test-time augmentation: average over the photo and its mirror image (flips, the default where --tta"
     " has no value), or also over its corners and centre (crops, 10 times the work).",
 )
+seed = click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of the random choices; the same seed gives the same files.",
+)
+labels_output = click.option(
+    "--output", type=OutputFile(".json"), required=True, help="The label file to write, .json."
+)
+label_bins = click.option(
+    "--bins", type=Bins(), help="The rating of each bin, such as 0-9.  [default: 1, 2, ...]"
+)
+image_column = click.option(
+    "--image-column",
+    default="image_id",
+    show_default=True,
+    help="Column of the image's file name or image_id.",
+)
+_RATING_COLUMNS = {
+    "image_column": image_column,
+    "user_column": click.option(
+        "--user-column",
+        help="Column of the rater; without it each rating counts as a different rater's."
+        "  [default: user_id, if present]",
+    ),
+    "rating_column": click.option(
+        "--rating-column", default="rating", show_default=True, help="Column of the rating."
+    ),
+    "time_column": click.option(
+        "--time-column", help="Column of the time of the rating: ISO 8601, or seconds since 1970."
+    ),
+}
+
+
+def rating_columns(command: Decorated) -> Decorated:
+    """Add the options that name the columns of a table of ratings; they become one dict, `columns`."""
+
+    @wraps(command)
+    def collect(**given: Any) -> Any:
+        return command(columns={name: given.pop(name) for name in _RATING_COLUMNS}, **given)
+
+    collected: Any = collect
+    for option in reversed(_RATING_COLUMNS.values()):
+        collected = option(collected)
+    return collected  # type: ignore[no-any-return]

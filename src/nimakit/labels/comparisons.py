@@ -7,6 +7,8 @@ import numpy as np
 
 from nimakit.errors import LabelError
 from nimakit.images.names import ImageNames
+from nimakit.io.atomic import atomic_writer
+from nimakit.io.delimited import TableWriter
 from nimakit.io.tables import BadRows, read_rows
 from nimakit.stats.bradley_terry import Comparisons, Scores
 
@@ -88,3 +90,15 @@ def score_rows(comparisons: Comparisons, scores: Scores) -> Iterator[tuple[str, 
         yield names[scores.images[i]], *(f"{figure:.6f}" for figure in figures), ""
     for reason, places in scores.left_out.items():
         yield from ((names[place], "", "", "", reason) for place in places)
+
+
+def write_scores(path: Path, comparisons: Comparisons, scores: Scores) -> None:
+    """Write the scores of all images as a .csv, which appears whole or not at all.
+
+    Raises:
+        OutputError: It could not be written.
+    """
+    with atomic_writer(path) as stream:
+        table = TableWriter(stream)
+        for row in (SCORE_COLUMNS, *score_rows(comparisons, scores)):
+            table.row(row)

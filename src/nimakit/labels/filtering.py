@@ -16,7 +16,7 @@ Chosen = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class RatingRange:
     """Mean ratings from low to high, both included."""
 
     low: float
@@ -42,28 +42,28 @@ class Criteria:
     keep: Collection[str] | None = None
     drop: Collection[str] | None = None
     min_raters: int = 0
-    keep_ratings: Sequence[Span] = ()
-    drop_ratings: Sequence[Span] = ()
+    keep_ratings: Sequence[RatingRange] = ()
+    drop_ratings: Sequence[RatingRange] = ()
     bins: FloatArray | None = None
     tags: Sequence[Collection[str]] = ()
     with_tags: Collection[str] = ()
     without_tags: Collection[str] = ()
 
 
-def parse_span(text: str) -> Span:
+def parse_range(text: str) -> RatingRange:
     """A span of ratings from its text.
 
     Raises:
         UsageError: It is none.
 
-    >>> parse_span("4:6"), parse_span(":4")
-    (Span(low=4.0, high=6.0), Span(low=-inf, high=4.0))
+    >>> parse_range("4:6"), parse_range(":4")
+    (RatingRange(low=4.0, high=6.0), RatingRange(low=-inf, high=4.0))
     """
     low, colon, high = text.partition(":")
     try:
-        span = Span(float(low or "-inf"), float(high or "inf"))
+        span = RatingRange(float(low or "-inf"), float(high or "inf"))
     except ValueError:
-        span = Span(np.nan, np.nan)
+        span = RatingRange(np.nan, np.nan)
     if not colon or not span.low <= span.high:
         raise UsageError(f"Ratings are LOW:HIGH, LOW: or :HIGH, as 4:6, 6:, :4. Received: {text}")
     return span
@@ -112,7 +112,7 @@ def _named(labels: Labels, names: Collection[str]) -> Chosen:
     return np.array([name in wanted for name in labels.image_ids])
 
 
-def _within(means: FloatArray, spans: Sequence[Span]) -> Chosen:
+def _within(means: FloatArray, spans: Sequence[RatingRange]) -> Chosen:
     chosen = np.zeros(len(means), np.bool_)
     for span in spans:
         chosen |= (means >= span.low) & (means <= span.high)

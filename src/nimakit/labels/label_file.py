@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from nimakit.errors import LabelError
 from nimakit.images.files import canonical
@@ -132,27 +132,6 @@ def write_labels(path: Path, image_ids: Sequence[str], labels: ArrayLike | None)
         for number, entry in enumerate(entries):
             stream.write((",\n" if number else "") + json.dumps(entry))
         stream.write("\n]\n")
-
-
-def draw(count: int, share: float, seed: int) -> NDArray[np.bool_]:
-    """A random part of a set, the same for the same seed.
-
-    Args:
-        count: How many there are, at least 2.
-        share: Above 0, below 1: the part that is drawn; at least one is, and one is not.
-        seed: 0 or more.
-
-    Returns:
-        (count,) bool, true for what is drawn.
-
-    >>> int(draw(40, 0.1, seed=0).sum())
-    4
-    """
-    drawn = np.zeros(count, np.bool_)
-    drawn[np.random.default_rng(seed).permutation(count)[: min(max(round(count * share), 1), count - 1)]] = (
-        True
-    )
-    return drawn
 
 
 def _usual_shape(entries: Sequence[Any]) -> tuple[int, bool]:

@@ -50,7 +50,7 @@ def test_takes_bins_and_columns_as_given(nimakit: Command, tmp_path: Path) -> No
     assert labels.counts is not None
     assert labels.counts.tolist() == [[1, 0, 0.5, 0.5, 0, 0]]
     assert json.loads(result.out)["rating_of_score"] == "score - 1"
-    assert "without 'user_id' it is unknown who rated" in result.err
+    assert "each rating counts as a different rater's" in result.err
     assert "bins are taken" not in result.err
 
 

@@ -125,7 +125,7 @@ def test_refuses_bad_rows_or_leaves_them_out(nimakit: Command, table: Path) -> N
         (["photo.jpg"], "A table ends in .csv, .tsv, .jsonl"),
         (["{table}", "--output", "r.pdf"], "The output file ends in .html, .png. Received: r.pdf"),
         (["{table}", "--output", "none/r.html"], "folder of an output file must exist"),
-        (["{table}", "--image-dir", "none"], "--image-dir is a folder of images. Received: none"),
+        (["{table}", "--image-dir", "none"], "Directory 'none' does not exist"),
         (["{table}", "--rating-column", "stars"], "'stars'"),
         (["{table}", "--reliability", "1"], "'--reliability'"),
         (["{table}", "--reliability", "nan"], "'--reliability'"),
