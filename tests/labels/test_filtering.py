@@ -44,7 +44,7 @@ def test_says_why_each_image_goes(criteria: dict[str, Any], reasons: dict[str, s
 @pytest.mark.parametrize("criteria", [{"min_raters": 2}, {"keep_ratings": [RatingRange(1, 2)]}])
 def test_refuses_to_judge_labels_that_are_not_there(criteria: dict[str, Any]) -> None:
     """A file of names has no ratings."""
-    with pytest.raises(UsageError, match=r"labels\.json, which names images only"):
+    with pytest.raises(UsageError, match=r"labels\.json, which only names images"):
         dropped(Labels(("a",), None), Path("labels.json"), Criteria(**criteria))
 
 

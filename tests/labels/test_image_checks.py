@@ -89,9 +89,9 @@ def test_missing_unreadable_and_blank_images_are_listed_and_dropped(photos: Path
     save(Image.new("RGB", (40, 40), (9, 9, 9)), photos / "b.bmp")
     found = _check(photos, {"train": "0mu1b"})
     assert [str(entry) for entry in found.missing] == ["'m' in train"]
-    ((entry, error),) = found.unreadable
+    (entry,) = found.unreadable
     assert entry.image_id == "u"
-    assert "cannot be decoded" in error
+    assert "cannot be decoded" in entry.error
     assert [entry.image_id for entry in found.blank] == ["b"]
     assert (found.problems, found.drop) == (3, {"train": ["m", "u", "b"]})
 
@@ -129,8 +129,8 @@ def test_an_image_id_that_several_files_share_is_ambiguous(photos: Path) -> None
     save(made_photo(8), photos / "1.jpg")
     save(made_photo(9), photos / "sub" / "2.bmp")
     found = _check(photos, {"train": "012"})
-    ((entry, paths),) = found.ambiguous
-    assert (entry.image_id, paths) == ("1", (str(photos / "1.bmp"), str(photos / "1.jpg")))
+    (entry,) = found.ambiguous
+    assert (entry.image_id, entry.paths) == ("1", (str(photos / "1.bmp"), str(photos / "1.jpg")))
     assert (found.problems, found.drop) == (1, {"train": []})
     deep = check_images([labelled("train", "012", photos, recursive=True)])
-    assert [entry.image_id for entry, _ in deep.ambiguous] == ["1", "2"]
+    assert [entry.image_id for entry in deep.ambiguous] == ["1", "2"]

@@ -105,7 +105,7 @@ def test_refuses_sizes_that_do_not_add_up(sizes: Sequence[float | None], count: 
 
 def test_refuses_a_name_that_is_there_twice() -> None:
     """Two parts cannot go to one file."""
-    with pytest.raises(UsageError, match="of different names"):
+    with pytest.raises(UsageError, match="with different names"):
         split(10, (Part("a", 0.5), Part("a", 0.5)))
 
 
@@ -137,7 +137,8 @@ def test_a_pattern_without_parenthesis_is_the_group_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "message"), [("(", "a regular expression"), (r"\d", "matches each image_id.* such as 'b'")]
+    ("pattern", "message"),
+    [("(", "a regular expression"), (r"\d", "must match every image_id.* such as 'b'")],
 )
 def test_refuses_a_pattern_that_does_not_do(pattern: str, message: str) -> None:
     """A broken one, and one that leaves an image without a group."""

@@ -141,6 +141,7 @@ max_pixels = click.option(
     "--max-pixels",
     type=click.IntRange(min=1),
     default=_max_pixels,
+    show_default=False,
     help="Refuse larger images before decoding them.  [default: 89478485]",
 )
 skip_bad = click.option(

@@ -80,7 +80,7 @@ def test_refuses_what_cannot_be_balanced(nimakit: Command, labels: Path, tmp_pat
     write_labels(tmp_path / "names.json", ["i1"], None)
     write_photo(tmp_path / "other.png")
     for file, images, message in (
-        ("names.json", "photos", "names images only"),
+        ("names.json", "photos", "only names images"),
         ("labels.json", ".", "with none"),
     ):
         result = nimakit(

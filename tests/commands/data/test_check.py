@@ -87,7 +87,7 @@ def test_labels_are_checked_without_images(nimakit: Command, folder: Path) -> No
     given = ("data", "check", folder / "train.json")
     result = nimakit(*given)
     assert result.code == 2
-    assert f"{folder / 'train.json'}: images rated by fewer than 5 people" in result.err
+    assert f"{folder / 'train.json'}: images with fewer than 5 ratings" in result.err
     (finding,) = json.loads(result.out)["findings"]
     assert (finding["rule"], finding["problem"], finding["image_ids"]) == ("few_raters", True, ["b"])
     assert nimakit(*given, "--min-raters", 1).code == 0

@@ -80,7 +80,7 @@ def ava(
         parts[tagged] = ~is_test & images.tagged(chosen_tags)
     for path, part in parts.items():
         if not part.any():
-            raise UsageError(f"Each file gets at least one image. Received: none for {path}")
+            raise UsageError(f"Each file must get at least one image. Received: none for {path}")
     refuse_leftovers({tagged} - parts.keys())
     outcome.write_parts(images.image_ids, images.counts, parts)
     bins = default_bins(BINS)

@@ -23,14 +23,12 @@ if TYPE_CHECKING:
     "--groups",
     type=click.IntRange(min=2),
     default=10,
-    show_default=True,
     help="Divide the range of mean ratings into this many groups, each to get as many images as the largest.",
 )
 @click.option(
     "--most-copies",
     type=click.IntRange(min=2),
     default=10,
-    show_default=True,
     help="Repeat an image at most this many times, even if its group then stays smaller.",
 )
 @how

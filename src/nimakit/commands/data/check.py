@@ -31,14 +31,12 @@ if TYPE_CHECKING:
     "--similarity",
     type=click.FloatRange(0.2, 1),
     default=0.5,
-    show_default=True,
     help="How similar two images must be to count as the same picture.",
 )
 @click.option(
     "--min-raters",
     type=click.IntRange(min=0),
     default=5,
-    show_default=True,
     help="Report images with fewer ratings than this as a problem.",
 )
 @max_pixels
@@ -122,8 +120,8 @@ def _image_sets(
 
 def _report(images: "ImageCheck", findings: Sequence[tuple[str, "Finding"]]) -> None:
     """Print what was found on stderr, the worst first."""
-    shared = [f"{entry}: {', '.join(paths)}" for entry, paths in images.ambiguous]
-    unreadable = [f"{entry}: {error}" for entry, error in images.unreadable]
+    shared = [f"{entry}: {', '.join(entry.paths)}" for entry in images.ambiguous]
+    unreadable = [f"{entry}: {entry.error}" for entry in images.unreadable]
     report_list("the same picture in several files", [str(group) for group in images.leaks])
     report_list("the same picture more than once in a file", [str(group) for group in images.duplicates])
     report_list("missing images", [str(entry) for entry in images.missing])

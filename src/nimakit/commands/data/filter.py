@@ -48,7 +48,7 @@ _LISTS = (
     help="Keep images with this tag. Given several times: with any of them.",
 )
 @click.option("--without-tag", "without_tags", multiple=True, help="Drop images with this tag.")
-@click.option("--tag-column", default="tag", show_default=True, help="Column of the tag.")
+@click.option("--tag-column", default="tag", help="Column of the tag.")
 @image_column
 @skip_bad
 def filter_(

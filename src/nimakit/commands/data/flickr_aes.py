@@ -45,7 +45,6 @@ _FILES = (
     "--scale",
     type=click.Choice(["raw", "z"]),
     default="raw",
-    show_default=True,
     help="Write the rating files from 1 to 5, or as z-scores over the data set, whichever the input is.",
 )
 @output_dir("data/FLICKR-AES")

@@ -16,7 +16,6 @@ from nimakit.errors import UsageError
     "--repeated",
     type=click.Choice(["refuse", "add"]),
     default="refuse",
-    show_default=True,
     help="What to do with an image that is in several files: refuse it, or add up its ratings.",
 )
 def merge(*, labels_files: tuple[Path, ...], output: Path, repeated: str) -> None:

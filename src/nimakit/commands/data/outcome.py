@@ -30,7 +30,6 @@ how = click.option(
     "--how",
     type=click.Choice(["symlink", "hardlink", "copy"]),
     default="symlink",
-    show_default=True,
     help="symlink points to the absolute path of the photo; hardlink survives a move of the photo, but needs"
     " the same file system; copy takes disk space.",
 )
@@ -45,7 +44,6 @@ def test_share(default: float) -> Callable[[Decorated], Decorated]:
         "--test-share",
         type=Finite(0, 1, min_open=True, max_open=True),
         default=default,
-        show_default=True,
         help="The share of the test set.",
     )
 
@@ -56,7 +54,6 @@ def output_dir(default: str) -> Callable[[Decorated], Decorated]:
         "--output-dir",
         type=FILE,
         default=Path(default),
-        show_default=True,
         help="The folder to write to; it is created if missing.",
     )
 

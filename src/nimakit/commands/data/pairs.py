@@ -18,21 +18,15 @@ if TYPE_CHECKING:
 @click.argument("pairs_file", type=FILE, metavar="PAIRS")
 @labels_output
 @click.option("--scores-file", type=OutputFile(".csv"), help="Also write scores and standard errors, .csv.")
-@click.option("--left-column", default="left", show_default=True, help="Column of one image.")
-@click.option("--right-column", default="right", show_default=True, help="Column of the other image.")
+@click.option("--left-column", default="left", help="Column of one image.")
+@click.option("--right-column", default="right", help="Column of the other image.")
 @click.option(
     "--chosen-column",
     default="chosen",
-    show_default=True,
     help="Column of the choice: the name of either image, left, right, or a tie.",
 )
 @click.option(
-    "--tie",
-    "ties",
-    multiple=True,
-    default=("tie", "-1"),
-    show_default=True,
-    help="A value that means a tie; can be repeated.",
+    "--tie", "ties", multiple=True, default=("tie", "-1"), help="A value that means a tie; can be repeated."
 )
 @click.option(
     "--prior-sd",
@@ -40,7 +34,7 @@ if TYPE_CHECKING:
     help="Regularise the scores with a normal prior of this standard deviation (in logits; 2 is mild). Images"
     " that would otherwise be left out then also get scores.",
 )
-@click.option("--bins", type=Bins(), default="1-10", show_default=True, help="The scale of the labels.")
+@click.option("--bins", type=Bins(), default="1-10", help="The scale of the labels.")
 @importer
 def pairs(
     *,

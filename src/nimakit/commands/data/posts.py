@@ -19,7 +19,7 @@ from nimakit.progress import say, track
 
 if TYPE_CHECKING:
     from nimakit.datasets.posts.downloads import Failure, Limits
-    from nimakit.datasets.posts.image_store import PictureStore, Stored
+    from nimakit.datasets.posts.image_store import ImageStore, Stored
     from nimakit.datasets.posts.importer import Outside
     from nimakit.labels.ratings import Ratings
     from nimakit.stats.histogram import FloatArray
@@ -54,14 +54,12 @@ def _column_options(command: Decorated) -> Decorated:
     "--bins",
     type=Bins(),
     default="0-10",
-    show_default=True,
     help="The scale: the rating of each bin of the label file. Ratings are out of the last: 8/10.",
 )
 @click.option(
     "--outside",
     type=click.Choice(["clip", "drop"]),
     default="clip",
-    show_default=True,
     help="What to do with a rating outside the scale (11/10): clip it to the nearest, or drop it.",
 )
 @_column_options
@@ -72,36 +70,19 @@ def _column_options(command: Decorated) -> Decorated:
     " bearer token is read from the environment variable X_BEARER_TOKEN.",
 )
 @click.option(
-    "--concurrency",
-    type=click.IntRange(1, 64),
-    default=8,
-    show_default=True,
-    help="How many images to download at once.",
+    "--concurrency", type=click.IntRange(1, 64), default=8, help="How many images to download at once."
 )
-@click.option(
-    "--attempts", type=click.IntRange(1, 20), default=4, show_default=True, help="Attempts per image."
-)
+@click.option("--attempts", type=click.IntRange(1, 20), default=4, help="Attempts per image.")
 @click.option(
     "--backoff",
     type=click.FloatRange(0, 60),
     default=1.0,
-    show_default=True,
     help="Seconds before the second attempt; doubled before each further one.",
 )
 @click.option(
-    "--timeout",
-    type=click.FloatRange(0.1, 3600),
-    default=120.0,
-    show_default=True,
-    help="Maximum seconds per attempt.",
+    "--timeout", type=click.FloatRange(0.1, 3600), default=120.0, help="Maximum seconds per attempt."
 )
-@click.option(
-    "--max-bytes",
-    type=click.IntRange(min=1),
-    default=30_000_000,
-    show_default=True,
-    help="Refuse larger files.",
-)
+@click.option("--max-bytes", type=click.IntRange(min=1), default=30_000_000, help="Refuse larger files.")
 @max_pixels
 @importer
 def posts(
@@ -136,7 +117,7 @@ def posts(
     _require_httpx()
     from nimakit.datasets.posts import importer
     from nimakit.datasets.posts.downloads import Limits
-    from nimakit.datasets.posts.image_store import PictureStore
+    from nimakit.datasets.posts.image_store import ImageStore
 
     if bins[-1] < 1 or bins[-1] % 1:
         raise UsageError(f"The last bin must be a whole number, as in 8/10. Received: {bins[-1]:g}")
@@ -156,7 +137,7 @@ def posts(
     found = importer.read_posts(posts_file, outcome.rows, columns=named, notify=say)
     verdicts = importer.judge(found, bins, outside)
     urls = importer.wanted(verdicts)
-    with PictureStore.open(output_dir / "images", log) as store:
+    with ImageStore.open(output_dir / "images", log) as store:
         importer.settle(verdicts, _download(store, urls, images_from, concurrency, limits))
     importer.write_manifest(manifest, verdicts, outcome.rows)
     if not urls:
@@ -203,7 +184,7 @@ def _pull(account: str, posts_file: Path) -> None:
 
 
 def _download(
-    store: "PictureStore", urls: list[str], images_from: str | None, concurrency: int, limits: "Limits"
+    store: "ImageStore", urls: list[str], images_from: str | None, concurrency: int, limits: "Limits"
 ) -> dict[str, "Stored | Failure"]:
     """Download what is missing; returns the result for each URL."""
     import httpx

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     "--repeats",
     type=click.Choice(["latest", "all"]),
     default="latest",
-    show_default=True,
     help="If a person rated an image more than once: count the latest rating, or all of them.",
 )
 @importer

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     multiple=True,
     type=Finite(0, 1, min_open=True, max_open=True),
     default=(0.8, 0.9, 0.95),
-    show_default=True,
     help="The reliability you want for the mean ratings; can be repeated.",
 )
 @click.option(

@@ -20,7 +20,6 @@ from nimakit.progress import say
     multiple=True,
     metavar="NAME=SIZE",
     default=("train=rest", "test=0.1"),
-    show_default=True,
     help="A part: its name, and a share (0.1), a number of images (500), or rest. By time, oldest first.",
 )
 @click.option("--stratify", is_flag=True, help="Give each part its share of every tenth of the ratings.")
@@ -33,13 +32,10 @@ from nimakit.progress import say
     "--group-column", help="Keep images together if they have the same value in this column of --table."
 )
 @click.option(
-    "--time-column",
-    help="Split by this column of --table, oldest first: ISO 8601, or seconds since 1970.",
+    "--time-column", help="Split by this column of --table, oldest first: ISO 8601, or seconds since 1970."
 )
 @click.option(
-    "--table",
-    type=FILE,
-    help="A .csv, .tsv or .jsonl with a row per image, as by nimakit data index writes.",
+    "--table", type=FILE, help="A .csv, .tsv or .jsonl with a row per image, as by nimakit data index writes."
 )
 @image_column
 @click.option(
@@ -161,7 +157,7 @@ def _same_pictures(
     images = image_checks.labelled(str(labels_file), image_ids, image_dir, recursive=recursive)
     found = image_checks.check_images([images])
     report_list("the same picture more than once, kept together", [str(group) for group in found.duplicates])
-    lost = [*found.missing, *(entry for entry, _ in found.unreadable)]
+    lost = [*found.missing, *found.unreadable]
     report_list(
         "images that are missing or unreadable, and were not compared", [str(entry) for entry in lost]
     )
