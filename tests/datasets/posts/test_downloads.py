@@ -198,7 +198,7 @@ def test_gives_up_after_some_attempts(server: PictureServer, store: ImageStore) 
 def test_gives_up_where_the_wait_would_be_long(server: PictureServer, store: ImageStore) -> None:
     """An hour is longer than anybody sits and waits."""
     reason = _reason(server, store, lambda x: x.answer(429, Retry_After="3600"))
-    assert reason == "HTTP 429 Too Many Requests: it asks to wait 3600 s"
+    assert reason == "HTTP 429 Too Many Requests: the server asks to wait 3600 s"
 
 
 @pytest.mark.parametrize("header", ["soon", "-5", "1e9", "Mon, 99 Foo 2020 00:00:00 GMT", ""])
@@ -226,7 +226,7 @@ def test_a_slow_server_is_waited_for_so_long(
     """Neither silence nor a byte now and then holds a download up for longer than its limit."""
     started = time.monotonic()
     limits = Limits(read_seconds=0.3, total_seconds=0.5, attempts=2, backoff_seconds=0.01)
-    assert _reason(server, store, script, limits) == "no answer in time (2 attempts)"
+    assert _reason(server, store, script, limits) == "no response in time (2 attempts)"
     assert time.monotonic() - started < 6
 
 
@@ -261,7 +261,7 @@ def _bomb() -> bytes:
     ("body", "reason"),
     [
         (b"", "content is none of these"),
-        (b"<!DOCTYPE html><title>Gone</title>", "none of these. The server calls it text/html."),
+        (b"<!DOCTYPE html><title>Gone</title>", "none of these. The server's content type is text/html."),
         (picture("x")[:-200], "cannot be decoded"),
         (png_header(8, 8), "cannot be decoded"),
         (_bomb(), "An image has at most 10000 pixels. Received: 500x500"),
@@ -280,14 +280,17 @@ def test_what_is_no_whole_picture_is_not_kept(
 @pytest.mark.parametrize(
     ("location", "reason"),
     [
-        ("file:///etc/passwd", "a picture's URL starts with http:// or https://, unlike file:///etc/passwd"),
-        ("ftp://example.org/x.jpg", "a picture's URL starts with http:// or https://"),
+        (
+            "file:///etc/passwd",
+            "an image's URL must start with http:// or https://; received file:///etc/passwd",
+        ),
+        ("ftp://example.org/x.jpg", "an image's URL must start with http:// or https://"),
         ("http://127.0.0.2:9/x.jpg", "the address of 127.0.0.2 is not public: 127.0.0.2"),
         ("http://localhost/x.jpg", "the address of localhost is not public: "),
         ("http://169.254.169.254/latest/meta-data", "is not public: 169.254.169.254"),
         ("http://[::ffff:10.0.0.1]/x.jpg", "is not public: "),
         ("http://2130706433/", "is not public: 127.0.0.1"),
-        ("http://\x01/", "no URL: http://"),
+        ("http://\x01/", "not a URL: http://"),
         ("/x.jpg", "more than 3 redirects"),
     ],
 )

@@ -82,7 +82,7 @@ def test_is_open_once_at_a_time(images: Path, log: Path) -> None:
     """A second process would fetch everything twice."""
     with (
         ImageStore.open(images, log),
-        pytest.raises(UsageError, match="One process at a time fetches"),
+        pytest.raises(UsageError, match="Only one process at a time"),
         ImageStore.open(images, log),
     ):
         pass

@@ -87,7 +87,7 @@ def read_posts(
     Args:
         path: .csv, .tsv or .jsonl. Several URLs are separated by spaces.
         rows: Collects bad rows; `BadRows.refuse` is called here.
-        columns: Kind of column, as in `KNOWN_COLUMNS` -> its name, if it is not a default name. Without a user
+        columns: Kind of column, as in `KNOWN_COLUMNS` -> its name, if not a default name. Without a user
             column all posts count as one person's, named after the file. Without a time column, times are
             read from the ids if all are ids of X.
         notify: Called with a sentence about each assumption.

@@ -49,7 +49,7 @@ def mirrored(urls: Iterable[str], base: str) -> dict[str, str | Path]:
         other = taken.setdefault(place, url)
         if other.partition("://")[2] != url.partition("://")[2]:
             raise UsageError(
-                f"A mirror must have a different location for each image. Received: {place}, for {other} and {url}"
+                f"A mirror must have a different location for each. Received: {place} for {other} and {url}"
             )
         places[url] = place
     return places
