@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -118,7 +119,7 @@ def test_what_is_to_be_dropped_leaves_nothing_to_find(photos: Path) -> None:
     files = {"train": "0123u", "test": "45xym"}
     found = _check(photos, files)
     assert found.problems == 4
-    drop = json.loads(json.dumps(found.to_dict()))["drop"]
+    drop = json.loads(json.dumps(asdict(found)))["drop"]
     left = {name: "".join(i for i in images if i not in drop[name]) for name, images in files.items()}
     assert left == {"train": "03", "test": "45xy"}
     assert _check(photos, left).problems == 0

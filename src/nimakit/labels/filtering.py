@@ -113,7 +113,7 @@ def _named(labels: Labels, names: Collection[str]) -> Chosen:
 
 
 def _within(means: FloatArray, ranges: Sequence[RatingRange]) -> Chosen:
-    return np.any([(means >= low) & (means <= high) for low, high in ranges], axis=0)
+    return np.asarray(np.any([(means >= low) & (means <= high) for low, high in ranges], axis=0))
 
 
 def _tagged(tags: Sequence[Collection[str]], wanted: Collection[str]) -> Chosen:

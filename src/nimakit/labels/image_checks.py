@@ -2,9 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -165,10 +165,6 @@ class ImageCheck:
         """How many problems there are."""
         found = (self.leaks, self.duplicates, self.missing, self.ambiguous, self.unreadable, self.blank)
         return sum(map(len, found))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The problems as JSON values."""
-        return asdict(self)
 
 
 def check_images(

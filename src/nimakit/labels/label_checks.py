@@ -50,10 +50,6 @@ class Finding:
     text: str
     image_ids: tuple[str, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        """The finding as JSON values."""
-        return asdict(self)
-
     def __str__(self) -> str:
         images = f" ({len(self.image_ids)}): {sets.listed(self.image_ids)}" if self.image_ids else ""
         return self.text + images

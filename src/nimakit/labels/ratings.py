@@ -227,6 +227,11 @@ def to_seconds(column: str | None, text: str | None) -> float:
     return seconds
 
 
+def to_iso(seconds: float) -> str:
+    """Format seconds since 1970 as ISO 8601 in UTC; empty for NaN."""
+    return "" if np.isnan(seconds) else datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
 def _is_basic_date(text: str) -> bool:
     """Whether eight digits are an ISO 8601 date from 1900 to 2199."""
     if not re.fullmatch(r"(19|2[01])\d{6}", text, re.ASCII):
@@ -256,12 +261,8 @@ def write_ratings(path: Path, ratings: Ratings) -> None:
             ratings.image.tolist(), ratings.user.tolist(), ratings.rating.tolist(), ratings.time, strict=True
         ):
             value = int(rating) if rating.is_integer() else rating
-            times = [_iso(time)] if timed else []
+            times = [to_iso(time)] if timed else []
             table.row([ratings.image_ids[image], ratings.user_ids[user], value, *times])
-
-
-def _iso(seconds: float) -> str:
-    return "" if np.isnan(seconds) else datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 def to_counts(ratings: Ratings, bins: ArrayLike) -> FloatArray:

@@ -1,6 +1,7 @@
 """`nimakit data check`: find problems in label files and their images."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,9 +86,9 @@ def check(
     result = {
         "problems": problems,
         "files": {one.file: len(one.image_ids) for one in sets},
-        **images.to_dict(),
+        **asdict(images),
         "labels": {name: found.figures() for name, found in checks.items()},
-        "findings": [{"file": name, **finding.to_dict()} for name, finding in findings],
+        "findings": [{"file": name, **asdict(finding)} for name, finding in findings],
     }
     print_json(result)
     _report(images, findings)

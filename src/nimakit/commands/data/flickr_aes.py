@@ -105,17 +105,18 @@ def _write(paths: Sequence[Path], parts: "Split", scale: str) -> dict[Path, int]
 
     train_labels, test_labels, train_ratings, test_ratings = paths
     users = train_labels.parent / "users"
+    rated = {train_ratings: parts.train_ratings, test_ratings: parts.test_ratings}
+    for place, name in enumerate(parts.test_ratings.user_ids):
+        rated[users / f"{name}.csv"] = parts.test_ratings.only(parts.test_ratings.user == place)
+    if scale == "z":
+        rated = {path: replace(given, rating=z_scores(given.rating)) for path, given in rated.items()}
     labels = {
         train_labels: (parts.train_ids, parts.train_labels),
         test_labels: (parts.test_ids, parts.test_labels),
     }
-    rated = {train_ratings: parts.train_ratings, test_ratings: parts.test_ratings}
-    for place, name in enumerate(parts.test_ratings.user_ids):
-        rated[users / f"{name}.csv"] = parts.test_ratings.only(parts.test_ratings.user == place)
-    sizes = {path: len(ids) for path, (ids, _) in labels.items()} | {
-        path: len(given) for path, given in rated.items()
-    }
-    files = {path: size for path, size in sizes.items() if size}
+    files = {path: len(ids) for path, (ids, _) in labels.items()}
+    files |= {path: len(given) for path, given in rated.items()}
+    files = {path: size for path, size in files.items() if size}
     refuse_leftovers({*paths, *users.glob("*.csv")} - files.keys())
     with together(train_labels.parent) as folder:
         (folder / users.name).mkdir()
@@ -124,9 +125,7 @@ def _write(paths: Sequence[Path], parts: "Split", scale: str) -> dict[Path, int]
             if path in labels:
                 write_labels(partial, *labels[path])
             else:
-                given = rated[path]
-                z = replace(given, rating=z_scores(given.rating))
-                write_ratings(partial, z if scale == "z" else given)
+                write_ratings(partial, rated[path])
     return files
 
 

@@ -3,9 +3,8 @@
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -17,12 +16,12 @@ from nimakit.images.files import image_id
 from nimakit.io.atomic import atomic_writer
 from nimakit.io.delimited import TableWriter
 from nimakit.io.tables import BadRows, read_rows
-from nimakit.labels.ratings import Ratings, to_seconds
+from nimakit.labels.ratings import Ratings, to_iso, to_seconds
 from nimakit.stats.histogram import FloatArray
 
 Outside = Literal["clip", "drop"]
 Status = Literal["imported", "unrated", "ambiguous", "out_of_range", "no_picture", "failed"]
-STATUSES: tuple[Status, ...] = ("imported", "unrated", "ambiguous", "out_of_range", "no_picture", "failed")
+STATUSES: tuple[Status, ...] = get_args(Status)
 
 KNOWN_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "text": ("text", "tweet_text", "full_text"),
@@ -250,9 +249,9 @@ def write_manifest(path: Path, verdicts: Iterable[Verdict], rows: BadRows) -> No
         )
         for verdict in verdicts:
             post, stored = verdict.post, verdict.stored
-            moment = "" if np.isnan(post.time) else datetime.fromtimestamp(post.time, UTC).isoformat()
             rating = "" if verdict.rating is None else f"{verdict.rating:g}"
+            result = [post.post_id, verdict.status, verdict.reason, rating, to_iso(post.time), post.user_id]
             picture = [image_id(stored.file) if stored else "", verdict.url, stored.sha256 if stored else ""]
-            table.row([post.post_id, verdict.status, verdict.reason, rating, moment, post.user_id, *picture])
+            table.row([*result, *picture])
         for problem in rows.problems:
             table.row(["", "bad_row", problem, *[""] * 6])
