@@ -35,7 +35,7 @@ from nimakit.progress import say
     "--time-column", help="Split by this column of --table, oldest first: ISO 8601, or seconds since 1970."
 )
 @click.option(
-    "--table", type=FILE, help="A .csv, .tsv or .jsonl with a row per image, as by nimakit data index writes."
+    "--table", type=FILE, help="A .csv, .tsv or .jsonl with a row per image, such as from nimakit data index."
 )
 @image_column
 @click.option(
