@@ -82,7 +82,7 @@ def test_links_all_others_where_one_cannot_be_linked(link: Command, tmp_path: Pa
         (("--part", "../x=x.json"), "--part must be NAME=LABELS"),
         (("--by-class", "--bins", "0-9"), "with 5 bins"),
         (("--image-dir", "gone"), "gone"),
-        (("--output-dir", "."), "a new folder"),
+        (("--output-dir", "."), "a new or empty folder"),
     ],
 )
 def test_refuses_what_cannot_be_done_and_makes_nothing(
