@@ -40,7 +40,7 @@ def test_reads_counts_and_tags(tmp_path: Path) -> None:
         ("4 1 0 1 5 17 38 36 15 6 5 -1 1 22 1396", "whole numbers"),
         ("4 1 0 1 5 17 38 36 15 6 5 0.5 1 22 1396", "whole numbers"),
         ("4 1 0 1 5 17 38 36 15 6 5 10000000000000000000 1 22 1396", "whole numbers"),
-        ("4 953619 0 1 5 17 38 36 15 6 5 1 1 22 1396", "image 953619 is there twice"),
+        ("4 953619 0 1 5 17 38 36 15 6 5 1 1 22 1396", "image 953619 is repeated"),
         ("4 1 0 0 0 0 0 0 0 0 0 0 1 22 1396", "image 1 has no rating"),
     ],
 )

@@ -69,10 +69,10 @@ def test_z_scores_are_the_published_ones() -> None:
     [
         ("W4,a.jpg,good", "line 7: the last value must be a number; received 'good'"),
         ("a.jpg,4", "line 7: it has 2 values instead of 3 or more"),
-        ("W1,a.jpg,4", "line 7: W1 a.jpg is there twice"),
+        ("W1,a.jpg,4", "line 7: W1 a.jpg is repeated"),
         ("W1,e.jpg,4.5", "line 7: 4.5 is not on the scale of the others"),
         ("W1,e.jpg,6", "line 7: 6 is not on the scale of the others"),
-        ("../W1,e.jpg,4", "line 7: a worker is letters, digits, _ and -; received '../W1'"),
+        ("../W1,e.jpg,4", "line 7: a worker must be letters, digits, _ and -; received '../W1'"),
     ],
 )
 def test_refuses_a_bad_line_or_leaves_it_out(tmp_path: Path, line: str, problem: str) -> None:
@@ -93,7 +93,7 @@ def test_a_bad_first_line_is_no_header(tmp_path: Path) -> None:
 def test_refuses_numbers_on_another_scale(tmp_path: Path) -> None:
     """Scores from 0 to 1 are neither ratings nor the published z-scores, though in the range of those."""
     path = _file(tmp_path / "FLICKR-AES_image_score.txt", "a.jpg 0.4513", "b.jpg 0.3172", "c.jpg 0.8811")
-    with pytest.raises(LabelError, match="has a scale of its own: take the ratings by worker"):
+    with pytest.raises(LabelError, match="has its own scale: use the ratings by worker"):
         read_means(path, BadRows())
 
 

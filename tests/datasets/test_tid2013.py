@@ -38,7 +38,7 @@ def test_reads_tabs_between_score_and_name(tmp_path: Path) -> None:
         ("5.5 photo.bmp", "a MOS and a name such as I01_01_1.bmp"),
         ("high I01_01_3.bmp", "MOS must be a number from 0 to 9; received 'high'"),
         ("9.1 I01_01_3.bmp", "MOS must be a number from 0 to 9; received '9.1'"),
-        ("5.5 I01_01_1.bmp", "I01_01_1 is there twice"),
+        ("5.5 I01_01_1.bmp", "I01_01_1 is repeated"),
     ],
 )
 def test_refuses_a_bad_line_or_leaves_it_out(tmp_path: Path, line: str, problem: str) -> None:

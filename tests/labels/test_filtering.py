@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nimakit.errors import UsageError
-from nimakit.labels.filtering import Criteria, Span, dropped, parse_span
+from nimakit.labels.filtering import Criteria, RatingRange, dropped, parse_range
 from nimakit.labels.label_file import Labels
 from nimakit.stats import histogram
 
@@ -23,9 +23,9 @@ TAGS: tuple[set[str], ...] = ({"sky"}, {"sky", "sea"}, set(), {"sea"})
         ({"drop": {"a", "x"}}, {"in_drop": "a"}),
         ({"drop": set()}, {"in_drop": ""}),
         ({"min_raters": 9}, {"too_few_raters": "b"}),
-        ({"keep_ratings": [Span(1, 1), Span(2.5, 3)]}, {"not_in_keep_ratings": "bd"}),
-        ({"drop_ratings": [Span(2, 3)]}, {"in_drop_ratings": "bcd"}),
-        ({"drop_ratings": [Span(0, 0)], "bins": np.arange(3.0)}, {"in_drop_ratings": "a"}),
+        ({"keep_ratings": [RatingRange(1, 1), RatingRange(2.5, 3)]}, {"not_in_keep_ratings": "bd"}),
+        ({"drop_ratings": [RatingRange(2, 3)]}, {"in_drop_ratings": "bcd"}),
+        ({"drop_ratings": [RatingRange(0, 0)], "bins": np.arange(3.0)}, {"in_drop_ratings": "a"}),
         ({"with_tags": ["sea"]}, {"without_tag": "ac"}),
         ({"without_tags": ["sea", "sky"]}, {"with_dropped_tag": "abd"}),
         (
@@ -41,10 +41,10 @@ def test_says_why_each_image_goes(criteria: dict[str, Any], reasons: dict[str, s
     assert {reason: "".join(names[chosen]) for reason, chosen in found.items()} == reasons
 
 
-@pytest.mark.parametrize("criteria", [{"min_raters": 2}, {"keep_ratings": [Span(1, 2)]}])
+@pytest.mark.parametrize("criteria", [{"min_raters": 2}, {"keep_ratings": [RatingRange(1, 2)]}])
 def test_refuses_to_judge_labels_that_are_not_there(criteria: dict[str, Any]) -> None:
     """A file of names has no ratings."""
-    with pytest.raises(UsageError, match=r"labels\.json, which names images only"):
+    with pytest.raises(UsageError, match=r"labels\.json, which only names images"):
         dropped(Labels(("a",), None), Path("labels.json"), Criteria(**criteria))
 
 
@@ -52,4 +52,4 @@ def test_refuses_to_judge_labels_that_are_not_there(criteria: dict[str, Any]) ->
 def test_refuses_a_text_that_is_no_span(text: str) -> None:
     """A span has a colon, and its ends in order."""
     with pytest.raises(UsageError, match="LOW:HIGH"):
-        parse_span(text)
+        parse_range(text)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -89,9 +90,9 @@ def test_missing_unreadable_and_blank_images_are_listed_and_dropped(photos: Path
     save(Image.new("RGB", (40, 40), (9, 9, 9)), photos / "b.bmp")
     found = _check(photos, {"train": "0mu1b"})
     assert [str(entry) for entry in found.missing] == ["'m' in train"]
-    ((entry, error),) = found.unreadable
+    (entry,) = found.unreadable
     assert entry.image_id == "u"
-    assert "cannot be decoded" in error
+    assert "cannot be decoded" in entry.error
     assert [entry.image_id for entry in found.blank] == ["b"]
     assert (found.problems, found.drop) == (3, {"train": ["m", "u", "b"]})
 
@@ -118,7 +119,7 @@ def test_what_is_to_be_dropped_leaves_nothing_to_find(photos: Path) -> None:
     files = {"train": "0123u", "test": "45xym"}
     found = _check(photos, files)
     assert found.problems == 4
-    drop = json.loads(json.dumps(found.to_dict()))["drop"]
+    drop = json.loads(json.dumps(asdict(found)))["drop"]
     left = {name: "".join(i for i in images if i not in drop[name]) for name, images in files.items()}
     assert left == {"train": "03", "test": "45xy"}
     assert _check(photos, left).problems == 0
@@ -129,8 +130,8 @@ def test_an_image_id_that_several_files_share_is_ambiguous(photos: Path) -> None
     save(made_photo(8), photos / "1.jpg")
     save(made_photo(9), photos / "sub" / "2.bmp")
     found = _check(photos, {"train": "012"})
-    ((entry, paths),) = found.ambiguous
-    assert (entry.image_id, paths) == ("1", (str(photos / "1.bmp"), str(photos / "1.jpg")))
+    (entry,) = found.ambiguous
+    assert (entry.image_id, entry.paths) == ("1", (str(photos / "1.bmp"), str(photos / "1.jpg")))
     assert (found.problems, found.drop) == (1, {"train": []})
     deep = check_images([labelled("train", "012", photos, recursive=True)])
-    assert [entry.image_id for entry, _ in deep.ambiguous] == ["1", "2"]
+    assert [entry.image_id for entry in deep.ambiguous] == ["1", "2"]

@@ -115,7 +115,7 @@ def test_reads_what_a_check_would_drop_and_keep_together(
     assert read_image_ids(path, Path("test.json"), IDS, BadRows()) == set()
     assert read_groups(path, Path("./train.json")) == [["a", "b.c"]]
     assert read_groups(path, Path("test.json")) == [["g", "h"]]
-    with pytest.raises(LabelError, match=r"one of other\.json.*of train\.json, test\.json"):
+    with pytest.raises(LabelError, match=r"must be of other\.json.*of train\.json, test\.json"):
         read_groups(path, Path("other.json"))
 
 

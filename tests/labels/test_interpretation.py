@@ -33,8 +33,8 @@ def test_says_the_main_things_first() -> None:
     assert summary.agreement
     assert summary.agreement.one_way
     share = f"{100 * summary.agreement.one_way.single:.0f} %"
-    assert sentences[0].startswith("The mean ratings are of excellent reliability (0.9")
-    assert sentences[1].startswith(f"{share} of the differences between single ratings lie in the pictures")
+    assert sentences[0].startswith("The reliability of the mean ratings is excellent (0.9")
+    assert sentences[1].startswith(f"{share} of the variation between single ratings comes from the pictures")
     assert sentences[2].startswith("For a reliability of 0.95 a picture needs ")
     assert "have a mean near 4" in sentences[3]
     assert sentences[4] == "1 of 40 people rate unlike the rest: see below."
@@ -47,8 +47,8 @@ def test_says_how_many_ratings_are_missing() -> None:
     [sentence] = [text for text in interpretation.in_short(summary) if text.startswith("For a reliability")]
     assert sentence == (
         f"For a reliability of {need.wanted:g} a picture needs {need.ratings_per_image} ratings."
-        f" {need.images_short} of {len(summary.pictures.means)} pictures have fewer, and lack"
-        f" {need.ratings_missing} together."
+        f" {need.images_short} of {len(summary.pictures.means)} pictures have fewer;"
+        f" {need.ratings_missing} more ratings are needed in total."
     )
 
 
@@ -85,7 +85,7 @@ def test_says_how_far_people_agree_with_themselves() -> None:
     """Repeated ratings are summed up in a sentence."""
     rows = [("a", "x", 5.0), ("a", "x", 4.0), ("b", "x", 2.0), ("b", "x", 2.0), ("a", "y", 3.0)]
     text = " ".join(interpretation.in_short(data_summary.of_ratings(make_ratings(rows))))
-    assert "(2 times), people gave the same rating in 50 % of cases, and were 0.50 points off" in text
+    assert "(2 times), people gave the same rating in 50 % of cases, and differed by 0.50 points" in text
 
 
 def test_rows_have_the_figures_of_the_summary() -> None:

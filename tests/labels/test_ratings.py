@@ -76,17 +76,17 @@ def test_a_time_has_one_meaning(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("20231301", "which could be read in several ways"),
-        ("05062023", "which could be read in several ways"),
-        ("2023", "which could be read in several ways"),
-        ("202305", "which could be read in several ways"),
-        ("45047.38", "which could be read in several ways"),
-        ("2023050109", "which could be read in several ways"),
+        ("20231301", "which is ambiguous"),
+        ("05062023", "which is ambiguous"),
+        ("2023", "which is ambiguous"),
+        ("202305", "which is ambiguous"),
+        ("45047.38", "which is ambiguous"),
+        ("2023050109", "which is ambiguous"),
         ("1682932350123", "which may be milliseconds"),
         ("05/06/2023", "; write 2023-05-31T09:12$"),
         ("1. Mai 2023", "; write 2023-05-31T09:12$"),
-        ("202305010912", "which could be read in several ways; write 2023-05-31T09:12$"),
-        ("20230501091230", "which could be read in several ways; write 2023-05-31T09:12$"),
+        ("202305010912", "which is ambiguous; write 2023-05-31T09:12$"),
+        ("20230501091230", "which is ambiguous; write 2023-05-31T09:12$"),
     ],
 )
 def test_refuses_a_time_that_may_mean_something_else(text: str, hint: str) -> None:
@@ -248,7 +248,7 @@ def test_a_rating_between_bins_keeps_its_value(bins: list[float]) -> None:
 @pytest.mark.parametrize("value", [0.9, 5.1])
 def test_rejects_a_rating_outside_the_bins(value: float) -> None:
     """Nothing is squeezed into the end bins."""
-    with pytest.raises(ValueError, match=r"between the first bin, 1, and the last, 5\."):
+    with pytest.raises(ValueError, match=r"from 1, the first bin, to 5, the last\."):
         to_counts(_ratings(value), [1, 2, 3, 4, 5])
 
 
@@ -272,7 +272,7 @@ def test_infers_the_scale_and_says_so(
     bins, sentence = infer_bins(_ratings(*values))
     assert (bins[0], bins[-1], len(bins)) == (first, last, count)
     assert to_counts(_ratings(*values), bins).sum() == len(values)
-    assert f"as the ratings run from {min(values):g} to {max(values):g}" in sentence
+    assert f"because the ratings run from {min(values):g} to {max(values):g}" in sentence
     assert ("in whole numbers" in sentence) == all(value % 1 == 0 for value in values)
 
 

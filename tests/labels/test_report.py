@@ -90,9 +90,9 @@ def test_draws_all_charts(page: str) -> None:
         "All ratings",
         "Class balance",
         "Agreement by mean",
-        "Ratings of a picture",
-        "Ratings by a person",
-        "What more ratings bring",
+        "Ratings per picture",
+        "Ratings per person",
+        "What more ratings would gain",
         "Kindness and spread",
         "Agreement with the others",
     ]
@@ -165,7 +165,7 @@ def test_reports_on_a_label_file(no_charts: None) -> None:
     labels = Labels(tuple(map(str, range(50))), normalise(counts), counts)
     page = report.render(title="t", facts={}, summary=data_summary.of_labels(labels))
     assert "ICC(1,k)" in page
-    assert "Ratings by a person" not in page
+    assert "Ratings per person" not in page
     assert 'id="people"' not in page
 
 
@@ -175,7 +175,7 @@ def test_reports_on_shares(no_charts: None) -> None:
     page = report.render(title="t", facts={}, summary=data_summary.of_labels(labels))
     assert "labels are shares" in page
     assert 'id="agreement"' not in page
-    assert "Ratings of a picture" not in page
+    assert "Ratings per picture" not in page
 
 
 @pytest.mark.parametrize(

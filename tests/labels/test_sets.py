@@ -56,7 +56,7 @@ def test_means_are_on_the_bins_that_are_given() -> None:
     assert sets.mean_ratings(COUNTS, HERE, [0, 10, 20]).tolist() == [pytest.approx(80 / 6), 0, 15]
     with pytest.raises(UsageError, match=r"Received: 2, and labels\.json with 3 bins"):
         sets.mean_ratings(COUNTS, HERE, [1, 2])
-    with pytest.raises(UsageError, match="names images only"):
+    with pytest.raises(UsageError, match="only names images"):
         sets.mean_ratings(NAMES, HERE)
 
 
@@ -93,7 +93,11 @@ def test_merging_shares_of_different_images_is_fine() -> None:
 @pytest.mark.parametrize(
     ("second", "add", "message"),
     [
-        (_labels("b", [[1, 2, 3]]), False, r"Received: 'b' in several; --repeated add"),
+        (
+            _labels("b", [[1, 2, 3]]),
+            False,
+            r"Received: 'b' in several; add up their ratings with --repeated add",
+        ),
         (_labels("x", [[1, 2]]), True, r"1 \(3 bins, counts of ratings\); 2 \(2 bins, counts of ratings\)"),
         (SHARES, True, r"1 \(3 bins, counts of ratings\); 2 \(3 bins, shares\)"),
         (Labels(("x",), None), True, r"1 \(3 bins, counts of ratings\); 2 \(no labels\)"),

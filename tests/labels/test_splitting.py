@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nimakit.errors import UsageError
-from nimakit.labels.splitting import Part, groups_by_pattern, join_groups, parse_part, split
+from nimakit.labels.splitting import Part, draw, groups_by_pattern, join_groups, parse_part, split
 
 TRAIN_TEST = (Part("train", None), Part("test", 0.2))
 
@@ -105,7 +105,7 @@ def test_refuses_sizes_that_do_not_add_up(sizes: Sequence[float | None], count: 
 
 def test_refuses_a_name_that_is_there_twice() -> None:
     """Two parts cannot go to one file."""
-    with pytest.raises(UsageError, match="of different names"):
+    with pytest.raises(UsageError, match="with different names"):
         split(10, (Part("a", 0.5), Part("a", 0.5)))
 
 
@@ -137,7 +137,8 @@ def test_a_pattern_without_parenthesis_is_the_group_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "message"), [("(", "a regular expression"), (r"\d", "matches each image_id.* such as 'b'")]
+    ("pattern", "message"),
+    [("(", "a regular expression"), (r"\d", "must match every image_id.* such as 'b'")],
 )
 def test_refuses_a_pattern_that_does_not_do(pattern: str, message: str) -> None:
     """A broken one, and one that leaves an image without a group."""
@@ -151,3 +152,12 @@ def test_groups_that_share_a_picture_become_one() -> None:
         ["x", "x", "y", "z", "w"], ["a", "b", "c", "d", "e"], [["b", "c"], ["c", "d"], ["?", "e"]]
     )
     assert joined[0] == joined[1] == joined[2] == joined[3] != joined[4]
+
+
+def test_draws_the_same_part_for_the_same_seed() -> None:
+    """As many as asked for, others for another seed, and never none or all."""
+    drawn = draw(1000, 0.1, seed=3)
+    assert drawn.sum() == 100
+    np.testing.assert_array_equal(drawn, draw(1000, 0.1, seed=3))
+    assert (drawn != draw(1000, 0.1, seed=4)).any()
+    assert [int(draw(2, share, seed=0).sum()) for share in (0.01, 0.99)] == [1, 1]

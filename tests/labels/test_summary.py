@@ -67,7 +67,7 @@ def test_labels_say_what_ratings_say_but_not_who() -> None:
     assert from_labels["agreement"]["two_way"] is None
     assert from_labels["agreement"]["split_half"] is None
     assert from_labels["people"] is None
-    assert "does not tell who rated" in from_labels["notes"][0]
+    assert "does not identify raters" in from_labels["notes"][0]
 
 
 @pytest.mark.parametrize("counts", [None, np.array([[0.25, 0.75], [0.5, 0.5]])], ids=["histograms", "shares"])
@@ -88,7 +88,7 @@ def test_labels_keep_to_the_bins_given() -> None:
     assert data_summary.of_labels(labels, np.array([0.0, 100.0])).pictures.means.tolist() == [50, 0]
     with pytest.raises(LabelError, match="3 values, 2 bins"):
         data_summary.of_labels(labels, np.array([0.0, 50.0, 100.0]))
-    with pytest.raises(LabelError, match="names images only"):
+    with pytest.raises(LabelError, match="only names images"):
         data_summary.of_labels(Labels(("a",), None))
 
 
@@ -109,7 +109,7 @@ def test_leaves_out_people_where_it_is_unknown_who_rated() -> None:
     found = data_summary.of_ratings(replace(ratings, anonymous=True)).to_dict()
     counts = to_counts(ratings, SCALE)
     from_labels = data_summary.of_labels(Labels(ratings.image_ids, normalise(counts), counts)).to_dict()
-    assert found.pop("notes") == ["It is unknown who rated: what needs to know that is left out."]
+    assert found.pop("notes") == ["The raters are unknown: figures about them are left out."]
     assert found == {key: value for key, value in from_labels.items() if key != "notes"}
 
 
@@ -144,7 +144,7 @@ def test_takes_goals() -> None:
         ([("a", "x", 3.0)], "No picture has two ratings"),
         ([("a", "x", 3.0), ("b", "x", 4.0)], "No picture has two ratings"),
         ([("a", "x", 3.0), ("b", "y", 4.0)], "No picture has two ratings"),
-        ([("a", "x", 3.0), ("a", "y", 4.0)], "There is one picture"),
+        ([("a", "x", 3.0), ("a", "y", 4.0)], "There is only one picture"),
         ([(i, u, 3.0) for i in "ab" for u in "xyz"], "All ratings are the same"),
         ([(i, u, 0.1) for i in "ab" for u in "xyz"], "All ratings are the same"),
     ],

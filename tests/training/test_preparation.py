@@ -193,7 +193,7 @@ def test_refuses_a_missing_image_folder_once(ask: Callable[..., Request], tmp_pa
         ([*_entries("a"), {"image_id": "b", "label": [0] * 5}], "the label of 'b' is all zero"),
         ([{"image_id": "a"}, {"image_id": "b"}], "Training needs labels"),
         ([*_entries("a"), {"image_id": "b"}], "the label of 'b' must be a list"),
-        (_entries("a", "a"), "'a' is there twice"),
+        (_entries("a", "a"), "'a' is repeated"),
     ],
     ids=["unequal", "all zero", "none", "some", "twice"],
 )

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from nimakit.commands.data.outcome import Finite
-from nimakit.commands.rating_source import recursive_option
+from nimakit.commands.parameters import Finite, recursive
 from nimakit.errors import ImageError, OutputError, UnwritableError, UsageError
 from nimakit.io.atomic import atomic_writer, check_folder, check_output, exists, make_folder
 from nimakit.progress import say, track
@@ -90,7 +89,7 @@ _SEARCH = {
     " asked, and no option says how to find one.",
 )
 @click.option("--report", type=_FILE, help="Write a sheet of all photos before and after: .html, one file.")
-@recursive_option
+@recursive
 @click.option(
     "--overwrite",
     is_flag=True,

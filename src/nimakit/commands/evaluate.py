@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nimakit.commands.rating_source import recursive_option
+from nimakit.commands.parameters import recursive
 from nimakit.errors import ImageError, UsageError
 from nimakit.progress import say
 
@@ -37,7 +37,7 @@ _OUTPUTS = ("predictions.csv", "metrics.json", "report.html")
     "--samples-file", required=True, type=_FILE, help="A label file: the images, and what people said."
 )
 @click.option("--image-dir", required=True, type=_FILE, help="The folder of those images.")
-@recursive_option
+@recursive
 @click.option(
     "--tta",
     is_flag=False,

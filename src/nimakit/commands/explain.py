@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nimakit.commands.rating_source import recursive_option
+from nimakit.commands.parameters import recursive
 from nimakit.errors import ImageError, UnwritableError, UsageError
 from nimakit.images.files import image_id
 from nimakit.io.atomic import atomic_bytes, atomic_folder, check_folder, escaped, make_folder
@@ -65,7 +65,7 @@ _FAST_PNG = 3
     metavar="PIXELS",
     help="Longer side of the pictures at most.  [default: the photo's own]",
 )
-@recursive_option
+@recursive
 @click.option(
     "--max-pixels",
     type=click.IntRange(min=1),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nimakit.commands.rating_source import recursive_option
+from nimakit.commands.parameters import recursive
 from nimakit.errors import ImageError, UsageError
 from nimakit.progress import say
 
@@ -45,7 +45,7 @@ _FILE = click.Path(path_type=Path)
     type=_FILE,
     help="A label file: scores the images it names, and compares with its labels (figures on stderr).",
 )
-@recursive_option
+@recursive
 @click.option(
     "--tta",
     is_flag=False,

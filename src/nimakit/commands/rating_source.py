@@ -1,43 +1,19 @@
-"""Options of several commands: sub-folders, and where the ratings are that tastes are learned from."""
+"""Options and reading of the ratings that a personal taste is learned from."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from nimakit.commands.parameters import FILE, Decorated, image_source, max_pixels, recursive, skip_bad
 from nimakit.commands.rate.collection import open_collection
-from nimakit.errors import NoImagesError, UsageError
+from nimakit.errors import UsageError
 from nimakit.progress import say
 
 if TYPE_CHECKING:
     from nimakit.labels.ratings import Ratings
     from nimakit.models.engine import Model
-
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-
-_FILE = click.Path(path_type=Path)
-
-
-def recursive_option(command: Decorated) -> Decorated:
-    """The option --recursive, and the advice to give it where a folder has no images of its own.
-
-    Both are here so that no command gives the advice without the option.
-    """
-
-    @wraps(command)
-    def advise(**given: Any) -> Any:
-        try:
-            return command(**given)
-        except NoImagesError as error:
-            between = "\n" if "\n" in str(error) else " "
-            raise NoImagesError(f"{error}{between}Add --recursive to look into sub-folders.") from error
-
-    option = click.option("--recursive", is_flag=True, help="Look into sub-folders too.")
-    advised: Any = option(advise)
-    return advised  # type: ignore[no-any-return]
 
 
 _OPTIONS = (
@@ -51,11 +27,11 @@ _OPTIONS = (
     click.option(
         "--ratings",
         "ratings_file",
-        type=_FILE,
+        type=FILE,
         help="Ratings, a row each, with the columns image_id, rating and user_id: .csv, .tsv or .jsonl.",
     ),
-    click.option("--image-dir", type=_FILE, help="The folder of the images rated."),
-    recursive_option,
+    image_source("image_dir", help="The folder of the rated images."),
+    recursive,
     click.option(
         "--scale",
         type=float,
@@ -66,7 +42,7 @@ _OPTIONS = (
     ),
     click.option(
         "--data-dir",
-        type=_FILE,
+        type=FILE,
         help="In place of these, the folder in which ./rate keeps ratings; images and scale are those of the"
         " collection.",
     ),
@@ -74,16 +50,8 @@ _OPTIONS = (
         "--database", metavar="URL", help="Or the rating app's database: postgresql://USER@HOST/NAME."
     ),
     click.option("--collection", metavar="NAME", help="Which of its collections, where there are several."),
-    click.option(
-        "--skip-bad",
-        is_flag=True,
-        help="Leave bad rows out, counted and listed, instead of refusing the file.",
-    ),
-    click.option(
-        "--max-pixels",
-        type=click.IntRange(min=1),
-        help="Refuse larger images before decoding them.  [default: 89478485]",
-    ),
+    skip_bad,
+    max_pixels,
 )
 
 
@@ -100,7 +68,7 @@ class Source:
         database: Or its database.
         collection: Which of its collections.
         skip_bad: Whether bad rows of the table are left out.
-        max_pixels: Largest width times height of an image; None for the usual.
+        max_pixels: Largest width times height of an image.
     """
 
     ratings_file: Path | None
@@ -111,7 +79,7 @@ class Source:
     database: str | None
     collection: str | None
     skip_bad: bool
-    max_pixels: int | None
+    max_pixels: int
 
     def read(self, model: "Model") -> tuple["Ratings", dict[str, Any]]:
         """The ratings on the scale of a model, and what `nimakit.personal.learning.look` needs of images.
@@ -120,7 +88,6 @@ class Source:
             UsageError: No source, or several, or options that go with another one.
             LabelError: A broken table, or a collection without ratings.
         """
-        from nimakit.images.photo import MAX_PIXELS
         from nimakit.personal.learning import rescaled
 
         is_app = self.data_dir is not None or self.database is not None
@@ -131,7 +98,7 @@ class Source:
             )
         ratings, folder, scale = self._from_app() if is_app else self._from_table(model)
         looking: dict[str, Any] = {"image_dir": folder, "recursive": is_app or self.recursive}
-        looking |= {"max_pixels": self.max_pixels or MAX_PIXELS, "notify": say}
+        looking |= {"max_pixels": self.max_pixels, "notify": say}
         return (rescaled(ratings, scale, model.bins) if scale else ratings), looking
 
     def _from_table(self, model: "Model") -> tuple["Ratings", Path, tuple[float, float] | None]:

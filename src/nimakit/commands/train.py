@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from nimakit.commands.rating_source import recursive_option
+from nimakit.commands.parameters import recursive
 from nimakit.errors import UsageError
 from nimakit.progress import say
 
@@ -15,7 +15,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--config-file", type=_FILE, help="Training config, JSON.")
 @click.option("--samples-file", type=_FILE, help="Label file to learn from, JSON.")
 @click.option("--image-dir", type=_FILE, help="Folder of the images that the label files name.")
-@recursive_option
+@recursive
 @click.option("--test-samples-file", type=_FILE, help="Label file to test with: never seen while training.")
 @click.option(
     "--jobs-dir",

@@ -1,1 +1,1 @@
-"""Importers: one data set of other people a module, each to label files."""
+"""Importers of public data sets: a module each, which reads its files into label files."""

@@ -1,4 +1,4 @@
-"""AVA: a quarter of a million photographs of dpchallenge.com, with counts of their ratings from 1 to 10.
+"""AVA: 250,000 photographs from dpchallenge.com, with counts of their ratings from 1 to 10.
 
 Murray, Marchesotti, Perronnin, "AVA: A Large-Scale Database for Aesthetic Visual Analysis", CVPR 2012.
 """
@@ -22,12 +22,12 @@ _DIGITS = 9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ava:
-    """What AVA.txt says.
+    """The content of AVA.txt.
 
     Attributes:
         image_ids: N image ids, in the file's order.
         counts: (N, 10) float64, how many people gave 1, 2, ... 10.
-        tags: (N, 2) int64, semantic tags by number; 0 where there is none.
+        tags: (N, 2) int64, numbers of semantic tags; 0 for none.
     """
 
     image_ids: tuple[str, ...]
@@ -40,17 +40,17 @@ class Ava:
 
 
 def read_ava(path: Path, rows: BadRows) -> Ava:
-    """Read AVA.txt: index, image id, ten counts, two tags and the challenge, separated by space.
+    """Read AVA.txt: index, image id, ten counts, two tags and the challenge, separated by spaces.
 
     Args:
         path: AVA.txt.
-        rows: Takes note of bad lines; `BadRows.refuse` is called here.
+        rows: Collects bad lines; `BadRows.refuse` is called here.
 
     Returns:
-        The good lines, at least one.
+        The images of good lines, at least one.
 
     Raises:
-        LabelError: No such file, or a bad line and `rows` does not skip them, or no good one.
+        LabelError: No such file, a bad line that `rows` does not skip, or no good line.
     """
     names: dict[str, None] = {}
     values = array("q")
@@ -64,26 +64,26 @@ def read_ava(path: Path, rows: BadRows) -> Ava:
             values.extend(map(int, fields[2:14]))
     rows.refuse()
     if not names:
-        raise LabelError(f"AVA.txt has at least one good line. Received: {path}, with none")
+        raise LabelError(f"AVA.txt must have at least one good line. Received: {path}, with none")
     table = np.frombuffer(values, np.int64).reshape(-1, 12)
     return Ava(tuple(names), table[:, :BINS].astype(np.float64), table[:, BINS:])
 
 
 def _problem(fields: Sequence[str], names: dict[str, None]) -> str:
-    """What is wrong with a line; empty where nothing is."""
+    """What is wrong with a line; empty if nothing is."""
     if len(fields) != _FIELDS:
         return f"it has {len(fields)} values instead of {_FIELDS}"
     if not "".join(fields).isdecimal() or max(map(len, fields)) > _DIGITS:
         return "its values must be whole numbers from 0 to 999999999"
     if fields[1] in names:
-        return f"image {fields[1]} is there twice"
+        return f"image {fields[1]} is repeated"
     if not any(map(int, fields[2:12])):
         return f"image {fields[1]} has no rating"
     return ""
 
 
 def read_tags(path: Path) -> dict[int, str]:
-    """Read tags.txt: a number and a name a line.
+    """Read tags.txt: a number and a name per line.
 
     Args:
         path: tags.txt.
@@ -92,32 +92,32 @@ def read_tags(path: Path) -> dict[int, str]:
         Number -> name.
 
     Raises:
-        LabelError: No such file, or a line of another form.
+        LabelError: No such file, or a line in another format.
     """
     tags: dict[int, str] = {}
     for line, text in read_lines(path):
         number, *name = text.split(maxsplit=1)
         if not (number.isdecimal() and name):
             raise LabelError(
-                f"A line of tags.txt is a number and a name. Received: {text!r} ({path}, line {line})"
+                f"A line of tags.txt must be a number and a name. Received: {text!r} ({path}, line {line})"
             )
         tags[int(number)] = name[0]
     return tags
 
 
 def resolve_tags(wanted: Sequence[str], tags: dict[int, str]) -> list[int]:
-    """The numbers of tags that are given by name, in any case, or by number.
+    """Find the numbers of tags given by name, ignoring case, or by number.
 
     Args:
-        wanted: Such as "interior" or "14".
+        wanted: Names or numbers, such as "interior" or "14".
         tags: From `read_tags`.
 
     Raises:
-        UsageError: There is no such tag; all are listed.
+        UsageError: There is no such tag; all tags are listed.
     """
     by_name = {name.casefold(): number for number, name in tags.items()} | {str(n): n for n in tags}
     unknown = [name for name in wanted if name.casefold() not in by_name]
     if unknown:
         known = ", ".join(f"{number} {name}" for number, name in sorted(tags.items()))
-        raise UsageError(f"A tag is one of: {known}. Received: {', '.join(unknown)}")
+        raise UsageError(f"--tag must be one of: {known}. Received: {', '.join(unknown)}")
     return [by_name[name.casefold()] for name in wanted]

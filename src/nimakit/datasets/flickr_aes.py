@@ -1,7 +1,7 @@
-"""FLICKR-AES: 40,000 photographs of Flickr, each rated from 1 to 5 by about five of 210 workers.
+"""FLICKR-AES: 40,000 photographs from Flickr, each rated from 1 to 5 by about five of 210 workers.
 
-Ren, Shen, Lin, Mech, Foran, "Personalized Image Aesthetics", ICCV 2017. Its files come separated by commas or
-by spaces, with a header and row names or without, and hold ratings as given or as z-scores over all of them.
+Ren, Shen, Lin, Mech, Foran, "Personalized Image Aesthetics", ICCV 2017. Its files are separated by commas or
+spaces, with or without a header and row names, and contain raw ratings or z-scores over all of them.
 """
 
 import re
@@ -21,12 +21,12 @@ from nimakit.stats.histogram import FloatArray, max_entropy
 BINS = np.arange(1.0, 6.0)
 TEST_WORKERS = 37
 TEST_RATINGS = (112, 180)
-"""How many ratings each of the test workers gave, at least and at most."""
+"""Minimum and maximum number of ratings from each test worker."""
 
-NO_RATINGS = Ratings((), (), np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0), np.empty(0))
+NO_RATINGS = Ratings.of(())
 
 _MEAN, _SD = 3.0183403576492833, 1.1001719588397239
-"""Of all ratings: what the published z-scores are made with."""
+"""Of all ratings; the published z-scores were computed with these."""
 _TOLERANCE = 1e-6
 _MOST_RATERS = 20
 _HEADER = re.compile("worker|image|score|rating", re.IGNORECASE)
@@ -35,7 +35,7 @@ _WORKER = re.compile(r"[\w-]+")
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A line of a file: its number, the names at its end, and the number they are followed by."""
+    """A line of a file: its number, and the names and the value at its end."""
 
     number: int
     names: tuple[str, ...]
@@ -44,15 +44,15 @@ class _Line:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """The data set, divided by workers. No test image is in anything for training.
+    """The data set, split by workers; test images are in none of the training data.
 
     Attributes:
         train_ids: Images that no test worker rated.
-        train_labels: (train images, 5) float64, counts of their ratings; shares where only a mean is known.
+        train_labels: (train images, 5) float64, counts of their ratings, or shares if only a mean is known.
         test_ids: Images that a test worker rated.
         test_labels: (test images, 5) float64, counts of all their ratings.
-        train_ratings: All ratings of train images; may be none.
-        test_ratings: What the test workers said; may be none.
+        train_ratings: All ratings of train images; may be empty.
+        test_ratings: The ratings by test workers; may be empty.
     """
 
     train_ids: list[str]
@@ -67,28 +67,20 @@ def read_worker_ratings(path: Path, rows: BadRows) -> Ratings:
     """Read ratings by worker.
 
     Args:
-        path: Each line ends in worker, image and rating.
-        rows: Takes note of bad lines; `BadRows.refuse` is called here.
+        path: Each line ends with worker, image and rating.
+        rows: Collects bad lines; `BadRows.refuse` is called here.
 
     Returns:
-        The good ones, at least one, from 1 to 5.
+        The ratings of good lines, at least one, from 1 to 5.
 
     Raises:
-        LabelError: No such file; numbers that are neither ratings nor the published z-scores; a bad line and
-            `rows` does not skip them; or no good one.
+        LabelError: No such file; numbers that are neither ratings nor the published z-scores; a bad line that
+            `rows` does not skip; or no good line.
     """
     lines, values = _read(path, 2, rows, most_raters=1)
-    images: dict[str, int] = {}
-    users: dict[str, int] = {}
-    image = [images.setdefault(plain_id(line.names[1]), len(images)) for line in lines]
-    user = [users.setdefault(line.names[0], len(users)) for line in lines]
-    return Ratings(
-        image_ids=tuple(images),
-        user_ids=tuple(users),
-        image=np.array(image, np.intp),
-        user=np.array(user, np.intp),
-        rating=values.round(),
-        time=np.full(len(lines), np.nan),
+    return Ratings.of(
+        (plain_id(image), worker, value, np.nan)
+        for (worker, image), value in zip((line.names for line in lines), values.round(), strict=True)
     )
 
 
@@ -96,8 +88,8 @@ def read_means(path: Path, rows: BadRows) -> dict[str, float]:
     """Read the mean rating of each image.
 
     Args:
-        path: Each line ends in image and mean.
-        rows: Takes note of bad lines; `BadRows.refuse` is called here.
+        path: Each line ends with image and mean.
+        rows: Collects bad lines; `BadRows.refuse` is called here.
 
     Returns:
         Image id -> mean from 1 to 5; at least one.
@@ -112,36 +104,36 @@ def read_means(path: Path, rows: BadRows) -> dict[str, float]:
 
 
 def z_scores(ratings: FloatArray) -> FloatArray:
-    """Ratings from 1 to 5 as the published z-scores: less the mean of all, over their standard deviation."""
+    """Convert ratings from 1 to 5 to z-scores, with the published mean and standard deviation."""
     return np.asarray((ratings - _MEAN) / _SD)
 
 
 def standard_test_workers(ratings: Ratings) -> list[str]:
-    """The test workers of the standard split, told by how much they rated.
+    """Find the test workers of the standard split by their number of ratings.
 
     Args:
-        ratings: Of the whole data set.
+        ratings: Ratings of the whole data set.
 
     Raises:
-        LabelError: There are not 37 of them, so that this is not the whole data set.
+        LabelError: There are not exactly 37, so this is not the whole data set.
     """
     given = np.bincount(ratings.user, minlength=len(ratings.user_ids))
     low, high = TEST_RATINGS
     found = [name for name, count in zip(ratings.user_ids, given, strict=True) if low <= count <= high]
     if len(found) != TEST_WORKERS:
         raise LabelError(
-            f"In the whole data set {TEST_WORKERS} workers gave {low} to {high} ratings: the test workers."
+            f"The whole data set has {TEST_WORKERS} test workers, who gave {low} to {high} ratings."
             f" Received: {len(found)} such workers. Name them with --test-workers."
         )
     return found
 
 
 def split(ratings: Ratings, means: Mapping[str, float], workers: Sequence[str]) -> Split:
-    """Divide the data set by workers.
+    """Split the data set by workers.
 
     Args:
-        ratings: From `read_worker_ratings`; `NO_RATINGS` where there are means alone.
-        means: From `read_means`; used for images that have no ratings.
+        ratings: From `read_worker_ratings`, or `NO_RATINGS` if there are only means.
+        means: From `read_means`; used for images without ratings.
         workers: Ids of the test workers.
     """
     by_test_worker = np.isin(ratings.user_ids, workers)[ratings.user]
@@ -162,11 +154,11 @@ def split(ratings: Ratings, means: Mapping[str, float], workers: Sequence[str]) 
 
 
 def _read(path: Path, names: int, rows: BadRows, *, most_raters: int) -> tuple[list[_Line], FloatArray]:
-    """The good lines of a file and their values on the scale from 1 to 5."""
+    """The good lines of a file, and their values on the scale from 1 to 5."""
     lines = _lines(path, names, rows)
     if not lines:
         rows.refuse()
-        raise LabelError(f"A file of ratings has at least one good line. Received: {path}, with none")
+        raise LabelError(f"A file of ratings must have at least one good line. Received: {path}, with none")
     values = np.array([line.value for line in lines])
     values, good = _rescaled(path, values, most_raters)
     for line, fine in zip(lines, good, strict=True):
@@ -199,9 +191,9 @@ def _problem(entry: Sequence[str], names: int, known: dict[tuple[str, ...], _Lin
     if len(entry) < names:
         return f"it has {len(entry) + 1} values instead of {names + 1} or more"
     if tuple(entry) in known:
-        return f"{' '.join(entry)} is there twice"
+        return f"{' '.join(entry)} is repeated"
     if names > 1 and not _WORKER.fullmatch(entry[0]):
-        return f"a worker is letters, digits, _ and -; received {entry[0]!r}"
+        return f"a worker must be letters, digits, _ and -; received {entry[0]!r}"
     try:
         plain_id(entry[-1])
     except ValueError as error:
@@ -210,9 +202,9 @@ def _problem(entry: Sequence[str], names: int, known: dict[tuple[str, ...], _Lin
 
 
 def _rescaled(path: Path, values: FloatArray, most_raters: int) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Values on the scale from 1 to 5, whatever scale the file is on; and which of them can be.
+    """Convert values to the scale from 1 to 5; also returns which of them are valid.
 
-    A mean of whole ratings is a whole number of n-ths; for a z-score that is so by no accident.
+    The mean of n integer ratings is a multiple of 1/n. Z-scores are recognised by this after conversion.
     """
     raw = (values >= 1) & (values <= 5)
     if most_raters == 1:
@@ -225,6 +217,6 @@ def _rescaled(path: Path, values: FloatArray, most_raters: int) -> tuple[FloatAr
         if good.mean() > 0.5:
             return scaled, good
     raise LabelError(
-        f"FLICKR-AES ratings are from 1 to 5, or the published z-scores. Received: {path}, with others;"
-        " FLICKR-AES_image_score.txt has a scale of its own: take the ratings by worker instead."
+        f"FLICKR-AES ratings must be from 1 to 5, or the published z-scores. Received: {path}, with others;"
+        " FLICKR-AES_image_score.txt has its own scale: use the ratings by worker instead."
     )

@@ -1,4 +1,4 @@
-"""TID2013: 25 reference images in 24 kinds of distortion, 5 strengths each, with mean opinion scores.
+"""TID2013: 25 reference images with 24 kinds of distortion at 5 strengths, with mean opinion scores.
 
 Ponomarenko et al., "Image database TID2013: Peculiarities, results and perspectives", Signal Processing:
 Image Communication 30, 2015. MOS runs from 0 to 9, higher is better.
@@ -16,14 +16,14 @@ from nimakit.io.tables import BadRows, number, read_lines
 from nimakit.stats.histogram import FloatArray
 
 BINS = np.arange(10.0)
-"""The MOS each bin stands for."""
+"""The MOS of each bin."""
 
 _NAME = re.compile(r"(?P<reference>i\d\d)_\d\d_\d\.\w+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tid2013:
-    """What mos_with_names.txt says.
+    """The content of mos_with_names.txt.
 
     Attributes:
         image_ids: N image ids, such as "I01_01_1", in the file's order.
@@ -37,31 +37,31 @@ class Tid2013:
 
 
 def read_tid2013(path: Path, rows: BadRows) -> Tid2013:
-    """Read mos_with_names.txt: a MOS and a file name a line.
+    """Read mos_with_names.txt: a MOS and a file name per line.
 
     Args:
         path: mos_with_names.txt.
-        rows: Takes note of bad lines; `BadRows.refuse` is called here.
+        rows: Collects bad lines; `BadRows.refuse` is called here.
 
     Returns:
-        The good lines, at least one.
+        The images of good lines, at least one.
 
     Raises:
-        LabelError: No such file, or a bad line and `rows` does not skip them, or no good one.
+        LabelError: No such file, a bad line that `rows` does not skip, or no good line.
     """
     found: dict[str, tuple[str, float]] = {}
     for line, text in read_lines(path):
         try:
             name, reference, mos = _entry(text)
             if name in found:
-                raise ValueError(f"{name} is there twice")
+                raise ValueError(f"{name} is repeated")
         except ValueError as error:
             rows.add(path, line, str(error))
         else:
             found[name] = reference, mos
     rows.refuse()
     if not found:
-        raise LabelError(f"mos_with_names.txt has at least one good line. Received: {path}, with none")
+        raise LabelError(f"mos_with_names.txt must have at least one good line. Received: {path}, with none")
     return Tid2013(
         image_ids=tuple(found),
         references=tuple(reference for reference, _ in found.values()),

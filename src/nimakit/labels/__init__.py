@@ -1,1 +1,1 @@
-"""Ratings and label files: read, check, filter, split and summarise them."""
+"""Label files and tables of ratings: reading, checking, splitting, filtering and reporting."""

@@ -1,4 +1,4 @@
-"""Rare ratings as often as common ones: how many times each image is to be there."""
+"""Balancing of ratings: how often to repeat each image."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,11 @@ Indices = NDArray[np.intp]
 
 
 def rating_groups(means: ArrayLike, count: int) -> Indices:
-    """The groups that images fall in by their mean rating: equal parts of the range of ratings.
+    """Divide images into groups that are equal parts of the range of mean ratings.
 
     Args:
         means: (N,) mean ratings, at least one.
-        count: How many parts, at least 1.
+        count: The number of groups, at least 1.
 
     Returns:
         (N,) from 0 to count - 1.
@@ -26,13 +26,13 @@ def rating_groups(means: ArrayLike, count: int) -> Indices:
 
 
 def copies(means: ArrayLike, *, groups: int = 10, most: int = 10, seed: int = 0) -> Indices:
-    """How many times each image is to be there, so that every group of ratings has as many as the largest.
+    """How often to repeat each image so that every group of ratings gets as many images as the largest.
 
     Args:
         means: (N,) mean ratings, at least one.
-        groups: In how many parts the range of ratings is cut.
-        most: An image is there at most so many times, even where its group stays smaller then.
-        seed: Of the draw of those images that are there once more than others of their group.
+        groups: The number of groups.
+        most: Repeat an image at most this many times, even if its group then stays smaller.
+        seed: Seed for the choice of images that are repeated once more than others of their group.
 
     Returns:
         (N,) from 1 to most.
@@ -49,11 +49,11 @@ def copies(means: ArrayLike, *, groups: int = 10, most: int = 10, seed: int = 0)
 
 
 def copy_names(image_ids: Sequence[str], times: ArrayLike) -> list[list[str]]:
-    """A name for each time an image is there: its own, and others that no image has.
+    """A name for each copy of an image: its own name, then names that no image has.
 
     Args:
         image_ids: N different names.
-        times: (N,) from 1.
+        times: (N,) number of copies, at least 1.
 
     >>> copy_names(["a", "b", "b~2"], [1, 3, 1])
     [['a'], ['b', 'b~3', 'b~4'], ['b~2']]

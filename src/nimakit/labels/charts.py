@@ -1,4 +1,4 @@
-"""Charts of people's ratings; each is a `nimakit.reports.plots.Plot` once all but its axes is given."""
+"""Charts of people's ratings; with all arguments but the axes, each is a `nimakit.reports.plots.Plot`."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,84 +9,78 @@ from nimakit.stats.histogram import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.container import BarContainer
     from numpy.typing import NDArray
 
 _MOST_TICKS = 12
 
 
 def mean_ratings(means: FloatArray, bins: FloatArray, axes: "Axes") -> None:
-    """How many pictures have which mean rating.
+    """Histogram of the mean ratings.
 
     Args:
         means: (N,) float64; N at least 1.
         bins: (bins,), the scale, which is shown whole.
-        axes: Where.
+        axes: Where to draw.
     """
-    edges = np.linspace(bins[0], bins[-1], bars(means) + 1)
-    axes.stairs(np.histogram(means, edges)[0], edges, fill=True, color=BAR)
+    _histogram(means, np.linspace(bins[0], bins[-1], bars(means) + 1), axes, BAR)
     axes.axvline(float(means.mean()), color=SOFT, linestyle="--", linewidth=1)
-    axes.locator_params(axis="y", integer=True)
     axes.set(xlabel="mean rating (dashed: their average)", ylabel="pictures")
 
 
 def given_ratings(shares: FloatArray, bins: FloatArray, axes: "Axes") -> None:
-    """How often each rating was given.
+    """Bar chart of how often each rating was given.
 
     Args:
         shares: (bins,) float64, sum to 1.
-        bins: (bins,), their values.
-        axes: Where.
+        bins: (bins,), the ratings.
+        axes: Where to draw.
     """
     _columns(100 * shares, bins, axes, PEOPLE)
     axes.set(xlabel="rating", ylabel="% of ratings")
 
 
 def classes(counts: "NDArray[np.intp]", bins: FloatArray, axes: "Axes") -> None:
-    """How many pictures have a mean nearest to each rating, with the numbers.
+    """Bar chart of the number of pictures whose mean is nearest to each rating.
 
     Args:
         counts: (bins,) int.
-        bins: (bins,), their values.
-        axes: Where.
+        bins: (bins,), the ratings.
+        axes: Where to draw.
     """
-    _columns(counts, bins, axes, BAR)
+    columns = _columns(counts, bins, axes, BAR)
     if len(bins) <= _MOST_TICKS:
-        for place, count in zip(bins, counts.tolist(), strict=True):
-            axes.annotate(f"{count:,}", (place, count), (0, 2), textcoords="offset points", ha="center")
+        axes.bar_label(columns, [f"{count:,}" for count in counts.tolist()], padding=2)
         axes.margins(y=0.12)
     axes.locator_params(axis="y", integer=True)
     axes.set(xlabel="mean rating, rounded to the scale", ylabel="pictures")
 
 
 def spreads(means: FloatArray, deviations: FloatArray, axes: "Axes") -> None:
-    """Standard deviation of each picture's ratings against their mean.
+    """Scatter plot of the standard deviation of each picture's ratings against their mean.
 
     Args:
         means: (N,) float64.
-        deviations: (N,) float64, NaN where there is none; at least one is there.
-        axes: Where.
+        deviations: (N,) float64, NaN if undefined; at least one is finite.
+        axes: Where to draw.
     """
     known = np.isfinite(deviations)
     points(axes, means[known], deviations[known])
-    axes.set(
-        xlabel="mean rating",
-        ylabel="standard deviation",
-        ylim=(0, 1.08 * float(deviations[known].max()) or 1),
-    )
+    top = 1.08 * float(deviations[known].max()) or 1
+    axes.set(xlabel="mean rating", ylabel="standard deviation", ylim=(0, top))
 
 
 def rating_counts(counts: "NDArray[Any]", what: str, axes: "Axes") -> None:
-    """How many pictures, or people, have how many ratings.
+    """Histogram of the number of ratings per picture, or per person.
 
     Args:
         counts: (N,), each at least 1; N at least 1.
-        what: Plural of what has them.
-        axes: Where.
+        what: Plural of what was counted.
+        axes: Where to draw.
     """
     low, high = float(counts.min()), float(counts.max())
-    step = max(1.0, np.ceil((high - low + 1) / bars(counts)))  # whole, so that each bar holds as many counts
-    edges = np.arange(low, high + step + 1, step) - 0.5
-    axes.stairs(np.histogram(counts, edges)[0], edges, fill=True, color=PEOPLE)
+    step = max(1.0, np.ceil((high - low + 1) / bars(counts)))  # whole, so that bars span equally many counts
+    _histogram(counts, np.arange(low, high + step + 1, step) - 0.5, axes, PEOPLE)
     if low == high:
         axes.set_xlim(max(0.0, low - 5), high + 5)
     axes.locator_params(integer=True)
@@ -94,22 +88,20 @@ def rating_counts(counts: "NDArray[Any]", what: str, axes: "Axes") -> None:
 
 
 def people(bias: FloatArray, spread: FloatArray, apart: "NDArray[np.bool_]", axes: "Axes") -> None:
-    """How kind each person is, and how much of the scale they use.
+    """Scatter plot of each person's bias and of how much of the scale they use.
 
     Args:
-        bias: (U,) float64; NaN leaves the person out; at least one is there.
+        bias: (U,) float64; NaN leaves the person out; at least one is finite.
         spread: (U,) float64, likewise.
-        apart: (U,) bool, who is marked as unlike the rest.
-        axes: Where.
+        apart: (U,) bool, people to mark as unusual.
+        axes: Where to draw.
     """
     known = np.isfinite(bias) & np.isfinite(spread)
+    marked = known & apart
     points(axes, bias[known & ~apart], spread[known & ~apart])
     axes.axvline(0, color=SOFT, linestyle="--", linewidth=1)
-    if (known & apart).any():
-        marked = known & apart
-        axes.scatter(
-            bias[marked], spread[marked], s=42, fc="none", ec=PEOPLE, lw=1.5, label="unlike the rest"
-        )
+    if marked.any():
+        axes.scatter(bias[marked], spread[marked], s=42, fc="none", ec=PEOPLE, lw=1.5, label="unusual")
         axes.legend(loc="best")
     reach = max(abs(value) for value in limits(bias[known]))
     axes.set(xlim=(-reach, reach), ylim=(-0.02 * limits(spread[known])[1], limits(spread[known])[1]))
@@ -117,41 +109,46 @@ def people(bias: FloatArray, spread: FloatArray, apart: "NDArray[np.bool_]", axe
 
 
 def consistencies(consistency: FloatArray, axes: "Axes") -> None:
-    """How many people agree how far with the others.
+    """Histogram of how well each person agrees with the others.
 
     Args:
-        consistency: (U,) float64, -1 to 1; NaN leaves the person out; at least one is there.
-        axes: Where.
+        consistency: (U,) float64, -1 to 1; NaN leaves the person out; at least one is finite.
+        axes: Where to draw.
     """
     known = consistency[np.isfinite(consistency)]
     edges = np.linspace(-1, 1, 41)
-    axes.stairs(np.histogram(known, edges)[0], edges, fill=True, color=PEOPLE)
+    _histogram(known, edges, axes, PEOPLE)
     axes.axvline(float(np.median(known)), color=SOFT, linestyle="--", linewidth=1)
     axes.set_xlim(min(0.0, edges[np.searchsorted(edges, known.min(), "right") - 1]), 1)
-    axes.locator_params(axis="y", integer=True)
     axes.set(xlabel="correlation with the others' means (dashed: median)", ylabel="people")
 
 
 def reliabilities(
     ratings: FloatArray, reliability: FloatArray, now: tuple[float, float], axes: "Axes"
 ) -> None:
-    """Reliability of a picture's mean by its number of ratings.
+    """Line chart of the reliability of a picture's mean by its number of ratings.
 
     Args:
         ratings: (n,) float64, ascending.
         reliability: (n,) float64.
-        now: Number and reliability there are.
-        axes: Where.
+        now: The present number and reliability.
+        axes: Where to draw.
     """
     axes.plot(ratings, reliability, color=BAR, linewidth=2)
     axes.plot(*now, "o", markersize=9, color=PEOPLE, label="now")
     axes.axhline(0.9, color=SOFT, linestyle="--", linewidth=1)
-    axes.set(xlim=(0, ratings[-1]), ylim=(0, 1.02), xlabel="ratings of a picture", ylabel="reliability")
+    axes.set(xlim=(0, ratings[-1]), ylim=(0, 1.02), xlabel="ratings per picture", ylabel="reliability")
     axes.legend(loc="lower right")
 
 
-def _columns(heights: "NDArray[Any]", bins: FloatArray, axes: "Axes", colour: str) -> None:
-    axes.bar(bins, heights, 0.8 * float(np.diff(bins).min()), color=colour)
+def _histogram(values: "NDArray[Any]", edges: FloatArray, axes: "Axes", colour: str) -> None:
+    axes.stairs(np.histogram(values, edges)[0], edges, fill=True, color=colour)
+    axes.locator_params(axis="y", integer=True)
+
+
+def _columns(heights: "NDArray[Any]", bins: FloatArray, axes: "Axes", colour: str) -> "BarContainer":
+    columns = axes.bar(bins, heights, 0.8 * float(np.diff(bins).min()), color=colour)
     if len(bins) <= _MOST_TICKS:
         axes.set_xticks(bins, [f"{value:g}" for value in bins])
     axes.grid(visible=False, axis="x")
+    return columns

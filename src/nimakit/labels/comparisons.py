@@ -7,6 +7,8 @@ import numpy as np
 
 from nimakit.errors import LabelError
 from nimakit.images.names import ImageNames
+from nimakit.io.atomic import atomic_writer
+from nimakit.io.delimited import TableWriter
 from nimakit.io.tables import BadRows, read_rows
 from nimakit.stats.bradley_terry import Comparisons, Scores
 
@@ -27,18 +29,19 @@ def read_comparisons(
 
     Args:
         path: .csv, .tsv or .jsonl.
-        left_column: Images, as `nimakit.images.names.ImageNames` reads them.
-        right_column: As well.
-        chosen_column: Which was chosen: the value of one of these two, "left", "right", or one of `ties`.
-        ties: What stands for a tie.
-        rows: Takes note of bad rows; `BadRows.refuse` is called here.
-        notify: Called with a sentence about names that may mean other images.
+        left_column: Column of images, read by `nimakit.images.names.ImageNames`.
+        right_column: Likewise.
+        chosen_column: Column of the choice: a value of one of these two columns, "left", "right", or one of
+            `ties`.
+        ties: Values that mean a tie.
+        rows: Collects bad rows; `BadRows.refuse` is called here.
+        notify: Called with warnings about ambiguous names.
 
     Returns:
-        The good ones, at least one.
+        The comparisons of good rows, at least one.
 
     Raises:
-        LabelError: No such table, or a bad row and `rows` does not skip them, or no good one.
+        LabelError: No such table, a bad row that `rows` does not skip, or no good row.
     """
     names = ImageNames()
     pairs: list[tuple[int, int]] = []
@@ -63,7 +66,9 @@ def read_comparisons(
         rows.add(path, lines[row], f"it compares {image_ids[left_places[row]]!r} with itself")
     rows.refuse()
     if not differs.any():
-        raise LabelError(f"A table of comparisons has at least one good row. Received: {path}, with none")
+        raise LabelError(
+            f"A table of comparisons must have at least one good row. Received: {path}, with none"
+        )
     return Comparisons(
         image_ids=image_ids,
         left=left_places[differs],
@@ -73,11 +78,11 @@ def read_comparisons(
 
 
 def score_rows(comparisons: Comparisons, scores: Scores) -> Iterator[tuple[str, ...]]:
-    """A row of text for each image, best first, those without a score last.
+    """Rows of a table of scores, best first, images without a score last.
 
     Args:
-        comparisons: What was compared.
-        scores: Of `fit`.
+        comparisons: The comparisons.
+        scores: From `nimakit.stats.bradley_terry.fit`.
 
     Yields:
         Values of `SCORE_COLUMNS`.
@@ -88,3 +93,15 @@ def score_rows(comparisons: Comparisons, scores: Scores) -> Iterator[tuple[str, 
         yield names[scores.images[i]], *(f"{figure:.6f}" for figure in figures), ""
     for reason, places in scores.left_out.items():
         yield from ((names[place], "", "", "", reason) for place in places)
+
+
+def write_scores(path: Path, comparisons: Comparisons, scores: Scores) -> None:
+    """Write the scores of all images as a .csv, which appears whole or not at all.
+
+    Raises:
+        OutputError: It could not be written.
+    """
+    with atomic_writer(path) as stream:
+        table = TableWriter(stream)
+        for row in (SCORE_COLUMNS, *score_rows(comparisons, scores)):
+            table.row(row)

@@ -1,8 +1,9 @@
-"""Which images of a label file stay, and why the others do not."""
+"""Selection of images of a label file by lists, ratings and tags."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,7 @@ from nimakit.stats.histogram import FloatArray
 Chosen = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class RatingRange(NamedTuple):
     """Mean ratings from low to high, both included."""
 
     low: float
@@ -25,63 +25,63 @@ class Span:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Criteria:
-    """What an image must be to stay.
+    """The conditions an image must meet to be kept.
 
     Attributes:
-        keep: Image ids, of which it must be one; None for any.
-        drop: Image ids, of which it must be none; None for no such.
-        min_raters: By how many people it must be rated.
-        keep_ratings: Its mean rating must be in one of these; empty for any.
-        drop_ratings: Its mean rating must be in none of these.
-        bins: (bins,), the rating each bin stands for; None for 1, 2, ...
+        keep: Image ids to keep; None for all.
+        drop: Image ids to drop; None for none.
+        min_raters: Lowest number of ratings.
+        keep_ratings: Ranges, one of which must include its mean rating; empty for any rating.
+        drop_ratings: Ranges, none of which may include its mean rating.
+        bins: (bins,), the rating of each bin; None for 1, 2, ...
         tags: N sets, the tags of each image.
-        with_tags: Of which it must have one; empty for any.
-        without_tags: Of which it must have none.
+        with_tags: Tags, of which it must have at least one; empty for any.
+        without_tags: Tags, of which it must have none.
     """
 
     keep: Collection[str] | None = None
     drop: Collection[str] | None = None
     min_raters: int = 0
-    keep_ratings: Sequence[Span] = ()
-    drop_ratings: Sequence[Span] = ()
+    keep_ratings: Sequence[RatingRange] = ()
+    drop_ratings: Sequence[RatingRange] = ()
     bins: FloatArray | None = None
     tags: Sequence[Collection[str]] = ()
     with_tags: Collection[str] = ()
     without_tags: Collection[str] = ()
 
 
-def parse_span(text: str) -> Span:
-    """A span of ratings from its text.
+def parse_range(text: str) -> RatingRange:
+    """Parse a range of ratings.
 
     Raises:
-        UsageError: It is none.
+        UsageError: It is not a range.
 
-    >>> parse_span("4:6"), parse_span(":4")
-    (Span(low=4.0, high=6.0), Span(low=-inf, high=4.0))
+    >>> parse_range("4:6"), parse_range(":4")
+    (RatingRange(low=4.0, high=6.0), RatingRange(low=-inf, high=4.0))
     """
     low, colon, high = text.partition(":")
     try:
-        span = Span(float(low or "-inf"), float(high or "inf"))
+        limits = RatingRange(float(low or "-inf"), float(high or "inf"))
     except ValueError:
-        span = Span(np.nan, np.nan)
-    if not colon or not span.low <= span.high:
-        raise UsageError(f"Ratings are LOW:HIGH, LOW: or :HIGH, as 4:6, 6:, :4. Received: {text}")
-    return span
+        limits = RatingRange(np.nan, np.nan)
+    if not colon or not limits.low <= limits.high:
+        raise UsageError(f"A range of ratings must be LOW:HIGH, LOW: or :HIGH, such as 4:6. Received: {text}")
+    return limits
 
 
 def dropped(labels: Labels, path: Path, criteria: Criteria) -> dict[str, Chosen]:
-    """Which images do not stay.
+    """Which images to drop.
 
     Args:
         labels: N images.
         path: Their file, for messages.
-        criteria: What they must be.
+        criteria: The conditions.
 
     Returns:
-        Reason -> (N,) bool; an image that several criteria drop has the first reason alone.
+        Reason -> (N,) bool; an image that fails several conditions is only listed under the first.
 
     Raises:
-        UsageError: The label file does not hold what the criteria need.
+        UsageError: The label file lacks what the conditions need.
     """
     reasons: dict[str, Chosen] = {}
     if criteria.keep is not None:
@@ -112,11 +112,8 @@ def _named(labels: Labels, names: Collection[str]) -> Chosen:
     return np.array([name in wanted for name in labels.image_ids])
 
 
-def _within(means: FloatArray, spans: Sequence[Span]) -> Chosen:
-    chosen = np.zeros(len(means), np.bool_)
-    for span in spans:
-        chosen |= (means >= span.low) & (means <= span.high)
-    return chosen
+def _within(means: FloatArray, ranges: Sequence[RatingRange]) -> Chosen:
+    return np.asarray(np.any([(means >= low) & (means <= high) for low, high in ranges], axis=0))
 
 
 def _tagged(tags: Sequence[Collection[str]], wanted: Collection[str]) -> Chosen:

@@ -1,10 +1,10 @@
-"""Whether the images of label files are there, can be read, and are each in one file once."""
+"""Checks of the images of label files: missing, unreadable, blank, or in several files."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -27,9 +27,9 @@ class ImageSet:
     Attributes:
         file: The label file, or the folder.
         image_ids: N names.
-        folder: Where they were looked for; None where they were not.
-        paths: N files; None for an image that is missing, or was not looked for.
-        ambiguous: Those of the image_ids that several files share, of which one is taken, and these files.
+        folder: Where they were looked for; None if they were not.
+        paths: N files; None for an image that is missing or was not looked for.
+        ambiguous: Each image_id that matches several files -> these files; the first is used.
     """
 
     file: str
@@ -47,17 +47,17 @@ def labelled(
     recursive: bool,
     notify: Notify | None = None,
 ) -> ImageSet:
-    """The images of a label file.
+    """Find the images of a label file.
 
     Args:
         file: The label file.
         image_ids: N names.
-        folder: Where the images are; None where they are not to be looked for.
+        folder: Where the images are; None not to look for them.
         recursive: Whether to look into sub-folders.
         notify: As for `nimakit.images.files.find_images`.
 
     Raises:
-        UsageError: The folder holds no image, or cannot be read.
+        UsageError: The folder contains no image, or cannot be read.
     """
     if folder is None:
         return ImageSet(file, image_ids, None, [None] * len(image_ids))
@@ -74,10 +74,10 @@ def labelled(
 
 
 def unlabelled(folder: Path, *, recursive: bool, notify: Notify | None = None) -> ImageSet:
-    """All images of a folder, by their paths below it.
+    """Find all images of a folder; their image_ids are their paths below it.
 
     Raises:
-        UsageError: The folder holds no image, or cannot be read.
+        UsageError: The folder contains no image, or cannot be read.
     """
     paths = find_images(folder, recursive=recursive, notify=notify)
     return ImageSet(
@@ -85,8 +85,9 @@ def unlabelled(folder: Path, *, recursive: bool, notify: Notify | None = None) -
     )
 
 
-class Entry(NamedTuple):
-    """An image of a file."""
+@dataclass(frozen=True)
+class Entry:
+    """An image of a label file."""
 
     file: str
     image_id: str
@@ -95,13 +96,27 @@ class Entry(NamedTuple):
         return f"{self.image_id!r} in {self.file}"
 
 
+@dataclass(frozen=True)
+class Ambiguous(Entry):
+    """An image whose image_id matches several files."""
+
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Unreadable(Entry):
+    """An image that cannot be decoded, and the reason."""
+
+    error: str
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SamePicture:
-    """Entries that are the same picture.
+    """Images that show the same picture.
 
     Attributes:
-        kind: One image in several sets; images with identical files; or pictures that look alike.
-        similarity: Up to 1; as of `nimakit.images.duplicates.Group`.
+        kind: One file in several sets, identical files, or pictures that look alike.
+        similarity: Up to 1, as in `nimakit.images.duplicates.Group`.
         mirrored: Whether some are mirror images of others.
         images: At least two.
     """
@@ -124,62 +139,43 @@ class SamePicture:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageCheck:
-    """What was found.
+    """The problems found.
 
     Attributes:
-        leaks: The same picture in several files.
-        duplicates: The same picture several times in one file.
+        leaks: The same picture in several label files.
+        duplicates: The same picture several times in one label file.
         missing: Images without a file.
-        ambiguous: Images of which it is not clear which file they are, each with the files.
-        unreadable: Images that cannot be decoded, each with the reason.
-        blank: Images that are one even surface.
-        drop: For each file the images without which all of that is gone, but what is ambiguous. Of the same
-            picture the one in the last file stays, so that a test file that is named last is left as it is.
+        ambiguous: Images that match several files.
+        unreadable: Images that cannot be decoded.
+        blank: Images of a single colour.
+        drop: Label file -> images to drop to solve all problems but the ambiguous ones. Of the same picture
+            the one in the last label file is kept, so that a test file named last stays unchanged.
     """
 
     leaks: tuple[SamePicture, ...]
     duplicates: tuple[SamePicture, ...]
     missing: tuple[Entry, ...]
-    ambiguous: tuple[tuple[Entry, tuple[str, ...]], ...]
-    unreadable: tuple[tuple[Entry, str], ...]
+    ambiguous: tuple[Ambiguous, ...]
+    unreadable: tuple[Unreadable, ...]
     blank: tuple[Entry, ...]
     drop: dict[str, list[str]]
 
     @property
     def problems(self) -> int:
-        """How many there are."""
+        """How many problems there are."""
         found = (self.leaks, self.duplicates, self.missing, self.ambiguous, self.unreadable, self.blank)
         return sum(map(len, found))
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
-
-        def groups(found: Iterable[SamePicture]) -> list[dict[str, Any]]:
-            return [{**asdict(one), "images": [image._asdict() for image in one.images]} for one in found]
-
-        return {
-            "leaks": groups(self.leaks),
-            "duplicates": groups(self.duplicates),
-            "missing": [entry._asdict() for entry in self.missing],
-            "ambiguous": [{**entry._asdict(), "paths": paths} for entry, paths in self.ambiguous],
-            "unreadable": [{**entry._asdict(), "error": error} for entry, error in self.unreadable],
-            "blank": [entry._asdict() for entry in self.blank],
-            "drop": self.drop,
-        }
 
 
 def check_images(
     sets: Sequence[ImageSet], *, similarity: float = SIMILARITY, max_pixels: int = MAX_PIXELS
 ) -> ImageCheck:
-    """Look at every image of every set once.
+    """Check every image of every set, decoding each file once.
 
     Args:
-        sets: Such as those of a train and a test file, in this order.
+        sets: In this order, such as those of a train and a test file.
         similarity: As for `nimakit.images.duplicates.find_duplicates`.
         max_pixels: As for `nimakit.images.photo.open_photo`.
-
-    Returns:
-        What was found.
     """
     located = _locate(sets)
     paths = [place for place in located if isinstance(place, Path)]
@@ -195,25 +191,29 @@ def check_images(
         for name, path in zip(one.image_ids, one.paths, strict=True)
         if one.folder is not None and path is None
     ]
-    unreadable = [(entry, error) for path, error in errors.items() for entry in located[path]]
+    unreadable = [
+        Unreadable(entry.file, entry.image_id, error)
+        for path, error in errors.items()
+        for entry in located[path]
+    ]
     blank = [entry for place in np.flatnonzero(is_blank(table)) for entry in located[readable[place]]]
     return ImageCheck(
         leaks=tuple(one for one in same if one.is_leak),
         duplicates=tuple(one for one in same if not one.is_leak),
         missing=tuple(missing),
         ambiguous=tuple(
-            (Entry(one.file, name), tuple(escaped(str(file)) for file in files))
+            Ambiguous(one.file, name, tuple(escaped(str(file)) for file in files))
             for one in sets
             for name, files in one.ambiguous.items()
         ),
         unreadable=tuple(unreadable),
         blank=tuple(blank),
-        drop=_to_drop(sets, same, [*missing, *(entry for entry, _ in unreadable), *blank]),
+        drop=_to_drop(sets, same, [*missing, *unreadable, *blank]),
     )
 
 
 def _locate(sets: Sequence[ImageSet]) -> dict[Place, list[Entry]]:
-    """The entries of each file; those without a file by folder and image_id."""
+    """The entries by image file; those without a file by folder and image_id."""
     located: dict[Place, list[Entry]] = defaultdict(list)
     for one in sets:
         for name, path in zip(one.image_ids, one.paths, strict=True):
@@ -224,7 +224,7 @@ def _locate(sets: Sequence[ImageSet]) -> dict[Place, list[Entry]]:
 def _same_pictures(
     groups: Sequence[Group], paths: Sequence[Path], located: Mapping[Place, list[Entry]]
 ) -> list[SamePicture]:
-    """Entries that are the same picture: of the same file, and of files that are alike."""
+    """Groups of entries that show the same picture: one file, or files that look alike."""
     alike = {paths[member] for group in groups for member in group.members}
     same = [
         SamePicture(kind="same image", similarity=1.0, mirrored=False, images=tuple(entries))
@@ -241,13 +241,14 @@ def _same_pictures(
 
 
 def _to_drop(
-    sets: Sequence[ImageSet], same: Iterable[SamePicture], lost: Iterable[Entry]
+    sets: Sequence[ImageSet], same: Iterable[SamePicture], unusable: Iterable[Entry]
 ) -> dict[str, list[str]]:
-    """Of each file the images to leave out: all that are lost, and all but one of the same picture."""
+    """The images to drop from each label file: unusable ones, and all but one of the same picture."""
     rank = {one.file: number for number, one in enumerate(sets)}
-    drop = set(lost)
-    for one in same:
-        left = [image for image in one.images if image not in drop]
-        kept = max(left, key=lambda image: rank[image.file], default=None)
-        drop.update(image for image in left if image != kept)
-    return {one.file: [i for i in one.image_ids if Entry(one.file, i) in drop] for one in sets}
+    drop = {(entry.file, entry.image_id) for entry in unusable}
+    for group in same:
+        left = [(image.file, image.image_id) for image in group.images]
+        left = [key for key in left if key not in drop]
+        kept = max(left, key=lambda key: rank[key[0]], default=None)
+        drop.update(key for key in left if key != kept)
+    return {one.file: [name for name in one.image_ids if (one.file, name) in drop] for one in sets}

@@ -1,7 +1,7 @@
-"""What tables and lists say of images: a group, a time, tags, or that they are meant at all."""
+"""Tables and lists with information about images: groups, times, tags, or images to keep or drop."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,133 +19,138 @@ Value = TypeVar("Value")
 def read_values(
     path: Path, column: str, image_ids: Sequence[str], rows: BadRows, *, image_column: str = "image_id"
 ) -> list[str]:
-    """What a table says of each image.
+    """Read a column with one value for each image.
 
     Args:
-        path: .csv, .tsv or .jsonl; rows of other images are passed over.
-        column: Which to read.
+        path: .csv, .tsv or .jsonl; rows of other images are ignored.
+        column: The column to read.
         image_ids: N names.
-        rows: Takes note of bad rows; `BadRows.refuse` is called here.
-        image_column: File names, or image_ids.
+        rows: Collects bad rows; `BadRows.refuse` is called here.
+        image_column: Column of file names or image_ids.
 
     Returns:
         N values, none empty.
 
     Raises:
-        LabelError: No such table, a bad row and `rows` does not skip them, or an image it does not name.
+        LabelError: No such table, a bad row that `rows` does not skip, or an image without a row.
     """
-    wanted = set(image_ids)
     found: dict[str, str] = {}
-    for line, (name, value), _ in read_rows(path, (image_column, column), rows):
-        image_id = _known(name, wanted)
+    for line, image_id, value in _read(path, column, image_ids, rows, image_column):
         if found.setdefault(image_id, value) != value:
             rows.add(path, line, f"{column} of {image_id!r} was {found[image_id]!r}, and is {value!r} here")
     rows.refuse()
-    return _of_each(path, column, image_ids, found)
+    return _in_order(path, column, image_ids, found)
 
 
 def read_times(
     path: Path, column: str, image_ids: Sequence[str], rows: BadRows, *, image_column: str = "image_id"
 ) -> list[float]:
-    """When each image was taken, or whatever else a column of times says.
+    """Read a column of times, such as when each image was taken.
 
     Args:
-        path: .csv, .tsv or .jsonl; rows of other images are passed over.
-        column: ISO 8601 (UTC where it has no offset), or seconds since 1970.
+        path: .csv, .tsv or .jsonl; rows of other images are ignored.
+        column: ISO 8601 (UTC if it has no offset), or seconds since 1970.
         image_ids: N names.
-        rows: Takes note of bad rows; `BadRows.refuse` is called here.
-        image_column: File names, or image_ids.
+        rows: Collects bad rows; `BadRows.refuse` is called here.
+        image_column: Column of file names or image_ids.
 
     Returns:
-        N times in seconds since 1970: of an image with several rows the earliest.
+        N times in seconds since 1970; for an image with several rows the earliest.
 
     Raises:
-        LabelError: As `read_values`, or no time.
+        LabelError: As `read_values`.
     """
-    wanted = set(image_ids)
     found: dict[str, float] = {}
-    for line, (name, value), _ in read_rows(path, (image_column, column), rows):
+    for line, image_id, value in _read(path, column, image_ids, rows, image_column):
         try:
             seconds = to_seconds(column, value)
+            found[image_id] = min(seconds, found.get(image_id, seconds))
         except ValueError as error:
             rows.add(path, line, str(error))
-            continue
-        image_id = _known(name, wanted)
-        found[image_id] = min(seconds, found.get(image_id, seconds))
     rows.refuse()
-    return _of_each(path, column, image_ids, found)
+    return _in_order(path, column, image_ids, found)
 
 
 def read_tags(
     path: Path, column: str, image_ids: Sequence[str], rows: BadRows, *, image_column: str = "image_id"
 ) -> list[set[str]]:
-    """The tags of each image.
+    """Read the tags of each image.
 
     Args:
         path: .csv, .tsv or .jsonl with a row for each tag of each image.
-        column: That of the tag.
+        column: The column of the tag.
         image_ids: N names.
-        rows: Takes note of bad rows; `BadRows.refuse` is called here.
-        image_column: File names, or image_ids.
+        rows: Collects bad rows; `BadRows.refuse` is called here.
+        image_column: Column of file names or image_ids.
 
     Returns:
         N sets; empty for an image without a tag.
 
     Raises:
-        LabelError: No such table, or a bad row and `rows` does not skip them.
+        LabelError: No such table, or a bad row that `rows` does not skip.
     """
-    wanted = set(image_ids)
     found: dict[str, set[str]] = defaultdict(set)
-    for _, (name, tag), _ in read_rows(path, (image_column, column), rows):
-        found[_known(name, wanted)].add(tag)
+    for _, image_id, tag in _read(path, column, image_ids, rows, image_column):
+        found[image_id].add(tag)
     rows.refuse()
     return [found.get(name, set()) for name in image_ids]
 
 
 def read_image_ids(path: Path, of: Path, image_ids: Collection[str], rows: BadRows) -> set[str]:
-    """The images of a list.
+    """Read a list of images.
 
     Args:
-        path: A text file with an image_id or a file name a line; a .csv, .tsv or .jsonl with a column
-            image_id; a label file; or what `nimakit data check` printed, of which ``drop`` is taken.
+        path: A text file with an image_id or a file name per line; a .csv, .tsv or .jsonl with a column
+            image_id; a label file; or the output of `nimakit data check`, whose ``drop`` is read.
         of: The label file.
-        image_ids: Its image ids: a name in the list is one of them as it is, or without its suffix.
-        rows: Takes note of bad rows; `BadRows.refuse` is called here.
+        image_ids: Its image_ids, which the list names with or without a file suffix.
+        rows: Collects bad rows; `BadRows.refuse` is called here.
 
     Returns:
         Image ids.
 
     Raises:
-        LabelError: No such file, or it is none of those.
+        LabelError: No such file, or none of these formats.
     """
     suffix = path.suffix.lower()
     if suffix == ".json":
-        return _dropped(path, of)
+        if isinstance(read_json(path, LabelError, "A list of images"), list):
+            return set(read_labels(path).image_ids)
+        return _read_check(path, of)[0]
     if suffix in (".csv", ".tsv", ".jsonl"):
         names = [row.values[0] for row in read_rows(path, ("image_id",), rows)]
         rows.refuse()
     else:
         names = [text for _, text in read_lines(path)]
-    return {_known(name, image_ids) for name in names}
+    return {_image_id(name, image_ids) for name in names}
 
 
 def read_groups(path: Path, of: Path) -> list[list[str]]:
-    """The images of a label file that are the same picture, as `nimakit data check` found them.
+    """Read which images of a label file show the same picture.
 
     Args:
-        path: What it printed, .json.
+        path: The output of `nimakit data check`, .json.
         of: The label file.
 
     Returns:
-        Image ids that belong together, at least two each.
+        Groups of two or more image ids.
 
     Raises:
-        LabelError: It is nothing that `nimakit data check` printed, or not of that label file.
+        LabelError: It is not the output of `nimakit data check` for that label file.
     """
     return _read_check(path, of)[1]
 
 
-def _of_each(path: Path, column: str, image_ids: Sequence[str], found: Mapping[str, Value]) -> list[Value]:
+def _read(
+    path: Path, column: str, image_ids: Sequence[str], rows: BadRows, image_column: str
+) -> Iterator[tuple[int, str, str]]:
+    """Line number, image_id and value of each row of a table."""
+    known = set(image_ids)
+    for line, (name, value), _ in read_rows(path, (image_column, column), rows):
+        yield line, _image_id(name, known), value
+
+
+def _in_order(path: Path, column: str, image_ids: Sequence[str], found: Mapping[str, Value]) -> list[Value]:
     missing = [name for name in image_ids if name not in found]
     if missing:
         raise LabelError(
@@ -154,28 +159,22 @@ def _of_each(path: Path, column: str, image_ids: Sequence[str], found: Mapping[s
     return [found[name] for name in image_ids]
 
 
-def _known(name: str, image_ids: Collection[str]) -> str:
-    """The image_id a name stands for; a name that can be no file's stands for no image."""
-    spelt = canonical(name)
+def _image_id(name: str, known: Collection[str]) -> str:
+    """The image_id of a name; a name that is not a possible file name is returned as it is."""
+    spelling = canonical(name)
     try:
-        return spelt if spelt in image_ids else plain_id(name)
+        return spelling if spelling in known else plain_id(name)
     except ValueError:
-        return spelt
-
-
-def _dropped(path: Path, of: Path) -> set[str]:
-    if isinstance(read_json(path, LabelError, "A list of images"), list):
-        return set(read_labels(path).image_ids)
-    return _read_check(path, of)[0]
+        return spelling
 
 
 def _read_check(path: Path, of: Path) -> tuple[set[str], list[list[str]]]:
-    """What `nimakit data check` found in a label file: what to drop, and what is the same picture."""
-    found = read_json(path, LabelError, "What nimakit data check printed")
+    """What `nimakit data check` found in a label file: images to drop, and groups of the same picture."""
+    found = read_json(path, LabelError, "The output of nimakit data check")
     try:
         files = {Path(file).resolve(): str(file) for file in found["files"]}
         if of.resolve() not in files:
-            raise LabelError(f"The check is one of {of}. Received: {path}, of {', '.join(files.values())}")
+            raise LabelError(f"The check must be of {of}. Received: {path}, of {', '.join(files.values())}")
         name = files[of.resolve()]
         drop = {canonical(str(image_id)) for image_id in found["drop"].get(name, ())}
         groups = [
@@ -184,6 +183,7 @@ def _read_check(path: Path, of: Path) -> tuple[set[str], list[list[str]]]:
         ]
     except (AttributeError, KeyError, TypeError) as error:
         raise LabelError(
-            f"A list of images in JSON is a label file, or what nimakit data check printed. Received: {path}"
+            "A list of images in JSON must be a label file or the output of nimakit data check. Received:"
+            f" {path}"
         ) from error
     return drop, [images for images in groups if len(images) > 1]

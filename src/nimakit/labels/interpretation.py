@@ -1,4 +1,4 @@
-"""What figures on people's ratings mean, in words for people who meet them for the first time."""
+"""Explanations of rating statistics in plain words."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,11 +10,18 @@ from nimakit.labels.summary import Agreement, Summary
 from nimakit.stats.raters import MIN_RATINGS
 
 _RARE = 0.1
-"""Of the most frequent class, below which a class is rare."""
+"""A class is rare below this share of the most frequent class."""
 
 _GRADES = ((0.5, "poor"), (0.75, "moderate"), (0.9, "good"), (np.inf, "excellent"))
-"""Below which reliability is what: Koo and Li, "A Guideline of Selecting and Reporting Intraclass Correlation
+"""Upper limits of reliability: Koo and Li, "A Guideline of Selecting and Reporting Intraclass Correlation
 Coefficients for Reliability Research", 2016."""
+
+_ORDERS = {
+    "excellent": "nearly the same",
+    "good": "much the same",
+    "moderate": "a similar",
+    "poor": "a different",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +29,10 @@ class Row:
     """A row of the table of agreement.
 
     Attributes:
-        name: As the field calls it.
-        meaning: What it says.
-        value: With its digits; None where it is not defined.
-        grade: In a word; empty where none fits.
+        name: The usual name of the figure.
+        meaning: What it measures.
+        value: As text; None if undefined.
+        grade: A word such as "good"; empty if there is none.
     """
 
     name: str
@@ -35,7 +42,7 @@ class Row:
 
 
 def grade(reliability: float) -> str:
-    """A reliability in a word.
+    """Grade a reliability.
 
     >>> grade(0.8)
     'good'
@@ -44,7 +51,7 @@ def grade(reliability: float) -> str:
 
 
 def in_short(summary: Summary) -> list[str]:
-    """What matters most of a set of ratings, a sentence or two each."""
+    """The most important findings on a set of ratings, a sentence or two each."""
     return [
         *_on_means(summary),
         *_on_needs(summary),
@@ -55,39 +62,36 @@ def in_short(summary: Summary) -> list[str]:
 
 
 def agreement_rows(summary: Summary) -> list[Row]:
-    """The figures of agreement, those that matter most for training first; none where none is defined."""
+    """The table of agreement, the most important figures for training first; empty if none is defined."""
     found = summary.agreement
     if found is None or found.within is None:
         return []
-    rows = _split_half_rows(found) if summary.people or found.split_half else []
-    rows += _icc_rows(found)
-    rows += [
-        Row(
-            f"Krippendorff's alpha, {level}",
-            f"agreement of single ratings, taken as {meaning}: 1 full, 0 as by chance, below 0 less",
-            _show(value),
-        )
-        for level, meaning, value in (
-            ("ordinal", "an order", found.alpha_ordinal),
-            ("interval", "equal steps", found.alpha_interval),
-        )
-    ]
-    errors = summary.errors
-    rows.append(
+    error = None if summary.errors is None else f"{np.median(summary.errors):.2f}"
+    scales = (("ordinal", "an order", found.alpha_ordinal), ("interval", "equal steps", found.alpha_interval))
+    return [
+        *(_split_half_rows(found) if summary.people or found.split_half else []),
+        *_icc_rows(found),
+        *(
+            Row(
+                f"Krippendorff's alpha, {level}",
+                f"agreement of single ratings, read as {meaning}: 1 full, 0 chance, negative worse",
+                _show(value),
+            )
+            for level, meaning, value in scales
+        ),
         Row(
             "Standard error of a mean",
-            "how far a picture's mean is typically off, in points of the scale (median over the pictures)",
-            None if errors is None else f"{np.median(errors):.2f}",
-        )
-    )
-    return rows
+            "typical error of a picture's mean, in points of the scale (median over the pictures)",
+            error,
+        ),
+    ]
 
 
 def why_unlike(person: Mapping[str, Any]) -> str:
-    """Why somebody is unlike the rest.
+    """Explain why a person's ratings are unusual.
 
     Args:
-        person: With `reasons` and `bias`, as an entry of `nimakit.labels.summary.unlike_the_rest`.
+        person: With `reasons` and `bias`, as in `nimakit.labels.summary.unlike_the_rest`.
 
     >>> why_unlike({"reasons": ["level", "constant"], "bias": -2.1})
     'far harsher, always the same rating'
@@ -102,17 +106,17 @@ def why_unlike(person: Mapping[str, Any]) -> str:
 
 def _split_half_rows(found: Agreement) -> list[Row]:
     half = found.split_half
-    splits = f", on average over {half.splits} random splits" if half else ""
+    splits = f", averaged over {half.splits} random splits" if half else ""
     return [
         _reliability(
             "Reliability by split halves",
-            "how alike the means would be if as many other people rated: 1 the same, 0 not at all (Spearman"
-            " and Brown)",
+            "how similar the means would be if as many other people rated: 1 identical, 0 unrelated"
+            " (Spearman and Brown)",
             half.reliability if half else None,
         ),
         Row(
             "Split-half correlation",
-            f"of the means by one half of the people with those by the other{splits}",
+            f"correlation of the means from one half of the people with those from the other half{splits}",
             _show(half.correlation if half else None),
         ),
     ]
@@ -129,18 +133,20 @@ def _icc_rows(found: Agreement) -> list[Row]:
         ),
         Row(
             "ICC(1)",
-            "reliability of one rating: the share of all differences that lies in the pictures",
+            "reliability of one rating: the share of all variation that comes from the pictures",
             _show(one.single if one else None),
         ),
     ]
     if two:
         rows += [
             _reliability(
-                f"ICC({letter},k)", f"as ICC(1,k), {meaning}; of one rating {_show(icc.single)}", icc.average
+                f"ICC({letter},k)",
+                f"like ICC(1,k), {meaning}; of one rating {_show(icc.single)}",
+                icc.average,
             )
             for letter, meaning, icc in (
-                ("A", "told apart from people's own levels, which count as disagreement", two.agreement),
-                ("C", "where it does not count that some people rate higher throughout", two.consistency),
+                ("A", "with people's different levels counted as disagreement", two.agreement),
+                ("C", "ignoring that some people always rate higher", two.consistency),
             )
         ]
     return rows
@@ -157,41 +163,31 @@ def _show(value: float | None) -> str | None:
 def _on_means(summary: Summary) -> Iterator[str]:
     icc = summary.agreement.reliability if summary.agreement else None
     if icc and icc.average is not None:
+        word = grade(icc.average)
         yield (
-            f"The mean ratings are of {grade(icc.average)} reliability ({icc.average:.2f}; 1 is perfect):"
-            f" other people would put the pictures in {_ORDERS[grade(icc.average)]} order."
+            f"The reliability of the mean ratings is {word} ({icc.average:.2f}; 1 is perfect): other people"
+            f" would put the pictures in {_ORDERS[word]} order."
         )
     if icc and icc.single > 0:
         yield (
-            f"{100 * icc.single:.0f} % of the differences between single ratings lie in the pictures, the"
-            " rest in taste and chance. No model foresees those: what counts is how steady the means are."
+            f"{100 * icc.single:.0f} % of the variation between single ratings comes from the pictures; the"
+            " rest is taste and chance, which no model can predict. The reliability of the means matters."
         )
     elif icc:
-        yield "Pictures differ no more than chance would have it: a model finds nothing to learn here."
-
-
-_ORDERS = {
-    "excellent": "nearly the same",
-    "good": "much the same",
-    "moderate": "a similar",
-    "poor": "another",
-}
+        yield "Pictures differ no more than by chance: a model finds nothing to learn here."
 
 
 def _on_needs(summary: Summary) -> Iterator[str]:
     goals = [need for need in summary.needs if need.goal == "reliability"]
-    short = next((need for need in goals if need.images_short), None)
-    if short:
+    missed = next((need for need in goals if need.images_short), None)
+    need = missed or max(goals, key=lambda goal: goal.wanted, default=None)
+    if need:
+        sentence = f"For a reliability of {need.wanted:g} a picture needs {need.ratings_per_image:,} ratings"
         yield (
-            f"For a reliability of {short.wanted:g} a picture needs {short.ratings_per_image:,} ratings."
-            f" {short.images_short:,} of {len(summary.pictures.means):,} pictures have fewer, and lack"
-            f" {short.ratings_missing:,} together."
-        )
-    elif goals:
-        need = max(goals, key=lambda goal: goal.wanted)
-        yield (
-            f"For a reliability of {need.wanted:g} a picture needs {need.ratings_per_image:,} ratings; every"
-            " one has as many."
+            f"{sentence}. {need.images_short:,} of {len(summary.pictures.means):,} pictures have fewer;"
+            f" {need.ratings_missing:,} more ratings are needed in total."
+            if missed
+            else f"{sentence}; every picture has that many."
         )
 
 
@@ -203,7 +199,7 @@ def _on_classes(summary: Summary) -> Iterator[str]:
         share = 100 * classes[top] / classes.sum()
         none = f"; none is near {' or '.join(empty)}" if empty else ""
         yield f"{share:.0f} % of the pictures have a mean near {bins[top]:g}{none}." + (
-            " A model learns little of what it seldom sees: nimakit data balance repeats rare pictures."
+            " A model learns little from pictures it rarely sees: nimakit data balance repeats rare ones."
             if classes.min() < _RARE * classes[top]
             else ""
         )
@@ -216,11 +212,11 @@ def _on_people(summary: Summary) -> Iterator[str]:
         yield (
             f"{apart:,} of {people} rate unlike the rest: see below."
             if apart
-            else f"None of {people} rates quite unlike the rest."
+            else f"None of {people} rates very differently from the rest."
         )
     if summary.repeats:
         again = summary.repeats
         yield (
-            f"Rating a picture again ({again.ratings:,} times), people gave the same rating in"
-            f" {100 * again.same:.0f} % of cases, and were {again.difference:.2f} points off on average."
+            f"When they rated a picture again ({again.ratings:,} times), people gave the same rating in"
+            f" {100 * again.same:.0f} % of cases, and differed by {again.difference:.2f} points on average."
         )

@@ -1,4 +1,4 @@
-"""What is odd about labels: mistakes that training would learn, and facts worth knowing before it."""
+"""Checks of labels for mistakes and oddities that would harm training."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,44 +15,40 @@ from nimakit.stats.histogram import FloatArray, default_bins
 
 _TENTHS = 10
 _UNANIMOUS = 10
-"""So many people do not all give the same rating by chance."""
+"""This many people do not all give the same rating by chance."""
 
 _UNEVEN = 10
-"""Times more, or fewer, raters than most: such counts are of another making."""
+"""A factor by which counts of ratings differ only if they were made in different ways."""
 
 _LOPSIDED = 0.9
-"""Share of the images in a tenth of the range from which on there is next to nothing to learn."""
+"""From this share of the images in one tenth of the range there is almost nothing to learn."""
 
 _RARE = 10
-"""Times fewer images than in the fullest tenth of the range from which on it is worth saying."""
+"""Report tenths of the range with this many times fewer images than the fullest."""
 
 _SHIFT = 0.5
-"""Standard deviations between the means of two files from which on it is worth saying."""
+"""Report means of two files that are this many standard deviations apart."""
 
 _CHANCE = 3
-"""Standard errors between the means of two files that a random split does not come to."""
+"""A random split does not put the means of two files this many standard errors apart."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """Something about labels.
+    """A mistake or oddity of labels.
 
     Attributes:
-        rule: A name for programs: mixed, odd_sums, few_raters, one_bin, uneven_raters, constant_raters,
+        rule: Its name for programs: mixed, odd_sums, few_raters, one_bin, uneven_raters, constant_raters,
             constant_rating, imbalance, bins, shift.
-        problem: Whether it is a mistake to mend, and not merely good to know.
-        text: A sentence without its full stop.
-        image_ids: Of which images it is true; empty where it is of all.
+        problem: Whether it should be fixed; else it is only good to know.
+        text: A sentence without the full stop.
+        image_ids: The images concerned; empty for all.
     """
 
     rule: str
     problem: bool
     text: str
     image_ids: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return asdict(self)
 
     def __str__(self) -> str:
         images = f" ({len(self.image_ids)}): {sets.listed(self.image_ids)}" if self.image_ids else ""
@@ -61,14 +57,14 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelCheck:
-    """A label file's figures, and what is odd about it.
+    """The figures of a label file, and findings about it.
 
     Attributes:
-        kind: Whether labels count ratings or are shares of each bin; or mixed.
-        bins: How many.
-        raters: Lowest, median and highest number of ratings of an image; None where labels are no counts.
-        mean_rating: Lowest, average and highest mean rating, and their standard deviation; bins are 1, 2, ...
-        tenths: How many images have their mean rating in each tenth of the range from lowest to highest.
+        kind: Whether labels count ratings, are shares of each bin, or are mixed.
+        bins: The number of bins.
+        raters: min, median and max of the number of ratings per image; None if labels are not counts.
+        mean_rating: min, mean, max and sd of the mean ratings, with bins 1, 2, ...
+        tenths: How many images have a mean rating in each tenth of the range from lowest to highest.
         findings: Problems first.
     """
 
@@ -80,19 +76,19 @@ class LabelCheck:
     findings: tuple[Finding, ...]
 
     def figures(self) -> dict[str, Any]:
-        """All but the findings, as JSON has it."""
+        """All but the findings, as JSON values."""
         return {name: value for name, value in asdict(self).items() if name != "findings"}
 
 
 def check_labels(labels: Labels, *, min_raters: int) -> LabelCheck | None:
-    """Look for mistakes in the labels of one file.
+    """Check the labels of one file.
 
     Args:
         labels: N images.
-        min_raters: Fewer than that are few.
+        min_raters: Fewer ratings than this are a problem.
 
     Returns:
-        What was found; None where the file names images only.
+        The findings; None if the file only names images.
     """
     if labels.counts is None or labels.histograms is None:
         return None
@@ -116,10 +112,10 @@ def check_labels(labels: Labels, *, min_raters: int) -> LabelCheck | None:
 
 
 def compare_labels(checks: dict[str, LabelCheck]) -> list[Finding]:
-    """Look for what does not go together in several label files.
+    """Find inconsistencies between label files.
 
     Args:
-        checks: File -> what was found in it.
+        checks: File -> its check, in order from training to test.
     """
     findings = []
     if len({check.bins for check in checks.values()}) > 1:
@@ -134,7 +130,7 @@ def compare_labels(checks: dict[str, LabelCheck]) -> list[Finding]:
         if abs(a["mean"] - b["mean"]) > max(_SHIFT * a["sd"], by_chance) > 0:
             text = (
                 f"the images of {second} are rated {b['mean']:.2f} on average, those of {first}"
-                f" {a['mean']:.2f}: more apart than a random split would leave them"
+                f" {a['mean']:.2f}: a random split would give more similar means"
             )
             findings.append(Finding(rule="shift", problem=False, text=text))
     return findings
@@ -147,7 +143,7 @@ def _figures(**values: Any) -> dict[str, float]:
 def _found(
     names: Sequence[str], chosen: NDArray[np.bool_], rule: str, text: str, *, problem: bool
 ) -> list[Finding]:
-    """A finding about the chosen images; none where there are none."""
+    """A finding about the chosen images, if there are any."""
     image_ids = tuple(names[place] for place in np.flatnonzero(chosen).tolist())
     if not image_ids:
         return []
@@ -157,9 +153,7 @@ def _found(
 def _of_sums(names: Sequence[str], counts: FloatArray, kind: sets.Kind) -> list[Finding]:
     sums = counts.sum(axis=1)
     if kind == "mixed":
-        text = (
-            "labels that are shares of each bin, while others count ratings: they cannot be weighed together"
-        )
+        text = "labels that are shares of each bin while others count ratings: they cannot be combined"
         return _found(names, sets.is_shares(counts), "mixed", text, problem=True)
     whole = np.ones(len(sums)) if kind == "shares" else np.maximum(sums.round(), 1)
     text = "labels that sum to neither 1 nor a number of ratings"
@@ -167,24 +161,24 @@ def _of_sums(names: Sequence[str], counts: FloatArray, kind: sets.Kind) -> list[
 
 
 def _of_one_bin(names: Sequence[str], counts: FloatArray, kind: sets.Kind) -> list[Finding]:
-    alone = (counts > 0).sum(axis=1) == 1
+    single = (counts > 0).sum(axis=1) == 1
     if kind == "counts":
-        alone &= counts.sum(axis=1) >= _UNANIMOUS
+        single &= counts.sum(axis=1) >= _UNANIMOUS
         text = f"labels of {_UNANIMOUS} or more ratings, all in one bin"
     else:
         text = "labels with all in one bin"
-    return _found(names, alone, "one_bin", text, problem=kind == "counts")
+    return _found(names, single, "one_bin", text, problem=kind == "counts")
 
 
 def _of_raters(names: Sequence[str], sums: FloatArray, min_raters: int) -> list[Finding]:
     median = float(np.median(sums))
     uneven = (sums > median * _UNEVEN) | (sums < median / _UNEVEN)
-    few = f"images rated by fewer than {min_raters} people, which says little of them"
-    odd = f"images with {_UNEVEN} times more or fewer ratings than most, which have {median:g}"
+    few = f"images with fewer than {min_raters} ratings, too few for a reliable mean"
+    odd = f"images with {_UNEVEN} times more or fewer ratings than the median of {median:g}"
     findings = _found(names, sums < min_raters, "few_raters", few, problem=True)
     findings += _found(names, uneven, "uneven_raters", odd, problem=False)
     if len(sums) > _TENTHS and sums.min() == sums.max() > 1:
-        text = f"each image has exactly {median:g} ratings: are these counts, or shares that were scaled?"
+        text = f"each image has exactly {median:g} ratings: are these counts, or scaled shares?"
         findings.append(Finding(rule="constant_raters", problem=False, text=text))
     return findings
 
@@ -201,7 +195,7 @@ def _of_means(means: FloatArray, tenths: NDArray[np.intp]) -> list[Finding]:
     edges = np.linspace(means.min(), means.max(), _TENTHS + 1)
     text = (
         f"{tenths[most]} images have mean ratings from {edges[most]:.2f} to {edges[most + 1]:.2f},"
-        f" {tenths[least]} from {edges[least]:.2f} to {edges[least + 1]:.2f}: balance_ratings in a training"
-        " config draws rare ones as often"
+        f" {tenths[least]} from {edges[least]:.2f} to {edges[least + 1]:.2f}: set balance_ratings in the"
+        " training config to draw rare ones as often"
     )
     return [Finding(rule="imbalance", problem=bool(tenths[most] >= _LOPSIDED * len(means)), text=text)]

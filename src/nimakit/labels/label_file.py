@@ -1,4 +1,4 @@
-"""Label files: what people said of each image, as frequency distributions over the bins."""
+"""Label files: reading and writing the distribution of ratings of each image."""
 
 import json
 import math
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from nimakit.errors import LabelError
 from nimakit.images.files import canonical
@@ -24,13 +24,12 @@ _DIGITS = 6
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """A label file, read.
+    """The content of a label file.
 
     Attributes:
-        image_ids: N file names without their last suffix, in the file's order, each once.
-        histograms: (N, bins) float64, rows sum to 1; None where the file names images only.
-        counts: (N, bins) float64, as the file has them: numbers of ratings, or shares already; None where it
-            names images only.
+        image_ids: N different file names without their last suffix, in the file's order.
+        histograms: (N, bins) float64, rows sum to 1; None if the file only names images.
+        counts: (N, bins) float64, as in the file: numbers of ratings or shares; None if it only names images.
     """
 
     image_ids: tuple[str, ...]
@@ -42,10 +41,7 @@ def read_labels(path: str | os.PathLike[str]) -> Labels:
     """Read and check a label file: ``[{"image_id": "231893", "label": [2, 8, 19, ...]}, ...]``.
 
     Args:
-        path: JSON file. ``label`` may be missing, but then from every entry.
-
-    Returns:
-        Its image ids, and its distributions where it has them.
+        path: JSON file. ``label`` may be missing, but only from all entries.
 
     Raises:
         LabelError: Not such a list, or bad entries: an image_id that is missing or repeated, a label that is
@@ -54,7 +50,7 @@ def read_labels(path: str | os.PathLike[str]) -> Labels:
     path = Path(path)
     entries = read_json(path, LabelError, "A label file")
     if not isinstance(entries, list) or not entries:
-        raise LabelError(f"A label file is a JSON list with at least one entry. Received: {path}")
+        raise LabelError(f"A label file must be a JSON list with at least one entry. Received: {path}")
     bins, labelled = _usual_shape(entries)
     problems = []
     seen: set[str] = set()
@@ -79,11 +75,11 @@ def read_labels(path: str | os.PathLike[str]) -> Labels:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """What a label file is about, even where some of its entries are bad.
+    """The image ids and number of bins of a label file, even if some of its entries are bad.
 
     Attributes:
-        image_ids: Those that are text, each once, in the file's order.
-        bins: Number of bins most labels have; 0 where there are none.
+        image_ids: Those that are text, without repetitions, in the file's order.
+        bins: Most common number of bins; 0 if there are no labels.
     """
 
     image_ids: tuple[str, ...]
@@ -91,13 +87,13 @@ class Outline:
 
 
 def outline(path: Path) -> Outline:
-    """Read what can be checked of a label file beside its labels, so that its other faults are told too.
+    """Read image ids and number of bins of a label file with bad entries, to report its other faults too.
 
     Args:
-        path: JSON file; one that is no label file at all has an outline without images.
+        path: JSON file; if it is not a label file, the outline has no images.
 
     Raises:
-        LabelError: No JSON.
+        LabelError: It is not JSON.
     """
     entries = read_json(path, LabelError, "A label file")
     found = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
@@ -107,20 +103,20 @@ def outline(path: Path) -> Outline:
 
 
 def write_labels(path: Path, image_ids: Sequence[str], labels: ArrayLike | None) -> None:
-    """Write a label file, an image a line; it appears whole or not at all.
+    """Write a label file with one image per line; it appears whole or not at all.
 
     Args:
-        path: Where to.
+        path: The file.
         image_ids: N different file names without their last suffix; at least one.
-        labels: (N, bins) counts or shares, none below 0, no row all 0; None for names only. Whole numbers are
-            written as such, others with six decimals.
+        labels: (N, bins) counts or shares, none negative, no row all 0; None for names only. Integers are
+            written as such, other numbers with six decimals.
 
     Raises:
         LabelError: There is nothing to write.
         OutputError: It could not be written.
     """
     if not image_ids:
-        raise LabelError(f"A label file has at least one image. Received: none, for {path}")
+        raise LabelError(f"A label file must have at least one image. Received: none, for {path}")
     if labels is None:
         entries: Iterator[dict[str, Any]] = ({"image_id": name} for name in image_ids)
     else:
@@ -134,27 +130,6 @@ def write_labels(path: Path, image_ids: Sequence[str], labels: ArrayLike | None)
         stream.write("\n]\n")
 
 
-def draw(count: int, share: float, seed: int) -> NDArray[np.bool_]:
-    """A random part of a set, the same for the same seed.
-
-    Args:
-        count: How many there are, at least 2.
-        share: Above 0, below 1: the part that is drawn; at least one is, and one is not.
-        seed: 0 or more.
-
-    Returns:
-        (count,) bool, true for what is drawn.
-
-    >>> int(draw(40, 0.1, seed=0).sum())
-    4
-    """
-    drawn = np.zeros(count, np.bool_)
-    drawn[np.random.default_rng(seed).permutation(count)[: min(max(round(count * share), 1), count - 1)]] = (
-        True
-    )
-    return drawn
-
-
 def _usual_shape(entries: Sequence[Any]) -> tuple[int, bool]:
     """Most common number of bins, and whether any entry has a label."""
     lengths = Counter(
@@ -166,7 +141,7 @@ def _usual_shape(entries: Sequence[Any]) -> tuple[int, bool]:
 
 
 def _problem(entry: Any, seen: set[str], bins: int, *, labelled: bool) -> str:
-    """What is wrong with an entry; empty where nothing is."""
+    """What is wrong with an entry; empty if nothing is."""
     if not isinstance(entry, dict):
         return f"it must be an object; received {described(entry)}"
     if not is_text(entry.get("image_id")):
@@ -174,7 +149,7 @@ def _problem(entry: Any, seen: set[str], bins: int, *, labelled: bool) -> str:
         return f"it must be an object whose image_id is text; received {received}"
     name = canonical(entry["image_id"])
     if name in seen:
-        return f"image_id {name!r} is there twice"
+        return f"image_id {name!r} is repeated"
     seen.add(name)
     wrong = _label_problem(entry.get("label"), bins) if labelled or "label" in entry else ""
     return f"the label of {name!r} {wrong}" if wrong else ""
@@ -187,5 +162,7 @@ def _label_problem(label: Any, bins: int) -> str:
         return f"has {len(label)} bins, most have {bins}"
     wrong = [value for value in label if not is_number(0)(value)]
     if wrong or not math.isfinite(sum(label)):
-        return f"must hold finite numbers, none below 0; received {described(wrong[0] if wrong else label)}"
+        return (
+            f"must contain finite numbers, none negative; received {described(wrong[0] if wrong else label)}"
+        )
     return "" if any(label) else "is all zero: nobody rated it"

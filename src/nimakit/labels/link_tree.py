@@ -1,4 +1,4 @@
-"""Folders of links to images, for trainers that find their data by folder."""
+"""Folder trees of links to images, for trainers that read folders."""
 
 import os
 import secrets
@@ -20,27 +20,27 @@ How = Literal["symlink", "hardlink", "copy"]
 
 
 def check_new(folder: Path) -> None:
-    """Refuse a folder that has something in it already, or cannot be made.
+    """Refuse a folder that is not empty or cannot be created.
 
     Raises:
-        UsageError: It is there and not empty, or the folder around it is missing or cannot be written to.
+        UsageError: It exists and is not empty, or its parent is missing or not writable.
     """
     if folder.is_symlink() or (folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))):
-        raise UsageError(f"--output-dir is a new folder, or an empty one. Received: {folder}")
-    around = folder.absolute().parent
-    if not around.is_dir() or not os.access(around, os.W_OK):
-        raise UsageError(f"The folder around --output-dir must exist and be writable. Received: {folder}")
+        raise UsageError(f"--output-dir must be a new or empty folder. Received: {folder}")
+    parent = folder.absolute().parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise UsageError(f"The parent of --output-dir must exist and be writable. Received: {folder}")
 
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """A folder that appears whole or not at all.
+    """Create a folder that appears whole or not at all.
 
     Args:
-        folder: Where it will be.
+        folder: Its final path.
 
     Yields:
-        The folder to fill, beside it.
+        A temporary folder to fill, next to it.
 
     Raises:
         UsageError: As `check_new`.
@@ -59,21 +59,20 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 
 def link_files(folder: Path, files: Mapping[str, Path], how: How) -> dict[str, str]:
-    """Put files into a folder and folders below it.
+    """Link or copy files into a folder and its sub-folders.
 
     Args:
         folder: An empty folder.
-        files: Where each is to be, as a path below the folder -> the file it is.
+        files: Path below the folder -> source file.
         how: ``symlink`` points to the absolute path; ``hardlink`` needs the same file system; ``copy`` takes
-            the space.
+            disk space.
 
     Returns:
-        Path below the folder -> why it could not be linked, of those that could not: a name that is too long,
-        a file that may not be read.
+        Path below the folder -> error, for files that could not be linked because of their names or
+        permissions.
 
     Raises:
-        OutputError: None could be linked, or one could not for a reason that others have, too: a full disk,
-            another file system.
+        OutputError: No file could be linked, or an error concerns all files, such as a full disk.
     """
     failed: dict[str, str] = {}
     for below in sorted({Path(name).parent for name in files}):
@@ -84,7 +83,7 @@ def link_files(folder: Path, files: Mapping[str, Path], how: How) -> dict[str, s
             _link(folder / name, name, source, how)
         except UnwritableError as error:
             with suppress(OSError):
-                (folder / name).unlink()  # half a copy
+                (folder / name).unlink()  # an incomplete copy
             failed[name] = str(error)
             if len(failed) == len(files):
                 raise
@@ -102,11 +101,11 @@ def _link(path: Path, name: str, source: Path, how: How) -> None:
 
 
 def classes_by_cut(means: ArrayLike, cuts: Sequence[float]) -> list[str]:
-    """A class for each image, by where its mean rating lies among the cuts.
+    """The class of each image, by the cuts between which its mean rating lies.
 
     Args:
         means: (N,) mean ratings.
-        cuts: At least one; a rating on a cut is above it.
+        cuts: At least one; a rating equal to a cut is in the class above it.
 
     >>> classes_by_cut([3, 5, 7], [4, 6])
     ['below_4', 'from_4_to_6', 'from_6']
@@ -117,7 +116,7 @@ def classes_by_cut(means: ArrayLike, cuts: Sequence[float]) -> list[str]:
 
 
 def classes_by_bin(means: ArrayLike, bins: ArrayLike | None) -> list[str]:
-    """A class for each image: the bin that its mean rating is nearest to; halfway is the upper one.
+    """The class of each image: the bin nearest to its mean rating; halfway counts as the upper bin.
 
     Args:
         means: (N,) mean ratings.

@@ -1,8 +1,8 @@
-"""Ratings one by one: who said what of which image; read, written, and counted into histograms."""
+"""Single ratings by rater and image: reading, writing, and counting into histograms."""
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ _FOUR_DIGITS, _NINE_DIGITS, _DAY = 1000, 100_000_000, 86_400
 _DATE_AND_TIME = re.compile(r"\d{12}(\d\d)?", re.ASCII)
 _REMEDY = "; write 2023-05-31T09:12"
 _MOST_INTEGER_BINS = 21
-"""As many as from -10 to 10: a scale of more is taken for one of percents."""
+"""Enough for -10 to 10; wider scales are assumed to be percentages."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,13 +33,13 @@ class Ratings:
     """R ratings of N images by U people.
 
     Attributes:
-        image_ids: N file names without their last suffix, in the order of appearance, each once.
-        user_ids: U people, in the order of appearance, each once.
-        image: (R,) intp, place of each rating's image in `image_ids`.
-        user: (R,) intp, place of each rating's rater in `user_ids`.
-        rating: (R,) float64, finite, on whatever scale people used.
-        time: (R,) float64, seconds since 1970 (UTC); NaN where unknown.
-        anonymous: Whether it is unknown who gave some of them; each of those is by a person of its own then.
+        image_ids: N different file names without their last suffix, in the order of appearance.
+        user_ids: U different people, in the order of appearance.
+        image: (R,) intp, index of each rating's image in `image_ids`.
+        user: (R,) intp, index of each rating's rater in `user_ids`.
+        rating: (R,) float64, finite, on any scale.
+        time: (R,) float64, seconds since 1970 (UTC); NaN if unknown.
+        anonymous: Whether some raters are unknown; each of their ratings then counts as a different person's.
     """
 
     image_ids: tuple[str, ...]
@@ -50,14 +50,33 @@ class Ratings:
     time: FloatArray
     anonymous: bool = False
 
+    @classmethod
+    def of(cls, rows: Iterable[tuple[str, str, float, float]]) -> "Ratings":
+        """Make ratings from rows of image_id, user_id, rating and time."""
+        images: dict[str, int] = {}
+        users: dict[str, int] = {}
+        table = [
+            (images.setdefault(image_id, len(images)), users.setdefault(user_id, len(users)), rating, time)
+            for image_id, user_id, rating, time in rows
+        ]
+        image, user, rating, time = zip(*table, strict=True) if table else [()] * 4
+        return cls(
+            image_ids=tuple(images),
+            user_ids=tuple(users),
+            image=np.array(image, np.intp),
+            user=np.array(user, np.intp),
+            rating=np.array(rating, np.float64),
+            time=np.array(time, np.float64),
+        )
+
     def __len__(self) -> int:
         return len(self.rating)
 
     def only(self, chosen: ArrayLike) -> "Ratings":
-        """Some of the ratings, with the images and people they are of.
+        """A subset of the ratings, with only their images and people.
 
         Args:
-            chosen: (R,) bool, or (n,) places of ratings.
+            chosen: (R,) bool, or (n,) indices of ratings.
         """
         images, image = _compact(self.image[np.asarray(chosen)])
         users, user = _compact(self.user[np.asarray(chosen)])
@@ -72,7 +91,7 @@ class Ratings:
         )
 
     def latest(self) -> "Ratings":
-        """One rating of each image by each person: the latest, or the last given where times are unknown."""
+        """The latest rating of each image by each person; the last one listed if times are unknown."""
         pair = self.image * len(self.user_ids) + self.user
         order = np.argsort(np.nan_to_num(self.time, nan=-np.inf), kind="stable")
         _, first = np.unique(pair[order][::-1], return_index=True)
@@ -80,7 +99,7 @@ class Ratings:
 
 
 def _compact(places: IntArray) -> tuple[IntArray, IntArray]:
-    """The different places in the order of appearance, and the place of each among them."""
+    """The distinct values in the order of appearance, and the index of each value among them."""
     different, first, inverse = np.unique(places, return_index=True, return_inverse=True)
     order = np.argsort(first)
     return different[order], np.argsort(order)[inverse]
@@ -102,29 +121,26 @@ def read_ratings(
 
     Args:
         path: .csv, .tsv or .jsonl.
-        image_column: Images, as `nimakit.images.names.ImageNames` reads them.
-        user_column: Who rated; None for user_id, without which each rating is by a person of its own.
-        rating_column: Numbers.
-        time_column: ISO 8601 (UTC where it has no offset) or seconds since 1970.
+        image_column: Column of images, read by `nimakit.images.names.ImageNames`.
+        user_column: Column of raters; None for user_id, without which each rating is a different person's.
+        rating_column: Column of numbers.
+        time_column: Column of times: ISO 8601 (UTC if it has no offset) or seconds since 1970.
         bins: (bins,), ascending; a rating below the first or above the last is a bad row.
-        first_only: Leave out rows whose column ``repeat`` is there and 1: of people who were shown an
-            image again to see how consistent they are, as the rating app exports them.
-        rows: Takes note of bad rows; `BadRows.refuse` is called here.
-        notify: Called with a sentence about names that may mean other images.
+        first_only: Leave out rows with 1 in the column ``repeat``: people were shown an image again to test
+            their consistency, as the rating app exports it.
+        rows: Collects bad rows; `BadRows.refuse` is called here.
+        notify: Called with warnings about ambiguous names.
 
     Returns:
-        The good ones, at least one.
+        The ratings of good rows, at least one.
 
     Raises:
-        LabelError: No such table, or it lacks a column that is named; a bad row and `rows` does not skip
-            them; or no good one.
+        LabelError: No such table, a missing column, a bad row that `rows` does not skip, or no good row.
     """
     low, high = (-np.inf, np.inf) if bins is None else (float(bins[0]), float(bins[-1]))
-    images, users = ImageNames(), Names()
-    image: list[int] = []
-    user: list[int] = []
-    rating: list[float] = []
-    time: list[float] = []
+    images = ImageNames()
+    users: dict[str, int] = {}
+    table: list[tuple[int, int, float, float]] = []
     anonymous = False
     has_times = time_column is None
     columns = [image_column, rating_column, *([user_column] if user_column else [])]
@@ -146,50 +162,26 @@ def read_ratings(
             rows.add(path, line, str(error))
             continue
         anonymous |= person is None
-        image.append(place)
-        user.append(users.place(f"line {line}" if person is None else person))
-        rating.append(value)
-        time.append(seconds)
+        user = users.setdefault(f"line {line}" if person is None else person, len(users))
+        table.append((place, user, value, seconds))
     rows.refuse()
     image_ids, place_of = images.resolve(path, notify)
-    if not rating:
-        raise LabelError(f"A table of ratings has at least one good row. Received: {path}, with none")
+    if not table:
+        raise LabelError(f"A table of ratings must have at least one good row. Received: {path}, with none")
     if not has_times:
         raise LabelError(f"The table needs the column {time_column!r} of times. Received: {path}, without")
-    return Ratings(
-        image_ids=image_ids,
-        user_ids=tuple(users.places),
-        image=place_of[image],
-        user=np.array(user, np.intp),
-        rating=np.array(rating),
-        time=np.array(time),
-        anonymous=anonymous,
-    )
-
-
-class Names:
-    """Different names in the order of appearance, each with its place.
-
-    Attributes:
-        places: Name -> place, from 0.
-    """
-
-    def __init__(self) -> None:
-        self.places: dict[str, int] = {}
-
-    def place(self, name: str) -> int:
-        """The place of a name, which is added where it is new."""
-        return self.places.setdefault(name, len(self.places))
+    image, user_of, rating, time = map(np.array, zip(*table, strict=True))
+    return Ratings(image_ids, tuple(users), place_of[image], user_of, rating, time, anonymous)
 
 
 def is_repeat(text: str | None) -> bool:
-    """Whether a row is of an image that was shown again, to see how consistent people are.
+    """Whether a rating is of an image that was shown again to test a person's consistency.
 
     Args:
-        text: Of the column ``repeat``: 0 or 1, or 0.0 or 1.0 as pandas writes them; None or empty for 0.
+        text: Value of the column ``repeat``: 0 or 1, or 0.0 or 1.0 as written by pandas; None or empty for 0.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: Any other value.
     """
     if text not in (None, "", "0", "0.0", "1", "1.0"):
         raise ValueError(f"repeat must be 0 or 1; received {text!r}")
@@ -197,22 +189,22 @@ def is_repeat(text: str | None) -> bool:
 
 
 def to_seconds(column: str | None, text: str | None) -> float:
-    """A time of a row.
+    """Parse a time.
 
     Eight digits are a date, 20230501. Other numbers of four to eight digits are refused: they may be a year,
     a month, a date in another order, or a spreadsheet's days, and as seconds would all be in 1970 to 1973.
-    Seconds of the future are refused, too: 2023050109 is in 2034, or an hour of 2023; and so are 12 or 14
-    digits, which may be a date and a time of day without the T of ISO 8601.
+    Seconds in the future are refused too: 2023050109 is in 2034, or an hour in 2023. So are 12 or 14 digits,
+    which may be a date and a time of day without the T of ISO 8601.
 
     Args:
         column: Its name, for the message.
-        text: ISO 8601 (UTC where it has no offset) or seconds since 1970.
+        text: ISO 8601 (UTC if it has no offset) or seconds since 1970.
 
     Returns:
-        Seconds since 1970; NaN where the row has none.
+        Seconds since 1970; NaN if the text is empty.
 
     Raises:
-        ValueError: It is neither, or could be read in two ways.
+        ValueError: It is neither, or is ambiguous.
     """
     if not text:
         return np.nan
@@ -221,7 +213,7 @@ def to_seconds(column: str | None, text: str | None) -> float:
         seconds = float(text)
         is_in_1970 = _FOUR_DIGITS <= seconds < _NINE_DIGITS
         if is_in_1970 or time.time() + _DAY < seconds < _YEAR_2200 or _DATE_AND_TIME.fullmatch(text):
-            seconds, hint = np.inf, f", which could be read in several ways{_REMEDY}"
+            seconds, hint = np.inf, f", which is ambiguous{_REMEDY}"
         elif _YEAR_2200 <= seconds < 1000 * _YEAR_2200:
             hint = ", which may be milliseconds"
     else:
@@ -234,8 +226,13 @@ def to_seconds(column: str | None, text: str | None) -> float:
     return seconds
 
 
+def to_iso(seconds: float) -> str:
+    """Format seconds since 1970 as ISO 8601 in UTC; empty for NaN."""
+    return "" if np.isnan(seconds) else datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
 def _is_basic_date(text: str) -> bool:
-    """Whether eight digits are a date of ISO 8601, of 1900 to 2199."""
+    """Whether eight digits are an ISO 8601 date from 1900 to 2199."""
     if not re.fullmatch(r"(19|2[01])\d{6}", text, re.ASCII):
         return False
     try:
@@ -246,11 +243,11 @@ def _is_basic_date(text: str) -> bool:
 
 
 def write_ratings(path: Path, ratings: Ratings) -> None:
-    """Write ratings as a .csv with the columns image_id, user_id, rating, and time where any is known.
+    """Write ratings as a .csv with the columns image_id, user_id, rating, and time if any is known.
 
     Args:
-        path: Where to; the file appears whole or not at all.
-        ratings: What to write; times as ISO 8601.
+        path: The file, which appears whole or not at all.
+        ratings: The ratings; times are written as ISO 8601.
 
     Raises:
         OutputError: It could not be written.
@@ -263,22 +260,18 @@ def write_ratings(path: Path, ratings: Ratings) -> None:
             ratings.image.tolist(), ratings.user.tolist(), ratings.rating.tolist(), ratings.time, strict=True
         ):
             value = int(rating) if rating.is_integer() else rating
-            times = [_iso(time)] if timed else []
+            times = [to_iso(time)] if timed else []
             table.row([ratings.image_ids[image], ratings.user_ids[user], value, *times])
 
 
-def _iso(seconds: float) -> str:
-    return "" if np.isnan(seconds) else datetime.fromtimestamp(seconds, UTC).isoformat()
-
-
 def to_counts(ratings: Ratings, bins: ArrayLike) -> FloatArray:
-    """How many people chose each bin, for each image.
+    """Count the ratings in each bin, for each image.
 
-    A rating between two bins is shared by both so that its value is kept, and with it every mean.
+    A rating between two bins is divided between them so that its value is kept, and with it every mean.
 
     Args:
         ratings: R ratings of N images, all from the first to the last bin.
-        bins: (bins,), the rating each bin stands for, ascending.
+        bins: (bins,), the rating of each bin, ascending.
 
     Returns:
         (N, bins) float64, rows sum to the number of ratings of the image.
@@ -288,7 +281,7 @@ def to_counts(ratings: Ratings, bins: ArrayLike) -> FloatArray:
     """
     values = np.asarray(bins, np.float64)
     if (ratings.rating < values[0]).any() or (ratings.rating > values[-1]).any():
-        raise ValueError(f"Ratings lie between the first bin, {values[0]:g}, and the last, {values[-1]:g}.")
+        raise ValueError(f"Ratings must be from {values[0]:g}, the first bin, to {values[-1]:g}, the last.")
     position = np.interp(ratings.rating, values, np.arange(len(values)))
     lower = np.minimum(position.astype(np.intp), len(values) - 2)
     upper_share = position - lower
@@ -300,16 +293,16 @@ def to_counts(ratings: Ratings, bins: ArrayLike) -> FloatArray:
 
 
 def infer_bins(ratings: Ratings) -> tuple[FloatArray, str]:
-    """The bins a set of ratings was probably given on.
+    """Infer the bins that ratings were probably given on.
 
-    Whole numbers from 1 (or the lowest rating below that) to the highest. Where that is more than twenty:
-    percents, as 0, 10, ... 100, or eleven even steps where ratings are outside those.
+    Integers from 1 (or the lowest rating, if lower) to the highest. If there would be more than 21:
+    percentages 0, 10, ... 100, or eleven even steps if ratings lie outside those.
 
     Args:
         ratings: At least one.
 
     Returns:
-        (bins,) float64, ascending, at least two; and a sentence that says so.
+        (bins,) float64, ascending, at least two; and a sentence that explains them.
     """
     low, high = float(ratings.rating.min()), float(ratings.rating.max())
     first = min(1.0, float(np.floor(low)))
@@ -320,6 +313,6 @@ def infer_bins(ratings: Ratings) -> tuple[FloatArray, str]:
         bins = np.linspace(0, 100, 11) if low >= 0 and high <= 100 else np.linspace(first, last, 11)
     whole = ", in whole numbers" if (ratings.rating % 1 == 0).all() else ""
     return bins, (
-        f"the bins are taken to be {bins[0]:g}, {bins[1]:g} ... {bins[-1]:g}, as the ratings run from {low:g}"
-        f" to {high:g}{whole}; --bins says otherwise"
+        f"bins inferred: {bins[0]:g}, {bins[1]:g} ... {bins[-1]:g}, because the ratings run from {low:g} to"
+        f" {high:g}{whole}; use --bins for others"
     )

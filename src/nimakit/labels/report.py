@@ -1,4 +1,4 @@
-"""The report on a set of ratings: one HTML file, or its charts as one PNG."""
+"""The report on a set of ratings: an HTML page, or its charts as a PNG."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from nimakit.stats.histogram import across_scale
 
 SUFFIXES = (".html", ".png")
 PICTURES = 24
-"""On the contact sheet, at most."""
+"""Maximum number of pictures on the contact sheet."""
 
 _THUMBNAIL_SIDE = 320
 _LISTED = 20
@@ -38,21 +38,11 @@ class _Chart:
         return plots.svg(self.key, self.title, self.plot)
 
 
-@dataclass(frozen=True, slots=True)
-class _Card:
-    name: str
-    picture: str
-    mean: float
-    deviation: float | None
-    ratings: int | None
-    bars: list[float]
-
-
 def require() -> None:
-    """Refuse early, before the work.
+    """Check the packages that a report needs, before any work is done.
 
     Raises:
-        MissingExtraError: A package a report needs is not installed.
+        MissingExtraError: One of them is not installed.
     """
     page_html.require_jinja()
     plots.require_matplotlib()
@@ -67,11 +57,11 @@ def write(
     paths: Mapping[str, Path | None] | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> None:
-    """Write a report: all of it as .html, its charts alone as .png.
+    """Write a report as .html, or only its charts as .png.
 
     Args:
-        path: Where to; the file appears whole or not at all.
-        title: As for `render`, and so the rest.
+        path: The file, which appears whole or not at all.
+        title: As for `render`, like all other arguments.
         facts: See there.
         summary: See there.
         paths: See there.
@@ -97,14 +87,14 @@ def render(
     paths: Mapping[str, Path | None] | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> str:
-    """Draw a report.
+    """Render a report.
 
     Args:
         title: The heading.
-        facts: What is worth knowing of where the ratings come from: name -> value.
+        facts: Facts about the source of the ratings: name -> value.
         summary: What to report on.
-        paths: image_id -> file, None for one that is missing (`nimakit.images.files.match_images`); None
-            shows no pictures.
+        paths: image_id -> file, or None if it is missing (`nimakit.images.files.match_images`); None shows no
+            pictures.
         max_pixels: As for `nimakit.images.photo.open_photo`.
 
     Returns:
@@ -138,20 +128,20 @@ def render(
 
 
 def _charts(summary: Summary) -> list[_Chart]:
-    """All of them, in the order of the page."""
+    """All charts, in the order of the page."""
     more = _more_ratings(summary)
     people = _people_charts(summary.people) if summary.people else ()
     return [*_rating_charts(summary), *([more] if more else []), *people]
 
 
 def _tiles(summary: Summary) -> list[tuple[str, str]]:
-    """Figure and what it counts."""
+    """The headline figures, each with its caption."""
     pictures, people = summary.pictures, summary.people
     tiles = [(f"{len(pictures.means):,}", "picture" if len(pictures.means) == 1 else "pictures")]
     if pictures.counts is not None:
         tiles += [
             (f"{pictures.counts.sum():,.0f}", "ratings"),
-            (f"{np.median(pictures.counts):,.0f}", "ratings of a picture (median)"),
+            (f"{np.median(pictures.counts):,.0f}", "ratings per picture (median)"),
         ]
     if people:
         tiles.insert(1, (f"{len(people.user_ids):,}", "person" if len(people.user_ids) == 1 else "people"))
@@ -165,48 +155,48 @@ def _rating_charts(summary: Summary) -> Iterator[_Chart]:
         "means",
         "Mean ratings",
         partial(charts.mean_ratings, pictures.means, bins),
-        "How many pictures have which mean. A wide hill gives a model much to tell apart; in a narrow one"
+        "How many pictures have which mean. A wide distribution gives a model much to learn; in a narrow one"
         " most pictures look alike to it.",
     )
     yield _Chart(
         "given",
         "All ratings",
         partial(charts.given_ratings, summary.shares, bins),
-        "How often each rating was given. Bars that tower at the ends or the middle may be a habit of people"
-        " rather than a quality of pictures.",
+        "How often each rating was given. Very tall bars at the ends or in the middle may come from people's"
+        " habits rather than from the pictures.",
     )
     yield _Chart(
         "classes",
         "Class balance",
         partial(charts.classes, pictures.classes, bins),
-        "Pictures by mean, rounded to the scale. What is rare here is what a model will judge worst.",
+        "Pictures by mean, rounded to the scale. A model will be least accurate where pictures are rare.",
     )
     if np.isfinite(pictures.deviations).any():
         yield _Chart(
             "spreads",
             "Agreement by mean",
             partial(charts.spreads, pictures.means, pictures.deviations),
-            "Each point is a picture: the higher, the more people disagree on it. Towards the ends of the"
-            " scale there is less room to disagree, so an arch is usual.",
+            "Each point is a picture: the higher, the more people disagree on it. Near the ends of the scale"
+            " there is less room to disagree, so an arch is normal.",
         )
     if pictures.counts is not None:
         yield _Chart(
             "counts",
-            "Ratings of a picture",
+            "Ratings per picture",
             partial(charts.rating_counts, pictures.counts, "pictures"),
-            "How many pictures have how many ratings. Those far to the left have the least certain means.",
+            "How many pictures have how many ratings. Means of pictures on the left are the least reliable.",
         )
     if summary.people:
         yield _Chart(
             "person-counts",
-            "Ratings by a person",
+            "Ratings per person",
             partial(charts.rating_counts, summary.people.raters.counts, "people"),
-            "How many people gave how many ratings. Where a few gave most, the means are their taste.",
+            "How many people gave how many ratings. If a few gave most, the means reflect their taste.",
         )
 
 
 def _more_ratings(summary: Summary) -> _Chart | None:
-    """What the reliability was, or will be, with fewer or more ratings; None where it cannot be told."""
+    """The chart of reliability by number of ratings; None if it is undefined."""
     icc = summary.agreement.reliability if summary.agreement else None
     goals = [need.ratings_per_image for need in summary.needs if need.goal == "reliability"]
     if not icc or icc.average is None or not goals:
@@ -215,10 +205,10 @@ def _more_ratings(summary: Summary) -> _Chart | None:
     reliability = np.array([spearman_brown(icc.single, count) for count in ratings], np.float64)
     return _Chart(
         "reliability",
-        "What more ratings bring",
+        "What more ratings would gain",
         partial(charts.reliabilities, ratings, reliability, (icc.ratings, icc.average)),
-        "How reliable a mean is by its number of ratings. The first ones bring most; past the dashed line, at"
-        " 0.9, further pictures are worth more than further ratings.",
+        "How reliable a mean is by its number of ratings. The first ratings gain most; above the dashed line,"
+        " at 0.9, more pictures are worth more than more ratings.",
     )
 
 
@@ -229,20 +219,20 @@ def _people_charts(people: People) -> Iterator[_Chart]:
             "people",
             "Kindness and spread",
             partial(charts.people, figures.bias, figures.spread, outliers.any),
-            "Each point is a person. To the right are those who rate the same pictures higher than others do,"
-            " to the left lower. At the bottom are those who always give much the same rating.",
+            "Each point is a person. People on the right rate the same pictures higher than others do,"
+            " people on the left lower. People at the bottom always give nearly the same rating.",
         )
     if np.isfinite(figures.consistency).any():
         yield _Chart(
             "consistency",
             "Agreement with the others",
             partial(charts.consistencies, figures.consistency),
-            "Whether a person prefers the pictures that others prefer: 1 fully, 0 not at all, below 0 the"
+            "Whether a person prefers the pictures that others prefer: 1 fully, 0 not at all, negative the"
             " opposite. Someone near 0 may not have paid attention, or simply has different taste.",
         )
 
 
-def _cards(pictures: Pictures, paths: Mapping[str, Path | None], max_pixels: int) -> list[_Card]:
+def _cards(pictures: Pictures, paths: Mapping[str, Path | None], max_pixels: int) -> list[dict[str, Any]]:
     there = np.array([row for row, name in enumerate(pictures.image_ids) if paths.get(name)], np.intp)
     rows = there[across_scale(pictures.means[there], PICTURES)].tolist()
     shown = [paths[pictures.image_ids[row]] for row in rows]
@@ -250,13 +240,13 @@ def _cards(pictures: Pictures, paths: Mapping[str, Path | None], max_pixels: int
     return [_card(pictures, row, thumbnail) for row, thumbnail in zip(rows, thumbnails, strict=True)]
 
 
-def _card(pictures: Pictures, row: int, picture: str) -> _Card:
-    deviation: Any = pictures.deviations[row]
-    return _Card(
-        name=pictures.image_ids[row],
-        picture=picture,
-        mean=float(pictures.means[row]),
-        deviation=float(deviation) if np.isfinite(deviation) else None,
-        ratings=None if pictures.counts is None else round(pictures.counts[row]),
-        bars=page_html.heights(pictures.histograms[row].tolist()),
-    )
+def _card(pictures: Pictures, row: int, picture: str) -> dict[str, Any]:
+    deviation = float(pictures.deviations[row])
+    return {
+        "name": pictures.image_ids[row],
+        "picture": picture,
+        "mean": float(pictures.means[row]),
+        "deviation": deviation if np.isfinite(deviation) else None,
+        "ratings": None if pictures.counts is None else round(pictures.counts[row]),
+        "bars": page_html.heights(pictures.histograms[row].tolist()),
+    }

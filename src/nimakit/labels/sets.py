@@ -1,5 +1,6 @@
-"""Label files as sets of images: what they hold, parts of them, and several in one."""
+"""Label files as sets of images: kinds of labels, mean ratings, subsets and merging."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -15,15 +16,16 @@ from nimakit.stats.histogram import FloatArray, default_bins
 Kind = Literal["counts", "shares", "mixed"]
 
 _LISTED = 20
+_KIND_WORDS = {"counts": "counts of ratings", "shares": "shares", "mixed": "counts and shares mixed"}
 TOLERANCE = 0.01
-"""How far shares that were rounded may be from a sum of 1."""
+"""How far the sum of rounded shares may be from 1."""
 
 
 def kind(counts: FloatArray) -> Kind:
-    """Whether labels count ratings, or give the share of each bin, or some this and some that.
+    """Whether labels count ratings, are shares of each bin, or are mixed.
 
     Args:
-        counts: (N, bins), as the file has them.
+        counts: (N, bins), as in the file.
 
     >>> kind(np.array([[10, 20, 30], [0.2, 0.3, 0.5]]))
     'mixed'
@@ -34,12 +36,12 @@ def kind(counts: FloatArray) -> Kind:
 
 
 def is_shares(counts: FloatArray) -> NDArray[np.bool_]:
-    """Which labels can only be shares: they sum to 1, over more than two bins.
+    """Which labels can only be shares: they sum to 1 and use more than two bins.
 
-    Over one or two bins it may be a single rating, which lies between them.
+    With one or two bins, it may be a single rating that lies between them.
 
     Args:
-        counts: (N, bins), as the file has them.
+        counts: (N, bins), as in the file.
 
     Returns:
         (N,) bool.
@@ -48,30 +50,30 @@ def is_shares(counts: FloatArray) -> NDArray[np.bool_]:
 
 
 def counts_of(labels: Labels, path: Path) -> FloatArray:
-    """The labels as the file has them: (N, bins).
+    """The labels as in the file: (N, bins).
 
     Args:
         labels: N images.
         path: Their file, for the message.
 
     Raises:
-        UsageError: The file names images only.
+        UsageError: The file only names images.
     """
     if labels.counts is None:
-        raise UsageError(f"This needs labels. Received: {path}, which names images only")
+        raise UsageError(f"This needs labels. Received: {path}, which only names images")
     return labels.counts
 
 
 def raters(labels: Labels, path: Path) -> FloatArray:
-    """How many people rated each image: (N,).
+    """Number of ratings of each image: (N,).
 
     Raises:
-        UsageError: The file does not say.
+        UsageError: The labels are not counts.
     """
     counts = counts_of(labels, path)
     if kind(counts) != "counts":
         raise UsageError(
-            "How many rated an image is known of a label file that counts ratings. Received:"
+            "The number of ratings per image needs a label file that counts ratings. Received:"
             f" {path}, which has shares of each bin"
         )
     return np.asarray(counts.sum(axis=1))
@@ -83,27 +85,27 @@ def mean_ratings(labels: Labels, path: Path, bins: ArrayLike | None = None) -> F
     Args:
         labels: N images.
         path: Their file, for the message.
-        bins: (bins,), the rating each bin stands for; None for 1, 2, ...
+        bins: (bins,), the rating of each bin; None for 1, 2, ...
 
     Raises:
-        UsageError: The file names images only, or has another number of bins.
+        UsageError: The file only names images, or has another number of bins.
     """
     count = counts_of(labels, path).shape[1]
     values = default_bins(count) if bins is None else np.asarray(bins)
     if len(values) != count:
         raise UsageError(
-            f"--bins has a rating for each bin of the label file. Received: {len(values)}, and {path} with"
-            f" {count} bins"
+            f"--bins must have a rating for each bin of the label file. Received: {len(values)}, and {path}"
+            f" with {count} bins"
         )
     return histogram.mean(histogram.normalise(counts_of(labels, path)), values)
 
 
 def only(labels: Labels, places: ArrayLike) -> Labels:
-    """Some of the images.
+    """A subset of the images.
 
     Args:
         labels: N images.
-        places: (n,) places among them, or (N,) bool.
+        places: (n,) their indices, or (N,) bool.
     """
     chosen = np.arange(len(labels.image_ids))[np.asarray(places)]
     return Labels(
@@ -114,38 +116,36 @@ def only(labels: Labels, places: ArrayLike) -> Labels:
 
 
 def merge(files: Mapping[Path, Labels], *, add: bool) -> tuple[Labels, int]:
-    """Several label files in one, images in the order of their first appearance.
+    """Merge label files, with the images in the order of their first appearance.
 
     Args:
         files: At least one.
-        add: Whether the counts of an image that is in several files are added; else it is refused.
+        add: Whether to add up the counts of an image that is in several files; else it is refused.
 
     Returns:
-        All images, and how many of them are in several files.
+        All images, and the number of repeated ones.
 
     Raises:
-        LabelError: Files with different numbers of bins, some with shares and some with counts, some with
-            labels and some without; or an image in several, with labels that are not or cannot be added.
+        LabelError: The files have different numbers of bins or kinds of labels; or an image is in several
+            and its labels are not or cannot be added up.
     """
-    _alike(files)
-    places: dict[str, int] = {}
-    for labels in files.values():
-        for name in labels.image_ids:
-            places.setdefault(name, len(places))
-    repeated = sum(len(labels.image_ids) for labels in files.values()) - len(places)
+    _check_same_kind(files)
+    times = Counter(name for labels in files.values() for name in labels.image_ids)
+    places = {name: place for place, name in enumerate(times)}
+    several = [name for name, count in times.items() if count > 1]
+    repeated = sum(times.values()) - len(times)
     tables = [labels.counts for labels in files.values() if labels.counts is not None]
     if repeated and not add:
         raise LabelError(
-            f"Each image is in one of the files. Received: {_repeated(list(files.values()))} in several;"
-            " --repeated add adds up their ratings"
+            f"Each image must be in one file only. Received: {listed(several)} in several; add up"
+            " their ratings with --repeated add"
         )
     if not tables:
         return Labels(tuple(places), None), repeated
     if repeated and kind(np.concatenate(tables)) != "counts":
         raise LabelError(
-            "Ratings are added up where labels count them. Received:"
-            f" {_repeated(list(files.values()))} in several files with shares, which do not say how many"
-            " people rated"
+            "Only labels that count ratings can be added up. Received:"
+            f" {listed(several)} in several files with shares"
         )
     counts = np.zeros((len(places), tables[0].shape[1]))
     for labels, table in zip(files.values(), tables, strict=True):
@@ -153,36 +153,22 @@ def merge(files: Mapping[Path, Labels], *, add: bool) -> tuple[Labels, int]:
     return Labels(tuple(places), histogram.normalise(counts), counts), repeated
 
 
-def _alike(files: Mapping[Path, Labels]) -> None:
-    """Refuse files that cannot stand in one."""
+def _check_same_kind(files: Mapping[Path, Labels]) -> None:
+    """Refuse files with different kinds of labels."""
     shapes: dict[str, Path] = {}
     for path, labels in files.items():
         counts = labels.counts
-        shape = "no labels" if counts is None else f"{counts.shape[1]} bins, {_words(kind(counts))}"
+        shape = "no labels" if counts is None else f"{counts.shape[1]} bins, {_KIND_WORDS[kind(counts)]}"
         shapes.setdefault(shape, path)
     if len(shapes) > 1 or any("mixed" in shape for shape in shapes):
         raise LabelError(
-            "Files that are merged have the same number of bins, and all count ratings or all give shares."
+            "Merged files must have the same number of bins, and either all counts or all shares."
             f" Received: {'; '.join(f'{path} ({shape})' for shape, path in shapes.items())}"
         )
 
 
-def _words(found: Kind) -> str:
-    return {"counts": "counts of ratings", "shares": "shares", "mixed": "counts and shares mixed"}[found]
-
-
-def _repeated(several: Sequence[Labels]) -> str:
-    """Images that are in several files, the first twenty by name."""
-    seen: set[str] = set()
-    again: dict[str, None] = {}
-    for labels in several:
-        again |= dict.fromkeys(name for name in labels.image_ids if name in seen)
-        seen |= set(labels.image_ids)
-    return listed(list(again))
-
-
 def listed(names: Sequence[str]) -> str:
-    """Names for a message: the first twenty, and how many more there are.
+    """List names in a message: the first twenty, and how many more there are.
 
     >>> listed(["a", "b"])
     "'a', 'b'"

@@ -1,4 +1,4 @@
-"""Label files in parts: at random, by rating, by time, by group; no picture and no group is ever in two."""
+"""Splits of images into parts: at random, stratified, by time, or by group."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ class Part:
 
     Attributes:
         name: Letters, digits, - and _.
-        size: Below 1 a share of the images, from 1 on a number of them; None for what the others leave.
+        size: Below 1 a share of the images, from 1 on a number of images; None for the rest.
     """
 
     name: str
@@ -30,10 +30,10 @@ class Part:
 
 
 def parse_part(text: str) -> Part:
-    """A part from its text.
+    """Parse a part.
 
     Raises:
-        UsageError: It is none.
+        UsageError: It is not a part.
 
     >>> parse_part("test=0.1"), parse_part("train=rest")
     (Part(name='test', size=0.1), Part(name='train', size=None))
@@ -41,10 +41,28 @@ def parse_part(text: str) -> Part:
     match = re.fullmatch(r"([\w-]+)=(rest|[0-9]+|0?\.[0-9]+)", text, re.ASCII)
     if not match or (match[2] != "rest" and float(match[2]) == 0):
         raise UsageError(
-            "A part is NAME=SHARE, NAME=NUMBER or NAME=rest, as test=0.1, test=500, train=rest. Received:"
+            "--part must be NAME=SHARE, NAME=NUMBER or NAME=rest, such as test=0.1 or train=rest. Received:"
             f" {text}"
         )
     return Part(match[1], None if match[2] == "rest" else float(match[2]))
+
+
+def draw(count: int, share: float, seed: int) -> NDArray[np.bool_]:
+    """Draw a random part of a set.
+
+    Args:
+        count: How many items there are, at least 2.
+        share: Above 0, below 1: the part to draw; at least one item is drawn, and one is not.
+        seed: 0 or more.
+
+    Returns:
+        (count,) bool, true for the drawn items.
+
+    >>> int(draw(40, 0.1, seed=0).sum())
+    4
+    """
+    size = min(max(round(count * share), 1), count - 1)
+    return np.random.default_rng(seed).permutation(count).argsort() < size
 
 
 def split(
@@ -56,22 +74,22 @@ def split(
     times: ArrayLike | None = None,
     ratings: ArrayLike | None = None,
 ) -> list[Indices]:
-    """Split images in parts, each image into exactly one.
+    """Split images into parts, each image into exactly one.
 
-    The images, or groups of them, are put in an order, and the order is cut: a random one; that of time; or a
-    random one in which each tenth of the ratings is spread evenly. Groups are not torn: the cut is at the end
-    of a group that is nearest.
+    The images, or groups of them, are ordered, and the order is cut. The order is random; by time; or random
+    with each tenth of the ratings spread evenly. Groups are kept whole: a cut is moved to the nearest end of
+    a group.
 
     Args:
-        count: How many images there are, N.
+        count: The number of images, N.
         parts: At least two with different names, of which one may be the rest; by time, oldest first.
-        seed: Of the random order.
-        groups: (N,) anything that is equal within a group; None where each image is alone.
-        times: (N,) to order by; a group by its earliest.
-        ratings: (N,) mean ratings to spread evenly (stratify by); not with times.
+        seed: Seed of the random order.
+        groups: (N,) values that are equal within a group; None to treat images separately.
+        times: (N,) times to order by; a group is ordered by its earliest.
+        ratings: (N,) mean ratings to stratify by; not together with times.
 
     Returns:
-        For each part the places of its images, ascending, at least one.
+        For each part the indices of its images, ascending, at least one.
 
     Raises:
         UsageError: The sizes do not add up, or a part would be empty.
@@ -93,23 +111,25 @@ def split(
     for part, places in zip(parts, found, strict=True):
         if not len(places):
             raise UsageError(
-                f"Each part gets at least one image. Received: none for {part.name!r}, of {count} images in"
-                f" {len(members)} groups; make it larger, or try another --seed"
+                f"Each part must get at least one image. Received: none for {part.name!r}, of {count} images"
+                f" in {len(members)} groups; make it larger, or try another --seed"
             )
     return found
 
 
 def _sizes(parts: Sequence[Part], count: int) -> list[int]:
-    """How many images each part is to have; together all."""
+    """The number of images of each part; they sum to all images."""
     names = [part.name for part in parts]
     if len(parts) < 2 or len(set(names)) < len(names):
-        raise UsageError(f"A split has two or more parts of different names. Received: {', '.join(names)}")
+        raise UsageError(
+            f"A split needs two or more parts with different names. Received: {', '.join(names)}"
+        )
     wanted = [None if p.size is None else p.size * count if p.size < 1 else p.size for p in parts]
     given = sum(size for size in wanted if size is not None)
     rest = wanted.count(None)
     if rest > 1 or given > count + _ROUNDING * count or (not rest and given < count * (1 - _ROUNDING)):
         raise UsageError(
-            "The parts add up to all images, or leave the others to one that is =rest. Received:"
+            "The parts must add up to all images, or one must be =rest. Received:"
             f" {', '.join(f'{p.name}={_text(p.size)}' for p in parts)} of {count} images"
         )
     ends = np.cumsum([count - given if size is None else size for size in wanted]).round().astype(int)
@@ -121,7 +141,7 @@ def _text(size: float | None) -> str:
 
 
 def _stratified(ratings: FloatArray, order: Indices, random: np.random.Generator) -> Indices:
-    """An order with each tenth of the ratings spread evenly: each has its share wherever it is cut."""
+    """An order with each tenth of the ratings spread evenly, so that every cut has its share of each."""
     by_rating = order[np.argsort(ratings[order], kind="stable")]
     position = np.empty(len(order))
     for stratum in np.array_split(by_rating, min(_STRATA, len(order))):
@@ -131,11 +151,11 @@ def _stratified(ratings: FloatArray, order: Indices, random: np.random.Generator
 
 
 def _cuts(members: Indices, sizes: Sequence[int]) -> Indices:
-    """After how many groups to cut: where the number of images comes nearest to what is wanted.
+    """The number of groups before each cut that brings the sizes of the parts closest to the wanted sizes.
 
     Args:
-        members: How many images each group has, in order.
-        sizes: How many each part is to have.
+        members: The number of images of each group, in order.
+        sizes: The wanted number of images of each part.
 
     Returns:
         (parts - 1,) numbers of groups, ascending.
@@ -148,17 +168,14 @@ def _cuts(members: Indices, sizes: Sequence[int]) -> Indices:
 
 
 def groups_by_pattern(image_ids: Sequence[str], pattern: str) -> list[str]:
-    r"""The group of each image, as a regular expression finds it in the image_id.
+    r"""The group of each image, found in its image_id by a regular expression.
 
     Args:
         image_ids: N names.
-        pattern: What it finds first is the group: its first parenthesis, or all of it where it has none.
-
-    Returns:
-        N groups.
+        pattern: Its first match is the group: the first parenthesised part, or all of it if there is none.
 
     Raises:
-        UsageError: It is no regular expression, or an image_id does not match.
+        UsageError: It is not a regular expression, or an image_id does not match.
 
     >>> groups_by_pattern(["Lake 1", "Lake 2", "Beach 1"], r"^(.*) \d+$")
     ['Lake', 'Lake', 'Beach']
@@ -166,12 +183,14 @@ def groups_by_pattern(image_ids: Sequence[str], pattern: str) -> list[str]:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise UsageError(f"--group-pattern is a regular expression. Received: {pattern} ({error})") from error
+        raise UsageError(
+            f"--group-pattern must be a regular expression. Received: {pattern} ({error})"
+        ) from error
     found = [compiled.search(name) for name in image_ids]
     missing = [name for name, match in zip(image_ids, found, strict=True) if match is None]
     if missing:
         raise UsageError(
-            f"--group-pattern matches each image_id. Received: {pattern}, and {len(missing)} that do not,"
+            f"--group-pattern must match every image_id. Received: {pattern}, and {len(missing)} that do not,"
             f" such as {missing[0]!r}"
         )
     return [match[min(1, compiled.groups)] or "" for match in found if match]
@@ -180,15 +199,15 @@ def groups_by_pattern(image_ids: Sequence[str], pattern: str) -> list[str]:
 def join_groups(
     groups: Sequence[str], image_ids: Sequence[str], together: Iterable[Iterable[str]]
 ) -> list[str]:
-    """Groups of which some are joined, because they have the same picture.
+    """Join groups that contain the same picture.
 
     Args:
         groups: (N,) the group of each image.
         image_ids: N names.
-        together: Sets of images that belong together; those that are not among the N are passed over.
+        together: Sets of images that belong together; other names than the N are ignored.
 
     Returns:
-        N groups, equal within what is to stay together.
+        N groups.
     """
     _, joined = np.unique(np.asarray(groups), return_inverse=True)
     place = {name: index for index, name in enumerate(image_ids)}

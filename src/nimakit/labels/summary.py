@@ -1,6 +1,6 @@
-"""What there is to know of people's ratings before a model is trained on them."""
+"""Statistics of a set of ratings: means, agreement, raters, and how many more ratings are needed."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ class Pictures:
         histograms: (N, bins) float64, rows sum to 1.
         means: (N,) float64, mean ratings.
         deviations: (N,) float64, standard deviations of the ratings; NaN for a single rating.
-        counts: (N,) float64, numbers of ratings; None where only shares are known.
+        counts: (N,) float64, numbers of ratings; None if only shares are known.
     """
 
     image_ids: tuple[str, ...]
@@ -40,21 +40,21 @@ class Pictures:
 
     @property
     def classes(self) -> IntArray:
-        """(bins,) int, how many pictures have their mean nearest to each bin; halfway is the upper one."""
+        """(bins,) int, how many pictures have a mean nearest to each bin; halfway counts as the upper bin."""
         position = np.interp(self.means, self.bins, np.arange(len(self.bins)))
         return np.bincount(np.floor(position + 0.5).astype(np.intp), minlength=len(self.bins))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Agreement:
-    """How far people agree; a figure is None where it is not defined.
+    """How well people agree; a figure is None if it is undefined.
 
     Attributes:
-        alpha_ordinal: Krippendorff's alpha, ratings as an order.
-        alpha_interval: Krippendorff's alpha, ratings as distances.
-        one_way: ICC whoever rated.
-        two_way: ICCs that tell people's level from their taste; None where people are unknown.
-        split_half: Correlation of the means by halves of the people; None where people are unknown.
+        alpha_ordinal: Krippendorff's alpha for ordinal ratings.
+        alpha_interval: Krippendorff's alpha for interval ratings.
+        one_way: ICC that ignores who rated.
+        two_way: ICCs that separate people's level from their taste; None if people are unknown.
+        split_half: Correlation of the means from halves of the people; None if people are unknown.
         within: Variance among the ratings of one picture.
         complete: Whether each person rated each picture.
     """
@@ -69,18 +69,18 @@ class Agreement:
 
     @property
     def reliability(self) -> Icc | None:
-        """The ICC that says how steady the means are: people's levels do not matter where all rated all."""
+        """The ICC of the means; people's levels cancel out if everyone rated every picture."""
         return self.two_way.consistency if self.complete and self.two_way else self.one_way
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class People:
-    """U people who rated.
+    """U raters.
 
     Attributes:
         user_ids: U names.
-        raters: Each beside the others.
-        outliers: Who is unlike them.
+        raters: Their figures, each compared with the others.
+        outliers: Those whose ratings are unusual.
     """
 
     user_ids: tuple[str, ...]
@@ -90,25 +90,25 @@ class People:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Summary:
-    """All there is to say of a set of ratings.
+    """Statistics of a set of ratings.
 
     Attributes:
-        pictures: What was rated.
+        pictures: The rated pictures.
         shares: (bins,) float64, how often each rating was given, sums to 1.
-        agreement: None where a label file has shares instead of counts.
-        people: None where it is unknown who rated.
-        repeats: Agreement of people with themselves; None where nobody rated a picture twice.
+        agreement: None if a label file has shares instead of counts.
+        people: None if the raters are unknown.
+        repeats: Agreement of people with themselves; None if nobody rated a picture twice.
         needs: How many more ratings would help.
-        notes: Sentences on what could not be told, and why.
+        notes: Sentences on figures that are left out, and why.
     """
 
     pictures: Pictures
     shares: FloatArray
     agreement: Agreement | None
-    people: People | None
-    repeats: Repeats | None
     needs: tuple[Need, ...]
     notes: tuple[str, ...]
+    people: People | None = None
+    repeats: Repeats | None = None
 
     @property
     def errors(self) -> FloatArray | None:
@@ -119,7 +119,7 @@ class Summary:
         return np.asarray(np.sqrt(self.agreement.within / counts))
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the single pictures and most people, as JSON has it."""
+        """Everything but single pictures and most people, as JSON values."""
         pictures, people = self.pictures, self.people
         counts, errors = pictures.counts, self.errors
         classes = zip(pictures.bins, pictures.classes.tolist(), strict=True)
@@ -146,78 +146,65 @@ class Summary:
 
 
 def of_ratings(ratings: Ratings, bins: FloatArray | None = None, goals: Goals | None = None) -> Summary:
-    """Summarise single ratings; of a person's ratings of one picture, the latest counts.
+    """Summarise single ratings; of a person's ratings of one picture, only the latest counts.
 
     Args:
         ratings: At least one.
-        bins: (bins,), ascending: the scale, with all ratings on it; None infers it.
-        goals: For the means.
+        bins: (bins,), ascending: the scale, which includes all ratings; None infers it.
+        goals: What the means should reach.
     """
     bins = infer_bins(ratings)[0] if bins is None else bins
     latest = ratings.latest()
-    image, rating = latest.image, latest.rating
-    found = agreement.moments(image, rating)
     counts = to_counts(latest, bins)
-    in_order = np.argsort(np.nan_to_num(ratings.time, nan=-np.inf), kind="stable")  # as Ratings.latest has it
-    notes = _undefined(found, rating)
+    in_order = np.argsort(np.nan_to_num(ratings.time, nan=-np.inf), kind="stable")  # as in Ratings.latest
+    notes = []
     if ratings.anonymous:
-        notes.append("It is unknown who rated: what needs to know that is left out.")
+        notes.append("The raters are unknown: figures about them are left out.")
     if len(latest) < len(ratings):
         notes.append(
-            f"{len(ratings) - len(latest):,} of {len(ratings):,} ratings are left out, as the same person"
-            " rated the same picture again; they show how far people agree with themselves."
+            f"{len(ratings) - len(latest):,} of {len(ratings):,} ratings are left out because the same person"
+            " rated the same picture again later; they show how well people agree with themselves."
         )
-    agreed = _agreement(found, image, rating, user=None if ratings.anonymous else latest.user)
-    return Summary(
-        pictures=_pictures(latest.image_ids, bins, counts, found),
-        shares=histogram.normalise(counts.sum(axis=0)),
-        agreement=agreed,
+    user = None if ratings.anonymous else latest.user
+    summary = _summarise(latest.image_ids, counts, bins, goals, latest.image, latest.rating, user=user)
+    return replace(
+        summary,
         people=None if ratings.anonymous else _people(latest),
         repeats=raters.repeats(ratings.image[in_order], ratings.user[in_order], ratings.rating[in_order]),
-        needs=sample_size.ratings_needed(found, agreed.reliability, goals or Goals(), bins),
-        notes=tuple(notes),
+        notes=(*summary.notes, *notes),
     )
 
 
 def of_labels(labels: Labels, bins: FloatArray | None = None, goals: Goals | None = None) -> Summary:
-    """Summarise a label file, which has counts, or shares alone, but not who rated.
+    """Summarise a label file, which has counts or shares but no raters.
 
     Args:
         labels: With histograms.
         bins: (bins,), ascending: the scale; None for 1, 2, ...
-        goals: For the means.
+        goals: What the means should reach.
 
     Raises:
-        LabelError: It names images only, or has another number of bins.
+        LabelError: It only names images, or has another number of bins.
     """
     if labels.histograms is None:
-        raise LabelError("A summary needs labels. Received: a label file that names images only.")
+        raise LabelError("A summary needs labels. Received: a label file that only names images.")
     count = labels.histograms.shape[1]
     bins = histogram.default_bins(count) if bins is None else bins
     if len(bins) != count:
-        raise LabelError(f"There is one value for each bin. Received: {len(bins)} values, {count} bins")
+        raise LabelError(
+            f"--bins must have one value for each bin. Received: {len(bins)} values, {count} bins"
+        )
     if labels.counts is None or (labels.counts % 1).any():
         return _of_shares(labels.image_ids, labels.histograms, bins)
     image, place = np.nonzero(labels.counts)
     rating, weight = bins[place], labels.counts[image, place]
-    found = agreement.moments(image, rating, weight)
-    agreed = _agreement(found, image, rating, weight=weight)
-    return Summary(
-        pictures=_pictures(labels.image_ids, bins, labels.counts, found),
-        shares=histogram.normalise(labels.counts.sum(axis=0)),
-        agreement=agreed,
-        people=None,
-        repeats=None,
-        needs=sample_size.ratings_needed(found, agreed.reliability, goals or Goals(), bins),
-        notes=(
-            *_undefined(found, rating),
-            "A label file does not tell who rated: what needs to know that is left out.",
-        ),
-    )
+    summary = _summarise(labels.image_ids, labels.counts, bins, goals, image, rating, weight=weight)
+    note = "A label file does not identify raters: figures about them are left out."
+    return replace(summary, notes=(*summary.notes, note))
 
 
 def unlike_the_rest(people: People) -> list[dict[str, Any]]:
-    """Who deserves a look, with the reasons; most biased first."""
+    """People whose ratings are unusual, with the reasons; most biased first."""
     figures = people.raters
     rows = np.flatnonzero(people.outliers.any)
     rows = rows[np.argsort(-np.abs(np.nan_to_num(figures.bias[rows])), kind="stable")]
@@ -234,35 +221,41 @@ def unlike_the_rest(people: People) -> list[dict[str, Any]]:
     ]
 
 
-def _pictures(image_ids: tuple[str, ...], bins: FloatArray, counts: FloatArray, found: Moments) -> Pictures:
-    return Pictures(
-        image_ids=image_ids,
-        bins=bins,
-        histograms=histogram.normalise(counts),
-        means=found.means,
-        deviations=found.deviations,
-        counts=found.counts,
-    )
-
-
-def _agreement(
-    found: Moments,
+def _summarise(  # noqa: PLR0917 - each is a different kind of array
+    image_ids: tuple[str, ...],
+    counts: FloatArray,
+    bins: FloatArray,
+    goals: Goals | None,
     image: IntArray,
     rating: FloatArray,
     *,
     user: IntArray | None = None,
     weight: FloatArray | None = None,
-) -> Agreement:
-    """All of it; `user` where people are known, `weight` where they are not."""
-    pairs = len(found.means) * len(np.unique(user)) if user is not None else None
-    return Agreement(
+) -> Summary:
+    """Summarise ratings; `user` if people are known, `weight` if they are not."""
+    found = agreement.moments(image, rating, weight)
+    agreed = Agreement(
         alpha_ordinal=agreement.alpha(image, rating, "ordinal", weight),
         alpha_interval=agreement.alpha(image, rating, "interval", weight),
         one_way=agreement.one_way_icc(found),
         two_way=None if user is None else agreement.two_way_icc(image, user, rating),
         split_half=None if user is None else agreement.split_half(image, user, rating),
         within=found.within,
-        complete=len(rating) == pairs,
+        complete=user is not None and len(rating) == len(found.means) * len(np.unique(user)),
+    )
+    return Summary(
+        pictures=Pictures(
+            image_ids=image_ids,
+            bins=bins,
+            histograms=histogram.normalise(counts),
+            means=found.means,
+            deviations=found.deviations,
+            counts=found.counts,
+        ),
+        shares=histogram.normalise(counts.sum(axis=0)),
+        agreement=agreed,
+        needs=sample_size.ratings_needed(found, agreed.reliability, goals or Goals(), bins),
+        notes=tuple(_undefined(found, rating)),
     )
 
 
@@ -278,10 +271,8 @@ def _of_shares(image_ids: tuple[str, ...], histograms: FloatArray, bins: FloatAr
         ),
         shares=histograms.mean(axis=0),
         agreement=None,
-        people=None,
-        repeats=None,
         needs=(),
-        notes=("The labels are shares, not numbers of ratings: how far people agree cannot be told.",),
+        notes=("The labels are shares, not numbers of ratings: agreement is unknown.",),
     )
 
 
@@ -291,18 +282,18 @@ def _people(ratings: Ratings) -> People:
 
 
 def _undefined(found: Moments, rating: FloatArray) -> list[str]:
-    """Why figures of agreement are not defined; empty where they are."""
+    """Why figures of agreement are undefined; empty if they are defined."""
     if found.within is None:
-        return ["No picture has two ratings: how far people agree cannot be told."]
+        return ["No picture has two ratings: agreement is undefined."]
     if rating.min() == rating.max():
-        return ["All ratings are the same: agreement is not defined."]
+        return ["All ratings are the same: agreement is undefined."]
     if len(found.means) == 1:
-        return ["There is one picture: agreement needs at least two."]
+        return ["There is only one picture: agreement needs at least two."]
     return []
 
 
 def _spread(values: NDArray[Any]) -> dict[str, float] | None:
-    """Lowest, median, mean and highest of the values there are; None where there are none."""
+    """Minimum, median, mean and maximum of the finite values; None if there are none."""
     known = values[np.isfinite(values)]
     if not len(known):
         return None
@@ -315,7 +306,7 @@ def _round(value: float) -> float | None:
 
 
 def _rounded(value: Any) -> Any:
-    """The same with every number of digits that mean something."""
+    """A copy with all numbers rounded."""
     if isinstance(value, dict):
         return {key: _rounded(part) for key, part in value.items()}
     return round(value, _DIGITS) if isinstance(value, float) else value

@@ -101,7 +101,7 @@ def test_lists_bad_lines_or_leaves_them_out(nimakit: Command, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--tag", "indoor"], "A tag is one of: 1 Abstract"),
+        (["--tag", "indoor"], "--tag must be one of: 1 Abstract"),
         (["--tag", "interior", "--tags-file", "none.txt"], "must be readable"),
         (["--test-ids", "none.txt"], "must be readable"),
         (["--test-share", "1"], "'--test-share'"),
@@ -128,7 +128,7 @@ def test_refuses_a_split_that_leaves_a_file_empty(nimakit: Command, tmp_path: Pa
     (tmp_path / "ids.txt").write_text("5\n", encoding="utf-8")
     result = nimakit("data", "ava", ava, "--output-dir", tmp_path, "--test-ids", tmp_path / "ids.txt")
     assert result.code == 1
-    assert "Each file gets at least one image" in result.err
+    assert "Each file must get at least one image" in result.err
     assert list(tmp_path.glob("*.json")) == []
 
 

@@ -80,8 +80,8 @@ def test_refuses_what_cannot_be_balanced(nimakit: Command, labels: Path, tmp_pat
     write_labels(tmp_path / "names.json", ["i1"], None)
     write_photo(tmp_path / "other.png")
     for file, images, message in (
-        ("names.json", "photos", "names images only"),
-        ("labels.json", ".", "none of them"),
+        ("names.json", "photos", "only names images"),
+        ("labels.json", ".", "with none"),
     ):
         result = nimakit(
             "data", "balance", tmp_path / file, "--image-dir", tmp_path / images, "--output-dir", folder

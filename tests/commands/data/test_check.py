@@ -87,7 +87,7 @@ def test_labels_are_checked_without_images(nimakit: Command, folder: Path) -> No
     given = ("data", "check", folder / "train.json")
     result = nimakit(*given)
     assert result.code == 2
-    assert f"{folder / 'train.json'}: images rated by fewer than 5 people" in result.err
+    assert f"{folder / 'train.json'}: images with fewer than 5 ratings" in result.err
     (finding,) = json.loads(result.out)["findings"]
     assert (finding["rule"], finding["problem"], finding["image_ids"]) == ("few_raters", True, ["b"])
     assert nimakit(*given, "--min-raters", 1).code == 0
@@ -118,12 +118,12 @@ def test_each_label_file_may_have_a_folder_of_its_own(nimakit: Command, folder: 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "no LABELS and no --image-dir"),
-        (("train.json", "./train.json"), "LABELS are different files"),
-        (("train.json", "test.json", "train.json"), "LABELS are different files"),
+        ((), "A check needs LABELS"),
+        (("train.json", "./train.json"), "LABELS must be different files"),
+        (("train.json", "test.json", "train.json"), "LABELS must be different files"),
         (("train.json", "--image-dir", "photos", "--image-dir", "photos"), "2 folders for 1 label files"),
-        (("train.json", "--image-dir", "train.json"), "a folder of images"),
-        (("--image-dir", "gone"), "a folder of images"),
+        (("train.json", "--image-dir", "train.json"), "is a file"),
+        (("--image-dir", "gone"), "does not exist"),
         (("gone.json",), "must be a readable file"),
         (("train.json", "--similarity", "0"), "--similarity"),
     ],

@@ -84,11 +84,11 @@ def test_a_bad_row_is_refused_by_its_line_or_left_out(nimakit: Command, labels: 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "a condition at least"),
+        ((), "at least one condition"),
         (("--tag", "sky"), "--tags goes with"),
-        (("--tags", "tags.csv"), "a condition at least"),
+        (("--tags", "tags.csv"), "at least one condition"),
         (("--drop-ratings", "5"), "LOW:HIGH"),
-        (("--keep-ratings", "9:"), "A filter leaves at least one image"),
+        (("--keep-ratings", "9:"), "A filter must leave at least one image"),
         (("--keep-ratings", "1:2", "--bins", "1-5"), "Received: 5, and"),
         (("--drop", "gone.txt"), "gone.txt"),
     ],

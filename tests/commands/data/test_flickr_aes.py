@@ -89,7 +89,7 @@ def test_needs_to_know_the_test_workers(nimakit: Command, imported: Command, tmp
     result = imported("--test-workers", tmp_path / "others.txt")
     assert result.code == 1
     assert "2 of the 2 test workers gave no rating: W8, W9" in result.err
-    assert "with none of those" in result.err
+    assert "with none that are" in result.err
 
 
 def test_refuses_to_leave_files_of_another_split(imported: Command, tmp_path: Path) -> None:

@@ -78,11 +78,11 @@ def test_links_all_others_where_one_cannot_be_linked(link: Command, tmp_path: Pa
     [
         (("--by-class", "--cut", "4"), "Received: both"),
         (("--part", "train=x.json"), "each name once"),
-        (("--part", "x"), "A part is NAME=LABELS"),
-        (("--part", "../x=x.json"), "A part is NAME=LABELS"),
+        (("--part", "x"), "--part must be NAME=LABELS"),
+        (("--part", "../x=x.json"), "--part must be NAME=LABELS"),
         (("--by-class", "--bins", "0-9"), "with 5 bins"),
         (("--image-dir", "gone"), "gone"),
-        (("--output-dir", "."), "a new folder"),
+        (("--output-dir", "."), "a new or empty folder"),
     ],
 )
 def test_refuses_what_cannot_be_done_and_makes_nothing(

@@ -49,4 +49,4 @@ def test_refuses_files_that_are_not_several(nimakit: Command, files: list[Path],
     before = files[1].read_bytes()
     result = nimakit("data", "merge", *given, "--repeated", "add", "--output", output)
     assert (result.code, files[1].read_bytes()) == (1, before)
-    assert ("must not be an input" if which == "output" else "Two or more different") in result.err
+    assert ("must not be an input" if which == "output" else "two or more different") in result.err

@@ -54,7 +54,7 @@ def test_reports_what_has_no_score(pairs: Command, tmp_path: Path) -> None:
     assert summary["images_of_groups"] == [4, 2]
     never, chosen = summary["left_out"]
     assert (summary["left_out"][never], summary["left_out"][chosen]) == (["x", "y"], ["d"])
-    assert f"left out, as {never}: 2 of 6 images" in result.err
+    assert f"left out ({never}): 2 of 6 images" in result.err
     assert {row["image_id"]: row["left_out"] for row in _scores(tmp_path) if row["left_out"]} == {
         "x": never,
         "y": never,
@@ -67,7 +67,7 @@ def test_a_prior_scores_everything(pairs: Command, tmp_path: Path) -> None:
     result = pairs("--prior-sd", 2)
     summary = json.loads(result.out)
     assert (summary["scored"], summary["left_out"]) == (6, {})
-    assert "comparisons fall into 2 groups; between them scores rest on --prior-sd alone" in result.err
+    assert "the comparisons form 2 separate groups" in result.err
     assert len(read_labels(tmp_path / "labels.json").image_ids) == 6
 
 
@@ -94,9 +94,9 @@ def test_refuses_to_overwrite_what_it_reads(pairs: Command, tmp_path: Path) -> N
         (["a,b,a"], [], "--prior-sd 2"),
         (ROWS, ["--left-column", "one"], "needs one column 'one'"),
         (ROWS, ["--prior-sd", "0"], "'--prior-sd'"),
-        (ROWS, ["--bins", "5-1"], "bins are 1-10, or a rising list"),
-        (ROWS, ["--output", "labels.csv"], "end in .json"),
-        (ROWS, ["--scores-file", "scores.json"], "end in .csv"),
+        (ROWS, ["--bins", "5-1"], "a rising list"),
+        (ROWS, ["--output", "labels.csv"], "ends in .json"),
+        (ROWS, ["--scores-file", "scores.json"], "ends in .csv"),
     ],
 )
 def test_ends_with_1_on_an_error(

@@ -139,7 +139,7 @@ def test_what_strangers_wrote_does_not_steer_the_terminal(
     server.scripts["/1.jpg"] = lambda x: x.answer(200, b"?", Content_Type="text/\x1b[31mred")
     result = posts()
     assert result.code == 2
-    assert "post ?[2J, http://a/1.jpg: The file must be an image" in result.err
+    assert "post \\x1b[2J, http://a/1.jpg: The file must be an image" in result.err
     assert "\x1b" not in result.err
 
 
@@ -189,14 +189,14 @@ def test_a_private_address_needs_to_be_named(nimakit: Command, server: PictureSe
         (
             "text,image_url\nHello,http://a/1.jpg\n",
             [],
-            "At least one post has a rating out of 10 and a picture",
+            "At least one post must have a rating out of 10",
         ),
-        ("words,image_url\n8/10,http://a/1.jpg\n", [], "name it by --text-column"),
-        ("", [], "A table of posts has"),
+        ("words,image_url\n8/10,http://a/1.jpg\n", [], "name yours with --text-column"),
+        ("", [], "A table of posts must have"),
         ("text,image_url\n8/10\n", [], "line 2: it has 1 values"),
-        (POSTS, ["--bins", "0,0.5,1.5"], "The last bin is a whole number, as in 8/10. Received: 1.5"),
+        (POSTS, ["--bins", "0,0.5,1.5"], "The last bin must be a whole number, as in 8/10. Received: 1.5"),
         (POSTS, ["--images-from", "nowhere"], "or a folder. Received: nowhere"),
-        (POSTS, ["--account", "a b"], "in.csv is here already"),
+        (POSTS, ["--account", "a b"], "in.csv exists"),
     ],
 )
 def test_ends_with_1_on_a_usage_error(

@@ -37,7 +37,7 @@ def test_counts_ratings_into_a_label_file(nimakit: Command, tmp_path: Path) -> N
         "files": {str(tmp_path / "labels.json"): 2},
         "bad_rows": [],
     }
-    assert "the bins are taken to be 1, 2 ... 5, as the ratings run from 1 to 5" in result.err
+    assert "bins inferred: 1, 2 ... 5, because the ratings run from 1 to 5" in result.err
 
 
 def test_takes_bins_and_columns_as_given(nimakit: Command, tmp_path: Path) -> None:
@@ -50,8 +50,8 @@ def test_takes_bins_and_columns_as_given(nimakit: Command, tmp_path: Path) -> No
     assert labels.counts is not None
     assert labels.counts.tolist() == [[1, 0, 0.5, 0.5, 0, 0]]
     assert json.loads(result.out)["rating_of_score"] == "score - 1"
-    assert "without 'user_id' it is unknown who rated" in result.err
-    assert "bins are taken" not in result.err
+    assert "each rating counts as a different rater's" in result.err
+    assert "bins inferred" not in result.err
 
 
 def test_a_person_counts_once_an_image(nimakit: Command, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_puts_the_figures_on_stdout(nimakit: Command, table: Path) -> None:
     assert (figures["images"], figures["people"], figures["scale"]) == (40, 30, [1, 7])
     assert figures["agreement"]["split_half"]["correlation"] > 0.8
     assert (figures["files"], figures["images_without_file"], figures["bad_rows"]) == ({}, None, [])
-    assert "the bins are taken to be 1, 2 ... 7" in result.err
+    assert "bins inferred: 1, 2 ... 7" in result.err
     assert [path.name for path in table.parent.iterdir()] == ["ratings.csv"]
 
 
@@ -125,7 +125,7 @@ def test_refuses_bad_rows_or_leaves_them_out(nimakit: Command, table: Path) -> N
         (["photo.jpg"], "A table ends in .csv, .tsv, .jsonl"),
         (["{table}", "--output", "r.pdf"], "The output file must end in .html, .png. Received: r.pdf"),
         (["{table}", "--output", "none/r.html"], "folder of an output file must exist"),
-        (["{table}", "--image-dir", "none"], "--image-dir is a folder of images. Received: none"),
+        (["{table}", "--image-dir", "none"], "Directory 'none' does not exist"),
         (["{table}", "--rating-column", "stars"], "'stars'"),
         (["{table}", "--reliability", "1"], "'--reliability'"),
         (["{table}", "--reliability", "nan"], "'--reliability'"),
@@ -144,14 +144,14 @@ def test_ends_with_1_on_a_usage_error(
 
 
 def test_refuses_labels_with_other_bins(nimakit: Command, tmp_path: Path) -> None:
-    """A value too many, and a file that names images only, are told apart."""
+    """A value too many, and a file that only names images, are told apart."""
     path = tmp_path / "labels.json"
     path.write_text('[{"image_id": "a", "label": [3, 1]}]', encoding="utf-8")
     result = nimakit("data", "report", path, "--bins", "1-3")
     assert (result.code, "3 values, 2 bins" in result.err) == (1, True)
     path.write_text('[{"image_id": "a"}]', encoding="utf-8")
     result = nimakit("data", "report", path)
-    assert (result.code, "names images only" in result.err) == (1, True)
+    assert (result.code, "only names images" in result.err) == (1, True)
 
 
 @with_oasis

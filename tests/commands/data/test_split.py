@@ -165,7 +165,7 @@ def test_images_that_cannot_be_compared_are_listed(nimakit: Command, labels: Pat
     save(made_photo(0), tmp_path / "photos" / "lake 0.bmp")
     result = nimakit("data", "split", labels, "--image-dir", tmp_path / "photos")
     assert result.code == 0
-    assert "missing or cannot be read, and were not compared (39):" in result.err
+    assert "missing or unreadable, and were not compared (39):" in result.err
 
 
 def test_names_alone_are_split_too(nimakit: Command, tmp_path: Path) -> None:
@@ -180,15 +180,15 @@ def test_names_alone_are_split_too(nimakit: Command, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (("--part", "train=0.5", "--part", "test=0.4"), "add up to all images"),
-        (("--part", "train"), "A part is NAME=SHARE"),
-        (("--stratify", "--time-column", "t", "--table", "t.csv"), "stratified or by time"),
+        (("--part", "train"), "--part must be NAME=SHARE"),
+        (("--stratify", "--time-column", "t", "--table", "t.csv"), "either --stratify or --time-column"),
         (("--group-column", "g"), "--table goes with"),
         (("--table", "t.csv"), "--table goes with"),
         (("--group-column", "g", "--group-pattern", "x", "--table", "t.csv"), "Received: both"),
         (("--group-pattern", "("), "a regular expression"),
         (("--time-column", "t", "--table", "t.csv"), "A file of ratings must be readable"),
         (("--keep-together", "x.json"), "must be a readable file"),
-        (("--keep-together", "x.json", "--image-dir", "photos"), "Received: both"),
+        (("--keep-together", "x.json", "--image-dir", "."), "Received: both"),
     ],
 )
 def test_refuses_what_cannot_be_done_and_writes_nothing(

@@ -27,7 +27,7 @@ def test_a_score_less_1_is_the_mos(nimakit: Command, mos_file: Path, tmp_path: P
     result = nimakit("data", "tid2013", mos_file, "--output-dir", tmp_path)
     assert result.code == 0, result.err
     assert json.loads(result.out)["rating_of_score"] == "score - 1"
-    assert "less 1, they are on the scale of MOS" in result.err
+    assert "subtract 1 to get the MOS" in result.err
     mos = {line.split()[1][:-4]: float(line.split()[0]) for line in mos_file.read_text("utf-8").splitlines()}
     found: dict[str, float] = {}
     for name in ("train", "test"):
@@ -70,4 +70,4 @@ def test_one_reference_cannot_be_split(nimakit: Command, tmp_path: Path) -> None
     path.write_text("5 I01_01_1.bmp\n4 I01_01_2.bmp\n", encoding="utf-8")
     result = nimakit("data", "tid2013", path, "--output-dir", tmp_path)
     assert result.code == 1
-    assert "two reference images or more. Received: I01 alone" in result.err
+    assert "two or more reference images. Received: only I01" in result.err

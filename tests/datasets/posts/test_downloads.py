@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from nimakit.datasets.posts.downloads import Failure, Limits, Source, download
-from nimakit.datasets.posts.image_store import PictureStore, Stored
+from nimakit.datasets.posts.image_store import ImageStore, Stored
 from nimakit.errors import OutputError
 from picture_server import Exchange, PictureServer, Script, drip, picture, picture_server
 from samples import png_header
@@ -37,14 +37,14 @@ def server() -> Iterator[PictureServer]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[PictureStore]:
+def store(tmp_path: Path) -> Iterator[ImageStore]:
     """An empty folder for pictures."""
-    with PictureStore.open(tmp_path / "images", tmp_path / "log.jsonl") as store:
+    with ImageStore.open(tmp_path / "images", tmp_path / "log.jsonl") as store:
         yield store
 
 
 def _fetch(
-    server: PictureServer, store: PictureStore, *paths: str, limits: Limits = QUICK, concurrency: int = 4
+    server: PictureServer, store: ImageStore, *paths: str, limits: Limits = QUICK, concurrency: int = 4
 ) -> list[Stored | Failure]:
     sources: dict[str, Source] = {path: server.base + path for path in paths}
     trusted = ("127.0.0.1", server.port)
@@ -55,14 +55,14 @@ def _fetch(
     return [found[path] for path in paths]
 
 
-def _many(server: PictureServer, store: PictureStore, concurrency: int) -> Generator[Stored | Failure]:
+def _many(server: PictureServer, store: ImageStore, concurrency: int) -> Generator[Stored | Failure]:
     """Fifty pictures, one by one."""
     sources: dict[str, Source] = {f"/{i}": f"{server.base}/{i}" for i in range(50)}
     trusted = ("127.0.0.1", server.port)
     yield from download(store, sources, limits=QUICK, concurrency=concurrency, trusted=trusted)
 
 
-def _reason(server: PictureServer, store: PictureStore, script: Script, limits: Limits = QUICK) -> str:
+def _reason(server: PictureServer, store: ImageStore, script: Script, limits: Limits = QUICK) -> str:
     server.scripts["/x.jpg"] = script
     [done] = _fetch(server, store, "/x.jpg", limits=limits)
     assert isinstance(done, Failure)
@@ -73,7 +73,7 @@ def _reason(server: PictureServer, store: PictureStore, script: Script, limits: 
 # --- what goes well ------------------------------------------------------------------------------------
 
 
-def test_keeps_what_came_byte_for_byte(server: PictureServer, store: PictureStore, tmp_path: Path) -> None:
+def test_keeps_what_came_byte_for_byte(server: PictureServer, store: ImageStore, tmp_path: Path) -> None:
     """A picture is the file the server has, under the suffix of its format, whatever the URL says."""
     server.scripts["/b.jpg"] = lambda x: x.answer(200, picture("b", "PNG"), Content_Type="text/plain")
     a, b = _fetch(server, store, "/a.jpg", "/b.jpg")
@@ -84,7 +84,7 @@ def test_keeps_what_came_byte_for_byte(server: PictureServer, store: PictureStor
     assert Path(b.file).suffix == ".png"
 
 
-def test_fetches_several_at_once_and_no_more(server: PictureServer, store: PictureStore) -> None:
+def test_fetches_several_at_once_and_no_more(server: PictureServer, store: ImageStore) -> None:
     """As many requests are in the works as were asked for."""
 
     def slow(exchange: Exchange) -> None:
@@ -97,7 +97,7 @@ def test_fetches_several_at_once_and_no_more(server: PictureServer, store: Pictu
     assert server.most_at_once == 4
 
 
-def test_fetches_nothing_a_second_time(server: PictureServer, store: PictureStore, tmp_path: Path) -> None:
+def test_fetches_nothing_a_second_time(server: PictureServer, store: ImageStore, tmp_path: Path) -> None:
     """What the folder has is taken from there; a file that changed or went is fetched anew."""
     paths = ("/a.jpg", "/b.jpg", "/c.jpg", "/d.jpg")
     first = _fetch(server, store, *paths)
@@ -112,7 +112,7 @@ def test_fetches_nothing_a_second_time(server: PictureServer, store: PictureStor
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_tries_again_what_may_pass(server: PictureServer, store: PictureStore, status: int) -> None:
+def test_tries_again_what_may_pass(server: PictureServer, store: ImageStore, status: int) -> None:
     """A server that is busy or down for a moment costs a second attempt."""
     server.scripts["/x.jpg"] = lambda x: x.answer(status) if x.attempt == 1 else x.picture()
     [done] = _fetch(server, store, "/x.jpg")
@@ -120,7 +120,7 @@ def test_tries_again_what_may_pass(server: PictureServer, store: PictureStore, s
     assert server.requests["/x.jpg"] == 2
 
 
-def test_tries_again_where_the_connection_broke_off(server: PictureServer, store: PictureStore) -> None:
+def test_tries_again_where_the_connection_broke_off(server: PictureServer, store: ImageStore) -> None:
     """Nothing of a body that ended early is kept."""
 
     def truncated(exchange: Exchange) -> None:
@@ -137,9 +137,7 @@ def test_tries_again_where_the_connection_broke_off(server: PictureServer, store
 
 
 @pytest.mark.parametrize("as_date", [False, True], ids=["seconds", "date"])
-def test_waits_as_long_as_the_server_asks(
-    server: PictureServer, store: PictureStore, *, as_date: bool
-) -> None:
+def test_waits_as_long_as_the_server_asks(server: PictureServer, store: ImageStore, *, as_date: bool) -> None:
     """Retry-After holds for every picture of that host, and in both its forms."""
     asked: list[float] = []
     until = formatdate(time.time() + 2, usegmt=True) if as_date else "1"
@@ -157,7 +155,7 @@ def test_waits_as_long_as_the_server_asks(
     assert asked[1] - asked[0] > 0.9
 
 
-def test_follows_redirects(server: PictureServer, store: PictureStore) -> None:
+def test_follows_redirects(server: PictureServer, store: ImageStore) -> None:
     """To a full URL or a path, some few of them."""
     server.scripts["/a"] = lambda x: x.answer(301, Location=f"{server.base}/b")
     server.scripts["/b"] = lambda x: x.answer(302, Location="c")
@@ -167,7 +165,7 @@ def test_follows_redirects(server: PictureServer, store: PictureStore) -> None:
     assert server.requests == {"/a": 1, "/b": 1, "/c": 1, "/d.jpg": 1}
 
 
-def test_takes_files_too(server: PictureServer, store: PictureStore, tmp_path: Path) -> None:
+def test_takes_files_too(server: PictureServer, store: ImageStore, tmp_path: Path) -> None:
     """A picture that is on this machine already is checked and kept like any other."""
     good, bad = tmp_path / "good", tmp_path / "bad"
     good.write_bytes(picture("x"))
@@ -185,27 +183,27 @@ def test_takes_files_too(server: PictureServer, store: PictureStore, tmp_path: P
 # --- what does not -------------------------------------------------------------------------------------
 
 
-def test_gives_up_at_once_what_will_not_change(server: PictureServer, store: PictureStore) -> None:
+def test_gives_up_at_once_what_will_not_change(server: PictureServer, store: ImageStore) -> None:
     """A picture that is gone is asked for once."""
     assert _reason(server, store, lambda x: x.answer(404)) == "HTTP 404 Not Found"
     assert server.requests["/x.jpg"] == 1
 
 
-def test_gives_up_after_some_attempts(server: PictureServer, store: PictureStore) -> None:
+def test_gives_up_after_some_attempts(server: PictureServer, store: ImageStore) -> None:
     """The reason says how often it was tried."""
     assert _reason(server, store, lambda x: x.answer(503)) == "HTTP 503 Service Unavailable (3 attempts)"
     assert server.requests["/x.jpg"] == 3
 
 
-def test_gives_up_where_the_wait_would_be_long(server: PictureServer, store: PictureStore) -> None:
+def test_gives_up_where_the_wait_would_be_long(server: PictureServer, store: ImageStore) -> None:
     """An hour is longer than anybody sits and waits."""
     reason = _reason(server, store, lambda x: x.answer(429, Retry_After="3600"))
-    assert reason == "HTTP 429 Too Many Requests: it asks to wait 3600 s"
+    assert reason == "HTTP 429 Too Many Requests: the server asks to wait 3600 s"
 
 
 @pytest.mark.parametrize("header", ["soon", "-5", "1e9", "Mon, 99 Foo 2020 00:00:00 GMT", ""])
 def test_a_retry_after_that_says_nothing_is_passed_over(
-    server: PictureServer, store: PictureStore, header: str
+    server: PictureServer, store: ImageStore, header: str
 ) -> None:
     """The usual pause is made instead."""
     server.scripts["/x.jpg"] = lambda x: x.answer(503, Retry_After=header) if x.attempt == 1 else x.picture()
@@ -223,12 +221,12 @@ def test_a_retry_after_that_says_nothing_is_passed_over(
     ids=["silent", "a body without end", "headers without end"],
 )
 def test_a_slow_server_is_waited_for_so_long(
-    server: PictureServer, store: PictureStore, script: Script
+    server: PictureServer, store: ImageStore, script: Script
 ) -> None:
     """Neither silence nor a byte now and then holds a download up for longer than its limit."""
     started = time.monotonic()
     limits = Limits(read_seconds=0.3, total_seconds=0.5, attempts=2, backoff_seconds=0.01)
-    assert _reason(server, store, script, limits) == "no answer in time (2 attempts)"
+    assert _reason(server, store, script, limits) == "no response in time (2 attempts)"
     assert time.monotonic() - started < 6
 
 
@@ -247,7 +245,7 @@ def _endless(exchange: Exchange) -> None:
     ],
     ids=["Content-Length", "endless chunks", "a byte too many"],
 )
-def test_a_large_body_is_cut_off(server: PictureServer, store: PictureStore, script: Script) -> None:
+def test_a_large_body_is_cut_off(server: PictureServer, store: ImageStore, script: Script) -> None:
     """By what the server says of it, or as it comes; and it is not asked for again."""
     assert _reason(server, store, script) == "larger than 20000 bytes"
     assert server.requests["/x.jpg"] == 1
@@ -263,7 +261,7 @@ def _bomb() -> bytes:
     ("body", "reason"),
     [
         (b"", "content is none of these"),
-        (b"<!DOCTYPE html><title>Gone</title>", "none of these. The server calls it text/html."),
+        (b"<!DOCTYPE html><title>Gone</title>", "none of these. The server's content type is text/html."),
         (picture("x")[:-200], "cannot be decoded"),
         (png_header(8, 8), "cannot be decoded"),
         (_bomb(), "An image has at most 10000 pixels. Received: 500x500"),
@@ -272,7 +270,7 @@ def _bomb() -> bytes:
     ids=["nothing", "a page", "half a picture", "no pixels", "a bomb", "a larger bomb"],
 )
 def test_what_is_no_whole_picture_is_not_kept(
-    server: PictureServer, store: PictureStore, tmp_path: Path, body: bytes, reason: str
+    server: PictureServer, store: ImageStore, tmp_path: Path, body: bytes, reason: str
 ) -> None:
     """The content decides, not the status nor the type the server gives it."""
     assert reason in _reason(server, store, lambda x: x.answer(200, body, Content_Type="text/html"))
@@ -282,25 +280,28 @@ def test_what_is_no_whole_picture_is_not_kept(
 @pytest.mark.parametrize(
     ("location", "reason"),
     [
-        ("file:///etc/passwd", "a picture's URL starts with http:// or https://, unlike file:///etc/passwd"),
-        ("ftp://example.org/x.jpg", "a picture's URL starts with http:// or https://"),
+        (
+            "file:///etc/passwd",
+            "an image's URL must start with http:// or https://; received file:///etc/passwd",
+        ),
+        ("ftp://example.org/x.jpg", "an image's URL must start with http:// or https://"),
         ("http://127.0.0.2:9/x.jpg", "the address of 127.0.0.2 is not public: 127.0.0.2"),
         ("http://localhost/x.jpg", "the address of localhost is not public: "),
         ("http://169.254.169.254/latest/meta-data", "is not public: 169.254.169.254"),
         ("http://[::ffff:10.0.0.1]/x.jpg", "is not public: "),
         ("http://2130706433/", "is not public: 127.0.0.1"),
-        ("http://\x01/", "no URL: http://"),
+        ("http://\x01/", "not a URL: http://"),
         ("/x.jpg", "more than 3 redirects"),
     ],
 )
 def test_a_redirect_is_held_to_the_same_rules(
-    server: PictureServer, store: PictureStore, location: str, reason: str
+    server: PictureServer, store: ImageStore, location: str, reason: str
 ) -> None:
     """Private addresses, other schemes and loops are refused wherever they come up."""
     assert reason in _reason(server, store, lambda x: x.answer(302, Location=location))
 
 
-def test_the_body_of_a_redirect_is_not_read(server: PictureServer, store: PictureStore) -> None:
+def test_the_body_of_a_redirect_is_not_read(server: PictureServer, store: ImageStore) -> None:
     """An endless one costs no more than any."""
 
     def endless(exchange: Exchange) -> None:
@@ -325,9 +326,7 @@ def test_the_body_of_a_redirect_is_not_read(server: PictureServer, store: Pictur
         b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n",
     ],
 )
-def test_whatever_a_server_sends_is_a_reason(
-    server: PictureServer, store: PictureStore, answer: bytes
-) -> None:
+def test_whatever_a_server_sends_is_a_reason(server: PictureServer, store: ImageStore, answer: bytes) -> None:
     """Nonsense fails one picture, never the run."""
 
     def nonsense(exchange: Exchange) -> None:
@@ -341,14 +340,14 @@ def test_whatever_a_server_sends_is_a_reason(
     "url",
     ["", "x.jpg", "file:///x.jpg", "http://", "http:///x", "javascript:1", "http://a\x00b/", "http://[x/"],
 )
-def test_what_is_no_url_is_a_reason(store: PictureStore, url: str) -> None:
+def test_what_is_no_url_is_a_reason(store: ImageStore, url: str) -> None:
     """Before anything is connected to."""
     [done] = download(store, {"x": url}, limits=QUICK)
     assert isinstance(done, Failure)
     assert done.reason
 
 
-def test_refuses_a_private_address(server: PictureServer, store: PictureStore) -> None:
+def test_refuses_a_private_address(server: PictureServer, store: ImageStore) -> None:
     """Where no host is trusted, or another port of it, nothing is asked for."""
     url = f"{server.base}/x.jpg"
     for trusted in (None, ("127.0.0.1", server.port + 1)):
@@ -357,7 +356,7 @@ def test_refuses_a_private_address(server: PictureServer, store: PictureStore) -
     assert not server.requests
 
 
-def test_a_host_that_is_not_there_is_a_reason(store: PictureStore) -> None:
+def test_a_host_that_is_not_there_is_a_reason(store: ImageStore) -> None:
     """It is tried again all the same: the way there may be broken for a moment."""
     for port in (9,):
         [done] = download(
@@ -369,7 +368,7 @@ def test_a_host_that_is_not_there_is_a_reason(store: PictureStore) -> None:
 
 
 def test_ends_where_the_folder_cannot_be_written(
-    server: PictureServer, store: PictureStore, tmp_path: Path
+    server: PictureServer, store: ImageStore, tmp_path: Path
 ) -> None:
     """A full disk ends the run; every picture before it is kept."""
     found = _many(server, store, concurrency=1)
@@ -381,7 +380,7 @@ def test_ends_where_the_folder_cannot_be_written(
     assert server.requests.total() == 4
 
 
-def test_whoever_stops_asking_stops_the_work(server: PictureServer, store: PictureStore) -> None:
+def test_whoever_stops_asking_stops_the_work(server: PictureServer, store: ImageStore) -> None:
     """A list that is left in the middle leaves no request behind."""
     found = _many(server, store, concurrency=2)
     next(found)

@@ -80,7 +80,7 @@ def test_reads_json_lines(tmp_path: Path) -> None:
     posts, said = _read(tmp_path / "p.jsonl", "\n".join(map(json.dumps, lines)))
     assert [post.urls for post in posts] == [("http://a/1.jpg", "http://a/2.jpg"), ()]
     assert [post.post_id for post in posts] == ["5", "6"]
-    assert said == ["no column says who rated: all ratings count as by one person, p"]
+    assert said == ["there is no column of raters: all ratings count as one person's, p"]
 
 
 def test_times_are_in_the_ids_of_x(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_times_are_in_the_ids_of_x(tmp_path: Path) -> None:
     row = "1364758339079479296,8/10,http://a/1.jpg,ann\n"
     [post], said = _read(tmp_path / "p.csv", head + row)
     assert post.time == pytest.approx(1_614_218_718.677)  # 2021-02-25 02:05:18.677 UTC
-    assert said == ["times of the posts are read from their ids, which are of the kind X gives"]
+    assert said == ["times of the posts are read from their ids, which are ids of X"]
     for other in ("17", "9999999999999999999", "x"):
         posts, said = _read(tmp_path / "p.csv", head + row + row.replace("1364758339079479296", other))
         assert [math.isnan(post.time) for post in posts] == [True, True]
@@ -105,9 +105,9 @@ def test_a_post_without_id_goes_by_its_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "columns", "message"),
     [
-        ("words,image_url\na,b\n", {}, "has a column text or tweet_text or full_text. Received"),
-        ("text,picture\na,b\n", {}, "name it by --image-column"),
-        ("text,image_url\na,b\n", {"time": "when"}, "has a column when"),
+        ("words,image_url\na,b\n", {}, "needs a column text or tweet_text or full_text. Received"),
+        ("text,picture\na,b\n", {}, "name yours with --image-column"),
+        ("text,image_url\na,b\n", {"time": "when"}, "needs a column when"),
         ("text,image_url\n", {}, "at least one good row"),
         ("text,image_url,time\na,b,soon\n", {}, "line 2: the time must be ISO 8601"),
         ("text,image_url\na\n", {}, "line 2: it has 1 values, the header 2"),
@@ -124,7 +124,7 @@ def test_refuses_what_is_no_table_of_posts(
 def test_bad_rows_can_be_left_out(tmp_path: Path) -> None:
     """Half a character, which no file can hold, is a bad row as well."""
     good, bad = '{"text": "8/10", "image_url": "http://a/1.jpg"}', '{"text": "\\ud800", "image_url": "b"}'
-    with pytest.raises(LabelError, match="line 2: it has half a character"):
+    with pytest.raises(LabelError, match="line 2: it contains half a character"):
         _read(tmp_path / "p.jsonl", f"{good}\n{bad}\n")
     posts, _ = _read(tmp_path / "p.jsonl", f"{good}\n{bad}\n?\n", skip=True)
     assert len(posts) == 1

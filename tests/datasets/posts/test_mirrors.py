@@ -58,9 +58,9 @@ def test_two_pictures_are_never_mixed_up(tmp_path: Path) -> None:
     (tmp_path / "1.jpg").touch()
     urls = ["http://a.example/x/1.jpg", "http://a.example/y/1.jpg"]
     assert len(mirrored(urls, BASE)) == 2
-    with pytest.raises(UsageError, match=r"1\.jpg, for http://a.example/x/1\.jpg and http://a.example/y/1"):
+    with pytest.raises(UsageError, match=r"1\.jpg for http://a.example/x/1\.jpg and http://a.example/y/1"):
         mirrored(urls, str(tmp_path))
-    with pytest.raises(UsageError, match="A mirror has a place for each picture"):
+    with pytest.raises(UsageError, match="A mirror must have a different location"):
         mirrored(["http://a.example/1.jpg", "http://b.example/1.jpg"], BASE)
 
 

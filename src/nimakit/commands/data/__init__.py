@@ -1,4 +1,4 @@
-"""`nimakit data`: ratings of any shape to label files, and what there is to know of them."""
+"""`nimakit data`: make label files from ratings, check them and organise them."""
 
 import click
 
@@ -19,9 +19,9 @@ from nimakit.commands.data.tid2013 import tid2013
 from nimakit.commands.sections import Sections
 
 
-@click.group(cls=Sections)
+@click.group(cls=Sections, context_settings={"show_default": True})
 def data() -> None:
-    """Turn people's ratings into label files, organise and check them.
+    """Make label files from people's ratings, check them and organise them.
 
     \b
     Example:

@@ -1,27 +1,30 @@
-"""`nimakit data index`: what the images of a folder tree are."""
+"""`nimakit data index`: list the images of a folder tree."""
 
-import json
 from pathlib import Path
 
 import click
 
-from nimakit.commands.data.outcome import FILE, refuse_inputs, tell
-from nimakit.errors import ImageError, UsageError
+from nimakit.commands.data.outcome import print_json, refuse_inputs, report_list
+from nimakit.commands.parameters import FOLDER, OutputFile
+from nimakit.errors import ImageError
 
 
 @click.command()
-@click.argument("folder", type=FILE)
+@click.argument("folder", type=FOLDER)
 @click.option(
-    "--output", type=FILE, required=True, help="The file to write: .json, or .jsonl with an image a line."
+    "--output",
+    type=OutputFile(".json", ".jsonl"),
+    required=True,
+    help="The file to write: .json, or .jsonl with an image per line.",
 )
 def index(*, folder: Path, output: Path) -> int:
     """List the images of FOLDER and of all folders below it.
 
-    An entry has path (below FOLDER), image_id, width, height, bytes, sha256, and taken where the camera noted
-    the time. The .jsonl serves as --table of nimakit data split. Pictures are not decoded; nimakit data check
-    does.
+    Each entry has path (below FOLDER), image_id, width, height, bytes, sha256, and taken if the camera
+    recorded the time. You can use the .jsonl as the --table of nimakit data split. Images are not decoded;
+    nimakit data check does that.
 
-    Exit code: 0 all read, 2 some could not be (they have an error in place of the rest).
+    Exit code: 0 all read, 2 some could not be read (their entries have an error instead).
 
     \b
     Example:
@@ -29,13 +32,10 @@ def index(*, folder: Path, output: Path) -> int:
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
     from nimakit.images.files import find_images
     from nimakit.images.listing import describe
-    from nimakit.io.atomic import atomic_writer, check_output
+    from nimakit.io.atomic import atomic_writer
     from nimakit.progress import say, track
     from nimakit.scoring.records import RecordWriter
 
-    check_output(output, (".json", ".jsonl"))
-    if not folder.is_dir():
-        raise UsageError(f"An index is one of a folder. Received: {folder}")
     paths = find_images(folder, recursive=True, notify=say)
     refuse_inputs((output,), paths)
     failed = []
@@ -50,6 +50,6 @@ def index(*, folder: Path, output: Path) -> int:
             timed += "taken" in entry
         writer.close()
     summary = {"images": len(paths), "unreadable": len(failed), "bytes": size, "with_time": timed}
-    click.echo(json.dumps({**summary, "files": {str(output): len(paths)}}, indent=2))
-    tell("images that could not be read", failed)
+    print_json({**summary, "files": {str(output): len(paths)}})
+    report_list("images that could not be read", failed)
     return ImageError.exit_code if failed else 0

@@ -1,56 +1,40 @@
-"""What the commands of `nimakit data` have in common: options, and how they end."""
+"""Checks before, and summaries after, the work of a `nimakit data` command."""
 
 import json
-import math
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from nimakit.errors import UsageError
-from nimakit.io.atomic import check_output, make_folder
-from nimakit.io.tables import BadRows, number
+from nimakit.commands.parameters import FILE, Decorated, Finite, skip_bad
+from nimakit.errors import ImageError, UsageError
+from nimakit.io.atomic import atomic_folder, check_output, make_folder
+from nimakit.io.tables import BadRows
 from nimakit.progress import say
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from nimakit.labels.label_file import Labels
     from nimakit.labels.ratings import Ratings
+    from nimakit.labels.summary import Summary
     from nimakit.stats.histogram import FloatArray
 
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-
-FILE = click.Path(path_type=Path)
 _LISTED = 20
-_MOST_BINS = 1000
 
-MAX_ENTROPY = "maximum-entropy distributions with the right means: their spread says nothing of people"
+MAX_ENTROPY = "maximum-entropy distributions with the right means: the spread is not real"
 
-
-class Finite(click.FloatRange):
-    """A range without NaN, which click lets through."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """To a number of the range."""
-        found = float(super().convert(value, param, ctx))
-        if math.isnan(found):
-            self.fail(f"{value!r} is not a number.", param, ctx)
-        return found
-
-
-skip_bad = click.option(
-    "--skip-bad", is_flag=True, help="Leave bad rows out, counted and listed, instead of refusing the file."
+how = click.option(
+    "--how",
+    type=click.Choice(["symlink", "hardlink", "copy"]),
+    default="symlink",
+    help="symlink points to the absolute path of the photo; hardlink survives a move of the photo, but needs"
+    " the same file system; copy takes disk space.",
 )
-seed = click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Another seed, another split."
-)
-
-report = click.option(
-    "--report",
-    "report_file",
-    type=FILE,
-    help="Also draw a report on the ratings: .html, or its charts alone as .png.",
+new_folder = click.option(
+    "--output-dir", required=True, type=FILE, help="The folder to create; it must be new or empty."
 )
 
 
@@ -60,50 +44,146 @@ def test_share(default: float) -> Callable[[Decorated], Decorated]:
         "--test-share",
         type=Finite(0, 1, min_open=True, max_open=True),
         default=default,
-        show_default=True,
-        help="The part that is tested with.",
+        help="The share of the test set.",
     )
 
 
 def output_dir(default: str) -> Callable[[Decorated], Decorated]:
-    """The option --output-dir."""
+    """The option --output-dir of a command that writes several files."""
     return click.option(
         "--output-dir",
         type=FILE,
         default=Path(default),
-        show_default=True,
-        help="The folder of the files to write; it is made where missing.",
+        help="The folder to write to; it is created if missing.",
     )
 
 
-class Bins(click.ParamType["FloatArray"]):
-    """The rating each bin stands for: ``1-10`` in steps of one, or a list as ``0,25,50,75,100``."""
+def importer(command: Decorated) -> Decorated:
+    """Add --report and --skip-bad to a command that makes label files; it gets an `Import` as `outcome`."""
 
-    name = "bins"
+    @wraps(command)
+    def run(*, report_file: Path | None, skip_bad: bool, **given: Any) -> Any:
+        return command(outcome=Import(report_file, skip_bad=skip_bad), **given)
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "FloatArray":
-        """To (bins,) float64, ascending."""
-        import numpy as np
+    report = click.option(
+        "--report",
+        "report_file",
+        type=FILE,
+        help="Also write a report on the ratings: .html, or .png for its charts only.",
+    )
+    wrapped: Any = report(skip_bad(run))
+    return wrapped  # type: ignore[no-any-return]
 
-        span = re.fullmatch(r"\s*(-?\d+)\s*-\s*(-?\d+)\s*", value)
-        try:
-            if span:
-                bins = np.array(range(int(span[1]), int(span[2]) + 1)[: _MOST_BINS + 1], np.float64)
-            else:
-                bins = np.array([number(text) for text in value.split(",")])
-        except (ValueError, OverflowError):
-            bins = np.empty(0)
-        if not 2 <= len(bins) <= _MOST_BINS or (np.diff(bins) <= 0).any():
-            self.fail(
-                f"bins are 1-10, or a rising list as 0,25,50,75,100; 2 to {_MOST_BINS}. Received: {value}",
-                param,
-                ctx,
-            )
-        return bins
+
+class Import:
+    """The bad rows, files and report of a command that makes label files.
+
+    Args:
+        report_file: Where the report goes; None for no report.
+        skip_bad: Whether bad rows are left out.
+
+    Attributes:
+        rows: The bad rows.
+        files: Each file written -> how many images (or ratings) it contains.
+
+    Raises:
+        MissingExtraError: A package that reports need is not installed.
+        UsageError: The report cannot be written there.
+    """
+
+    def __init__(self, report_file: Path | None, *, skip_bad: bool) -> None:
+        self.rows = BadRows(skip=skip_bad)
+        self.files: dict[Path, int] = {}
+        self._report_file = report_file
+        if report_file:
+            check_report(report_file)
+
+    def write_parts(
+        self, image_ids: Sequence[str], labels: "FloatArray", parts: Mapping[Path, "NDArray[Any]"]
+    ) -> None:
+        """Write a label file for each part of a data set, all of them or none.
+
+        Args:
+            image_ids: N names.
+            labels: (N, bins).
+            parts: File -> (N,) bool, which images are in it; all files are in one folder.
+        """
+        from nimakit.labels.label_file import write_labels
+
+        with atomic_folder(next(iter(parts)).parent) as folder:
+            for path, part in parts.items():
+                names = [name for name, chosen in zip(image_ids, part, strict=True) if chosen]
+                write_labels(folder / path.name, names, labels[part])
+                self.files[path] = len(names)
+
+    def report(self, source: Path, given: "Labels | Ratings", bins: "FloatArray", made: str = "") -> None:
+        """Write the report, if one was asked for.
+
+        Args:
+            source: The file the ratings come from.
+            given: What to report on.
+            bins: (bins,), the rating of each bin.
+            made: How the labels were made, unless they are people's own ratings.
+
+        Raises:
+            OutputError: It could not be written.
+        """
+        from nimakit.labels.label_file import Labels
+        from nimakit.labels.summary import of_labels, of_ratings
+
+        if self._report_file is None or not given.image_ids:
+            return
+        summary = of_labels(given, bins) if isinstance(given, Labels) else of_ratings(given, bins)
+        write_report(self._report_file, source, summary, {"Labels": made} if made else {})
+        self.files[self._report_file] = len(given.image_ids)
+
+    def finish(self, summary: dict[str, Any], bins: "FloatArray") -> None:
+        """Print the summary as JSON, with the scale of the label files.
+
+        Args:
+            summary: The figures of this command.
+            bins: (bins,), the rating of each bin.
+        """
+        finish({**summary, **scale(bins)}, self.files, self.rows)
+
+
+def check_report(path: Path) -> None:
+    """Refuse a report that could not be written, before any work is done.
+
+    Raises:
+        MissingExtraError: A package that reports need is not installed.
+        UsageError: It cannot be written there.
+    """
+    from nimakit.labels import report
+
+    report.require()
+    check_output(path, report.SUFFIXES)
+
+
+def write_report(
+    path: Path, source: Path, summary: "Summary", facts: Mapping[str, str], **pictures: Any
+) -> None:
+    """Write a report on ratings.
+
+    Args:
+        path: .html or .png.
+        source: The file the ratings come from.
+        summary: What to report on.
+        facts: Further facts: name -> value.
+        **pictures: As for `nimakit.labels.report.write`.
+
+    Raises:
+        OutputError: It could not be written.
+    """
+    from nimakit.labels import report
+
+    facts = {"Ratings": str(source), **facts}
+    report.write(path, title=f"Ratings: {source.name}", facts=facts, summary=summary, **pictures)
+    say(f"report: {path}")
 
 
 def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path | None]) -> None:
-    """Refuse to overwrite what is read.
+    """Refuse to overwrite an input.
 
     Raises:
         UsageError: An output is one of the inputs.
@@ -114,30 +194,18 @@ def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path | None]) -> Non
             raise UsageError(f"An output file must not be an input. Received: {path}")
 
 
-def tell(title: str, lines: Sequence[str]) -> None:
-    """Tell people of several things: how many, and the first twenty.
-
-    Args:
-        title: What they are, such as "missing images".
-        lines: One each; nothing is said where there are none.
-    """
-    if lines:
-        more = [f"and {len(lines) - _LISTED} more"] if len(lines) > _LISTED else []
-        say("\n  ".join([f"{title} ({len(lines)}):", *lines[:_LISTED], *more]))
-
-
 def prepare_folder(folder: Path, names: Sequence[str]) -> list[Path]:
-    """Make the folder of several outputs, before any work is done.
+    """Create the folder of several outputs, before any work is done.
 
     Args:
-        folder: Made where missing.
+        folder: Created if missing.
         names: File names of the outputs.
 
     Returns:
-        Their paths.
+        The paths of the outputs.
 
     Raises:
-        OutputError: The folder cannot be made.
+        OutputError: The folder cannot be created.
         UsageError: It cannot be written to.
     """
     make_folder(folder)
@@ -148,12 +216,10 @@ def prepare_folder(folder: Path, names: Sequence[str]) -> list[Path]:
 
 
 def refuse_leftovers(paths: Iterable[Path]) -> None:
-    """Refuse to write beside files of an earlier run that this one would not replace.
-
-    The one and the other do not fit together.
+    """Refuse to mix the files of this run with files of an earlier run that it would not replace.
 
     Args:
-        paths: What an earlier run may have written, and this one does not write.
+        paths: Files an earlier run may have written and this one does not write.
 
     Raises:
         UsageError: There are such files.
@@ -161,63 +227,21 @@ def refuse_leftovers(paths: Iterable[Path]) -> None:
     left = sorted(str(path) for path in paths if path.exists())
     if left:
         raise UsageError(
-            "--output-dir holds no file of another run that would not be replaced. Remove it, or give another"
-            f" folder. Received: {', '.join(left[:20])}"
+            "--output-dir must not contain files of another run that this one would not replace. Remove them,"
+            f" or choose another folder. Received: {', '.join(left[:_LISTED])}"
         )
 
 
-def check_report(path: Path | None) -> None:
-    """Refuse a report that could not be drawn, before any work is done.
-
-    Raises:
-        MissingExtraError: A package that reports need is not installed.
-        UsageError: A path that cannot be written to.
-    """
-    if path:
-        from nimakit.labels import report as data_report
-
-        data_report.require()
-        check_output(path, data_report.SUFFIXES)
-
-
-def draw_report(
-    path: Path, source: Path, given: "Labels | Ratings", bins: "FloatArray", made: str = ""
-) -> None:
-    """Draw the report on what was imported.
-
-    Args:
-        path: Where to.
-        source: The file it comes from.
-        given: What is reported on.
-        bins: (bins,), the rating each bin stands for.
-        made: How the labels were made, where they are not what people said.
-
-    Raises:
-        OutputError: It could not be written.
-    """
-    from nimakit.labels import report as data_report
-    from nimakit.labels import summary as data_summary
-    from nimakit.labels.label_file import Labels
-
-    if isinstance(given, Labels):
-        summary = data_summary.of_labels(given, bins)
-    else:
-        summary = data_summary.of_ratings(given, bins)
-    facts = {"Ratings": str(source), **({"Labels": made} if made else {})}
-    data_report.write(path, title=f"Ratings: {source.name}", facts=facts, summary=summary)
-    say(f"report: {path}")
-
-
 def scale(bins: "FloatArray") -> dict[str, Any]:
-    """The entries of a summary on what the bins of its label files stand for.
+    """The entries of a summary that explain the bins of a label file.
 
-    A model learns, and scores, on 1 to the number of bins, whatever people's ratings ran from and to.
+    A model learns and scores from 1 to the number of bins, whatever the scale of the ratings.
 
     Args:
-        bins: (bins,), the rating each bin stands for.
+        bins: (bins,), the rating of each bin.
 
     Returns:
-        ``bins``, and ``rating_of_score``: how a score is turned back into a rating.
+        ``bins``, and ``rating_of_score``: the formula that turns a score back into a rating.
     """
     step, steps = bins[1] - bins[0], bins[1:] - bins[:-1]
     if (abs(steps - step) > 1e-9 * step).any():
@@ -231,15 +255,53 @@ def scale(bins: "FloatArray") -> dict[str, Any]:
     return {"bins": bins.tolist(), "rating_of_score": formula}
 
 
-def finish(summary: dict[str, Any], files: Mapping[Path, int], rows: BadRows) -> None:
-    """Put the summary on stdout as JSON, and tell people of bad rows.
+def print_json(value: object) -> None:
+    """Print the result of a command on stdout."""
+    click.echo(json.dumps(value, indent=2))
+
+
+def report_list(title: str, lines: Sequence[str]) -> None:
+    """Print how many items there are, and the first twenty, on stderr; nothing if there are none.
 
     Args:
-        summary: What is particular to a command.
-        files: The files that were written, each with how many images (or ratings) it holds.
-        rows: What became of bad rows.
+        title: What they are, such as "missing images".
+        lines: One for each item.
     """
+    if lines:
+        more = [f"and {len(lines) - _LISTED} more"] if len(lines) > _LISTED else []
+        say("\n  ".join([f"{title} ({len(lines)}):", *lines[:_LISTED], *more]))
+
+
+def finish(summary: dict[str, Any], files: Mapping[Path, int], rows: BadRows | None = None) -> None:
+    """Print the summary as JSON on stdout, and the bad rows on stderr.
+
+    Args:
+        summary: The figures of this command.
+        files: Each file written -> how many images (or ratings) it contains.
+        rows: The bad rows.
+    """
+    problems = rows.problems if rows else []
     written = {str(path): count for path, count in files.items()}
-    click.echo(json.dumps({**summary, "files": written, "bad_rows": rows.problems}, indent=2))
-    if rows.problems:
+    print_json({**summary, "files": written, "bad_rows": problems})
+    if problems:
         say(str(rows))
+
+
+def finish_links(
+    summary: dict[str, Any], image_dir: Path, missing: Sequence[str], failed: Mapping[str, str]
+) -> int:
+    """Print the summary of a command that linked images.
+
+    Args:
+        summary: The figures of this command.
+        image_dir: The folder of the images.
+        missing: Images that are not in it.
+        failed: Link -> why it could not be made.
+
+    Returns:
+        The exit code.
+    """
+    print_json({**summary, "missing": missing, "failed": failed})
+    report_list(f"images that are not in {image_dir}", missing)
+    report_list("images that could not be linked", [*failed.values()])
+    return ImageError.exit_code if missing or failed else 0

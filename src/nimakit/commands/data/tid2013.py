@@ -1,23 +1,18 @@
-"""`nimakit data tid2013`: mean opinion scores to label files."""
+"""`nimakit data tid2013`: make label files from mean opinion scores."""
 
 from pathlib import Path
 
 import click
 
 from nimakit.commands.data.outcome import (
-    FILE,
     MAX_ENTROPY,
-    check_report,
-    draw_report,
-    finish,
+    Import,
+    importer,
     output_dir,
     prepare_folder,
-    report,
-    scale,
-    seed,
-    skip_bad,
     test_share,
 )
+from nimakit.commands.parameters import FILE, seed
 from nimakit.errors import LabelError
 from nimakit.progress import say
 
@@ -29,22 +24,13 @@ _FILES = ("tid2013_labels_train.json", "tid2013_labels_test.json")
 @output_dir("data/TID2013")
 @test_share(0.2)
 @seed
-@report
-@skip_bad
-def tid2013(
-    *,
-    mos_file: Path,
-    output_dir: Path,
-    test_share: float,
-    seed: int,
-    report_file: Path | None,
-    skip_bad: bool,
-) -> int:
-    """Make label files of the TID2013 data set, whose mean opinion scores (MOS) run from 0 to 9.
+@importer
+def tid2013(*, mos_file: Path, output_dir: Path, test_share: float, seed: int, outcome: Import) -> None:
+    """Make label files from the TID2013 data set, whose mean opinion scores (MOS) run from 0 to 9.
 
-    A label is the maximum-entropy distribution over ten bins that has the image's MOS for a mean. The first
-    bin stands for MOS 0: a model scores from 1 to 10, and its score less 1 is the MOS. All pictures of a
-    reference image are on one side of the split; --test-share is of references.
+    Each label is the maximum-entropy distribution over ten bins whose mean is the image's MOS. The first bin
+    stands for MOS 0: a model scores from 1 to 10, and its score minus 1 is the MOS. All versions of a
+    reference image are in the same file; --test-share is a share of the reference images.
 
     \b
     Example:
@@ -53,35 +39,23 @@ def tid2013(
     import numpy as np
 
     from nimakit.datasets.tid2013 import BINS, read_tid2013
-    from nimakit.io.atomic import atomic_folder
-    from nimakit.io.tables import BadRows
-    from nimakit.labels.label_file import Labels, draw, write_labels
+    from nimakit.labels.label_file import Labels
+    from nimakit.labels.splitting import draw
     from nimakit.stats.histogram import max_entropy
 
     train, test = prepare_folder(output_dir, _FILES)
-    check_report(report_file)
-    rows = BadRows(skip=skip_bad)
-    images = read_tid2013(mos_file, rows)
+    images = read_tid2013(mos_file, outcome.rows)
     references, reference = np.unique(images.references, return_inverse=True)
     if len(references) < 2:
-        raise LabelError(f"A split needs two reference images or more. Received: {references[0]} alone")
-    tested = draw(len(references), test_share, seed)[reference]
+        raise LabelError(f"A split needs two or more reference images. Received: only {references[0]}")
+    is_test = draw(len(references), test_share, seed)[reference]
     labels = max_entropy(images.mos, BINS)
-    ids = np.array(images.image_ids)
-    parts = {train: ~tested, test: tested}
-    with atomic_folder(output_dir) as folder:
-        for path, part in parts.items():
-            write_labels(folder / path.name, ids[part].tolist(), labels[part])
+    outcome.write_parts(images.image_ids, labels, {train: ~is_test, test: is_test})
+    outcome.report(mos_file, Labels(images.image_ids, labels, labels), BINS, MAX_ENTROPY)
+    say("a model trained on these labels scores from 1 to 10; subtract 1 to get the MOS")
     summary = {
-        "images": len(ids),
+        "images": len(images.image_ids),
         "references": len(references),
-        "test_references": np.unique(np.array(images.references)[tested]).tolist(),
-        **scale(BINS),
+        "test_references": np.unique(np.array(images.references)[is_test]).tolist(),
     }
-    say("scores of a model trained on these labels run from 1 to 10; less 1, they are on the scale of MOS")
-    files = {path: int(part.sum()) for path, part in parts.items()}
-    if report_file:
-        draw_report(report_file, mos_file, Labels(images.image_ids, labels, labels), BINS, MAX_ENTROPY)
-        files[report_file] = len(ids)
-    finish(summary, files, rows)
-    return 0
+    outcome.finish(summary, BINS)

@@ -1,1 +1,1 @@
-"""Rated posts: search or read them, extract the rating, download the photographs."""
+"""Import of rated posts: download of their images, and recognition of the ratings in their texts."""

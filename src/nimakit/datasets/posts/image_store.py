@@ -1,4 +1,4 @@
-"""A folder of pictures from elsewhere, and a log of which URL each came from."""
+"""A folder of downloaded images, with a log of their URLs."""
 
 import hashlib
 import io
@@ -27,19 +27,19 @@ _SUFFIXES = {
     "GIF": ".gif",
 }
 _NAME_DIGITS = 32
-"""Of the hash, in a file's name: 128 bits."""
+"""Digits of the hash in a file name: 128 bits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A picture in the folder.
+    """An image in the folder.
 
     Attributes:
-        url: Where it came from.
+        url: The URL it was downloaded from.
         file: Its name in the folder; the stem is the first 32 digits of the hash.
-        sha256: Of its content, in hexadecimal.
+        sha256: Hash of its content, in hexadecimal.
         size: In bytes.
-        time: When it came, ISO 8601, UTC.
+        time: When it was downloaded, ISO 8601, UTC.
     """
 
     url: str
@@ -58,14 +58,14 @@ _LOG_RULES = {
 }
 
 
-class PictureStore:
-    """Pictures named by their content: one picture from two URLs is one file, two from one URL never clash.
+class ImageStore:
+    """A folder of images named by their content, so that the same image from two URLs is one file.
 
-    The log gains a line for each picture once its file is complete, so a process that is killed loses only
-    what it was just fetching. Use it as ``with PictureStore.open(folder, log) as store``.
+    Each image is logged once its file is complete, so a process that is killed loses only the downloads in
+    progress. Use it as ``with ImageStore.open(folder, log) as store``.
 
     Attributes:
-        added: Pictures added since it was opened.
+        added: How many images were added since it was opened.
     """
 
     def __init__(self, folder: Path, log: io.FileIO, known: dict[str, Stored]) -> None:
@@ -76,16 +76,16 @@ class PictureStore:
 
     @classmethod
     @contextmanager
-    def open(cls, folder: Path, log: Path) -> Iterator["PictureStore"]:
-        """Open a folder for this process alone.
+    def open(cls, folder: Path, log: Path) -> Iterator["ImageStore"]:
+        """Open a folder, and lock it for this process.
 
         Args:
-            folder: Of the pictures; made where missing.
-            log: JSON lines, one a `Stored`; made where missing.
+            folder: The folder of the images; created if missing.
+            log: JSON Lines, one `Stored` per line; created if missing.
 
         Raises:
             UsageError: Another process has it open.
-            OutputError: It cannot be written.
+            OutputError: It cannot be written to.
         """
         with output_errors(str(folder)):
             folder.mkdir(parents=True, exist_ok=True)
@@ -93,12 +93,12 @@ class PictureStore:
             stream = log.open("a+b", buffering=0)
         with stream:
             _lock(stream, log)
-            for partial in folder.glob(".*.partial"):  # of a process that was killed
+            for partial in folder.glob(".*.partial"):  # left by a process that was killed
                 partial.unlink()
             yield cls(folder, stream, _read_log(stream))
 
     def find(self, url: str) -> Stored | None:
-        """The picture of a URL; None where there is none yet, or its file is not what it was."""
+        """The image of a URL; None if there is none yet, or its file has changed."""
         stored = self._known.get(url)
         if stored is None:
             return None
@@ -112,12 +112,12 @@ class PictureStore:
             return None
 
     def add(self, url: str, content: bytes, suffix: str) -> Stored:
-        """Keep a picture.
+        """Store an image.
 
         Args:
-            url: Where it came from.
-            content: The file, as it came.
-            suffix: What `picture_suffix` says of it.
+            url: The URL it was downloaded from.
+            content: The bytes of the file.
+            suffix: From `image_suffix`.
 
         Raises:
             OutputError: It could not be written.
@@ -140,18 +140,18 @@ class PictureStore:
         return stored
 
 
-def picture_suffix(content: bytes, max_pixels: int) -> str:
-    """Decode a picture to see that it is one.
+def image_suffix(content: bytes, max_pixels: int) -> str:
+    """Decode an image to check it.
 
     Args:
-        content: A file.
-        max_pixels: Width times height, at most.
+        content: The bytes of a file.
+        max_pixels: Maximum width times height.
 
     Returns:
-        The suffix its format has: ".jpg".
+        The suffix of its format, such as ".jpg".
 
     Raises:
-        ImageError: It is no picture, is damaged, or has more pixels.
+        ImageError: It is not an image, is damaged, or is too large.
     """
     open_photo(content, max_pixels=max_pixels)
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
@@ -159,20 +159,20 @@ def picture_suffix(content: bytes, max_pixels: int) -> str:
 
 
 def _lock(stream: io.FileIO, log: Path) -> None:
-    """Two processes would fetch everything twice."""
+    """Refuse a second process, which would download everything twice."""
     import fcntl  # not on Windows
 
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise UsageError(
-            f"One process at a time fetches into a folder. Received: {log}, which another has open;"
+            f"Only one process at a time can download into a folder. Received: {log}, which another has open;"
             " wait for it to end."
         ) from error
 
 
 def _read_log(stream: io.FileIO) -> dict[str, Stored]:
-    """What the log knows, by URL. The line a killed process was in the middle of is taken off."""
+    """Read the log: URL -> image. An incomplete last line, left by a killed process, is removed."""
     stream.seek(0)
     content = stream.read()
     whole = content.rfind(b"\n") + 1
@@ -183,7 +183,7 @@ def _read_log(stream: io.FileIO) -> dict[str, Stored]:
         try:
             entry = json.loads(line)
         except ValueError:
-            continue  # its picture is fetched anew
+            continue  # its image is downloaded again
         if isinstance(entry, dict) and not broken_rules(entry, _LOG_RULES):
             known[entry["url"]] = Stored(**entry)
     return known

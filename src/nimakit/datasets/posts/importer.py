@@ -1,11 +1,10 @@
-"""Rated posts: texts with a rating in them ("8/10"), each beside one picture or several."""
+"""Rated posts: finding the ratings ("8/10") in their texts, and matching them with downloaded images."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -17,12 +16,12 @@ from nimakit.images.files import image_id
 from nimakit.io.atomic import atomic_writer
 from nimakit.io.delimited import TableWriter
 from nimakit.io.tables import BadRows, read_rows
-from nimakit.labels.ratings import Ratings, to_seconds
+from nimakit.labels.ratings import Ratings, to_iso, to_seconds
 from nimakit.stats.histogram import FloatArray
 
 Outside = Literal["clip", "drop"]
 Status = Literal["imported", "unrated", "ambiguous", "out_of_range", "no_picture", "failed"]
-STATUSES: tuple[Status, ...] = ("imported", "unrated", "ambiguous", "out_of_range", "no_picture", "failed")
+STATUSES: tuple[Status, ...] = get_args(Status)
 
 KNOWN_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "text": ("text", "tweet_text", "full_text"),
@@ -31,24 +30,24 @@ KNOWN_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "user": ("user_id", "author_id", "user", "author"),
     "time": ("time", "created_at", "date"),
 }
-"""What -> the names a column is looked for under, in this order, where it is not named."""
+"""Kind of column -> default names, tried in this order."""
 _NEEDED = ("text", "image")
 
-# https://docs.x.com/fundamentals/x-ids: milliseconds since this moment, above 22 bits of other things.
+# https://docs.x.com/fundamentals/x-ids: above the lowest 22 bits, an id has the milliseconds since then.
 _X_EPOCH_MS = 1_288_834_974_657
 _X_ID_DIGITS = range(15, 20)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Post:
-    """What somebody wrote under a picture.
+    """A post with a text and any number of images.
 
     Attributes:
-        post_id: Of the post; its line in the file where it has none.
-        text: What was written.
-        urls: Of its pictures; none where it has none.
-        user_id: Who wrote it.
-        time: When, in seconds since 1970; NaN where unknown.
+        post_id: Its id, or its line in the file if it has none.
+        text: Its text.
+        urls: URLs of its images.
+        user_id: Its author.
+        time: Its time in seconds since 1970; NaN if unknown.
     """
 
     post_id: str
@@ -60,15 +59,15 @@ class Post:
 
 @dataclass(slots=True)
 class Verdict:
-    """What became of one picture of one post, or of a post without any.
+    """The result for one image of a post, or for a post without images.
 
     Attributes:
         post: The post.
-        url: Of the picture; empty where the post shows none.
-        status: One of `STATUSES`; "imported" once the picture is there.
-        rating: On the scale of the bins; None without one.
+        url: URL of the image; empty if the post has none.
+        status: One of `STATUSES`; "imported" also while the image still has to be downloaded.
+        rating: On the scale of the bins; None if there is none.
         reason: Why it was not imported, or what was changed; may be empty.
-        stored: The picture, once it is there.
+        stored: The image, once it is downloaded.
     """
 
     post: Post
@@ -85,18 +84,18 @@ def read_posts(
     """Read a table of posts.
 
     Args:
-        path: .csv, .tsv or .jsonl. URLs of several pictures are separated by spaces.
-        rows: Takes note of bad rows; `BadRows.refuse` is called here.
-        columns: What -> the name of its column, for those of `KNOWN_COLUMNS` that are named. Without a user
-            column all posts are by one person, called as the file. Without a time column times are taken
-            from the ids, where they are all ids of X.
-        notify: Told in a sentence what was assumed.
+        path: .csv, .tsv or .jsonl. Several URLs are separated by spaces.
+        rows: Collects bad rows; `BadRows.refuse` is called here.
+        columns: Kind of column, as in `KNOWN_COLUMNS` -> its name, if not a default name. Without a user
+            column all posts count as one person's, named after the file. Without a time column, times are
+            read from the ids if all are ids of X.
+        notify: Called with a sentence about each assumption.
 
     Returns:
-        The good ones, at least one.
+        The posts of good rows, at least one.
 
     Raises:
-        LabelError: No such table, a column is missing, or a bad row and `rows` does not skip them.
+        LabelError: No such table, a missing column, or a bad row that `rows` does not skip.
     """
     names = {what: (columns[what],) if what in columns else known for what, known in KNOWN_COLUMNS.items()}
     found: set[str] = set()
@@ -116,14 +115,14 @@ def read_posts(
     for what in [*_NEEDED, *columns]:
         if what not in found and posts:
             raise LabelError(
-                f"A table of posts has a column {' or '.join(names[what])}. Received: {path}, without;"
-                f" name it by --{what}-column."
+                f"A table of posts needs a column {' or '.join(names[what])}. Received: {path}, without it;"
+                f" name yours with --{what}-column."
             )
     rows.refuse()
     if not posts:
-        raise LabelError(f"A table of posts has at least one good row. Received: {path}, with none")
+        raise LabelError(f"A table of posts must have at least one good row. Received: {path}, with none")
     if "user" not in found:
-        notify(f"no column says who rated: all ratings count as by one person, {path.stem}")
+        notify(f"there is no column of raters: all ratings count as one person's, {path.stem}")
     return posts if "time" in found else _timed_by_id(posts, notify)
 
 
@@ -131,7 +130,7 @@ def _post(line: int, values: Mapping[str, str], user: str) -> Post:
     try:
         "".join(values.values()).encode()
     except UnicodeEncodeError:
-        raise ValueError("it has half a character (a lone surrogate)") from None
+        raise ValueError("it contains half a character (a lone surrogate)") from None
     return Post(
         post_id=values["id"] or f"line {line}",
         text=values["text"],
@@ -142,11 +141,11 @@ def _post(line: int, values: Mapping[str, str], user: str) -> Post:
 
 
 def _timed_by_id(posts: list[Post], notify: Callable[[str], None]) -> list[Post]:
-    """Ids of X are made of the moment they were given."""
+    """Read the times from the ids, if all are ids of X."""
     times = [_time_of_id(post.post_id) for post in posts]
     if not np.isfinite(times).all():
         return posts
-    notify("times of the posts are read from their ids, which are of the kind X gives")
+    notify("times of the posts are read from their ids, which are ids of X")
     return [replace(post, time=moment) for post, moment in zip(posts, times, strict=True)]
 
 
@@ -162,11 +161,11 @@ def judge(posts: Iterable[Post], bins: FloatArray, outside: Outside) -> list[Ver
 
     Args:
         posts: N posts.
-        bins: (bins,), ascending; ratings are out of the last, a whole number.
-        outside: Whether a rating outside the bins counts as the nearest bin, or not at all.
+        bins: (bins,), ascending; ratings are out of the last, an integer.
+        outside: Whether to clip ratings outside the bins or to drop them.
 
     Returns:
-        At least one verdict a post; those of posts with rating and picture are "imported", to be settled.
+        At least one verdict per post; posts with a rating and an image are "imported", for `settle`.
     """
     verdicts = []
     for post in posts:
@@ -178,31 +177,31 @@ def judge(posts: Iterable[Post], bins: FloatArray, outside: Outside) -> list[Ver
 def _rate(post: Post, bins: FloatArray, outside: Outside) -> tuple[Status, float | None, str]:
     low, high = float(bins[0]), float(bins[-1])
     try:
-        said = find_rating(post.text, int(high))
+        found = find_rating(post.text, int(high))
     except AmbiguousRatingError as error:
         return "ambiguous", None, str(error)
     except UnratedError as error:
         return "unrated", None, str(error)
-    rating = min(max(said, low), high)
-    reason = "" if rating == said else f"{said:g} is not from {low:g} to {high:g}"
+    rating = min(max(found, low), high)
+    reason = "" if rating == found else f"{found:g} is not from {low:g} to {high:g}"
     if reason and outside == "drop":
         return "out_of_range", None, reason
     if not post.urls:
-        return "no_picture", rating, "the post shows no picture"
+        return "no_picture", rating, "the post has no image"
     return "imported", rating, reason and f"{reason}: counted as {rating:g}"
 
 
 def wanted(verdicts: Iterable[Verdict]) -> list[str]:
-    """URLs of the pictures that have a rating, each once."""
+    """URLs of the rated images, without repetitions."""
     return list(dict.fromkeys(verdict.url for verdict in verdicts if verdict.status == "imported"))
 
 
 def settle(verdicts: Iterable[Verdict], outcomes: Mapping[str, Stored | Failure]) -> None:
-    """Note which pictures came, and why others did not.
+    """Record which images were downloaded, and why others were not.
 
     Args:
         verdicts: From `judge`.
-        outcomes: URL -> what became of it, for each of `wanted`.
+        outcomes: URL -> result, for each of `wanted`.
     """
     for verdict in verdicts:
         if verdict.status == "imported":
@@ -214,7 +213,7 @@ def settle(verdicts: Iterable[Verdict], outcomes: Mapping[str, Stored | Failure]
 
 
 def count(verdicts: Sequence[Verdict]) -> dict[str, int]:
-    """How many posts have each status; a post with several pictures is "failed" where one of them is."""
+    """Count the posts by status; a post with several images is "failed" if one of them is."""
     by_post: dict[int, Status] = {}
     for verdict in verdicts:
         if by_post.get(id(verdict.post)) != "failed":
@@ -224,37 +223,21 @@ def count(verdicts: Sequence[Verdict]) -> dict[str, int]:
 
 
 def to_ratings(verdicts: Iterable[Verdict]) -> Ratings:
-    """The single ratings of all pictures that are there."""
-    images: dict[str, int] = {}
-    users: dict[str, int] = {}
-    table = [
-        (
-            images.setdefault(image_id(verdict.stored.file), len(images)),
-            users.setdefault(verdict.post.user_id, len(users)),
-            verdict.rating,
-            verdict.post.time,
-        )
+    """The single ratings of all downloaded images."""
+    return Ratings.of(
+        (image_id(verdict.stored.file), verdict.post.user_id, verdict.rating or 0.0, verdict.post.time)
         for verdict in verdicts
         if verdict.stored
-    ]
-    columns = list(zip(*table, strict=True)) or [()] * 4
-    return Ratings(
-        image_ids=tuple(images),
-        user_ids=tuple(users),
-        image=np.array(columns[0], np.intp),
-        user=np.array(columns[1], np.intp),
-        rating=np.array(columns[2], np.float64),
-        time=np.array(columns[3], np.float64),
     )
 
 
 def write_manifest(path: Path, verdicts: Iterable[Verdict], rows: BadRows) -> None:
-    """Write what became of every post, a line a picture; it appears whole or not at all.
+    """Write the result for every post, one line per image; the file appears whole or not at all.
 
     Args:
         path: .csv.
-        verdicts: Settled.
-        rows: Bad rows have a line each, too.
+        verdicts: The results, after `settle`.
+        rows: Bad rows, which also get a line each.
 
     Raises:
         OutputError: It could not be written.
@@ -266,9 +249,9 @@ def write_manifest(path: Path, verdicts: Iterable[Verdict], rows: BadRows) -> No
         )
         for verdict in verdicts:
             post, stored = verdict.post, verdict.stored
-            moment = "" if np.isnan(post.time) else datetime.fromtimestamp(post.time, UTC).isoformat()
             rating = "" if verdict.rating is None else f"{verdict.rating:g}"
+            result = [post.post_id, verdict.status, verdict.reason, rating, to_iso(post.time), post.user_id]
             picture = [image_id(stored.file) if stored else "", verdict.url, stored.sha256 if stored else ""]
-            table.row([post.post_id, verdict.status, verdict.reason, rating, moment, post.user_id, *picture])
+            table.row([*result, *picture])
         for problem in rows.problems:
             table.row(["", "bad_row", problem, *[""] * 6])

@@ -1,4 +1,4 @@
-"""Other places of the pictures of a list of URLs: a server or a folder that has copies of them."""
+"""Mirrors: servers or folders with copies of the images of a list of URLs."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +9,7 @@ from nimakit.errors import UsageError
 
 
 def is_url(base: str) -> bool:
-    """Whether a mirror is a server; else it is a folder.
+    """Whether a mirror is a server, not a folder.
 
     >>> is_url("http://localhost:8000"), is_url("photos")
     (True, False)
@@ -18,24 +18,24 @@ def is_url(base: str) -> bool:
 
 
 def mirrored(urls: Iterable[str], base: str) -> dict[str, str | Path]:
-    """Where a mirror has each picture: under the path its URL has, whatever the host.
+    """Find where a mirror has each image: under the path of its URL, whatever the host.
 
     Args:
-        urls: Of the pictures.
-        base: The mirror: a URL, or a folder, where a picture may also lie without the folders of its path.
+        urls: URLs of the images.
+        base: The mirror: a URL, or a folder, which may have the images without the folders of their paths.
 
     Returns:
-        URL -> its place in the mirror.
+        URL -> its location in the mirror.
 
     Raises:
-        UsageError: The base is neither a URL nor a folder, or has one place for the pictures of two URLs.
+        UsageError: The base is neither a URL nor a folder, or has the same location for two URLs.
 
     >>> mirrored(["https://img.example/media/a.jpg?s=1"], "http://localhost:8000/copies")
     {'https://img.example/media/a.jpg?s=1': 'http://localhost:8000/copies/media/a.jpg?s=1'}
     """
     if not (_has_host(base) if is_url(base) else Path(base).is_dir()):
         raise UsageError(
-            f"A mirror is a URL that starts with http:// or https://, or a folder. Received: {base}"
+            f"--images-from must be a URL starting with http:// or https://, or a folder. Received: {base}"
         )
     places: dict[str, str | Path] = {}
     taken: dict[str | Path, str] = {}
@@ -43,13 +43,13 @@ def mirrored(urls: Iterable[str], base: str) -> dict[str, str | Path]:
         try:
             path = httpx.URL(url).raw_path.decode("ascii")
         except (httpx.InvalidURL, ValueError):
-            places[url] = url  # no URL, which is for the download to say
+            places[url] = url  # not a URL, which the download reports
             continue
         place = base.rstrip("/") + path if is_url(base) else _file(Path(base), httpx.URL(url).path)
         other = taken.setdefault(place, url)
         if other.partition("://")[2] != url.partition("://")[2]:
             raise UsageError(
-                f"A mirror has a place for each picture. Received: {place}, for {other} and {url}"
+                f"A mirror must have a different location for each. Received: {place} for {other} and {url}"
             )
         places[url] = place
     return places
@@ -63,7 +63,7 @@ def _has_host(base: str) -> bool:
 
 
 def _file(folder: Path, path: str) -> Path:
-    """The file of a picture, never outside the folder."""
+    """The file of an image, never outside the folder."""
     parts = [part for part in path.split("/") if part not in ("", ".", "..")]
     whole = folder.joinpath(*parts)
     flat = folder / parts[-1] if parts else whole
@@ -73,5 +73,5 @@ def _file(folder: Path, path: str) -> Path:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # no file can have that name
+    except OSError:  # not a possible file name
         return False

@@ -1,4 +1,4 @@
-"""Ratings in running text: the 8 in "Great light. Two plants. 8/10"."""
+"""Recognition of ratings in texts: the 8 in "Great light. Two plants. 8/10"."""
 
 import re
 import unicodedata
@@ -7,7 +7,7 @@ from nimakit.errors import AmbiguousRatingError, UnratedError
 
 _LINK = re.compile(r"https?://\S+")
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe0f\u20e3\ufeff]")
-"""Zero-width and direction marks, and what makes a keycap of a digit."""
+"""Zero-width and direction marks, and the marks that make a digit a keycap."""
 _SIGNS = str.maketrans(
     {
         "\N{FRACTION SLASH}": "/",
@@ -20,9 +20,9 @@ _SIGNS = str.maketrans(
 )
 _SLASH = re.compile(r"(?<=\d) ?/ ?(?=\d)")
 _OUT_OF = re.compile(r"(?<=\d) out of (?=\d+\b(?! [a-z]))", re.IGNORECASE)
-"""But not in "8 out of 10 people"."""
+"""Not in "8 out of 10 people"."""
 
-# All numbers between slashes are taken together, so that no part of a date is seen alone.
+# Match all numbers between slashes together, so that no part of a date is matched.
 _NUMBER = r"\d++(?:[.,]\d++)*+"
 _RATIO = re.compile(rf"(?<!\d)(?<!\d[.,])(?:(?<!\S)\.)?{_NUMBER}(?:/{_NUMBER})++")
 _VALUE = re.compile(r"0|[1-9]\d{0,3}|(?:0|[1-9]\d{0,3})?[.,]\d{1,2}")
@@ -30,26 +30,26 @@ _DATED = r"\b(?:on|since|until|till|by|before|after|dated) "
 _DOUBT_BEFORE = re.compile(rf"(?:{_DATED}|\d ?- ?|(?<!\S)-|/)$", re.IGNORECASE)
 _DOUBT_AFTER = re.compile(r"-\d|/")
 _NEAR = 16
-"""Characters before and after that matter."""
+"""How many characters before and after a match are examined."""
 _NAMED = 5
 
 
 def find_rating(text: str, out_of: int = 10) -> float:
     """The one rating a text gives: "8/10", "8.5 / 10", "8 out of 10".
 
-    A rating may be above the scale ("11/10"): what that means is the caller's to say. Dates (10/10/2021),
-    other fractions (24/7, 0/07) and mentions ("one more of his 10/10s") are no ratings.
+    A rating may be above the scale ("11/10"), which the caller handles. Dates (10/10/2021), other fractions
+    (24/7, 0/07) and mentions ("one more of his 10/10s") are not ratings.
 
     Args:
-        text: What was written; links in it are left out.
-        out_of: What follows the slash.
+        text: The text; links in it are ignored.
+        out_of: The number after the slash.
 
     Returns:
         The rating, 0 or more.
 
     Raises:
-        UnratedError: No rating is in the text.
-        AmbiguousRatingError: Several different ones are, or one that may be a date ("on 9/10"), a range
+        UnratedError: The text has no rating.
+        AmbiguousRatingError: It has several different ones, or one that may be a date ("on 9/10"), a range
             ("8-9/10") or a negative number.
 
     >>> find_rating("Nice shelf. Add a plant. 8.5/10 @name")
@@ -78,8 +78,8 @@ def find_rating(text: str, out_of: int = 10) -> float:
 
 
 def _plain(text: str) -> str:
-    """The text without links and look-alikes: full-width digits, fraction slashes, marks nobody sees."""
-    # Signs come first: normalised, eight and a half would become 81/2.
+    """Remove links and invisible marks, and replace look-alikes such as full-width digits."""
+    # Replace signs first: NFKC would turn eight and a half into 81/2.
     text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", _LINK.sub(" ", text)).translate(_SIGNS))
     return _SLASH.sub("/", _OUT_OF.sub("/", text))
 

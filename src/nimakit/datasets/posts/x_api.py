@@ -1,4 +1,4 @@
-"""An account's posts with their pictures, through the X API."""
+"""Download of an account's posts through the X API."""
 
 import json
 import os
@@ -18,42 +18,44 @@ _PAGE = 100
 _TIMEOUT = 30.0
 _ATTEMPTS = 4
 _LONGEST_WAIT = 16 * 60.0
-"""Seconds: the API counts requests by quarters of an hour."""
+"""In seconds; the API limits requests per 15 minutes."""
 
 
 def pull_posts(account: str, path: Path, *, notify: Callable[[str], None], backoff: float = 2) -> int:
-    """Write an account's own posts, newest first, as the JSON Lines `nimakit data posts` reads.
+    """Write an account's own posts, newest first, as the JSON Lines that `nimakit data posts` reads.
 
-    Reposts are left out. The API gives the latest 3,200 or so. A rate limit is waited for.
+    Reposts are left out. The API returns about the latest 3,200. If a rate limit is reached, this waits.
 
     Args:
-        account: Its name, with or without the @.
+        account: Name of the account, with or without the @.
         path: .jsonl; appears whole or not at all.
-        notify: Told in a sentence what happens.
-        backoff: Seconds before a second attempt; twice as long before each further one.
+        notify: Called with a sentence about each wait.
+        backoff: Seconds before the second attempt; doubled before each further one.
 
     Returns:
         How many posts were written.
 
     Raises:
-        UsageError: No name of an account, or no token in the environment.
+        UsageError: Not a possible account name, or no token in the environment.
         MissingExtraError: tweepy is not installed.
         AccessError: The API refuses, or there is no such account; nothing is written.
         OutputError: The file could not be written.
     """
     name = _NAME.fullmatch(account)
     if not name:
-        raise UsageError(f"--account is the name of an account of X, as in RateMyRoom. Received: {account}")
+        raise UsageError(
+            f"--account must be the name of an account of X, such as RateMyRoom. Received: {account}"
+        )
     token = os.environ.get(TOKEN_VARIABLE, "").strip()
     if not token:
         raise UsageError(
-            f"The X API wants a bearer token. Received: no {TOKEN_VARIABLE} in the environment;"
-            " set it to that of your app in the developer portal."
+            f"The X API needs a bearer token. Received: no {TOKEN_VARIABLE} in the environment;"
+            " set it to your app's token from the developer portal."
         )
     api = _Api(token, notify, backoff)
     found = api.ask("get_user", username=name[1]).get("data")
     if found is None:
-        raise AccessError(f"The X API knows no account of that name. Received: {name[1]}")
+        raise AccessError(f"The X API found no account with that name. Received: {name[1]}")
     count = 0
     with atomic_writer(path) as stream:
         for post in _posts(api, found["id"]):
@@ -93,14 +95,14 @@ def _posts(api: "_Api", account_id: str) -> Iterator[dict[str, str]]:
 
 
 class _Api:
-    """The API, asked with patience."""
+    """The X API with retries."""
 
     def __init__(self, token: str, notify: Callable[[str], None], backoff: float) -> None:
         try:
             import tweepy  # type: ignore[import-untyped] # no types published
         except ImportError as error:
             raise MissingExtraError(
-                "The posts of an account need tweepy. Install it: pip install 'nimakit[x]'"
+                "Downloading the posts of an account needs tweepy. Install it: pip install 'nimakit[x]'"
             ) from error
         self._tweepy = tweepy
         self._client = tweepy.Client(bearer_token=token, return_type=dict)
@@ -109,7 +111,7 @@ class _Api:
         self._backoff = backoff
 
     def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """One answer, as JSON; after a pause where the API is busy, down or asks for one."""
+        """Call the API and return its JSON; wait and retry if it is busy, down or asks to wait."""
         import requests
 
         for attempt in range(1, _ATTEMPTS + 1):
@@ -118,14 +120,14 @@ class _Api:
                 answer: dict[str, Any] = getattr(self._client, method)(**parameters)
                 return answer
             except self._tweepy.TooManyRequests as error:
-                reason = _said(error)
+                reason = _message(error)
                 if error.reset_time is not None:
                     pause = max(error.reset_time - time.time() + 1, 0)
             except (self._tweepy.TwitterServerError, requests.RequestException) as error:
-                reason = _said(error)
+                reason = _message(error)
             except self._tweepy.TweepyException as error:
                 raise AccessError(
-                    f"The X API refuses. Received: {_said(error)}. The developer portal says whether"
+                    f"The X API refused. Received: {_message(error)}. Check in the developer portal whether"
                     f" {TOKEN_VARIABLE} is right, and what its app may read."
                 ) from error
             if attempt == _ATTEMPTS or pause > _LONGEST_WAIT:
@@ -135,6 +137,6 @@ class _Api:
         raise AccessError(f"The X API did not answer. Received: {reason} ({attempt} attempts); try later.")
 
 
-def _said(error: Exception) -> str:
-    """What an error says, on one line."""
+def _message(error: Exception) -> str:
+    """The message of an error, on one line."""
     return " ".join(str(error).split())[:300] or type(error).__name__

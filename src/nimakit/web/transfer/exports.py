@@ -16,7 +16,7 @@ from nimakit.errors import LabelError
 from nimakit.io.atomic import atomic_writer
 from nimakit.io.delimited import TableWriter
 from nimakit.labels.label_file import write_labels
-from nimakit.labels.ratings import Names, Ratings, to_counts
+from nimakit.labels.ratings import Ratings, to_counts
 from nimakit.stats.histogram import FloatArray
 from nimakit.web.db.queries import is_counted
 from nimakit.web.db.tables import (
@@ -89,14 +89,9 @@ def ratings_of(session: Session, collection: Collection) -> Ratings:
     rows = [row for row in rating_rows(session, collection) if row["repeat"] == FIRST]
     if not rows:
         raise LabelError(_NOTHING)
-    images, users = Names(), Names()
-    return Ratings(
-        image=np.array([images.place(row["image_id"]) for row in rows], np.intp),
-        user=np.array([users.place(row["user_id"]) for row in rows], np.intp),
-        rating=np.array([row["rating"] for row in rows], np.float64),
-        time=np.array([datetime.fromisoformat(row["time"]).timestamp() for row in rows]),
-        image_ids=tuple(images.places),
-        user_ids=tuple(users.places),
+    times = [datetime.fromisoformat(row["time"]).timestamp() for row in rows]
+    return Ratings.of(
+        (row["image_id"], row["user_id"], row["rating"], time) for row, time in zip(rows, times, strict=True)
     )
 
 
