@@ -61,7 +61,7 @@ class Admission:
             with self._changed:
                 self._taken -= size
                 self._count -= 1
-                self._changed.notify_all()
+                self._changed.notify(self._at_once or self._waiting)
 
     @property
     def is_full(self) -> bool:

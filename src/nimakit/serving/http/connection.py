@@ -1,5 +1,6 @@
 """A client's connection: what has come of its request, and what is still to be sent of its answer."""
 
+import contextlib
 import socket
 import time
 from collections import OrderedDict
@@ -10,6 +11,7 @@ from typing import Any
 from nimakit.serving.http.request_reader import Incoming
 
 _PIECE = 262_144
+_WASTE = bytearray(_PIECE)
 
 
 class State(Enum):
@@ -79,6 +81,15 @@ class Connection:
         except OSError:
             return b""
 
+    def skip(self) -> bool:
+        """Throw away what has come; whether the client has gone."""
+        try:
+            return self.sock.recv_into(_WASTE, 0, socket.MSG_TRUNC) == 0
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
     def sendall(self, data: bytes) -> None:
         """Keep data to be sent; the name by which gunicorn's response calls it."""
         self._unsent += data
@@ -89,10 +100,9 @@ class Connection:
         Raises:
             OSError: The client has gone.
         """
-        try:
-            del self._unsent[: self.sock.send(self._unsent)]
-        except BlockingIOError:
-            return False
+        if self._unsent:
+            with contextlib.suppress(BlockingIOError):
+                del self._unsent[: self.sock.send(self._unsent)]
         return not self._unsent
 
     def close(self) -> None:

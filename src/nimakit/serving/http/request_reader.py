@@ -143,7 +143,10 @@ class Incoming:
             self._move(self._open_file())
         wanted = self.body_size + count
         while True:
-            self.body_size += self.body.write(self._take(wanted - self.body_size))
+            with memoryview(self._buffer)[: wanted - self.body_size] as piece:  # written without a copy
+                written = self.body.write(piece)
+            del self._buffer[:written]
+            self.body_size += written
             if self.body_size == wanted:
                 return
             yield

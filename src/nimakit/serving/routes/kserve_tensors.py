@@ -17,7 +17,7 @@ from nimakit.serving.routes.tensor_data import (
     PIECE,
     PIXEL_TYPES,
     SHOWN,
-    counts,
+    count_byte,
     read_binary,
     read_pixels,
     read_texts,
@@ -184,12 +184,11 @@ def _columns(scores: Sequence[Score]) -> dict[str, np.ndarray[Any, Any]]:
 
 def _read_members(text: memoryview) -> _Request:
     """The members of a request, which are parsed one by one once it is known how large they are."""
-    values, escapes = counts(text, b",", b"\\")
-    if values > MAX_VALUES:
+    if count_byte(text, b",") > MAX_VALUES:
         refuse(
             f"The JSON contains at most {MAX_VALUES} values; larger tensors are sent as binary data", "more"
         )
-    if escapes > PIECE + len(text) // 16:
+    if count_byte(text, b"\\") > PIECE + len(text) // 16:
         refuse("At most one character in sixteen of the JSON is escaped", "more")
     try:
         return msgspec.json.decode(text, type=_Request)
