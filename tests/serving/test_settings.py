@@ -64,7 +64,7 @@ def test_models_have_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("models", "message"),
     [
-        (["my model.onnx"], "Received: my model.onnx; give it one: NAME=my model.onnx"),
+        (["my model.onnx"], "Received: my model.onnx; give it a name: NAME=my model.onnx"),
         (["a/m.onnx", "b/m.onnx"], "Received: m more than once; give them names"),
     ],
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from nimakit.serving.http.connection import Connection, Connections, State
-from nimakit.serving.http.request_reader import Incoming
+from nimakit.serving.http.request_reader import RequestReader
 
 
 @pytest.fixture
@@ -19,13 +19,13 @@ def pair() -> Iterator[tuple[Connection, socket.socket]]:
     ):
         near, address = listener.accept()
         with near:
-            yield Connection(near, address, Incoming(100), 5.0), far
+            yield Connection(near, address, RequestReader(100), 5.0), far
 
 
 def test_it_begins_in_silence(pair: tuple[Connection, socket.socket]) -> None:
     """And has as long for it as was said."""
     connection, _ = pair
-    assert connection.state is State.SILENT
+    assert connection.state is State.NEW
     assert 4 < connection.deadline - time.monotonic() <= 5
 
 
@@ -70,7 +70,7 @@ def test_a_client_that_is_gone_is_noticed(pair: tuple[Connection, socket.socket]
 
 def _unconnected() -> Connection:
     sock = socket.socket()
-    return Connection(sock, None, Incoming(100), 5.0)
+    return Connection(sock, None, RequestReader(100), 5.0)
 
 
 @pytest.fixture
@@ -89,23 +89,23 @@ def test_the_least_to_be_missed_is_the_longest_in_the_first_state_that_has_any(
 ) -> None:
     """Silent ones go before those that send, and of these the one that came to it first."""
     connections, opened = crowd
-    order = (State.LINGERING, State.SILENT, State.RECEIVING)
-    assert connections.least(*order) is opened[0]
+    order = (State.LINGERING, State.NEW, State.RECEIVING)
+    assert connections.oldest(*order) is opened[0]
     for number in (1, 0, 2, 3, 4):
         connections.enter(opened[number], State.RECEIVING, 5.0)
-    assert connections.least(*order) is opened[1]
+    assert connections.oldest(*order) is opened[1]
     connections.enter(opened[1], State.RECEIVING, 5.0)
-    assert connections.least(*order) is opened[0]
+    assert connections.oldest(*order) is opened[0]
     connections.enter(opened[4], State.LINGERING, 5.0)
-    assert connections.least(*order) is opened[4]
-    assert connections.least(State.SENDING) is None
+    assert connections.oldest(*order) is opened[4]
+    assert connections.oldest(State.SENDING) is None
 
 
 def test_a_connection_is_in_one_state(crowd: tuple[Connections, list[Connection]]) -> None:
     """Moved, it is counted where it is now; discarded, nowhere."""
     connections, opened = crowd
     connections.enter(opened[0], State.ANSWERING, 5.0)
-    assert (connections.count(State.SILENT), connections.count(State.ANSWERING), len(connections)) == (
+    assert (connections.count(State.NEW), connections.count(State.ANSWERING), len(connections)) == (
         4,
         1,
         5,
@@ -119,7 +119,7 @@ def test_the_late_are_those_whose_time_is_up(crowd: tuple[Connections, list[Conn
     connections, opened = crowd
     connections.enter(opened[3], State.SENDING, -1.0)
     connections.enter(opened[1], State.IDLE, -1.0)
-    assert {id(one) for one in connections.late()} == {id(opened[3]), id(opened[1])}
+    assert {id(one) for one in connections.expired()} == {id(opened[3]), id(opened[1])}
 
 
 def test_making_room_takes_no_longer_with_many(crowd: tuple[Connections, list[Connection]]) -> None:
@@ -135,5 +135,5 @@ def test_making_room_takes_no_longer_with_many(crowd: tuple[Connections, list[Co
 
     for connection in opened:
         connection.__class__ = Counted
-    connections.least(State.LINGERING, State.SILENT)
+    connections.oldest(State.LINGERING, State.NEW)
     assert Counted.looked <= 2
