@@ -5,6 +5,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from nimakit import __version__
 from nimakit.errors import BusyError, ImageError, UnknownModelError, UsageError
+from nimakit.models.score import Score
 from nimakit.serving.models import ServedModel
 from nimakit.serving.routes.kserve_tensors import (
     INPUT,
@@ -46,13 +47,13 @@ def server() -> Response:
 @inference.get("/models/<name>/versions/<version>")
 def model(name: str, version: str = VERSION) -> Response:
     """Inputs and outputs of a model."""
-    served = _find_ready(name, version)
+    sample = _find_sample(name, version)
     return jsonify(
         name=name,
         versions=[VERSION],
         platform="onnxruntime_onnx",
         inputs=[{"name": INPUT, "datatype": "BYTES", "shape": [-1]}],
-        outputs=output_metadata(served.sample),
+        outputs=output_metadata(sample),
     )
 
 
@@ -60,7 +61,7 @@ def model(name: str, version: str = VERSION) -> Response:
 @inference.get("/models/<name>/versions/<version>/ready")
 def model_ready(name: str, version: str = VERSION) -> Response:
     """Readiness of a model."""
-    _find_ready(name, version)
+    _find_sample(name, version)
     return jsonify(name=name, ready=True)
 
 
@@ -99,11 +100,12 @@ def _find(name: str, version: str) -> ServedModel:
     return served
 
 
-def _find_ready(name: str, version: str) -> ServedModel:
+def _find_sample(name: str, version: str) -> Score:
+    """A score of a model, which must be ready."""
     served = _find(name, version)
-    if not served.is_ready:
+    if served.sample is None:
         raise BusyError(f"The model {name} is not ready: {served.problem}")
-    return served
+    return served.sample
 
 
 def _json_size() -> int | None:
