@@ -17,7 +17,7 @@ from nimakit.models.engine import Augmentation, Scorer
 from nimakit.models.score import Score
 from nimakit.serving import EXTENSION
 from nimakit.serving.admission import Admission
-from nimakit.serving.batcher import Batcher, Timing
+from nimakit.serving.batcher import Batcher
 from nimakit.serving.http.front import Limits
 from nimakit.serving.http.request_reader import MAX_HEAD_BYTES
 from nimakit.serving.metrics import Metrics
@@ -109,39 +109,36 @@ class Service:
         self._draining.set()
 
     def score(
-        self,
-        served: ServedModel,
-        tta: Augmentation,
-        sources: Sequence[ImageInput],
-        *,
-        deadline: float,
-        user: str | None = None,
-    ) -> tuple[list[Score | ImageError], Timing]:
-        """Score the images of a request, in batches with those of other requests.
+        self, model: str, tta: Augmentation, sources: Sequence[ImageInput], user: str | None = None
+    ) -> list[Score | ImageError]:
+        """Score images by the deadline of the current request, in batches with those of other requests.
 
         Args:
-            served: The model.
+            model: Name of a served model.
             tta: Test-time augmentation.
             sources: One or more images.
-            deadline: Latest time of the response, by `time.monotonic`.
             user: User for personal scores; None for general ones.
 
         Returns:
-            Results in the order of the images, and how long they took.
+            Results in the order of the images; the request's log line gets their times.
 
         Raises:
-            BusyError: The model is broken, the queue is full, or the time is up.
+            UnknownModelError: There is no such model.
             UnknownUserError: There is no such user.
+            BusyError: The model is broken, the queue is full, or the time is up.
         """
+        served = self.models.find(model)
+        g.log_fields |= {"model": served.name, "images": len(sources)}
+        deadline = g.started + self.settings.request_timeout_s
         job = self._batcher.submit(self.scorers(served, user)[tta], sources)
         results = job.wait(deadline - time.monotonic())
-        timing = job.timing
-        for stage, milliseconds in asdict(timing).items():
+        for stage, milliseconds in asdict(job.timing).items():
             self.metrics.stage_seconds.labels(stage).observe(milliseconds / 1000)
+            g.log_fields[f"{stage}_ms"] = round(milliseconds, 2)
         failed = sum(isinstance(result, ImageError) for result in results)
         self.metrics.images.labels(served.name, "scored").inc(len(results) - failed)
         self.metrics.images.labels(served.name, "failed").inc(failed)
-        return results, timing
+        return results
 
     def scorers(self, served: ServedModel, user: str | None) -> dict[Augmentation, Scorer]:
         """Scorers of a model, personal ones for a user.
@@ -165,28 +162,3 @@ def current_service() -> Service:
     """The service of the current application."""
     service: Service = current_app.extensions[EXTENSION]
     return service
-
-
-def score_for_request(
-    model: str, tta: Augmentation, sources: Sequence[ImageInput], user: str | None = None
-) -> list[Score | ImageError]:
-    """Score images by the deadline of the current request, and log how long it took.
-
-    Args:
-        model: Name of a served model.
-        tta: Test-time augmentation.
-        sources: One or more images.
-        user: User for personal scores; None for general ones.
-
-    Raises:
-        UnknownModelError: There is no such model.
-        UnknownUserError: There is no such user.
-        BusyError: The model is broken, the queue is full, or the time is up.
-    """
-    service = current_service()
-    served = service.models.find(model)
-    g.log_fields |= {"model": served.name, "images": len(sources)}
-    deadline = g.started + service.settings.request_timeout_s
-    results, timing = service.score(served, tta, sources, deadline=deadline, user=user)
-    g.log_fields |= {f"{stage}_ms": round(value, 2) for stage, value in asdict(timing).items()}
-    return results

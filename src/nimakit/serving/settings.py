@@ -1,5 +1,6 @@
 """Server settings, parsed once from a config file, the environment and the command line."""
 
+import contextlib
 import json
 import os
 import re
@@ -169,18 +170,14 @@ def read_settings(
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        name.removeprefix(ENVIRONMENT_PREFIX).lower(): _json_or_text(value)
-        for name, value in environment.items()
-        if name.startswith(ENVIRONMENT_PREFIX)
-    }
-
-
-def _json_or_text(value: str) -> Any:
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return value
+    values: dict[str, Any] = {}
+    for name, value in environment.items():
+        if name.startswith(ENVIRONMENT_PREFIX):
+            key = name.removeprefix(ENVIRONMENT_PREFIX).lower()
+            values[key] = value
+            with contextlib.suppress(ValueError, RecursionError):  # not JSON: plain text
+                values[key] = json.loads(value)
+    return values
 
 
 def _parsed(values: Mapping[str, Any], shown: str, folder: Path) -> dict[str, Any]:
@@ -192,12 +189,10 @@ def _parsed(values: Mapping[str, Any], shown: str, folder: Path) -> dict[str, An
     }
     if "models" in values:
         parsed["models"] = _parse_models(values["models"], shown, folder)
-    keys_file = values.get("api_keys_file")
-    if "api_keys" in values or keys_file is not None:
-        keys = parse_keys(values.get("api_keys", ()), shown)
-        if keys_file is not None:
-            keys += read_keys(folder / keys_file)
-        parsed["api_keys"] = keys
+    if "api_keys" in values:
+        parsed["api_keys"] = parse_keys(values["api_keys"], shown)
+    if values.get("api_keys_file") is not None:
+        parsed["api_keys"] = parsed.get("api_keys", ()) + read_keys(folder / values["api_keys_file"])
     if "trusted_proxies" in values:
         parsed["trusted_proxies"] = parse_proxies(values["trusted_proxies"], shown)
     if values.get("users_dir") is not None:
@@ -216,7 +211,8 @@ def _parse_models(texts: list[str], shown: str, folder: Path) -> tuple[ModelSour
     for text in texts:
         name, _, model = text.partition("=")
         if not model or not _NAME.fullmatch(name):
-            name, model = _own_name(Path(text)), text
+            path, model = Path(text), text
+            name = path.parent.name if path.name == "model.onnx" and path.parent.name else path.stem
         is_file = Path(model).suffix.lower() in (".onnx", ".json")
         if not _NAME.fullmatch(name):
             raise ConfigError(
@@ -232,11 +228,6 @@ def _parse_models(texts: list[str], shown: str, folder: Path) -> tuple[ModelSour
             " give them names: NAME=MODEL"
         )
     return tuple(sources)
-
-
-def _own_name(path: Path) -> str:
-    """Name of a model file; a job's model.onnx has the name of its job."""
-    return path.parent.name if path.name == "model.onnx" and path.parent.name else path.stem
 
 
 def _check_rate(text: str, shown: str) -> None:

@@ -74,7 +74,7 @@ def _unconnected() -> Connection:
 
 
 @pytest.fixture
-def crowd() -> Iterator[tuple[Connections, list[Connection]]]:
+def five() -> Iterator[tuple[Connections, list[Connection]]]:
     """Five connections that were opened one after the other."""
     connections, opened = Connections(), [_unconnected() for _ in range(5)]
     for connection in opened:
@@ -85,10 +85,10 @@ def crowd() -> Iterator[tuple[Connections, list[Connection]]]:
 
 
 def test_the_least_to_be_missed_is_the_longest_in_the_first_state_that_has_any(
-    crowd: tuple[Connections, list[Connection]],
+    five: tuple[Connections, list[Connection]],
 ) -> None:
     """Silent ones go before those that send, and of these the one that came to it first."""
-    connections, opened = crowd
+    connections, opened = five
     order = (State.LINGERING, State.NEW, State.RECEIVING)
     assert connections.oldest(*order) is opened[0]
     for number in (1, 0, 2, 3, 4):
@@ -101,9 +101,9 @@ def test_the_least_to_be_missed_is_the_longest_in_the_first_state_that_has_any(
     assert connections.oldest(State.SENDING) is None
 
 
-def test_a_connection_is_in_one_state(crowd: tuple[Connections, list[Connection]]) -> None:
+def test_a_connection_is_in_one_state(five: tuple[Connections, list[Connection]]) -> None:
     """Moved, it is counted where it is now; discarded, nowhere."""
-    connections, opened = crowd
+    connections, opened = five
     connections.enter(opened[0], State.ANSWERING, 5.0)
     assert (connections.count(State.NEW), connections.count(State.ANSWERING), len(connections)) == (
         4,
@@ -114,17 +114,17 @@ def test_a_connection_is_in_one_state(crowd: tuple[Connections, list[Connection]
     assert (len(connections), opened[0] in connections, opened[1] in connections) == (4, False, True)
 
 
-def test_the_late_are_those_whose_time_is_up(crowd: tuple[Connections, list[Connection]]) -> None:
+def test_the_late_are_those_whose_time_is_up(five: tuple[Connections, list[Connection]]) -> None:
     """Whatever they are at."""
-    connections, opened = crowd
+    connections, opened = five
     connections.enter(opened[3], State.SENDING, -1.0)
     connections.enter(opened[1], State.IDLE, -1.0)
     assert {id(one) for one in connections.expired()} == {id(opened[3]), id(opened[1])}
 
 
-def test_making_room_takes_no_longer_with_many(crowd: tuple[Connections, list[Connection]]) -> None:
+def test_making_room_takes_no_longer_with_many(five: tuple[Connections, list[Connection]]) -> None:
     """Finding one to end looks at one of them, however many there are."""
-    connections, opened = crowd
+    connections, opened = five
 
     class Counted(Connection):
         looked = 0

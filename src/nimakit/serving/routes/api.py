@@ -11,7 +11,7 @@ from nimakit.models.score import Record, error_record, score_record
 from nimakit.models.taste import USER_ID
 from nimakit.scoring.records import add_min_max
 from nimakit.serving import problems
-from nimakit.serving.service import current_service, score_for_request
+from nimakit.serving.service import current_service
 from nimakit.serving.uploads import read_uploads
 
 api = Blueprint("api", __name__)
@@ -34,7 +34,7 @@ def predict() -> Response:
     user = query.get("user")
     service.scorers(service.models.find(model), user)  # refuses unknown ones before the body is parsed
     uploads = read_uploads(request, service.settings.max_images, service.forms)
-    results = score_for_request(model, query.get("tta", "none"), [upload.content for upload in uploads], user)
+    results = service.score(model, query.get("tta", "none"), [upload.content for upload in uploads], user)
     records: list[Record] = [
         {"image_id": upload.image_id}
         | (error_record(result) if isinstance(result, ImageError) else score_record(result))

@@ -15,7 +15,7 @@ from nimakit.serving.routes.kserve_tensors import (
     read_request,
     write_response,
 )
-from nimakit.serving.service import current_service, score_for_request
+from nimakit.serving.service import current_service
 from nimakit.serving.uploads import take_body
 
 inference = Blueprint("inference", __name__, url_prefix="/v2")
@@ -81,7 +81,7 @@ def infer(name: str, version: str = VERSION) -> Response:
     with service.parsing.admit(parsing_size(body, json_size)):
         wanted = read_request(body, json_size, service.settings.max_images)
     del body
-    results = score_for_request(name, wanted.tta, wanted.images)
+    results = service.score(name, wanted.tta, wanted.images)
     errors = [f"image {i}: {result}" for i, result in enumerate(results) if isinstance(result, ImageError)]
     if errors:
         raise ImageError("; ".join(errors))
