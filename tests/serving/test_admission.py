@@ -1,4 +1,4 @@
-"""nimakit.serving.admission: work is admitted before it is done."""
+"""nimakit.serving.admission: work waits for memory or is refused."""
 
 import threading
 

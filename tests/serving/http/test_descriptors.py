@@ -1,4 +1,4 @@
-"""nimakit.serving.http.descriptors: connections leave descriptors to work."""
+"""nimakit.serving.http.descriptors: the number of connections leaves descriptors for other work."""
 
 import json
 import resource

@@ -1,4 +1,4 @@
-"""nimakit.serving.http.worker: real sockets, slow and hostile ones among them, against a real server."""
+"""nimakit.serving.http.worker: real sockets, including slow and hostile ones, against a real server."""
 
 import errno
 import http.client

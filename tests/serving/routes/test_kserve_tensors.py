@@ -1,4 +1,4 @@
-"""nimakit.serving.routes.kserve_tensors: images out of an inference request, scores into its answer."""
+"""nimakit.serving.routes.kserve_tensors: images from inference requests, scores in responses."""
 
 import base64
 import contextlib

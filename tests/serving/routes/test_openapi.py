@@ -1,4 +1,4 @@
-"""src/nimakit/serving/openapi.json: the description of the server, and the server, agree."""
+"""src/nimakit/serving/openapi.json: the description agrees with the server."""
 
 import json
 import re
