@@ -1,15 +1,15 @@
-"""What hostile clients can do to both servers: memory, health and honest clients while each attack runs.
+"""Attacks on both servers: their memory, health responses and honest clients while each attack runs.
 
     python benchmarks/attack.py [--docker] [--seconds S] [--only WORD] [--image NAME] > table.md
 
-Each attack sends a bounded number of clients for a bounded time, over the loopback interface only. By default
-the servers run natively; with --docker each runs in a container of the image nima-serve, with the memory that
-compose.yaml allows it. Meanwhile an honest client scores photographs (or rates them) and another asks for the
-server's health, once every twentieth of a second. The attackers' process gives way to all others (nice 19):
-real attackers have machines of their own, and only the work that they cause the server is measured.
+Each attack runs a limited number of clients for a limited time, over the loopback interface only. By default
+the servers run natively; with --docker each runs in a container of the image nima-serve, with the memory
+limit of compose.yaml. Meanwhile an honest client scores photographs (or rates them) and another requests the
+server's health, 20 times a second. The attacking process has the lowest priority (nice 19) because real
+attackers have their own machines: only the work they cause the server is measured.
 
-Linux only. Natively, memory is the worker's resident memory, from /proc; with --docker it is all that the
-container's cgroup is charged for, files in tmpfs and in the page cache included.
+Linux only. Natively, memory is the worker's resident memory, from /proc; with --docker it is everything
+charged to the container's cgroup, including files in tmpfs and in the page cache.
 """
 
 import argparse
@@ -40,7 +40,7 @@ TOLERANCE = 1e-5  # of a mean, which is answered with six decimals
 PAUSE_S = 0.05
 PATIENCE_S = 20.0
 REST_S = 4.0
-REST_AFTER_S = 20.0  # longer than a request may take
+REST_AFTER_S = 20.0  # longer than any request may take
 
 
 def main() -> None:
@@ -81,14 +81,14 @@ def main() -> None:
 
 @dataclass(kw_only=True)
 class Seen:
-    """What a client saw.
+    """Observations of a client.
 
     Attributes:
-        latencies: Seconds of each answer, without those that were refused.
-        durations: Seconds of each try, whatever became of it.
-        refused: How many were refused (503, or a connection that was closed).
-        wrong: How many were wrong.
-        acknowledged: What was acknowledged, for what must not be lost.
+        latencies: Seconds of each answered request.
+        durations: Seconds of each request, answered or not.
+        refused: Number of refused requests (503, or a closed connection).
+        wrong: Number of wrong responses.
+        acknowledged: Picture -> last acknowledged rating.
     """
 
     latencies: list[float] = field(default_factory=list)
@@ -99,7 +99,7 @@ class Seen:
 
 
 class Scores:
-    """Scores a photograph again and again, and knows the right answer: the first one."""
+    """Scores one photograph repeatedly; the first score is the expected one."""
 
     def __init__(self, target: Target) -> None:
         stream = io.BytesIO()
@@ -116,7 +116,7 @@ class Scores:
         seen.wrong += abs(mean - (self._mean or 0)) > TOLERANCE
 
     def lost(self, _seen: Seen) -> int:
-        """Nothing is kept, so nothing is lost."""
+        """The server stores nothing, so nothing is lost."""
         return 0
 
     def _ask(self) -> float | None:
@@ -125,7 +125,7 @@ class Scores:
 
 
 class Ratings:
-    """Rates pictures, one after the other, and knows what was acknowledged."""
+    """Rates pictures one after the other, and records the acknowledged ratings."""
 
     def __init__(self, target: Target) -> None:
         self._client = httpx.Client(
@@ -151,9 +151,9 @@ class Ratings:
         seen.acknowledged[picture] = value
 
     def lost(self, seen: Seen) -> int:
-        """How many pictures have not the rating that was acknowledged last."""
-        held = {item["id"]: item["value"] for item in self._deck()["history"]}
-        return sum(held.get(picture) != value for picture, value in seen.acknowledged.items())
+        """Number of pictures without their last acknowledged rating."""
+        stored = {item["id"]: item["value"] for item in self._deck()["history"]}
+        return sum(stored.get(picture) != value for picture, value in seen.acknowledged.items())
 
     def _deck(self) -> dict[str, list[dict[str, int]]]:
         deck: dict[str, list[dict[str, int]]] = self._client.get("/c/photos/deck").raise_for_status().json()
@@ -164,7 +164,7 @@ Honest = Scores | Ratings
 
 
 def measure(target: Target, honest: Honest, attack: str, send: "Attack", seconds: float) -> str:
-    """One row: what an attack did to a server."""
+    """Run an attack and format its row of the table."""
     idle, calm = Seen(), time.monotonic() + 3
     while time.monotonic() < calm:
         repeat_once(honest.ask, idle)
@@ -202,13 +202,13 @@ def measure(target: Target, honest: Honest, attack: str, send: "Attack", seconds
 
 
 def repeat(work: Callable[[Seen], None], seen: Seen, stop: threading.Event) -> None:
-    """Do something again and again, with a pause after each time."""
+    """Do something repeatedly, with a pause after each time."""
     while not stop.wait(PAUSE_S):
         repeat_once(work, seen)
 
 
 def repeat_once(work: Callable[[Seen], None], seen: Seen) -> None:
-    """Do something, and note how long it took, and whether it was refused."""
+    """Do something, and record how long it took and whether it was refused."""
     started = time.perf_counter()
     try:
         work(seen)
@@ -220,7 +220,7 @@ def repeat_once(work: Callable[[Seen], None], seen: Seen) -> None:
 
 
 def healthy(target: Target) -> None:
-    """Ask for the server's health."""
+    """Request the server's health."""
     status, _ = ask(target.port, "GET", target.health)
     if status != 200:
         raise ConnectionRefusedError
@@ -229,7 +229,7 @@ def healthy(target: Target) -> None:
 def ask(
     port: int, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
 ) -> tuple[int, bytes]:
-    """One request, on a connection of its own."""
+    """Send one request on a new connection."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     try:
         connection.request(method, path, body, headers or {})
@@ -244,13 +244,13 @@ def ask(
 
 @dataclass(frozen=True, kw_only=True)
 class Clients:
-    """Some clients that do the same.
+    """A group of identical clients.
 
     Attributes:
-        port: Whom they attack.
-        count: How many.
-        data: What each sends, again and again on new connections.
-        waits: Whether each reads an answer before it goes on; else it keeps its connection, and says no more.
+        port: Port of the server.
+        count: Number of clients.
+        data: Bytes that each sends repeatedly, on new connections.
+        waits: Whether each reads the response before it continues; else it only keeps its connection open.
     """
 
     port: int
@@ -263,7 +263,7 @@ Attack = Sequence[Clients]
 
 
 def run_attack(attack: Attack, seconds: float) -> None:
-    """Run the clients of an attack, in a process of its own, which takes only time that nobody else wants."""
+    """Run the clients of an attack in this process, at the lowest priority."""
     os.nice(19)
     until = time.monotonic() + seconds
     threads = [
@@ -277,7 +277,7 @@ def run_attack(attack: Attack, seconds: float) -> None:
 
 
 def press(clients: Clients, until: float) -> None:
-    """Send, read the answer, and begin again."""
+    """Send, read the response, and repeat."""
     while time.monotonic() < until:
         with suppress(OSError), socket.create_connection(("127.0.0.1", clients.port), timeout=5) as sock:
             sock.sendall(clients.data)
@@ -286,7 +286,7 @@ def press(clients: Clients, until: float) -> None:
 
 
 def hold(clients: Clients, until: float) -> None:
-    """Open connections, send what is no whole request, and keep them open; replace those that are closed."""
+    """Open connections, send incomplete requests, keep them open, and replace closed ones."""
     with selectors.DefaultSelector() as selector:
         while time.monotonic() < until:
             for _ in range(clients.count - len(selector.get_map())):
@@ -303,7 +303,7 @@ def hold(clients: Clients, until: float) -> None:
 
 
 def is_closed(sock: socket.socket) -> bool:
-    """Whether the server has closed a connection that is ready to be read."""
+    """Whether the server has closed a connection that is ready to read."""
     try:
         return not sock.recv(65536)
     except OSError:
@@ -311,7 +311,7 @@ def is_closed(sock: socket.socket) -> bool:
 
 
 def post(path: str, kind: str, body: bytes, more: str = "") -> bytes:
-    """A whole request that ends its connection."""
+    """A complete request that closes its connection."""
     head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {kind}\r\nConnection: close\r\n{more}"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
@@ -336,7 +336,7 @@ def infer(data: bytes) -> bytes:
 
 
 def large_png() -> bytes:
-    """A picture of as many pixels as are scored: the largest that is decoded."""
+    """The largest picture that is decoded."""
     stream = io.BytesIO()
     Image.new("RGBA", (10_000, 5_000)).save(stream, "PNG", compress_level=1)
     return stream.getvalue()
@@ -388,7 +388,7 @@ def _tensors(target: Target) -> Attack:
 
 
 def _tastes(target: Target) -> Attack:
-    """Each client is another user, so that their files are read again and again."""
+    """Each client is another user, so that the server keeps loading their files."""
     stream = io.BytesIO()
     Image.new("RGB", (64, 64)).save(stream, "PNG")
     paths = [f"/predict?user={user}" for user in USERS]
@@ -398,7 +398,7 @@ def _tastes(target: Target) -> Attack:
 
 
 def _tables(target: Target) -> Attack:
-    """Large tables for the import, which is the administrator's: they are received of any visitor."""
+    """Large tables for the administrator's import, whose bodies are received from any visitor."""
     head = '--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
     body = (
         head.encode()
@@ -411,7 +411,7 @@ def _tables(target: Target) -> Attack:
 
 
 def _visit(target: Target) -> str:
-    """Headers of a visitor who may send forms."""
+    """Headers of a visitor with a valid form token."""
     signed_in = httpx.get(f"http://127.0.0.1:{target.port}/session", trust_env=False)
     cookies = "; ".join(f"{name}={value}" for name, value in signed_in.cookies.items())
     token = f"X-CSRFToken: {signed_in.json()['csrf']}\r\n"

@@ -1,4 +1,4 @@
-"""The servers that benchmarks/attack.py attacks, natively or in containers, and the memory they take."""
+"""Servers for benchmarks/attack.py, natively or in containers, and their memory use."""
 
 import subprocess
 import sys
@@ -16,10 +16,10 @@ from nimakit.models.taste import Taste, linear, write_taste
 
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"
 PLANS = {"serve": 1_300_000_000, "rate": 1_700_000_000}
-"""Bytes each may take, as docs/security.md says: two threads that decode, and 64 megapixels for the app."""
+"""Planned memory in bytes, from docs/security.md: two decoding threads, and 64 megapixels for the app."""
 
 MEMORY = {"serve": "3g", "rate": "2g"}
-"""As compose.yaml has it."""
+"""Memory limits of compose.yaml."""
 
 PIXELS = 64_000_000
 _START_S = 60.0
@@ -30,7 +30,7 @@ USERS = [f"user{number}" for number in range(40)]
 
 
 class WorkerMemory:
-    """Resident memory of a worker, which leaves out what is in tmpfs.
+    """Resident memory of a worker, without files in tmpfs.
 
     Args:
         master: gunicorn's master.
@@ -41,24 +41,24 @@ class WorkerMemory:
         self._worker = _child(master)
 
     def resident_bytes(self) -> int:
-        """What it takes now."""
+        """Current memory use."""
         return _status(_child(self._master), "VmRSS")
 
     def reset_peak(self) -> None:
-        """Forget the peak so far."""
+        """Reset the peak."""
         Path(f"/proc/{self._worker}/clear_refs").write_text("5")
 
     def peak_bytes(self) -> int:
-        """The most that it took since."""
+        """Peak since the last reset."""
         return _status(_child(self._master), "VmHWM")
 
     def kills(self) -> int:
-        """Whether the first worker was killed, because memory ran out or for another reason."""
+        """1 if the first worker was killed for any reason, else 0."""
         return int(_child(self._master) != self._worker)
 
 
 class ContainerMemory:
-    """All that a container is charged for, its page cache and its tmpfs included.
+    """Memory charged to a container, including its page cache and tmpfs.
 
     Args:
         process: The container's first process.
@@ -77,20 +77,20 @@ class ContainerMemory:
         self._current, self._peak, self._events = (folder / name for name in names)
 
     def resident_bytes(self) -> int:
-        """What it takes now."""
+        """Current memory use."""
         return int(self._current.read_text())
 
     def reset_peak(self) -> None:
-        """Forget the peak so far, where the kernel can; else it is the one since the start."""
+        """Reset the peak, if the kernel supports it; else it counts from the start."""
         with suppress(OSError):
             self._peak.write_text("0")
 
     def peak_bytes(self) -> int:
-        """The most that it took since."""
+        """Peak since the last reset."""
         return int(self._peak.read_text())
 
     def kills(self) -> int:
-        """Processes that were killed because memory ran out."""
+        """Number of processes killed because memory ran out."""
         counts = dict(line.split() for line in self._events.read_text().splitlines())
         return int(counts["oom_kill"])
 
@@ -101,10 +101,10 @@ class Target:
 
     Attributes:
         name: serve or rate.
-        port: Where it listens, on this machine.
-        health: The path that tells its health.
-        plan: Bytes it may take, as documented.
-        memory: What it takes.
+        port: Its port on this machine.
+        health: Path of its health route.
+        plan: Planned memory in bytes, as documented.
+        memory: Its memory use.
     """
 
     name: str
@@ -116,7 +116,7 @@ class Target:
 
 @contextmanager
 def scoring(folder: Path, image: str | None) -> Iterator[Target]:
-    """`nimakit serve`, with two threads that decode, and users."""
+    """`nimakit serve` with two decoding threads and users."""
     health, port, users = "/v2/health/live", free_port(), folder / "users"
     write_tastes(users)
     settings = {"WORKERS": "2", "PORT": str(port), "HOST": "127.0.0.1", "MAX_USERS": "8"}
@@ -134,7 +134,7 @@ def scoring(folder: Path, image: str | None) -> Iterator[Target]:
 
 
 def write_tastes(folder: Path) -> None:
-    """A file for each user, learned from nothing: what it costs to read one is the same."""
+    """Write an untrained file for each user; it takes as long to load as any other."""
     folder.mkdir(mode=0o755)
     base, features = load_model("aesthetic").probe()
     arrays = linear(np.zeros(features), 0.0, 0.1)
@@ -146,7 +146,7 @@ def write_tastes(folder: Path) -> None:
 
 @contextmanager
 def rating(folder: Path, image: str | None) -> Iterator[Target]:
-    """`nimakit rate` on the sample photographs, with a model, so that pictures can be compared."""
+    """`nimakit rate` on the sample photographs, with a model for similarity search."""
     (folder / "photos").symlink_to(SAMPLES)
     port = free_port()
     options = ["--experiment", "score", "--model", "aesthetic", "--name", "photos", "--port", str(port)]
@@ -202,7 +202,7 @@ def _docker(*arguments: str) -> str:
 
 
 def _child(process: int) -> int:
-    """The worker; 0 while there is none."""
+    """Process id of the worker; 0 while there is none."""
     with suppress(OSError):
         children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
         return int(children[0]) if children else 0

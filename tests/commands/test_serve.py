@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nimakit.serving.keys import find_holder, parse_keys
+from nimakit.serving.keys import find_owner, parse_keys
 from nimakit.serving.settings import Settings
 from terminal import Command
 
@@ -59,7 +59,7 @@ def test_a_new_key_goes_to_stdout(nimakit: Command) -> None:
     """With the entry that knows it."""
     result = nimakit("serve", "--new-key", "shop")
     made = json.loads(result.out)
-    assert find_holder(made["key"], parse_keys([made["entry"]], "a test")) == "shop"
+    assert find_owner(made["key"], parse_keys([made["entry"]], "a test")) == "shop"
 
 
 def test_a_key_has_a_proper_name(nimakit: Command) -> None:

@@ -1,1 +1,1 @@
-"""The server."""
+"""Tests of nimakit.serving."""

@@ -1,4 +1,4 @@
-"""What the tests of the server share: an application with two models."""
+"""Shared fixtures: an application with two models."""
 
 from collections.abc import Iterator
 from pathlib import Path

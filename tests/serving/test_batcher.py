@@ -1,4 +1,4 @@
-"""nimakit.serving.batcher: images of many requests on one set of threads."""
+"""nimakit.serving.batcher: one set of threads scores the images of all requests."""
 
 import threading
 import time

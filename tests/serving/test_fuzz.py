@@ -1,4 +1,4 @@
-"""Whatever is sent to the server, it neither fails nor hangs: mutated bodies, and schemathesis."""
+"""Fuzzing: the server neither fails nor hangs on mutated bodies and on schemathesis's requests."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Whatever a client sends or an operator sets, the server's parsers take it or say which rule it breaks."""
+"""Property tests: the server's parsers accept any input or name the rule it breaks."""
 
 import io
 from pathlib import Path

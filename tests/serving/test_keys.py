@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from nimakit.errors import ConfigError
-from nimakit.serving.keys import find_holder, make_key, parse_keys, read_keys
+from nimakit.serving.keys import find_owner, make_key, parse_keys, read_keys
 
 
 def test_a_new_key_is_found_by_its_entry() -> None:
     """What is kept of a key knows the key, and the key is not in it."""
     key, entry = make_key("shop")
-    assert find_holder(key, parse_keys([str(entry)], "a test")) == "shop"
+    assert find_owner(key, parse_keys([str(entry)], "a test")) == "shop"
     assert key not in str(entry)
     assert entry.sha256 == hashlib.sha256(key.encode()).hexdigest()
 
@@ -27,7 +27,7 @@ def test_no_two_keys_are_equal() -> None:
 def test_a_strange_key_has_no_holder() -> None:
     """Neither another key, nor an empty one, nor a hash itself is taken for a key."""
     key, entry = make_key("shop")
-    assert [find_holder(text, [entry]) for text in ("", key[:-1], key + "x", entry.sha256, "\udce9")] == [
+    assert [find_owner(text, [entry]) for text in ("", key[:-1], key + "x", entry.sha256, "\udce9")] == [
         None
     ] * 5
 

@@ -1,4 +1,4 @@
-"""nimakit.serving.metrics: what Prometheus reads."""
+"""nimakit.serving.metrics: metrics as Prometheus reads them."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from clients import Client, client, form, noise, service
 
 
-def test_measurements_are_read_by_a_prometheus_parser(web: Client) -> None:
+def test_metrics_are_read_by_a_prometheus_parser(web: Client) -> None:
     """Requests, latencies by stage, batches, queue, refusals, and models."""
     web.post("/predict", data=form(("a.png", noise()), ("b.png", b"broken")))
     web.get("/nowhere")
@@ -37,7 +37,7 @@ def test_measurements_are_read_by_a_prometheus_parser(web: Client) -> None:
     assert "process_resident_memory_bytes" in found
 
 
-def test_measurements_do_not_grow_with_what_is_asked(web: Client) -> None:
+def test_metrics_do_not_grow_with_requested_paths(web: Client) -> None:
     """Unknown paths, models and methods share a label."""
 
     def count() -> int:

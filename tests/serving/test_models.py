@@ -1,4 +1,4 @@
-"""nimakit.serving.models: the models of a server."""
+"""nimakit.serving.models: loading and finding served models."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""nimakit.serving.proxies: what is forwarded is believed from the proxies that were named, and no others."""
+"""nimakit.serving.proxies: X-Forwarded headers are used from trusted proxies only."""
 
 from typing import Any
 

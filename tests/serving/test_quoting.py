@@ -1,4 +1,4 @@
-"""nimakit.serving.quoting: the query of a request may have any bytes."""
+"""nimakit.serving.quoting: a query may contain any bytes."""
 
 import pytest
 from werkzeug.test import create_environ

@@ -1,4 +1,4 @@
-"""nimakit.serving.request_log: a line for each request."""
+"""nimakit.serving.request_log: one line for each request."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""A worker that is killed in mid-load: another takes its place, and no client is told anything wrong."""
+"""A worker killed under load is replaced, and no client gets a wrong score."""
 
 import json
 import os

@@ -92,7 +92,7 @@ def test_a_broken_file_replaces_no_model(tmp_path: Path) -> None:
         path.write_bytes(b"no model")
         server.process.send_signal(signal.SIGHUP)
         started = time.monotonic()
-        while "the models stay as they were" not in server.err.read_text("utf-8"):
+        while "the previous ones stay" not in server.err.read_text("utf-8"):
             assert _name(server) == "first"
             assert time.monotonic() - started < 20
         assert (server.worker, _name(server)) == (worker, "first")

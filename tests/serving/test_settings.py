@@ -1,4 +1,4 @@
-"""nimakit.serving.settings: how a server runs."""
+"""nimakit.serving.settings: config file, environment and command line."""
 
 import json
 import re
@@ -64,7 +64,7 @@ def test_models_have_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("models", "message"),
     [
-        (["my model.onnx"], "Received: my model.onnx; give it one: NAME=my model.onnx"),
+        (["my model.onnx"], "Received: my model.onnx; give it a name: NAME=my model.onnx"),
         (["a/m.onnx", "b/m.onnx"], "Received: m more than once; give them names"),
     ],
 )
@@ -75,7 +75,7 @@ def test_refuses_models_without_a_name_of_their_own(models: list[str], message: 
 
 
 def test_keys_come_from_a_list_and_a_file(tmp_path: Path) -> None:
-    """Both together; the file is looked for beside the config."""
+    """Both are used; the file's path is relative to the config."""
     first, second = (make_key(name)[1] for name in ("first", "second"))
     (tmp_path / "keys").write_text(f"{second}\n", "utf-8")
     path = _config(tmp_path, api_keys=[str(first)], api_keys_file="keys")
@@ -103,8 +103,8 @@ def test_refuses_broken_values(tmp_path: Path, values: dict[str, Any], message: 
         read_settings(_config(tmp_path, **values))
 
 
-def test_null_is_as_good_as_left_out_where_there_is_no_default(tmp_path: Path) -> None:
-    """And takes no keys away that are given elsewhere."""
+def test_null_means_left_out_for_keys_without_a_default(tmp_path: Path) -> None:
+    """A null key file does not remove keys from another layer."""
     path = tmp_path / "c.json"
     nothing = dict.fromkeys(("workers", "batch_size", "api_keys_file", "rate_limit", "users_dir"))
     path.write_text(json.dumps(nothing), "utf-8")
@@ -145,7 +145,7 @@ def test_proxies_are_addresses_or_networks() -> None:
             read_settings(options={"trusted_proxies": value})
 
 
-def test_a_name_too_long_for_a_folder_is_none() -> None:
-    """The system refuses to look for it."""
+def test_a_name_too_long_for_a_folder_is_refused() -> None:
+    """The system reports an error instead of a missing folder."""
     with pytest.raises(ConfigError, match="'users_dir' must be a folder that exists"):
         read_settings(environment={}, options={"users_dir": 5000 * "x"})

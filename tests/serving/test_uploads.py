@@ -109,13 +109,13 @@ def test_refuses_what_holds_no_image(body: bytes, kind: str, error: type[HTTPExc
         (
             OTHER,
             "multipart/form-data; boundary=x",
-            "a file called `image`; options are in the query (/predict?tta=flips). Received: 'photo'.",
+            "a file called `image`; options go into the query (/predict?tta=flips). Received: 'photo'.",
         ),
         (TEXT, "multipart/form-data; boundary=x", "Received: `image` without a file name"),
         (
             TEXT,
             "multipart/form-data",
-            "names its boundary: multipart/form-data; boundary=... Received: none;",
+            "must name its boundary: multipart/form-data; boundary=...; received none.",
         ),
         (b"x", "application/x-www-form-urlencoded", "Received: application/x-www-form-urlencoded."),
         (b"x", "", "Received: no Content-Type."),

@@ -1,4 +1,4 @@
-"""nimakit.serving.users: one person's scores over HTTP."""
+"""nimakit.serving.users: personal scores over HTTP."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""`nimakit serve`: scores over HTTP."""
+"""`nimakit serve`: the scoring server."""
 
 import json
 import os
@@ -13,29 +13,29 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--config-file",
     type=_FILE,
-    help="A serving config: JSON with any of the settings in docs/serving.md. Variables NIMAKIT_SERVE_<KEY>"
-    " override it, options override both.",
+    help="A serving config: JSON with settings from docs/serving.md. Variables NIMAKIT_SERVE_<KEY> override"
+    " it; options override both.",
 )
 @click.option(
     "--model",
     "models",
     multiple=True,
     metavar="[NAME=]MODEL",
-    help="A public model (aesthetic), an .onnx file, or an ensemble .json, served under its own name or"
-    " another. Given several times, all are served, the first by default. Default: aesthetic.",
+    help="A public model (aesthetic), an .onnx file, or an ensemble .json, and optionally the name to serve"
+    " it under. Repeat for several models; the first is the default.  [default: aesthetic]",
 )
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
-@click.option("--port", type=int, help="Port to listen on; 0 for any free one.  [default: 8080]")
+@click.option("--port", type=int, help="Port to listen on; 0 for any free port.  [default: 8080]")
 @click.option(
     "--users-dir",
     type=click.Path(),
-    help="Folder of users' files, USER.taste, from nimakit personalise: /predict?user=USER scores as they"
-    " would.",
+    help="Folder of users' files (USER.taste, from nimakit personalise): /predict?user=USER gives that user's"
+    " scores.",
 )
 @click.option(
     "--new-key",
     metavar="NAME",
-    help="Make an API key for NAME, print it with the entry that a config or a key file holds, and end.",
+    help="Create an API key for NAME, print it and its entry for a config or key file, and exit.",
 )
 def serve(
     *,
@@ -46,7 +46,7 @@ def serve(
     users_dir: str | None,
     new_key: str | None,
 ) -> int:
-    """Serve scores over HTTP until told to stop; a line of JSON for each request goes to stdout.
+    """Serve scores over HTTP; each request is logged as a line of JSON on stdout.
 
     \b
     Example:

@@ -1,22 +1,22 @@
-"""Scores over HTTP: one process that decodes, batches and scores what clients send."""
+"""Scoring server: scores over HTTP, decoded, batched and computed in one process."""
 
 from nimakit.errors import MissingExtraError
 
 EXTENSION = "nimakit"
-"""Where an application keeps its service, among its extensions."""
+"""Key of an application's `Service` in its extensions."""
 
 
 def require() -> None:
-    """Refuse early what needs the libraries of the server.
+    """Check that the server's libraries are installed.
 
     Raises:
-        MissingExtraError: One of them is not installed.
+        MissingExtraError: One of them is not.
     """
     try:
-        import flask  # noqa: F401
+        import flask_limiter  # noqa: F401
         import gunicorn  # type: ignore[import-untyped]  # noqa: F401
         import prometheus_client  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(
-            "Serving needs Flask, gunicorn and prometheus-client. Install them: pip install 'nimakit[serve]'"
+            "Serving needs more libraries. Install them: pip install 'nimakit[serve]'"
         ) from error

@@ -1,4 +1,4 @@
-"""Work that takes memory is admitted before it is done."""
+"""Admission control: work that needs memory waits for it, or is refused, before it starts."""
 
 import threading
 from collections.abc import Iterator
@@ -6,22 +6,22 @@ from contextlib import contextmanager
 
 from nimakit.errors import BusyError, UsageError
 
-_PATIENCE_S = 0.25
+_TIMEOUT_S = 0.25
 
 
 class OversizedWorkError(UsageError):
-    """Work that would take more memory than there is for all of its kind."""
+    """Work that needs more memory than the limit for all work of its kind."""
 
     http_status = 413
 
 
 class Admission:
-    """Admits work while all that was admitted fits into some memory; the rest waits a moment, or is refused.
+    """Admits work while the admitted work fits into a memory limit; other work waits a moment or is refused.
 
     Args:
-        capacity: Bytes that everything admitted may take.
-        at_once: Pieces of work that may be done at the same time; None for any number.
-        most_waiting: Pieces of work that may wait; more are refused at once. None for any number.
+        capacity: Bytes that all admitted work may take.
+        at_once: Pieces of work that may run at the same time; None for no limit.
+        most_waiting: Pieces of work that may wait; more are refused immediately. None for no limit.
     """
 
     def __init__(self, capacity: int, *, at_once: int | None = None, most_waiting: int | None = None) -> None:
@@ -34,24 +34,23 @@ class Admission:
         self._count = 0
 
     @contextmanager
-    def admit(self, size: int, patience: float | None = _PATIENCE_S) -> Iterator[None]:
-        """Hold room for a piece of work while it is done.
+    def admit(self, size: int, timeout: float | None = _TIMEOUT_S) -> Iterator[None]:
+        """Reserve memory while a piece of work runs.
 
         Args:
-            size: Bytes it takes at the most.
-            patience: Seconds it waits to be admitted; None for as long as it takes.
+            size: Largest number of bytes the work takes.
+            timeout: Seconds to wait for admission; None waits without limit.
 
         Raises:
-            OversizedWorkError: It would never fit.
-            BusyError: It did not fit in time.
+            OversizedWorkError: The work would never fit.
+            BusyError: The work did not fit in time.
         """
         if size > self._capacity:
             raise OversizedWorkError(
-                f"Processing a request may take at most {self._capacity} bytes of memory."
-                f" Received: one that needs {size}."
+                f"Processing a request may take {self._capacity} bytes of memory. This one needs {size}."
             )
         with self._changed:
-            if not self._wait(size, patience):
+            if not self._wait(size, timeout):
                 raise BusyError("The server is busy with other requests. Try again later.")
             self._taken += size
             self._count += 1
@@ -61,22 +60,22 @@ class Admission:
             with self._changed:
                 self._taken -= size
                 self._count -= 1
-                self._changed.notify_all()
+                # No more can start than `at_once`: waking the others would only cost time.
+                self._changed.notify(self._at_once or self._waiting)
 
     @property
     def is_full(self) -> bool:
-        """Whether as much work waits as may; more would be refused."""
+        """Whether no more work may wait."""
         return self._most_waiting is not None and self._waiting >= self._most_waiting
 
-    def _wait(self, size: int, patience: float | None) -> bool:
-        """Whether there is room, or there is within this time."""
+    def _wait(self, size: int, timeout: float | None) -> bool:
         if self._has_room(size):
             return True
         if self.is_full:
             return False
         self._waiting += 1
         try:
-            return self._changed.wait_for(lambda: self._has_room(size), patience)
+            return self._changed.wait_for(lambda: self._has_room(size), timeout)
         finally:
             self._waiting -= 1
 

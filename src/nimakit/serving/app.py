@@ -1,4 +1,4 @@
-"""The application: `create_app` puts models, batcher, metrics and routes together."""
+"""Flask application of the scoring server: `create_app` loads the models and registers the routes."""
 
 from collections.abc import Callable
 
@@ -18,14 +18,11 @@ from nimakit.serving.uploads import UploadRequest
 
 
 def create_app(settings: Settings, *, notify: Callable[[str], None] = say) -> Flask:
-    """The application that serves some models.
+    """Create the application, load its models and start its threads.
 
     Args:
-        settings: How it runs.
-        notify: Told in a sentence what is slow or broken.
-
-    Returns:
-        A WSGI application; its models are loaded, its threads run.
+        settings: The server's settings.
+        notify: Receives messages about slow or broken models.
 
     Raises:
         ModelError: No model can be used.
@@ -34,8 +31,8 @@ def create_app(settings: Settings, *, notify: Callable[[str], None] = say) -> Fl
     app.request_class = UploadRequest
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.merge_slashes = False
-    app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes  # a picture without a file name is a field
-    app.config["MAX_FORM_PARTS"] = settings.max_images + 1  # one too many gets an answer that says so
+    app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes  # an image without a file name is a field
+    app.config["MAX_FORM_PARTS"] = settings.max_images + 1  # one more, for an error that names the limit
     metrics = Metrics()
     models = load_models(settings, notify=notify)
     for model in models:

@@ -1,10 +1,10 @@
-"""One set of threads decodes and scores the images of all requests, several images in a run."""
+"""Batcher: one set of threads decodes the images of all requests and scores them in batches."""
 
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 
 from nimakit.errors import BusyError, ImageError, ImageTooLargeError, ImageUnreadError
 from nimakit.images.photo import ImageInput
@@ -15,7 +15,7 @@ from nimakit.serving.metrics import Metrics
 
 @dataclass(slots=True)
 class Timing:
-    """Milliseconds that an image spent waiting, being decoded, and in the run that scored it."""
+    """Milliseconds an image waited, was decoded, and was scored (the time of its whole batch)."""
 
     queue: float = 0.0
     decode: float = 0.0
@@ -24,7 +24,7 @@ class Timing:
 
 @dataclass(slots=True, eq=False)
 class _Task:
-    """An image on its way."""
+    """An image to be decoded and scored."""
 
     job: "Job"
     source: ImageInput
@@ -36,12 +36,7 @@ class _Task:
 
 
 class Job:
-    """The images of one request, on their way.
-
-    Args:
-        scorer: What scores them.
-        sources: The images.
-    """
+    """The images of one request."""
 
     def __init__(self, scorer: Scorer, sources: Sequence[ImageInput]) -> None:
         now = time.monotonic()
@@ -53,34 +48,26 @@ class Job:
         self._done = threading.Event()
 
     def wait(self, seconds: float) -> list[Score | ImageError]:
-        """The results, in the order of the images.
-
-        Args:
-            seconds: How long to wait for them; past it, what is still waiting is dropped.
+        """Wait for the results, in the order of the images; after `seconds` the job is abandoned.
 
         Raises:
-            BusyError: They did not come in time.
-            Exception: What went wrong in scoring, whatever it was.
+            BusyError: The time is up.
+            Exception: Any error raised while scoring.
         """
         if not self._done.wait(seconds):
             self.abandoned = True
-            raise BusyError("A request must be answered in time, and this one could not be. Try again later.")
+            raise BusyError("The request could not be answered in time. Try again later.")
         if self._error is not None:
             raise self._error
         return [task.result for task in self.tasks if task.result is not None]
 
     @property
     def timing(self) -> Timing:
-        """Of each stage the longest time any of the images took, in milliseconds."""
-        timings = [task.timing for task in self.tasks]
-        return Timing(
-            queue=max(timing.queue for timing in timings),
-            decode=max(timing.decode for timing in timings),
-            inference=max(timing.inference for timing in timings),
-        )
+        """Longest time of any of the images, by stage."""
+        return Timing(*map(max, zip(*(astuple(task.timing) for task in self.tasks), strict=True)))
 
     def finish(self, task: _Task, result: Score | ImageError) -> None:
-        """Take the result of one of the images; under the batcher's lock."""
+        """Set the result of an image; call it under the batcher's lock."""
         task.result = result
         task.prepared = None
         self._left -= 1
@@ -88,27 +75,27 @@ class Job:
             self._done.set()
 
     def fail(self, error: Exception) -> None:
-        """Give up all of it."""
+        """Fail the whole job with an error."""
         self._error = error
         self.abandoned = True
         self._done.set()
 
 
 class Batcher:
-    """Decodes and scores what requests bring, with all cores, in a queue that is never longer than it may be.
+    """Threads that decode and score the images of all requests, with a queue of limited length.
 
-    Each thread takes what is most urgent: decoded images of one model once there are enough for a run, or
-    once the first has waited for long enough; else an image to decode; else, with nothing to decode, whatever
-    is decoded. So an image that comes alone is never kept waiting for others, and under load runs fill up.
+    Each thread takes the most urgent work: decoded images of one model, once they fill a batch or the first
+    has waited long enough; else an image to decode; else, with nothing to decode, all decoded images. So a
+    single image never waits for others, and batches fill up under load.
 
-    Of images with more than half of the pixels they may have only one is decoded at a time: the others do not
-    wait for them in all threads, and their memory is taken once.
+    Images with more than half of the allowed pixels are decoded one at a time, so that they do not occupy all
+    threads and take their memory only once.
 
     Args:
-        workers: Threads.
-        batch_wait: Seconds that a decoded image may wait while others are decoded.
+        workers: Number of threads.
+        batch_wait: Seconds a decoded image may wait while others are decoded.
         queue_size: Views that may wait.
-        metrics: Told of the queue and the runs.
+        metrics: Metrics of the queue and the batches.
     """
 
     def __init__(self, *, workers: int, batch_wait: float, queue_size: int, metrics: Metrics) -> None:
@@ -131,7 +118,7 @@ class Batcher:
             thread.start()
 
     def check_room(self, views: int = 1) -> None:
-        """Refuse what the queue has no room for; an empty queue takes a request of any size.
+        """Check that the queue has room for so many views; an empty queue takes a request of any size.
 
         Raises:
             BusyError: The queue is full.
@@ -143,14 +130,11 @@ class Batcher:
         """Queue the images of a request.
 
         Args:
-            scorer: What scores them; the images of all requests with the same scorer share runs.
+            scorer: Scores the images; images of all requests with the same scorer share batches.
             sources: One or more images.
 
-        Returns:
-            What to wait for.
-
         Raises:
-            BusyError: The queue has no room for them all.
+            BusyError: The queue has no room for all of them.
         """
         job = Job(scorer, sources)
         views = scorer.views * len(sources)
@@ -162,7 +146,7 @@ class Batcher:
         return job
 
     def close(self) -> None:
-        """Finish what is queued, and end the threads."""
+        """Finish the queue and stop the threads."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -183,7 +167,7 @@ class Batcher:
             work()
 
     def _next(self) -> Callable[[], None] | None:
-        """The most urgent piece of work, taken out of the queue; None where there is none."""
+        """The most urgent work, removed from its queue; None if there is none."""
         self._drop_abandoned()
         urgent = self._most_urgent()
         if urgent is not None:
@@ -201,7 +185,7 @@ class Batcher:
     def _take_batch(self, scorer: Scorer) -> list[_Task]:
         queue = self._decoded[scorer]
         size = min(len(queue), max(1, scorer.batch_size // scorer.views))
-        if not self._undecoded:  # nothing else to do: what is left is shared out evenly
+        if not self._undecoded:  # nothing else to do, so the threads share the rest evenly
             size = min(size, -(-len(queue) // len(self._threads)))
         batch = [queue.popleft() for _ in range(size)]
         if not queue:
@@ -210,7 +194,7 @@ class Batcher:
         return batch
 
     def _most_urgent(self) -> Scorer | None:
-        """The scorer whose first decoded image has waited longest, where it is time for a run."""
+        """The scorer whose first decoded image has waited longest, if a batch is due; else None."""
         if not self._decoded:
             return None
         scorer, queue = min(self._decoded.items(), key=lambda item: item[1][0].since)
@@ -243,7 +227,7 @@ class Batcher:
             prepared = scorer.prepare(task.source, None if task.is_large else scorer.max_pixels // 2)
             if isinstance(prepared, ImageUnreadError):
                 raise prepared
-        except Exception as error:  # noqa: BLE001 - whatever it is, the request gets it, and the thread lives
+        except Exception as error:  # noqa: BLE001 - the request gets any error, and the thread continues
             with self._changed:
                 self._count(-task.job.scorer.views)
                 task.job.fail(error)

@@ -1,4 +1,4 @@
-"""API keys: made once, kept as hashes, compared in constant time."""
+"""API keys: created once, stored as hashes, compared in constant time."""
 
 import hashlib
 import hmac
@@ -10,18 +10,16 @@ from pathlib import Path
 
 from nimakit.errors import ConfigError
 
-_LONGEST_SHOWN = 1000
+_MAX_SHOWN = 1000
 _ENTRY = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]{0,127}):(?P<sha256>[0-9a-f]{64})")
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """Who holds a key, and the key's hash.
-
-    A key has 256 random bits, so that a plain SHA-256 cannot be searched through.
+    """A stored key. Keys have 256 random bits, so a plain SHA-256 cannot be reversed by search.
 
     Attributes:
-        name: Who holds it; log lines and rate limits know them by it.
+        name: The owner, as in log lines and rate limits.
         sha256: SHA-256 of the key, in hexadecimal.
     """
 
@@ -33,20 +31,20 @@ class ApiKey:
 
 
 def make_key(name: str) -> tuple[str, ApiKey]:
-    """A new random key, and what the server keeps of it.
+    """Create a random key; returns it and the entry to store.
 
     Raises:
-        ConfigError: Not a name.
+        ConfigError: The name is invalid.
     """
     key = secrets.token_urlsafe(32)
     return key, parse_keys([f"{name}:{_digest(key)}"], "A new key")[0]
 
 
 def parse_keys(entries: Iterable[str], shown: str) -> tuple[ApiKey, ...]:
-    """Keys as a config holds them: "NAME:SHA-256".
+    """Parse the entries of a config: "NAME:SHA-256".
 
     Raises:
-        ConfigError: An entry of another form. It is not shown: it may be a key.
+        ConfigError: An entry is invalid. The message does not show it because it may be a key.
     """
     keys = []
     for number, entry in enumerate(entries, start=1):
@@ -54,40 +52,36 @@ def parse_keys(entries: Iterable[str], shown: str) -> tuple[ApiKey, ...]:
         if found is None:
             raise ConfigError(
                 f"{shown}: key {number} must be NAME:SHA-256 (the name of letters, digits, dots, hyphens and"
-                " underscores). Received: something else; make one: nimakit serve --new-key NAME"
+                " underscores). Create one with: nimakit serve --new-key NAME"
             )
-        keys.append(ApiKey(found["name"], found["sha256"]))
+        keys.append(ApiKey(**found.groupdict()))
     return tuple(keys)
 
 
 def read_keys(path: Path) -> tuple[ApiKey, ...]:
-    """Keys of a file: an entry a line; empty lines and those that begin with # are left out.
+    """Read a key file: one entry a line; empty lines and lines that begin with # are ignored.
 
     Raises:
-        ConfigError: An unreadable file, one without keys, or a line of another form.
+        ConfigError: The file is unreadable, has no keys, or has an invalid line.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        shown = str(path)[:_LONGEST_SHOWN]
         raise ConfigError(
-            f"A file of API keys must be readable text. Received: {shown} ({reason})"
+            f"A file of API keys must be readable text. Received: {str(path)[:_MAX_SHOWN]} ({reason})"
         ) from error
     entries = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not entries:
-        raise ConfigError(f"A file of API keys holds one or more. Received: {path}, with none")
+        raise ConfigError(f"A file of API keys must contain at least one. Received: {path}, without any")
     return parse_keys(entries, f"API keys {path}")
 
 
-def find_holder(key: str, known: Iterable[ApiKey]) -> str | None:
-    """Who holds a key; None for nobody. All known keys are compared, each in constant time."""
+def find_owner(key: str, known: Iterable[ApiKey]) -> str | None:
+    """Name of a key's owner, or None. Compares all known keys, each in constant time."""
     digest = _digest(key)
-    holder = None
-    for candidate in known:
-        if hmac.compare_digest(candidate.sha256, digest):
-            holder = candidate.name
-    return holder
+    owners = [candidate.name for candidate in known if hmac.compare_digest(candidate.sha256, digest)]
+    return owners[0] if owners else None
 
 
 def _digest(key: str) -> str:

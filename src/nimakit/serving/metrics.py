@@ -1,5 +1,6 @@
-"""What a server counts and measures, for Prometheus."""
+"""Prometheus metrics of a server."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
@@ -12,63 +13,43 @@ _BATCHES = (1, 2, 4, 8, 16, 32, 64)
 
 
 class Metrics:
-    """The measurements of one server, in a registry of their own."""
+    """The metrics of one server, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "nimakit_requests",
-            "Requests answered.",
-            ["route", "method", "status"],
-            registry=self.registry,
+        counter = partial(Counter, registry=self.registry)
+        gauge = partial(Gauge, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry, buckets=_SECONDS)
+        self.requests = counter("nimakit_requests", "Requests answered.", ["route", "method", "status"])
+        self.request_seconds = histogram(
+            "nimakit_request_seconds", "Time from the last byte of a request to its response.", ["route"]
         )
-        self.request_seconds = Histogram(
-            "nimakit_request_seconds",
-            "Time from a request's last byte to its answer.",
-            ["route"],
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self.stage_seconds = Histogram(
+        self.stage_seconds = histogram(
             "nimakit_stage_seconds",
-            "Time a request's images spent waiting (queue), being decoded, and being scored (inference):"
-            " of each request the longest.",
+            "Longest time an image of a request waited (queue), was decoded, or was scored (inference).",
             ["stage"],
-            buckets=_SECONDS,
-            registry=self.registry,
         )
-        self.images = Counter(
-            "nimakit_images",
-            "Images scored, and images that could not be.",
-            ["model", "result"],
-            registry=self.registry,
+        self.images = counter(
+            "nimakit_images", "Images scored, and images that could not be.", ["model", "result"]
         )
-        self.batch_images = Histogram(
-            "nimakit_batch_images", "Images scored in one run.", buckets=_BATCHES, registry=self.registry
-        )
-        self.queue_depth = Gauge(
-            "nimakit_queue_depth", "Images waiting to be decoded or scored.", registry=self.registry
-        )
-        self.queue_size = Gauge(
-            "nimakit_queue_size", "Images that may wait; more are refused.", registry=self.registry
-        )
-        self.rejected = Counter(
+        self.batch_images = histogram("nimakit_batch_images", "Images scored in one batch.", buckets=_BATCHES)
+        self.queue_depth = gauge("nimakit_queue_depth", "Images waiting to be decoded or scored.")
+        self.queue_size = gauge("nimakit_queue_size", "Images that may wait; more are refused.")
+        self.rejected = counter(
             "nimakit_rejected",
-            "Requests refused for want of room or time (busy), a key (unauthorised) or by a rate limit"
-            " (rate), too slow in coming (slow), or no requests at all (malformed).",
+            "Requests refused: no room or time (busy), no key (unauthorised), too many (rate), received too"
+            " slowly (slow), or invalid HTTP (malformed).",
             ["reason"],
-            registry=self.registry,
         )
-        self.model_info = Gauge(
+        self.model_info = gauge(
             "nimakit_model_info",
-            "1 for a model that is served, 0 for one that is broken.",
+            "1 for a model that is served, 0 for a broken one.",
             ["model", "base_models", "device"],
-            registry=self.registry,
         )
         ProcessCollector(registry=self.registry)
 
     def describe(self, name: str, model: "Model | None") -> None:
-        """Say which models there are; None for one that is broken."""
+        """Set the information about a model; None for a broken one."""
         if model is None:
             self.model_info.labels(name, "", "").set(0)
         else:
@@ -76,5 +57,5 @@ class Metrics:
             self.model_info.labels(name, ", ".join(base_models), model.device).set(1)
 
     def text(self) -> bytes:
-        """All of it in Prometheus's text format."""
+        """All metrics in Prometheus's text format."""
         return generate_latest(self.registry)

@@ -1,4 +1,4 @@
-"""Around every request: who may send it, its id, its limits, and the headers of its answer."""
+"""Middleware: API keys, rate limits, request ids, security headers and logging around every request."""
 
 import re
 import secrets
@@ -10,14 +10,14 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import RequestEntityTooLarge, Unauthorized, UnsupportedMediaType
 
 from nimakit.serving.http.request_reader import OVERSIZED
-from nimakit.serving.keys import find_holder
+from nimakit.serving.keys import find_owner
 from nimakit.serving.proxies import TrustedProxies
 from nimakit.serving.request_log import write_line
 from nimakit.serving.service import current_service
 from nimakit.serving.settings import ENVIRONMENT_PREFIX, Settings
 
-OPEN = frozenset({"pages.index", "pages.openapi", "static", "inference.live", "inference.ready"})
-"""Endpoints that need no key: they tell nothing but that the server is there."""
+OPEN_ENDPOINTS = frozenset({"pages.index", "pages.openapi", "static", "inference.live", "inference.ready"})
+"""Endpoints that need no key: they reveal only that the server runs."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _CORS_HEADERS = {
@@ -31,7 +31,7 @@ _PREFLIGHT_HEADERS = {
 }
 _METHODS = frozenset(HTTPMethod)
 _REASONS = {401: "unauthorised", 429: "rate", 503: "busy"}
-"""Status -> why a request was rejected, as the measurements call it."""
+"""Status -> reason of a rejection, in the metrics."""
 
 _SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self';"
@@ -45,7 +45,7 @@ _SECURITY_HEADERS = {
 
 
 def install(app: Flask, settings: Settings) -> None:
-    """Put an application behind keys, limits and headers."""
+    """Add API keys, limits, headers and logging to an application."""
     app.wsgi_app = TrustedProxies(  # type: ignore[method-assign]
         app.wsgi_app, settings.trusted_proxies, f"{ENVIRONMENT_PREFIX}TRUSTED_PROXIES"
     )
@@ -54,9 +54,9 @@ def install(app: Flask, settings: Settings) -> None:
     app.before_request(_check_body)
     if settings.rate_limit:
         _limit_rate(app, settings.rate_limit)
-    app.after_request(_secure)
+    app.after_request(_add_security_headers)
     app.after_request(_allow_origins)
-    app.after_request(_note)
+    app.after_request(_record)
 
 
 def _begin() -> None:
@@ -64,20 +64,20 @@ def _begin() -> None:
     given = request.headers.get("X-Request-ID", "")
     g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
     g.key = None
-    g.note = {}
+    g.log_fields = {}
 
 
 def _check_key() -> None:
-    """A request for anything but the `OPEN` endpoints bears a known key, where keys are asked for."""
+    """Check the key, if the server has keys and the endpoint is not one of `OPEN_ENDPOINTS`."""
     settings = current_service().settings
-    is_open = request.endpoint is None or request.endpoint in OPEN or request.method == "OPTIONS"
+    is_open = request.endpoint is None or request.endpoint in OPEN_ENDPOINTS or request.method == "OPTIONS"
     if is_open or not settings.api_keys:
         return
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    g.key = find_holder(key.strip(), settings.api_keys) if scheme.lower() == "bearer" else None
+    g.key = find_owner(key.strip(), settings.api_keys) if scheme.lower() == "bearer" else None
     if g.key is None:
         raise Unauthorized(
-            "A request bears a key the server knows: Authorization: Bearer KEY.",
+            "A request must have a valid API key: Authorization: Bearer KEY.",
             www_authenticate=WWWAuthenticate("bearer"),
         )
 
@@ -85,10 +85,10 @@ def _check_key() -> None:
 def _check_body() -> None:
     limit = current_service().settings.max_body_bytes
     if request.environ.get(OVERSIZED) or (request.content_length or 0) > limit:
-        raise RequestEntityTooLarge(f"A request body has at most {limit} bytes.")
+        raise RequestEntityTooLarge(f"A request body must have at most {limit} bytes.")
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding != "identity":
-        raise UnsupportedMediaType("A request body is sent as it is, without a Content-Encoding.")
+        raise UnsupportedMediaType("A request body must be sent without a Content-Encoding.")
 
 
 def _limit_rate(app: Flask, rate: str) -> None:
@@ -104,7 +104,7 @@ def _limit_rate(app: Flask, rate: str) -> None:
     limiter.request_filter(lambda: request.method != "POST")
 
 
-def _secure(response: Response) -> Response:
+def _add_security_headers(response: Response) -> Response:
     response.headers.extend(_SECURITY_HEADERS)
     response.headers["X-Request-ID"] = g.request_id
     response.headers.setdefault("Cache-Control", "no-store")
@@ -112,7 +112,7 @@ def _secure(response: Response) -> Response:
 
 
 def _allow_origins(response: Response) -> Response:
-    """CORS, for the origins that were named, and no other."""
+    """Add CORS headers for the configured origins only."""
     allowed = current_service().settings.cors_origins
     origin = request.headers.get("Origin")
     if allowed:
@@ -123,8 +123,8 @@ def _allow_origins(response: Response) -> Response:
     return response
 
 
-def _note(response: Response) -> Response:
-    """Count the request, and write its line."""
+def _record(response: Response) -> Response:
+    """Count and log the request."""
     seconds = time.monotonic() - g.started
     route = None if request.url_rule is None else request.url_rule.rule
     metrics, label = current_service().metrics, route or "none"
@@ -140,6 +140,6 @@ def _note(response: Response) -> Response:
         status=response.status_code,
         total_ms=round(1000 * seconds, 2),
         key=g.key,
-        **g.note,
+        **g.log_fields,
     )
     return response

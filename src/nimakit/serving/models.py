@@ -1,4 +1,4 @@
-"""The models of a server: loaded and tried once, then known by name."""
+"""Served models: loaded and tested once, then found by name."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -19,14 +19,14 @@ _FOLDERS = re.compile(r"(?<![\w.])/(?:[^/\s:'\"]+/)+")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServedModel:
-    """A model under its name.
+    """A model and the name it is served under.
 
     Attributes:
-        name: What requests call it.
-        model: None where it cannot be used.
-        problem: Why not; without any path.
+        name: Its name in requests.
+        model: The model; None if it cannot be used.
+        problem: Why it cannot be used, without paths.
         scorers: One for each augmentation.
-        sample: The score of a grey picture, which shows what the model gives.
+        sample: Score of a grey image, which shows the outputs that the model has.
     """
 
     name: str
@@ -37,18 +37,18 @@ class ServedModel:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it scores."""
+        """Whether the model can score."""
         return self.model is not None
 
     def summary(self) -> dict[str, Any]:
-        """What a list of models says of it."""
-        known: dict[str, Any] = {"name": self.name, "ready": self.is_ready}
+        """The model's entry in a list of models."""
+        summary: dict[str, Any] = {"name": self.name, "ready": self.is_ready}
         if self.model is None:
-            return known | {"problem": self.problem}
-        return known | {"bins": self.model.bins.tolist(), "device": self.model.device}
+            return summary | {"problem": self.problem}
+        return summary | {"bins": self.model.bins.tolist(), "device": self.model.device}
 
     def details(self) -> dict[str, Any]:
-        """All that is known of it: bins, reference quantiles, and each member's metadata."""
+        """Summary, reference quantiles, and each member's metadata."""
         if self.model is None:
             return self.summary()
         quantiles = self.model.reference_quantiles
@@ -70,7 +70,7 @@ class Models:
     """The models of a server, by name.
 
     Args:
-        models: In the order they were named in; the first is the default.
+        models: In the order of the settings; the first is the default.
     """
 
     def __init__(self, models: Sequence[ServedModel]) -> None:
@@ -81,41 +81,38 @@ class Models:
         return iter(self._models.values())
 
     def find(self, name: str) -> ServedModel:
-        """The model of a name, ready or not.
+        """The model with this name, ready or not.
 
         Raises:
-            UnknownModelError: None has it.
+            UnknownModelError: There is none.
         """
         if name not in self._models:
             raise UnknownModelError(
-                f"A model is named by one of {', '.join(self._models)}. Received: {name[:200]!r}"
+                f"The model must be one of {', '.join(self._models)}. Received: {name[:200]!r}"
             )
         return self._models[name]
 
     @property
     def are_ready(self) -> bool:
-        """Whether there is one that scores."""
+        """Whether any model is ready."""
         return any(model.is_ready for model in self)
 
 
 def load_models(settings: Settings, *, notify: Callable[[str], None]) -> Models:
-    """Load every model of a server, and score with it once. A broken one keeps its name, and says why.
+    """Load every model and score once with it. A broken model is listed with the reason.
 
     Args:
-        settings: Which models, and the limits of what they score.
-        notify: Told in a sentence what is slow or broken.
-
-    Returns:
-        At least one that is ready.
+        settings: The models, and the limits of the images they score.
+        notify: Receives messages about slow or broken models.
 
     Raises:
-        ModelError: None of them can be used; each says why.
+        ModelError: None of the models can be used.
     """
     models = [_load(source, settings, notify) for source in settings.models]
     broken = [model for model in models if not model.is_ready]
     if len(broken) == len(models):
         listed = "; ".join(f"{model.name}: {model.problem}" for model in models)
-        raise ModelError(f"A server has at least one model that works. Received: {listed}")
+        raise ModelError(f"A server needs at least one model that works. Received: {listed}")
     for model in broken:
         notify(f"model {model.name} is not served: {model.problem}")
     return Models(models)
@@ -124,15 +121,15 @@ def load_models(settings: Settings, *, notify: Callable[[str], None]) -> Models:
 def _load(source: ModelSource, settings: Settings, notify: Callable[[str], None]) -> ServedModel:
     try:
         model = loading.load_model(source.model, notify=notify)
-        sample = _try(model)
-    except Exception as error:  # noqa: BLE001 - whatever a file makes go wrong, the other models are served
+        sample = _score_grey(model)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with a file, the other models are served
         problem = str(error) if isinstance(error, NimakitError) else f"It cannot be used: {first_line(error)}"
         return ServedModel(name=source.name, problem=_without_paths(problem, source))
     return ServedModel(name=source.name, model=model, scorers=make_scorers(model, settings), sample=sample)
 
 
 def make_scorers(model: Model, settings: Settings) -> dict[Augmentation, Scorer]:
-    """What scores with a model, one for each augmentation."""
+    """Scorers of a model, one for each augmentation."""
     return {
         tta: Scorer(
             model,
@@ -145,8 +142,8 @@ def make_scorers(model: Model, settings: Settings) -> dict[Augmentation, Scorer]
     }
 
 
-def _try(model: Model) -> Score:
-    """Score one grey picture: a graph that loads may still fail to run, and the first run is the slowest."""
+def _score_grey(model: Model) -> Score:
+    """Score a grey image: a graph that loads may still fail to run, and its first run is the slowest."""
     grey = {
         wanted: np.full((1, wanted.height, wanted.width, 3), 128, np.uint8) for wanted in model.preprocessings
     }
@@ -154,7 +151,7 @@ def _try(model: Model) -> Score:
 
 
 def _without_paths(text: str, source: ModelSource) -> str:
-    """What went wrong with a model, its files called by their names alone."""
+    """An error message with file names instead of paths."""
     try:
         files = loading.model_files(source.model)
     except NimakitError:
@@ -162,4 +159,4 @@ def _without_paths(text: str, source: ModelSource) -> str:
     spellings = {str(spelling): path.name for path in files for spelling in (path, path.resolve())}
     for spelling in sorted(spellings, key=len, reverse=True):
         text = text.replace(spelling, spellings[spelling])
-    return _FOLDERS.sub("", text)  # the runtime names its own source files too
+    return _FOLDERS.sub("", text)  # ONNX Runtime names its own source files

@@ -1,4 +1,4 @@
-"""Every error as problem JSON (RFC 9457), and never more in it than the client is to know."""
+"""Error responses as problem JSON (RFC 9457), without internal details."""
 
 import json
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ from nimakit.errors import BusyError, ImageUnreadError, NimakitError, machine_fa
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
-"""What a refused client is told: queues are short, and empty within seconds."""
+"""Seconds after which a refused client may retry: queues are short and empty within seconds."""
 
-
-_STRAINED = (
-    "The server is short of memory, of files, or of its disk. Try again later; its log has the reason."
+_OUT_OF_RESOURCES = (
+    "The server is out of memory, open files or disk space. Try again later; its log has the reason."
 )
+_RETRY = {"Retry-After": str(RETRY_AFTER_S)}
 
 
 def problem(status: int, detail: str, **members: Any) -> dict[str, Any]:
@@ -26,14 +26,14 @@ def problem(status: int, detail: str, **members: Any) -> dict[str, Any]:
     Args:
         status: HTTP status.
         detail: What is wrong with this request.
-        members: More of them, of our own.
+        members: Extension members.
     """
     title = HTTPStatus(status).phrase
     return {"type": "about:blank", "title": title, "status": status, "detail": detail, **members}
 
 
 def answer(status: int, detail: str, headers: Mapping[str, str] | None = None, **members: Any) -> Response:
-    """A problem as a response; under /v2 with the member ``error`` that inference clients look for."""
+    """A problem as a response; under /v2 with the member ``error`` that inference clients read."""
     if request.path.startswith("/v2"):
         members["error"] = detail
     body = json.dumps(problem(status, detail, **members))
@@ -41,24 +41,23 @@ def answer(status: int, detail: str, headers: Mapping[str, str] | None = None, *
 
 
 def plain_answer(status: int, detail: str) -> bytes:
-    """A whole HTTP response that ends its connection, for what no application gets to see."""
+    """A problem as raw HTTP that closes the connection, for requests refused before the application."""
     body = json.dumps(problem(status, detail)).encode()
-    head = (
-        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
-        f"Content-Type: {CONTENT_TYPE}",
-        f"Content-Length: {len(body)}",
-        "Cache-Control: no-store",
-        "X-Content-Type-Options: nosniff",
-        "Connection: close",
-        *([f"Retry-After: {RETRY_AFTER_S}"] if status == HTTPStatus.SERVICE_UNAVAILABLE else []),
-    )
-    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
+    headers = {
+        "Content-Type": CONTENT_TYPE,
+        "Content-Length": len(body),
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "Connection": "close",
+    } | (_RETRY if status == HTTPStatus.SERVICE_UNAVAILABLE else {})
+    lines = (f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{''.join(lines)}\r\n".encode() + body
 
 
 def install(app: Flask) -> None:
     """Have an application answer every error with a problem."""
     app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(NimakitError, _own_error)
+    app.register_error_handler(NimakitError, _nimakit_error)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -70,16 +69,14 @@ def _http_error(error: HTTPException) -> Response:
     return response
 
 
-def _own_error(error: NimakitError) -> Response:
-    if isinstance(error, BusyError):
-        return answer(error.http_status, str(error), {"Retry-After": str(RETRY_AFTER_S)})
-    if error.http_status >= 500:
+def _nimakit_error(error: NimakitError) -> Response:
+    if error.http_status >= 500 and not isinstance(error, BusyError):
         return _unexpected(error)
-    return answer(error.http_status, str(error))
+    return answer(error.http_status, str(error), _RETRY if isinstance(error, BusyError) else None)
 
 
 def _unexpected(error: Exception) -> Response:
     current_app.logger.error("request %s failed", g.request_id, exc_info=error)
     if isinstance(error, ImageUnreadError) or machine_fault(error):
-        return answer(503, _STRAINED, {"Retry-After": str(RETRY_AFTER_S)})
-    return answer(500, f"The server failed at this request; its log has more under {g.request_id}.")
+        return answer(503, _OUT_OF_RESOURCES, _RETRY)
+    return answer(500, f"Internal error; the server's log has details under the request's id {g.request_id}.")

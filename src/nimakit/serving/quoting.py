@@ -1,4 +1,4 @@
-"""Requests whose addresses have bytes that should have been percent-encoded."""
+"""Flask request that accepts query strings with bytes that should have been percent-encoded."""
 
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -12,10 +12,7 @@ _ASCII = "".join(map(chr, range(128)))
 
 
 class QuotedRequest(Request):
-    """A request that reads a byte of its query beyond ASCII as if it had been percent-encoded.
-
-    Werkzeug fails at those that are no UTF-8, each time the query is read.
-    """
+    """A request that percent-encodes the non-ASCII bytes of its query; Werkzeug fails on invalid UTF-8."""
 
     def __init__(self, environ: "WSGIEnvironment", *args: Any, **options: Any) -> None:
         environ["QUERY_STRING"] = quote(environ.get("QUERY_STRING", ""), safe=_ASCII, encoding="latin-1")

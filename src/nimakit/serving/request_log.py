@@ -1,4 +1,4 @@
-"""One line of JSON on stdout for each request."""
+"""Request log: one line of JSON on stdout for each request."""
 
 import contextlib
 import json
@@ -10,31 +10,22 @@ from typing import Any
 _LOCK = threading.Lock()
 
 FIELDS = (
-    "id",
-    "method",
-    "route",
-    "status",
-    "model",
-    "images",
-    "queue_ms",
-    "decode_ms",
-    "inference_ms",
-    "total_ms",
-    "key",
+    *("id", "method", "route", "status", "model", "images"),
+    *("queue_ms", "decode_ms", "inference_ms", "total_ms", "key"),
 )
-"""What follows the time; null where a request has none."""
+"""Fields of a line after its time; null if they do not apply to the request."""
 
 
 def write_line(**values: Any) -> None:
-    """Write the line of a request; where it cannot be written, the request goes on without.
+    """Write the line of a request; if that fails, the request continues.
 
     Args:
-        values: Of `FIELDS`. `route` is the pattern of its path, never the path itself, `key` the name of the
-            API key's holder.
+        values: Values of `FIELDS`. `route` is the pattern of the path, never the path itself; `key` is the
+            name of the API key's owner.
     """
     time = datetime.now(UTC).isoformat(timespec="milliseconds")
     line = json.dumps({"time": time, **{name: values.get(name) for name in FIELDS}})
-    # A text stream is not made for several threads; its disk may be full, its reader gone.
+    # A text stream is not safe for several threads; the disk may be full, or the reader gone.
     with _LOCK, contextlib.suppress(OSError):
         sys.stdout.write(line + "\n")
         sys.stdout.flush()

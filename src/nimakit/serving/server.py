@@ -1,4 +1,4 @@
-"""gunicorn, run with our settings: one worker process, which loads the models after it was forked."""
+"""gunicorn server with one worker process, which loads the models after the fork."""
 
 import contextlib
 import os
@@ -23,47 +23,43 @@ if TYPE_CHECKING:
 
 _FAILED = 1
 _STUCK_S = 120
-"""Seconds without a sign of life after which a worker is replaced; loading many models takes some."""
+"""Seconds after which a worker that does not respond is replaced; loading many models takes a while."""
 
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - writable in a container whose root is not
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - writable in a container with a read-only root
 
 
 class Log(Logger):  # type: ignore[misc]
-    """gunicorn's log, without what it adds where no model could be loaded: the worker has said why."""
+    """gunicorn's log, without its errors after no model could be loaded: the worker has reported why."""
 
-    _is_over = False
+    _load_failed = False
 
     def error(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        """Write a line, unless a worker has ended with `Arbiter.APP_LOAD_ERROR`, which ends the server."""
-        self._is_over |= args[1:] == (Arbiter.APP_LOAD_ERROR,)
-        if not self._is_over:
+        """Log an error, unless a worker has exited with `Arbiter.APP_LOAD_ERROR`, which stops the server."""
+        self._load_failed |= args[1:] == (Arbiter.APP_LOAD_ERROR,)
+        if not self._load_failed:
             super().error(msg, *args, **kwargs)
 
 
 class Master(Arbiter):  # type: ignore[misc]
-    """gunicorn's master, which keeps the worker it has where another could not load its models."""
+    """gunicorn's master, which keeps its worker if a new one could not load the models."""
 
     def handle_hup(self) -> None:
-        """SIGHUP: load the models anew."""
+        """SIGHUP: reload the models."""
         if self.app.loads():
             super().handle_hup()
         else:
-            say("the models stay as they were")
+            say("no model could be loaded: the previous ones stay")
 
 
 class Server(BaseApplication):  # type: ignore[misc]
-    """What gunicorn runs.
-
-    Args:
-        settings: How it runs.
-    """
+    """The gunicorn application."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         super().__init__()
 
     def load_config(self) -> None:
-        """Tell gunicorn what it needs to know; the rest is the worker's."""
+        """Set gunicorn's options; the others concern only its own workers."""
         settings = self.settings
         values: dict[str, Any] = {
             "bind": f"{bracketed(settings.host)}:{settings.port}",
@@ -78,24 +74,24 @@ class Server(BaseApplication):  # type: ignore[misc]
             "forwarded_allow_ips": "",
             "secure_scheme_headers": {},
             "worker_tmp_dir": str(_SHARED_MEMORY) if _SHARED_MEMORY.is_dir() else None,
-            "post_worker_init": _say_ready,
+            "post_worker_init": _report_ready,
         }
         for name, value in values.items():
-            if name in self.cfg.settings:  # older versions have no control socket to be disabled
+            if name in self.cfg.settings:  # older versions have no control socket
                 self.cfg.set(name, value)
 
     def load(self) -> "Flask":
-        """The application; gunicorn calls this in the worker's process."""
+        """Create the application; gunicorn calls this in the worker's process."""
         try:
-            from nimakit.serving.app import create_app  # loads the runtime, which must not be forked
+            from nimakit.serving.app import create_app  # loads ONNX Runtime, which must not be forked
 
             return create_app(self.settings)
         except NimakitError as error:
             say(f"error: {error}")
-            sys.exit(Arbiter.APP_LOAD_ERROR)  # with any other code it would be started again, for ever
+            sys.exit(Arbiter.APP_LOAD_ERROR)  # any other code would restart the worker forever
 
     def loads(self) -> bool:
-        """Whether the application loads as its files are now, tried in a process of its own."""
+        """Whether the application can be loaded now, tried in a child process."""
         child = os.fork()
         if child == 0:
             code = _FAILED
@@ -103,11 +99,11 @@ class Server(BaseApplication):  # type: ignore[misc]
                 self.load()
                 code = 0
             finally:
-                os._exit(code)  # threads run, and nothing of the master's is to be cleaned up
+                os._exit(code)  # skips the master's cleanup, and the threads
         return os.waitpid(child, 0)[1] == 0
 
     def run(self) -> None:
-        """Run it, until told to stop."""
+        """Run until told to stop."""
         Master(self).run()
 
 
@@ -115,12 +111,12 @@ def serve(settings: Settings) -> None:
     """Serve until told to stop (SIGTERM, SIGINT).
 
     Raises:
-        UsageError: An address that cannot be listened on.
+        UsageError: The server cannot listen on the address.
     """
     check_address(settings.host, settings.port)
     for source in settings.models:
         if source.model in public_models():
-            # The worker says what is wrong; it has no minutes to spend on a download itself.
+            # The worker has no time for a download; it reports what is wrong.
             with contextlib.suppress(NimakitError):
                 fetch(source.model, notify=say)
     master = os.getpid()
@@ -128,14 +124,14 @@ def serve(settings: Settings) -> None:
         Server(settings).run()
     except SystemExit as stopped:
         if os.getpid() != master:
-            raise  # a worker's, whose code the master reads
+            raise  # a worker's exit, whose code the master reads
         sys.exit(_FAILED if stopped.code else 0)
 
 
-def _say_ready(worker: BufferingWorker) -> None:
+def _report_ready(worker: BufferingWorker) -> None:
     names = ", ".join(source.name for source in worker.app.settings.models)
     addresses = [listener.getsockname() for listener in worker.sockets]
     reached = [browser_address(host, port) for host, port, *_ in addresses]
     say(f"serving {names} at {', '.join(f'http://{address}' for address in reached)}")
     if all(map(is_local_address, reached)):
-        say("only this machine can reach it; start it with --host 0.0.0.0 for others to reach it too")
+        say("only this machine can reach it; to let other machines reach it, use --host 0.0.0.0")

@@ -1,9 +1,10 @@
-"""What the routes of a server share: its settings, models, batcher and measurements."""
+"""Shared state of the server's routes: settings, models, batcher and metrics."""
 
 import re
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from nimakit.models.engine import Augmentation, Scorer
 from nimakit.models.score import Score
 from nimakit.serving import EXTENSION
 from nimakit.serving.admission import Admission
-from nimakit.serving.batcher import Batcher, Timing
+from nimakit.serving.batcher import Batcher
 from nimakit.serving.http.front import Limits
 from nimakit.serving.http.request_reader import MAX_HEAD_BYTES
 from nimakit.serving.metrics import Metrics
@@ -27,36 +28,31 @@ from nimakit.serving.uploads import FORM_COPIES
 from nimakit.serving.users import Users
 
 _MOST_PARSED = 16
-"""Bodies of JSON that may wait to be parsed, one at a time, and forms that may wait to be read."""
+"""JSON bodies, and forms, that may wait to be parsed."""
 
 _FORM = re.compile(rb"\r\ncontent-type[ \t]*:[ \t]*multipart/", re.IGNORECASE)
 
 _SPARE_THREADS = 32
-"""More threads than requests that can be waiting for scores: for refusals, and for bodies that are read."""
+"""Threads in addition to the requests that can wait for scores: for refusals, and for parsing."""
 
 
 class Service:
-    """One server.
-
-    Args:
-        settings: How it runs.
-        models: What it scores with.
-        metrics: Where it is measured.
+    """The shared state of one server; to the worker it is a `Front`.
 
     Attributes:
-        settings: How it runs.
-        models: What it scores with.
-        metrics: Where it is measured.
+        settings: The server's settings.
+        models: The served models.
+        metrics: The server's metrics.
         forms: Admits forms, whose parts are copied out of the body.
-        parsing: Admits JSON, of which several copies are made.
-        limits: What may be held and waited for.
-        probes: As for `Front`.
+        parsing: Admits JSON, of which parsing makes several copies.
+        limits: See `Front`.
+        probes: See `Front`.
         open_file: None: bodies are kept in memory.
     """
 
     def __init__(self, settings: Settings, models: Models, metrics: Metrics) -> None:
         workers = settings.workers or cores()
-        # Half of what may be buffered is for requests and answers, half for what is made of them.
+        # Half of the buffers is for requests and responses, half for what parsing makes of them.
         half = settings.max_buffered_bytes // 2
         self.limits = Limits(
             threads=settings.queue_size + workers * (settings.batch_size or 8) + _SPARE_THREADS,
@@ -85,121 +81,84 @@ class Service:
             queue_size=settings.queue_size,
             metrics=metrics,
         )
+        self.check_room = self._batcher.check_room
 
     @property
     def is_ready(self) -> bool:
-        """Whether requests are welcome."""
+        """Whether the server takes requests."""
         return self.models.are_ready and not self._draining.is_set()
 
     def max_body(self, head: bytes) -> int:
-        """Largest body of a request, in bytes: the same for all.
+        """Largest body of a request, in bytes.
 
         Raises:
-            BusyError: As many bodies of its kind as may wait to be read.
+            BusyError: Too many bodies of this kind are waiting to be parsed.
         """
         is_json = head.startswith(b"POST /v2/")
         if self.parsing.is_full if is_json else self.forms.is_full and _FORM.search(head):
-            raise BusyError("The server has as many requests as it can read. Try again later.")
+            raise BusyError("The server is reading as many requests as it can. Try again later.")
         return self.settings.max_body_bytes
 
     def note_refusal(self, status: int, reason: str) -> None:
-        """Count a request that was refused before a route saw it, and write its line."""
+        """Count and log a request that the worker refused."""
         self.metrics.rejected.labels(reason).inc()
         write_line(status=status)
 
     def drain(self) -> None:
-        """Be ready no more: the server is about to stop, and finishes what it has."""
+        """Report not ready from now on: the server is stopping and finishes its requests."""
         self._draining.set()
 
-    def check_room(self) -> None:
-        """Refuse a request before any of its images are looked at.
-
-        Raises:
-            BusyError: The queue is full.
-        """
-        self._batcher.check_room()
-
     def score(
-        self,
-        served: ServedModel,
-        tta: Augmentation,
-        sources: Sequence[ImageInput],
-        *,
-        deadline: float,
-        user: str | None = None,
-    ) -> tuple[list[Score | ImageError], Timing]:
-        """Score the images of a request, together with those of others.
+        self, model: str, tta: Augmentation, sources: Sequence[ImageInput], user: str | None = None
+    ) -> list[Score | ImageError]:
+        """Score images by the deadline of the current request, in batches with those of other requests.
 
         Args:
-            served: What scores them.
+            model: Name of a served model.
             tta: Test-time augmentation.
             sources: One or more images.
-            deadline: When the answer must be there, by `time.monotonic`.
-            user: Whose scores; None for those of people in general.
+            user: User for personal scores; None for general ones.
 
         Returns:
-            The results in the order of the images, and how long they took.
+            Results in the order of the images; the request's log line gets their times.
 
         Raises:
-            BusyError: A broken model, no room in the queue, or no answer in time.
-            UnknownUserError: No such user.
+            UnknownModelError: There is no such model.
+            UnknownUserError: There is no such user.
+            BusyError: The model is broken, the queue is full, or the time is up.
         """
+        served = self.models.find(model)
+        g.log_fields |= {"model": served.name, "images": len(sources)}
+        deadline = g.started + self.settings.request_timeout_s
         job = self._batcher.submit(self.scorers(served, user)[tta], sources)
         results = job.wait(deadline - time.monotonic())
-        self._measure(served.name, results, job.timing)
-        return results, job.timing
+        for stage, milliseconds in asdict(job.timing).items():
+            self.metrics.stage_seconds.labels(stage).observe(milliseconds / 1000)
+            g.log_fields[f"{stage}_ms"] = round(milliseconds, 2)
+        failed = sum(isinstance(result, ImageError) for result in results)
+        self.metrics.images.labels(served.name, "scored").inc(len(results) - failed)
+        self.metrics.images.labels(served.name, "failed").inc(failed)
+        return results
 
     def scorers(self, served: ServedModel, user: str | None) -> dict[Augmentation, Scorer]:
-        """What scores with a model as a user would, or as people in general do.
+        """Scorers of a model, personal ones for a user.
 
         Raises:
-            BusyError: A broken model.
-            UnknownUserError: No such user.
+            BusyError: The model is broken.
+            UnknownUserError: There is no such user.
             TasteError: The user's file is broken.
         """
         if served.model is None:
             raise BusyError(f"The model {served.name} is not ready: {served.problem}")
         return served.scorers if user is None else self._users.find(user, served.name, served.model)
 
-    def _measure(self, model: str, results: Sequence[Score | ImageError], timing: Timing) -> None:
-        stages = self.metrics.stage_seconds
-        stages.labels("queue").observe(timing.queue / 1000)
-        stages.labels("decode").observe(timing.decode / 1000)
-        stages.labels("inference").observe(timing.inference / 1000)
-        failed = sum(isinstance(result, ImageError) for result in results)
-        self.metrics.images.labels(model, "scored").inc(len(results) - failed)
-        self.metrics.images.labels(model, "failed").inc(failed)
-
     def close(self) -> None:
-        """Finish what is in progress, and end the threads."""
+        """Finish the work in progress and stop the threads."""
         self.drain()
         self._batcher.close()
 
 
 def current_service() -> Service:
-    """The server that answers this request."""
+    """The service of the current application."""
     service: Service = current_app.extensions[EXTENSION]
     return service
-
-
-def score_for_request(
-    model: str, tta: Augmentation, sources: Sequence[ImageInput], user: str | None = None
-) -> list[Score | ImageError]:
-    """Score the images of this request within its time, and note in its line what it was.
-
-    Raises:
-        UnknownModelError: No such model.
-        UnknownUserError: No such user.
-        BusyError: As `Service.score`.
-    """
-    service = current_service()
-    served = service.models.find(model)
-    g.note |= {"model": served.name, "images": len(sources)}
-    deadline = g.started + service.settings.request_timeout_s
-    results, timing = service.score(served, tta, sources, deadline=deadline, user=user)
-    g.note |= {
-        "queue_ms": round(timing.queue, 2),
-        "decode_ms": round(timing.decode, 2),
-        "inference_ms": round(timing.inference, 2),
-    }
-    return results

@@ -1,5 +1,6 @@
-"""How a server runs: parsed once, from a config file, the environment and the command line."""
+"""Server settings, parsed once from a config file, the environment and the command line."""
 
+import contextlib
 import json
 import os
 import re
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nimakit.config import read_object, refuse
-from nimakit.errors import ConfigError, MissingExtraError
+from nimakit.errors import ConfigError
 from nimakit.images.photo import FORMATS
 from nimakit.io.rules import Rule, broken_rules, is_integer, is_number, is_text, or_null
 from nimakit.models.pretrained import DEFAULT_MODEL
@@ -17,7 +18,7 @@ from nimakit.serving.keys import ApiKey, parse_keys, read_keys
 from nimakit.serving.proxies import Network, parse_proxies
 
 ENVIRONMENT_PREFIX = "NIMAKIT_SERVE_"
-"""What the name of an environment variable begins with: NIMAKIT_SERVE_PORT is the key ``port``."""
+"""Prefix of environment variables: NIMAKIT_SERVE_PORT is the key ``port``."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -27,7 +28,7 @@ class ModelSource:
     """A model to serve.
 
     Attributes:
-        name: What requests call it: letters, digits, dots, hyphens and underscores.
+        name: Its name in requests: letters, digits, dots, hyphens and underscores.
         model: A public model's name, an .onnx file, or an ensemble .json.
     """
 
@@ -37,37 +38,36 @@ class ModelSource:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """All that a server can be told.
+    """All settings of a server.
 
     Attributes:
-        models: What is served; requests that name none are scored by the first. In a config file a list of
-            "MODEL" or "NAME=MODEL", relative paths starting at the folder of the config file.
+        models: Served models; the first is the default. In a config file a list of "MODEL" or "NAME=MODEL",
+            with paths relative to the config file.
         host: Address to listen on.
         port: TCP port to listen on; 0 for any free one.
-        workers: Threads that decode and score; None for as many as there are cores.
-        batch_size: Images scored in one run at the most, each counted once for each of its views; None for 8
-            on a CPU, 32 on a GPU.
-        batch_wait_ms: How long a decoded image may wait for others to be decoded, in milliseconds.
-        queue_size: Images that may wait to be decoded or scored; past it requests are refused with 503.
-        max_connections: Connections at the same time; past it the slowest to send its request is closed.
+        workers: Threads that decode and score; None for one per core.
+        batch_size: Largest batch, in views (augmented copies of images); None for 8 on a CPU, 32 on a GPU.
+        batch_wait_ms: Milliseconds a decoded image may wait while others are decoded.
+        queue_size: Images that may wait to be decoded or scored; more requests are refused with 503.
+        max_connections: Open connections; above it, idle connections and the slowest senders are closed.
         max_body_bytes: Largest request body.
-        max_buffered_bytes: Largest sum of all request bodies held at the same time.
-        max_images: Images a request may have.
-        max_pixels: Largest width times height of an image; checked before anything is decoded.
-        formats: Formats that are decoded, of `nimakit.images.photo.FORMATS`.
+        max_buffered_bytes: Memory for buffered bodies and responses (half) and for parsing JSON (half).
+        max_images: Largest number of images in a request.
+        max_pixels: Largest width times height of an image; checked before it is decoded.
+        formats: Allowed image formats, from `nimakit.images.photo.FORMATS`.
         header_timeout_s: Seconds a client may take to send the head of a request.
         body_timeout_s: Seconds a client may take to send the body.
-        request_timeout_s: Seconds a complete request may take to be answered.
+        request_timeout_s: Seconds the server may take to answer a complete request.
         keepalive_timeout_s: Seconds an idle connection is kept open.
-        drain_timeout_s: Seconds that requests in progress are given when the server stops.
-        api_keys: Who may send requests; empty for everybody. In a config file a list of "NAME:SHA-256",
-            and `api_keys_file` names a file of such lines.
-        rate_limit: Requests a key (an address, where there are no keys) may send, as in "100 per minute";
-            None for any number.
-        cors_origins: Origins whose pages may call the server, as in "https://shop.example".
-        trusted_proxies: Networks of the proxies in front, whose X-Forwarded-For is believed.
-        users_dir: Folder of users' files, USER.taste; None for none.
-        max_users: How many users are kept loaded; the others are read when they are asked for.
+        drain_timeout_s: Seconds that requests in progress have to finish when the server stops.
+        api_keys: Keys that may send requests; empty to allow everyone. In a config file a list of
+            "NAME:SHA-256"; `api_keys_file` names a file of such lines.
+        rate_limit: Scoring requests allowed for a key (without keys, for an address), such as
+            "100 per minute"; None for no limit.
+        cors_origins: Origins whose pages may call the server, such as "https://shop.example".
+        trusted_proxies: Networks of proxies whose X-Forwarded-For is used.
+        users_dir: Folder of users' files, USER.taste; None for no users.
+        max_users: Largest number of cached users; the others are loaded when needed.
     """
 
     models: tuple[ModelSource, ...] = (ModelSource(name=DEFAULT_MODEL, model=DEFAULT_MODEL),)
@@ -96,12 +96,12 @@ class Settings:
     max_users: int = 32
 
 
-def _is_list(holds: Any, at_least: int = 0) -> Any:
-    return lambda value: isinstance(value, list) and len(value) >= at_least and all(map(holds, value))
+def _is_list(is_item: Any, at_least: int = 0) -> Any:
+    return lambda value: isinstance(value, list) and len(value) >= at_least and all(map(is_item, value))
 
 
 _COUNT = Rule(is_integer(1, 10**12), f"an integer from 1 to {10**12}")
-_SECONDS = Rule(is_number(0, 3600, above=True), "a number above 0, to 3600")
+_SECONDS = Rule(is_number(0, 3600, above=True), "a number above 0, up to 3600")
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d+)?")
 
 RULES: dict[str, Rule] = {
@@ -126,17 +126,17 @@ RULES: dict[str, Rule] = {
     "keepalive_timeout_s": _SECONDS,
     "drain_timeout_s": _SECONDS,
     "api_keys": Rule(_is_list(is_text), 'a list of "NAME:SHA-256"'),
-    "api_keys_file": Rule(or_null(is_text), "a file of keys, as `nimakit serve --new-key` makes them"),
-    "rate_limit": Rule(or_null(is_text), 'a rate as in "100 per minute", or null'),
+    "api_keys_file": Rule(or_null(is_text), "a file of keys made by `nimakit serve --new-key`"),
+    "rate_limit": Rule(or_null(is_text), 'a rate such as "100 per minute", or null'),
     "cors_origins": Rule(
         _is_list(lambda value: isinstance(value, str) and _ORIGIN.fullmatch(value) is not None),
-        'a list of origins as in "https://shop.example"',
+        'a list of origins such as "https://shop.example"',
     ),
-    "trusted_proxies": Rule(_is_list(is_text), 'a list of addresses or networks as in "172.16.0.0/12"'),
-    "users_dir": Rule(or_null(is_text), "a folder of users' files, as `nimakit personalise` writes them"),
+    "trusted_proxies": Rule(_is_list(is_text), 'a list of addresses or networks such as "172.16.0.0/12"'),
+    "users_dir": Rule(or_null(is_text), "a folder of users' files written by `nimakit personalise`"),
     "max_users": Rule(is_integer(1, 10_000), "an integer from 1 to 10000"),
 }
-"""Every key of a serving config, which is also every variable of the environment."""
+"""Every key of a serving config, and of the environment."""
 
 
 def read_settings(
@@ -145,16 +145,15 @@ def read_settings(
     environment: Mapping[str, str] | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Settings:
-    """Settings from a config file, overridden by the environment, overridden by the command line.
+    """Read settings: the environment overrides the config file, and the command line overrides both.
 
     Args:
-        config_file: JSON object of `RULES`' keys; none where None.
-        environment: Variables; those that begin with `ENVIRONMENT_PREFIX` hold JSON, or text as it is.
-        options: Key -> value, as in a config file; None for what was not given.
+        config_file: JSON object with keys of `RULES`; optional.
+        environment: Variables; values of those with `ENVIRONMENT_PREFIX` are JSON or plain text.
+        options: Key -> value, as in a config file; None for options that were not given.
 
     Raises:
-        ConfigError: Broken rules or unknown keys, all of them listed.
-        MissingExtraError: A rate limit is set, and its library is not installed.
+        ConfigError: Broken rules or unknown keys; the message lists all of them.
     """
     layers = []
     if config_file is not None:
@@ -171,22 +170,18 @@ def read_settings(
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        name.removeprefix(ENVIRONMENT_PREFIX).lower(): _json_or_text(value)
-        for name, value in environment.items()
-        if name.startswith(ENVIRONMENT_PREFIX)
-    }
-
-
-def _json_or_text(value: str) -> Any:
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return value
+    values: dict[str, Any] = {}
+    for name, value in environment.items():
+        if name.startswith(ENVIRONMENT_PREFIX):
+            key = name.removeprefix(ENVIRONMENT_PREFIX).lower()
+            values[key] = value
+            with contextlib.suppress(ValueError, RecursionError):  # not JSON: plain text
+                values[key] = json.loads(value)
+    return values
 
 
 def _parsed(values: Mapping[str, Any], shown: str, folder: Path) -> dict[str, Any]:
-    """Values that keep their rules, as `Settings` holds them."""
+    """Valid values of one layer, converted to those of `Settings`."""
     parsed = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in values.items()
@@ -194,16 +189,18 @@ def _parsed(values: Mapping[str, Any], shown: str, folder: Path) -> dict[str, An
     }
     if "models" in values:
         parsed["models"] = _parse_models(values["models"], shown, folder)
-    keys_file = values.get("api_keys_file")
-    if "api_keys" in values or keys_file is not None:
-        keys = parse_keys(values.get("api_keys", ()), shown)
-        if keys_file is not None:
-            keys += read_keys(folder / keys_file)
-        parsed["api_keys"] = keys
+    if "api_keys" in values:
+        parsed["api_keys"] = parse_keys(values["api_keys"], shown)
+    if values.get("api_keys_file") is not None:
+        parsed["api_keys"] = parsed.get("api_keys", ()) + read_keys(folder / values["api_keys_file"])
     if "trusted_proxies" in values:
         parsed["trusted_proxies"] = parse_proxies(values["trusted_proxies"], shown)
     if values.get("users_dir") is not None:
-        parsed["users_dir"] = _parse_folder(folder / values["users_dir"], shown)
+        parsed["users_dir"] = users_dir = str(folder / values["users_dir"])
+        if not os.path.isdir(users_dir):  # noqa: PTH112 - unlike Path.is_dir, false if the path is too long
+            raise ConfigError(
+                f"{shown}: 'users_dir' must be a folder that exists. Received: {users_dir[:200]}"
+            )
     if values.get("rate_limit") is not None:
         _check_rate(values["rate_limit"], shown)
     return parsed
@@ -214,51 +211,33 @@ def _parse_models(texts: list[str], shown: str, folder: Path) -> tuple[ModelSour
     for text in texts:
         name, _, model = text.partition("=")
         if not model or not _NAME.fullmatch(name):
-            name, model = _own_name(Path(text)), text
+            path, model = Path(text), text
+            name = path.parent.name if path.name == "model.onnx" and path.parent.name else path.stem
         is_file = Path(model).suffix.lower() in (".onnx", ".json")
         if not _NAME.fullmatch(name):
             raise ConfigError(
-                f"{shown}: a model is served under a name of letters, digits, dots, hyphens and underscores."
-                f" Received: {text}; give it one: NAME={model}"
+                f"{shown}: a model name must consist of letters, digits, dots, hyphens and underscores."
+                f" Received: {text}; give it a name: NAME={model}"
             )
         sources.append(ModelSource(name=name, model=str(folder / model) if is_file else model))
     names = [source.name for source in sources]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ConfigError(
-            f"{shown}: each model is served under a name of its own. Received: {', '.join(repeated)} more"
-            " than once; give them names: NAME=MODEL"
+            f"{shown}: each model needs a name of its own. Received: {', '.join(repeated)} more than once;"
+            " give them names: NAME=MODEL"
         )
     return tuple(sources)
 
 
-def _parse_folder(folder: Path, shown: str) -> str:
-    try:
-        is_folder = folder.is_dir()
-    except OSError:  # too long to be a path, for one
-        is_folder = False
-    if not is_folder:
-        raise ConfigError(f"{shown}: 'users_dir' must be a folder that exists. Received: {str(folder)[:200]}")
-    return str(folder)
-
-
-def _own_name(path: Path) -> str:
-    """The file's own; a job's model.onnx is called after its job."""
-    return path.parent.name if path.name == "model.onnx" and path.parent.name else path.stem
-
-
 def _check_rate(text: str, shown: str) -> None:
-    try:
-        from limits import parse_many
-    except ImportError as error:
-        raise MissingExtraError(
-            "Rate limits need flask-limiter. Install it: pip install 'nimakit[serve]'"
-        ) from error
+    from limits import parse_many  # takes a while to import
+
     try:
         parse_many(text)
     except ValueError as error:
         raise ConfigError(
-            f"{shown}: 'rate_limit' must be a rate as in \"100 per minute\". Received: {text}"
+            f"{shown}: 'rate_limit' must be a rate such as \"100 per minute\". Received: {text}"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The users of a server: one person's scores, their files read when they are first asked for."""
+"""Personal scores: scorers of users' .taste files, loaded at their first request and cached."""
 
 import threading
 from collections import OrderedDict
@@ -14,29 +14,24 @@ from nimakit.serving.admission import Admission
 Scorers = dict[Augmentation, Scorer]
 
 _MOST_WAITING = 8
-_PATIENCE_S = 2.0
-"""Files are loaded one at a time: so many requests may wait so long for theirs, the rest are refused."""
+_TIMEOUT_S = 2.0
+"""Files are loaded one at a time: this many requests may wait this long for theirs, the rest are refused."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """What became of a file, and which state of the file it was."""
+class _Cached:
+    """Result of loading a file, and the version of the file."""
 
     version: tuple[int, int]
-    made: Scorers | NimakitError
-
-    def scorers(self) -> Scorers:
-        if isinstance(self.made, NimakitError):
-            raise type(self.made)(*self.made.args)  # a new one: each has the traceback of its own request
-        return self.made
+    result: Scorers | NimakitError
 
 
 class Users:
-    """The users with a file in one folder, the last ones asked for kept loaded.
+    """Users with a file in one folder, the most recently used ones cached.
 
     Args:
-        folder: Where USER.taste files are; None for no users at all.
-        most: How many are kept loaded, each with one model.
+        folder: Folder of USER.taste files; None for no users.
+        most: Largest number of cached users, each with one model.
         make_scorers: Makes the scorers of a model, one for each augmentation.
     """
 
@@ -45,21 +40,21 @@ class Users:
         self._most = most
         self._make_scorers = make_scorers
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, str], _Cached] = OrderedDict()
         self._loading = Admission(0, at_once=1, most_waiting=_MOST_WAITING)
 
     def find(self, user: str, model_name: str, model: Model) -> Scorers:
-        """What scores as a user would; a file that has changed is read anew, be it broken or not.
+        """Scorers of a user. A file that has changed is loaded again.
 
         Args:
-            user: Fits `USER_ID`.
-            model_name: What the model is served as.
-            model: The model the user's file must belong to.
+            user: The user's name.
+            model_name: Name the model is served under.
+            model: The model that the user's file must belong to.
 
         Raises:
-            UnknownUserError: No such user, or none with this model.
+            UnknownUserError: There is no such user, or none for this model.
             TasteError: The file is broken.
-            BusyError: The file is not loaded yet, and others are being loaded.
+            BusyError: The file is not cached, and too many others are being loaded.
         """
         missing = UnknownUserError(f"There is no file for user {user} with the model {model_name}.")
         if self._folder is None or not USER_ID.fullmatch(user):
@@ -70,22 +65,24 @@ class Users:
         except OSError:
             raise missing from None
         key, version = (model_name, user), (found.st_mtime_ns, found.st_size)
-        kept = self._look_up(key, version)
-        if kept is None:
-            with self._loading.admit(0, _PATIENCE_S):
-                kept = self._look_up(key, version)  # another request may have loaded it meanwhile
-                if kept is None:
-                    kept = _Kept(version, self._load(path, model, missing))
-                    self._keep(key, kept)
-        return kept.scorers()
+        result = self._look_up(key, version)
+        if result is None:
+            with self._loading.admit(0, _TIMEOUT_S):
+                result = self._look_up(key, version)  # another request may have loaded it meanwhile
+                if result is None:
+                    result = self._load(path, model, missing)
+                    self._store(key, _Cached(version, result))
+        if isinstance(result, NimakitError):
+            raise type(result)(*result.args)  # a new error, with the traceback of its own request
+        return result
 
-    def _look_up(self, key: tuple[str, str], version: tuple[int, int]) -> _Kept | None:
+    def _look_up(self, key: tuple[str, str], version: tuple[int, int]) -> Scorers | NimakitError | None:
         with self._lock:
-            kept = self._kept.get(key)
-            if kept is None or kept.version != version:
+            cached = self._cache.get(key)
+            if cached is None or cached.version != version:
                 return None
-            self._kept.move_to_end(key)
-            return kept
+            self._cache.move_to_end(key)
+            return cached.result
 
     def _load(self, path: Path, model: Model, missing: UnknownUserError) -> Scorers | NimakitError:
         """Scorers of a user's file, or what is wrong with it; faults of the machine are raised."""
@@ -94,17 +91,16 @@ class Users:
         except TasteError as error:
             return type(error)(*error.args)
         try:
-            personal = model.for_user(taste)
-        except ModelError as error:  # of another model, or of adapters that the file served has no room for
+            return self._make_scorers(model.for_user(taste))
+        except ModelError as error:  # the file belongs to another model, or has adapters this one lacks
             return UnknownUserError(f"{missing} ({first_line(error)})")
-        return self._make_scorers(personal)
 
-    def _keep(self, key: tuple[str, str], kept: _Kept) -> None:
+    def _store(self, key: tuple[str, str], cached: _Cached) -> None:
         with self._lock:
-            self._kept[key] = kept
-            self._kept.move_to_end(key)
-            while len(self._kept) > self._most:
-                self._kept.popitem(last=False)
+            self._cache[key] = cached
+            self._cache.move_to_end(key)
+            while len(self._cache) > self._most:
+                self._cache.popitem(last=False)
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._cache)

@@ -1,4 +1,4 @@
-"""nimakit.serving.http.connection: a socket that never makes anybody wait."""
+"""nimakit.serving.http.connection: non-blocking client sockets and their states."""
 
 import socket
 import time
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from nimakit.serving.http.connection import Connection, Connections, State
-from nimakit.serving.http.request_reader import Incoming
+from nimakit.serving.http.request_reader import RequestReader
 
 
 @pytest.fixture
@@ -19,18 +19,18 @@ def pair() -> Iterator[tuple[Connection, socket.socket]]:
     ):
         near, address = listener.accept()
         with near:
-            yield Connection(near, address, Incoming(100), 5.0), far
+            yield Connection(near, address, RequestReader(100), 5.0), far
 
 
-def test_it_begins_in_silence(pair: tuple[Connection, socket.socket]) -> None:
-    """And has as long for it as was said."""
+def test_a_connection_begins_as_new(pair: tuple[Connection, socket.socket]) -> None:
+    """With a deadline for the head of its first request."""
     connection, _ = pair
-    assert connection.state is State.SILENT
+    assert connection.state is State.NEW
     assert 4 < connection.deadline - time.monotonic() <= 5
 
 
-def test_what_has_come_is_taken_without_waiting(pair: tuple[Connection, socket.socket]) -> None:
-    """Nothing, something, and the end are three things."""
+def test_receiving_never_blocks(pair: tuple[Connection, socket.socket]) -> None:
+    """No bytes, some bytes and the end are told apart."""
     connection, far = pair
     assert connection.receive() is None
     far.sendall(b"some")
@@ -41,8 +41,8 @@ def test_what_has_come_is_taken_without_waiting(pair: tuple[Connection, socket.s
     assert connection.receive() == b""
 
 
-def test_an_answer_goes_out_as_fast_as_it_is_read(pair: tuple[Connection, socket.socket]) -> None:
-    """What the socket does not take is kept, in order, for the next time."""
+def test_a_response_is_sent_as_fast_as_it_is_read(pair: tuple[Connection, socket.socket]) -> None:
+    """Bytes that the socket does not take stay buffered, in order."""
     connection, far = pair
     data = bytes(range(256)) * 50_000
     connection.sendall(data[:1000])
@@ -56,7 +56,7 @@ def test_an_answer_goes_out_as_fast_as_it_is_read(pair: tuple[Connection, socket
     assert received == data
 
 
-def test_a_client_that_is_gone_is_noticed(pair: tuple[Connection, socket.socket]) -> None:
+def test_a_closed_connection_is_noticed(pair: tuple[Connection, socket.socket]) -> None:
     """Receiving gives the end, sending fails."""
     connection, far = pair
     far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -70,11 +70,11 @@ def test_a_client_that_is_gone_is_noticed(pair: tuple[Connection, socket.socket]
 
 def _unconnected() -> Connection:
     sock = socket.socket()
-    return Connection(sock, None, Incoming(100), 5.0)
+    return Connection(sock, None, RequestReader(100), 5.0)
 
 
 @pytest.fixture
-def crowd() -> Iterator[tuple[Connections, list[Connection]]]:
+def five() -> Iterator[tuple[Connections, list[Connection]]]:
     """Five connections that were opened one after the other."""
     connections, opened = Connections(), [_unconnected() for _ in range(5)]
     for connection in opened:
@@ -84,28 +84,28 @@ def crowd() -> Iterator[tuple[Connections, list[Connection]]]:
         connection.close()
 
 
-def test_the_least_to_be_missed_is_the_longest_in_the_first_state_that_has_any(
-    crowd: tuple[Connections, list[Connection]],
+def test_the_oldest_of_the_first_state_with_any_is_found(
+    five: tuple[Connections, list[Connection]],
 ) -> None:
-    """Silent ones go before those that send, and of these the one that came to it first."""
-    connections, opened = crowd
-    order = (State.LINGERING, State.SILENT, State.RECEIVING)
-    assert connections.least(*order) is opened[0]
+    """States are searched in order; within one, the connection that entered it first."""
+    connections, opened = five
+    order = (State.LINGERING, State.NEW, State.RECEIVING)
+    assert connections.oldest(*order) is opened[0]
     for number in (1, 0, 2, 3, 4):
         connections.enter(opened[number], State.RECEIVING, 5.0)
-    assert connections.least(*order) is opened[1]
+    assert connections.oldest(*order) is opened[1]
     connections.enter(opened[1], State.RECEIVING, 5.0)
-    assert connections.least(*order) is opened[0]
+    assert connections.oldest(*order) is opened[0]
     connections.enter(opened[4], State.LINGERING, 5.0)
-    assert connections.least(*order) is opened[4]
-    assert connections.least(State.SENDING) is None
+    assert connections.oldest(*order) is opened[4]
+    assert connections.oldest(State.SENDING) is None
 
 
-def test_a_connection_is_in_one_state(crowd: tuple[Connections, list[Connection]]) -> None:
-    """Moved, it is counted where it is now; discarded, nowhere."""
-    connections, opened = crowd
+def test_a_connection_is_in_one_state(five: tuple[Connections, list[Connection]]) -> None:
+    """It is counted in its current state; once discarded, in none."""
+    connections, opened = five
     connections.enter(opened[0], State.ANSWERING, 5.0)
-    assert (connections.count(State.SILENT), connections.count(State.ANSWERING), len(connections)) == (
+    assert (connections.count(State.NEW), connections.count(State.ANSWERING), len(connections)) == (
         4,
         1,
         5,
@@ -114,17 +114,17 @@ def test_a_connection_is_in_one_state(crowd: tuple[Connections, list[Connection]
     assert (len(connections), opened[0] in connections, opened[1] in connections) == (4, False, True)
 
 
-def test_the_late_are_those_whose_time_is_up(crowd: tuple[Connections, list[Connection]]) -> None:
-    """Whatever they are at."""
-    connections, opened = crowd
+def test_expired_connections_are_past_their_deadline(five: tuple[Connections, list[Connection]]) -> None:
+    """In any state."""
+    connections, opened = five
     connections.enter(opened[3], State.SENDING, -1.0)
     connections.enter(opened[1], State.IDLE, -1.0)
-    assert {id(one) for one in connections.late()} == {id(opened[3]), id(opened[1])}
+    assert {id(one) for one in connections.expired()} == {id(opened[3]), id(opened[1])}
 
 
-def test_making_room_takes_no_longer_with_many(crowd: tuple[Connections, list[Connection]]) -> None:
-    """Finding one to end looks at one of them, however many there are."""
-    connections, opened = crowd
+def test_finding_the_oldest_takes_constant_time(five: tuple[Connections, list[Connection]]) -> None:
+    """It looks at one connection, however many there are."""
+    connections, opened = five
 
     class Counted(Connection):
         looked = 0
@@ -135,5 +135,5 @@ def test_making_room_takes_no_longer_with_many(crowd: tuple[Connections, list[Co
 
     for connection in opened:
         connection.__class__ = Counted
-    connections.least(State.LINGERING, State.SILENT)
+    connections.oldest(State.LINGERING, State.NEW)
     assert Counted.looked <= 2

@@ -1,4 +1,4 @@
-"""nimakit.serving.http.descriptors: connections leave descriptors to work."""
+"""nimakit.serving.http.descriptors: the number of connections leaves descriptors for other work."""
 
 import json
 import resource
@@ -42,7 +42,7 @@ def test_what_work_needs_is_kept(
     """Where a process may not have more, there are fewer connections, and a line says so."""
     assert affordable_connections(_limits(5000), bodies_in_files=False) == 1024 - 30 - 64 - 2 * 100
     [line] = capsys.readouterr().err.splitlines()
-    assert "730 connections instead of 5000: a process may open 1024 files here, and 5294 are needed" in line
+    assert "730 connections instead of 5000: the limit of open files is 1024, and 5294 are needed" in line
     assert "ulimit -Hn" in line
     assert affordable_connections(_limits(700), bodies_in_files=False) == 700
     assert capsys.readouterr().err == ""

@@ -1,4 +1,4 @@
-"""nimakit.serving.http.worker: real sockets, slow and hostile ones among them, against a real server."""
+"""nimakit.serving.http.worker: real sockets, including slow and hostile ones, against a real server."""
 
 import errno
 import http.client
@@ -21,8 +21,8 @@ from gunicorn.config import Config  # type: ignore[import-untyped]
 from clients import encode, multipart, noise
 from nimakit.errors import BusyError, NimakitError
 from nimakit.serving.http.connection import Connection, Connections
-from nimakit.serving.http.request_reader import Incoming
-from nimakit.serving.http.worker import BufferingWorker, _started
+from nimakit.serving.http.request_reader import RequestReader
+from nimakit.serving.http.worker import BufferingWorker, _start_threads
 from nimakit.serving.problems import CONTENT_TYPE
 from samples import metadata, write_model
 from servers import Server, running
@@ -353,8 +353,8 @@ def test_a_large_answer_waits_without_being_made(tmp_path: Path, tiny_file: Path
     worker = BufferingWorker.__new__(BufferingWorker)
     worker.cfg, worker.wsgi, worker.alive = Config(), Piecewise(), True
     with socket.socket() as sock:
-        connection = Connection(sock, ("127.0.0.1", 1), Incoming(100), 5.0)
-        connection.incoming.feed(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection = Connection(sock, ("127.0.0.1", 1), RequestReader(100), 5.0)
+        connection.request.feed(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         rest = worker._respond(connection)
         next(rest)
         assert len(made) == 1
@@ -386,7 +386,7 @@ def test_a_listener_rests_while_there_are_no_descriptors() -> None:
 
 def test_all_threads_run_from_the_start() -> None:
     """Later the machine may have none left."""
-    with _started(5, "nimakit-test") as threads:
+    with _start_threads(5, "nimakit-test") as threads:
         assert len(threads._threads) == 5
         assert threads.submit(lambda: 7).result(5) == 7
 
@@ -405,7 +405,7 @@ def test_threads_that_cannot_be_started_are_said(monkeypatch: pytest.MonkeyPatch
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", start_two)
         with pytest.raises(NimakitError, match="able to start 5 threads"):
-            _started(5, "nimakit-test")
+            _start_threads(5, "nimakit-test")
     for thread in begun:
         thread.join(5)
     assert not any(thread.is_alive() for thread in begun)
@@ -415,7 +415,7 @@ def test_numbers_of_a_thousand_digits_are_not_read(server: Server) -> None:
     """The time to read one grows by the square of its digits, and nothing else runs meanwhile."""
     tensor = b'{"name": "image", "datatype": "BYTES", "shape": [%b], "data": []}' % (1000 * b"7")
     status, _, answer = server.ask("POST", "/v2/models/tiny/infer", b'{"inputs": [%b]}' % tensor)
-    assert (status, b"A shape is a list of integers" in answer) == (400, True)
+    assert (status, b"A shape must be a list of integers" in answer) == (400, True)
 
 
 def test_only_probes_are_answered_before_all_else(server: Server) -> None:
@@ -441,10 +441,10 @@ def test_only_so_many_probes_wait() -> None:
     """They take no room from other requests, and have no more than their own."""
     worker = BufferingWorker.__new__(BufferingWorker)
     worker._front, worker._connections = cast("Any", _Front()), Connections()
-    incoming = Incoming(0)
-    incoming.feed(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+    request = RequestReader(0)
+    request.feed(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
     with socket.socket() as sock:
-        connections = [Connection(sock, None, incoming, 1) for _ in range(64)]
+        connections = [Connection(sock, None, request, 1) for _ in range(64)]
         worker._probed = set(connections)
         with pytest.raises(BusyError):
             worker._admit(connections[0])

@@ -142,7 +142,7 @@ def test_limits_are_the_operator_s(tiny_file: Path) -> None:
     many = web.post("/predict", data=form(*9 * [("a.bmp", encode(1, "BMP"))]))
     assert (many.status_code, many.json["detail"]) == (413, "A request has at most 2 images. Received: more.")
     large = web.post("/predict", data=5001 * b"x", content_type="image/bmp")
-    assert (large.status_code, large.json["detail"]) == (413, "A request body has at most 5000 bytes.")
+    assert (large.status_code, large.json["detail"]) == (413, "A request body must have at most 5000 bytes.")
     wide = web.post("/predict", data=encode(1, "BMP", (10, 11)), content_type="image/bmp")
     assert "at most 100 pixels. Received: 10x11" in wide.json["records"][0]["error"]
     assert web.post("/predict", data=encode(1, "BMP", (10, 10)), content_type="image/bmp").status_code == 200

@@ -1,4 +1,4 @@
-"""nimakit.serving.routes.kserve_tensors: images out of an inference request, scores into its answer."""
+"""nimakit.serving.routes.kserve_tensors: images from inference requests, scores in responses."""
 
 import base64
 import contextlib
@@ -46,7 +46,7 @@ def _elements(*images: bytes) -> bytes:
 
 @pytest.mark.parametrize("shape", [[2], [2, 1]])
 def test_encoded_images_as_binary_data(shape: list[int]) -> None:
-    """Each element is preceded by its length."""
+    """Each element preceded by its length."""
     binary = _elements(b"first", b"")
     tensor: dict[str, Any] = {"name": "image", "datatype": "BYTES", "shape": shape}
     tensor["parameters"] = {"binary_data_size": len(binary)}
@@ -173,43 +173,46 @@ def test_what_else_a_client_may_ask_for() -> None:
 @pytest.mark.parametrize(
     ("tensor", "message"),
     [
-        (_tensor(name="pixels"), 'The input is called image. Received: "pixels"'),
-        (_tensor(shape=[0]), "A shape is a list of integers from 1 to"),
-        (_tensor(shape=[True]), "A shape is a list of integers from 1 to"),
-        (_tensor(shape=[]), "A shape is a list of integers from 1 to"),
-        (_tensor(shape="2"), "A shape is a list of integers from 1 to"),
+        (_tensor(name="pixels"), 'The input must be called image. Received: "pixels"'),
+        (_tensor(shape=[0]), "A shape must be a list of integers from 1 to"),
+        (_tensor(shape=[True]), "A shape must be a list of integers from 1 to"),
+        (_tensor(shape=[]), "A shape must be a list of integers from 1 to"),
+        (_tensor(shape="2"), "A shape must be a list of integers from 1 to"),
         (_tensor(shape=[5]), "at most 4 images. Received: 5"),
-        (_tensor(shape=[1, 2]), "its shape is [N] or [N, 1]"),
+        (_tensor(shape=[1, 2]), "its shape must be [N] or [N, 1]"),
         (_tensor(shape=[2]), "as many elements as its shape says. Received: 1"),
-        (_tensor(datatype="FP64"), "The datatype is BYTES"),
-        (_tensor(datatype=["BYTES"]), "The datatype is BYTES"),
-        (_tensor(data="AAEC"), "'data' is a list"),
-        (_tensor(data=["not base64!"]), "is base64 text"),
+        (_tensor(datatype="FP64"), "The datatype must be BYTES"),
+        (_tensor(datatype=["BYTES"]), "The datatype must be BYTES"),
+        (_tensor(data="AAEC"), "'data' must be a list"),
+        (_tensor(data=["not base64!"]), "must be base64 text"),
         (_tensor(data=["data:image/png;base64,AAEC"]), "Received: 'data:image/png;base64,AAEC'"),
-        (_tensor(data=[7]), "is base64 text"),
-        (_tensor(data=[None]), "is base64 text"),
-        (_tensor(parameters={"binary_data_size": 3}), "A tensor has 'data', or else"),
-        (_tensor(parameters=[]), "'parameters' is an object"),
-        ({"name": "image", "datatype": "BYTES", "shape": [1]}, "A tensor has 'data', or else"),
+        (_tensor(data=[7]), "must be base64 text"),
+        (_tensor(data=[None]), "must be base64 text"),
+        (_tensor(parameters={"binary_data_size": 3}), "A tensor must have either 'data' or"),
+        (_tensor(parameters=[]), "'parameters' must be an object"),
+        ({"name": "image", "datatype": "BYTES", "shape": [1]}, "A tensor must have either 'data' or"),
         (_tensor(datatype="UINT8", shape=[1, 2, 2], data=[0]), "the shape [N, height, width, 3]. Received"),
         (
             _tensor(datatype="UINT8", shape=[224, 224, 3]),
             "the first side, N, is missing. Received: [224, 224, 3]",
         ),
         (_tensor(datatype="FP32", shape=[224, 224]), "[N, height, width, 3]. Received: [224, 224]"),
-        (_tensor(shape=[224, 224, 3]), "its shape is [N] or [N, 1]. Received: [224, 224, 3]"),
+        (_tensor(shape=[224, 224, 3]), "its shape must be [N] or [N, 1]. Received: [224, 224, 3]"),
         (_tensor(datatype="UINT8", shape=[1, 1, 1, 4], data=4 * [0]), "the shape [N, height, width, 3]"),
-        (_tensor(datatype="UINT8", shape=[1, 1, 1, 3], data=[0, 1]), "holds 3 integers"),
-        (_tensor(datatype="UINT8", shape=[1, 1, 1, 3], data=[0, 1, 0.5]), "holds 3 integers"),
+        (_tensor(datatype="UINT8", shape=[1, 1, 1, 3], data=[0, 1]), "must have 3 integers"),
+        (_tensor(datatype="UINT8", shape=[1, 1, 1, 3], data=[0, 1, 0.5]), "must have 3 integers"),
         (_tensor(datatype="UINT8", shape=[1, 1, 1, 3], data=[0, 1, 256]), "from 0 to 255"),
         (_tensor(datatype="UINT8", shape=[1, 1, 1, 3], data=[0, 1, 10**30]), "from 0 to 255"),
-        (_tensor(datatype="UINT8", shape=[1, 1, 1, 3], data=["0", "1", "2"]), "holds 3 integers"),
+        (_tensor(datatype="UINT8", shape=[1, 1, 1, 3], data=["0", "1", "2"]), "must have 3 integers"),
         (
             _tensor(datatype="FP32", shape=[1, 1, 1, 3], data=[[0], [1, 2]]),
-            "nested as the shape says or flat",
+            "flat or nested like the shape",
         ),
-        (_tensor(datatype="FP32", shape=[1, 1, 1, 3], data=[{}, {}, {}]), "holds 3 numbers"),
-        (_tensor(datatype="FP32", shape=[1, 10**9, 10**9, 3], data=[0]), "holds 3000000000000000000 numbers"),
+        (_tensor(datatype="FP32", shape=[1, 1, 1, 3], data=[{}, {}, {}]), "must have 3 numbers"),
+        (
+            _tensor(datatype="FP32", shape=[1, 10**9, 10**9, 3], data=[0]),
+            "have 3000000000000000000 numbers",
+        ),
     ],
 )
 def test_refuses_a_tensor(tensor: dict[str, Any], message: str) -> None:
@@ -226,9 +229,9 @@ def test_refuses_a_tensor(tensor: dict[str, Any], message: str) -> None:
         (b"\xff\xff\xff\xff", None, "preceded by its length"),
         (_elements(b"one", b"two"), None, "as many elements as its shape says. Received: 2"),
         (1_000_000 * _elements(b""), None, "as many elements as its shape says. Received: 2 or more"),
-        (_elements(b"one"), 3, "binary_data_size is the size of what follows the JSON"),
-        (_elements(b"one"), -1, "binary_data_size is the size of what follows the JSON"),
-        (_elements(b"one"), "7", "binary_data_size is the size of what follows the JSON"),
+        (_elements(b"one"), 3, "binary_data_size must be the size of the data after the JSON"),
+        (_elements(b"one"), -1, "binary_data_size must be the size of the data after the JSON"),
+        (_elements(b"one"), "7", "binary_data_size must be the size of the data after the JSON"),
     ],
 )
 def test_refuses_binary_data(binary: bytes, size: Any, message: str) -> None:
@@ -242,34 +245,38 @@ def test_refuses_binary_data(binary: bytes, size: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("body", "size", "message"),
     [
-        (b"", None, "An inference request is JSON"),
-        (b"\xff", None, "An inference request is JSON"),
-        (100_000 * b"[", None, "An inference request is JSON"),
-        (b"[]", None, "An inference request is JSON: an object"),
+        (b"", None, "An inference request must be a JSON object"),
+        (b"\xff", None, "An inference request must be a JSON object"),
+        (100_000 * b"[", None, "An inference request must be a JSON object"),
+        (b"[]", None, "An inference request must be a JSON object"),
         (b"{}", None, "'inputs' is a list of one tensor"),
         (b'{"inputs": [{}, {}]}', None, "'inputs' is a list of one tensor"),
         (b'{"inputs": [' + 209_000 * b"9," + b"9]}", None, "Expected `object`, got `int` - at"),
-        (b'{"inputs": [' + 210_001 * b"9," + b"9]}", None, "at most 210000 values"),
+        (b'{"inputs": [' + 210_001 * b"9," + b"9]}", None, "may contain 210000 values"),
         (b'{"inputs": [7]}', None, "Expected `object`, got `int` - at `$.inputs[0]`"),
-        (b'{"inputs": [{}], "id": "%b"}' % (65_536 * b"x"), None, "without 'data', has at most 65536 bytes"),
+        (
+            b'{"inputs": [{}], "id": "%b"}' % (65_536 * b"x"),
+            None,
+            "must have at most 65536 bytes",
+        ),
         (b'{"inputs": [{"data": "%b"}]}' % (90_000 * rb"\n"), None, "one character in sixteen"),
-        (b'{"inputs": [{}], "id": 7}', None, "'id' is text"),
+        (b'{"inputs": [{}], "id": 7}', None, "'id' must be text"),
         (
             b'{"inputs": [{}], "parameters": {"tta": "x"}}',
             None,
-            "The parameter tta is one of none, flips, crops",
+            "The parameter tta must be one of none, flips, crops",
         ),
         (
             b'{"inputs": [{}], "parameters": {"tta": []}}',
             None,
-            "The parameter tta is one of none, flips, crops",
+            "The parameter tta must be one of none, flips, crops",
         ),
         (
             b'{"inputs": [{}], "parameters": {"binary_data_output": 1}}',
             None,
-            "binary_data_output is true or false",
+            "binary_data_output must be true or false",
         ),
-        (b"{}", 3, "Inference-Header-Content-Length is the size of the JSON"),
+        (b"{}", 3, "Inference-Header-Content-Length must be the size of the JSON"),
     ],
 )
 def test_refuses_a_request(body: bytes, size: int | None, message: str) -> None:
@@ -281,10 +288,10 @@ def test_refuses_a_request(body: bytes, size: int | None, message: str) -> None:
 @pytest.mark.parametrize(
     ("outputs", "message"),
     [
-        ({}, "'outputs' is a list"),
-        ([7], "which are objects. Received: [7]"),
-        ([{"name": "histogram"}], "An output is one of mean_score_prediction"),
-        ([{"name": ["x"]}], "An output is one of mean_score_prediction"),
+        ({}, "'outputs' must be a list"),
+        ([7], "must be a list of objects. Received: [7]"),
+        ([{"name": "histogram"}], "An output must be one of mean_score_prediction"),
+        ([{"name": ["x"]}], "An output must be one of mean_score_prediction"),
         ([{"name": "percentile", "parameters": {"classification": 3}}], "Outputs have no classification"),
     ],
 )

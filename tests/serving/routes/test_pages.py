@@ -1,4 +1,4 @@
-"""nimakit.serving.routes.pages: the page, the description, the measurements."""
+"""nimakit.serving.routes.pages: the page, the description, the metrics."""
 
 from collections.abc import Iterator
 from pathlib import Path

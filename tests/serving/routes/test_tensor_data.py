@@ -1,4 +1,4 @@
-"""nimakit.serving.routes.tensor_data: images out of base64 text."""
+"""nimakit.serving.routes.tensor_data: images from base64 text."""
 
 import base64
 import tracemalloc
@@ -10,7 +10,7 @@ from nimakit.serving.routes.tensor_data import _decode
 
 
 def test_whitespace_in_base64_text_takes_no_memory() -> None:
-    """However many pieces it cuts the text into: only copies of the text are made."""
+    """Only copies of the text are made, however many pieces the whitespace splits it into."""
     text = " ".join(["AA AA\tAA\r\nAA"] * 20_000)
     tracemalloc.start()
     try:
@@ -23,7 +23,7 @@ def test_whitespace_in_base64_text_takes_no_memory() -> None:
 
 
 def test_long_base64_text_is_decoded_whole() -> None:
-    """It is decoded in pieces, wherever its whitespace is; padding ends it."""
+    """It is decoded in pieces, wherever its whitespace is, and ends with its padding."""
     content = bytes(range(256)) * 1000 + b"x"
     text = base64.b64encode(content).decode()
     spaced = "\n".join(text[at : at + 77] for at in range(0, len(text), 77))

@@ -1,1 +1,1 @@
-"""Receive whole HTTP requests within bounds of time and memory."""
+"""HTTP worker: it receives whole requests, within limits of time and memory, before a thread answers them."""

@@ -1,5 +1,6 @@
-"""A client's connection: what has come of its request, and what is still to be sent of its answer."""
+"""Client connections: the request received so far, the response still to send, and the connection's state."""
 
+import contextlib
 import socket
 import time
 from collections import OrderedDict
@@ -7,104 +8,103 @@ from collections.abc import Generator, Iterator
 from enum import Enum, auto
 from typing import Any
 
-from nimakit.serving.http.request_reader import Incoming
+from nimakit.serving.http.request_reader import RequestReader
 
-_PIECE = 262_144
+_RECEIVED_AT_ONCE = 262_144
+_DISCARDED = bytearray(_RECEIVED_AT_ONCE)
 
 
 class State(Enum):
-    """What a connection is at, the first of them the least to be missed."""
+    """Connection states, cheapest to drop first."""
 
-    LINGERING = auto()  # until its client has read the answer
-    SILENT = auto()  # nothing has come of it yet
-    IDLE = auto()  # it had its answer
+    LINGERING = auto()  # refused; closed once the client has read the response
+    NEW = auto()  # nothing received yet
+    IDLE = auto()  # between two requests
     RECEIVING = auto()
     SENDING = auto()
     ANSWERING = auto()
 
 
 class Connection:
-    """A socket that never makes anybody wait.
+    """A non-blocking client socket.
 
     Args:
-        sock: The client's.
-        address: The client's.
-        incoming: Where its request goes.
-        seconds: How long the head of the request may take to come.
+        sock: The client's socket.
+        address: The client's address.
+        request: Reads the next request.
+        seconds: Seconds the client has to send the head of its first request.
 
     Attributes:
-        sock: The client's.
-        address: The client's.
-        incoming: The request on its way.
-        state: What it is at.
-        deadline: When it will have been at that for too long, by `time.monotonic`.
-        counted: Bytes that were held for it when they were last counted.
-        rest: Makes the rest of its answer, a piece at a time; None where there is none.
+        state: Its state.
+        deadline: When it must have left this state, by `time.monotonic`.
+        counted: Its `size` when it was last added to the worker's total.
+        response: Generator that produces the rest of the response; None when the response is complete.
         stays_open: Whether it takes another request after this one.
     """
 
-    def __init__(self, sock: socket.socket, address: Any, incoming: Incoming, seconds: float) -> None:
+    def __init__(self, sock: socket.socket, address: Any, request: RequestReader, seconds: float) -> None:
         sock.settimeout(0)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock = sock
         self.address = address
-        self.incoming = incoming
+        self.request = request
         self.counted = 0
-        self.rest: Generator[None, None, bool] | None = None
+        self.response: Generator[None, None, bool] | None = None
         self.stays_open = False
         self._unsent = bytearray()
-        self.enter(State.SILENT, seconds)
+        self.enter(State.NEW, seconds)
 
     def enter(self, state: State, seconds: float) -> None:
-        """Come to something else, for so many seconds at the most."""
+        """Change to a state that may last so many seconds."""
         self.state = state
         self.deadline = time.monotonic() + seconds
 
     @property
     def unsent(self) -> int:
-        """Bytes of the answer that wait to be sent."""
+        """Bytes of the response that wait to be sent."""
         return len(self._unsent)
 
     @property
     def size(self) -> int:
-        """Bytes that are held for it."""
-        return self.incoming.size + self.unsent
+        """Bytes buffered for this connection."""
+        return self.request.size + self.unsent
 
     def receive(self) -> bytes | None:
-        """What has come: empty once the client has gone, None where nothing has."""
+        """Received bytes: empty after the client has closed, None if there are none, or it is lingering."""
         try:
-            return self.sock.recv(_PIECE)
+            if self.state is State.LINGERING:  # discarded without a copy
+                return None if self.sock.recv_into(_DISCARDED, 0, socket.MSG_TRUNC) else b""
+            return self.sock.recv(_RECEIVED_AT_ONCE)
         except BlockingIOError:
             return None
         except OSError:
             return b""
 
     def sendall(self, data: bytes) -> None:
-        """Keep data to be sent; the name by which gunicorn's response calls it."""
+        """Queue data to be sent; gunicorn's response calls it by this name."""
         self._unsent += data
 
     def flush(self) -> bool:
-        """Send what the socket takes; whether nothing is left.
+        """Send as much as the socket takes, and return whether everything is sent.
 
         Raises:
             OSError: The client has gone.
         """
-        try:
-            del self._unsent[: self.sock.send(self._unsent)]
-        except BlockingIOError:
-            return False
+        if self._unsent:
+            with contextlib.suppress(BlockingIOError):
+                del self._unsent[: self.sock.send(self._unsent)]
         return not self._unsent
 
     def close(self) -> None:
-        """Close the socket, and hold nothing any more."""
+        """Close the socket and free the buffers."""
         self.sock.close()
-        self.incoming.discard()
-        if self.rest is not None:
-            self.rest.close()
+        self.request.discard()
+        if self.response is not None:
+            self.response.close()
 
 
 class Connections:
-    """All that are open, by what they are at; of each state the one that came to it first is first."""
+    """All open connections, by state, in the order in which they entered it."""
 
     def __init__(self) -> None:
         self._by_state: dict[State, OrderedDict[Connection, None]] = {state: OrderedDict() for state in State}
@@ -113,34 +113,34 @@ class Connections:
         return sum(map(len, self._by_state.values()))
 
     def __iter__(self) -> Iterator[Connection]:
-        return (connection for held in self._by_state.values() for connection in held)
+        return (connection for connections in self._by_state.values() for connection in connections)
 
     def __contains__(self, connection: Connection) -> bool:
         return connection in self._by_state[connection.state]
 
     def add(self, connection: Connection) -> None:
-        """Take one in, last of its state."""
+        """Add a connection, last of its state."""
         self._by_state[connection.state][connection] = None
 
     def enter(self, connection: Connection, state: State, seconds: float) -> None:
-        """Have a connection come to something else, for so many seconds at the most."""
+        """Move a connection to a state that may last so many seconds."""
         self.discard(connection)
         connection.enter(state, seconds)
         self.add(connection)
 
     def discard(self, connection: Connection) -> None:
-        """Forget one."""
+        """Remove a connection."""
         self._by_state[connection.state].pop(connection, None)
 
     def count(self, state: State) -> int:
-        """How many are at something."""
+        """Number of connections in a state."""
         return len(self._by_state[state])
 
-    def least(self, *states: State) -> Connection | None:
-        """Of the first of these states that has any, the connection that has been at it for longest."""
-        return next((next(iter(held)) for state in states if (held := self._by_state[state])), None)
+    def oldest(self, *states: State) -> Connection | None:
+        """Connection that has been longest in the first of these states that has any."""
+        return next((next(iter(found)) for state in states if (found := self._by_state[state])), None)
 
-    def late(self) -> list[Connection]:
-        """Those whose time is up."""
+    def expired(self) -> list[Connection]:
+        """Connections past their deadline."""
         now = time.monotonic()
         return [connection for connection in self if connection.deadline < now]

@@ -1,4 +1,4 @@
-"""How many connections the descriptors of a process allow."""
+"""Number of connections that the process's limit of open files allows."""
 
 import os
 import resource
@@ -9,46 +9,46 @@ from nimakit.serving.http.front import Limits
 
 _RESERVED = 64
 _PER_THREAD = 2
-"""Descriptors that a thread may need at a time: a picture, a database."""
+"""Descriptors a thread may need at a time: an image, a database."""
 
-_REMEDY = "Allow it more of them (ulimit -Hn, docker run --ulimit nofile=65536, systemd's LimitNOFILE)"
-_LEAST_CONNECTIONS = 16
-"""In addition to one for each thread, so that every thread can be busy."""
+_REMEDY = "Raise the limit (ulimit -Hn, docker run --ulimit nofile=65536, systemd's LimitNOFILE)"
+_SPARE_CONNECTIONS = 16
+"""Connections needed in addition to one for each thread, so that every thread can be busy."""
 
 
 def affordable_connections(limits: Limits, bodies_in_files: bool) -> int:
-    """Connections there may be, so that whatever clients do the server can still open files.
+    """Number of connections that leaves the server descriptors for its own files.
 
-    The limit of open files is raised as far as the system lets a process raise it. Where that leaves fewer
-    connections than are wanted, a line says so.
+    Raises the process's limit of open files as far as the system allows, and reports if that leaves fewer
+    connections than `limits` asks for.
 
     Args:
-        limits: What is wanted.
-        bodies_in_files: Whether a connection may take a second descriptor for its body.
+        limits: The wanted connections and threads.
+        bodies_in_files: Whether a connection may take a second descriptor, for its body.
 
     Raises:
-        NimakitError: Fewer than the threads, and 16 more, can be had.
+        NimakitError: There are not enough for the threads and 16 more.
     """
     each = 2 if bodies_in_files else 1
-    kept = _open_descriptors() + _RESERVED + _PER_THREAD * limits.threads
+    reserved = _open_descriptors() + _RESERVED + _PER_THREAD * limits.threads
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = kept + each * limits.max_connections
+    wanted = reserved + each * limits.max_connections
     if soft != resource.RLIM_INFINITY and soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return limits.max_connections
-    found = (soft - kept) // each
-    least = min(limits.max_connections, limits.threads + _LEAST_CONNECTIONS)
-    if found < least:
+    found = (soft - reserved) // each
+    needed = min(limits.max_connections, limits.threads + _SPARE_CONNECTIONS)
+    if found < needed:
         raise NimakitError(
-            f"The server must be able to open {kept + each * least} files, for {limits.threads} threads and"
-            f" {least} connections. Received: a limit of {soft}. {_REMEDY}; `nimakit serve` needs"
-            " fewer with a lower queue_size."
+            f"The server must be able to open {reserved + each * needed} files, for {limits.threads} threads"
+            f" and {needed} connections. Received: a limit of {soft}. {_REMEDY}, or lower the queue_size of"
+            " `nimakit serve`."
         )
     say(
-        f"{found} connections instead of {limits.max_connections}: a process may open {soft} files here,"
-        f" and {wanted} are needed. {_REMEDY}."
+        f"{found} connections instead of {limits.max_connections}: the limit of open files is {soft}, and"
+        f" {wanted} are needed. {_REMEDY}."
     )
     return found
 

@@ -1,24 +1,24 @@
-"""What the worker has to know of the application it receives requests for."""
+"""Interface between the worker and the application it receives requests for."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Protocol
 
 FRONT = "nimakit.front"
-"""Where an application keeps its `Front`, among its extensions."""
+"""Key of an application's `Front` in its extensions."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What a worker may hold and wait for.
+    """Limits of a worker.
 
     Attributes:
-        threads: Requests that are answered at the same time.
-        max_waiting: Whole requests that may wait for a thread; more are refused with 503.
+        threads: Requests answered at the same time.
+        max_waiting: Complete requests that may wait for a thread; more are refused with 503.
         max_connections: Open connections.
-        max_buffered_bytes: Bytes of all requests and answers that are held at the same time.
+        max_buffered_bytes: Total size of all buffered requests and responses.
         header_timeout_s: Seconds a client may take to send the head of a request.
-        body_timeout_s: Seconds a client may take to send the body, and to read a piece of the answer.
+        body_timeout_s: Seconds a client may take to send the body, and to read a piece of the response.
         keepalive_timeout_s: Seconds an idle connection is kept open.
     """
 
@@ -32,31 +32,27 @@ class Limits:
 
 
 class Front(Protocol):
-    """An application as the worker sees it."""
+    """What an application provides to the worker."""
 
     limits: Limits
     probes: frozenset[bytes]
-    """The paths of health probes: GET requests without a body, answered whatever else is done."""
+    """Paths of health probes: GET requests without a body, answered by threads of their own."""
 
     open_file: Callable[[], IO[bytes]] | None
-    """As for `Incoming`."""
+    """Opens a file for a large body; see `RequestReader`."""
 
     def max_body(self, head: bytes) -> int:
-        """Largest body of a request, in bytes, by its head.
+        """Largest allowed body of a request with this head, in bytes.
 
         Raises:
-            BusyError: The request would be refused once its body had come.
+            BusyError: The request would be refused once its body was received.
         """
-        ...
 
     def note_refusal(self, status: int, reason: str) -> None:
-        """Count a request that was refused before the application saw it: busy, slow or malformed."""
-        ...
+        """Record that the worker refused a request; the reason is busy, slow or malformed."""
 
     def drain(self) -> None:
-        """Be ready no more."""
-        ...
+        """Report not ready from now on."""
 
     def close(self) -> None:
-        """Finish what is in progress, and end."""
-        ...
+        """Finish the work in progress and stop."""

@@ -1,4 +1,4 @@
-"""Memory that was freed goes back to the system, instead of staying with the process that once needed it."""
+"""Memory allocator settings of a server, so that freed memory returns to the system."""
 
 import ctypes
 import gc
@@ -11,26 +11,23 @@ _MAPPED = 4 << 20
 _ARENAS = 4
 
 
-def keep_little() -> None:
-    """Set the C library's allocator up for a server; before its threads start.
-
-    By itself glibc raises the size from which memory is mapped, and so given back when it is freed, as large
-    blocks come and go, and keeps the rest in as many arenas as eight times the cores.
-    """
+def configure_allocator() -> None:
+    """Set up the C library's allocator; call it before threads start."""
+    # By default, glibc raises its mmap threshold when large blocks are freed, and keeps later ones for reuse.
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _MAPPED)
         mallopt(_M_ARENA_MAX, _ARENAS)
 
 
-def settle() -> None:
-    """Count what is there now, code and models, among what stays: looking for garbage in it takes time."""
-    give_back()
+def freeze_loaded() -> None:
+    """Exempt loaded code and models from garbage collection, which would spend time on them."""
+    release_free()
     gc.freeze()
 
 
-def give_back() -> None:
-    """Give back what is free; for a moment when nothing is to be done, as it takes milliseconds."""
+def release_free() -> None:
+    """Return free memory to the system; call it at idle moments because it takes milliseconds."""
     gc.collect()
     blocks = Image.core.get_blocks_max()  # type: ignore[attr-defined]
     Image.core.clear_cache()  # type: ignore[attr-defined]

@@ -1,1 +1,1 @@
-"""The HTTP routes: the API, the Open Inference Protocol, the pages."""
+"""HTTP routes of the scoring server."""

@@ -1,4 +1,4 @@
-"""Tensors of the Open Inference Protocol (KServe V2): images out of a request, scores into an answer."""
+"""KServe V2 tensors: images read from inference requests, scores written to inference responses."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from nimakit.serving.routes.tensor_data import (
     PIECE,
     PIXEL_TYPES,
     SHOWN,
-    counts,
+    count_byte,
     read_binary,
     read_pixels,
     read_texts,
@@ -26,35 +26,34 @@ from nimakit.serving.routes.tensor_data import (
 
 INPUT = "image"
 VERSION = "1"
-"""The version of every model: a server has each model once, and clients that pin a version pin this one."""
+"""Version of every model, for clients that name one."""
 
 OUTPUTS = ("mean_score_prediction", "sd_score_prediction", "predictions", "percentile")
-_LONGEST_SIDE = 2**31 - 1
+_MAX_SIDE = 2**31 - 1
 MAX_VALUES = 210_000
-"""Values the JSON of a request may contain, as many as a picture of 224x224 has: while it is parsed, nothing
-else runs."""
+"""Values in the JSON of a request, enough for an image of 224x224: parsing it blocks all other threads."""
 
 MAX_REST = 65_536
 """Bytes of the JSON of a request without 'data'."""
 
 _VALUE_BYTES = 96
-"""Bytes a value of parsed JSON takes at the most, without its text."""
+"""Largest memory of a value of parsed JSON, without its text."""
 
-_REQUEST_RULE = "An inference request is JSON: an object, of which 'inputs' is a list of one tensor"
+_REQUEST_RULE = "An inference request must be a JSON object whose 'inputs' is a list of one tensor"
 _NULL = Raw(b"null")
-_Side = Annotated[int, Meta(ge=1, le=_LONGEST_SIDE)]
+_Shape = Annotated[list[Annotated[int, Meta(ge=1, le=_MAX_SIDE)]], Meta(min_length=1)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InferRequest:
-    """What a client wants scored.
+    """A parsed inference request.
 
     Attributes:
         images: Encoded bytes, or arrays (H, W, 3) uint8 or float32, 0-255, RGB.
         tta: Test-time augmentation.
-        outputs: Name -> whether it is sent as binary data; empty for all of them.
-        binary: Whether those that are not named are.
-        id: Given back as it came; empty for none.
+        outputs: Wanted outputs: name -> whether to send it as binary data; empty for all.
+        binary: Whether to send outputs as binary data if none are named.
+        id: Returned in the response; empty for none.
     """
 
     images: list[ImageInput]
@@ -64,19 +63,7 @@ class InferRequest:
     id: str = ""
 
 
-class _Members(msgspec.Struct):
-    """The parameters of a request, a tensor or an output; they are parsed once all but 'data' is short."""
-
-    tta: Raw = _NULL
-    binary_data_output: Raw = _NULL
-    binary_data: Raw = _NULL
-    binary_data_size: Raw = _NULL
-    classification: Raw = _NULL
-
-
-class _Output(msgspec.Struct):
-    name: Raw = _NULL
-    parameters: Raw = _NULL
+# Members are parsed only after everything but 'data' is known to be short.
 
 
 class _Tensor(msgspec.Struct):
@@ -95,10 +82,9 @@ class _Request(msgspec.Struct):
 
 
 def parsing_size(body: bytes, json_size: int | None) -> int:
-    """Bytes that `read_request` takes at the most, in addition to the body.
+    """Largest memory that `read_request` takes in addition to the body, in bytes.
 
-    The text of images is copied as text, once more where some of it is escaped, and decoded. Binary data are
-    not copied.
+    Text of images is copied, copied again if escaped, and decoded. Binary data are not copied.
     """
     size = len(body) if json_size is None else min(json_size, len(body))
     return 4 * size + _VALUE_BYTES * min(size, MAX_VALUES + MAX_REST)
@@ -108,39 +94,44 @@ def read_request(body: bytes, json_size: int | None, max_images: int) -> InferRe
     """Parse the body of an inference request.
 
     Args:
-        body: JSON, followed by the binary data of tensors where json_size is given.
+        body: JSON, followed by binary data if json_size is given.
         json_size: Bytes of the JSON, from the header Inference-Header-Content-Length.
-        max_images: As many it may hold.
+        max_images: Largest number of images.
 
     Raises:
-        UsageError: Anything that breaks the protocol, or that no model here takes.
+        UsageError: The request breaks the protocol, or no model here supports it.
     """
     if json_size is not None and not 0 <= json_size <= len(body):
-        refuse("Inference-Header-Content-Length is the size of the JSON within the body", json_size)
-    text, binary = (
-        memoryview(body)[:json_size],
-        memoryview(body)[len(body) if json_size is None else json_size :],
-    )
-    request = _read_members(text)
+        refuse("Inference-Header-Content-Length must be the size of the JSON within the body", json_size)
+    end = len(body) if json_size is None else json_size
+    text, binary = memoryview(body)[:end], memoryview(body)[end:]
+    if count_byte(text, b",") > MAX_VALUES:
+        refuse(f"The JSON may contain {MAX_VALUES} values; send larger tensors as binary data", "more")
+    if count_byte(text, b"\\") > PIECE + end // 16:
+        refuse("At most one character in sixteen of the JSON may be escaped", "more")
+    try:
+        request = msgspec.json.decode(text, type=_Request)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{_REQUEST_RULE}. Received: {str(error)[:SHOWN]}") from error
     if request.inputs is None:
         refuse(_REQUEST_RULE, "no inputs")
     [tensor] = request.inputs
-    if len(text) - len(memoryview(tensor.data)) > MAX_REST:
-        refuse(f"The JSON of a request, without 'data', has at most {MAX_REST} bytes", "more")
-    parameters = _parameters(request.parameters)
-    by_default = _flag(parameters.binary_data_output, "binary_data_output", otherwise=False)
+    if end - len(memoryview(tensor.data)) > MAX_REST:
+        refuse(f"The JSON of a request, without 'data', must have at most {MAX_REST} bytes", "more")
+    parameters = _parse_parameters(request.parameters)
+    binary_outputs = bool(_parse_flag(parameters, "binary_data_output"))
+    rule = f"The parameter tta must be one of {', '.join(AUGMENTATIONS)}"
     return InferRequest(
-        tta=_parse(parameters.tta, Augmentation, f"The parameter tta is one of {', '.join(AUGMENTATIONS)}")
-        or "none",
-        outputs=_read_outputs(request.outputs, binary=by_default),
-        binary=by_default,
-        id=_parse(request.id, str, "'id' is text") or "",
+        tta=_parse(parameters.get("tta"), Augmentation, rule) or "none",
+        outputs=_read_outputs(request.outputs, binary=binary_outputs),
+        binary=binary_outputs,
+        id=_parse(request.id, str, "'id' must be text") or "",
         images=_read_tensor(tensor, binary, max_images),
     )
 
 
 def write_response(request: InferRequest, model: str, scores: Sequence[Score]) -> tuple[bytes, int | None]:
-    """The body of an inference response, and how much of it is JSON where binary data follow."""
+    """Body of an inference response, and the size of its JSON if binary data follow."""
     columns = _columns(scores)
     wanted = request.outputs or dict.fromkeys(columns, request.binary)
     missing = sorted(set(wanted) - set(columns))
@@ -164,7 +155,7 @@ def write_response(request: InferRequest, model: str, scores: Sequence[Score]) -
 
 
 def output_metadata(sample: Score) -> list[dict[str, Any]]:
-    """The outputs of a model, for its metadata, by what it gave once."""
+    """Metadata of a model's outputs, from a sample of them."""
     return [
         {"name": name, "datatype": "FP32", "shape": [-1, *array.shape[1:]]}
         for name, array in _columns([sample]).items()
@@ -172,7 +163,7 @@ def output_metadata(sample: Score) -> list[dict[str, Any]]:
 
 
 def _columns(scores: Sequence[Score]) -> dict[str, np.ndarray[Any, Any]]:
-    """Output name -> (N,) float32, or (N, bins) float32; those that the model does not give are left out."""
+    """Output name -> (N,) or (N, bins) float32, without outputs that the model does not have."""
     columns: dict[str, list[Any]] = {
         "mean_score_prediction": [score.mean for score in scores],
         "sd_score_prediction": [score.sd for score in scores],
@@ -182,82 +173,59 @@ def _columns(scores: Sequence[Score]) -> dict[str, np.ndarray[Any, Any]]:
     return {name: np.asarray(values, "<f4") for name, values in columns.items() if values[0] is not None}
 
 
-def _read_members(text: memoryview) -> _Request:
-    """The members of a request, which are parsed one by one once it is known how large they are."""
-    values, escapes = counts(text, b",", b"\\")
-    if values > MAX_VALUES:
-        refuse(
-            f"The JSON contains at most {MAX_VALUES} values; larger tensors are sent as binary data", "more"
-        )
-    if escapes > PIECE + len(text) // 16:
-        refuse("At most one character in sixteen of the JSON is escaped", "more")
+def _parse(raw: Raw | None, kind: Any, rule: str, *, required: bool = False) -> Any:
+    """Parse a member; null, which some clients write instead of leaving a member out, gives None."""
+    raw = _NULL if raw is None else raw
     try:
-        return msgspec.json.decode(text, type=_Request)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{_REQUEST_RULE}. Received: another ({str(error)[:SHOWN]})") from error
-
-
-def _parse(raw: Raw, kind: Any, rule: str) -> Any:
-    """A member of an object; None where it is null, which clients write for what they leave out."""
-    try:
-        return msgspec.json.decode(raw, type=kind | None)
+        return msgspec.json.decode(raw, type=kind if required else kind | None)
     except (ValueError, RecursionError):
         refuse(rule, raw)
 
 
-def _parameters(raw: Raw) -> _Members:
-    found: _Members | None = _parse(raw, _Members, "'parameters' is an object")
-    return found or _Members()
+def _parse_parameters(raw: Raw | None) -> dict[str, Raw]:
+    return _parse(raw, dict[str, Raw], "'parameters' must be an object") or {}
 
 
-def _flag(raw: Raw, name: str, *, otherwise: bool) -> bool:
-    value: bool | None = _parse(raw, bool, f"The parameter {name} is true or false")
-    return otherwise if value is None else value
+def _parse_flag(parameters: dict[str, Raw], name: str) -> bool | None:
+    flag: bool | None = _parse(parameters.get(name), bool, f"The parameter {name} must be true or false")
+    return flag
 
 
 def _read_outputs(raw: Raw, *, binary: bool) -> dict[str, bool]:
-    outputs: list[_Output] = (
-        _parse(raw, list[_Output], "'outputs' is a list of tensors, which are objects") or []
+    outputs: list[dict[str, Raw]] = (
+        _parse(raw, list[dict[str, Raw]], "'outputs' must be a list of objects") or []
     )
-    rule = f"An output is one of {', '.join(OUTPUTS)}"
+    rule = f"An output must be one of {', '.join(OUTPUTS)}"
     wanted = {}
     for output in outputs:
-        parameters = _parameters(output.parameters)
-        name = _parse(output.name, Literal[OUTPUTS], rule) or refuse(rule, output.name)
-        if _parse(parameters.classification, Any, "Outputs have no classification"):
-            refuse("Outputs have no classification", parameters.classification)
-        wanted[name] = _flag(parameters.binary_data, "binary_data", otherwise=binary)
+        name = _parse(output.get("name"), Literal[OUTPUTS], rule, required=True)
+        parameters = _parse_parameters(output.get("parameters"))
+        if classification := _parse(parameters.get("classification"), Any, "Outputs have no classification"):
+            refuse("Outputs have no classification", str(classification))
+        flag = _parse_flag(parameters, "binary_data")
+        wanted[name] = binary if flag is None else flag
     return wanted
 
 
 def _read_tensor(tensor: _Tensor, binary: memoryview, max_images: int) -> list[ImageInput]:
-    if _parse(tensor.name, Literal[INPUT], f"The input is called {INPUT}") is None:
-        refuse(f"The input is called {INPUT}", tensor.name)
-    rule = "The datatype is BYTES for encoded images, UINT8 or FP32 for pixels"
-    datatype: str = _parse(tensor.datatype, Literal["BYTES", *PIXEL_TYPES], rule) or refuse(
-        rule, tensor.datatype
-    )
-    rule = f"A shape is a list of integers from 1 to {_LONGEST_SIDE}"
-    shape: list[int] = _parse(tensor.shape, list[_Side], rule) or refuse(rule, tensor.shape)
+    _parse(tensor.name, Literal[INPUT], f"The input must be called {INPUT}", required=True)
+    rule = "The datatype must be BYTES for encoded images, UINT8 or FP32 for pixels"
+    datatype: str = _parse(tensor.datatype, Literal["BYTES", *PIXEL_TYPES], rule, required=True)
+    rule = f"A shape must be a list of integers from 1 to {_MAX_SIDE}"
+    shape: list[int] = _parse(tensor.shape, _Shape, rule, required=True)
     if datatype == "BYTES" and shape[1:] not in ([], [1]):
-        refuse("A BYTES tensor holds N encoded images; its shape is [N] or [N, 1]", tensor.shape)
+        refuse("A BYTES tensor contains N encoded images; its shape must be [N] or [N, 1]", tensor.shape)
     if datatype != "BYTES" and (len(shape) != 4 or shape[3] != 3):
         missing = "; the first side, N, is missing" if len(shape) == 3 and shape[2] == 3 else ""
-        refuse(f"A tensor of pixels has the shape [N, height, width, 3]{missing}", tensor.shape)
+        refuse(f"A tensor of pixels must have the shape [N, height, width, 3]{missing}", tensor.shape)
     if shape[0] > max_images:
         refuse(f"A request has at most {max_images} images", shape[0])
-    in_binary = _is_binary(tensor, binary)
-    if datatype != "BYTES":
-        return [*read_pixels(tensor.data, PIXEL_TYPES[datatype], shape, binary if in_binary else None)]
-    return [*read_binary(binary, shape[0])] if in_binary else [*read_texts(tensor.data, shape[0])]
-
-
-def _is_binary(tensor: _Tensor, binary: memoryview) -> bool:
-    """Whether the tensor is binary data; it is all there is, for there is one tensor."""
-    rule = "binary_data_size is the size of what follows the JSON"
-    size = _parse(_parameters(tensor.parameters).binary_data_size, int, rule)
+    rule = "binary_data_size must be the size of the data after the JSON"
+    size: int | None = _parse(_parse_parameters(tensor.parameters).get("binary_data_size"), int, rule)
     if (size is None) == (bytes(memoryview(tensor.data)[:5]) == b"null"):
-        refuse("A tensor has 'data', or else the parameter binary_data_size", "both or neither")
-    if (size or 0) != len(binary):
-        refuse(rule, f"{str(size)[:SHOWN]}, and {len(binary)} bytes")
-    return size is not None
+        refuse("A tensor must have either 'data' or the parameter binary_data_size", "both or neither")
+    if (size or 0) != len(binary):  # there is only one tensor
+        refuse(rule, f"{str(size)[:SHOWN]}, with {len(binary)} bytes after the JSON")
+    if datatype != "BYTES":
+        return [*read_pixels(tensor.data, PIXEL_TYPES[datatype], shape, None if size is None else binary)]
+    return [*(read_texts(tensor.data, shape[0]) if size is None else read_binary(binary, shape[0]))]

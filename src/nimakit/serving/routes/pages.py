@@ -1,4 +1,4 @@
-"""Routes for people and monitors: a page to try the server with, its description, its measurements."""
+"""Routes for people and monitoring: the page for trying the server, its OpenAPI description, its metrics."""
 
 from importlib import resources
 
@@ -12,7 +12,7 @@ pages = Blueprint("pages", __name__)
 
 @pages.get("/")
 def index() -> Response:
-    """The page to try it by drag and drop."""
+    """The page for trying the server by drag and drop."""
     return current_app.send_static_file("index.html")
 
 
@@ -25,5 +25,5 @@ def openapi() -> Response:
 
 @pages.get("/metrics")
 def metrics() -> Response:
-    """Measurements, in Prometheus's text format."""
+    """Metrics in Prometheus's text format."""
     return Response(current_service().metrics.text(), content_type=CONTENT_TYPE_LATEST)

@@ -1,7 +1,7 @@
-"""The data of a tensor: images out of base64 text, numbers or binary data.
+"""Tensor data: images read from base64 text, numbers or binary data.
 
-Long text is looked at and decoded in pieces, between which other threads run, and none is parsed before it is
-known that its size and its characters are those of a tensor of its shape.
+Long text is checked and decoded in pieces so that other threads run in between. Data are parsed only after
+their size and characters are known to fit the shape of the tensor.
 """
 
 import base64
@@ -20,92 +20,87 @@ from msgspec import Meta, Raw
 from nimakit.errors import UsageError
 
 SHOWN = 200
-"""Characters of what was received that an error shows."""
+"""Characters of a received value that an error shows."""
 
+_COUNT_RULE = "A BYTES tensor must have as many elements as its shape says"
 _LENGTH = struct.Struct("<I")
 _FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _WHITESPACE = b" \t\r\n\v\f"
+_WIDE = re.compile(rb"\\u(?:[^0]|0[^0])")
 _NESTED = re.compile(rb"\s*\[\s*\[")
 _Byte = Annotated[int, Meta(ge=0, le=255)]
 PIXEL_TYPES: dict[str, tuple[Any, Any, Any, str]] = {
     "UINT8": (np.dtype(np.uint8), list[_Byte], list[list[list[list[_Byte]]]], "integers from 0 to 255"),
     "FP32": (np.dtype("<f4"), list[float], list[list[list[list[float]]]], "numbers"),
 }
-"""What their pixels are as an array, in JSON flat and nested, and in words."""
+"""Datatype -> its array type, its types in flat and nested JSON, and its values in words."""
 
 PIECE = 65_536
-"""Bytes that are looked at, or decoded, at a time: between two pieces other threads run."""
+"""Bytes checked or decoded at a time; other threads run between two pieces."""
 
 
 def read_binary(binary: memoryview, count: int) -> list[memoryview]:
-    """Images of a binary BYTES tensor, which are views of it.
+    """Images of a binary BYTES tensor, as views of it.
 
     Raises:
-        UsageError: More or fewer than `count`, or lengths that do not add up.
+        UsageError: There are more or fewer than `count`, or their lengths do not add up.
     """
     elements = list(islice(_split(binary), count + 1))
     if len(elements) != count:
         more = " or more" if len(elements) > count else ""
-        refuse("A BYTES tensor holds as many elements as its shape says", f"{len(elements)}{more}")
+        refuse(_COUNT_RULE, f"{len(elements)}{more}")
     return elements
 
 
 def _split(binary: memoryview) -> Iterator[memoryview]:
-    """Elements of a binary BYTES tensor: each is preceded by its length, four bytes, little-endian."""
+    """Elements of a binary BYTES tensor, each preceded by its length: four bytes, little-endian."""
     at = 0
     while at < len(binary):
         end = at + _LENGTH.size
         if end <= len(binary):
             end += _LENGTH.unpack_from(binary, at)[0]
         if end > len(binary):
-            refuse("Each element of a BYTES tensor is preceded by its length", "fewer bytes than that")
+            refuse("Each element of a BYTES tensor must be preceded by its length", "fewer bytes than that")
         yield binary[at + _LENGTH.size : end]
         at = end
 
 
-def counts(text: memoryview, *marks: bytes) -> list[int]:
-    """How often each of these occurs; none is longer than four bytes."""
-    found = [0] * len(marks)
-    for at in range(0, len(text), PIECE):
-        piece = bytes(text[at : at + PIECE + 3])
-        for i, mark in enumerate(marks):
-            found[i] += piece.count(mark, 0, PIECE + len(mark) - 1)
-    return found
+def count_byte(text: memoryview, byte: bytes) -> int:
+    """Number of times a byte occurs; unlike `bytes.count`, it lets other threads run."""
+    return int(np.count_nonzero(np.frombuffer(text, np.uint8) == ord(byte)))
 
 
 def read_texts(data: Raw, count: int) -> list[bytes]:
     """Images of a BYTES tensor in JSON, of shape [N] or [N, 1].
 
     Raises:
-        UsageError: More or fewer than `count`, or anything but base64 text.
+        UsageError: There are more or fewer than `count`, or one is not base64 text.
     """
     view = memoryview(data)
-    # One character beyond Latin-1 would make each of a text take two or four bytes.
-    is_narrow = all(bytes(view[at : at + PIECE]).isascii() for at in range(0, len(view), PIECE))
-    if is_narrow:
-        commas, escapes, narrow_escapes = counts(view, b",", b"\\u", b"\\u00")
-        is_narrow = escapes == narrow_escapes
-    if not is_narrow:
-        refuse("An encoded image within JSON is base64 text", "text of other characters")
-    rule = "A BYTES tensor holds as many elements as its shape says"
-    if commas >= 2 * count:  # as many as a list of data URLs has, which are refused below
-        refuse(rule, f"{commas + 1} or less")
+    commas = count_byte(view, b",")
+    if commas >= 2 * count:  # a list of data URLs has fewer, and gets a better error below
+        refuse(_COUNT_RULE, f"{commas + 1} or less")
+    # A character beyond Latin-1 would make each character of its text take two or four bytes.
+    for at in range(0, len(view), PIECE):
+        piece = bytes(view[at : at + PIECE + 3])
+        if not piece.isascii() or _WIDE.search(piece):
+            refuse("An encoded image in JSON must be base64 text", "text with other characters")
     is_nested = _NESTED.match(view) is not None
     found: list[Any]
     try:
         found = msgspec.json.decode(data, type=list[tuple[str]] if is_nested else list[str])
     except (ValueError, RecursionError):
         refuse(
-            "'data' is a list of N texts, or of N lists of one; an encoded image within JSON is base64 text",
+            "'data' must be a list of N texts, or of N lists of one; each image in JSON must be base64 text",
             data,
         )
     if len(found) != count:
-        refuse(rule, len(found))
+        refuse(_COUNT_RULE, len(found))
     return [_decode(item[0] if is_nested else item) for item in found]
 
 
 def _decode(text: str) -> bytes:
-    """Bytes of base64 text (RFC 4648), in lines or not, of either alphabet."""
+    """Decode base64 text (RFC 4648) in either alphabet, with or without line breaks."""
     content, rest, is_padded = io.BytesIO(), b"", False
     try:
         for at in range(0, len(text), PIECE):
@@ -118,51 +113,51 @@ def _decode(text: str) -> bytes:
         content.write(base64.b64decode(rest, validate=True))
     except ValueError:
         shown = text if len(text) < 40 else f"{text[:20]}...{text[-10:]}"
-        refuse("An encoded image within JSON is base64 text, with nothing before or after it", repr(shown))
+        refuse("An encoded image in JSON must be base64 text, with nothing before or after it", repr(shown))
     return content.getvalue()
 
 
 def read_pixels(
     data: Raw, kind: tuple[Any, Any, Any, str], shape: list[int], binary: memoryview | None
 ) -> np.ndarray[Any, Any]:
-    """The pixels of a tensor, from its binary data where it has any.
+    """The pixels of a tensor.
 
     Args:
-        data: Numbers in JSON, nested as the shape says or flat.
-        kind: Of `PIXEL_TYPES`.
+        data: Numbers in JSON, flat or nested like the shape.
+        kind: A value of `PIXEL_TYPES`.
         shape: (N, height, width, 3).
-        binary: Its binary data; None where it has none.
+        binary: Binary data to read instead; None if there are none.
 
     Returns:
         (N, height, width, 3) uint8 or float32.
 
     Raises:
-        UsageError: More or fewer than the shape says, or other values.
+        UsageError: The number of values does not fit the shape, or a value does not fit the type.
     """
     dtype, flat, nested, numbers = kind
     wanted = math.prod(shape)
     if binary is not None:
         if len(binary) != wanted * dtype.itemsize:
-            refuse(f"The binary data of this shape has {wanted * dtype.itemsize} bytes", len(binary))
+            refuse(f"Binary data of this shape must have {wanted * dtype.itemsize} bytes", len(binary))
         return np.frombuffer(binary, dtype).reshape(shape)
-    rule = f"'data' of this shape holds {wanted} {numbers}, nested as the shape says or flat"
-    [commas] = counts(memoryview(data), b",")
+    rule = f"'data' of this shape must have {wanted} {numbers}, flat or nested like the shape"
+    commas = count_byte(memoryview(data), b",")
     if commas + 1 != wanted:
         refuse(rule, commas + 1)
     is_nested = _NESTED.match(data) is not None
     try:
         values = msgspec.json.decode(data, type=nested if is_nested else flat)
-        with np.errstate(over="ignore"):  # infinite then, which no image may be
+        with np.errstate(over="ignore"):  # gives infinity, which no image may contain
             array = np.array(values, np.float64).astype(dtype)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{rule}. Received: others ({str(error)[:SHOWN]})") from error
+        raise UsageError(f"{rule}. Received: {str(error)[:SHOWN]}") from error
     if array.size != wanted or (is_nested and array.shape != tuple(shape)):
         refuse(rule, f"the shape {array.shape}")
     return array.reshape(shape)
 
 
 def refuse(rule: str, received: Raw | str | int | tuple[int, ...]) -> NoReturn:
-    """Refuse a request by a rule, with what was received, shortened.
+    """Raise an error with the rule that a request breaks and the start of what was received.
 
     Raises:
         UsageError: Always.

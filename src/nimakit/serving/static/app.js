@@ -126,7 +126,7 @@ function drawRatings(part, { predictions, bins }) {
 
 function report() {
   const left = waiting.length + running;
-  status.textContent = left ? `${left} to go` : "";
+  status.textContent = left ? `${left} left` : "";
 }
 
 function take(list) {

@@ -36,7 +36,7 @@ class _AdmittedScorer(Scorer):
     def prepare(self, source: ImageInput, max_pixels: int | None = None) -> Prepared | ImageError:
         """Decode a picture, and make the views of it that the model wants."""
         assert isinstance(source, Path)  # noqa: S101 - for mypy: pictures of collections are files
-        with self._decoding.admit(decoded_bytes(source, self.max_pixels), patience=None):
+        with self._decoding.admit(decoded_bytes(source, self.max_pixels), timeout=None):
             return super().prepare(source, max_pixels)
 
 
