@@ -31,7 +31,7 @@ from nimakit.web.db.tables import (
     Rater,
 )
 from nimakit.web.predictions.tastes import FEWEST
-from nimakit.web.rating.store import Act, apply_acts
+from nimakit.web.rating.store import NewEvent, store_events
 from nimakit.web.settings import PASSWORD_VARIABLE, SECRET_VARIABLE, read_settings
 
 END = datetime(2026, 5, 4, 17, 30, tzinfo=UTC)
@@ -75,7 +75,7 @@ def make(data_dir: Path, photos: Path, *, model: str = DEFAULT_MODEL, seed: int 
         acts += _ratings(session, predictions, raters[:3], rng, own=FEWEST)
         acts += _choices(session, comparisons, raters[:6], rng)
         lock_raters(session, {rater.id for rater in raters})
-        apply_acts(session, acts)
+        store_events(session, acts)
     services.background.once()  # learns their tastes
     return app
 
@@ -125,7 +125,7 @@ def _ratings(
     raters: Sequence[Rater],
     rng: np.random.Generator,
     own: int = 5,
-) -> list[Act]:
+) -> list[NewEvent]:
     """What each says of most pictures, a quarter of them twice; the last one always says the same.
 
     The first rates ``own`` pictures.
@@ -147,7 +147,7 @@ def _ratings(
 
 def _choices(
     session: Session, collection: Collection, raters: Sequence[Rater], rng: np.random.Generator
-) -> list[Act]:
+) -> list[NewEvent]:
     """Which of two each prefers, for a part of all pairs."""
     images, acts = _images(session, collection), []
     liking = _liking(images, rng)
@@ -165,9 +165,9 @@ def _choices(
 
 def _act(
     collection: Collection, rater: Rater, rng: np.random.Generator, kind: str, image: int | None, **more: Any
-) -> Act:
+) -> NewEvent:
     at = END - timedelta(hours=int(rng.choice(_HOURS)), seconds=int(rng.integers(3600)))
-    return Act(
+    return NewEvent(
         client_id=rng.bytes(8).hex(),
         collection_id=collection.id,
         rater_id=rater.id,

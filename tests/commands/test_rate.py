@@ -10,11 +10,11 @@ from sqlalchemy import select
 
 from nimakit.labels.label_file import read_labels
 from nimakit.web.accounts.raters import local_rater
-from nimakit.web.collections.setup import add_collection, open_studies
+from nimakit.web.collections.setup import add_collection, open_collections
 from nimakit.web.db.database import Database, sqlite_url
 from nimakit.web.db.tables import RATING, Collection, Image, now
 from nimakit.web.pictures.inventory import synchronise
-from nimakit.web.rating.store import Act, apply_acts
+from nimakit.web.rating.store import NewEvent, store_events
 from nimakit.web.settings import read_settings
 from samples import write_photo
 from terminal import Command
@@ -35,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def database(folder: Path) -> Iterator[Database]:
     """Ratings of the first two: 4 and 7."""
     settings = read_settings(folders=(folder / "photos",), data_dir=folder / "ratings", environment={})
-    open_studies(settings, {})
+    open_collections(settings, {})
     database = Database(sqlite_url(folder / "ratings" / "ratings.db"))
     with database.read() as session:
         collection = session.scalars(select(Collection)).one()
@@ -45,7 +45,7 @@ def database(folder: Path) -> Iterator[Database]:
         images = session.scalars(select(Image).order_by(Image.path)).all()
         at = now()
         acts = [
-            Act(
+            NewEvent(
                 client_id=f"a{image.id}",
                 collection_id=collection.id,
                 rater_id=rater.id,
@@ -58,7 +58,7 @@ def database(folder: Path) -> Iterator[Database]:
             )
             for image, value in zip(images[:2], (4.0, 7.0), strict=True)
         ]
-        apply_acts(session, acts)
+        store_events(session, acts)
     yield database
     database.close()
 
@@ -143,13 +143,13 @@ def test_pairs_go_out_and_come_in(nimakit: Command, database: Database, folder: 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("export",), "--labels, --ratings or --pairs"),
+        (("export",), "--labels, --ratings and --pairs"),
         (("export", "--labels", "labels.csv"), ".json"),
         (("export", "--labels", "nowhere/labels.json"), "folder"),
         (("export", "--pairs", "pairs.csv", "--collection", "nothing"), "photos"),
         (("export", "--labels", "l.json", "--data-dir", "nowhere"), "nowhere"),
         (("export", "--labels", "l.json", "--database", "mysql://x/y"), "postgresql"),
-        (("import",), "one of"),
+        (("import",), "exactly one of"),
         (("import", "--ratings", "a.csv", "--pairs", "b.csv"), "one of"),
         (("import", "--ratings", "nothing.csv"), "nothing.csv"),
     ],

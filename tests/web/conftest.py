@@ -14,7 +14,7 @@ from werkzeug.serving import make_server
 from werkzeug.wsgi import ClosingIterator
 
 from nimakit.web.app import create_app, services_of
-from nimakit.web.collections.setup import open_studies
+from nimakit.web.collections.setup import open_collections
 from nimakit.web.db.database import Database, sqlite_url
 from nimakit.web.settings import Settings, read_settings
 from postgres import Postgres, running
@@ -108,7 +108,7 @@ def make_study(settings: Settings, templates: FileSystemBytecodeCache) -> Iterat
     made: list[Study] = []
 
     def make(settings: Settings = settings, **values: object) -> Study:
-        open_studies(settings, values)
+        open_collections(settings, values)
         app = create_app(settings, background=False)
         app.testing = True
         app.jinja_env.bytecode_cache = templates

@@ -87,7 +87,7 @@ class Study:
                 setattr(collection, key, value)
 
         self.change(act)
-        self.services.stocks.forget(self.collection.id)
+        self.services.candidates.invalidate(self.collection.id)
 
     def visitor(self) -> "Visitor":
         """Somebody without a session: on this machine the local rater."""

@@ -86,7 +86,7 @@ def test_what_is_not_there_is_a_page(visitor: Visitor, address: str) -> None:
     """With a way back; for scripts it is JSON."""
     answer = visitor.get(address)
     assert answer.status_code == 404
-    assert "To the start" in answer.text
+    assert "Home" in answer.text
     answer = visitor.get(address, headers=JSON)
     assert (answer.status_code, answer.mimetype) == (404, "application/json")
 
@@ -103,7 +103,7 @@ def test_a_database_that_fails_is_said_and_nothing_is_acknowledged(
 
         raise OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
 
-    monkeypatch.setattr("nimakit.web.rating.validation.apply_acts", fail)
+    monkeypatch.setattr("nimakit.web.rating.validation.store_events", fail)
     answer = visitor.client.post(
         visitor.address("events"),
         json={"rater": code, "events": [event]},
@@ -111,7 +111,7 @@ def test_a_database_that_fails_is_said_and_nothing_is_acknowledged(
     )
     assert answer.status_code == 503
     assert answer.json
-    assert "no room to write" in answer.json["reason"]
+    assert "disk is full" in answer.json["reason"]
     assert str(study.services.settings.data_dir) not in answer.text
     assert str(study.services.settings.data_dir) in caplog.text
     assert "disk is full" in caplog.text

@@ -36,7 +36,7 @@ def test_a_browser_is_wanted_at_a_terminal_of_a_desktop(
 ) -> None:
     """There somebody sees it."""
     surroundings(monkeypatch, screens=(True, True), **{variable: "x"})
-    assert browser.is_wanted()
+    assert browser.should_open()
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_no_browser_is_wanted_elsewhere(
 ) -> None:
     """In a script, without a desktop, or from another machine."""
     surroundings(monkeypatch, screens=screens, **variables)
-    assert not browser.is_wanted()
+    assert not browser.should_open()
 
 
 def test_the_browser_is_no_burden(monkeypatch: pytest.MonkeyPatch) -> None:

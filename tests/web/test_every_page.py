@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from nimakit.web.accounts import raters
 from nimakit.web.db.tables import CHOICE, Choice, Collection, Image, Invitation, now
-from nimakit.web.rating.store import Act, apply_acts
+from nimakit.web.rating.store import NewEvent, store_events
 from web.accessibility import sticks_out, violations
 from web.conftest import MakeStudy, Serve
 from web.study import Study
@@ -54,11 +54,11 @@ def compare(session: Session) -> None:
     pairs = session.scalars(select(Collection).where(Collection.slug == "pairs")).one()
     shown = list(session.scalars(select(Image.id).where(Image.collection_id == pairs.id).limit(2)))
     said = now()
-    act = Act(
+    act = NewEvent(
         client_id="one", collection_id=pairs.id, rater_id=raters.local_rater(session).id, kind=CHOICE,
         image_id=shown[0], trial="one", shown=shown, occurred_at=said, received_at=said, source="app",
     )  # fmt: skip
-    apply_acts(session, [act])
+    store_events(session, [act])
 
 
 def pages(study: Study) -> dict[str, str]:

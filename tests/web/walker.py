@@ -23,7 +23,7 @@ class Walker(Expected):
         self.touch = page.context.new_cdp_session(page)
 
     def walk(self, steps: int) -> None:
-        """Act so many times; what is shown and recorded is compared after each."""
+        """NewEvent so many times; what is shown and recorded is compared after each."""
         self.page.evaluate(DRAWN)
         acts = self.acts()
         try:

@@ -81,8 +81,8 @@ def test_raters_see_no_other_collection_and_no_admin_page(shared: Study) -> None
     ("values", "reason"),
     [
         ({"revoked": True}, "withdrawn"),
-        ({"max_uses": 1, "uses": 1}, "as many people"),
-        ({"expires_at": now() - timedelta(days=1)}, "run out"),
+        ({"max_uses": 1, "uses": 1}, "maximum number"),
+        ({"expires_at": now() - timedelta(days=1)}, "expired"),
     ],
 )
 def test_an_invitation_that_is_over_says_so(shared: Study, values: dict[str, object], reason: str) -> None:
@@ -177,7 +177,7 @@ def test_the_admin_signs_in_by_password(shared: Study) -> None:
     """Only with the right one; it is kept as a hash alone."""
     visitor = shared.visitor()
     wrong = visitor.post("/login", {"password": "wrong"})
-    assert (wrong.status_code, "not the password" in wrong.text) == (401, True)
+    assert (wrong.status_code, "password is wrong" in wrong.text) == (401, True)
     assert visitor.post("/login", {"password": PASSWORD}).location == "/collections"
     assert visitor.get(visitor.address("settings")).status_code == 200
     assert PASSWORD not in (shared.services.settings.data_dir / "ratings.db").read_bytes().decode("latin-1")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nimakit.web.db.tables import BROKEN, LEFT_OUT, MISSING, OK, Image
-from nimakit.web.pictures.inventory import Found, Walk, is_inside, synchronise
+from nimakit.web.pictures.inventory import FolderScan, Found, is_inside, synchronise
 from samples import write_photo
 from web.conftest import MakeStudy
 from web.study import Study, on_both
@@ -87,15 +87,15 @@ def test_two_copies_of_the_app_may_find_a_picture_at_once(
 ) -> None:
     """What the other one has written meanwhile stays, and the rest is added."""
     write_photo(study.folder / "new 1.jpg")
-    files = Walk.files
+    files = FolderScan.files
 
-    def raced(walk: Walk) -> Iterator[Found]:
-        monkeypatch.setattr(Walk, "files", files)
+    def raced(walk: FolderScan) -> Iterator[Found]:
+        monkeypatch.setattr(FolderScan, "files", files)
         synchronise(study.database, study.collection)
         write_photo(study.folder / "new 2.jpg")
         return files(walk)
 
-    monkeypatch.setattr(Walk, "files", raced)
+    monkeypatch.setattr(FolderScan, "files", raced)
     synchronise(study.database, study.collection)
     assert [path for path in paths(study) if "new" in path] == ["new 1.jpg", "new 2.jpg"]
 
@@ -179,7 +179,7 @@ def test_what_is_not_on_the_list_stays_left_out(study: Study) -> None:
 
 def test_a_walk_knows_when_it_has_to_be_done_again(study: Study) -> None:
     """A file that comes or goes changes a folder; looking at the folders is enough."""
-    walk = Walk(study.folder)
+    walk = FolderScan(study.folder)
     assert walk.changed()
     assert len(list(walk.files())) == 6
     assert not walk.changed()
@@ -197,20 +197,20 @@ def test_is_inside_follows_the_path(tmp_path: Path, path: str, *, inside: bool) 
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_pictures_are_no_strain(make_study: MakeStudy, photos: Path) -> None:
-    """They are found in seconds, and handed out in no time."""
-    for number in range(100_000):
+def test_many_pictures_are_found_in_seconds(make_study: MakeStudy, photos: Path) -> None:
+    """Twenty thousand are scanned in seconds, and a deck of them is served at once."""
+    for number in range(20_000):
         folder = photos / f"folder {number // 1000:02d}"
-        if number % 1000 == 0:  # links to one file are limited, and make no copies
+        if number % 1000 == 0:  # a file can have only so many links
             folder.mkdir()
             first = write_photo(folder / f"picture {number:06d}.jpg", 128, (60, 40))
         else:
             os.link(first, folder / f"picture {number:06d}.jpg")
     started = time.process_time()
     study = make_study()
-    assert time.process_time() - started < 30
+    assert time.process_time() - started < 8
     visitor = study.visitor()
-    assert visitor.deck()["total"] == 100_006
+    assert visitor.deck()["total"] == 20_006
     started = time.process_time()
     visitor.deck()
     assert time.process_time() - started < 1

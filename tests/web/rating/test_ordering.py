@@ -83,7 +83,7 @@ def test_fewest_ratings_come_first(study: Study) -> None:
     rated = [study.images[0].id, study.images[3].id]
     for image in rated:
         other.rate(image, 5)
-    study.services.stocks.forget(study.collection.id)
+    study.services.candidates.invalidate(study.collection.id)
     assert set(order(study.visitor())[-2:]) == set(rated)
 
 
@@ -104,7 +104,7 @@ def test_least_sure_pictures_come_first(study: Study) -> None:
             found.position, found.spread = position, 0.15
 
     study.change(predict)
-    study.services.stocks.forget(study.collection.id)
+    study.services.candidates.invalidate(study.collection.id)
     found = order(study.visitor())
     assert found[-1] == agreed
     assert found.index(contradicted) < found.index(agreed)
@@ -125,7 +125,7 @@ def test_pictures_with_enough_ratings_are_done(study: Study) -> None:
     """For everybody, whoever gave them."""
     study.set(wanted=1)
     study.rater().rate(study.images[0].id, 5)
-    study.services.stocks.forget(study.collection.id)
+    study.services.candidates.invalidate(study.collection.id)
     deck = study.visitor().deck()
     assert study.images[0].id not in [item["id"] for item in deck["items"]]
     assert deck["total"] == 5

@@ -95,9 +95,9 @@ def test_of_four_one_is_chosen(make_study: MakeStudy) -> None:
         ({"shown": [1, 1]}, "2 different"),
         ({"shown": "12"}, "2 different"),
         ({"shown": [[1], [2]]}, "2 different"),
-        ({"trial": ""}, "name"),
-        ({"trial": 5}, "name"),
-        ({"kind": "rating", "value": 5}, "chosen"),
+        ({"trial": ""}, "trial"),
+        ({"trial": 5}, "trial"),
+        ({"kind": "rating", "value": 5}, "choose"),
         ({"image": None}, "one of those shown"),
         ({"kind": "tie"}, "one of those shown"),
     ],
@@ -142,7 +142,7 @@ def test_pictures_compared_least_come_first(pairs: Study) -> None:
     visitor = pairs.rater()
     item = upcoming(visitor, amount=1)["items"][0]
     choose(visitor, item, 0)
-    pairs.services.stocks.forget(pairs.collection.id)
+    pairs.services.candidates.invalidate(pairs.collection.id)
     later = upcoming(pairs.visitor(), amount=2)["items"]
     assert not set(item["ids"]) & {image for one in later for image in one["ids"]}
 
@@ -164,7 +164,7 @@ def test_a_collection_wants_so_many_comparisons(pairs: Study) -> None:
     assert upcoming(visitor)["total"] == 3
     for _ in range(3):
         choose(visitor, upcoming(visitor, amount=1)["items"][0], 0)
-        pairs.services.stocks.forget(pairs.collection.id)
+        pairs.services.candidates.invalidate(pairs.collection.id)
     deck = upcoming(visitor)
     assert (deck["items"], deck["done"], deck["total"]) == ([], 3, 3)
 

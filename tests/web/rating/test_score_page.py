@@ -125,7 +125,7 @@ def test_ratings_given_offline_arrive_once(page: Page, study: Study, serve: Serv
     press(page, "7", "1 of 6")
     press(page, "8", "2 of 6")
     press(page, "9", "3 of 6")
-    expect(page.locator("#sync")).to_contain_text("Offline: 3 kept here")
+    expect(page.locator("#sync")).to_contain_text("Offline: 3 saved on this device")
     assert study.events == []
     page.context.set_offline(False)
     wait_for_events(page, study, 3)
@@ -165,7 +165,7 @@ def test_what_was_not_sent_survives_closing_the_page(page: Page, study: Study, s
     open_page(page, address)
     page.route("**/events", lambda route: route.abort())
     press(page, "7", "1 of 6")
-    expect(page.locator("#sync")).to_contain_text("1 kept here")
+    expect(page.locator("#sync")).to_contain_text("1 saved on this device")
     page.goto("about:blank")
     assert study.events == []
     page.unroute("**/events")
@@ -266,11 +266,11 @@ def test_one_looks_once_at_what_was_skipped(page: Page, study: Study, serve: Ser
 
     study.set(wanted=1)
     study.rater().send(*({"kind": "rating", "image": image.id, "value": 5} for image in study.images[2:]))
-    study.services.stocks.forget(study.collection.id)
+    study.services.candidates.invalidate(study.collection.id)
     open_page(page, serve(study))
     press(page, "s", "1 of 2")
     press(page, "s", "2 of 2")
-    page.get_by_role("button", name="Look at the 2 you skipped").click()
+    page.get_by_role("button", name="Rate the 2 you skipped").click()
     expect(page.locator(".canvas img")).to_be_visible()
     expect(page.locator("main")).to_have_attribute("aria-busy", "false")
     page.route(re.compile(r"/deck\?"), delay)
@@ -300,15 +300,15 @@ def test_a_session_that_has_ended_loses_nothing(page: Page, study: Study, serve:
     link = study.services.links.personal(rater.rater)
     address = serve(study)
     page.goto(f"{address}go-on/{link}")
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Continue").click()
     expect(page.locator(".canvas img")).to_be_visible()
     cookies: BrowserContext = page.context
     cookies.clear_cookies()
     page.keyboard.press("7")  # on this machine one is somebody else now: the local rater
-    expect(page.locator("#sync")).to_contain_text("1 kept here")
+    expect(page.locator("#sync")).to_contain_text("1 saved on this device")
     assert study.events == []
     page.goto(f"{address}go-on/{link}")
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Continue").click()
     wait_for_events(page, study, 1)
     assert [rating.rater_id for rating in study.ratings] == [rater.rater.id]
 

@@ -285,7 +285,7 @@ def test_the_end_offers_raters_what_they_may_open(page: Page, study: Study, serv
     study.set(wanted=1)
     study.visitor().send(*({"kind": "rating", "image": image.id, "value": 5} for image in study.images))
     rater = study.rater("Ann")
-    study.services.stocks.forget(study.collection.id)
+    study.services.candidates.invalidate(study.collection.id)
     page.goto(f"{serve(study)}go-on/{study.services.links.personal(rater.rater)}")
     page.locator("main form button").click()
     expect(page.locator(".finished")).to_be_visible()
