@@ -1,4 +1,4 @@
-"""What raters did is written together with what others did at the same time, and each hears of its own."""
+"""Batches of events that arrive at the same time are written together, each with its own outcome."""
 
 import threading
 from collections.abc import Sequence

@@ -26,5 +26,5 @@ def link(endpoint: str, **values: Any) -> str:
 
 
 def leads_elsewhere(address: str) -> bool:
-    """Whether other devices can open the address, judged by its host alone."""
+    """Whether other devices can open the address, judging only by its host."""
     return not is_only_here(urlsplit(address).netloc)

@@ -29,7 +29,7 @@ def lock_raters(session: Session, raters: Iterable[int]) -> None:
 
 
 def find_collection(session: Session, slug: str | None) -> Collection:
-    """Find a collection by its slug; None finds the only one.
+    """Find a collection by its slug, or the only collection if the slug is None.
 
     Raises:
         UsageError: There is no such collection, or there are several and `slug` is None.

@@ -157,8 +157,10 @@ def _update_ratings(session: Session, events: Sequence[tuple[int, NewEvent]], su
     name_columns = (Rating.image_id, Rating.rater_id, Rating.round)
     wanted = select(*name_columns, Rating.value, Rating.occurred_at, Rating.event_id)
     current = {
-        (image, rater, turn): _Previous(*previous)
-        for image, rater, turn, *previous in session.execute(wanted.where(tuple_(*name_columns).in_(keys)))
+        (image, rater, turn): _Previous(value, at, event)
+        for image, rater, turn, value, at, event in session.execute(
+            wanted.where(tuple_(*name_columns).in_(keys))
+        )
     }
     old, changed = set(current), {}
     for key, new in events:
