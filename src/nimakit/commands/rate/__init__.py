@@ -33,9 +33,7 @@ if TYPE_CHECKING:
 )
 @click.option("--scale", metavar="LOW-HIGH", help="Rating scale of a new collection.  [default: 1-10]")
 @click.option(
-    "--choices",
-    type=click.Choice(["2", "4"]),
-    help="Number of photos per comparison in a preference.  [default: 2]",
+    "--choices", type=click.Choice(["2", "4"]), help="Photos per comparison in a preference.  [default: 2]"
 )
 @click.option(
     "--model",
@@ -51,18 +49,13 @@ if TYPE_CHECKING:
 )
 @click.option("--host", default="127.0.0.1", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=8000,
-    help="Port to listen on; 0 for any free port.  [default: 8000]",
+    "--port", type=click.IntRange(0, 65535), default=8000, help="Port; 0 for any free one.  [default: 8000]"
 )
 @click.option(
     "--url", help="Address that raters open if there is a proxy in front, such as https://rate.example.org."
 )
 @click.option(
-    "--no-browser",
-    is_flag=True,
-    help="Do not open a browser when started from a desktop terminal.",
+    "--no-browser", is_flag=True, help="Do not open a browser when started from a desktop terminal."
 )
 @data_dir
 @database
@@ -71,18 +64,13 @@ def rate(
     context: click.Context,
     *,
     folders: tuple[Path, ...],
-    name: str | None,
-    experiment: str | None,
-    scale: str | None,
-    choices: str | None,
-    model: str | None,
-    personal: bool | None,
     host: str,
     port: int,
     url: str | None,
     no_browser: bool,
     data_dir: Path,
     database: str | None,
+    **values: Any,  # settings of a new collection
 ) -> int:
     """Rate photographs in a browser, only on this machine or with others by invitation.
 
@@ -103,8 +91,6 @@ def rate(
     settings = read_settings(
         folders=folders, data_dir=data_dir, database=database, host=host, port=port, url=url
     )
-    values: dict[str, Any] = {"name": name, "experiment": experiment, "scale": scale, "choices": choices}
-    values |= {"model": model, "personal": personal}
     names = open_collections(settings, {key: value for key, value in values.items() if value is not None})
     serve(settings, f"{names} (kept in {_place(settings)})", opens_browser=not no_browser)
     return 0

@@ -1,16 +1,17 @@
 """Admin pages: new collections, settings, raters and invitations."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy import func, select
+from sqlalchemy import Row, false, func, select
 from sqlalchemy.orm import Session
 
 from nimakit.errors import UsageError
-from nimakit.web.access import admin_only, current_collection, current_rater
+from nimakit.web.access import admin_only, current_collection
 from nimakit.web.accounts.links import link
 from nimakit.web.collections.forms import CollectionForm, InvitationForm, NewCollectionForm
 from nimakit.web.collections.setup import add_collection, change_collection
@@ -186,34 +187,24 @@ def _link(invitation: Invitation) -> str:
     return link("accounts.join", token=services().links.invitation(invitation))
 
 
-def _members(session: Session, collection: Collection, page: int) -> tuple[list[dict[str, Any]], int]:
+def _members(session: Session, collection: Collection, page: int) -> tuple[Sequence[Row[Any]], int]:
     """A page of the collection's raters with their progress, and the number of all raters."""
     table = collection.response_table
-    done = (
+    progress = (
         select(table.rater_id, func.count().label("done"), func.max(table.occurred_at).label("last"))
         .where(table.collection_id == collection.id, table.round == FIRST)
         .group_by(table.rater_id)
         .subquery()
     )
+    done = func.coalesce(progress.c.done, 0).label("done")
+    excluded = func.coalesce(Membership.excluded, false()).label("excluded")
     member = (Membership.rater_id == Rater.id) & (Membership.collection_id == collection.id)
     wanted = (
-        select(Rater, Membership, done.c.done, done.c.last)
+        select(Rater, done, progress.c.last, excluded)
         .outerjoin(Membership, member)
-        .outerjoin(done, done.c.rater_id == Rater.id)
-        .where((Membership.rater_id.is_not(None)) | (done.c.done.is_not(None)))
+        .outerjoin(progress, progress.c.rater_id == Rater.id)
+        .where((Membership.rater_id.is_not(None)) | (progress.c.done.is_not(None)))
     )
-    total = session.scalar(select(func.count()).select_from(wanted.subquery())) or 0
-    ordered = wanted.order_by(func.coalesce(done.c.done, 0).desc(), Rater.id)
-    rows = session.execute(ordered.limit(_RATERS).offset((page - 1) * _RATERS))
-    me = current_rater().id
-    members = [
-        {
-            "rater": rater,
-            "done": count or 0,
-            "last": last,
-            "excluded": membership is not None and membership.excluded,
-            "is_me": rater.id == me,
-        }
-        for rater, membership, count, last in rows
-    ]
-    return members, total
+    count = session.scalar(select(func.count()).select_from(wanted.subquery())) or 0
+    ordered = wanted.order_by(done.desc(), Rater.id)
+    return session.execute(ordered.limit(_RATERS).offset((page - 1) * _RATERS)).all(), count
