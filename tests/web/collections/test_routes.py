@@ -31,6 +31,17 @@ def collections(study: Study) -> list[Collection]:
         return list(session.scalars(select(Collection).order_by(Collection.id)))
 
 
+def test_a_finished_collection_leads_to_its_ratings(study: Study, visitor: Visitor) -> None:
+    """Its card says Start, then Continue, and Results once every picture has been rated."""
+    images = study.images
+    for count, text in ((0, "Start"), (1, "Continue"), (len(images), "Results")):
+        for image in images[:count]:
+            visitor.rate(image.id, 5)
+        page = visitor.get("/collections").text
+        assert f'primary">{text}<' in page
+    assert f'href="{visitor.address("ratings")}"' in page
+
+
 def test_settings_are_changed(study: Study, visitor: Visitor) -> None:
     """The form changes the collection, and raters see it at once."""
     assert visitor.post(visitor.address("settings"), FORM).status_code == 302

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 @click.pass_context
 def rate(
     context: click.Context,
+    /,
     *,
     folders: tuple[Path, ...],
     host: str,

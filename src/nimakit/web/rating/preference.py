@@ -56,7 +56,7 @@ def _pictures(
 def _latest(session: Session, collection: Collection, rater: Rater) -> list[Choice]:
     """A rater's latest comparisons on any device, the latest at the end."""
     wanted = select(Choice).where(Choice.collection_id == collection.id, Choice.rater_id == rater.id)
-    return session.scalars(wanted.order_by(Choice.occurred_at.desc()).limit(HISTORY)).all()[::-1]
+    return list(session.scalars(wanted.order_by(Choice.occurred_at.desc()).limit(HISTORY)))[::-1]
 
 
 def _value(choice: Choice) -> int | str | None:

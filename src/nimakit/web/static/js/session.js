@@ -249,7 +249,7 @@ export class Session {
     this.field.setAttribute("aria-busy", "false");
     const box = this.message(this.done ? "All done. Thank you!" : "There is nothing to rate here.");
     box.classList.add("finished");
-    if (this.done) box.append(line(`You rated ${this.done} ${this.options.unit}${this.done === 1 ? "" : "s"}.`));
+    if (this.done) box.append(line(`${this.done} ${this.options.unit}${this.done === 1 ? "" : "s"} done.`));
     box.append(document.getElementById("onward").content.cloneNode(true));
     if (state.skipped && this.deck.skippedUntil === null) {
       const button = document.createElement("button");
