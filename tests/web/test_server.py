@@ -166,7 +166,7 @@ def test_on_a_full_disk_nothing_is_acknowledged_and_nothing_lost(
     resource.prlimit(started.worker, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
     assert not rater.rate(images[1], 2)
     answer = rater.send(images[1], 2)
-    assert (answer.status_code, "room to write" in answer.json()["reason"]) == (503, True)
+    assert (answer.status_code, "disk is full" in answer.json()["reason"]) == (503, True)
     assert rater.history() == {images[0]: 1}
     resource.prlimit(started.worker, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert rater.rate(images[1], 3)
