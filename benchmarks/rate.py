@@ -36,7 +36,7 @@ from PIL import Image as Pillow
 from sqlalchemy import create_engine, func, make_url, select
 
 from nimakit.web.accounts import raters as rater_accounts
-from nimakit.web.collections.setup import open_studies
+from nimakit.web.collections.setup import open_collections
 from nimakit.web.db.database import Database, sqlite_url
 from nimakit.web.db.tables import Collection, Event, Image, Rating
 from nimakit.web.pictures.inventory import synchronise
@@ -167,7 +167,7 @@ def prepare(folder: Path, place: Database, *, each: int, raters: int) -> list[st
     for number in range(each):
         Pillow.fromarray(np.roll(noise, number, 1)).resize(SIZE).save(photos / f"{number}.jpg")
     address = place.engine.url.render_as_string(hide_password=False)
-    open_studies(read_settings(folders=(photos,), data_dir=folder / "data", database=address), {})
+    open_collections(read_settings(folders=(photos,), data_dir=folder / "data", database=address), {})
     with place.read() as session:
         collection = session.scalars(select(Collection)).one()
     synchronise(place, collection)

@@ -31,7 +31,7 @@ from nimakit.web.db.tables import (
     Rater,
 )
 from nimakit.web.predictions.tastes import FEWEST
-from nimakit.web.rating.store import Act, apply_acts
+from nimakit.web.rating.store import NewEvent, store_events
 from nimakit.web.settings import PASSWORD_VARIABLE, SECRET_VARIABLE, read_settings
 
 END = datetime(2026, 5, 4, 17, 30, tzinfo=UTC)
@@ -71,11 +71,11 @@ def make(data_dir: Path, photos: Path, *, model: str = DEFAULT_MODEL, seed: int 
         scores, predictions, comparisons = session.scalars(select(Collection).order_by(Collection.id))
         raters = _raters(session, (scores, predictions, comparisons))
         rng = np.random.default_rng(seed)
-        acts = _ratings(session, scores, raters, rng)
-        acts += _ratings(session, predictions, raters[:3], rng, own=FEWEST)
-        acts += _choices(session, comparisons, raters[:6], rng)
+        events = _ratings(session, scores, raters, rng)
+        events += _ratings(session, predictions, raters[:3], rng, own=FEWEST)
+        events += _choices(session, comparisons, raters[:6], rng)
         lock_raters(session, {rater.id for rater in raters})
-        apply_acts(session, acts)
+        store_events(session, events)
     services.background.once()  # learns their tastes
     return app
 
@@ -125,12 +125,12 @@ def _ratings(
     raters: Sequence[Rater],
     rng: np.random.Generator,
     own: int = 5,
-) -> list[Act]:
+) -> list[NewEvent]:
     """What each says of most pictures, a quarter of them twice; the last one always says the same.
 
     The first rates ``own`` pictures.
     """
-    images, acts = _images(session, collection), []
+    images, events = _images(session, collection), []
     liking = _liking(images, rng)
     for person, rater in enumerate(raters):
         kindness, care = rng.normal(0, 0.6), rng.uniform(0.7, 1.3)
@@ -141,15 +141,15 @@ def _ratings(
                 value = round(float(np.clip(rng.normal(liking[image.id] + kindness, care), 1, 10)))
                 if person == len(_NAMES):
                     value = 5
-                acts.append(_act(collection, rater, rng, RATING, image.id, value=value, round=turn))
-    return acts
+                events.append(_event(collection, rater, rng, RATING, image.id, value=value, round=turn))
+    return events
 
 
 def _choices(
     session: Session, collection: Collection, raters: Sequence[Rater], rng: np.random.Generator
-) -> list[Act]:
+) -> list[NewEvent]:
     """Which of two each prefers, for a part of all pairs."""
-    images, acts = _images(session, collection), []
+    images, events = _images(session, collection), []
     liking = _liking(images, rng)
     for rater in raters:
         for left, right in combinations([image.id for image in images], 2):
@@ -157,17 +157,17 @@ def _choices(
             if rng.random() < 0.35:
                 kind, chosen = (TIE, None) if abs(gap) < 0.3 else (CHOICE, left if gap > 0 else right)
                 trial = rng.bytes(8).hex()
-                acts.append(
-                    _act(collection, rater, rng, kind, chosen, trial=trial, shown=[left, right], round=0)
+                events.append(
+                    _event(collection, rater, rng, kind, chosen, trial=trial, shown=[left, right], round=0)
                 )
-    return acts
+    return events
 
 
-def _act(
+def _event(
     collection: Collection, rater: Rater, rng: np.random.Generator, kind: str, image: int | None, **more: Any
-) -> Act:
+) -> NewEvent:
     at = END - timedelta(hours=int(rng.choice(_HOURS)), seconds=int(rng.integers(3600)))
-    return Act(
+    return NewEvent(
         client_id=rng.bytes(8).hex(),
         collection_id=collection.id,
         rater_id=rater.id,

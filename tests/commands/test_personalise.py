@@ -15,7 +15,7 @@ from sqlalchemy import select
 import small_backbone
 from nimakit.models.taste import read_taste
 from nimakit.nn.networks import adapters
-from nimakit.web.collections.setup import open_studies
+from nimakit.web.collections.setup import open_collections
 from nimakit.web.db.database import Database
 from nimakit.web.db.tables import Collection
 from nimakit.web.pictures.inventory import synchronise
@@ -82,7 +82,7 @@ def app_data(nimakit: Command, data: Path, tmp_path: Path) -> Path:
     """What the rating app keeps, after these ratings were imported, on a scale from 0 to 10."""
     folder = tmp_path / "ratings"
     settings = read_settings(folders=(data / "photos",), data_dir=folder, environment={})
-    open_studies(settings, {"scale": "0-10", "experiment": "rate"})
+    open_collections(settings, {"scale": "0-10", "experiment": "rate"})
     database = Database(settings.database)
     with database.read() as session:
         [collection] = session.scalars(select(Collection))

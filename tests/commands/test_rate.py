@@ -1,4 +1,4 @@
-"""`nimakit rate`, but for serving, which has tests of its own."""
+"""The commands of `nimakit rate`, except serving."""
 
 import errno
 import json
@@ -10,11 +10,11 @@ from sqlalchemy import select
 
 from nimakit.labels.label_file import read_labels
 from nimakit.web.accounts.raters import local_rater
-from nimakit.web.collections.setup import add_collection, open_studies
+from nimakit.web.collections.setup import add_collection, open_collections
 from nimakit.web.db.database import Database, sqlite_url
 from nimakit.web.db.tables import RATING, Collection, Image, now
 from nimakit.web.pictures.inventory import synchronise
-from nimakit.web.rating.store import Act, apply_acts
+from nimakit.web.rating.store import NewEvent, store_events
 from nimakit.web.settings import read_settings
 from samples import write_photo
 from terminal import Command
@@ -33,9 +33,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def database(folder: Path) -> Iterator[Database]:
-    """Ratings of the first two: 4 and 7."""
+    """A database with ratings of the first two photographs: 4 and 7."""
     settings = read_settings(folders=(folder / "photos",), data_dir=folder / "ratings", environment={})
-    open_studies(settings, {})
+    open_collections(settings, {})
     database = Database(sqlite_url(folder / "ratings" / "ratings.db"))
     with database.read() as session:
         collection = session.scalars(select(Collection)).one()
@@ -45,7 +45,7 @@ def database(folder: Path) -> Iterator[Database]:
         images = session.scalars(select(Image).order_by(Image.path)).all()
         at = now()
         acts = [
-            Act(
+            NewEvent(
                 client_id=f"a{image.id}",
                 collection_id=collection.id,
                 rater_id=rater.id,
@@ -58,13 +58,13 @@ def database(folder: Path) -> Iterator[Database]:
             )
             for image, value in zip(images[:2], (4.0, 7.0), strict=True)
         ]
-        apply_acts(session, acts)
+        store_events(session, acts)
     yield database
     database.close()
 
 
 def test_an_export_is_what_training_takes(nimakit: Command, database: Database, folder: Path) -> None:
-    """Labels, ratings and a summary on stdout."""
+    """Labels and ratings are written, and a summary is printed."""
     result = nimakit("rate", "export", "--labels", "labels.json", "--ratings", "ratings.jsonl")
     assert result.code == 0
     assert json.loads(result.out) == {"collection": "photos", "files": {"labels.json": 2, "ratings.jsonl": 2}}
@@ -76,7 +76,7 @@ def test_an_export_is_what_training_takes(nimakit: Command, database: Database, 
 
 
 def test_an_import_brings_ratings_in(nimakit: Command, database: Database, folder: Path) -> None:
-    """The summary says what was taken in; once more changes nothing."""
+    """The summary lists what was imported; importing again changes nothing."""
     (folder / "r.csv").write_text("image_id,user_id,rating\n2,u1,9\n")
     for known in (0, 1):
         result = nimakit("rate", "import", "--ratings", "r.csv")
@@ -88,7 +88,7 @@ def test_an_import_brings_ratings_in(nimakit: Command, database: Database, folde
 
 
 def test_bad_rows_are_refused_or_left_out(nimakit: Command, database: Database, folder: Path) -> None:
-    """Exit code 1, or 2 with the others taken in."""
+    """The exit code is 1, or 2 if the others are imported."""
     (folder / "r.csv").write_text("image_id,user_id,rating\n2,u1,99\n1,u1,5\n")
     refused = nimakit("rate", "import", "--ratings", "r.csv")
     assert (refused.code, "line 2" in refused.err) == (1, True)
@@ -97,8 +97,8 @@ def test_bad_rows_are_refused_or_left_out(nimakit: Command, database: Database, 
     assert json.loads(left_out.out)["taken"] == 1
 
 
-def test_a_list_says_what_is_rated(nimakit: Command, database: Database, folder: Path) -> None:
-    """One that names what is not there is refused unless told otherwise."""
+def test_a_list_selects_the_pictures(nimakit: Command, database: Database, folder: Path) -> None:
+    """A list with unknown names is refused without --skip-bad."""
     (folder / "images.json").write_text('[{"path": "1.jpg"}, {"path": "9.jpg"}]')
     refused = nimakit("rate", "import", "--list", "images.json")
     assert (refused.code, "9.jpg" in refused.err) == (1, True)
@@ -112,7 +112,7 @@ def test_a_list_says_what_is_rated(nimakit: Command, database: Database, folder:
 def test_an_export_of_several_files_is_whole_or_none(
     nimakit: Command, database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the disk is full before the last of them is complete, none appears, and an older file stays."""
+    """If the disk fills up before the last file is complete, none appears and older files stay."""
 
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -126,8 +126,8 @@ def test_an_export_of_several_files_is_whole_or_none(
     assert [path for path in folder.iterdir() if path.name == "r.csv" or "partial" in path.name] == []
 
 
-def test_pairs_go_out_and_come_in(nimakit: Command, database: Database, folder: Path) -> None:
-    """Of a collection that compares."""
+def test_pairs_are_exported_and_imported(nimakit: Command, database: Database, folder: Path) -> None:
+    """Comparisons are exported and imported again."""
     with database.write() as session:
         add_collection(session, folder / "photos", name="Pairs", experiment="preference")
     (folder / "p.csv").write_text("left,right,chosen\n0,1,1\n1,2,-1\n")
@@ -143,21 +143,21 @@ def test_pairs_go_out_and_come_in(nimakit: Command, database: Database, folder: 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("export",), "--labels, --ratings or --pairs"),
+        (("export",), "--labels, --ratings and --pairs"),
         (("export", "--labels", "labels.csv"), ".json"),
         (("export", "--labels", "nowhere/labels.json"), "folder"),
         (("export", "--pairs", "pairs.csv", "--collection", "nothing"), "photos"),
         (("export", "--labels", "l.json", "--data-dir", "nowhere"), "nowhere"),
         (("export", "--labels", "l.json", "--database", "mysql://x/y"), "postgresql"),
-        (("import",), "one of"),
+        (("import",), "exactly one of"),
         (("import", "--ratings", "a.csv", "--pairs", "b.csv"), "one of"),
         (("import", "--ratings", "nothing.csv"), "nothing.csv"),
     ],
 )
-def test_refuses_what_cannot_be_done(
+def test_refuses_invalid_arguments(
     nimakit: Command, database: Database, arguments: tuple[str, ...], reason: str
 ) -> None:
-    """The rule, what was received, what to do; no file is left."""
+    """The message has the rule, and no file is written."""
     result = nimakit("rate", *arguments)
     assert (result.code, result.out) == (1, "")
     assert reason in result.err
@@ -178,14 +178,14 @@ def test_refuses_what_cannot_be_done(
     ],
 )
 def test_refuses_to_start(nimakit: Command, folder: Path, arguments: tuple[str, ...], reason: str) -> None:
-    """Before anything listens."""
+    """It refuses before listening."""
     result = nimakit("rate", *arguments)
     assert (result.code, result.out) == (1, "")
     assert reason in result.err
 
 
-def test_refuses_to_let_others_in_without_a_password(nimakit: Command, folder: Path) -> None:
-    """It says how to set one."""
+def test_refuses_a_shared_app_without_a_password(nimakit: Command, folder: Path) -> None:
+    """The message says how to set one."""
     result = nimakit("rate", "--images", "photos", "--host", "192.0.2.1")
     assert result.code == 1
     assert "NIMAKIT_RATE_PASSWORD" in result.err

@@ -83,7 +83,7 @@ def test_a_machine_has_an_address_without_a_network(monkeypatch: pytest.MonkeyPa
     assert browser_address("0.0.0.0", 8000) == "127.0.0.1:8000"  # noqa: S104 - nothing listens there
 
 
-def test_loopback_is_only_here() -> None:
+def test_loopback_is_local_address() -> None:
     """Whatever its port; so is what no machine can open."""
     assert all(map(is_local_address, ["127.0.0.1:80", "localhost", "[::1]:80", "0.0.0.0:80"]))
     assert not any(map(is_local_address, ["192.0.2.7:80", "rate.example.org"]))

@@ -1,4 +1,4 @@
-"""Pictures that are told apart by their colour, as the small model sees little else."""
+"""Pictures that differ in colour, which is all the small test model sees."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ COLOURS = ((250, 20, 20), (240, 40, 30), (20, 240, 20), (30, 230, 60), (20, 20, 
 
 
 def paint(photos: Path, size: tuple[int, int]) -> None:
-    """Put a picture of each of `COLOURS` in the place of the photographs of a folder."""
+    """Replace the photographs of a folder by one picture of each of `COLOURS`."""
     for path in photos.rglob("*.*"):
         path.unlink()
     for number, colour in enumerate(COLOURS):
@@ -20,7 +20,7 @@ def paint(photos: Path, size: tuple[int, int]) -> None:
 
 
 def random_colours(folder: Path, count: int) -> Settings:
-    """An app over so many pictures of random colours, in a new folder with its data beside it."""
+    """An app with pictures of random colours in a new folder, and its data folder next to it."""
     photos = folder / "colours"
     photos.mkdir()
     for number, colour in enumerate(np.random.default_rng(0).integers(0, 256, (count, 3)).tolist()):

@@ -1,4 +1,4 @@
-"""A small study, the app over it, people who visit it, and tabs of a real browser."""
+"""Fixtures: a small study, its app, visitors of it, and pages of a real browser."""
 
 import shutil
 import threading
@@ -14,7 +14,7 @@ from werkzeug.serving import make_server
 from werkzeug.wsgi import ClosingIterator
 
 from nimakit.web.app import create_app, services_of
-from nimakit.web.collections.setup import open_studies
+from nimakit.web.collections.setup import open_collections
 from nimakit.web.db.database import Database, sqlite_url
 from nimakit.web.settings import Settings, read_settings
 from postgres import Postgres, running
@@ -71,19 +71,19 @@ def sqlite_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
-    """The pages' templates as they were compiled once, for every app."""
+    """Compiled templates, shared by all apps."""
     return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
 
 
 @pytest.fixture
 def engine(request: pytest.FixtureRequest) -> str:
-    """Which database a test is about: SQLite, and PostgreSQL as well where the test says `on_both`."""
+    """The database of a test: SQLite, and also PostgreSQL if the test is marked `on_both`."""
     return getattr(request, "param", SQLITE)
 
 
 @pytest.fixture
 def database_url(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The address of a database of the test's own, with tables."""
+    """The URL of a new database with tables."""
     if engine == SQLITE:
         (tmp_path / "data").mkdir()
         path = tmp_path / "data" / "ratings.db"
@@ -98,17 +98,17 @@ def database_url(engine: str, tmp_path: Path, request: pytest.FixtureRequest) ->
 
 @pytest.fixture
 def settings(tmp_path: Path, photos: Path, database_url: str) -> Settings:
-    """An app for this machine alone."""
+    """Settings of an app that only this machine can reach."""
     return read_settings(folders=(photos,), data_dir=tmp_path / "data", database=database_url, environment={})
 
 
 @pytest.fixture
 def make_study(settings: Settings, templates: FileSystemBytecodeCache) -> Iterator[MakeStudy]:
-    """Makes the app over the photographs; options are those of a new collection."""
+    """A function that creates the app from the photographs, with settings for the collection."""
     made: list[Study] = []
 
     def make(settings: Settings = settings, **values: object) -> Study:
-        open_studies(settings, values)
+        open_collections(settings, values)
         app = create_app(settings, background=False)
         app.testing = True
         app.jinja_env.bytecode_cache = templates
@@ -123,7 +123,7 @@ def make_study(settings: Settings, templates: FileSystemBytecodeCache) -> Iterat
 
 @pytest.fixture
 def study(make_study: MakeStudy) -> Study:
-    """The app over the photographs, to be scored from 1 to 10."""
+    """An app with the photographs, to be scored from 1 to 10."""
     return make_study()
 
 
@@ -135,7 +135,7 @@ def visitor(study: Study) -> Visitor:
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Lets a study answer on loopback; gives its address."""
+    """A function that serves a study on loopback and returns its address."""
     servers = []
 
     def start(study: Study) -> str:
@@ -165,7 +165,7 @@ def _read_whole(app: "WSGIApplication") -> "WSGIApplication":
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A tab of a desktop; whatever its console holds against us fails the test."""
+    """A desktop page; violations of the content security policy and script errors fail the test."""
     context = browser.new_context(viewport={"width": 1200, "height": 760})
     yield from _watched(context.new_page())
     context.close()
@@ -173,7 +173,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def phone(browser: Browser) -> Iterator[Page]:
-    """A tab of a phone, with a touch screen."""
+    """A phone page with a touch screen."""
     context = browser.new_context(
         viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, device_scale_factor=2
     )

@@ -1,4 +1,4 @@
-"""What should be shown and recorded of all that a rater does on a page to rate on."""
+"""A model of what a rating page should show and record after each action of a rater."""
 
 from typing import Any
 
@@ -81,7 +81,7 @@ class Expected:
         raise NotImplementedError
 
     def give(self, answer: Any) -> None:
-        """The item is answered, and the next one comes."""
+        """The item is answered, and the next one appears."""
         if self.item is None:
             return
         if self.answers.get(self.item, UNKNOWN) != answer:
@@ -91,27 +91,27 @@ class Expected:
         self.show(self.ahead.pop(0) if self.ahead else None)
 
     def return_to_last(self) -> None:
-        """The last item is there again."""
+        """The previous item is shown again."""
         if self.past:
             self.ahead[:0] = [] if self.item is None else [self.item]
             self.show(self.past.pop())
 
     def show(self, item: tuple[int, ...] | None) -> None:
-        """Another item is there, or one that is not known yet."""
+        """Another item is shown, known or not."""
         self.item, self.begins, self.zoomed = item, True, set()
 
     def meet(self, item: tuple[int, ...], value: Any) -> None:  # noqa: ARG002
-        """A new item was there for a moment, and was given a value."""
+        """A new item was shown briefly and answered."""
         assert item not in self.answers, "an item that was answered comes as a new one"
         self.item = item
 
     def toggle(self, place: int = 0) -> None:
-        """Full size, and back."""
+        """Full size on or off."""
         if self.item is not None:
             self.zoomed ^= {place}
 
     def push(self, button: str) -> None:
-        """A button does what it is for."""
+        """A button performs its action."""
         for _, name, answer in self.says:
             if name == button:
                 self.give(answer)
@@ -128,7 +128,7 @@ class Expected:
             self.menu = True
 
     def pressed(self, key: str) -> None:
-        """A key does what it is for: a button that has the focus takes Enter and Space."""
+        """A key performs its action; a focused button receives Enter and Space."""
         if self.focus and key in ("Enter", " "):
             self.push(self.focus)
             return
@@ -145,11 +145,11 @@ class Expected:
         ]
 
     def value_of(self, event: Any) -> Any:
-        """What an event says of its item."""
+        """The answer in an event."""
         return event.value
 
     def compare(self, state: dict[str, Any]) -> None:
-        """What is shown, then what was recorded since the last time."""
+        """Compare what is shown, and what was recorded since the last comparison."""
         count = self.seen
         recorded = self.recorded(count)
         assert recorded == self.expected, f"recorded {recorded}, expected {self.expected}"
@@ -166,5 +166,5 @@ class Expected:
         self.begins = False
 
     def compare_choice(self, state: dict[str, Any]) -> None:
-        """What is shown as chosen."""
+        """Compare which answer is shown as chosen."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""The app of a test, and people who visit it without a browser."""
+"""The app of a test, and visitors of it without a browser."""
 
 import re
 import secrets
@@ -37,11 +37,11 @@ class Study:
 
     @property
     def database(self) -> Database:
-        """Where its ratings are."""
+        """Its database."""
         return self.services.database
 
     def predictor(self) -> Predictor:
-        """Another one, as a process has that starts now."""
+        """A new predictor, as in a new process."""
         return Predictor(self.database, Admission(DECODED_BYTES * MAX_PIXELS), MAX_PIXELS)
 
     @property
@@ -52,34 +52,34 @@ class Study:
 
     @property
     def folder(self) -> Path:
-        """Where the pictures of its first collection are."""
+        """The folder of its first collection."""
         return Path(self.collection.folder)
 
     @property
     def images(self) -> list[Image]:
-        """The pictures of all its collections, in the order of their names."""
+        """The pictures of all collections, sorted by path."""
         with self.database.read() as session:
             return list(session.scalars(select(Image).order_by(Image.path)))
 
     @property
     def ratings(self) -> list[Rating]:
-        """What holds now, in the order it was said."""
+        """The current ratings, in order of time."""
         with self.database.read() as session:
             return list(session.scalars(select(Rating).order_by(Rating.occurred_at, Rating.event_id)))
 
     @property
     def events(self) -> list[Event]:
-        """Everything that was ever done, in the order it arrived."""
+        """All events, in order of arrival."""
         with self.database.read() as session:
             return list(session.scalars(select(Event).order_by(Event.id)))
 
     def change(self, action: Callable[[Session], Any]) -> Any:
-        """Do something to the database."""
+        """Change the database."""
         with self.database.write() as session:
             return action(session)
 
     def set(self, **values: Any) -> None:
-        """Change the first collection, whatever its rules."""
+        """Change the first collection without checking rules."""
 
         def act(session: Session) -> None:
             collection = session.get_one(Collection, self.collection.id)
@@ -87,14 +87,14 @@ class Study:
                 setattr(collection, key, value)
 
         self.change(act)
-        self.services.stocks.forget(self.collection.id)
+        self.services.candidates.invalidate(self.collection.id)
 
     def visitor(self) -> "Visitor":
-        """Somebody without a session: on this machine the local rater."""
+        """A visitor without a session; for a local app, the local rater."""
         return Visitor(self)
 
     def rater(self, name: str = "Ann") -> "Visitor":
-        """Somebody who was invited and has come in."""
+        """A visitor who joined by an invitation."""
 
         def invite(session: Session) -> Invitation:
             invitation = Invitation(collection_id=self.collection.id)
@@ -108,7 +108,7 @@ class Study:
         return visitor
 
     def admin(self) -> "Visitor":
-        """The admin, signed in by a password."""
+        """A visitor who signed in as admin."""
         password = secrets.token_hex(8)
         self.change(lambda session: raters.set_password(session, password))
         visitor = self.visitor()
@@ -129,21 +129,21 @@ class Visitor:
         return self.client.get(address, buffered=True, **options)
 
     def post(self, address: str, form: dict[str, Any], **options: Any) -> TestResponse:
-        """A form, with the token of a page as browsers have it."""
+        """Post a form with the CSRF token."""
         return self.client.post(address, data={"csrf_token": self.token(), **form}, **options)
 
     def get_json(self, address: str) -> Any:
-        """What a script asks for."""
+        """Get JSON, as scripts do."""
         answer = self.client.get(address, headers=JSON)
         assert answer.status_code == 200, answer.text
         return answer.json
 
     def post_json(self, address: str, body: Any, token: str | None = None) -> TestResponse:
-        """What a script sends."""
+        """Post JSON, as scripts do."""
         return self.client.post(address, json=body, headers={**JSON, "X-CSRFToken": token or self.token()})
 
     def token(self) -> str:
-        """The CSRF token of whatever page there is."""
+        """The CSRF token of a page."""
         page = self.client.get("/welcome").text
         found = re.search(r'name="csrf-token" content="([^"]+)"', page)
         assert found
@@ -151,33 +151,33 @@ class Visitor:
 
     @property
     def code(self) -> str:
-        """The pseudonym one has here."""
+        """The visitor's pseudonym."""
         code: str = self.get_json("/session")["rater"]
         return code
 
     def deck(self, **query: Any) -> Any:
-        """What comes next."""
+        """The deck."""
         return self.get_json(self.address("deck", **query))
 
     def send(self, *events: dict[str, Any], rater: str | None = None) -> TestResponse:
-        """What one did; ids are made up where there are none."""
+        """Send events; missing ids are generated."""
         named = [{"id": secrets.token_hex(8), **event} for event in events]
         own = self.get_json("/session") if rater is None else {"rater": rater, "csrf": None}
         return self.post_json(self.address("events"), {"rater": own["rater"], "events": named}, own["csrf"])
 
     def rate(self, image: int, value: float, **rest: Any) -> Any:
-        """Rate a picture; what the server says."""
+        """Rate a picture and return the answer."""
         answer = self.send({"kind": "rating", "image": image, "value": value, **rest})
         assert answer.status_code == 200, answer.text
         return answer.json
 
     def address(self, page: str, **query: Any) -> str:
-        """A page of the first collection."""
+        """The address of a page of the first collection."""
         asked = "&".join(f"{key}={value}" for key, value in query.items())
         return f"/c/{self.study.collection.slug}/{page}" + (f"?{asked}" if asked else "")
 
     @property
     def rater(self) -> Rater:
-        """Who one is."""
+        """The visitor's rater."""
         with self.study.database.read() as session:
             return session.scalars(select(Rater).where(Rater.code == self.code)).one()

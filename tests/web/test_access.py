@@ -1,4 +1,4 @@
-"""Who may see what, and what it costs to find out."""
+"""Access of raters to collections, and the number of statements it takes."""
 
 import pytest
 from sqlalchemy import delete, event
@@ -9,25 +9,25 @@ from web.study import Study, Visitor
 PLACES = ("deck", "pictures/1/480", "score", "ratings")
 
 
-def send_everybody_away(study: Study) -> None:
-    """Nobody but the admin may rate any more."""
+def remove_all_members(study: Study) -> None:
+    """Remove all memberships, so that only the admin may rate."""
     study.change(lambda session: session.execute(delete(Membership)))
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_what_one_may_not_rate_is_not_there(study: Study, place: str) -> None:
-    """Who was sent away sees as much as of a collection that there is none of."""
+def test_collections_without_access_are_not_found(study: Study, place: str) -> None:
+    """A removed rater gets the same answers as for a collection that does not exist."""
     rater = study.rater()
     assert rater.get(rater.address(place)).status_code == 200
-    send_everybody_away(study)
+    remove_all_members(study)
     assert rater.get(rater.address(place)).status_code == 404
     assert rater.get(f"/c/elsewhere/{place}").status_code == 404
 
 
-def test_ratings_of_what_one_may_not_rate_are_refused(study: Study) -> None:
-    """Nothing is kept of them."""
+def test_ratings_without_access_are_refused(study: Study) -> None:
+    """Nothing of them is stored."""
     rater = study.rater()
-    send_everybody_away(study)
+    remove_all_members(study)
     body = {"id": "a", "kind": "rating", "image": study.images[0].id, "value": 5}
     assert rater.send(body).status_code == 404
     assert study.events == []
@@ -35,13 +35,13 @@ def test_ratings_of_what_one_may_not_rate_are_refused(study: Study) -> None:
 
 @pytest.mark.parametrize("place", PLACES)
 def test_the_admin_may_rate_everything(study: Study, place: str) -> None:
-    """Without an invitation."""
+    """The admin needs no invitation."""
     admin = study.visitor()
     assert admin.get(admin.address(place)).status_code == 200
 
 
 def test_a_picture_takes_two_statements(study: Study, visitor: Visitor) -> None:
-    """One for who asks about what, one for the picture: each is waited for before the next is seen."""
+    """There is one for the rater and the collection, and one for the picture."""
     address = visitor.address(f"pictures/{study.images[0].id}/480")
     visitor.get(address)
     statements: list[str] = []

@@ -1,4 +1,4 @@
-"""What all answers have in common: headers, errors, and nothing of the machine's own."""
+"""What all answers have in common: headers, error pages, and no details of the machine."""
 
 import dataclasses
 import re
@@ -18,7 +18,7 @@ PAGES = ("score", "ratings", "ratings/1", "transfer", "settings", "people")
 
 
 def test_every_page_forbids_what_it_does_not_need(visitor: Visitor) -> None:
-    """Scripts and styles from here alone, none inline, no frame, no guess of types."""
+    """Only own scripts and styles, nothing inline, no frames, no type sniffing."""
     for page in PAGES:
         answer = visitor.get(visitor.address(page))
         assert answer.status_code == 200, page
@@ -31,14 +31,14 @@ def test_every_page_forbids_what_it_does_not_need(visitor: Visitor) -> None:
 
 
 def test_no_page_has_inline_scripts_or_styles(visitor: Visitor) -> None:
-    """The policy would forbid them, and the page would be broken."""
+    """The content security policy would block them."""
     for page in PAGES:
         text = visitor.get(visitor.address(page)).text
         assert not re.search(r"<style|<script(?![^>]*\bsrc=)|\sstyle=|\son\w+=|javascript:", text), page
 
 
 def test_every_form_has_a_token(visitor: Visitor) -> None:
-    """One that posts without it would be refused."""
+    """Posts without it are refused."""
     for page in PAGES:
         text = visitor.get(visitor.address(page)).text
         for form in re.findall(r"<form[^>]*method=\"post\".*?</form>", text, re.DOTALL):
@@ -46,7 +46,7 @@ def test_every_form_has_a_token(visitor: Visitor) -> None:
 
 
 def test_cookies_are_kept_from_scripts_and_other_sites(study: Study) -> None:
-    """And behind https from everything else."""
+    """With https they are also marked as secure."""
     answer = study.visitor().post(
         f"/go-on/{study.services.links.personal(study.visitor().rater)}", {}, follow_redirects=False
     )
@@ -56,7 +56,7 @@ def test_cookies_are_kept_from_scripts_and_other_sites(study: Study) -> None:
 
 
 def test_behind_a_proxy_cookies_are_for_https_alone(settings: Settings) -> None:
-    """And links lead to the proxy."""
+    """Links lead to the proxy as well."""
     app = create_app(
         read_settings(
             folders=settings.folders,
@@ -82,19 +82,19 @@ def test_behind_a_proxy_cookies_are_for_https_alone(settings: Settings) -> None:
     "address",
     ["/nothing", "/c/nothing/", "/c/nothing/score", "/c/photos/ratings/99", f"/c/photos/ratings/{2**70}"],
 )
-def test_what_is_not_there_is_a_page(visitor: Visitor, address: str) -> None:
-    """With a way back; for scripts it is JSON."""
+def test_missing_pages_are_error_pages(visitor: Visitor, address: str) -> None:
+    """The page links to the start; scripts get JSON."""
     answer = visitor.get(address)
     assert answer.status_code == 404
-    assert "To the start" in answer.text
+    assert "Home" in answer.text
     answer = visitor.get(address, headers=JSON)
     assert (answer.status_code, answer.mimetype) == (404, "application/json")
 
 
-def test_a_database_that_fails_is_said_and_nothing_is_acknowledged(
+def test_a_failing_database_is_reported_and_nothing_is_acknowledged(
     study: Study, visitor: Visitor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A full disk: 503, and the browser keeps the rating; where the database is, is for the log alone."""
+    """A full disk is answered with 503; only the log names the database."""
     code, token = visitor.code, visitor.token()
     event = {"id": "a", "kind": "rating", "image": study.images[0].id, "value": 5}
 
@@ -103,7 +103,7 @@ def test_a_database_that_fails_is_said_and_nothing_is_acknowledged(
 
         raise OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
 
-    monkeypatch.setattr("nimakit.web.rating.validation.apply_acts", fail)
+    monkeypatch.setattr("nimakit.web.rating.validation.store_events", fail)
     answer = visitor.client.post(
         visitor.address("events"),
         json={"rater": code, "events": [event]},
@@ -111,7 +111,7 @@ def test_a_database_that_fails_is_said_and_nothing_is_acknowledged(
     )
     assert answer.status_code == 503
     assert answer.json
-    assert "no room to write" in answer.json["reason"]
+    assert "disk is full" in answer.json["reason"]
     assert str(study.services.settings.data_dir) not in answer.text
     assert str(study.services.settings.data_dir) in caplog.text
     assert "disk is full" in caplog.text
@@ -119,15 +119,15 @@ def test_a_database_that_fails_is_said_and_nothing_is_acknowledged(
     assert visitor.send(event).json == {"accepted": ["a"], "done": 1, "refused": []}
 
 
-def test_the_app_says_whether_it_is_well(visitor: Visitor) -> None:
-    """For whoever watches over it, without a session."""
+def test_the_health_check_answers(visitor: Visitor) -> None:
+    """Health checks need no session."""
     answer = visitor.get("/health")
     assert (answer.status_code, answer.json) == (200, {"status": "ok"})
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_answers_on_either_loopback(settings: Settings, host: str) -> None:
-    """A real request to the address as it is said at the start; by another name nobody is let in."""
+    """A request to the printed address works; other host names are refused."""
     try:
         socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError:
@@ -148,7 +148,7 @@ def test_answers_on_either_loopback(settings: Settings, host: str) -> None:
 
 @pytest.mark.parametrize("theme", ["light", "dark", "auto", 'evil"><script>'])
 def test_the_theme_is_one_of_three(study: Study, theme: str) -> None:
-    """Whatever the cookie says."""
+    """Invalid cookies are ignored."""
     visitor = study.visitor()
     visitor.client.set_cookie("theme", theme)
     page = visitor.get(visitor.address("score")).text
@@ -157,7 +157,7 @@ def test_the_theme_is_one_of_three(study: Study, theme: str) -> None:
 
 
 def test_names_are_escaped(study: Study, visitor: Visitor) -> None:
-    """A collection, a picture or a rater called like a script is only called so."""
+    """Names that look like scripts are shown as text."""
     study.set(name="<script>alert(1)</script>", question="<b>x</b>", blind=False)
     study.rater("<i>Ann</i>").rate(study.images[0].id, 5)
     for page in (*PAGES, f"ratings/{study.images[0].id}"):

@@ -1,4 +1,4 @@
-"""nimakit.web.browser: where the app opens one."""
+"""Opening the app in a browser at its start."""
 
 import subprocess
 import sys
@@ -9,18 +9,18 @@ from nimakit.web import browser
 
 
 class Terminal:
-    """What is printed on a screen, or is not."""
+    """A stream that is or is not a terminal."""
 
     def __init__(self, *, is_screen: bool) -> None:
         self._is_screen = is_screen
 
     def isatty(self) -> bool:
-        """Whether somebody sees it."""
+        """Whether it is a terminal."""
         return self._is_screen
 
 
 def surroundings(monkeypatch: pytest.MonkeyPatch, *, screens: tuple[bool, bool], **variables: str) -> None:
-    """Start the process somewhere."""
+    """Simulate the environment of the process."""
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "SSH_CONNECTION"):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
@@ -31,12 +31,10 @@ def surroundings(monkeypatch: pytest.MonkeyPatch, *, screens: tuple[bool, bool],
 
 
 @pytest.mark.parametrize("variable", ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER"])
-def test_a_browser_is_wanted_at_a_terminal_of_a_desktop(
-    monkeypatch: pytest.MonkeyPatch, variable: str
-) -> None:
-    """There somebody sees it."""
+def test_a_browser_opens_from_a_desktop_terminal(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    """The user sees it there."""
     surroundings(monkeypatch, screens=(True, True), **{variable: "x"})
-    assert browser.is_wanted()
+    assert browser.should_open()
 
 
 @pytest.mark.parametrize(
@@ -48,16 +46,16 @@ def test_a_browser_is_wanted_at_a_terminal_of_a_desktop(
         ((True, True), {"DISPLAY": ":0", "SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"}),
     ],
 )
-def test_no_browser_is_wanted_elsewhere(
+def test_no_browser_opens_elsewhere(
     monkeypatch: pytest.MonkeyPatch, screens: tuple[bool, bool], variables: dict[str, str]
 ) -> None:
-    """In a script, without a desktop, or from another machine."""
+    """No browser opens in a script, without a desktop, or over SSH."""
     surroundings(monkeypatch, screens=screens, **variables)
-    assert not browser.is_wanted()
+    assert not browser.should_open()
 
 
-def test_the_browser_is_no_burden(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is a process of its own, which prints nothing here and does not end with the app."""
+def test_the_browser_runs_in_its_own_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a separate process without output, which does not end with the app."""
     started: list[tuple[list[str], dict[str, object]]] = []
     monkeypatch.setattr(subprocess, "Popen", lambda command, **how: started.append((command, how)))
     browser.open_page("http://127.0.0.1:8000/")

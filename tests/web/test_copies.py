@@ -1,4 +1,4 @@
-"""Several copies of the app that share one PostgreSQL database and one folder of photographs."""
+"""Two processes of the app that share a PostgreSQL database and a folder of photographs."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -17,12 +17,12 @@ pytestmark = pytest.mark.parametrize("engine", [POSTGRESQL], indirect=True)
 
 @pytest.fixture
 def copies(study: Study, make_study: MakeStudy) -> list[Study]:
-    """Two of them."""
+    """Two processes of the app."""
     return [study, make_study()]
 
 
-def test_what_is_said_at_both_is_kept_once(copies: list[Study]) -> None:
-    """Two people rate the same pictures, each at both copies, where events arrive twice: sums are right."""
+def test_ratings_at_both_are_stored_once(copies: list[Study]) -> None:
+    """Two raters use both processes, and events arrive twice; the sums are right."""
     study, other = copies
     here, there = study.rater("Ann"), other.rater("Bo")
     images = [image.id for image in study.images]
@@ -49,8 +49,8 @@ def test_what_is_said_at_both_is_kept_once(copies: list[Study]) -> None:
     assert [copy.visitor().deck()["total"] for copy in copies] == [6, 6]
 
 
-def test_both_look_through_the_folder_at_once(copies: list[Study], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both find the same new pictures before either wrote them: each is there once, and no round fails."""
+def test_both_scan_the_folder_at_once(copies: list[Study], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both find the same new pictures before either wrote them; each is stored once."""
     for number in range(5):
         write_photo(copies[0].folder / f"new {number}.jpg", 50 + number)
     known, meet = inventory._known, threading.Barrier(len(copies), timeout=30)
@@ -71,10 +71,8 @@ def test_both_look_through_the_folder_at_once(copies: list[Study], monkeypatch: 
     assert all(len(copy.rater("Ann").deck(amount=20)["items"]) == len(paths) for copy in copies)
 
 
-def test_a_model_that_is_mended_is_noticed_by_both(
-    study: Study, make_study: MakeStudy, tmp_path: Path
-) -> None:
-    """Though one alone is told to look again; the other says no longer that the model is missing."""
+def test_both_notice_a_repaired_model(study: Study, make_study: MakeStudy, tmp_path: Path) -> None:
+    """Although only one of them looks again, neither reports it as missing any more."""
     model = tmp_path / "later.onnx"
     study.set(model=str(model))
     copies = [study, make_study()]

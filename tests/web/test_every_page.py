@@ -1,4 +1,4 @@
-"""Every page of the rating app in a real browser, by axe: in light and dark, on a desktop and on a phone."""
+"""Accessibility of every page of the app, checked by axe in light and dark, on desktop and phone."""
 
 from pathlib import Path
 from typing import Literal
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from nimakit.web.accounts import raters
 from nimakit.web.db.tables import CHOICE, Choice, Collection, Image, Invitation, now
-from nimakit.web.rating.store import Act, apply_acts
+from nimakit.web.rating.store import NewEvent, store_events
 from web.accessibility import sticks_out, violations
 from web.conftest import MakeStudy, Serve
 from web.study import Study
@@ -24,7 +24,7 @@ EXPERIMENTS = {"rating": ("rate", 2), "pairs": ("preference", 2), "fours": ("pre
 
 @pytest.fixture
 def study(make_study: MakeStudy, tiny_file: Path) -> Study:
-    """A collection of each experiment; in the first one people rated, one of them anew."""
+    """A collection of each experiment; the first has ratings and a correction."""
     study = make_study(model=str(tiny_file), sign_up=True)
     first = study.collection
 
@@ -50,19 +50,19 @@ def study(make_study: MakeStudy, tiny_file: Path) -> Study:
 
 
 def compare(session: Session) -> None:
-    """Have the local rater choose one of two pictures."""
+    """Store a choice of the local rater between two pictures."""
     pairs = session.scalars(select(Collection).where(Collection.slug == "pairs")).one()
     shown = list(session.scalars(select(Image.id).where(Image.collection_id == pairs.id).limit(2)))
     said = now()
-    act = Act(
+    act = NewEvent(
         client_id="one", collection_id=pairs.id, rater_id=raters.local_rater(session).id, kind=CHOICE,
         image_id=shown[0], trial="one", shown=shown, occurred_at=said, received_at=said, source="app",
     )  # fmt: skip
-    apply_acts(session, [act])
+    store_events(session, [act])
 
 
 def pages(study: Study) -> dict[str, str]:
-    """The address of each page, and what is on it once its script is through."""
+    """The address of each page, and an element that is there once its script has run."""
     collection = study.collection
     image = next(one.id for one in study.images if one.collection_id == collection.id)
 
@@ -102,7 +102,7 @@ def pages(study: Study) -> dict[str, str]:
 
 
 def test_axe_finds_nothing(browser: Browser, study: Study, serve: Serve) -> None:
-    """On no page, nor in the list of keys; and nothing sticks out."""
+    """Neither on any page nor in the help dialog, and no page scrolls sideways."""
     base = serve(study)
     context = browser.new_context(reduced_motion="reduce")
     page = context.new_page()
@@ -119,7 +119,7 @@ def test_axe_finds_nothing(browser: Browser, study: Study, serve: Serve) -> None
 
 
 def seen(page: Page, name: str) -> list[str]:
-    """What is wrong with the page as it is; in dark colours, contrast alone can be another."""
+    """The problems of the current page; in dark colours only the contrast is checked."""
     found = []
     for scheme, rules in SCHEMES.items():
         page.emulate_media(color_scheme=scheme)

@@ -1,4 +1,4 @@
-"""The app as the worker sees it: how large bodies may be, by route."""
+"""The largest request bodies of the routes."""
 
 from typing import TYPE_CHECKING
 
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     ],
 )
 def test_only_routes_that_take_files_take_large_bodies(study: Study, line: str, largest: int) -> None:
-    """Whatever is sent elsewhere is received up to a mebibyte."""
+    """Other routes accept bodies of up to a mebibyte."""
     front: Front = study.app.extensions[FRONT]
     assert front.max_body(f"{line}\r\nHost: x\r\n\r\n".encode()) == largest
 
 
 def test_a_table_that_may_be_imported_fits_into_what_is_buffered(study: Study) -> None:
-    """Else it would be refused for want of room, however idle the app is."""
+    """Otherwise it would always be refused."""
     front: Front = study.app.extensions[FRONT]
     assert front.max_body(b"POST /c/photos/transfer HTTP/1.1\r\n\r\n") < front.limits.max_buffered_bytes
 
 
 def test_a_body_the_worker_did_not_receive_is_a_413(study: Study, visitor: Visitor) -> None:
-    """Whatever else the request is."""
+    """On any route."""
     address = visitor.address("events")
     answer = visitor.client.post(address, data=b"", headers=JSON, environ_overrides={OVERSIZED: True})
     assert answer.status_code == 413

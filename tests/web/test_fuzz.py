@@ -1,4 +1,4 @@
-"""Whatever is sent to the rating app, it answers, and fails at nothing: generated requests to every route."""
+"""Generated requests to every route are answered without failures."""
 
 import random
 from collections import Counter
@@ -116,7 +116,7 @@ def _value(chance: random.Random, study: Study) -> str:
 
 
 def _address(chance: random.Random, study: Study, rule: str) -> str:
-    """A route of the app with something in each of its places, and a query."""
+    """A route of the app with generated values and a query."""
     path = rule
     while "<" in path:
         start, end = path.index("<"), path.index(">")
@@ -133,7 +133,7 @@ def _address(chance: random.Random, study: Study, rule: str) -> str:
 
 
 def _ask(chance: random.Random, visitor: Visitor, token: str) -> tuple[int, str]:
-    """Send one request; the status, and what it was."""
+    """Send one request; return its status and description."""
     study = visitor.study
     rules = [rule for rule in study.app.url_map.iter_rules() if rule.endpoint != "accounts.sign_out"]
     rule = chance.choice(rules)
@@ -159,7 +159,7 @@ def _ask(chance: random.Random, visitor: Visitor, token: str) -> tuple[int, str]
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("amount", [FEW, pytest.param(MANY, marks=pytest.mark.exhaustive)])
 def test_generated_requests_are_answered(make_study: MakeStudy, tiny_file: Path, amount: int) -> None:
-    """None with a failure; 503 only while the app waits for something."""
+    """None fails; 503 is allowed only while the app waits for something."""
     study = make_study(sign_up=True, model=str(tiny_file))
     study.app.testing = False  # failures are answered
     study.change(_add_pairs)
@@ -177,7 +177,7 @@ def test_generated_requests_are_answered(make_study: MakeStudy, tiny_file: Path,
 
 
 def _add_pairs(session: Session) -> None:
-    """A second collection, of comparisons."""
+    """Add a second collection with comparisons."""
     first = session.scalars(select(Collection)).one()
     values = {"name": "pairs", "slug": "pairs", "experiment": "preference", "choices": 2}
     same = {name: getattr(first, name) for name in ("folder", "low", "high", "created_at")}

@@ -1,4 +1,4 @@
-"""Whatever a browser sends, an address asks for or a table contains, the app takes it or says why not."""
+"""Generated events, addresses, headers and tables are accepted or refused with a reason."""
 
 import dataclasses
 import json
@@ -76,7 +76,7 @@ _NAMES = st.one_of(st.sampled_from(["photo 0", "photo 1.jpg", "more/photo 5.png"
 
 @pytest.fixture(params=["score", "preference"])
 def study(request: pytest.FixtureRequest, make_study: MakeStudy) -> Study:
-    """A collection to be rated, and one to be compared."""
+    """A collection with ratings, and one with comparisons."""
     return make_study(experiment=request.param)
 
 
@@ -92,7 +92,7 @@ def rater(study: Study) -> Rater:
 
 @amounts
 def test_any_events_are_taken_or_refused_each_by_its_id(study: Study, amount: int) -> None:
-    """None is lost between the two, and none fails the others."""
+    """Each event is either accepted or refused, and none affects the others."""
     collection, own = study.collection, rater(study)
 
     def check(events: list[Any]) -> None:
@@ -107,7 +107,7 @@ def test_any_events_are_taken_or_refused_each_by_its_id(study: Study, amount: in
 
 @amounts
 def test_any_address_shows_a_page_of_what_there_is(study: Study, amount: int) -> None:
-    """Whatever makes no sense is left at its default; a value no row can have is refused."""
+    """Invalid values are replaced by defaults; values outside the database's range are refused."""
     collection, own = study.collection, rater(study)
     parser: Any = comparison_query if collection.experiment == "preference" else picture_query
 
@@ -132,7 +132,7 @@ def test_any_address_shows_a_page_of_what_there_is(study: Study, amount: int) ->
 def test_any_cookies_and_headers_are_answered(
     make_study: MakeStudy, settings: Settings, url: str | None, amount: int
 ) -> None:
-    """Cookies that the app has not written count as none, and so do addresses that are none."""
+    """Foreign cookies and invalid addresses are ignored."""
     study = make_study(dataclasses.replace(settings, url=url, password="secret of a test"))  # noqa: S106
     visitor = study.visitor()
     visitor.get("/welcome")
@@ -166,7 +166,7 @@ def test_any_cookies_and_headers_are_answered(
 
 @amounts
 def test_any_table_is_imported_or_refused_by_its_rows(study: Study, tmp_path: Path, amount: int) -> None:
-    """As a .csv, and as JSON lines."""
+    """Both as .csv and as JSON lines."""
     collection = study.collection
     importer = import_pairs if collection.experiment == "preference" else import_ratings
     fields = {
@@ -193,7 +193,7 @@ def test_any_table_is_imported_or_refused_by_its_rows(study: Study, tmp_path: Pa
 
 @amounts
 def test_any_list_of_pictures_is_taken_or_refused(study: Study, tmp_path: Path, amount: int) -> None:
-    """By the number of its entry."""
+    """Refusals name the number of the entry."""
     path = tmp_path / "list.json"
     entries = st.lists(mostly(st.one_of(_NAMES, objects(path=_NAMES, image_id=_NAMES))), max_size=4)
 
@@ -206,7 +206,7 @@ def test_any_list_of_pictures_is_taken_or_refused(study: Study, tmp_path: Path, 
 
 @amounts
 def test_any_scale_is_one_or_refused(amount: int) -> None:
-    """In a message of bounded length."""
+    """The message has a bounded length."""
 
     def check(text: str) -> None:
         assert 0 <= Scale.parse(text).low <= 1
@@ -222,7 +222,7 @@ def test_any_scale_is_one_or_refused(amount: int) -> None:
 @pytest.mark.parametrize("depth", [900, 990, 100_000])
 @pytest.mark.parametrize("member", ["events", "rater"])
 def test_events_that_are_nested_deep_are_refused(make_study: MakeStudy, depth: int, member: str) -> None:
-    """By 400, or each by itself."""
+    """With 400, or one by one."""
     visitor = make_study().visitor()
     body = {"rater": '"x"', "events": "[]"} | {member: "[" * depth + "]" * depth}
     text = "{" + ",".join(f'"{name}":{value}' for name, value in body.items()) + "}"
@@ -235,7 +235,7 @@ def test_events_that_are_nested_deep_are_refused(make_study: MakeStudy, depth: i
 
 @pytest.mark.parametrize("digits", [19, 4000, 5000])
 def test_a_number_no_row_can_have_leads_nowhere(make_study: MakeStudy, digits: int) -> None:
-    """However long it is."""
+    """However long the number is."""
     visitor = make_study().visitor()
     for page in (f"pictures/{'9' * digits}/480", f"ratings/{'9' * digits}"):
         assert visitor.get(visitor.address(page)).status_code == 404

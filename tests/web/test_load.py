@@ -1,4 +1,4 @@
-"""benchmarks/rate.py, in small: fifty raters at once, and a server that is killed on the way."""
+"""A small run of benchmarks/rate.py: fifty raters at once, and a server that is killed."""
 
 import importlib.util
 import sys
@@ -30,7 +30,7 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_of_fifty_raters_at_once_nothing_is_lost_or_doubled(
     benchmark: Any, engine: str, request: pytest.FixtureRequest
 ) -> None:
-    """Whatever was acknowledged is there once, and counts once, though the server was killed meanwhile."""
+    """All acknowledged events are stored and counted once, although the server was killed."""
     url = None
     if engine == POSTGRESQL:
         url = request.getfixturevalue("postgres").url("postgres")

@@ -1,4 +1,4 @@
-"""The app as a process: it says where it is, stops when told, and loses nothing when it is killed."""
+"""The app as a process: its output, its shutdown, and what happens when it is killed."""
 
 import os
 import re
@@ -21,12 +21,12 @@ AS_ANYBODY = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.
 
 
 def command(*arguments: str) -> list[str]:
-    """`nimakit rate` on the photographs, without rights over the file system that people do not have."""
+    """`nimakit rate` on the photographs, without root's file permissions."""
     return [*AS_ANYBODY, sys.executable, "-c", START, "rate", "--images", "photos", "--port", "0", *arguments]
 
 
 class Process:
-    """`nimakit rate` in a process of its own."""
+    """`nimakit rate` in a separate process."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.process = subprocess.Popen(
@@ -44,30 +44,30 @@ class Process:
         self.raters: list[Rater] = []
 
     def rater(self) -> "Rater":
-        """Somebody who rates here."""
+        """A rater of the process."""
         self.raters.append(Rater(self.address))
         return self.raters[-1]
 
     @property
     def worker(self) -> int:
-        """The process that answers."""
+        """Process id of the worker."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return int(children[0])
 
     def kill(self) -> None:
-        """As the kernel does when there is no memory left."""
+        """Kill it, as the kernel does when memory runs out."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(20)
 
     def stop(self) -> int:
-        """As a container is stopped; the exit code."""
+        """Stop it as a container is stopped; return the exit code."""
         self.process.terminate()
         return self.process.wait(30)
 
 
 @pytest.fixture
 def processes(photos: Path) -> Iterator[list[Process]]:
-    """Those that were started, to be ended whatever happens."""
+    """Started processes, which are always stopped."""
     started: list[Process] = []
     yield started
     for one in started:
@@ -79,8 +79,8 @@ def processes(photos: Path) -> Iterator[list[Process]]:
             rater.client.close()
 
 
-def test_one_line_says_where_it_is(photos: Path, processes: list[Process]) -> None:
-    """What is rated, where it is kept, and the address to open, which answers at once."""
+def test_one_line_has_the_address(photos: Path, processes: list[Process]) -> None:
+    """The line has the collection, the place of the ratings, and an address that answers."""
     started = Process(photos.parent)
     processes.append(started)
     assert re.fullmatch(
@@ -98,7 +98,7 @@ def test_one_line_says_where_it_is(photos: Path, processes: list[Process]) -> No
 
 
 def test_a_port_that_is_taken_is_refused_at_once(photos: Path) -> None:
-    """With one line that says what to do, and not after five seconds of trying."""
+    """One line says what to do, without retrying for seconds."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
         done = subprocess.run(
@@ -116,7 +116,7 @@ def test_a_port_that_is_taken_is_refused_at_once(photos: Path) -> None:
 
 @pytest.mark.slow
 def test_every_acknowledged_rating_survives_a_kill(photos: Path, processes: list[Process]) -> None:
-    """Killed in the middle of rating, and started again: what was acknowledged is there."""
+    """After a kill and a restart, all acknowledged ratings are there."""
     first = Process(photos.parent)
     processes.append(first)
     rater = first.rater()
@@ -140,7 +140,7 @@ def test_every_acknowledged_rating_survives_a_kill(photos: Path, processes: list
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the worker in /proc")
 def test_a_worker_that_dies_is_replaced(photos: Path, processes: list[Process]) -> None:
-    """Raters only wait for a moment; their session goes on."""
+    """Raters only wait a moment, and their sessions continue."""
     started = Process(photos.parent)
     processes.append(started)
     rater = started.rater()
@@ -156,7 +156,7 @@ def test_a_worker_that_dies_is_replaced(photos: Path, processes: list[Process]) 
 def test_on_a_full_disk_nothing_is_acknowledged_and_nothing_lost(
     photos: Path, processes: list[Process]
 ) -> None:
-    """Files cannot grow any more; once they can, rating goes on, and everything acknowledged is there."""
+    """Once there is room again, rating continues, and nothing acknowledged is lost."""
     started = Process(photos.parent)
     processes.append(started)
     rater = started.rater()
@@ -166,7 +166,7 @@ def test_on_a_full_disk_nothing_is_acknowledged_and_nothing_lost(
     resource.prlimit(started.worker, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
     assert not rater.rate(images[1], 2)
     answer = rater.send(images[1], 2)
-    assert (answer.status_code, "room to write" in answer.json()["reason"]) == (503, True)
+    assert (answer.status_code, "disk is full" in answer.json()["reason"]) == (503, True)
     assert rater.history() == {images[0]: 1}
     resource.prlimit(started.worker, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert rater.rate(images[1], 3)
@@ -175,7 +175,7 @@ def test_on_a_full_disk_nothing_is_acknowledged_and_nothing_lost(
 
 
 def test_photographs_are_never_written_to(photos: Path, processes: list[Process]) -> None:
-    """Their folder may be read-only."""
+    """Their folder can be read-only."""
     for folder in (photos / "more", photos):
         folder.chmod(0o555)
     started = Process(photos.parent)
@@ -191,7 +191,7 @@ def test_photographs_are_never_written_to(photos: Path, processes: list[Process]
 
 
 def test_a_data_folder_that_cannot_be_written_is_refused(photos: Path) -> None:
-    """At the start, and with the way out."""
+    """It is refused at the start, with the remedy."""
     (photos.parent / "ratings").mkdir(mode=0o555)
     done = subprocess.run(
         command(), cwd=photos.parent, capture_output=True, text=True, check=False, timeout=60

@@ -1,4 +1,4 @@
-"""How the app is set up: its folders, its secret, and what it refuses to start with."""
+"""Settings of the app: folders, secret, and refused values."""
 
 import os
 import sys
@@ -25,7 +25,7 @@ GOOD = "k3Yf0-9vHq2LwZp7Rt5XcB8nMd4SgJ1a"
 
 
 def settings(tmp_path: Path, environment: Mapping[str, str] | None = None, **values: Any) -> Settings:
-    """Settings over an empty folder."""
+    """Settings with an empty folder."""
     folder = tmp_path / "photos"
     folder.mkdir(exist_ok=True)
     return read_settings(
@@ -34,7 +34,7 @@ def settings(tmp_path: Path, environment: Mapping[str, str] | None = None, **val
 
 
 def test_a_secret_is_made_once_and_kept_to_its_owner(tmp_path: Path) -> None:
-    """Two starts share one random secret, in a file nobody else can read."""
+    """Two starts share a random secret in a file that only the owner can read."""
     first, second = settings(tmp_path), settings(tmp_path)
     assert first.secret == second.secret
     assert len(first.secret) >= 32
@@ -42,14 +42,14 @@ def test_a_secret_is_made_once_and_kept_to_its_owner(tmp_path: Path) -> None:
 
 
 def test_half_a_secret_is_replaced(tmp_path: Path) -> None:
-    """What a full disk left of one is not used."""
+    """A truncated secret is not used."""
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "secret.key").write_text("abc")
     assert len(settings(tmp_path).secret) >= 32
 
 
 def test_ratings_are_kept_in_the_data_folder(tmp_path: Path) -> None:
-    """Without a database the folder gets one; nothing is written beside the photographs."""
+    """The default database is there, and nothing is written next to the photographs."""
     found = settings(tmp_path)
     assert found.database == f"sqlite:///{tmp_path / 'data' / 'ratings.db'}"
     assert list((tmp_path / "photos").iterdir()) == []
@@ -57,7 +57,7 @@ def test_ratings_are_kept_in_the_data_folder(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 def test_refuses_a_folder_that_no_database_could_name(tmp_path: Path) -> None:
-    """Its path is kept there as text."""
+    """The database stores its path as text."""
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
     folder.mkdir()
     with pytest.raises(UsageError, match=r"path is text in UTF-8.*caf%E9; rename it"):
@@ -66,7 +66,7 @@ def test_refuses_a_folder_that_no_database_could_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 def test_loopback_is_local(tmp_path: Path, host: str) -> None:
-    """There nobody has to sign in."""
+    """Local apps need no sign-in."""
     assert settings(tmp_path, host=host).is_local
 
 
@@ -74,13 +74,13 @@ def test_loopback_is_local(tmp_path: Path, host: str) -> None:
     "values", [{"host": ANY_ADDRESS}, {"host": "192.168.1.5"}, {"url": "https://rate.example.org"}]
 )
 def test_what_others_can_reach_is_not_local(tmp_path: Path, values: dict[str, Any]) -> None:
-    """Another address, or a proxy in front of loopback."""
+    """These have another address, or a proxy in front of loopback."""
     assert not settings(tmp_path, **values).is_local
 
 
 @pytest.mark.parametrize("secret", ["short", "change-me-change-me-change-me-change-me", "secret" * 10])
 def test_refuses_a_secret_that_can_be_guessed(tmp_path: Path, secret: str) -> None:
-    """Outside this machine an example's secret would let everybody in."""
+    """With an example secret, anyone could forge sessions."""
     with pytest.raises(UsageError, match="random characters"):
         settings(tmp_path, {SECRET_VARIABLE: secret}, host=ANY_ADDRESS)
     assert settings(tmp_path, {SECRET_VARIABLE: secret}).secret == secret
@@ -88,7 +88,7 @@ def test_refuses_a_secret_that_can_be_guessed(tmp_path: Path, secret: str) -> No
 
 @pytest.mark.parametrize("password", ["short", "change-me-please", "password12345"])
 def test_refuses_a_password_that_can_be_guessed(tmp_path: Path, password: str) -> None:
-    """Outside this machine an example's password would make everybody the admin."""
+    """With an example password, anyone could sign in as admin."""
     with pytest.raises(UsageError, match="at least 10 characters and not easy to guess"):
         settings(tmp_path, {PASSWORD_VARIABLE: password, SECRET_VARIABLE: GOOD}, host=ANY_ADDRESS)
 
@@ -103,7 +103,7 @@ def test_refuses_a_folder_that_is_not_there(tmp_path: Path) -> None:
     "url", ["rate.example.org", "ftp://a.org", "https://", "https://a.org/rate", "https://a.org/?a"]
 )
 def test_refuses_an_address_that_leads_nowhere(tmp_path: Path, url: str) -> None:
-    """A proxy's address is http or https, and the app is at its root."""
+    """The address must be http or https, without a path."""
     with pytest.raises(UsageError, match="--url"):
         settings(tmp_path, url=url)
 
@@ -117,7 +117,7 @@ def test_refuses_a_data_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_refuses_a_data_folder_that_cannot_be_written(tmp_path: Path) -> None:
-    """Before the first rating, and not after it."""
+    """It is refused before the first rating."""
     (tmp_path / "data").mkdir(mode=0o500)
     with pytest.raises(OutputError, match="--data-dir"):
         settings(tmp_path)
@@ -126,14 +126,14 @@ def test_refuses_a_data_folder_that_cannot_be_written(tmp_path: Path) -> None:
 def test_an_app_that_listens_everywhere_is_reached_by_the_machines_own_address(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody can open 0.0.0.0."""
+    """0.0.0.0 cannot be opened."""
     monkeypatch.delenv(sockets.ADDRESS_VARIABLE, raising=False)
     monkeypatch.setattr(sockets, "_own_address", lambda: "192.0.2.7")
     assert settings(tmp_path, host=ANY_ADDRESS).address(8000) == "http://192.0.2.7:8000/"
 
 
 def test_apps_of_one_host_have_names_of_their_own(tmp_path: Path) -> None:
-    """By their secrets, or where those are the same by their databases; a later start has the same."""
+    """They differ by secret or database, and stay the same at later starts."""
     first, again = settings(tmp_path), settings(tmp_path)
     other = settings(tmp_path, data_dir=tmp_path / "other")
     same_secret = [settings(tmp_path, {SECRET_VARIABLE: GOOD}, data_dir=tmp_path / name) for name in "ab"]
@@ -149,13 +149,13 @@ def test_apps_of_one_host_have_names_of_their_own(tmp_path: Path) -> None:
         ({"url": "https://rate.example.org"}, "https://rate.example.org/"),
     ],
 )
-def test_says_where_it_is(tmp_path: Path, values: dict[str, Any], address: str) -> None:
-    """The address can be opened as it is printed."""
+def test_the_address_can_be_opened(tmp_path: Path, values: dict[str, Any], address: str) -> None:
+    """The printed address can be opened."""
     assert settings(tmp_path, **values).address(8000) == address
 
 
-def test_the_proxies_that_are_believed_are_those_of_this_machine_unless_named(tmp_path: Path) -> None:
-    """By address or network; anything else is refused at the start."""
+def test_proxies_of_this_machine_are_trusted_by_default(tmp_path: Path) -> None:
+    """They are addresses or networks; anything else is refused."""
     found = settings(tmp_path).trusted_proxies
     assert [str(network) for network in found] == ["127.0.0.0/8", "::1/128"]
     assert settings(tmp_path, {PROXIES_VARIABLE: ""}).trusted_proxies == found
@@ -165,8 +165,8 @@ def test_the_proxies_that_are_believed_are_those_of_this_machine_unless_named(tm
         settings(tmp_path, {PROXIES_VARIABLE: "proxy"})
 
 
-def test_how_many_pixels_a_picture_may_have_is_a_setting(tmp_path: Path) -> None:
-    """Those that raters bring along have half of them."""
+def test_the_largest_picture_is_a_setting(tmp_path: Path) -> None:
+    """Uploaded pictures may have half of them."""
     assert settings(tmp_path).max_pixels == MAX_PIXELS
     found = settings(tmp_path, {PIXELS_VARIABLE: "64000000"})
     assert (found.max_pixels, found.max_compared_pixels) == (64_000_000, 32_000_000)

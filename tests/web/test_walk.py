@@ -1,4 +1,4 @@
-"""From photographs to a model: rated by keyboard in a real browser, exported, and trained on."""
+"""From photographs to a model: rating by keyboard in a real browser, export, and training."""
 
 import json
 import re
@@ -15,7 +15,7 @@ COUNT = 20
 
 
 def run(folder: Path, *arguments: str) -> str:
-    """`nimakit` in a process of its own; what it prints."""
+    """Run `nimakit` in a separate process and return its output."""
     done = subprocess.run(
         [sys.executable, "-c", START, *arguments], cwd=folder, capture_output=True, text=True, check=False
     )
@@ -24,7 +24,7 @@ def run(folder: Path, *arguments: str) -> str:
 
 
 def test_what_was_rated_by_keyboard_trains_a_model(page: Page, tmp_path: Path) -> None:
-    """Twenty photographs scored by keys alone; their export is what a job learns from, as it is."""
+    """A job learns from the unchanged export of twenty photographs scored by keyboard."""
     write_photographs(tmp_path / "photos", COUNT)
     app = Process(tmp_path)
     try:

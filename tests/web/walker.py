@@ -1,4 +1,4 @@
-"""A rater who does anything: random acts on a page to rate on, each compared with what should come of it."""
+"""A random rater: random actions on a rating page, each compared with the expected result."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ DOUBLE_TAP_MS = 350
 
 
 class Walker(Expected):
-    """A random walk over a page; a seed is a walk."""
+    """A random walk over a page, determined by its seed."""
 
     def __init__(self, page: Page, study: Study, seed: int) -> None:
         super().__init__(page, study)
@@ -23,7 +23,7 @@ class Walker(Expected):
         self.touch = page.context.new_cdp_session(page)
 
     def walk(self, steps: int) -> None:
-        """Act so many times; what is shown and recorded is compared after each."""
+        """Perform this number of actions, and compare what is shown and recorded after each."""
         self.page.evaluate(DRAWN)
         acts = self.acts()
         try:
@@ -38,7 +38,7 @@ class Walker(Expected):
             raise
 
     def acts(self) -> list[Callable[[], None]]:
-        """What may come next; the more often it stands there the likelier."""
+        """The possible actions; repeated ones are likelier."""
         return [
             *([self.say_by_key, self.say_by_click] * 4), *([self.say_by_tap, self.enter, self.tab] * 2),
             self.say_by_double_click, self.say_twice_at_once, self.say_without_waiting, self.say_in_mid_click,
@@ -53,19 +53,19 @@ class Walker(Expected):
         self.page.keyboard.press(key)
 
     def middle(self, selector: str) -> tuple[float, float] | None:
-        """Where something is; None where it is not seen."""
+        """The middle of an element; None if it is not visible."""
         box = self.page.locator(selector).bounding_box()
         return box and (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
     @contextmanager
     def until(self, event: str) -> Iterator[None]:
-        """Waits until the page has seen what a finger did."""
+        """Wait until the page has handled a touch."""
         before = self.page.evaluate("(event) => window.seen[event]", event)
         yield
         self.page.wait_for_function("([event, before]) => window.seen[event] > before", arg=[event, before])
 
     def click(self, selector: str, *, times: int = 1, taps: bool = False) -> bool:
-        """Click or tap on something; whether it was there."""
+        """Click or tap an element; return whether it was there."""
         place = self.middle(selector)
         self.trace.append(f"  {'tap' if taps else 'click'} {selector} x{times} at {place}")
         if place is None:
@@ -82,31 +82,31 @@ class Walker(Expected):
         return True
 
     def say_by_key(self) -> None:
-        """An answer by its key."""
+        """Answer by key."""
         key, _, _ = self.random.choice(self.says)
         self.key(key)
         self.pressed(key)
 
     def say_by_click(self) -> None:
-        """An answer by a click."""
+        """Answer by click."""
         _, button, answer = self.random.choice(self.says)
         if self.click(button):
             self.give(answer)
 
     def say_by_tap(self) -> None:
-        """An answer by a finger."""
+        """Answer by tap."""
         _, button, answer = self.random.choice(self.says)
         if self.click(button, taps=True):
             self.give(answer)
 
     def say_by_double_click(self) -> None:
-        """The second click is none of the next item."""
+        """Answer by double click, whose second click must not answer the next item."""
         _, button, answer = self.random.choice(self.says)
         if self.click(button, times=2):
             self.give(answer)
 
     def say_twice_at_once(self) -> None:
-        """The second key comes before anything is drawn: it counts for nothing."""
+        """Press two keys at once: the second is ignored, because nothing was drawn in between."""
         (first, _, answer), (second, _, _) = self.random.choices(self.says, k=2)
         self.trace.append(f"  keys {first!r} and {second!r} at once")
         self.page.evaluate(
@@ -118,7 +118,7 @@ class Walker(Expected):
         self.give(answer)
 
     def say_without_waiting(self) -> None:
-        """The second key counts only where the next item had been drawn."""
+        """Press two keys: the second counts only if the next item was drawn."""
         (first, _, answer), (second, _, other) = self.random.choices(self.says, k=2)
         self.focus = None
         self.page.evaluate("document.activeElement.blur()")
@@ -140,12 +140,12 @@ class Walker(Expected):
             self.give(other)  # it was answered like this before: nothing is recorded
 
     def drawn(self, item: tuple[int, ...]) -> float:
-        """When an item came to be seen."""
+        """When an item was drawn."""
         times = self.page.evaluate("[...window.drawn]")
         return max(float(time) for source, time in times if int(source.split("/")[-2]) in item)
 
     def say_in_mid_click(self) -> None:
-        """A key while a button of the mouse is down: the click began on the item before."""
+        """Press a key during a click, which therefore began on the previous item."""
         (_, button, _), (key, _, _) = self.random.choices(self.says, k=2)
         place = self.middle(button)
         if place is None:
@@ -159,17 +159,17 @@ class Walker(Expected):
         self.page.mouse.up()
 
     def enter(self) -> None:
-        """What is chosen, or the button that Tab went to."""
+        """Press Enter: submits what is chosen, or presses the focused button."""
         self.key("Enter")
         self.pressed("Enter")
 
     def space(self) -> None:
-        """Full size, or accept, or the button that Tab went to."""
+        """Press Space: full size or accept, or presses the focused button."""
         self.key(" ")
         self.pressed(" ")
 
     def skip(self) -> None:
-        """By key, mouse or finger."""
+        """Skip by key, mouse or touch."""
         if self.random.random() < 0.5:
             self.key("s")
             self.focus = None
@@ -178,7 +178,7 @@ class Walker(Expected):
             self.give(None)
 
     def back(self) -> None:
-        """By key or mouse; what was answered is there again."""
+        """Go back by key or mouse."""
         way = self.random.choice(("z", "Backspace", "#back"))
         if way == "#back":
             if self.click(way):
@@ -189,13 +189,13 @@ class Walker(Expected):
         self.return_to_last()
 
     def back_by_double_click(self) -> None:
-        """Twice back."""
+        """Go back twice by double click."""
         if self.click("#back", times=2):
             self.return_to_last()
             self.return_to_last()
 
     def swipe(self) -> None:
-        """To the left skips what is new and passes over the rest; to the right goes back."""
+        """Swipe left to skip or pass, or right to go back."""
         place = self.middle(".canvas >> nth=0") if self.item else None
         if place is None or self.zoomed:
             return
@@ -223,7 +223,7 @@ class Walker(Expected):
             self.toggle()
 
     def escape(self) -> None:
-        """Out of full size."""
+        """Leave full size."""
         self.key("Escape")
         self.focus = None
         self.zoomed = set()
@@ -234,7 +234,7 @@ class Walker(Expected):
             self.toggle()
 
     def tab(self) -> None:
-        """On to another button, which Enter or Space may press later."""
+        """Move the focus to another button."""
         for _ in range(self.random.randint(1, 8)):
             self.page.keyboard.press("Tab")
         self.focus = self.page.evaluate(STATE)["focus"]
@@ -257,11 +257,11 @@ class Walker(Expected):
         self.menu = True
 
     def colours(self) -> None:
-        """Nothing of that is an answer."""
+        """Change the colours, which answers nothing."""
         self.click("#theme")
 
     def leave(self) -> None:
-        """Close what lies over the page; keys and clicks do nothing else meanwhile."""
+        """Close a dialog or menu; until then keys and clicks do nothing else."""
         key, button, _ = self.random.choice(self.says)
         if self.random.random() < 0.5 and key not in ("Enter", " "):  # those close the help
             self.key(key)
@@ -276,7 +276,7 @@ class Walker(Expected):
         self.help = self.menu = False
 
     def check(self) -> None:
-        """Everything shown and recorded is as expected."""
+        """Compare everything shown and recorded."""
         if self.help or self.menu:
             state = self.page.evaluate(STATE)
             assert (state["help"], state["menu"]) == (self.help, self.menu)

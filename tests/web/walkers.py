@@ -1,4 +1,4 @@
-"""Each experiment as a random rater walks over it."""
+"""Random raters of each experiment."""
 
 import math
 from collections.abc import Callable
@@ -12,13 +12,13 @@ from web.walker import Walker
 
 
 class Score(Walker):
-    """A picture, a number: keys and buttons give it, arrows choose it."""
+    """Keys and buttons rate, and arrows choose a rating."""
 
     says = tuple((str(value % 10), f'.step[data-value="{value}"]', value) for value in range(1, 11))
     chosen: int | None = None
 
     def acts(self) -> list[Callable[[], None]]:
-        """With arrows."""
+        """Adds the arrow keys."""
         return [*super().acts(), *[self.arrows] * 4]
 
     def event(self, answer: Any) -> tuple[Any, ...]:
@@ -26,12 +26,12 @@ class Score(Walker):
         return ("skip" if answer is None else "rating", self.item, answer)
 
     def show(self, item: tuple[int, ...] | None) -> None:
-        """What was given before is chosen."""
+        """The earlier answer is chosen."""
         super().show(item)
         self.chosen = self.answers.get(item) if item else None
 
     def pressed(self, key: str) -> None:
-        """Enter gives what is chosen, Space shows the full size."""
+        """Enter submits what is chosen, and Space shows full size."""
         focus = self.focus
         super().pressed(key)
         if focus and key in ("Enter", " "):
@@ -53,7 +53,7 @@ class Score(Walker):
         self.focus = None
 
     def push(self, button: str) -> None:
-        """A step that Tab went to is known by its tooltip."""
+        """A focused step is identified by its tooltip."""
         step = next((value for value in range(1, 11) if button.startswith(f"Rate {value} of")), None)
         if step is None:
             super().push(button)
@@ -61,13 +61,13 @@ class Score(Walker):
             self.give(step)
 
     def compare_choice(self, state: dict[str, Any]) -> None:
-        """The number that Enter would give."""
+        """Compare the rating that Enter would submit."""
         if self.item:
             assert state["chosen"] == ([self.chosen - 1] if self.chosen else []), "shown as chosen"
 
 
 class Rate(Walker):
-    """A predicted score, which is moved and accepted."""
+    """The predicted score is changed and accepted."""
 
     says = tuple((key, "#accept", "value") for key in ("Enter", " ", "a"))
     value = 0.0
@@ -83,7 +83,7 @@ class Rate(Walker):
         self.predicted = {}
 
     def acts(self) -> list[Callable[[], None]]:
-        """With what moves the score."""
+        """Adds the actions that change the score."""
         return [*super().acts(), *[self.move] * 6, self.digit]
 
     def event(self, answer: Any) -> tuple[Any, ...]:
@@ -91,29 +91,29 @@ class Rate(Walker):
         return ("skip" if answer is None else "rating", self.item, answer)
 
     def give(self, answer: Any) -> None:
-        """What is accepted is the score that stands there."""
+        """The shown score is accepted."""
         super().give(self.value if answer == "value" else answer)
 
     def show(self, item: tuple[int, ...] | None) -> None:
-        """The score that was given is there, or else the predicted one."""
+        """The earlier rating is shown, or else the prediction."""
         super().show(item)
         if item:
             answer = self.answers.get(item)
             self.value = self.predicted[item] if answer is None else answer
 
     def meet(self, item: tuple[int, ...], value: Any) -> None:
-        """A new picture has its predicted score, which is what is accepted."""
+        """A new picture shows its prediction, which can be accepted."""
         super().meet(item, value)
         self.value = float(self.page.evaluate(STATE)["value"]) if value is None else value
         self.predicted[item] = self.value
 
     def set(self, value: float) -> None:
-        """Another score stands there."""
+        """Another score is shown."""
         if self.item:
             self.value = math.floor(min(10, max(1, value)) * 10 + 0.5) / 10
 
     def move(self) -> None:
-        """By a tenth or by one: keys, clicks, double clicks, taps."""
+        """Change the score by 0.1 or 1, by key, click, double click or tap."""
         key, name, by = self.random.choice(self.moves)
         way = self.random.random()
         if way < 0.4:
@@ -127,21 +127,21 @@ class Rate(Walker):
                     self.set(self.value + by)
 
     def digit(self) -> None:
-        """Go to a score."""
+        """Set a score by its digit."""
         value = self.random.randint(1, 10)
         self.key(str(value % 10))
         self.focus = None
         self.set(value)
 
     def push(self, button: str) -> None:
-        """A step that Tab went to is known by its tooltip."""
+        """A focused step is identified by its tooltip."""
         for _, name, by in {move[1]: move for move in self.moves}.values():
             if button.startswith(f"{name} ("):
                 self.set(self.value + by)
         super().push(button)
 
     def compare_choice(self, state: dict[str, Any]) -> None:
-        """The score that Enter would give."""
+        """Compare the score that Enter would submit."""
         if self.item:
             assert float(state["value"]) == self.value, "score shown"
 
@@ -162,11 +162,11 @@ class Preference(Walker):
         return (kind, self.item, answer if kind == "choice" else None)
 
     def value_of(self, event: Any) -> Any:
-        """The place of what was chosen."""
+        """The place of the chosen picture."""
         return event.shown.index(event.image_id) if event.kind == "choice" else None
 
     def push(self, button: str) -> None:
-        """A button that Tab went to is known by its tooltip."""
+        """A focused button is identified by its tooltip."""
         for place in range(self.pictures):
             if button.startswith(f"Choose photograph {place + 1} "):
                 self.give(place)
@@ -182,7 +182,7 @@ class Preference(Walker):
             self.toggle(place)
 
     def picture(self) -> None:
-        """A click or a tap on a picture chooses it, or makes it small again."""
+        """A click or tap on a picture chooses it, or leaves full size."""
         place = self.random.randrange(self.pictures)
         taps = self.random.random() < 0.4
         if self.item and self.click(
@@ -194,7 +194,7 @@ class Preference(Walker):
                 self.give(place)
 
     def compare_choice(self, state: dict[str, Any]) -> None:
-        """What was chosen before."""
+        """Compare the earlier choice."""
         if self.item:
             answer = self.answers.get(self.item)
             place = self.pictures if answer == "tie" else answer

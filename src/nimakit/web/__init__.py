@@ -1,1 +1,1 @@
-"""The rating app: people look at photographs and say what they think; it comes out as label files."""
+"""The rating app: people rate photographs in a browser, and the ratings are exported as label files."""

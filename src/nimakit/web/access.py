@@ -1,4 +1,4 @@
-"""Who asks, and what they may see."""
+"""The rater of a request, and what they may see and do."""
 
 from collections.abc import Callable, Iterable
 from collections.abc import Collection as Ids
@@ -18,17 +18,17 @@ from nimakit.web.db.tables import FIRST, SKIP, Choice, Collection, Image, Rater,
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
 
-_CLOSED = "No ratings are taken at the moment."
+_CLOSED = "This collection does not accept ratings at the moment."
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A rater, as flask-login wants to have one.
+    """A rater in the form Flask-Login needs.
 
     Attributes:
-        rater: Who it is.
-        collection: What the address of the request names, where they may rate it.
-        session: Tells their sessions apart, so that one can end alone; empty where they need none.
+        rater: The rater.
+        collection: The collection in the address of the request, if they may rate it.
+        session: Id of this session, so that it can be ended separately; empty for the local rater.
     """
 
     rater: Rater
@@ -39,13 +39,13 @@ class User:
     is_anonymous = False
 
     def get_id(self) -> str:
-        """What a session remembers; it ends by signing out, and when the rater's links are renewed."""
+        """The content of the session cookie; invalid after signing out or after renewing the links."""
         parts = [self.rater.id, self.rater.link_version, *([self.session] if self.session else [])]
         return ".".join(map(str, parts))
 
 
 def current_rater() -> Rater:
-    """Who asks; without a session the answer is 401."""
+    """The rater of the request; 401 without a session."""
     if not current_user.is_authenticated:
         abort(401)
     rater: Rater = current_user.rater
@@ -53,7 +53,7 @@ def current_rater() -> Rater:
 
 
 def visited_collection(slug: str) -> Collection:
-    """The collection of the request's address, to be looked at alone: it came with who asks; 404 as below."""
+    """The collection in the address, read-only because it is detached; 404 as in `current_collection`."""
     current_rater()
     collection: Collection | None = current_user.collection
     if collection is None or collection.slug != slug:
@@ -62,10 +62,7 @@ def visited_collection(slug: str) -> Collection:
 
 
 def current_collection(session: Session, slug: str) -> Collection:
-    """The collection of the request's address, as a row of a session.
-
-    The answer is 404 where there is none, or the one who asks may not know of it.
-    """
+    """The collection in the address, attached to a session; 404 if the rater may not see it."""
     collection = session.get(Collection, visited_collection(slug).id)
     if collection is None:
         abort(404)
@@ -73,24 +70,24 @@ def current_collection(session: Session, slug: str) -> Collection:
 
 
 def refuse_closed(collection: Collection) -> None:
-    """409 where nothing can be said of a collection at the moment."""
+    """Answer 409 if a collection is closed for ratings."""
     if not collection.is_open:
         abort(409, _CLOSED)
 
 
 def correction_refusal(collection: Collection, rater: Rater) -> str:
-    """Why somebody may change nothing of what was said: raters once it is closed; else empty."""
+    """Why a rater may not correct ratings, which only the admin may once a collection is closed; or empty."""
     return "" if collection.is_open or rater.is_admin else _CLOSED
 
 
 def refuse_correction(collection: Collection, rater: Rater) -> None:
-    """409 where somebody may change nothing of what was said."""
+    """Answer 409 if a rater may not correct ratings."""
     if reason := correction_refusal(collection, rater):
         abort(409, reason)
 
 
 def admin_only(view: Callable[Parameters, Answer]) -> Callable[Parameters, Answer]:
-    """A page for the admin: 401 without a session, 403 for raters."""
+    """Restrict a view to the admin: 401 without a session, 403 for raters."""
 
     @wraps(view)
     def checked(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Answer:
@@ -101,26 +98,26 @@ def admin_only(view: Callable[Parameters, Answer]) -> Callable[Parameters, Answe
     return checked
 
 
-def names_shown(collection: Collection, rater: Rater, images: Iterable[Image]) -> dict[int, str]:
-    """The names of pictures by id, as far as somebody may see them: raters of a blind collection see none."""
+def visible_names(collection: Collection, rater: Rater, images: Iterable[Image]) -> dict[int, str]:
+    """Picture id -> name; empty for raters of a blind collection."""
     if collection.blind and not rater.is_admin:
         return {}
     return {image.id: image.path for image in images}
 
 
-def sees_model(collection: Collection, rater: Rater) -> bool:
-    """Whether somebody may see what a model says of pictures they rated."""
+def may_see_scores(collection: Collection, rater: Rater) -> bool:
+    """Whether a rater may see the model's scores of pictures they rated."""
     return rater.is_admin or not collection.blind
 
 
-def sees_why(collection: Collection, rater: Rater) -> bool:
-    """Whether somebody may see what the model looks at, as they may see its score."""
-    return collection.model is not None and sees_model(collection, rater)
+def may_see_explanation(collection: Collection, rater: Rater) -> bool:
+    """Whether a rater may see the model's heatmaps, as they may see its scores."""
+    return collection.model is not None and may_see_scores(collection, rater)
 
 
-def said_of(session: Session, collection: Collection, rater: Rater, images: Ids[int]) -> dict[int, bool]:
-    """Those of some pictures a rater said something of -> whether that was more than to skip them."""
-    if collection.experiment != "preference":
+def answered_by(session: Session, collection: Collection, rater: Rater, images: Ids[int]) -> dict[int, bool]:
+    """Ids of the pictures a rater has rated or skipped -> whether they rated them."""
+    if collection.response_table is Rating:
         mine = (Rating.rater_id == rater.id, Rating.round == FIRST, Rating.image_id.in_(images))
         rows = session.execute(select(Rating.image_id, Rating.value).where(*mine))
         return {image: value is not None for image, value in rows}
@@ -131,9 +128,9 @@ def said_of(session: Session, collection: Collection, rater: Rater, images: Ids[
     return found
 
 
-def known_to(session: Session, collection: Collection, rater: Rater, images: Ids[int]) -> set[int]:
-    """Those of some pictures whose page somebody may open: what they said something of; for the admin all."""
-    return set(images) if rater.is_admin else set(said_of(session, collection, rater, images))
+def viewable_by(session: Session, collection: Collection, rater: Rater, images: Ids[int]) -> set[int]:
+    """Ids of the pictures whose pages a rater may open: those they rated or skipped; all for the admin."""
+    return set(images) if rater.is_admin else set(answered_by(session, collection, rater, images))
 
 
 limiter = Limiter(get_remote_address, storage_uri="memory://")

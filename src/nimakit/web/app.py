@@ -1,4 +1,4 @@
-"""The application factory of the rating app."""
+"""The application factory of the rating app: routes, sign-in, security headers and error pages."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -30,7 +30,7 @@ from nimakit.web.accounts import raters
 from nimakit.web.accounts import routes as accounts_routes
 from nimakit.web.collections import overview
 from nimakit.web.collections import routes as collections_routes
-from nimakit.web.collections.setup import prepare_people
+from nimakit.web.collections.setup import ensure_admin
 from nimakit.web.dashboard import routes as dashboard_routes
 from nimakit.web.dashboard.cache import Analyses
 from nimakit.web.db.database import Database
@@ -41,9 +41,9 @@ from nimakit.web.pictures.renditions import Renditions
 from nimakit.web.predictions.background import Background
 from nimakit.web.predictions.scores import Predictor
 from nimakit.web.rating import deck, events, pages, preference
-from nimakit.web.rating.ordering import Stocks
-from nimakit.web.rating.reservations import Handed
-from nimakit.web.rating.write_queue import Intake
+from nimakit.web.rating.ordering import CandidateCache
+from nimakit.web.rating.reservations import Reservations
+from nimakit.web.rating.write_queue import WriteQueue
 from nimakit.web.review import comparisons, explanation
 from nimakit.web.review import pictures as review_pictures
 from nimakit.web.review.explanation_jobs import Explanations
@@ -73,14 +73,14 @@ BLUEPRINTS = (
 
 _LARGEST_BODY = 1 << 20
 _SHARED_COOKIE = "nimakit_rate_rater"
-"""The cookie that remembered raters before each app of a host had one of its own."""
+"""Cookie name of earlier versions, shared by all apps of a host."""
 
-_DATABASE_AWAY = (
-    "The app's database does not answer, or there is no room to write. Nothing was saved; try again later."
+_DATABASE_FAILED = (
+    "The app's database does not answer, or its disk is full. Nothing was saved; try again later."
     " The reason is in the app's log."
 )
-_STRAINED = (
-    "The app is short of memory, of files, or of room on its disk. Nothing was saved; try again later."
+_MACHINE_FAILED = (
+    "The app has run out of memory, open files or disk space. Nothing was saved; try again later."
     " The reason is in the app's log."
 )
 _HEADERS = {
@@ -95,32 +95,32 @@ _HEADERS = {
 
 
 class _Request(QuotedRequest):
-    """A request without the cookies that are not ASCII: no app sets such, and Flask-Login fails at them."""
+    """A request without non-ASCII cookies, which the app never sets and Flask-Login cannot read."""
 
     @cached_property
     def cookies(self) -> ImmutableMultiDict[str, str]:
         """Name -> value."""
-        given = super().cookies.items(multi=True)
-        return ImmutableMultiDict([(name, value) for name, value in given if value.isascii()])
+        received = super().cookies.items(multi=True)
+        return ImmutableMultiDict([(name, value) for name, value in received if value.isascii()])
 
 
 class _Json(DefaultJSONProvider):
-    """Requests' JSON: what is nested too deep to be read is no JSON, either."""
+    """A JSON provider that treats too deeply nested JSON as invalid."""
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
         """Parse JSON.
 
         Raises:
-            ValueError: It is none.
+            ValueError: The text is not JSON, or nested too deeply.
         """
         try:
             return super().loads(s, **kwargs)
         except RecursionError as error:
-            raise ValueError("It is nested too deep.") from error
+            raise ValueError("The JSON is nested too deeply.") from error
 
 
 class _Key(IntegerConverter):
-    """The number of a row in an address: one that no row can have leads nowhere."""
+    """The id of a row in an address; ids beyond the database's range match no route."""
 
     regex = r"\d{1,18}"
 
@@ -129,11 +129,11 @@ class _Key(IntegerConverter):
 
 
 def create_app(settings: Settings, *, background: bool = True) -> Flask:
-    """The rating app.
+    """Create the rating app.
 
     Args:
-        settings: How it runs.
-        background: Whether to look for new pictures, predict scores and learn tastes beside the requests.
+        settings: Settings of the app.
+        background: Whether to scan folders, predict scores and learn tastes in a background thread.
 
     Raises:
         StorageError: The database cannot be used.
@@ -141,26 +141,29 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
     """
     database = Database(settings.database)
     database.migrate()
-    prepare_people(database, settings)
+    ensure_admin(database, settings)
     app = Flask(__name__)
     app.request_class = _Request
     app.json = _Json(app)
     _configure(app, settings)
-    stocks = Stocks()
+    candidates = CandidateCache()
     decoding = Admission(DECODED_BYTES * settings.max_pixels, at_once=max(2, cores()))
     app.extensions[EXTENSION] = Services(
         settings=settings,
         database=database,
-        intake=Intake(database),
+        write_queue=WriteQueue(database),
         comparing=Admission(DECODED_BYTES * settings.max_compared_pixels, at_once=1),
         renditions=Renditions(settings.data_dir / "pictures", decoding, settings.max_pixels),
-        stocks=stocks,
-        handed=Handed(),
+        candidates=candidates,
+        reservations=Reservations(),
         indexes=Indexes(),
         links=raters.Links(settings.secret),
         analyses=Analyses(database),
         background=Background(
-            database, stocks.forget, settings.users_dir, Predictor(database, decoding, settings.max_pixels)
+            database,
+            candidates.invalidate,
+            settings.users_dir,
+            Predictor(database, decoding, settings.max_pixels),
         ),
         explanations=Explanations(settings.data_dir / "explanations"),
     )
@@ -185,13 +188,13 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
 
 
 def _refuse_oversized() -> None:
-    """The worker has not received it."""
+    """Answer 413 to requests whose bodies the worker did not receive."""
     if request.environ.get(OVERSIZED):
         raise RequestEntityTooLarge
 
 
 def services_of(app: Flask) -> Services:
-    """The parts of an app, outside a request."""
+    """The parts of an app, for use outside requests."""
     found: Services = app.extensions[EXTENSION]
     return found
 
@@ -210,30 +213,30 @@ def _configure(app: Flask, settings: Settings) -> None:
         REMEMBER_COOKIE_HTTPONLY=True,
         REMEMBER_COOKIE_SAMESITE="Lax",
         REMEMBER_COOKIE_SECURE=secure,
-        WTF_CSRF_TIME_LIMIT=None,  # ratings wait for a network for as long as it takes
+        WTF_CSRF_TIME_LIMIT=None,  # ratings may wait for the network for days
         RATELIMIT_HEADERS_ENABLED=False,
     )
     if settings.url is not None:
-        # Whatever other hosts a request names, its links would lead there.
+        # Otherwise links would point to whatever host the request names.
         _answer_only(app, [urlsplit(settings.url).hostname])
         app.wsgi_app = TrustedProxies(  # type: ignore[method-assign]
             app.wsgi_app, settings.trusted_proxies, PROXIES_VARIABLE, names_site=True
         )
     elif settings.is_local:
-        # A page elsewhere whose name is made to point here would otherwise be let in as the local rater.
+        # Against DNS rebinding: other sites' pages would be signed in as the local rater.
         _answer_only(app, LOOPBACK)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.context_processor(lambda: {"theme": _theme(), "endpoints": app.view_functions})
 
 
 def _answer_only(app: Flask, hosts: Sequence[str | None]) -> None:
-    """Refuse requests by other host names, first of all; Flask's own list of hosts takes no IPv6 address."""
+    """Refuse requests for other host names. Flask's own TRUSTED_HOSTS does not accept IPv6 addresses."""
 
     @app.before_request
     def refuse_others() -> ResponseReturnValue | None:
         if urlsplit(f"//{request.host}").hostname in hosts:
             return None
-        return Response("This app is not reached by that host name.\n", 400, mimetype="text/plain")
+        return Response("This app does not answer to that host name.\n", 400, mimetype="text/plain")
 
 
 def _sign_in(app: Flask, settings: Settings) -> None:
@@ -248,11 +251,11 @@ def _sign_in(app: Flask, settings: Settings) -> None:
 
     @manager.request_loader  # type: ignore[untyped-decorator]
     def load_otherwise(_request: Any) -> User | None:
-        """Who an older version remembered, from now on by this app's cookie; else who needs no session."""
+        """Sign in by the cookie of an earlier version, which is replaced, or as the local rater."""
         name = decode_cookie(request.cookies.get(_SHARED_COOKIE, ""))
         user = load(name) if name is not None else None
         if user is not None:
-            # Their session keeps its name: once it has ended, copies of the old cookie let nobody in.
+            # The session keeps its id, so that signing out also disables copies of the old cookie.
             login_user(user, remember=True, fresh=False)
             after_this_request(_forget_shared_cookie)
         elif settings.is_local:
@@ -266,25 +269,25 @@ def _forget_shared_cookie(response: Response) -> Response:
 
 
 def _find_user(key: int | None, name: str = "", own: str = "") -> User | None:
-    with services().database.glance() as session:
+    with services().database.read_autocommit() as session:
         found = raters.find_visitor(session, key, (request.view_args or {}).get("slug"), name)
     return User(*found, own) if found else None
 
 
 def _session() -> ResponseReturnValue:
-    """Who is signed in, and a fresh CSRF token: for pages that have been open for long."""
+    """The rater and a fresh CSRF token, for pages that have been open for a long time."""
     return jsonify(rater=current_rater().code, csrf=generate_csrf())
 
 
 def _health() -> ResponseReturnValue:
-    """That the app and its database answer."""
+    """Answer ok if the database does, for health checks."""
     with services().database.read() as session:
         session.execute(text("SELECT 1"))
     return jsonify(status="ok")
 
 
 def _theme() -> str:
-    """What the reader chose; "auto" follows their system."""
+    """The colour theme of the cookie; "auto" follows the system."""
     chosen = request.cookies.get("theme", "auto")
     return chosen if chosen in ("light", "dark") else "auto"
 
@@ -298,18 +301,18 @@ def _harden(response: Response) -> Response:
 
 def _show_error(error: NimakitError) -> ResponseReturnValue:
     if isinstance(error, StorageError):
-        # Raters, and whoever has no session, need not know where the database is.
+        # The message names the database, which visitors must not learn.
         current_app.logger.error("%s", error)
-        return _problem(error.http_status, _DATABASE_AWAY)
+        return _problem(error.http_status, _DATABASE_FAILED)
     return _problem(error.http_status, str(error))
 
 
 def _show_failure(error: Exception) -> ResponseReturnValue:
-    """This machine failed at a request: the log says how, the answer names no path."""
+    """Log a failure of this machine; the answer must not contain its paths."""
     if not isinstance(error, ImageUnreadError | OutputError) and not machine_fault(error):
         raise error
     current_app.logger.error("%s %s failed", request.method, request.path, exc_info=error)
-    return _problem(503, _STRAINED)
+    return _problem(503, _MACHINE_FAILED)
 
 
 def _show_http_error(error: HTTPException) -> ResponseReturnValue:
@@ -319,7 +322,7 @@ def _show_http_error(error: HTTPException) -> ResponseReturnValue:
 
 
 def _problem(status: int, reason: str, *, is_csrf: bool = False) -> ResponseReturnValue:
-    """An error as a page, or for a page's own requests as JSON."""
+    """An error page, or JSON for requests from scripts."""
     if request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json":
         return jsonify(reason=reason, csrf=is_csrf), status
     return render_template("error.html", status=status, reason=reason), status

@@ -1,4 +1,4 @@
-"""The app as the worker sees it that receives requests for it."""
+"""Limits of the worker that receives requests for the app."""
 
 import tempfile
 from collections.abc import Callable
@@ -13,15 +13,15 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 _THREADS = 16
 _BUFFERED = 272 << 20
-"""Bytes of all requests and answers: one large table to import, and what else is on its way."""
+"""Most bytes of all requests and answers: one large import, and smaller ones at the same time."""
 
 _FIRST_LINE = 4096
 
 
-def takes_bodies(largest: int) -> Callable[[View], View]:
-    """A view whose requests may have bodies of so many bytes, more than those of others.
+def body_limit(largest: int) -> Callable[[View], View]:
+    """Decorator that sets the largest body of a view's requests, in bytes.
 
-    That much is received of anybody; who may send it is for the app to say, before it reads it.
+    The worker receives that much from anyone; the app checks the sender before it reads the body.
     """
 
     def mark(view: View) -> View:
@@ -32,14 +32,14 @@ def takes_bodies(largest: int) -> Callable[[View], View]:
 
 
 class Front:
-    """What the worker may hold for the app, and for which routes.
+    """The app's side of the worker: its limits, and the largest body of each route.
 
     Args:
-        app: The app; a view that takes larger bodies than `MAX_CONTENT_LENGTH` says so by `takes_bodies`.
+        app: The app; views with bodies larger than `MAX_CONTENT_LENGTH` are decorated with `body_limit`.
 
     Attributes:
-        limits: What may be held and waited for.
-        probes: The paths of health probes.
+        limits: Limits of connections, buffers and times.
+        probes: Paths of health probes.
     """
 
     probes = frozenset({b"/health"})
@@ -52,16 +52,16 @@ class Front:
             max_connections=1000,
             max_buffered_bytes=_BUFFERED,
             header_timeout_s=10.0,
-            body_timeout_s=300.0,  # a large table comes over a slow line
-            keepalive_timeout_s=75.0,  # a rater looks at a picture for a while, and then asks again
+            body_timeout_s=300.0,  # for a large import over a slow line
+            keepalive_timeout_s=75.0,  # raters look at a picture for a while between requests
         )
 
     def open_file(self) -> IO[bytes]:
-        """Where a large body is received."""
+        """A temporary file for a large body."""
         return cast("IO[bytes]", tempfile.TemporaryFile())
 
     def max_body(self, head: bytes) -> int:
-        """Largest body of a request, in bytes: most routes take little."""
+        """Largest body of a request, in bytes, from its first line."""
         method, _, rest = head[:_FIRST_LINE].decode("latin-1").partition(" ")
         path = rest.partition(" ")[0].partition("?")[0]
         try:
@@ -73,10 +73,10 @@ class Front:
         return getattr(view, "largest_body", default)
 
     def note_refusal(self, status: int, reason: str) -> None:
-        """Requests that are refused this early are not counted."""
+        """Do nothing: refused requests are not counted."""
 
     def drain(self) -> None:
-        """Nothing asks whether the app is ready."""
+        """Do nothing: the app has no readiness probe."""
 
     def close(self) -> None:
-        """The work in the background ends with the process."""
+        """Do nothing: background work ends with the process."""

@@ -1,4 +1,4 @@
-"""gunicorn, run with our settings: one worker process, replaced when it dies."""
+"""Runs the app in gunicorn with one worker process, which is replaced when it dies."""
 
 import sys
 from pathlib import Path
@@ -27,8 +27,8 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     Args:
         settings: How the app runs.
-        what: What is rated, for the line that says where.
-        opens_browser: Whether to open the app in a browser, if the machine and its terminal can show one.
+        what: Names of the collections, for the log.
+        opens_browser: Whether to open the app in a browser, if it was started from a desktop.
     """
 
     def __init__(self, settings: Settings, what: str, *, opens_browser: bool) -> None:
@@ -38,7 +38,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         super().__init__()
 
     def load_config(self) -> None:
-        """Tell gunicorn what it needs to know."""
+        """Set gunicorn's options."""
         values: dict[str, Any] = {
             "bind": f"{bracketed(self._settings.listen)}:{self._settings.port}",
             "workers": 1,
@@ -57,9 +57,9 @@ class Server(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> "Flask":
-        """The application; gunicorn calls this in the worker's process."""
+        """Create the app; gunicorn calls this in the worker process."""
         try:
-            from nimakit.web.app import create_app  # loads the runtime, which must not be forked
+            from nimakit.web.app import create_app  # loads ONNX Runtime, which must not be forked
 
             return create_app(self._settings)
         except NimakitError as error:
@@ -74,20 +74,20 @@ class Server(BaseApplication):  # type: ignore[misc]
                 "only this machine can reach it; for others, start it with --host 0.0.0.0 and a password in"
                 f" {PASSWORD_VARIABLE}"
             )
-        if self._opens_browser and browser.is_wanted():
+        if self._opens_browser and browser.should_open():
             browser.open_page(address)
 
 
 def serve(settings: Settings, what: str, *, opens_browser: bool = False) -> None:
-    """Serve until told to stop (SIGTERM, SIGINT).
+    """Serve until SIGTERM or SIGINT.
 
     Args:
         settings: How the app runs.
-        what: What is rated, for the one line that says where.
-        opens_browser: As `Server`.
+        what: Names of the collections, for the log.
+        opens_browser: Whether to open the app in a browser, if it was started from a desktop.
 
     Raises:
-        UsageError: An address that cannot be listened on.
+        UsageError: The address cannot be listened on.
     """
     check_address(settings.listen, settings.port)
     try:

@@ -1,4 +1,4 @@
-"""What the pages of one app share: database, pictures, links, and the work in the background."""
+"""The parts that the pages of one rating app share, such as its database and its background work."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from nimakit.web.db.database import Database
     from nimakit.web.pictures.renditions import Renditions
     from nimakit.web.predictions.background import Background
-    from nimakit.web.rating.ordering import Stocks
-    from nimakit.web.rating.reservations import Handed
-    from nimakit.web.rating.write_queue import Intake
+    from nimakit.web.rating.ordering import CandidateCache
+    from nimakit.web.rating.reservations import Reservations
+    from nimakit.web.rating.write_queue import WriteQueue
     from nimakit.web.review.explanation_jobs import Explanations
     from nimakit.web.settings import Settings
     from nimakit.web.similarity.index import Indexes
@@ -29,27 +29,27 @@ class Services:
     """The parts of one app.
 
     Attributes:
-        settings: How it runs.
-        database: Where ratings are kept.
-        intake: Writes them.
-        comparing: Admits pictures that raters bring along to be decoded, one at a time.
-        renditions: Pictures as browsers are given them.
-        stocks: Which pictures there are to show.
-        handed: Which of them raters hold.
-        indexes: Which pictures look alike.
-        links: Links that let people in.
-        analyses: Figures on collections.
-        background: Looks for new pictures, predicts scores and learns tastes.
-        explanations: Pictures of what models look at.
+        settings: How the app runs.
+        database: Stores the ratings.
+        write_queue: Writes events from raters to the database.
+        comparing: Admits uploaded pictures to be decoded, one at a time.
+        renditions: Serves pictures at the sizes browsers ask for.
+        candidates: The pictures of each collection that can be shown.
+        reservations: Pictures served to raters and not yet rated.
+        indexes: Similarity indexes of the collections.
+        links: Signs invitation links and personal links.
+        analyses: Cached dashboard figures.
+        background: Scans folders, predicts scores and learns tastes.
+        explanations: Computes the heatmaps of what models look at.
     """
 
     settings: "Settings"
     database: "Database"
-    intake: "Intake"
+    write_queue: "WriteQueue"
     comparing: "Admission"
     renditions: "Renditions"
-    stocks: "Stocks"
-    handed: "Handed"
+    candidates: "CandidateCache"
+    reservations: "Reservations"
     indexes: "Indexes"
     links: "Links"
     analyses: "Analyses"
@@ -58,5 +58,5 @@ class Services:
 
 
 def services() -> Services:
-    """Those of the app that answers the current request."""
+    """The parts of the app that handles the current request."""
     return cast("Services", current_app.extensions[EXTENSION])

@@ -1,4 +1,4 @@
-"""How the rating app runs: which folders, where ratings are kept, who may reach it, and its secret."""
+"""Settings of the rating app, from the command line and the environment."""
 
 import hashlib
 import os
@@ -19,10 +19,10 @@ from nimakit.web.db.database import sqlite_url
 SECRET_VARIABLE = "NIMAKIT_RATE_SECRET"  # noqa: S105 - a name
 PASSWORD_VARIABLE = "NIMAKIT_RATE_PASSWORD"  # noqa: S105 - a name
 LISTEN_VARIABLE = "NIMAKIT_RATE_LISTEN"
-"""What the process listens on where that is not the host people reach it by: in a container."""
+"""Address to listen on, if it differs from the host that people open, as in a container."""
 
 PROXIES_VARIABLE = "NIMAKIT_RATE_TRUSTED_PROXIES"
-"""Addresses and networks of the proxies in front, with commas between; this machine where it is not set."""
+"""Comma-separated addresses and networks of the proxies in front of the app; by default this machine."""
 
 PIXELS_VARIABLE = "NIMAKIT_RATE_MAX_PIXELS"
 """Largest width times height of a picture."""
@@ -36,19 +36,19 @@ _PLACEHOLDERS = ("change", "secret", "password", "default", "example")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """All that a rating app is told.
+    """Settings of the rating app.
 
     Attributes:
-        folders: Absolute folders of photographs; collections are these, or folders inside them.
-        data_dir: Where the SQLite file, the secret and the small copies of pictures are.
+        folders: Absolute folders of photographs, which or whose sub-folders are made collections.
+        data_dir: Folder of the SQLite file, the secret and the cached small copies of pictures.
         database: ``sqlite:///PATH`` or ``postgresql://...``.
         secret: Signs sessions and links.
-        password: The admin's, to be set at start; None to leave what is set.
-        host: Address people reach the app by.
+        password: Password of the admin, set at the start; None to keep the earlier one.
+        host: Address that people open.
         port: TCP port; 0 for any free one.
         listen: Address the process listens on.
-        url: Where raters find the app when a proxy stands in front; None without one.
-        trusted_proxies: Where that proxy may be: what it says of clients is believed.
+        url: Address that raters open if there is a proxy in front; None without one.
+        trusted_proxies: Proxies whose headers about clients are trusted.
         max_pixels: Largest width times height of a picture.
     """
 
@@ -66,26 +66,26 @@ class Settings:
 
     @property
     def max_compared_pixels(self) -> int:
-        """Largest width times height of a picture that a rater brings along."""
+        """Largest width times height of an uploaded picture."""
         return self.max_pixels // 2
 
     @property
     def users_dir(self) -> Path:
-        """Where each collection has a folder of its raters' files."""
+        """Folder of the taste files, with a sub-folder per collection."""
         return self.data_dir / "users"
 
     @property
     def is_local(self) -> bool:
-        """Whether only this machine can reach the app: then nobody has to sign in."""
+        """Whether only this machine can reach the app, so that nobody has to sign in."""
         return self.host in LOOPBACK and self.url is None
 
     def address(self, port: int) -> str:
-        """The address to open, where the process listens on that port."""
+        """The address to open if the process listens on `port`."""
         return self.url or f"http://{browser_address(self.host, port)}/"
 
     @property
     def instance(self) -> str:
-        """A name for this app among others on the same host: browsers share cookies between ports."""
+        """A name for the app's cookies: browsers share cookies between ports of one host."""
         return hashlib.sha256(f"{self.secret} {self.database}".encode()).hexdigest()[:_INSTANCE_LENGTH]
 
 
@@ -99,35 +99,34 @@ def read_settings(
     url: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Settings from the command line and the environment; the data folder is made.
+    """Read settings from the command line and the environment, and create the data folder.
 
     Args:
         folders: Folders of photographs.
-        data_dir: Where the app keeps its own files.
-        database: As `Settings.database`; an SQLite file in the data folder where None.
-        host: As `Settings.host`.
-        port: As `Settings.port`.
-        url: As `Settings.url`.
-        environment: Variables; those of the process where None.
+        data_dir: Folder of the app's own files.
+        database: See `Settings`; by default an SQLite file in the data folder.
+        host: See `Settings`.
+        port: See `Settings`.
+        url: See `Settings`.
+        environment: Variables; by default those of the process.
 
     Raises:
-        UsageError: A folder that is none, or a secret or a password that anybody could guess.
-        ConfigError: A trusted proxy that is no address.
-        OutputError: The data folder cannot be made or written.
+        UsageError: A folder does not exist, or a secret or password is easy to guess.
+        ConfigError: A trusted proxy is not an address.
+        OutputError: The data folder cannot be created or written.
     """
     environment = os.environ if environment is None else environment
     for folder in folders:
         if not folder.is_dir():
-            raise UsageError(f"--images is a folder of photographs that exists. Received: {folder}")
+            raise UsageError(f"--images must be an existing folder of photographs. Received: {folder}")
         if (path := str(folder.absolute())) != escaped(path):
             raise UsageError(
-                "--images must be a folder whose path is text in UTF-8, as the database keeps it. Received:"
+                "--images must be a folder whose path is text in UTF-8, as the database stores it. Received:"
                 f" {escaped(path)}; rename it."
             )
     if url is not None and not _is_root(url):
         raise UsageError(
-            "--url is the http or https address raters open: a host, with or without a port, and no path."
-            f" Received: {url}"
+            f"--url must be the http or https address that raters open, without a path. Received: {url}"
         )
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
@@ -136,7 +135,7 @@ def read_settings(
         secret = environment.get(SECRET_VARIABLE) or _own_secret(data_dir / "secret.key")
     except OSError as error:
         raise OutputError(
-            f"The data folder must be writable. Received: {data_dir} ({error.strerror}). Choose another by"
+            f"The data folder must be writable. Received: {data_dir} ({error.strerror}). Choose another with"
             " --data-dir."
         ) from error
     settings = Settings(
@@ -166,17 +165,17 @@ def _is_root(url: str) -> bool:
 
 def _count(text: str) -> int:
     if re.fullmatch("[1-9][0-9]{0,9}", text) is None:
-        raise UsageError(f"{PIXELS_VARIABLE} is a number of pixels, 1 or more. Received: {text}")
+        raise UsageError(f"{PIXELS_VARIABLE} must be a number of pixels, 1 or more. Received: {text}")
     return int(text)
 
 
 def _absolute(path: Path) -> Path:
-    """The path without . and .. parts, links left: a container sees a folder at the path it was given by."""
+    """The path without . and .. parts. Links stay, because a container may mount the folder at that path."""
     return Path(os.path.abspath(path))  # noqa: PTH100 - Path.resolve follows links
 
 
 def _own_secret(path: Path) -> str:
-    """A secret made at the first start and kept; processes that start together get the same."""
+    """The secret in a file, created at the first start; processes that start together share it."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -184,7 +183,7 @@ def _own_secret(path: Path) -> str:
         secret = path.read_text("ascii").strip()
         if len(secret) >= _SECRET_LENGTH:
             return secret
-        path.unlink()  # what a full disk or a kill left
+        path.unlink()  # incomplete, after a full disk or a kill
         return _own_secret(path)
     with os.fdopen(descriptor, "w", encoding="ascii") as stream:
         secret = secrets.token_urlsafe(48)
@@ -195,13 +194,13 @@ def _own_secret(path: Path) -> str:
 
 
 def _refuse_guessable(settings: Settings) -> None:
-    """Outside this machine, a secret or a password that is somebody's example protects nothing."""
+    """Refuse short or example secrets and passwords, unless only this machine can reach the app."""
     if settings.is_local:
         return
     if len(settings.secret) < _SECRET_LENGTH or _is_placeholder(settings.secret):
         raise UsageError(
-            f"{SECRET_VARIABLE} must be {_SECRET_LENGTH} or more random characters. Received: a short one, or"
-            " an example. Leave it out, and a random one is kept in the data folder."
+            f"{SECRET_VARIABLE} must be {_SECRET_LENGTH} or more random characters. Received: a shorter one,"
+            " or an example. Leave it out to use a random one from the data folder."
         )
     if settings.password is not None and (
         len(settings.password) < _PASSWORD_LENGTH or _is_placeholder(settings.password)

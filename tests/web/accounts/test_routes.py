@@ -1,4 +1,4 @@
-"""Coming in: invitations, personal links, the admin's password; and what those without may not."""
+"""Joining, signing in and out, personal links, and what visitors without access may not do."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -43,8 +43,8 @@ def invite(study: Study, **values: object) -> str:
     return "/join/" + study.services.links.invitation(study.change(add))
 
 
-def test_strangers_see_the_welcome_page_alone(shared: Study) -> None:
-    """Where others can reach the app nobody is let in without a link or the password."""
+def test_strangers_see_only_the_welcome_page(shared: Study) -> None:
+    """If others can reach the app, visitors need a link or the password."""
     stranger = shared.visitor()
     assert stranger.get("/").location == "/welcome"
     assert stranger.get("/welcome").status_code == 200
@@ -57,7 +57,7 @@ def test_strangers_see_the_welcome_page_alone(shared: Study) -> None:
 
 
 def test_an_invitation_lets_people_in(shared: Study) -> None:
-    """Each comes as somebody of their own, with the name they gave; coming again changes nothing."""
+    """Each visitor becomes a rater with the name they entered; opening the link again changes nothing."""
     address = invite(shared)
     ann, ben = shared.visitor(), shared.visitor()
     for visitor, name in ((ann, "Ann"), (ben, "Ben"), (ann, "Ann again")):
@@ -68,7 +68,7 @@ def test_an_invitation_lets_people_in(shared: Study) -> None:
 
 
 def test_raters_see_no_other_collection_and_no_admin_page(shared: Study) -> None:
-    """An invitation is for one collection, to rate it."""
+    """An invitation gives access to one collection, for rating only."""
     rater = shared.rater()
     for page in ("settings", "people", "transfer", "transfer/labels.json"):
         assert rater.get(rater.address(page)).status_code == 403, page
@@ -81,12 +81,14 @@ def test_raters_see_no_other_collection_and_no_admin_page(shared: Study) -> None
     ("values", "reason"),
     [
         ({"revoked": True}, "withdrawn"),
-        ({"max_uses": 1, "uses": 1}, "as many people"),
-        ({"expires_at": now() - timedelta(days=1)}, "run out"),
+        ({"max_uses": 1, "uses": 1}, "maximum number"),
+        ({"expires_at": now() - timedelta(days=1)}, "expired"),
     ],
 )
-def test_an_invitation_that_is_over_says_so(shared: Study, values: dict[str, object], reason: str) -> None:
-    """With what to do; nobody comes in."""
+def test_an_ended_invitation_is_refused_with_the_reason(
+    shared: Study, values: dict[str, object], reason: str
+) -> None:
+    """The page says what to do, and nobody joins."""
     address = invite(shared, **values)
     stranger = shared.visitor()
     for answer in (stranger.get(address), stranger.post(address, {"name": "Ann"})):
@@ -97,14 +99,14 @@ def test_an_invitation_that_is_over_says_so(shared: Study, values: dict[str, obj
 
 @on_both
 def test_the_last_place_is_given_once(shared: Study) -> None:
-    """An invitation for one person lets one in."""
+    """An invitation for one person lets one person join."""
     address = invite(shared, max_uses=1)
     assert shared.visitor().post(address, {"name": "Ann"}).status_code == 302
     assert shared.visitor().post(address, {"name": "Ben"}).status_code == 410
 
 
 def test_a_class_comes_in_from_one_address(shared: Study) -> None:
-    """Only attempts that fail are counted, as at links that were made up."""
+    """Only failed attempts, such as forged links, count towards the rate limit."""
     link = invite(shared)
     answers = [shared.visitor().post(link, {"name": "x"}).status_code for _ in range(12)]
     assert answers == [302] * 12
@@ -113,20 +115,20 @@ def test_a_class_comes_in_from_one_address(shared: Study) -> None:
 
 
 @pytest.mark.parametrize("token", ["1", "WzFd", "eyJ4IjoxfQ.abc", "x" * 500])
-def test_a_made_up_link_leads_nowhere(shared: Study, token: str) -> None:
+def test_a_forged_link_is_refused(shared: Study, token: str) -> None:
     """Links are signed."""
     for page in ("join", "go-on"):
         assert shared.visitor().get(f"/{page}/{token}").status_code == 404
 
 
-def test_the_link_of_one_kind_is_none_of_another(shared: Study) -> None:
-    """An invitation cannot be turned into somebody's personal link."""
+def test_links_of_one_kind_do_not_work_as_another(shared: Study) -> None:
+    """An invitation token does not work as a personal token."""
     token = invite(shared).removeprefix("/join/")
     assert shared.visitor().get(f"/go-on/{token}").status_code == 404
 
 
 def test_a_personal_link_ends_when_it_is_renewed(shared: Study) -> None:
-    """Other devices are signed out; this one stays."""
+    """Other devices are signed out, but not this one."""
     ann, phone = shared.rater("Ann"), shared.visitor()
     link = f"/go-on/{shared.services.links.personal(ann.rater)}"
     assert "Ann" in phone.get(link).text
@@ -139,8 +141,8 @@ def test_a_personal_link_ends_when_it_is_renewed(shared: Study) -> None:
     assert phone.get(link).status_code == 404
 
 
-def test_the_page_about_oneself_has_the_link(shared: Study) -> None:
-    """To be opened on another device."""
+def test_the_page_of_the_rater_has_the_link(shared: Study) -> None:
+    """The link can be opened on another device."""
     page = shared.rater("Ann").get("/me").text
     assert "/go-on/" in page
     assert "Ann" in page
@@ -149,7 +151,7 @@ def test_the_page_about_oneself_has_the_link(shared: Study) -> None:
 def test_links_lead_other_devices_to_this_machine(
     make_study: MakeStudy, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where its own browser has the app at localhost: the personal link, and invitations."""
+    """Personal and invitation links do so even if the page was opened at localhost."""
     monkeypatch.delenv(sockets.ADDRESS_VARIABLE, raising=False)
     monkeypatch.setattr(sockets, "_own_address", lambda: "192.0.2.7")
     everywhere = read_settings(
@@ -166,25 +168,25 @@ def test_links_lead_other_devices_to_this_machine(
     assert "http://192.0.2.7:8000/join/" in admin.get(admin.address("people"), **asked).text
 
 
-def test_on_this_machine_alone_no_link_is_offered(visitor: Visitor) -> None:
-    """It would lead another device to itself; the page says how to let others in."""
+def test_a_local_app_offers_no_link(visitor: Visitor) -> None:
+    """The link would not work elsewhere; the page says how to let other devices in."""
     page = visitor.get("/me").text
     assert "/go-on/" not in page
     assert "--host 0.0.0.0" in page
 
 
 def test_the_admin_signs_in_by_password(shared: Study) -> None:
-    """Only with the right one; it is kept as a hash alone."""
+    """Only the right password works, and only its hash is stored."""
     visitor = shared.visitor()
     wrong = visitor.post("/login", {"password": "wrong"})
-    assert (wrong.status_code, "not the password" in wrong.text) == (401, True)
+    assert (wrong.status_code, "password is wrong" in wrong.text) == (401, True)
     assert visitor.post("/login", {"password": PASSWORD}).location == "/collections"
     assert visitor.get(visitor.address("settings")).status_code == 200
     assert PASSWORD not in (shared.services.settings.data_dir / "ratings.db").read_bytes().decode("latin-1")
 
 
-def test_a_password_cannot_be_tried_for_ever(shared: Study) -> None:
-    """After ten attempts a minute the answer is: too often."""
+def test_password_attempts_are_limited(shared: Study) -> None:
+    """More than ten attempts a minute are answered with 429."""
     visitor = shared.visitor()
     token = visitor.token()
     codes = [
@@ -196,7 +198,7 @@ def test_a_password_cannot_be_tried_for_ever(shared: Study) -> None:
 
 
 def test_a_new_password_ends_the_sessions_of_the_old(shared: Study) -> None:
-    """Whoever knew it is signed out at the next start."""
+    """Everyone who signed in with the old password is signed out at the next start."""
     admin = shared.admin()
     assert admin.get("/collections").status_code == 200
     settings = shared.services.settings
@@ -212,7 +214,7 @@ def test_a_new_password_ends_the_sessions_of_the_old(shared: Study) -> None:
     assert admin.get("/collections").status_code == 401
 
 
-def test_where_others_can_reach_it_there_must_be_a_password(settings: Settings) -> None:
+def test_a_shared_app_needs_a_password(settings: Settings) -> None:
     """The app does not start without one."""
     with pytest.raises(UsageError, match="NIMAKIT_RATE_PASSWORD"):
         create_app(
@@ -224,7 +226,7 @@ def test_where_others_can_reach_it_there_must_be_a_password(settings: Settings) 
 
 
 def test_signing_up_is_off_unless_a_collection_allows_it(shared: Study) -> None:
-    """Then the welcome page has a form."""
+    """If one does, the welcome page has a form."""
     stranger = shared.visitor()
     slug = shared.collection.slug
     assert stranger.post(f"/sign-up/{slug}", {"name": "Ann"}).status_code == 404
@@ -236,29 +238,29 @@ def test_signing_up_is_off_unless_a_collection_allows_it(shared: Study) -> None:
 
 
 def test_on_this_machine_nobody_signs_in(study: Study, visitor: Visitor) -> None:
-    """One collection opens at once; the local rater is the admin."""
+    """The only collection opens at once, and the local rater is the admin."""
     answer = visitor.get("/", follow_redirects=True)
     assert answer.request.path == visitor.address("score")
     assert visitor.get(visitor.address("settings")).status_code == 200
     assert study.visitor().code == visitor.code
 
 
-def test_a_name_that_points_here_is_no_way_in(visitor: Visitor) -> None:
-    """A page elsewhere whose name leads to this machine is not taken for the local rater's browser."""
+def test_foreign_host_names_are_refused(visitor: Visitor) -> None:
+    """A foreign page whose host name resolves to this machine is not signed in as the local rater."""
     assert visitor.get("/collections", headers={"Host": "evil.example"}).status_code == 400
     assert visitor.get("/collections", headers={"Host": "localhost:8000"}).status_code == 200
 
 
 def test_signing_out(shared: Study) -> None:
-    """Ends the session on this device."""
+    """Signing out ends the session on this device."""
     rater = shared.rater()
     rater.post("/logout", {})
     assert rater.get("/collections").status_code == 401
 
 
 @on_both
-def test_copied_cookies_are_worth_nothing_after_signing_out(shared: Study) -> None:
-    """Neither the session's nor the remembered one lets anybody in; other devices and the link still do."""
+def test_copied_cookies_do_not_work_after_signing_out(shared: Study) -> None:
+    """Neither the session cookie nor the remember cookie works; other devices and the link do."""
     ann = shared.rater()
     link = shared.services.links.personal(ann.rater)
     phone = shared.visitor()
@@ -277,8 +279,8 @@ def test_copied_cookies_are_worth_nothing_after_signing_out(shared: Study) -> No
     assert ann.code == phone.code
 
 
-def test_sessions_from_before_they_were_told_apart_end_too(shared: Study) -> None:
-    """A cookie of an older version lets its rater in until they sign out."""
+def test_sessions_without_an_id_end_too(shared: Study) -> None:
+    """A cookie of an earlier version works until its rater signs out."""
     rater = shared.rater()
     with rater.client.session_transaction() as session:
         session["_user_id"] = session["_user_id"].rpartition(".")[0]
@@ -292,13 +294,13 @@ def test_sessions_from_before_they_were_told_apart_end_too(shared: Study) -> Non
 
 
 def remembered_before(study: Study, rater: Rater) -> str:
-    """The cookie by which an older version remembered a rater."""
+    """The remember cookie of an earlier version."""
     with study.app.test_request_context():
         return str(encode_cookie(f"{rater.id}.{rater.link_version}"))
 
 
 def test_an_update_keeps_raters_signed_in(shared: Study) -> None:
-    """The cookie of an older version lets its rater in, who gets the app's own; signing out ends both."""
+    """The cookie of an earlier version works and is replaced; signing out ends both."""
     ann, phone = shared.rater("Ann"), shared.visitor()
     kept = remembered_before(shared, ann.rater)
     phone.client.set_cookie("nimakit_rate_rater", kept)
@@ -312,8 +314,8 @@ def test_an_update_keeps_raters_signed_in(shared: Study) -> None:
     assert ann.get("/collections").status_code == 200
 
 
-def test_an_update_takes_no_place_of_an_invitation(shared: Study) -> None:
-    """Who was in already opens the invitation's link again, and is the same rater."""
+def test_an_update_uses_up_no_invitation(shared: Study) -> None:
+    """A rater with an earlier cookie opens the invitation again and stays the same rater."""
     ann, later = shared.rater("Ann"), shared.visitor()
     address = invite(shared, max_uses=1)
     later.client.set_cookie("nimakit_rate_rater", remembered_before(shared, ann.rater))
@@ -324,7 +326,7 @@ def test_an_update_takes_no_place_of_an_invitation(shared: Study) -> None:
 
 
 def test_an_update_keeps_invited_raters_on_this_machine(study: Study) -> None:
-    """Who an older version remembered is not the local rater."""
+    """A rater with an earlier cookie does not become the local rater."""
     ann, later = study.rater("Ann"), study.visitor()
     later.client.set_cookie("nimakit_rate_rater", remembered_before(study, ann.rater))
     assert later.code == ann.code
@@ -332,14 +334,14 @@ def test_an_update_keeps_invited_raters_on_this_machine(study: Study) -> None:
 
 @pytest.mark.parametrize("cookie", ["1.1|x", "1.1", "1.1|\u00fc", ""])
 def test_an_older_cookie_must_be_signed(shared: Study, cookie: str) -> None:
-    """A made-up one lets nobody in."""
+    """A forged cookie does not work."""
     visitor = shared.visitor()
     visitor.client.set_cookie("nimakit_rate_rater", cookie)
     assert visitor.get("/collections").status_code == 401
 
 
-def test_who_needs_no_session_cannot_sign_out(visitor: Visitor) -> None:
-    """On this machine alone there is no button, and no page on the way leads nowhere."""
+def test_the_local_rater_cannot_sign_out(visitor: Visitor) -> None:
+    """The local rater has no sign-out button, and all redirects work."""
     assert "/logout" not in visitor.get("/me").text
     assert "/login" not in visitor.get("/welcome").text
     for address in ("/logout", "/login"):
@@ -348,7 +350,7 @@ def test_who_needs_no_session_cannot_sign_out(visitor: Visitor) -> None:
 
 
 def test_an_invited_rater_signs_out_on_this_machine(study: Study) -> None:
-    """Whoever sits there is the local rater again."""
+    """Afterwards the visitor is the local rater again."""
     ann = study.rater("Ann")
     assert "/logout" in ann.get("/me").text
     answer = ann.post("/logout", {}, follow_redirects=True)
@@ -359,7 +361,7 @@ def test_an_invited_rater_signs_out_on_this_machine(study: Study) -> None:
 def test_two_apps_of_one_host_keep_their_sessions(
     shared: Study, make_study: MakeStudy, tmp_path: Path
 ) -> None:
-    """Browsers send cookies to every port of a host: a session of one app leaves that of the other alone."""
+    """Browsers send cookies to all ports of a host, but the sessions of two apps stay separate."""
     other = make_study(
         read_settings(
             folders=shared.services.settings.folders,

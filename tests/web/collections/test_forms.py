@@ -1,4 +1,4 @@
-"""The settings of a collection, and the page that tells of them."""
+"""The settings form of a collection matches its documentation."""
 
 import re
 
@@ -8,7 +8,7 @@ from web.study import Study
 
 
 def test_every_setting_is_in_the_docs(study: Study) -> None:
-    """By the words of its label."""
+    """The table in docs/rate.md has a row for the label of each setting."""
     told = (ROOT / "docs" / "rate.md").read_text()
     settings = re.findall(r"^\| ([^|]+) \|", told, re.MULTILINE)
     with study.app.test_request_context():

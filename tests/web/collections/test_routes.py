@@ -1,4 +1,4 @@
-"""The admin's pages: collections and their settings, people, invitations."""
+"""The admin pages: collections and their settings, raters and invitations."""
 
 import re
 from html import unescape
@@ -26,13 +26,24 @@ FORM = {
 
 
 def collections(study: Study) -> list[Collection]:
-    """All there are."""
+    """All collections."""
     with study.database.read() as session:
         return list(session.scalars(select(Collection).order_by(Collection.id)))
 
 
+def test_a_finished_collection_leads_to_its_ratings(study: Study, visitor: Visitor) -> None:
+    """Its card says Start, then Continue, and Results once every picture has been rated."""
+    images = study.images
+    for count, text in ((0, "Start"), (1, "Continue"), (len(images), "Results")):
+        for image in images[:count]:
+            visitor.rate(image.id, 5)
+        page = visitor.get("/collections").text
+        assert f'primary">{text}<' in page
+    assert f'href="{visitor.address("ratings")}"' in page
+
+
 def test_settings_are_changed(study: Study, visitor: Visitor) -> None:
-    """What the form says is what the collection is; raters see it at once."""
+    """The form changes the collection, and raters see it at once."""
     assert visitor.post(visitor.address("settings"), FORM).status_code == 302
     found = study.collection
     assert (found.name, found.low, found.high, found.wanted, found.repeats) == ("Sunsets", 1, 7, 3, 0.1)
@@ -64,7 +75,7 @@ def test_the_form_shows_what_is_set(study: Study, visitor: Visitor) -> None:
         ({"question": "x" * 201}, "200"),
     ],
 )
-def test_refuses_settings_that_make_no_sense(
+def test_refuses_invalid_settings(
     study: Study, visitor: Visitor, change: dict[str, str], reason: str
 ) -> None:
     """The form comes back with the reason, and nothing is changed."""
@@ -87,7 +98,7 @@ def test_refuses_settings_that_make_no_sense(
 def test_refuses_a_model_that_cannot_be_loaded(
     study: Study, visitor: Visitor, monkeypatch: pytest.MonkeyPatch, model: str, reason: str
 ) -> None:
-    """When it is chosen, in either form, and without the options of another command."""
+    """Both forms refuse it, without mentioning options of other commands."""
     (study.folder / "photo.onnx").write_bytes((study.folder / "photo 0.jpg").read_bytes())
     monkeypatch.chdir(study.folder)
     for address in (visitor.address("settings"), "/collections/new"):
@@ -98,24 +109,24 @@ def test_refuses_a_model_that_cannot_be_loaded(
     assert [(one.name, one.model) for one in collections(study)] == [("photos", None)]
 
 
-def test_a_model_that_went_away_is_no_reason_to_refuse_other_changes(study: Study, visitor: Visitor) -> None:
-    """What is wrong with it stands above the form."""
+def test_a_missing_model_does_not_block_other_changes(study: Study, visitor: Visitor) -> None:
+    """The problem is shown above the form."""
     study.set(model="gone.onnx")
     assert visitor.post(visitor.address("settings"), {**FORM, "model": "gone.onnx"}).status_code == 302
     assert study.collection.name == "Sunsets"
 
 
 def test_a_public_model_is_saved_before_it_is_fetched(study: Study, visitor: Visitor) -> None:
-    """That may take minutes."""
+    """The download, which may take minutes, happens later."""
     assert visitor.post(visitor.address("settings"), {**FORM, "model": "aesthetic"}).status_code == 302
     assert study.collection.model == "aesthetic"
 
 
 @pytest.mark.parametrize("change", [{"scale": "1-5"}, {"experiment": "preference"}])
-def test_what_ratings_mean_stays_once_there_are_some(
+def test_the_scale_cannot_change_once_there_are_ratings(
     study: Study, visitor: Visitor, change: dict[str, str]
 ) -> None:
-    """A scale or a kind of experiment is not changed under them."""
+    """The scale and the kind of experiment can no longer change."""
     visitor.post(visitor.address("settings"), FORM)
     visitor.rate(study.images[0].id, 7)
     answer = visitor.post(visitor.address("settings"), {**FORM, **change})
@@ -125,13 +136,13 @@ def test_what_ratings_mean_stays_once_there_are_some(
 
 
 def test_showing_predictions_needs_a_model(study: Study, visitor: Visitor) -> None:
-    """Without one the public model is taken."""
+    """Without a model the default model is used."""
     visitor.post(visitor.address("settings"), {**FORM, "experiment": "rate"})
     assert study.collection.model == "aesthetic"
 
 
 def test_a_second_collection_is_made_of_a_folder_inside(study: Study, visitor: Visitor) -> None:
-    """The same pictures for another study, under a name of its own."""
+    """Another study can use the same pictures under a unique name."""
     answer = visitor.post("/collections/new", {**FORM, "root": "0", "inside": "more", "name": "photos"})
     assert answer.location == "/c/photos-2/"
     study.services.background.once()
@@ -141,7 +152,7 @@ def test_a_second_collection_is_made_of_a_folder_inside(study: Study, visitor: V
 
 
 def test_a_new_collection_is_blind_and_from_1_to_10_unless_asked_otherwise(visitor: Visitor) -> None:
-    """As on the command line; a box that is cleared stays so."""
+    """The defaults are those of the command line; a cleared box stays cleared."""
     page = visitor.get("/collections/new").text
     assert re.search(r'name="scale"[^>]* value="1-10"', page)
     assert re.search(r'<input checked[^>]* name="blind"', page)
@@ -151,20 +162,20 @@ def test_a_new_collection_is_blind_and_from_1_to_10_unless_asked_otherwise(visit
 
 @pytest.mark.parametrize("inside", ["..", "../..", "/etc", "nowhere", "more/../../..", "photo 0.jpg"])
 def test_a_collection_stays_in_the_folders_of_the_start(study: Study, visitor: Visitor, inside: str) -> None:
-    """The web is no way to the other files of the machine."""
+    """The pages give no access to other files of the machine."""
     answer = visitor.post("/collections/new", {**FORM, "root": "0", "inside": inside})
     assert answer.status_code == 400
     assert len(collections(study)) == 1
 
 
-def test_a_link_out_is_no_folder_inside(study: Study, visitor: Visitor) -> None:
-    """Not by a link either."""
+def test_a_link_out_of_the_folder_is_refused(study: Study, visitor: Visitor) -> None:
+    """Nor do links give access to them."""
     (study.folder / "out").symlink_to(study.folder.parent, target_is_directory=True)
     assert visitor.post("/collections/new", {**FORM, "root": "0", "inside": "out"}).status_code == 400
 
 
 def test_an_invitation_is_made_and_withdrawn(study: Study, visitor: Visitor) -> None:
-    """Its link stands on the page until then."""
+    """Its link is shown until it is withdrawn."""
     visitor.post(visitor.address("people"), {"label": "the club", "max_uses": "5", "days": "7"})
     page = visitor.get(visitor.address("people")).text
     assert "the club" in page
@@ -181,7 +192,7 @@ def test_an_invitation_is_made_and_withdrawn(study: Study, visitor: Visitor) -> 
 
 
 def test_a_new_link_is_where_its_message_is(visitor: Visitor) -> None:
-    """Above the raters, and right above the link; nowhere a second time."""
+    """The message is directly above the link, above the raters, and appears only once."""
     visitor.post(visitor.address("people"), {"label": "the club"})
     page = visitor.get(visitor.address("people")).text
     parts = [page.index(text) for text in ("<h2>Invitations", "The link is ready", "/join/", "<h2>Raters")]
@@ -189,8 +200,8 @@ def test_a_new_link_is_where_its_message_is(visitor: Visitor) -> None:
     assert page.count("The link is ready") == 1
 
 
-def test_many_people_and_invitations_make_no_endless_page(study: Study, visitor: Visitor) -> None:
-    """Raters come fifty at a time, the busiest first; earlier invitations are folded away."""
+def test_raters_and_invitations_are_paged(study: Study, visitor: Visitor) -> None:
+    """Raters are listed fifty per page, the most active first; old invitations are folded away."""
     key, people = study.collection.id, visitor.address("people")
 
     def add(session: Session) -> None:
@@ -218,17 +229,15 @@ def test_many_people_and_invitations_make_no_endless_page(study: Study, visitor:
 
 
 @pytest.mark.parametrize("change", [{"max_uses": "0"}, {"days": "x"}, {"label": "x" * 81}])
-def test_refuses_an_invitation_that_makes_no_sense(
-    study: Study, visitor: Visitor, change: dict[str, str]
-) -> None:
-    """None is made."""
+def test_refuses_an_invalid_invitation(study: Study, visitor: Visitor, change: dict[str, str]) -> None:
+    """No invitation is created."""
     visitor.post(visitor.address("people"), change)
     with study.database.read() as session:
         assert session.scalars(select(Invitation)).all() == []
 
 
-def test_a_rater_is_left_out_and_taken_in(study: Study, visitor: Visitor) -> None:
-    """Their ratings stay; exports and figures go without."""
+def test_a_rater_is_excluded_and_included(study: Study, visitor: Visitor) -> None:
+    """Their ratings are kept, but left out of exports and figures."""
     ann = study.rater("Ann")
     ann.rate(study.images[0].id, 5)
     key = ann.rater.id
@@ -242,8 +251,8 @@ def test_a_rater_is_left_out_and_taken_in(study: Study, visitor: Visitor) -> Non
     assert len(study.ratings) == 1
 
 
-def test_the_folder_is_looked_through_when_asked(study: Study, visitor: Visitor) -> None:
-    """Not only when it seems to have changed."""
+def test_the_folder_is_scanned_when_asked(study: Study, visitor: Visitor) -> None:
+    """It is scanned even if it does not seem to have changed."""
     assert visitor.post(visitor.address("scan"), {}).status_code == 302
 
 
@@ -255,7 +264,7 @@ def test_refuses_forged_forms(visitor: Visitor, page: str) -> None:
 
 @pytest.mark.parametrize("page", ["settings", "people", "scan", "people/1", "invitations/1", "transfer"])
 def test_raters_change_nothing(study: Study, page: str) -> None:
-    """Only the admin does."""
+    """Only the admin may."""
     rater = study.rater()
     data: dict[str, Any] = {**FORM, "what": "list"}
     assert rater.post(rater.address(page), data).status_code == 403

@@ -1,4 +1,4 @@
-"""A backup as docs/rate.md describes it: taken while the app runs, and put back in its place."""
+"""The backup commands of docs/rate.md work while the app runs, and can be restored."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ DOCS = Path(__file__).parents[3] / "docs" / "rate.md"
 
 
 def back_up(data: Path, copy: Path) -> None:
-    """Run the lines of the docs."""
+    """Run the commands of the docs."""
     [program] = re.findall(r"^python3 -c '(.*)'$", DOCS.read_text(), re.MULTILINE)
     shutil.copy2(data / "secret.key", copy)
     done = subprocess.run(
@@ -29,7 +29,7 @@ def back_up(data: Path, copy: Path) -> None:
 def test_a_backup_brings_ratings_and_sessions_back(
     make_study: MakeStudy, settings: Settings, tmp_path: Path
 ) -> None:
-    """Taken while a rater rates; with secret.key, sessions and links go on where they were."""
+    """With secret.key, sessions and links still work after restoring."""
     shared = read_settings(
         folders=settings.folders,
         data_dir=settings.data_dir,

@@ -33,7 +33,7 @@ from nimakit.web.db.tables import (
     Rater,
     Rating,
 )
-from nimakit.web.rating.store import Act, apply_acts
+from nimakit.web.rating.store import NewEvent, store_events
 from postgres import Postgres
 from web.study import POSTGRESQL, SQLITE, on_both
 
@@ -48,16 +48,23 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 @on_both
-def test_migrations_make_the_tables_of_the_models(database: Database) -> None:
-    """What the migrations build is what the models describe, as Alembic compares them."""
+def test_migrations_bring_the_first_tables_up_to_the_models(empty_url: str, engine: str) -> None:
+    """Alembic finds no difference between the migrated tables and the models."""
+    database = Database(empty_url)
+    statements = (Path(__file__).parent / f"first_tables.{engine}.sql").read_text("utf-8").split(";\n")
+    with database.engine.begin() as connection:
+        for statement in filter(str.strip, statements):
+            connection.exec_driver_sql(statement)
+    database.migrate()
     with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
+    database.close()
 
 
 @on_both
 def test_migrating_again_changes_nothing(database: Database) -> None:
-    """Every start migrates; what is there stays."""
+    """Every start migrates; existing rows stay."""
     with database.write() as session:
         session.add(Rater(code="r1"))
     database.migrate()
@@ -66,7 +73,7 @@ def test_migrating_again_changes_nothing(database: Database) -> None:
 
 
 def test_only_its_owner_reads_the_database(tmp_path: Path) -> None:
-    """The file and what SQLite keeps next to it; one that everybody could read becomes private, too."""
+    """The file and those that SQLite creates next to it; a readable one becomes private."""
     path = tmp_path / "ratings.db"
     for _ in range(2):
         database = Database(sqlite_url(path))
@@ -82,7 +89,7 @@ def test_only_its_owner_reads_the_database(tmp_path: Path) -> None:
 
 
 def test_a_group_that_was_let_in_stays_in(tmp_path: Path) -> None:
-    """Rights that were given on purpose are left alone."""
+    """Permissions that were given on purpose are kept."""
     path = tmp_path / "ratings.db"
     path.touch()
     path.chmod(0o640)
@@ -93,7 +100,7 @@ def test_a_group_that_was_let_in_stays_in(tmp_path: Path) -> None:
 
 
 def test_names_in_an_older_database_get_their_one_spelling(tmp_path: Path) -> None:
-    """An umlaut of two characters becomes one; the path of a file stays as the disk spells it."""
+    """A decomposed umlaut is composed; the path of a file stays as it is on disk."""
     database = Database(sqlite_url(tmp_path / "old.db"))
     database.migrate()
     mac, one = "Zu\u0308rich", "Z\u00fcrich"
@@ -116,20 +123,20 @@ def test_names_in_an_older_database_get_their_one_spelling(tmp_path: Path) -> No
 
 
 def _return_to_old(session: Session) -> None:
-    """Make the tables those of a database whose names are spelt in any way."""
+    """Undo the migrations after revision 0006."""
     session.execute(text("DROP TABLE ended_session"))
     session.execute(text("UPDATE alembic_version SET version_num = '0006'"))
 
 
-def _rating(key: int, image: int, rater: int, value: float) -> Act:
+def _rating(key: int, image: int, rater: int, value: float) -> NewEvent:
     at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=key)
     said: dict[str, Any] = {"source": "app", "value": value, "image_id": image, "rater_id": rater}
-    return Act(client_id=f"e{key}", collection_id=1, kind=RATING, occurred_at=at, received_at=at, **said)
+    return NewEvent(client_id=f"e{key}", collection_id=1, kind=RATING, occurred_at=at, received_at=at, **said)
 
 
 @on_both
 def test_a_picture_that_waits_in_another_spelling_is_merged_with_its_file(database: Database) -> None:
-    """What was said of it is said of the file's picture; of two ratings by a person the later holds."""
+    """Its ratings move to the picture of the file; of two ratings by one rater, the later counts."""
     with database.write() as session:
         session.add(Collection(slug="a", name="a", folder="/a"))
         session.add_all(Rater(code=code) for code in ("r1", "r2", "r3"))
@@ -149,7 +156,7 @@ def test_a_picture_that_waits_in_another_spelling_is_merged_with_its_file(databa
             (waiting, 3, 9),
             (other, 3, 1),
         ]
-        apply_acts(session, [_rating(key, *row) for key, row in enumerate(said)])
+        store_events(session, [_rating(key, *row) for key, row in enumerate(said)])
         _return_to_old(session)
     database.migrate()
     with database.read() as session:
@@ -170,7 +177,7 @@ def test_a_picture_that_waits_in_another_spelling_is_merged_with_its_file(databa
 
 @on_both
 def test_comparisons_of_a_picture_in_another_spelling_are_its_files(database: Database) -> None:
-    """What was shown and chosen, and what the pictures won."""
+    """The pictures shown and chosen, and the shares they won."""
     at = datetime(2026, 1, 1, tzinfo=UTC)
     with database.write() as session:
         session.add(Collection(slug="a", name="a", folder="/a", experiment="preference"))
@@ -192,10 +199,12 @@ def test_comparisons_of_a_picture_in_another_spelling_are_its_files(database: Da
             "received_at": at,
             "source": "app",
         }
-        apply_acts(
+        store_events(
             session,
             [
-                Act(client_id=f"e{key}", trial=f"t{key}", kind=kind, image_id=image, shown=shown, **times)
+                NewEvent(
+                    client_id=f"e{key}", trial=f"t{key}", kind=kind, image_id=image, shown=shown, **times
+                )
                 for key, (kind, image, shown) in enumerate(said)
             ],
         )
@@ -212,7 +221,7 @@ def test_comparisons_of_a_picture_in_another_spelling_are_its_files(database: Da
 
 @on_both
 def test_half_a_character_is_refused(database: Database) -> None:
-    """JSON can have it, a database cannot."""
+    """JSON can contain a lone surrogate, a database cannot."""
     with pytest.raises(UsageError, match="Text must be valid Unicode"), database.write() as session:
         session.add(Rater(code="r1", name="\ud83d"))
 
@@ -235,7 +244,7 @@ def _migrate(url: str) -> None:
 
 @on_both
 def test_processes_that_start_together_migrate_once(empty_url: str) -> None:
-    """They take turns, and none fails."""
+    """Each waits for its turn, and none fails."""
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=_migrate, args=(empty_url,)) for _ in range(3)]
     for process in processes:
@@ -247,7 +256,7 @@ def test_processes_that_start_together_migrate_once(empty_url: str) -> None:
 
 @on_both
 def test_a_database_of_a_newer_version_is_refused(database: Database) -> None:
-    """Rather than guessing what its tables mean."""
+    """The message says to use that version or a newer one."""
     with database.write() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StorageError, match="another version"):
@@ -255,7 +264,7 @@ def test_a_database_of_a_newer_version_is_refused(database: Database) -> None:
 
 
 def test_commits_reach_the_disk(database: Database) -> None:
-    """WAL, and a sync for every commit: what was acknowledged survives a power cut."""
+    """WAL, and a sync on every commit: acknowledged ratings survive a power cut."""
     with database.read() as session:
         assert session.execute(text("PRAGMA journal_mode")).scalar() == "wal"
         assert session.execute(text("PRAGMA synchronous")).scalar() == 2
@@ -279,21 +288,21 @@ def test_an_error_undoes_all_of_a_write(database: Database) -> None:
 
 
 @on_both
-def test_a_glance_sees_what_is_committed_and_keeps_nothing(database: Database) -> None:
-    """What its session was given by mistake is not written."""
+def test_reading_in_autocommit_sees_commits_and_writes_nothing(database: Database) -> None:
+    """Changes made to its session by mistake are not written."""
     with database.write() as session:
         session.add(Rater(code="r1"))
-    with database.glance() as session:
+    with database.read_autocommit() as session:
         session.scalars(select(Rater)).one().name = "Ann"
         session.add(Rater(code="r2"))
         assert session.scalars(select(Rater.name)).all() == [""]
-    with database.glance() as session:
+    with database.read_autocommit() as session:
         assert session.scalars(select(Rater.name)).all() == [""]
 
 
 @on_both
 def test_writers_take_turns(database: Database) -> None:
-    """Twenty threads at once: none is refused, and nothing is lost."""
+    """With twenty threads at once, none is refused and nothing is lost."""
 
     def add(number: int) -> None:
         with database.write() as session:
@@ -309,7 +318,7 @@ def test_writers_take_turns(database: Database) -> None:
 
 
 def test_a_full_disk_is_a_storage_error(database: Database) -> None:
-    """It says what to do, and the database is as it was before."""
+    """The message says what to do, and the database is unchanged."""
     with database.write() as session:
         session.add(Rater(code="r1"))
     with database.engine.connect() as connection:
@@ -330,15 +339,15 @@ def test_a_full_disk_is_a_storage_error(database: Database) -> None:
 
 
 @on_both
-def test_what_no_row_can_hold_is_refused(database: Database, engine: str) -> None:
-    """It is the one who asks that is wrong, and not the database; SQLite holds any text."""
+def test_text_that_does_not_fit_the_database_is_refused(database: Database, engine: str) -> None:
+    """It is an error of the request, not of the database; SQLite accepts any text."""
     refused = pytest.raises(UsageError, match="NUL") if engine == POSTGRESQL else nullcontext()
     with refused, database.write() as session:
         session.add(Rater(code="nul\0"))
 
 
 def test_a_server_that_was_away_is_found_again(postgres: Postgres, postgres_tables: str) -> None:
-    """While it is away that is said, without the password; after that everything goes on as before."""
+    """While the server is down, the error does not show the password; afterwards everything works again."""
     database = Database(postgres.url(postgres_tables))
     with database.read() as session:
         assert session.scalars(select(Rater)).all() == []
@@ -357,7 +366,7 @@ def test_a_server_that_was_away_is_found_again(postgres: Postgres, postgres_tabl
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_read_only_folder_is_a_storage_error(tmp_path: Path) -> None:
-    """Before the first rating."""
+    """It is reported before the first rating."""
     folder = tmp_path / "locked"
     folder.mkdir(mode=0o500)
     with pytest.raises(StorageError, match="room to write"):
@@ -374,14 +383,14 @@ def test_a_file_that_is_no_database_is_a_storage_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["mysql://x/y", "nonsense", "sqlite://", "sqlite:///:memory:", ""])
 def test_refuses_other_databases(url: str) -> None:
-    """SQLite in a file, or PostgreSQL."""
+    """Only SQLite files and PostgreSQL are accepted."""
     with pytest.raises(UsageError, match="postgresql"):
         Database(url)
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
 def test_knows_postgresql_by_its_names(scheme: str) -> None:
-    """Whatever a host calls it; and the password is never shown."""
+    """All schemes that hosting services use are accepted, and the password is never shown."""
     try:
         database = Database(f"{scheme}://ann:pa55@localhost/ratings")
     except UsageError:

@@ -1,4 +1,4 @@
-"""What models see in pictures, kept beside the scores."""
+"""Feature vectors of pictures, stored with the scores."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from web.study import Study, on_both
 
 @pytest.fixture
 def study(make_study: MakeStudy, tiny_file: Path) -> Study:
-    """A study with a small model, whose features are those of brightness."""
+    """A study with a small model whose features depend on brightness."""
     return make_study(model=str(tiny_file))
 
 
@@ -29,7 +29,7 @@ def _kept(study: Study) -> dict[int, np.ndarray]:
 
 
 def test_features_come_with_the_scores(study: Study, tiny_file: Path) -> None:
-    """Those the engine gives, but for half precision; all pictures, and some of them."""
+    """They match the engine's to half precision, for all pictures and for some of them."""
     paths = {image.id: study.folder / image.path for image in study.images}
     scores = Scorer(load_model(str(tiny_file))).score(paths.values())
     expected = {
@@ -46,8 +46,8 @@ def test_features_come_with_the_scores(study: Study, tiny_file: Path) -> None:
     }
 
 
-def test_a_picture_that_changes_is_seen_anew(study: Study) -> None:
-    """Until then there are none of it, as there is no score."""
+def test_a_changed_picture_gets_new_features(study: Study) -> None:
+    """Until it is scored again, it has no features."""
     changed = study.images[1]
     before = _kept(study)[changed.id]
     write_photo(study.folder / changed.path, 250, (80, 80))
@@ -58,8 +58,8 @@ def test_a_picture_that_changes_is_seen_anew(study: Study) -> None:
 
 
 @on_both
-def test_another_model_sees_other_things(study: Study, score_file: Path) -> None:
-    """Nothing of the old one stays; without a model nothing is kept."""
+def test_another_model_replaces_the_features(study: Study, score_file: Path) -> None:
+    """The old model's features are deleted; without a model there are none."""
     visitor = study.visitor()
     page = {"name": "x", "experiment": "score", "scale": "1-10", "choices": "2", "ordering": "random"}
     visitor.post(visitor.address("settings"), {**page, "model": "", "is_open": "y"})
@@ -75,7 +75,7 @@ def test_another_model_sees_other_things(study: Study, score_file: Path) -> None
 
 
 def test_pictures_scored_before_features_were_kept_get_them(study: Study) -> None:
-    """With the score they had."""
+    """Their scores stay the same."""
     before = {image.id: image.position for image in study.images}
     study.change(lambda session: session.execute(delete(Features)))
     study.services.background.wake(study.collection.id)
@@ -85,7 +85,7 @@ def test_pictures_scored_before_features_were_kept_get_them(study: Study) -> Non
 
 
 def test_missing_pictures_are_left_out(study: Study) -> None:
-    """What cannot be shown is found by nobody."""
+    """Pictures that cannot be shown are not returned."""
     gone = study.images[0]
     study.change(lambda session: setattr(session.get_one(Image, gone.id), "state", "missing"))
     assert gone.id not in _kept(study)

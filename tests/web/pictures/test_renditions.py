@@ -1,4 +1,4 @@
-"""Pictures as browsers get them: sizes, colours, the way up; nothing from outside the folder."""
+"""Renditions of pictures: sizes, colours and orientation, and nothing from outside the folder."""
 
 import io
 import os
@@ -29,25 +29,25 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def renditions(tmp_path: Path) -> Renditions:
-    """With nothing made yet."""
+    """An empty cache of renditions."""
     return Renditions(tmp_path / "copies", ROOM, MAX_PIXELS)
 
 
 def opened(rendition: Rendition) -> Image.Image:
-    """What a browser would see."""
+    """The decoded picture."""
     source = rendition.source
     return Image.open(io.BytesIO(source if isinstance(source, bytes) else source.read_bytes()))
 
 
-def test_a_picture_that_is_small_enough_is_sent_as_it_is(folder: Path, renditions: Renditions) -> None:
-    """No pixel is touched where there is no need."""
+def test_a_small_picture_is_sent_unchanged(folder: Path, renditions: Renditions) -> None:
+    """It is not re-encoded."""
     path = write_photo(folder / "a.png", 50, (400, 300))
     found = renditions.find(folder, "a.png", 480)
     assert (found.source, found.media_type) == (path, "image/png")
 
 
 def test_a_large_picture_is_made_smaller_once(folder: Path, renditions: Renditions) -> None:
-    """The copy keeps the proportions, and is the same file the next time."""
+    """The copy keeps the aspect ratio, and is reused."""
     write_photo(folder / "a.jpg", 50, (1000, 500))
     found = renditions.find(folder, "a.jpg", 480)
     assert opened(found).size == (480, 240)
@@ -58,7 +58,7 @@ def test_a_large_picture_is_made_smaller_once(folder: Path, renditions: Renditio
 def test_few_pictures_are_decoded_at_once(
     folder: Path, renditions: Renditions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each takes memory; who asks for what somebody else is making gets that."""
+    """Memory is limited; concurrent requests for one picture share its copy."""
     running, seen, made = [0], [0], list[Path]()
     opening = open_photo
 
@@ -80,7 +80,7 @@ def test_few_pictures_are_decoded_at_once(
 
 
 def test_a_changed_picture_gets_a_new_copy(folder: Path, renditions: Renditions) -> None:
-    """The version tells browsers, too."""
+    """The version changes as well."""
     write_photo(folder / "a.jpg", 50, (1000, 500))
     first = renditions.find(folder, "a.jpg", 480)
     write_photo(folder / "a.jpg", 50, (1000, 1000))
@@ -90,7 +90,7 @@ def test_a_changed_picture_gets_a_new_copy(folder: Path, renditions: Renditions)
 
 
 def test_a_copy_is_the_right_way_up(folder: Path, renditions: Renditions) -> None:
-    """A phone's picture lies on its side in the file."""
+    """Pictures from phones may be stored rotated."""
     exif = Image.Exif()
     exif[0x0112] = 6
     write_photo(folder / "a.jpg", 50, (1000, 500), exif=exif)
@@ -98,14 +98,14 @@ def test_a_copy_is_the_right_way_up(folder: Path, renditions: Renditions) -> Non
 
 
 def test_a_copy_keeps_the_colour_profile(folder: Path, renditions: Renditions) -> None:
-    """Otherwise the colours of most cameras and phones would be dulled, and judged so."""
+    """Without it, wide-gamut pictures would look dull."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     write_photo(folder / "a.jpg", 50, (1000, 500), icc_profile=profile)
     assert opened(renditions.find(folder, "a.jpg", 480)).info["icc_profile"] == profile
 
 
-def test_what_browsers_do_not_show_is_converted(folder: Path, renditions: Renditions) -> None:
-    """A TIFF is a JPEG at every size."""
+def test_formats_that_browsers_do_not_show_are_converted(folder: Path, renditions: Renditions) -> None:
+    """A TIFF is sent as JPEG at every size."""
     write_photo(folder / "a.tiff", 50, (600, 300))
     for side, size in ((480, (480, 240)), (None, (600, 300))):
         found = renditions.find(folder, "a.tiff", side)
@@ -116,14 +116,14 @@ def test_what_browsers_do_not_show_is_converted(folder: Path, renditions: Rendit
     "content", [b"", b"no picture at all", b"\xff\xd8\xff\xe0" + b"x" * 500], ids=["empty", "text", "damaged"]
 )
 def test_a_broken_picture_is_an_image_error(folder: Path, renditions: Renditions, content: bytes) -> None:
-    """It is found out before it is sent, also where the file itself would have been sent."""
+    """It is noticed before sending, even if the file itself would be sent."""
     (folder / "a.jpg").write_bytes(content)
     with pytest.raises(ImageError):
         renditions.find(folder, "a.jpg", 1280)
 
 
 def test_a_truncated_picture_is_an_image_error(folder: Path, renditions: Renditions) -> None:
-    """Half a picture would be judged as if it were whole."""
+    """A truncated picture must not be rated as if it were complete."""
     path = folder / "a.jpg"
     Image.effect_noise((300, 300), 50).save(path)
     path.write_bytes(path.read_bytes()[:-2000])
@@ -133,7 +133,7 @@ def test_a_truncated_picture_is_an_image_error(folder: Path, renditions: Renditi
 
 @pytest.mark.parametrize("path", ["../secret.jpg", "link.jpg", "gone.jpg", "folder", "/etc/hostname"])
 def test_nothing_outside_the_folder_is_sent(folder: Path, renditions: Renditions, path: str) -> None:
-    """Whatever the database says: no way out, no link out, no folder."""
+    """Paths and links out of the folder, and folders, are refused."""
     write_photo(folder.parent / "secret.jpg")
     (folder / "link.jpg").symlink_to(folder.parent / "secret.jpg")
     (folder / "folder").mkdir()
@@ -142,7 +142,7 @@ def test_nothing_outside_the_folder_is_sent(folder: Path, renditions: Renditions
 
 
 def test_a_picture_that_is_gone_is_told_from_a_broken_one(folder: Path, renditions: Renditions) -> None:
-    """It may come back."""
+    """A missing picture may return, a broken one does not."""
     with pytest.raises(ImageMissingError, match="no longer"):
         renditions.find(folder, "gone.jpg", 480)
 
@@ -150,7 +150,7 @@ def test_a_picture_that_is_gone_is_told_from_a_broken_one(folder: Path, renditio
 def test_a_full_disk_still_shows_the_picture(
     folder: Path, renditions: Renditions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There is no copy to keep, and no half of one stays."""
+    """No copy is cached, and no partial file remains."""
 
     def refuse(self: Path, data: bytes) -> int:
         raise OSError(28, "No space left on device")
@@ -163,8 +163,8 @@ def test_a_full_disk_still_shows_the_picture(
     assert list((folder.parent / "copies").glob("*/*")) == []
 
 
-def test_copies_stay_within_their_bound(folder: Path, tmp_path: Path) -> None:
-    """The longest unused go first."""
+def test_the_size_of_the_cache_is_limited(folder: Path, tmp_path: Path) -> None:
+    """The least recently used copies are deleted first."""
     renditions = Renditions(tmp_path / "copies", ROOM, MAX_PIXELS, limit=12_000)
     for number in range(8):
         Image.effect_noise((600, 600), 20 + number).save(folder / f"{number}.png")
@@ -179,7 +179,7 @@ def test_copies_stay_within_their_bound(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_copy_that_goes_while_they_are_counted_does_no_harm(folder: Path, tmp_path: Path) -> None:
-    """Other processes make and delete copies, too."""
+    """Other processes create and delete copies as well."""
     (tmp_path / "copies" / "aa").mkdir(parents=True)
     (tmp_path / "copies" / "aa" / "b.partial").symlink_to("gone")
     write_photo(folder / "a.jpg", 50, (1000, 500))

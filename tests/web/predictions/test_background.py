@@ -71,7 +71,10 @@ def test_the_first_look_says_what_is_left_out(study: Study, capsys: pytest.Captu
     """On stderr once, when the app starts, and in the collection's note."""
     (study.folder / "a.heic").write_bytes(b"x")
     work = Background(
-        study.database, study.services.stocks.forget, study.services.settings.users_dir, study.predictor()
+        study.database,
+        study.services.candidates.invalidate,
+        study.services.settings.users_dir,
+        study.predictor(),
     )
     work.once()
     assert study.collection.note == "Not shown: 1 .heic"
@@ -88,7 +91,10 @@ def test_the_note_says_what_is_not_read(study: Study) -> None:
     for name in ("0.jpg", "1.jpg"):
         (study.folder / name).symlink_to(outside)
     Background(
-        study.database, study.services.stocks.forget, study.services.settings.users_dir, study.predictor()
+        study.database,
+        study.services.candidates.invalidate,
+        study.services.settings.users_dir,
+        study.predictor(),
     ).once()
     note = "Not read: 0.jpg: the link leads out of the folder and 1 more. Not shown: 1 .heic"
     assert study.collection.note == note
@@ -129,7 +135,10 @@ def test_the_thread_outlives_a_round_that_fails(study: Study, monkeypatch: pytes
     monkeypatch.setattr(background, "_step_back", lambda: None)
     monkeypatch.setattr(Background, "once", once)
     thread = Background(
-        study.database, study.services.stocks.forget, study.services.settings.users_dir, study.predictor()
+        study.database,
+        study.services.candidates.invalidate,
+        study.services.settings.users_dir,
+        study.predictor(),
     )
     thread.start()
     assert again.wait(10)

@@ -15,7 +15,7 @@ from nimakit.web.accounts import raters
 from nimakit.web.db.tables import RATING, Collection, Image, Membership, Taste, now
 from nimakit.web.predictions import population as crowds
 from nimakit.web.predictions.population import Crowd
-from nimakit.web.rating.store import Act, apply_acts
+from nimakit.web.rating.store import NewEvent, store_events
 from nimakit.web.settings import Settings
 from web.colours import random_colours
 from web.conftest import MakeStudy
@@ -52,7 +52,7 @@ def study(
             for place in random.permutation(COUNT)[:RATED]:
                 liked = pixels[place][0 if number % 2 else 2]
                 acts.append(
-                    Act(
+                    NewEvent(
                         client_id=f"{number}-{place}",
                         collection_id=study.collection.id,
                         rater_id=rater,
@@ -64,7 +64,7 @@ def study(
                         source="import",
                     )
                 )
-        apply_acts(session, acts)
+        store_events(session, acts)
 
     study.change(rate)
     return study

@@ -227,7 +227,10 @@ def test_a_model_trained_anew_begins_anew(make_study: MakeStudy, settings: Setti
     before = read_taste(_file(study, visitor)).base
     write_model(model, metadata(), gain=-3.0)
     Background(
-        study.database, study.services.stocks.forget, study.services.settings.users_dir, study.predictor()
+        study.database,
+        study.services.candidates.invalidate,
+        study.services.settings.users_dir,
+        study.predictor(),
     ).once()
     assert _learned(study, visitor) is not None
     assert not np.allclose(read_taste(_file(study, visitor)).base, before)
@@ -243,7 +246,10 @@ def test_a_copy_with_the_old_model_leaves_everything_alone(
     _rate(visitor, FEWEST)
     write_model(model, metadata(), gain=-3.0)
     newer = Background(
-        study.database, study.services.stocks.forget, study.services.settings.users_dir, study.predictor()
+        study.database,
+        study.services.candidates.invalidate,
+        study.services.settings.users_dir,
+        study.predictor(),
     )
     newer.once()
     [scores, kept] = [image.position for image in study.images], read_taste(_file(study, visitor)).base

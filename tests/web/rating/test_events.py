@@ -1,4 +1,4 @@
-"""What raters did is taken in once, kept for good, and makes what holds now."""
+"""Events are stored once and for good, and update the current ratings."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from web.study import Study, Visitor, on_both
 
 @on_both
 def test_a_rating_is_kept_and_counted(study: Study, visitor: Visitor) -> None:
-    """An accepted rating is in the database, in the picture's sums, and in the rater's progress."""
+    """An accepted rating is stored, summed, and part of the rater's progress."""
     image = study.images[0]
     answer = visitor.rate(image.id, 7, elapsed_ms=1500)
     assert (answer["done"], answer["refused"]) == (1, [])
@@ -24,7 +24,7 @@ def test_a_rating_is_kept_and_counted(study: Study, visitor: Visitor) -> None:
 
 @on_both
 def test_an_event_sent_twice_counts_once(study: Study, visitor: Visitor) -> None:
-    """A browser that saw no answer sends again; both times the event is acknowledged."""
+    """A browser without an answer sends again; both requests are acknowledged."""
     event = {"id": "same", "kind": "rating", "image": study.images[0].id, "value": 7}
     answers = [visitor.send(event).json, visitor.send(event, event).json]
     assert [answer["accepted"] for answer in answers if answer] == [["same"], ["same", "same"]]
@@ -34,7 +34,7 @@ def test_an_event_sent_twice_counts_once(study: Study, visitor: Visitor) -> None
 
 @on_both
 def test_rating_again_supersedes_and_erases_nothing(study: Study, visitor: Visitor) -> None:
-    """The last rating holds; the first stays among the events."""
+    """The latest rating counts; the first one remains as an event."""
     image = study.images[0].id
     visitor.rate(image, 3)
     visitor.rate(image, 9)
@@ -45,7 +45,7 @@ def test_rating_again_supersedes_and_erases_nothing(study: Study, visitor: Visit
 
 @on_both
 def test_a_skip_takes_a_rating_back(study: Study, visitor: Visitor) -> None:
-    """Going back and skipping leaves no rating, and the picture is not shown again at once."""
+    """Going back and skipping removes the rating, and the picture is not shown again at once."""
     image = study.images[0].id
     visitor.rate(image, 3)
     visitor.send({"kind": "skip", "image": image})
@@ -55,7 +55,7 @@ def test_a_skip_takes_a_rating_back(study: Study, visitor: Visitor) -> None:
 
 @on_both
 def test_an_old_event_that_arrives_late_changes_nothing(study: Study, visitor: Visitor) -> None:
-    """What was said offline an hour ago does not undo what was said since on another device."""
+    """An offline rating from an hour ago does not replace a newer one from another device."""
     image = study.images[0].id
     visitor.rate(image, 9)
     visitor.rate(image, 2, age_ms=3_600_000)
@@ -68,7 +68,7 @@ def test_an_old_event_that_arrives_late_changes_nothing(study: Study, visitor: V
 def test_a_correction_holds_however_long_the_first_was_on_its_way(
     study: Study, visitor: Visitor, *, is_one_batch: bool
 ) -> None:
-    """It names what it replaces, and the next names it; what names another is judged by its time."""
+    """Events that replace the previous one count; others are ordered by their times."""
     image = study.images[0].id
     events: list[dict[str, Any]] = [
         {"id": "first", "value": 5},
@@ -87,7 +87,7 @@ def test_a_correction_holds_however_long_the_first_was_on_its_way(
 
 @on_both
 def test_a_clock_that_is_wrong_does_no_harm(study: Study, visitor: Visitor) -> None:
-    """Ages beyond all reason are cut to a month, and no event is from the future."""
+    """Ages are limited to a month, and no event is in the future."""
     visitor.rate(study.images[0].id, 5, age_ms=1e15)
     [event] = study.events
     assert 29 < (event.received_at - event.occurred_at).days <= 30
@@ -107,12 +107,12 @@ def test_a_clock_that_is_wrong_does_no_harm(study: Study, visitor: Visitor) -> N
         ({"kind": "rating", "value": 5, "image": 10**6}, "not part of"),
         ({"kind": "rating", "value": 5, "image": [1]}, "not part of"),
         ({"kind": "rating", "value": 5, "image": 10**30}, "not part of"),
-        ({"kind": "rating", "value": 5, "image": None}, "rated or skipped"),
+        ({"kind": "rating", "value": 5, "image": None}, "rate or skip"),
         ({"kind": "rating", "value": 5, "round": 2}, "round"),
         ({"kind": "rating", "value": 5, "round": True}, "round"),
         ({"kind": "rating", "value": 5, "predicted": 99}, "predicted"),
-        ({"kind": "choice", "trial": "t"}, "rated or skipped"),
-        ({"kind": ["rating"], "value": 5}, "rated or skipped"),
+        ({"kind": "choice", "trial": "t"}, "rate or skip"),
+        ({"kind": ["rating"], "value": 5}, "rate or skip"),
         ({"kind": "skip", "elapsed_ms": "long"}, "milliseconds"),
         ({"kind": "skip", "replaces": 5}, "id of an event"),
         ({"id": ""}, "id"),
@@ -124,7 +124,7 @@ def test_a_clock_that_is_wrong_does_no_harm(study: Study, visitor: Visitor) -> N
 def test_refuses_a_malformed_event_and_takes_the_others(
     study: Study, visitor: Visitor, event: dict[str, Any], reason: str
 ) -> None:
-    """A broken event is named with its reason; a good one beside it counts."""
+    """A malformed event is refused with its reason; a valid one in the same batch counts."""
     good = {"kind": "rating", "image": study.images[1].id, "value": 5}
     answer = visitor.send({"image": study.images[0].id, **event}, good).json
     assert answer
@@ -135,14 +135,14 @@ def test_refuses_a_malformed_event_and_takes_the_others(
 
 @pytest.mark.parametrize("body", [[], "x", {"events": 5}, {"events": [{}] * (MOST_EVENTS + 1)}])
 def test_refuses_a_body_that_is_no_batch(visitor: Visitor, body: Any) -> None:
-    """What holds no list of events, or too many, is refused whole."""
+    """A body without a list of events, or with too many, is refused as a whole."""
     answer = visitor.post_json(visitor.address("events"), body)
     assert answer.status_code == 400
     assert answer.json
 
 
 def test_events_that_are_no_objects_are_refused(study: Study, visitor: Visitor) -> None:
-    """Anything may stand in the list; only events count."""
+    """List items that are not objects are refused one by one."""
     answer = visitor.post_json(visitor.address("events"), {"rater": visitor.code, "events": [5, None, ["x"]]})
     assert answer.json
     assert len(answer.json["refused"]) == 3
@@ -150,13 +150,13 @@ def test_events_that_are_no_objects_are_refused(study: Study, visitor: Visitor) 
 
 
 def test_refuses_an_oversized_body(visitor: Visitor) -> None:
-    """A body of megabytes is not even read."""
+    """A body of megabytes is not read."""
     answer = visitor.send({"kind": "skip", "text": "x" * (2 << 20)})
     assert answer.status_code == 413
 
 
 def test_refuses_a_request_without_a_token(study: Study, visitor: Visitor) -> None:
-    """A page elsewhere cannot rate in a rater's name; our own learns that its token is old."""
+    """Other sites cannot rate for a rater; the app's own page learns that its token expired."""
     for headers in ({}, {"X-CSRFToken": "made-up"}):
         answer = visitor.client.post(
             visitor.address("events"), json={}, headers={"Accept": "application/json", **headers}
@@ -167,22 +167,22 @@ def test_refuses_a_request_without_a_token(study: Study, visitor: Visitor) -> No
     assert study.events == []
 
 
-def test_refuses_events_of_somebody_else(study: Study, visitor: Visitor) -> None:
-    """What one rater left in a browser is not taken for the next one's."""
+def test_refuses_events_of_another_rater(study: Study, visitor: Visitor) -> None:
+    """Unsent events of one rater are not stored for the next rater of the browser."""
     answer = visitor.send({"kind": "skip", "image": study.images[0].id}, rater="r0000000")
     assert answer.status_code == 409
     assert study.events == []
 
 
 def test_refuses_ratings_of_a_closed_collection(study: Study, visitor: Visitor) -> None:
-    """Nothing is taken, and nothing is thrown away: the browser keeps it."""
+    """Events are not stored, and the browser keeps them."""
     study.set(is_open=False)
     assert visitor.send({"kind": "skip", "image": study.images[0].id}).status_code == 409
 
 
 @on_both
 def test_two_people_rate_the_same_picture(study: Study, visitor: Visitor) -> None:
-    """Each has one rating of it, and the picture's sums have both."""
+    """Each has a rating, and the sums include both."""
     image = study.images[0].id
     visitor.rate(image, 4)
     study.rater().rate(image, 8)
@@ -192,7 +192,7 @@ def test_two_people_rate_the_same_picture(study: Study, visitor: Visitor) -> Non
 
 @on_both
 def test_two_devices_of_one_rater_share_what_they_did(study: Study) -> None:
-    """A personal link goes on elsewhere: the same progress, the same pictures done."""
+    """Through the personal link, another device has the same progress."""
     laptop, phone = study.rater("Ann"), study.visitor()
     laptop.rate(study.images[0].id, 4)
     link = phone_link(study, laptop)
@@ -204,12 +204,12 @@ def test_two_devices_of_one_rater_share_what_they_did(study: Study) -> None:
 
 
 def phone_link(study: Study, visitor: Visitor) -> str:
-    """The address one opens on another device."""
+    """The personal link for another device."""
     return f"/go-on/{study.services.links.personal(visitor.rater)}"
 
 
 def test_ratings_between_whole_numbers_where_predictions_are_corrected(make_study: MakeStudy) -> None:
-    """In the Rate experiment a rating has decimals, and the score that was shown is kept with it."""
+    """In the Rate experiment ratings have decimals, and the shown prediction is stored."""
     study = make_study(experiment="rate")
     visitor = study.visitor()
     visitor.rate(study.images[0].id, 5.3, predicted=5.2)
@@ -217,10 +217,10 @@ def test_ratings_between_whole_numbers_where_predictions_are_corrected(make_stud
     assert (rating.value, rating.predicted) == (5.3, 5.2)
 
 
-def test_what_was_said_while_predictions_were_corrected_is_taken_once_they_are_not(
+def test_ratings_from_before_a_change_of_experiment_are_accepted(
     make_study: MakeStudy,
 ) -> None:
-    """A page that was open or offline while Rate became Score loses nothing, and changes nothing."""
+    """A page that was open while Rate changed to Score loses no rating."""
     study = make_study(experiment="rate")
     visitor = study.visitor()
     study.set(experiment="score")
@@ -228,8 +228,8 @@ def test_what_was_said_while_predictions_were_corrected_is_taken_once_they_are_n
     assert [rating.value for rating in study.ratings] == [5.3]
 
 
-def test_a_rater_sends_so_many_batches_a_minute(study: Study) -> None:
-    """Past that 429; another rater goes on, and nothing that was acknowledged is lost."""
+def test_batches_per_minute_are_limited(study: Study) -> None:
+    """More are answered with 429; other raters are not affected, and nothing acknowledged is lost."""
     first, second = study.rater("Ann"), study.rater("Bea")
     limiter.reset()
     event = {"id": "one", "kind": "rating", "image": study.images[0].id, "value": 7}

@@ -14,7 +14,7 @@ from web.rating.test_score_page import open_page, press, settle, swipe, wait_for
 def test_predictions_are_corrected_by_keyboard(
     page: Page, make_study: MakeStudy, tiny_file: Path, serve: Serve
 ) -> None:
-    """Keys move the score by a tenth and by one, and never past the scale; Enter accepts."""
+    """Keys change the score by 0.1 and 1, within the scale; Enter accepts."""
     study = make_study(experiment="rate", model=str(tiny_file))
     open_page(page, serve(study))
     value = page.locator("#value")
@@ -48,7 +48,7 @@ def test_predictions_are_corrected_by_keyboard(
 def test_predictions_are_corrected_by_touch(
     phone: Page, make_study: MakeStudy, tiny_file: Path, serve: Serve
 ) -> None:
-    """The buttons do what the keys do."""
+    """The buttons have the actions of the keys."""
     study = make_study(experiment="rate", model=str(tiny_file))
     open_page(phone, serve(study))
     predicted = float(phone.locator("#predicted").inner_text())
@@ -83,7 +83,7 @@ def test_the_best_of_two_is_chosen_by_keyboard(page: Page, make_study: MakeStudy
 
 
 def test_the_best_of_four_is_chosen_by_keyboard(page: Page, make_study: MakeStudy, serve: Serve) -> None:
-    """A digit for each, and none more; t is a tie. Arrows mean nothing where there is no left and right."""
+    """Digits 1 to 4 choose, t is a tie, and arrows do nothing."""
     study = make_study(experiment="preference", choices="4")
     page.goto(serve(study))
     expect(page.locator(".canvas img")).to_have_count(4)
@@ -106,7 +106,7 @@ def test_the_best_of_four_is_chosen_by_keyboard(page: Page, make_study: MakeStud
 def test_pictures_that_become_free_while_one_asks_are_asked_for_again(
     page: Page, make_study: MakeStudy, serve: Serve
 ) -> None:
-    """Two of six pictures make no comparison of four; the others are held until an answer has arrived."""
+    """Six pictures make one comparison of four; the next needs the first answer."""
     study = make_study(experiment="preference", choices="4")
     asked: list[Route] = []
 
@@ -130,7 +130,7 @@ def test_pictures_that_become_free_while_one_asks_are_asked_for_again(
 def test_the_best_is_chosen_by_touch(
     phone: Page, photos: Path, make_study: MakeStudy, serve: Serve, choices: int
 ) -> None:
-    """A tap on a picture chooses it; a swipe to the left skips, to the right goes back; a button is a tie."""
+    """A tap chooses, a swipe left skips, a swipe right goes back, and a button is a tie."""
     for number in range(12):  # enough for three comparisons of four
         write_photo(photos / f"extra {number}.jpg", 20 + number)
     study = make_study(experiment="preference", choices=str(choices))
@@ -161,7 +161,7 @@ def test_the_best_is_chosen_by_touch(
 def test_a_swipe_on_keeps_what_was_said(
     phone: Page, make_study: MakeStudy, tiny_file: Path, serve: Serve, experiment: str
 ) -> None:
-    """Looking back at the last answer, and on again, takes nothing back."""
+    """Going back and swiping on keeps the answer."""
     study = make_study(experiment=experiment, model=str(tiny_file))
     phone.goto(serve(study))
     main, count = phone.locator("main"), phone.locator("#count")
@@ -180,7 +180,7 @@ def test_a_swipe_on_keeps_what_was_said(
 
 
 def test_a_missing_picture_of_a_pair_is_replaced(page: Page, make_study: MakeStudy, serve: Serve) -> None:
-    """The comparison makes way for one that can be shown."""
+    """The comparison is replaced by one that can be shown."""
     study = make_study(experiment="preference")
     for image in study.images[1:4]:
         (study.folder / image.path).unlink()

@@ -1,4 +1,4 @@
-"""Which picture comes next: orders, repeats, and what is left."""
+"""The order of pictures: orders, repeats, and progress."""
 
 import numpy as np
 import pytest
@@ -13,12 +13,12 @@ UNKNOWN = np.array([np.nan])
 
 
 def order(visitor: Visitor) -> list[int]:
-    """The pictures to come, all of them."""
+    """Ids of all next pictures."""
     return [item["id"] for item in visitor.deck(amount=30)["items"]]
 
 
 def unsure(values: list[float], position: float = np.nan, spread: float = np.nan) -> float:
-    """How unsure a picture with these ratings is, on a scale from 1 to 10."""
+    """The uncertainty of a picture with these ratings, on a scale from 1 to 10."""
     given = np.array(values, float)
     found = uncertainty(
         np.array([float(len(given))]),
@@ -32,7 +32,7 @@ def unsure(values: list[float], position: float = np.nan, spread: float = np.nan
 
 
 def test_each_rater_has_an_order_of_their_own(study: Study) -> None:
-    """The same on every visit, another for others; every picture once."""
+    """It is the same on every visit, differs between raters, and has every picture once."""
     visitors = [study.visitor(), *(study.rater() for _ in range(3))]
     orders = [order(visitor) for visitor in visitors]
     assert orders[0] == order(visitors[0])
@@ -41,7 +41,7 @@ def test_each_rater_has_an_order_of_their_own(study: Study) -> None:
 
 
 def test_shuffles_are_even() -> None:
-    """Each picture comes first about as often as any other, over many raters."""
+    """Over many raters, each picture comes first about equally often."""
     images = np.arange(1, 11, dtype=np.uint64)
     firsts = [int(np.argmin(shuffle_keys(images, Rater(code=f"r{number}")))) for number in range(2000)]
     counts = np.bincount(firsts, minlength=10)
@@ -50,8 +50,8 @@ def test_shuffles_are_even() -> None:
 
 
 @on_both
-def test_what_was_rated_or_skipped_does_not_come_again(study: Study, visitor: Visitor) -> None:
-    """Nor what the browser holds already."""
+def test_rated_and_skipped_pictures_do_not_return(study: Study, visitor: Visitor) -> None:
+    """Nor do pictures that the browser already has."""
     first, second, third, *rest = order(visitor)
     visitor.rate(first, 5)
     visitor.send({"kind": "skip", "image": second})
@@ -61,7 +61,7 @@ def test_what_was_rated_or_skipped_does_not_come_again(study: Study, visitor: Vi
 
 
 def test_skipped_pictures_come_again_when_asked_for(study: Study, visitor: Visitor) -> None:
-    """At the end one may look at them once more."""
+    """At the end the rater may rate them after all."""
     first, second, *_ = order(visitor)
     visitor.send({"kind": "skip", "image": first})
     visitor.rate(second, 5)
@@ -77,19 +77,19 @@ def test_skipped_pictures_come_again_when_asked_for(study: Study, visitor: Visit
 
 @on_both
 def test_fewest_ratings_come_first(study: Study) -> None:
-    """What others rated waits for what nobody did."""
+    """Unrated pictures come before those others rated."""
     study.set(ordering="fewest")
     other = study.rater()
     rated = [study.images[0].id, study.images[3].id]
     for image in rated:
         other.rate(image, 5)
-    study.services.stocks.forget(study.collection.id)
+    study.services.candidates.invalidate(study.collection.id)
     assert set(order(study.visitor())[-2:]) == set(rated)
 
 
 @on_both
-def test_least_sure_pictures_come_first(study: Study) -> None:
-    """Where people and model disagree one more rating tells most; where all agree, least."""
+def test_most_uncertain_pictures_come_first(study: Study) -> None:
+    """Pictures on which raters and model disagree come first."""
     study.set(ordering="active")
     agreed, disputed, contradicted = (study.images[place].id for place in (0, 1, 2))
     for value, others in ((5, (2, 9)), (5, (9, 2)), (5, (2, 9))):
@@ -104,15 +104,15 @@ def test_least_sure_pictures_come_first(study: Study) -> None:
             found.position, found.spread = position, 0.15
 
     study.change(predict)
-    study.services.stocks.forget(study.collection.id)
+    study.services.candidates.invalidate(study.collection.id)
     found = order(study.visitor())
     assert found[-1] == agreed
     assert found.index(contradicted) < found.index(agreed)
     assert found.index(disputed) < found.index(agreed)
 
 
-def test_uncertainty_falls_with_ratings_and_rises_with_dispute() -> None:
-    """The properties the order rests on."""
+def test_uncertainty_falls_with_ratings_and_rises_with_disagreement() -> None:
+    """More ratings reduce it, and disagreement raises it."""
     assert unsure([5]) < unsure([])
     assert unsure([5] * 10) < unsure([5] * 2)
     assert unsure([1, 10, 1, 10]) > unsure([5, 6, 5, 6])
@@ -122,18 +122,18 @@ def test_uncertainty_falls_with_ratings_and_rises_with_dispute() -> None:
 
 @on_both
 def test_pictures_with_enough_ratings_are_done(study: Study) -> None:
-    """For everybody, whoever gave them."""
+    """They are done for all raters."""
     study.set(wanted=1)
     study.rater().rate(study.images[0].id, 5)
-    study.services.stocks.forget(study.collection.id)
+    study.services.candidates.invalidate(study.collection.id)
     deck = study.visitor().deck()
     assert study.images[0].id not in [item["id"] for item in deck["items"]]
     assert deck["total"] == 5
 
 
 @pytest.mark.parametrize("ordering", ["random", "fewest", "active"])
-def test_what_another_rater_holds_is_not_given_away(study: Study, ordering: str) -> None:
-    """Where that would be too many ratings; where nothing else is wanted it is given all the same."""
+def test_reserved_pictures_are_not_served_to_others(study: Study, ordering: str) -> None:
+    """A reserved picture is only served if no other picture needs ratings."""
     study.set(wanted=1, ordering=ordering)
     ann, ben = study.rater("Ann"), study.rater("Ben")
     hers = {item["id"] for item in ann.deck(amount=4)["items"]}
@@ -143,15 +143,15 @@ def test_what_another_rater_holds_is_not_given_away(study: Study, ordering: str)
     assert len(study.visitor().deck(amount=6)["items"]) == 6
 
 
-def test_raters_spread_over_what_is_least_sure(study: Study) -> None:
-    """The second begins where the first does not."""
+def test_raters_spread_over_the_most_uncertain_pictures(study: Study) -> None:
+    """The second rater starts with another picture."""
     study.set(ordering="active")
     first, second = ([item["id"] for item in study.rater().deck(amount=3)["items"]] for _ in range(2))
     assert not set(first) & set(second)
 
 
 def test_repeats_come_after_a_while_and_count_apart(study: Study, visitor: Visitor) -> None:
-    """Some pictures are shown a second time; both ratings hold, and only the first is a person's vote."""
+    """Some pictures are repeated; both ratings are stored, and only the first is counted."""
     study.set(repeats=0.5)
     study.change(lambda session: setattr(session.get_one(Rater, visitor.rater.id), "code", "r0000000"))
     rounds: list[tuple[int, int]] = []
@@ -172,7 +172,7 @@ def test_repeats_come_after_a_while_and_count_apart(study: Study, visitor: Visit
 
 
 def test_a_repeat_waits_until_the_first_answer_is_forgotten(study: Study, visitor: Visitor) -> None:
-    """While there are new pictures, at least so many come between."""
+    """While there are new pictures, at least `REPEAT_AFTER` come in between."""
     for number in range(60):
         write_photo(study.folder / f"extra {number}.jpg", number)
     study.services.background.wake(study.collection.id)
@@ -190,7 +190,7 @@ def test_a_repeat_waits_until_the_first_answer_is_forgotten(study: Study, visito
 
 @on_both
 def test_predicted_scores_come_before_the_picture(study: Study) -> None:
-    """Where the score is shown, a picture waits for it; the rater is told that more will come."""
+    """In Rate, pictures without a prediction wait, and the answer says that more will come."""
     study.set(experiment="rate")
     visitor = study.visitor()
     assert visitor.deck()["items"] == []
@@ -212,14 +212,14 @@ def test_predicted_scores_come_before_the_picture(study: Study) -> None:
     ],
 )
 def test_refuses_a_malformed_query(visitor: Visitor, query: str) -> None:
-    """So many pictures at the most, named by numbers."""
+    """The amount is limited, and ids must be numbers."""
     answer = visitor.get(visitor.address("deck") + "?" + query, headers={"Accept": "application/json"})
     assert answer.status_code == 400
     assert answer.json
 
 
-def test_names_are_told_only_where_raters_are_not_blind(study: Study, visitor: Visitor) -> None:
-    """A file name may say too much."""
+def test_names_are_sent_only_if_raters_are_not_blind(study: Study, visitor: Visitor) -> None:
+    """Blind raters get no file names."""
     assert {item["name"] for item in visitor.deck()["items"]} == {None}
     study.set(blind=False)
     assert {item["name"] for item in visitor.deck()["items"]} == {image.path for image in study.images}
@@ -227,7 +227,7 @@ def test_names_are_told_only_where_raters_are_not_blind(study: Study, visitor: V
 
 @on_both
 def test_going_back_works_on_another_device(study: Study, visitor: Visitor) -> None:
-    """The last pictures come with what was said of them."""
+    """The latest pictures are sent with their ratings."""
     first, second, *_ = order(visitor)
     visitor.rate(first, 3)
     visitor.send({"kind": "skip", "image": second})

@@ -1,4 +1,4 @@
-"""The Preference experiment: comparisons, ties, repeats, and which pictures meet."""
+"""The Preference experiment: comparisons, ties, repeats, and the pairing of pictures."""
 
 from collections import Counter
 from typing import Any
@@ -11,17 +11,17 @@ from web.study import Study, Visitor, on_both
 
 @pytest.fixture
 def pairs(make_study: MakeStudy) -> Study:
-    """The best of two."""
+    """A collection with comparisons of two."""
     return make_study(experiment="preference")
 
 
 def upcoming(visitor: Visitor, **query: Any) -> Any:
-    """Comparisons to come."""
+    """The next comparisons."""
     return visitor.get_json(visitor.address("preference/next", **query))
 
 
 def choose(visitor: Visitor, item: dict[str, Any], place: int | None, **rest: Any) -> Any:
-    """Choose a picture of a comparison, or none for a tie."""
+    """Choose a picture of a comparison, or None for a tie."""
     shown = item["ids"]
     event = {"kind": "tie"} if place is None else {"kind": "choice", "image": shown[place]}
     answer = visitor.send({**event, "trial": item["trial"], "shown": shown, "round": item["round"], **rest})
@@ -31,7 +31,7 @@ def choose(visitor: Visitor, item: dict[str, Any], place: int | None, **rest: An
 
 @on_both
 def test_a_choice_is_kept_and_counted(pairs: Study) -> None:
-    """The winner wins the comparison, the other was in it."""
+    """The chosen picture wins, and the other one counts the comparison."""
     visitor = pairs.visitor()
     item = upcoming(visitor)["items"][0]
     assert choose(visitor, item, 1)["done"] == 1
@@ -42,7 +42,7 @@ def test_a_choice_is_kept_and_counted(pairs: Study) -> None:
 
 @on_both
 def test_a_tie_is_shared_and_a_skip_counts_for_nothing(pairs: Study) -> None:
-    """Neither is a choice; both are done."""
+    """Both count as done."""
     visitor = pairs.visitor()
     first, second, *_ = upcoming(visitor)["items"]
     choose(visitor, first, None)
@@ -52,8 +52,8 @@ def test_a_tie_is_shared_and_a_skip_counts_for_nothing(pairs: Study) -> None:
 
 
 @on_both
-def test_choosing_again_takes_the_place_of_the_first_choice(pairs: Study) -> None:
-    """Going back changes a comparison; both events stay."""
+def test_choosing_again_replaces_the_first_choice(pairs: Study) -> None:
+    """Going back changes the choice; both events remain."""
     visitor = pairs.visitor()
     item = upcoming(visitor)["items"][0]
     choose(visitor, item, 0)
@@ -67,7 +67,7 @@ def test_choosing_again_takes_the_place_of_the_first_choice(pairs: Study) -> Non
 
 @pytest.mark.parametrize(("choices", "question"), [("2", "looks better?"), ("4", "looks best?")])
 def test_the_question_fits_the_number_of_pictures(make_study: MakeStudy, choices: str, question: str) -> None:
-    """Of two pictures one is better, of four one is best; a question of the collection's own stays."""
+    """It asks for the better of two or the best of four, unless the collection has its own."""
     study = make_study(experiment="preference", choices=choices)
     page = study.visitor().get(f"/c/{study.collection.slug}/", follow_redirects=True).text
     assert f"Which photograph {question}" in page
@@ -95,15 +95,15 @@ def test_of_four_one_is_chosen(make_study: MakeStudy) -> None:
         ({"shown": [1, 1]}, "2 different"),
         ({"shown": "12"}, "2 different"),
         ({"shown": [[1], [2]]}, "2 different"),
-        ({"trial": ""}, "name"),
-        ({"trial": 5}, "name"),
-        ({"kind": "rating", "value": 5}, "chosen"),
+        ({"trial": ""}, "trial"),
+        ({"trial": 5}, "trial"),
+        ({"kind": "rating", "value": 5}, "choose"),
         ({"image": None}, "one of those shown"),
         ({"kind": "tie"}, "one of those shown"),
     ],
 )
 def test_refuses_a_malformed_choice(pairs: Study, change: dict[str, Any], reason: str) -> None:
-    """With the reason; nothing is counted."""
+    """The reason is given, and nothing is counted."""
     visitor = pairs.visitor()
     item = upcoming(visitor)["items"][0]
     event = {"kind": "choice", "image": item["ids"][0], "trial": item["trial"], "shown": item["ids"]}
@@ -114,7 +114,7 @@ def test_refuses_a_malformed_choice(pairs: Study, change: dict[str, Any], reason
 
 
 def test_no_pair_comes_twice_and_all_come_once(pairs: Study) -> None:
-    """Of six pictures there are fifteen pairs; then the rater is done."""
+    """Six pictures have fifteen pairs; then the rater is done."""
     visitor = pairs.visitor()
     seen: Counter[frozenset[int]] = Counter()
     for _ in range(30):
@@ -127,8 +127,8 @@ def test_no_pair_comes_twice_and_all_come_once(pairs: Study) -> None:
     assert set(seen.values()) == {1}
 
 
-def test_pictures_the_browser_holds_are_not_handed_out_again(pairs: Study) -> None:
-    """Three pairs use all six; while they are held nothing more comes."""
+def test_buffered_pictures_are_not_served_again(pairs: Study) -> None:
+    """Three pairs use all six pictures; until they are answered there are no more."""
     visitor = pairs.visitor()
     items = upcoming(visitor)["items"]
     held = [image for item in items for image in item["ids"]]
@@ -137,18 +137,18 @@ def test_pictures_the_browser_holds_are_not_handed_out_again(pairs: Study) -> No
 
 
 def test_pictures_compared_least_come_first(pairs: Study) -> None:
-    """Two that were compared already wait."""
+    """Pictures that were compared before come later."""
     pairs.set(ordering="fewest")
     visitor = pairs.rater()
     item = upcoming(visitor, amount=1)["items"][0]
     choose(visitor, item, 0)
-    pairs.services.stocks.forget(pairs.collection.id)
+    pairs.services.candidates.invalidate(pairs.collection.id)
     later = upcoming(pairs.visitor(), amount=2)["items"]
     assert not set(item["ids"]) & {image for one in later for image in one["ids"]}
 
 
-def test_equals_meet_where_least_is_known(pairs: Study) -> None:
-    """In the active order every picture meets one that won about as often."""
+def test_active_order_pairs_pictures_of_similar_win_rates(pairs: Study) -> None:
+    """In the active order, opponents have a similar win rate."""
     pairs.set(ordering="active")
     visitor = pairs.visitor()
     for _ in range(10):
@@ -158,19 +158,19 @@ def test_equals_meet_where_least_is_known(pairs: Study) -> None:
 
 
 def test_a_collection_wants_so_many_comparisons(pairs: Study) -> None:
-    """Progress counts towards them, and when each picture has enough there are no more."""
+    """Progress counts towards that number, and then there are no more."""
     pairs.set(wanted=1)
     visitor = pairs.visitor()
     assert upcoming(visitor)["total"] == 3
     for _ in range(3):
         choose(visitor, upcoming(visitor, amount=1)["items"][0], 0)
-        pairs.services.stocks.forget(pairs.collection.id)
+        pairs.services.candidates.invalidate(pairs.collection.id)
     deck = upcoming(visitor)
     assert (deck["items"], deck["done"], deck["total"]) == ([], 3, 3)
 
 
 def test_a_repeat_shows_the_pair_the_other_way_round(make_study: MakeStudy) -> None:
-    """It counts apart, and tells who always takes the left one."""
+    """It is counted separately, and reveals raters who always choose the left."""
     study = make_study(experiment="preference")
     study.set(repeats=0.5)
     visitor = study.visitor()

@@ -1,4 +1,4 @@
-"""Each experiment in a real browser, by mouse, touch and keys at random: it records what was chosen."""
+"""Random mouse, touch and key actions on each experiment in a real browser record what was chosen."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ LENGTHS = [
     *(pytest.param(seed, 150, 40, id=f"150-{seed}") for seed in (1, 2)),
     pytest.param(3, 2000, 900, id="2000", marks=pytest.mark.exhaustive),
 ]
-"""Seed, acts and pictures: of few pictures the end is come to."""
+"""Seed, number of actions, and number of pictures; with few pictures the end is reached."""
 
 
 @pytest.mark.parametrize("experiment", WALKS)
@@ -36,7 +36,7 @@ def test_what_is_recorded_is_what_was_chosen(  # noqa: PLR0917
     steps: int,
     pictures: int,
 ) -> None:
-    """Whatever a rater does, with or without waiting; and what is shown as chosen is what Enter gives."""
+    """This is true with or without waiting, and Enter submits what is shown as chosen."""
     walker, options = WALKS[experiment]
     for number in range(pictures - 6):
         write_photo(photos / f"extra {number}.jpg", 10 + number % 240, (60, 40))

@@ -12,12 +12,12 @@ from web.study import Study
 
 
 def values(study: Study) -> list[float | None]:
-    """What holds now, in the order it was said."""
+    """The current ratings, in order of time."""
     return [rating.value for rating in study.ratings]
 
 
 def wait_for_events(page: Page, study: Study, count: int) -> None:
-    """Until the server has so many events."""
+    """Wait until the server has this number of events."""
     for _ in range(300):
         if len(study.events) >= count:
             return
@@ -26,13 +26,13 @@ def wait_for_events(page: Page, study: Study, count: int) -> None:
 
 
 def open_page(page: Page, address: str) -> None:
-    """Open the app, until a picture is there."""
+    """Open the app and wait for a picture."""
     page.goto(address)
     expect(page.locator(".canvas img")).to_be_visible()
 
 
 def press(page: Page, key: str, count: str) -> None:
-    """Press a key, once there is something to answer, until so much is done."""
+    """Press a key once a picture is shown, and wait for the new count."""
     expect(page.locator("main")).to_have_attribute("aria-busy", "false")
     page.keyboard.press(key)
     expect(page.locator("#count")).to_have_text(count)
@@ -60,7 +60,7 @@ def test_pictures_are_scored_by_keyboard_alone(page: Page, study: Study, serve: 
 
 
 def test_pictures_are_scored_by_touch(phone: Page, study: Study, serve: Serve) -> None:
-    """A tap rates, a swipe to the left skips, one to the right goes back."""
+    """A tap rates, a swipe left skips, and a swipe right goes back."""
     open_page(phone, serve(study))
     count = phone.locator("#count")
     settle(phone)
@@ -79,7 +79,7 @@ def test_pictures_are_scored_by_touch(phone: Page, study: Study, serve: Serve) -
 
 
 def swipe(page: Page, distance: int) -> None:
-    """Draw a finger over the picture."""
+    """Swipe over the picture."""
     session = page.context.new_cdp_session(page)
     x, y = 195, 350
     session.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
@@ -90,13 +90,13 @@ def swipe(page: Page, distance: int) -> None:
 
 
 def settle(page: Page) -> None:
-    """Wait until there is something to answer, and it is drawn: a touch of what is not yet is passed over."""
+    """Wait until a picture is drawn; earlier touches are ignored."""
     expect(page.locator("main")).to_have_attribute("aria-busy", "false")
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def test_the_next_picture_is_there_within_a_tenth_of_a_second(page: Page, study: Study, serve: Serve) -> None:
-    """From the key to the next picture drawn: the median over a few keys."""
+    """This is the median time from a key to the next drawn picture."""
     open_page(page, serve(study))
     page.wait_for_timeout(800)  # somebody looks at the first
     waits = []
@@ -118,14 +118,14 @@ def test_the_next_picture_is_there_within_a_tenth_of_a_second(page: Page, study:
 
 
 def test_ratings_given_offline_arrive_once(page: Page, study: Study, serve: Serve) -> None:
-    """Without a network rating goes on; what was said is sent when it is back, and counts once."""
+    """Rating continues without a network; the ratings are sent later, and count once."""
     open_page(page, serve(study))
     page.wait_for_timeout(500)  # the next pictures are loaded
     page.context.set_offline(True)
     press(page, "7", "1 of 6")
     press(page, "8", "2 of 6")
     press(page, "9", "3 of 6")
-    expect(page.locator("#sync")).to_contain_text("Offline: 3 kept here")
+    expect(page.locator("#sync")).to_contain_text("Offline: 3 saved on this device")
     assert study.events == []
     page.context.set_offline(False)
     wait_for_events(page, study, 3)
@@ -136,7 +136,7 @@ def test_ratings_given_offline_arrive_once(page: Page, study: Study, serve: Serv
 def test_a_rating_whose_answer_was_lost_is_sent_again_and_counts_once(
     page: Page, study: Study, serve: Serve
 ) -> None:
-    """The server has it, the browser does not know: it sends again, and there is still one event."""
+    """The browser does not know that the server has it, and sends it again; there is one event."""
     lost = []
 
     def lose_the_first_answer(route: Route) -> None:
@@ -160,12 +160,12 @@ def test_a_rating_whose_answer_was_lost_is_sent_again_and_counts_once(
 
 
 def test_what_was_not_sent_survives_closing_the_page(page: Page, study: Study, serve: Serve) -> None:
-    """The server is away, the page is closed; opened again, it sends what it kept."""
+    """After a page was closed while the server was down, the next page sends the ratings."""
     address = serve(study)
     open_page(page, address)
     page.route("**/events", lambda route: route.abort())
     press(page, "7", "1 of 6")
-    expect(page.locator("#sync")).to_contain_text("1 kept here")
+    expect(page.locator("#sync")).to_contain_text("1 saved on this device")
     page.goto("about:blank")
     assert study.events == []
     page.unroute("**/events")
@@ -175,7 +175,7 @@ def test_what_was_not_sent_survives_closing_the_page(page: Page, study: Study, s
 
 
 def test_progress_is_not_set_back_by_what_was_asked_before(page: Page, study: Study, serve: Serve) -> None:
-    """An answer from before a rating was taken in, which comes after it, knows of one less."""
+    """An answer that was computed before a rating was stored may arrive after it."""
     asked: list[Route] = []
 
     def hold(route: Route) -> None:
@@ -197,7 +197,7 @@ def test_progress_is_not_set_back_by_what_was_asked_before(page: Page, study: St
 
 
 def test_two_tabs_never_show_what_one_of_them_did(page: Page, study: Study, serve: Serve) -> None:
-    """A second tab opened later begins where the first one is, and both together lose nothing."""
+    """A second tab starts where the first is, and no rating is lost."""
     address = serve(study)
     open_page(page, address)
     press(page, "3", "1 of 6")
@@ -212,7 +212,7 @@ def test_two_tabs_never_show_what_one_of_them_did(page: Page, study: Study, serv
 
 
 def test_a_picture_deleted_in_mid_session_is_replaced(page: Page, study: Study, serve: Serve) -> None:
-    """It is reported, the next one takes its place, and nobody is shown it again."""
+    """It is reported and replaced, and not shown to anyone again."""
     for image in study.images[1:4]:
         (study.folder / image.path).unlink()
     open_page(page, serve(study))
@@ -227,7 +227,7 @@ def test_a_picture_deleted_in_mid_session_is_replaced(page: Page, study: Study, 
 def test_a_picture_is_shown_at_its_own_size(
     page: Page, photos: Path, make_study: MakeStudy, serve: Serve
 ) -> None:
-    """The key f shows one pixel of the picture on one of the screen; f again as large as fits."""
+    """The key f shows it at 100 %, and fits it to the page again."""
     for path in photos.rglob("*.*"):
         write_photo(path, 100, (2000, 1500))
     open_page(page, serve(make_study()))
@@ -242,7 +242,7 @@ def test_a_picture_is_shown_at_its_own_size(
 
 
 def test_a_correction_holds_though_the_first_answer_took_long(page: Page, study: Study, serve: Serve) -> None:
-    """An answer that was on its way for longer than its correction looks as if it came after it."""
+    """A first answer that was delayed looks newer than its correction."""
     held: list[Route] = []
     page.route("**/events", lambda route: route.continue_() if held else held.append(route))
     open_page(page, serve(study))
@@ -257,8 +257,8 @@ def test_a_correction_holds_though_the_first_answer_took_long(page: Page, study:
     assert values(study) == [7]
 
 
-def test_one_looks_once_at_what_was_skipped(page: Page, study: Study, serve: Serve) -> None:
-    """What is skipped again does not come a third time, also where what was asked arrives late."""
+def test_skipped_pictures_are_offered_once_more(page: Page, study: Study, serve: Serve) -> None:
+    """Pictures skipped twice do not come a third time, even if answers are late."""
 
     def delay(route: Route) -> None:
         time.sleep(1)
@@ -266,11 +266,11 @@ def test_one_looks_once_at_what_was_skipped(page: Page, study: Study, serve: Ser
 
     study.set(wanted=1)
     study.rater().send(*({"kind": "rating", "image": image.id, "value": 5} for image in study.images[2:]))
-    study.services.stocks.forget(study.collection.id)
+    study.services.candidates.invalidate(study.collection.id)
     open_page(page, serve(study))
     press(page, "s", "1 of 2")
     press(page, "s", "2 of 2")
-    page.get_by_role("button", name="Look at the 2 you skipped").click()
+    page.get_by_role("button", name="Rate the 2 you skipped").click()
     expect(page.locator(".canvas img")).to_be_visible()
     expect(page.locator("main")).to_have_attribute("aria-busy", "false")
     page.route(re.compile(r"/deck\?"), delay)
@@ -283,7 +283,7 @@ def test_one_looks_once_at_what_was_skipped(page: Page, study: Study, serve: Ser
 
 
 def test_all_keys_are_shown(page: Page, study: Study, serve: Serve) -> None:
-    """The question mark opens the list, Escape closes it, and no key rates meanwhile."""
+    """? opens the list, Escape closes it, and no key rates while it is open."""
     open_page(page, serve(study))
     page.keyboard.press("?")
     expect(page.locator("#help")).to_be_visible()
@@ -295,26 +295,26 @@ def test_all_keys_are_shown(page: Page, study: Study, serve: Serve) -> None:
 
 
 def test_a_session_that_has_ended_loses_nothing(page: Page, study: Study, serve: Serve) -> None:
-    """A rater whose session ended is told so; what was said waits until they are back."""
+    """The page reports it, and ratings wait until the rater is back."""
     rater = study.rater("Ann")
     link = study.services.links.personal(rater.rater)
     address = serve(study)
     page.goto(f"{address}go-on/{link}")
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Continue").click()
     expect(page.locator(".canvas img")).to_be_visible()
     cookies: BrowserContext = page.context
     cookies.clear_cookies()
     page.keyboard.press("7")  # on this machine one is somebody else now: the local rater
-    expect(page.locator("#sync")).to_contain_text("1 kept here")
+    expect(page.locator("#sync")).to_contain_text("1 saved on this device")
     assert study.events == []
     page.goto(f"{address}go-on/{link}")
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Continue").click()
     wait_for_events(page, study, 1)
     assert [rating.rater_id for rating in study.ratings] == [rater.rater.id]
 
 
 def test_colours_follow_the_reader(page: Page, study: Study, serve: Serve) -> None:
-    """One button goes from the system's colours to light to dark, and the next page knows."""
+    """A button cycles through system, light and dark colours, and the next page uses them."""
     address = serve(study)
     open_page(page, address)
     button = page.locator("#theme")

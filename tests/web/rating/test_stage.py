@@ -1,4 +1,4 @@
-"""What all pages to rate on have in common, in a real browser: focus, what is drawn, full size, the end."""
+"""What all rating pages share, in a real browser: focus, drawing, full size, and the end."""
 
 import re
 from pathlib import Path
@@ -34,18 +34,18 @@ def any_study(request: pytest.FixtureRequest, make_study: MakeStudy, tiny_file: 
 
 
 def begin(page: Page, study: Study, serve: Serve) -> None:
-    """Open the app, until there is something to answer."""
+    """Open the app and wait for a picture to answer."""
     page.goto(serve(study))
     settle(page)
 
 
 def focused(page: Page) -> str:
-    """The element that has the focus: its id, or else its name."""
+    """The id or name of the focused element."""
     return str(page.evaluate("document.activeElement.id || document.activeElement.tagName"))
 
 
 def test_no_button_keeps_the_focus_of_a_pointer(page: Page, any_study: Study, serve: Serve) -> None:
-    """After a click on any of them, the help and the menu too, the keys belong to the page."""
+    """After clicking any button, also help and menu, keys act on the page."""
     begin(page, any_study, serve)
     for name in BUTTONS:
         button = page.locator(name).first
@@ -59,7 +59,7 @@ def test_no_button_keeps_the_focus_of_a_pointer(page: Page, any_study: Study, se
 
 
 def test_enter_gives_what_is_chosen_after_a_click(page: Page, study: Study, serve: Serve) -> None:
-    """A click on 2, then arrows to 5 and Enter: 2 and 5; Space shows the full size and rates nothing."""
+    """Clicking 2, then moving to 5 and pressing Enter gives 2 and 5; Space rates nothing."""
     begin(page, study, serve)
     page.locator(".step", has_text="2").click()
     expect(page.locator("#count")).to_have_text("1 of 6")
@@ -77,7 +77,7 @@ def test_enter_gives_what_is_chosen_after_a_click(page: Page, study: Study, serv
 def test_enter_accepts_after_a_click_on_a_step(
     page: Page, make_study: MakeStudy, tiny_file: Path, serve: Serve
 ) -> None:
-    """A click on + moves by 0.1, and Enter accepts; a click on Skip skips one, and Space accepts the next."""
+    """After clicking +, Enter accepts; after clicking Skip, Space accepts the next."""
     study = make_study(experiment="rate", model=str(tiny_file))
     begin(page, study, serve)
     predicted = float(page.locator("#predicted").inner_text())
@@ -95,7 +95,7 @@ def test_enter_accepts_after_a_click_on_a_step(
 def test_enter_chooses_nothing_after_a_click_on_a_side(
     page: Page, make_study: MakeStudy, serve: Serve
 ) -> None:
-    """In a preference no key gives what a click gave before."""
+    """In a preference, no key repeats an earlier click."""
     study = make_study(experiment="preference")
     begin(page, study, serve)
     page.get_by_role("button", name="Choose photograph 2").click()
@@ -112,7 +112,7 @@ def test_enter_chooses_nothing_after_a_click_on_a_side(
 
 
 def test_a_button_that_tab_went_to_is_pressed_by_enter(page: Page, study: Study, serve: Serve) -> None:
-    """Until another key has chosen: then Enter gives that, and the button has lost the focus."""
+    """Once another key has chosen an answer, Enter submits it and the button loses the focus."""
     begin(page, study, serve)
     page.locator(".step", has_text="3").focus()
     press(page, "Enter", "1 of 6")
@@ -124,7 +124,7 @@ def test_a_button_that_tab_went_to_is_pressed_by_enter(page: Page, study: Study,
 
 
 def test_a_key_counts_once_the_picture_is_drawn(page: Page, any_study: Study, serve: Serve) -> None:
-    """A key or a click in the same breath, or before the next picture is drawn, counts for nothing."""
+    """Keys and clicks before the next picture is drawn are ignored."""
     begin(page, any_study, serve)
     page.evaluate(
         """() => {
@@ -143,7 +143,7 @@ def test_a_key_counts_once_the_picture_is_drawn(page: Page, any_study: Study, se
 
 
 def test_a_double_click_answers_once(page: Page, any_study: Study, serve: Serve) -> None:
-    """However fast the next picture was there."""
+    """However fast the next picture appears."""
     begin(page, any_study, serve)
     place = page.locator(".step, .pick, .accept").first.bounding_box()
     assert place is not None
@@ -161,7 +161,7 @@ def test_a_double_click_answers_once(page: Page, any_study: Study, serve: Serve)
 def test_a_click_that_began_on_another_picture_answers_nothing(
     page: Page, study: Study, serve: Serve
 ) -> None:
-    """A key is pressed while the mouse is down: its button comes up on the next picture."""
+    """The mouse button went down before a key showed the next picture."""
     begin(page, study, serve)
     page.locator(".step", has_text="2").hover()
     page.mouse.down()
@@ -176,7 +176,7 @@ def test_a_click_that_began_on_another_picture_answers_nothing(
 def test_a_click_that_closes_the_menu_answers_nothing(
     page: Page, make_study: MakeStudy, serve: Serve
 ) -> None:
-    """A click beside an open menu closes it, and chooses no picture."""
+    """A click outside an open menu closes it, and chooses no picture."""
     study = make_study(experiment="preference")
     begin(page, study, serve)
     page.locator("summary").click()
@@ -189,7 +189,7 @@ def test_a_click_that_closes_the_menu_answers_nothing(
 
 
 def test_a_tap_right_after_a_swipe_counts(phone: Page, any_study: Study, serve: Serve) -> None:
-    """A fast swipe does not run on like a scroll, which the next tap would only stop."""
+    """A fast swipe has no momentum that the next tap would only stop."""
     begin(phone, any_study, serve)
     swipe(phone, -200)
     settle(phone)
@@ -199,7 +199,7 @@ def test_a_tap_right_after_a_swipe_counts(phone: Page, any_study: Study, serve: 
 
 
 def test_what_was_tapped_looks_like_the_rest(phone: Page, study: Study, serve: Serve) -> None:
-    """A finger leaves no hover behind, which would look like a choice on the next picture."""
+    """Touching leaves no hover style, which would look like a choice."""
     begin(phone, study, serve)
     phone.locator(".step", has_text="8").tap()
     expect(phone.locator("#count")).to_have_text("1 of 6")
@@ -212,7 +212,7 @@ def test_what_was_tapped_looks_like_the_rest(phone: Page, study: Study, serve: S
 
 
 def test_hover_is_for_those_who_have_a_mouse(page: Page, any_study: Study, serve: Serve) -> None:
-    """No rule of any style sheet has :hover where a finger would leave it."""
+    """All :hover rules of the style sheets are limited to devices that can hover."""
     begin(page, any_study, serve)
     for name in ("base", "stage", "pages", "dashboard", "similarity"):
         page.add_style_tag(url=f"/static/css/{name}.css")
@@ -224,7 +224,7 @@ def test_hover_is_for_those_who_have_a_mouse(page: Page, any_study: Study, serve
 
 
 def test_full_size_is_never_smaller(page: Page, study: Study, serve: Serve) -> None:
-    """A small picture is blown up to be seen: full size leaves it so. Escape and Space leave it."""
+    """A small enlarged picture stays as large; Escape and Space leave full size."""
     begin(page, study, serve)
     image = page.locator(".canvas img")
     fitted = image.bounding_box()
@@ -244,7 +244,7 @@ def test_full_size_is_never_smaller(page: Page, study: Study, serve: Serve) -> N
 
 
 def test_escape_leaves_full_size_in_a_preference(page: Page, make_study: MakeStudy, serve: Serve) -> None:
-    """Of all its pictures."""
+    """It leaves full size of all pictures."""
     study = make_study(experiment="preference")
     begin(page, study, serve)
     for zoom in page.locator(".zoom").all():
@@ -255,7 +255,7 @@ def test_escape_leaves_full_size_in_a_preference(page: Page, make_study: MakeStu
 
 
 def test_the_end_has_nothing_to_answer_and_leads_on(page: Page, any_study: Study, serve: Serve) -> None:
-    """No question, number or Skip; Ratings and the dashboard for the admin; and Back."""
+    """There is no question or Skip, but Undo, Ratings, and for the admin the dashboard."""
     begin(page, any_study, serve)
     for _ in range(40):
         settle(page)
@@ -281,11 +281,11 @@ def test_the_end_has_nothing_to_answer_and_leads_on(page: Page, any_study: Study
 
 
 def test_the_end_offers_raters_what_they_may_open(page: Page, study: Study, serve: Serve) -> None:
-    """Their ratings, and no dashboard."""
+    """They may open their ratings, but not the dashboard."""
     study.set(wanted=1)
     study.visitor().send(*({"kind": "rating", "image": image.id, "value": 5} for image in study.images))
     rater = study.rater("Ann")
-    study.services.stocks.forget(study.collection.id)
+    study.services.candidates.invalidate(study.collection.id)
     page.goto(f"{serve(study)}go-on/{study.services.links.personal(rater.rater)}")
     page.locator("main form button").click()
     expect(page.locator(".finished")).to_be_visible()
@@ -302,7 +302,7 @@ def test_no_button_covers_a_picture_to_choose(  # noqa: PLR0917
     device: str,
     choices: str,
 ) -> None:
-    """Buttons stand below their pictures, upright and wide ones, and can be seen."""
+    """Buttons are visible below portrait and landscape pictures."""
     for number, path in enumerate(sorted(photos.rglob("*.*"))):
         write_photo(path, 100, (600, 900) if number % 2 else (900, 600))
     page: Page = request.getfixturevalue(device)
@@ -322,7 +322,7 @@ def test_no_button_covers_a_picture_to_choose(  # noqa: PLR0917
 def test_raters_see_which_end_is_good(
     phone: Page, make_study: MakeStudy, tiny_file: Path, serve: Serve, experiment: str
 ) -> None:
-    """Worst and best stand there where the owner named no ends, else what the owner named them."""
+    """The ends are labelled worst and best, or as the collection says."""
     study = make_study(experiment=experiment, **({"model": str(tiny_file)} if experiment == "rate" else {}))
     begin(phone, study, serve)
     ends = phone.locator(".ends span")
@@ -339,7 +339,7 @@ def test_raters_see_which_end_is_good(
 
 
 def test_steps_say_what_they_add(page: Page, make_study: MakeStudy, tiny_file: Path, serve: Serve) -> None:
-    """On the button, and in its tooltip with its keys."""
+    """The step is on the button, and in its tooltip with its keys."""
     begin(page, make_study(experiment="rate", model=str(tiny_file)), serve)
     steps = page.locator(".step-by")
     assert steps.locator("small").all_inner_texts() == ["\N{MINUS SIGN}1", "\N{MINUS SIGN}0.1", "+0.1", "+1"]
@@ -349,7 +349,7 @@ def test_steps_say_what_they_add(page: Page, make_study: MakeStudy, tiny_file: P
 
 
 def test_buttons_name_their_keys(page: Page, any_study: Study, serve: Serve) -> None:
-    """In a tooltip, and to screen readers; and the key that a tooltip names is the button's."""
+    """Tooltips and screen readers name them, and the keys work."""
     begin(page, any_study, serve)
     for button in page.locator("button:visible").all():
         title, keys = button.get_attribute("title"), button.get_attribute("aria-keyshortcuts")

@@ -195,7 +195,7 @@ def test_a_closed_collection_keeps_what_was_said(study: Study, visitor: Visitor,
     study.set(is_open=False)
     page = compared.get(own).text
     assert "<form" not in page
-    assert "No ratings are taken" in page
+    assert "does not accept ratings" in page
     assert "<b>Chosen</b>" in page
     assert compared.post(own, {"said": "tie"}).status_code == 409
     assert holds(study, "hers").kind == "choice"

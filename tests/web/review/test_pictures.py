@@ -227,7 +227,7 @@ def test_a_closed_collection_keeps_its_ratings(study: Study, visitor: Visitor, r
     page = rater.get(rater.address(f"ratings/{rated[0]}")).text
     assert ">Correct<" not in page
     assert "You rate it 4" in page
-    assert "No ratings are taken" in page
+    assert "does not accept ratings" in page
     assert rater.post(rater.address(f"ratings/{rated[0]}"), {"value": "5"}).status_code == 409
     assert sorted(one.value or 0 for one in study.ratings if one.image_id == rated[0])[0] == 4
     assert visitor.post(visitor.address(f"ratings/{rated[0]}"), {"value": "5"}).status_code == 302

@@ -1,5 +1,6 @@
-"""`nimakit rate`: people rate photographs in a browser; what they said goes out, and comes in."""
+"""`nimakit rate`: the app to rate photographs in a browser, and commands to export and import ratings."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,65 +22,61 @@ if TYPE_CHECKING:
     multiple=True,
     type=FILE,
     metavar="DIR",
-    help="A folder of photographs to rate, with its sub-folders; it is only read. Several may be given.",
+    help="Folder of photographs to rate, with its sub-folders; it is only read. Can be repeated.",
 )
-@click.option("--name", help="What a new collection is called.  [default: the folder's name]")
+@click.option("--name", help="Name of a new collection.  [default: the folder's name]")
 @click.option(
     "--experiment",
     type=click.Choice(["score", "rate", "preference"]),
-    help="How a new collection is rated: a score for each photo, a predicted score to be corrected, or the"
-    " better of two.  [default: score]",
+    help="Experiment of a new collection: score each photo, rate by correcting the predicted score, or choose"
+    " the better of two (preference).  [default: score]",
 )
-@click.option("--scale", metavar="LOW-HIGH", help="Ratings of a new collection.  [default: 1-10]")
-@click.option("--choices", type=click.Choice(["2", "4"]), help="Photos a preference is among.  [default: 2]")
+@click.option("--scale", metavar="LOW-HIGH", help="Rating scale of a new collection.  [default: 1-10]")
+@click.option(
+    "--choices", type=click.Choice(["2", "4"]), help="Photos per comparison in a preference.  [default: 2]"
+)
 @click.option(
     "--model",
     metavar="NAME|FILE",
-    help="What predicts scores in a new collection: a public model (aesthetic), an .onnx file, or an ensemble"
-    " .json.  [default: aesthetic where scores are shown, else none]",
+    help="Model that predicts scores in a new collection: a public model (aesthetic), an .onnx file, or an"
+    " ensemble .json.  [default: aesthetic if scores are shown, else none]",
 )
 @click.option(
     "--personal",
     is_flag=True,
     default=None,
-    help="Learn each rater's taste in a new collection, and predict their own scores.",
+    help="Learn each rater's taste in a new collection, and predict personal scores.",
 )
 @click.option("--host", default="127.0.0.1", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8000, help="Port; 0 for any free one.  [default: 8000]"
 )
 @click.option(
-    "--url", help="Address raters open where a proxy stands in front, such as https://rate.example.org."
+    "--url", help="Address that raters open if there is a proxy in front, such as https://rate.example.org."
 )
 @click.option(
-    "--no-browser",
-    is_flag=True,
-    help="Do not open a browser, as starting from a terminal on a desktop does.",
+    "--no-browser", is_flag=True, help="Do not open a browser when started from a desktop terminal."
 )
 @data_dir
 @database
 @click.pass_context
 def rate(
     context: click.Context,
+    /,
     *,
     folders: tuple[Path, ...],
-    name: str | None,
-    experiment: str | None,
-    scale: str | None,
-    choices: str | None,
-    model: str | None,
-    personal: bool | None,
     host: str,
     port: int,
     url: str | None,
     no_browser: bool,
     data_dir: Path,
     database: str | None,
+    **values: Any,  # settings of a new collection
 ) -> int:
-    """Rate photographs in a browser; on this machine alone, or with others by invitation.
+    """Rate photographs in a browser, only on this machine or with others by invitation.
 
-    What else a collection needs (ratings wanted, order, invitations) is set on its pages. Outside this
-    machine the admin signs in with the password in NIMAKIT_RATE_PASSWORD.
+    Set everything else (ratings wanted, order, invitations) on the pages of the app. If other machines can
+    reach it, the admin signs in with the password in NIMAKIT_RATE_PASSWORD.
 
     \b
     Example:
@@ -88,28 +85,24 @@ def rate(
     if context.invoked_subcommand is not None:
         return 0
     require()
-    from nimakit.web.collections.setup import open_studies
+    from nimakit.web.collections.setup import open_collections
     from nimakit.web.server import serve
     from nimakit.web.settings import read_settings
 
     settings = read_settings(
         folders=folders, data_dir=data_dir, database=database, host=host, port=port, url=url
     )
-    values: dict[str, Any] = {"name": name, "experiment": experiment, "scale": scale, "choices": choices}
-    values |= {"model": model, "personal": personal}
-    names = open_studies(settings, {key: value for key, value in values.items() if value is not None})
-    serve(settings, f"{names} (kept in {_kept_in(settings)})", opens_browser=not no_browser)
+    names = open_collections(settings, {key: value for key, value in values.items() if value is not None})
+    serve(settings, f"{names} (kept in {_place(settings)})", opens_browser=not no_browser)
     return 0
 
 
-def _kept_in(settings: "Settings") -> str:
+def _place(settings: "Settings") -> str:
+    """Where ratings are stored, relative to the working folder if it is inside."""
     from nimakit.web.db.database import Database
 
-    database = Database(settings.database)
-    place = Path(str(database))
-    if not database.is_sqlite:
-        return str(database)
-    return str(place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place)
+    place = str(Database(settings.database))
+    return os.path.relpath(place) if Path(place).is_relative_to(Path.cwd()) else place
 
 
 rate.add_section("Move ratings", export, import_)

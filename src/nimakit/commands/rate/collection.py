@@ -1,4 +1,4 @@
-"""What the commands of the rating app share: where ratings are, and which collection is meant."""
+"""Options that the rate commands share, and access to the collection they name."""
 
 import importlib
 from collections.abc import Callable, Iterator
@@ -20,30 +20,32 @@ data_dir = click.option(
     "--data-dir",
     type=FILE,
     default=Path("ratings"),
-    help="Where ratings, small copies of photos and the app's secret are kept.  [default: ratings]",
+    help="Folder of the ratings, small copies of photos and the app's secret.  [default: ratings]",
 )
 database = click.option(
     "--database",
     envvar="DATABASE_URL",
     metavar="URL",
-    help="postgresql://USER@HOST/NAME or sqlite:///PATH; the variable DATABASE_URL says the same.  [default:"
-    " ratings.db in the data folder]",
+    help="Database: postgresql://USER@HOST/NAME or sqlite:///PATH. The variable DATABASE_URL also sets it."
+    "  [default: ratings.db in the data folder]",
 )
 _collection = click.option(
-    "--collection", metavar="NAME", help="Which collection, where there are several: its name in addresses."
+    "--collection",
+    metavar="NAME",
+    help="The collection, if there are several: its name in the addresses of its pages.",
 )
 
 
 def of_collection(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of a command about one collection."""
+    """Add the options of a command about one collection."""
     return _collection(data_dir(database(command)))
 
 
 def require() -> None:
-    """Refuse early what needs the libraries of the app.
+    """Check that the libraries of the app are installed.
 
     Raises:
-        MissingExtraError: One of them is not installed.
+        MissingExtraError: One of them is missing.
     """
     try:
         for library in ("alembic", "flask_login", "flask_wtf", "gunicorn", "sqlalchemy"):
@@ -58,10 +60,10 @@ def require() -> None:
 def open_collection(
     data_dir: Path, url: str | None, slug: str | None
 ) -> Iterator[tuple["Database", "Collection"]]:
-    """The database, and the one collection a command is about.
+    """Open the database, and find the collection of a command.
 
     Raises:
-        UsageError: There is no such collection, or several and none was named.
+        UsageError: There is no such collection, or there are several and none was named.
     """
     require()
     from nimakit.web.db.database import Database, sqlite_url
@@ -69,7 +71,9 @@ def open_collection(
 
     file = data_dir / "ratings.db"
     if url is None and not file.is_file():
-        raise UsageError(f"The data folder is where ./rate kept ratings. Received: {data_dir}, without any")
+        raise UsageError(
+            f"--data-dir must be a data folder of ./rate. Received: {data_dir}, which has no ratings"
+        )
     database = Database(url or sqlite_url(file))
     try:
         database.migrate()

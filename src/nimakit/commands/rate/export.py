@@ -1,4 +1,4 @@
-"""`nimakit rate export`: what people said, as files."""
+"""`nimakit rate export`: export ratings and comparisons as files."""
 
 import json
 from pathlib import Path
@@ -10,9 +10,9 @@ from nimakit.errors import UsageError
 
 
 @click.command("export")
-@click.option("--labels", type=FILE, help="Write a label file, how many chose each rating: .json.")
-@click.option("--ratings", type=FILE, help="Write each rating, with rater, time and file: .csv or .jsonl.")
-@click.option("--pairs", type=FILE, help="Write each comparison, two photos a row: .csv or .jsonl.")
+@click.option("--labels", type=FILE, help="Write a label file with the number of raters per rating: .json.")
+@click.option("--ratings", type=FILE, help="Write all ratings, with rater, time and file: .csv or .jsonl.")
+@click.option("--pairs", type=FILE, help="Write all comparisons, two photos per row: .csv or .jsonl.")
 @of_collection
 def export(
     *,
@@ -23,9 +23,9 @@ def export(
     data_dir: Path,
     database: str | None,
 ) -> int:
-    """Write what people said as files; their number of rows goes to stdout as JSON.
+    """Export ratings and comparisons as files, and print their numbers of rows as JSON.
 
-    Raters appear by pseudonyms. ./train-local takes the label file as it is.
+    Raters appear under pseudonyms. You can give the label file to ./train-local unchanged.
 
     \b
     Example:
@@ -40,7 +40,7 @@ def export(
     }
     files = {what: path for what, (path, _) in wanted.items() if path is not None}
     if not files:
-        raise UsageError("An export needs --labels, --ratings or --pairs, or several of them.")
+        raise UsageError("Give at least one of --labels, --ratings and --pairs.")
     for what, path in files.items():
         check_output(path, wanted[what][1])
     with open_collection(data_dir, database, collection) as (opened, found):

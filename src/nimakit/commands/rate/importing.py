@@ -1,4 +1,4 @@
-"""`nimakit rate import`: ratings, comparisons and lists of pictures that were made elsewhere."""
+"""`nimakit rate import`: import ratings, comparisons or a list of pictures."""
 
 import json
 from dataclasses import asdict
@@ -15,18 +15,18 @@ from nimakit.progress import say
 @click.option(
     "--ratings",
     type=FILE,
-    help="A table with the columns image_id, user_id and rating: .csv, .tsv or .jsonl.",
+    help="Import a table with the columns image_id, user_id and rating: .csv, .tsv or .jsonl.",
 )
 @click.option(
-    "--pairs", type=FILE, help="A table with the columns left, right and chosen: .csv, .tsv or .jsonl."
+    "--pairs", type=FILE, help="Import a table with the columns left, right and chosen: .csv, .tsv or .jsonl."
 )
 @click.option(
     "--list",
     "listed",
     type=FILE,
-    help="An images.json, as nimakit data index writes it: these photos are rated, all others left out.",
+    help="Import the photos to rate, such as images.json from nimakit data index; all others are left out.",
 )
-@click.option("--skip-bad", is_flag=True, help="Leave bad rows out, and list them.")
+@click.option("--skip-bad", is_flag=True, help="Skip bad rows, and list them.")
 @of_collection
 def import_(
     *,
@@ -38,18 +38,18 @@ def import_(
     data_dir: Path,
     database: str | None,
 ) -> int:
-    """Import ratings made elsewhere, or the list of photos to rate; a summary goes to stdout as JSON.
+    """Import ratings or the list of photos to rate, and print a summary as JSON.
 
-    A file that is imported twice counts once.
+    Importing a file again changes nothing.
 
-    Exit code: 0 all taken in, 1 refused, 2 bad rows were left out.
+    Exit code: 0 all imported, 1 refused, 2 bad rows were skipped.
 
     \b
     Example:
       nimakit rate import --ratings ratings.csv
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
     if sum(path is not None for path in (ratings, pairs, listed)) != 1:
-        raise UsageError("An import takes one of --ratings, --pairs and --list.")
+        raise UsageError("Give exactly one of --ratings, --pairs and --list.")
     with open_collection(data_dir, database, collection) as (opened, found):
         from nimakit.io.tables import BadRows
         from nimakit.web.pictures.chosen_list import choose_listed

@@ -1,4 +1,4 @@
-"""Addresses of pages that are opened on other devices."""
+"""Links to pages of the app that work on other devices."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,13 +10,13 @@ from nimakit.web.services import services
 
 
 def link(endpoint: str, **values: Any) -> str:
-    """The address of a page as other devices open it.
+    """The address of a page for other devices.
 
-    A browser on the app's own machine may have it at 127.0.0.1, which leads other devices to themselves.
+    The request itself may have come to 127.0.0.1, which other devices cannot use.
 
     Args:
-        endpoint: The page.
-        values: The parts of its address.
+        endpoint: Name of the page's route.
+        values: Values for the variable parts of its address.
     """
     settings = services().settings
     here = urlsplit(request.host_url)
@@ -26,5 +26,5 @@ def link(endpoint: str, **values: Any) -> str:
 
 
 def leads_elsewhere(address: str) -> bool:
-    """Whether another device can open the address, as far as can be seen from it."""
+    """Whether other devices can open the address, judging only by its host."""
     return not is_local_address(urlsplit(address).netloc)

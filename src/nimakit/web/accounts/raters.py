@@ -1,4 +1,4 @@
-"""Raters and the admin: who they are, what they may rate, and the links that let them in."""
+"""Raters and the admin: their accounts, invitations, passwords, and signed links."""
 
 import secrets
 from collections.abc import Collection as Names
@@ -25,29 +25,27 @@ _LOCAL_VISITOR = _VISITORS.where(Rater.role == LOCAL)
 
 
 def local_rater(session: Session) -> Rater:
-    """The one person on this machine, who is also the admin."""
+    """The rater on the app's own machine, who is also the admin; created if missing."""
     return _of_role(session, LOCAL) or _add(session, Rater(code=_pseudonym(), name="You", role=LOCAL))
 
 
 def find_visitor(
     session: Session, key: int | None, slug: str | None, name: str = ""
 ) -> tuple[Rater, Collection | None] | None:
-    """Who asks, and what about, in one statement: every request waits for it.
+    """Find the rater and the collection of a request, in one statement because every request needs it.
 
     Args:
-        session: To read with.
-        key: The rater's id; None for the one person on this machine.
-        slug: Of the collection they ask about, if it is about one.
-        name: Of their session, as `User.get_id` has it.
+        session: From `Database.read_autocommit`.
+        key: The rater's id; None for the local rater.
+        slug: The collection in the request's address, if any.
+        name: `User.get_id` of their session.
 
     Returns:
-        The rater, if there is one and the session has not ended; and the collection, if there is one that
-        they may rate.
+        The rater, and the collection if they may rate it; None if there is no such rater or the session has
+        ended.
     """
-    if key is None:
-        row = session.execute(_LOCAL_VISITOR, {"slug": slug}).one_or_none()
-    else:
-        row = session.execute(_VISITOR, {"slug": slug, "key": key, "name": name}).one_or_none()
+    values = {"slug": slug} if key is None else {"slug": slug, "key": key, "name": name}
+    row = session.execute(_LOCAL_VISITOR if key is None else _VISITOR, values).one_or_none()
     if row is None:
         return None
     rater, collection, member = row
@@ -55,19 +53,19 @@ def find_visitor(
 
 
 def end_session(session: Session, rater: Rater, name: str) -> None:
-    """End a session for good.
+    """End a session, so that copies of its cookie no longer work.
 
     Args:
-        session: To write with.
-        rater: Whose it is.
-        name: As `User.get_id` has it.
+        session: From `Database.write`.
+        rater: The rater who signs out.
+        name: `User.get_id` of their session.
     """
-    session.get(Rater, rater.id, with_for_update=True)  # who signs out twice at once ends it once
+    session.get(Rater, rater.id, with_for_update=True)  # against two sign-outs at the same time
     session.merge(EndedSession(name=name))
 
 
 def set_password(session: Session, password: str) -> None:
-    """Set the admin's password, and end the sessions that began with another."""
+    """Set the admin's password. A new password ends all earlier sessions."""
     admin = _of_role(session, ADMIN) or _add(session, Rater(code=_pseudonym(), name="Admin", role=ADMIN))
     if not (admin.password_hash and check_password_hash(admin.password_hash, password)):
         admin.password_hash = generate_password_hash(password)
@@ -75,29 +73,28 @@ def set_password(session: Session, password: str) -> None:
 
 
 def admin_of(session: Session, password: str) -> Rater | None:
-    """The admin, where that is their password."""
+    """The admin, if this is their password."""
     admin = _of_role(session, ADMIN)
-    if admin is None or admin.password_hash is None:
+    if admin is None or not check_password_hash(admin.password_hash or "", password):
         return None
-    return admin if check_password_hash(admin.password_hash, password) else None
+    return admin
 
 
 def has_password(session: Session) -> bool:
-    """Whether somebody can sign in as admin."""
+    """Whether there is an admin who can sign in."""
     admin = _of_role(session, ADMIN)
     return admin is not None and admin.password_hash is not None
 
 
 def new_rater(session: Session, name: str = "") -> Rater:
-    """A rater with a pseudonym nobody else has."""
+    """Create a rater with a unique pseudonym."""
     return _add(session, Rater(code=_pseudonym(), name=name.strip()[:80]))
 
 
 def raters_with_codes(session: Session, codes: Names[str], collection_id: int) -> dict[str, int]:
-    """The ids of raters by their pseudonyms, for ratings that are imported.
+    """Ids of raters by pseudonym, for imports. Missing raters are created, and all join the collection.
 
-    Those there are none of are made, and all may rate the collection. Tables are read whole: a file may name
-    more people than a statement takes values.
+    Tables are read whole, because a file may name more raters than a statement can have parameters.
     """
     known = _codes(session)
     missing = [{"code": code} for code in codes if code not in known]
@@ -105,9 +102,8 @@ def raters_with_codes(session: Session, codes: Names[str], collection_id: int) -
         session.execute(insert(Rater), missing)
         known = _codes(session)
     found = {code: known[code] for code in codes}
-    members = set(
-        session.scalars(select(Membership.rater_id).where(Membership.collection_id == collection_id))
-    )
+    joined = select(Membership.rater_id).where(Membership.collection_id == collection_id)
+    members = set(session.scalars(joined))
     joining = [
         {"rater_id": key, "collection_id": collection_id} for key in found.values() if key not in members
     ]
@@ -116,36 +112,36 @@ def raters_with_codes(session: Session, codes: Names[str], collection_id: int) -
     return found
 
 
-def accept(session: Session, invitation: Invitation, rater: Rater) -> None:
-    """Let a rater in by an invitation; coming again uses nothing up.
+def accept_invitation(session: Session, invitation: Invitation, rater: Rater) -> None:
+    """Let a rater join by an invitation; those who have joined before do not count again.
 
     Raises:
-        UsageError: The invitation is used up, revoked or past its date.
+        UsageError: The invitation is used up, withdrawn or expired.
     """
     if may_rate(session, rater, invitation.collection_id):
         return
-    # The row is locked, so that the last place is given once.
+    # Locks the row, so that the last place is given only once.
     invitation = session.get_one(Invitation, invitation.id, with_for_update=True, populate_existing=True)
-    problem = refusal(invitation)
+    problem = invitation_problem(invitation)
     if problem:
         raise UsageError(problem)
     invitation.uses += 1
     join(session, rater, invitation.collection_id, invitation.id)
 
 
-def refusal(invitation: Invitation) -> str:
-    """Why an invitation lets nobody in any more; empty where it does."""
+def invitation_problem(invitation: Invitation) -> str:
+    """Why an invitation no longer works; empty if it does."""
     if invitation.revoked:
         return "This invitation was withdrawn."
     if invitation.expires_at is not None and invitation.expires_at < now():
-        return "This invitation has run out."
+        return "This invitation has expired."
     if invitation.max_uses is not None and invitation.uses >= invitation.max_uses:
-        return "This invitation was used by as many people as it was made for."
+        return "This invitation has been used by the maximum number of people."
     return ""
 
 
 def join(session: Session, rater: Rater, collection_id: int, invitation_id: int | None = None) -> None:
-    """Let a rater rate a collection."""
+    """Give a rater access to a collection."""
     if session.get(Membership, (rater.id, collection_id)) is None:
         session.add(Membership(rater_id=rater.id, collection_id=collection_id, invitation_id=invitation_id))
         session.flush()
@@ -157,7 +153,7 @@ def may_rate(session: Session, rater: Rater, collection_id: int) -> bool:
 
 
 def collections_of(session: Session, rater: Rater) -> list[Collection]:
-    """What a rater may rate, by name."""
+    """The collections a rater may rate, sorted by name."""
     wanted = select(Collection).order_by(Collection.name, Collection.id)
     if not rater.is_admin:
         wanted = wanted.join(Membership).where(Membership.rater_id == rater.id)
@@ -166,29 +162,29 @@ def collections_of(session: Session, rater: Rater) -> list[Collection]:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Signs the links that let people in: nobody can make one up, and no table of them can leak.
+    """Signs invitation and personal links, which therefore cannot be forged and need not be stored.
 
     Args:
-        secret: The app's.
+        secret: The app's secret.
     """
 
     secret: str
 
     def invitation(self, invitation: Invitation) -> str:
-        """What stands in the link of an invitation."""
+        """The token of an invitation link."""
         return self._signer("invitation").dumps(invitation.id)
 
     def personal(self, rater: Rater) -> str:
-        """What stands in the link by which a rater goes on elsewhere."""
+        """The token of the link by which a rater continues on another device."""
         return self._signer("personal").dumps([rater.id, rater.link_version])
 
     def find_invitation(self, session: Session, token: str) -> Invitation | None:
-        """The invitation of a link."""
+        """The invitation of a token; None if the token is invalid."""
         found = self._read("invitation", token)
         return session.get(Invitation, found) if isinstance(found, int) else None
 
     def find_rater(self, session: Session, token: str) -> Rater | None:
-        """The rater of a personal link, unless it was renewed since."""
+        """The rater of a personal token; None if it is invalid or was renewed since."""
         match self._read("personal", token):
             case [int(key), int(version)]:
                 rater = session.get(Rater, key)

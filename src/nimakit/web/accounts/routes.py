@@ -1,4 +1,4 @@
-"""Coming in: invitations, personal links, the admin's password; and going on elsewhere."""
+"""Pages to join, sign in and out, and continue on another device."""
 
 import secrets
 
@@ -23,25 +23,25 @@ _ATTEMPTS = "10 per minute; 100 per hour"
 
 
 def _has_failed(response: Response) -> bool:
-    """A class that comes in by one link, from one address, makes no attempts."""
+    """Only failed attempts count: a whole class may join by one link from one address."""
     return response.status_code >= 400
 
 
 class NameForm(FlaskForm):  # type: ignore[misc]
-    """What a new rater is asked."""
+    """The form for new raters."""
 
     name = StringField("Your name", [Length(max=80)])
 
 
 class PasswordForm(FlaskForm):  # type: ignore[misc]
-    """What the admin is asked."""
+    """The form to sign in as admin."""
 
-    password = PasswordField("Password", [InputRequired("Give the password.")])
+    password = PasswordField("Password", [InputRequired("Enter the password.")])
 
 
 @blueprint.get("/welcome")
 def welcome() -> ResponseReturnValue:
-    """For those who came without a link."""
+    """The page for visitors without a link."""
     with services().database.read() as session:
         wanted = select(Collection).where(Collection.sign_up).order_by(Collection.name)
         return render_template(
@@ -59,17 +59,17 @@ def join(token: str) -> ResponseReturnValue:
     with services().database.read() as session:
         invitation = services().links.find_invitation(session, token)
         if invitation is None:
-            abort(404, "This invitation is not complete. Open the whole link you were given.")
+            abort(404, "This invitation link is incomplete. Open the whole link you were given.")
         collection = session.get_one(Collection, invitation.collection_id)
         known = rater is not None and raters.may_rate(session, rater, collection.id)
-        problem = "" if known else raters.refusal(invitation)
+        problem = "" if known else raters.invitation_problem(invitation)
     if form.validate_on_submit() and not problem:
         try:
             with services().database.write() as session:
                 entering = rater or raters.new_rater(session, form.name.data or "")
-                raters.accept(session, invitation, entering)
+                raters.accept_invitation(session, invitation, entering)
             return _enter(entering, url_for("collections.start", slug=collection.slug))
-        except UsageError as error:  # somebody else was faster
+        except UsageError as error:  # another rater took the last place
             problem = str(error)
     values = {"form": form, "collection": collection, "problem": problem, "ask_name": rater is None}
     return render_template("accounts/join.html", **values), (410 if problem else 200)
@@ -78,7 +78,7 @@ def join(token: str) -> ResponseReturnValue:
 @blueprint.post("/sign-up/<slug>")
 @limiter.limit(_ATTEMPTS)
 def sign_up(slug: str) -> ResponseReturnValue:
-    """Join without an invitation, where a collection allows it."""
+    """Join without an invitation, if the collection allows it."""
     form = NameForm()
     with services().database.write() as session:
         wanted = select(Collection).where(Collection.slug == slug, Collection.sign_up)
@@ -86,7 +86,7 @@ def sign_up(slug: str) -> ResponseReturnValue:
         if collection is None:
             abort(404)
         if not form.validate_on_submit():
-            abort(400, "A name has up to 80 characters.")
+            abort(400, "A name must have at most 80 characters.")
         rater = _this_rater() or raters.new_rater(session, form.name.data or "")
         raters.join(session, rater, collection.id)
     return _enter(rater, url_for("collections.start", slug=slug))
@@ -94,7 +94,7 @@ def sign_up(slug: str) -> ResponseReturnValue:
 
 @blueprint.get("/me")
 def me() -> ResponseReturnValue:
-    """Who the rater is here, and the link by which they continue elsewhere."""
+    """The rater's pseudonym, and their link to continue on another device."""
     rater = current_rater()
     address = link("accounts.resume", token=services().links.personal(rater))
     return render_template(
@@ -109,7 +109,7 @@ def me() -> ResponseReturnValue:
 
 @blueprint.post("/me/link")
 def renew_link() -> ResponseReturnValue:
-    """End the personal link that was given away, and all other sessions with it."""
+    """Replace the personal link, and end all other sessions."""
     with services().database.write() as session:
         rater = session.get_one(Rater, current_rater().id)
         rater.link_version += 1
@@ -120,7 +120,7 @@ def renew_link() -> ResponseReturnValue:
 @blueprint.route("/go-on/<token>", methods=["GET", "POST"])
 @limiter.limit(_ATTEMPTS, methods=["POST"], deduct_when=_has_failed)
 def resume(token: str) -> ResponseReturnValue:
-    """Go on as the rater of a personal link; asked for with a button, as some mail readers open links."""
+    """Continue as the rater of a personal link, after a click because some mail readers open links."""
     with services().database.read() as session:
         rater = services().links.find_rater(session, token)
     if rater is None:
@@ -136,22 +136,19 @@ def login() -> ResponseReturnValue:
     """Sign in as the admin."""
     form = PasswordForm()
     with services().database.read() as session:
-        if not raters.has_password(session):  # on this machine alone, where nobody has to sign in
+        if not raters.has_password(session):  # a local app, which needs no sign-in
             return redirect(url_for("collections.overview"))
         if form.validate_on_submit():
             admin = raters.admin_of(session, form.password.data)
             if admin is not None:
                 return _enter(admin, url_for("collections.overview"))
-            form.password.errors = ["This is not the password."]
+            form.password.errors = ["The password is wrong."]
     return render_template("accounts/login.html", form=form), (401 if form.errors else 200)
 
 
 @blueprint.post("/logout")
 def logout() -> ResponseReturnValue:
-    """Sign out on this device; on the app's own machine that leads back to the local rater.
-
-    The session ends on the server too: a cookie that was copied lets nobody in.
-    """
+    """Sign out on this device. The session ends on the server, so that copied cookies no longer work."""
     if current_user.is_authenticated and not _needs_no_session(current_user.rater):
         with services().database.write() as session:
             raters.end_session(session, current_user.rater, current_user.get_id())
@@ -161,15 +158,12 @@ def logout() -> ResponseReturnValue:
 
 
 def _needs_no_session(rater: Rater) -> bool:
-    """Whether this is the one person on this machine, who is let in without signing in."""
+    """Whether this is the local rater, who need not sign in."""
     return rater.role == LOCAL and services().settings.is_local
 
 
 def _this_rater() -> Rater | None:
-    """Who is signed in already: one person is one rater, in all collections.
-
-    Whoever uses an invitation on the machine the app runs on comes as somebody of their own.
-    """
+    """The rater who is signed in and joins another collection; None for the local rater, who joins anew."""
     rater: Rater | None = current_user.rater if current_user.is_authenticated else None
     return None if rater is None or rater.role == LOCAL else rater
 

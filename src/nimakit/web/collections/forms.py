@@ -1,4 +1,4 @@
-"""The forms of the admin's pages."""
+"""The forms of the admin pages."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -32,15 +32,15 @@ _CENT = 100
 
 
 class CollectionForm(FlaskForm):  # type: ignore[misc]
-    """How a collection is rated."""
+    """The settings of a collection."""
 
     name = StringField("Name", [InputRequired(), Length(max=200)])
     experiment = SelectField(
         "Experiment",
         choices=[
             SelectChoice("score", "Score: one picture, one rating"),
-            SelectChoice("rate", "Rate: the predicted score is shown, and corrected"),
-            SelectChoice("preference", "Preference: the best of several"),
+            SelectChoice("rate", "Rate: correct the predicted score"),
+            SelectChoice("preference", "Preference: choose the best of several"),
         ],
     )
     scale = StringField(
@@ -58,7 +58,7 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
     ordering = SelectField(
         "Order",
         choices=[
-            SelectChoice("random", "Random: another order for each rater"),
+            SelectChoice("random", "Random: a different order for each rater"),
             SelectChoice("fewest", "Fewest ratings first"),
             SelectChoice(
                 "active", "Most uncertain first: where raters disagree with each other or with the model"
@@ -68,12 +68,12 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
     wanted = IntegerField(
         "Ratings wanted per picture",
         [Optional(), NumberRange(1, 10_000)],
-        description="Comparisons, where pictures are compared. Leave blank to let everyone rate everything.",
+        description="In a preference, comparisons. Leave blank to let everyone rate everything.",
     )
     repeats = IntegerField(
         "Repeat rate (%)",
         [Optional(), NumberRange(0, 50)],
-        description="Pictures each rater is shown again, to see how consistent they are.",
+        description="Share of the pictures that each rater sees twice, to measure their consistency.",
     )
     model = StringField(
         "Model",
@@ -82,69 +82,62 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
     )
     personal = BooleanField(
         "Personal predictions",
-        description="Learned from each rater's own ratings, from the tenth on. Ratings only, no comparisons.",
+        description="Learned from each rater's own ratings, after ten of them. Not for comparisons.",
     )
     blind = BooleanField(
-        "Blind", default=True, description="Raters see neither file names nor, later, predicted scores."
+        "Blind", default=True, description="Raters see no file names, and no predicted scores after rating."
     )
-    show_others = BooleanField("Show others' ratings", description="Their mean, once one has rated.")
+    show_others = BooleanField(
+        "Show others' ratings", description="Raters see the mean of the others after rating."
+    )
     sign_up = BooleanField("Anybody may join", description="Without an invitation, from the welcome page.")
     is_open = BooleanField("Accept new ratings", default=True)
 
     def validate_model(self, field: StringField) -> None:
-        """Refuse another model than before that cannot be loaded.
+        """Refuse a new model that cannot be loaded.
 
-        A public one may take minutes to be fetched: that happens beside the raters, and Settings says how
-        it went.
+        Public models are loaded in the background, because a download may take minutes; Settings then reports
+        the result.
 
         Raises:
-            ValidationError: There is no such model, or its file is none.
+            ValidationError: There is no such model, or its file is invalid.
         """
         name = (field.data or "").strip()
         if not name or name == field.object_data or name in public_models():
             return
         if not RULES["model"].holds(name):
-            raise ValidationError(f"A model is {RULES['model'].text}. Received: {name}")
+            raise ValidationError(f"A model must be {RULES['model'].text}. Received: {name}")
         try:
             load_model(name)
         except NimakitError as error:
             raise ValidationError(str(error)) from error
 
     def process(self, formdata: Any = None, obj: Any = None, **kwargs: Any) -> None:
-        """Fill the fields from what was sent, or else from a collection."""
+        """Fill the fields from the request, or else from a collection."""
         super().process(formdata, obj, **kwargs)
         if obj is not None and not self.is_submitted():
             self.scale.data = str(obj.scale)
             self.repeats.data = round(obj.repeats * _CENT)
 
     def values(self) -> dict[str, Any]:
-        """What `nimakit.web.collections.setup.change_collection` takes.
+        """The arguments of `nimakit.web.collections.setup.change_collection`.
 
         Raises:
-            UsageError: No such scale.
+            UsageError: The scale is invalid.
         """
-        return {
-            "name": self.name.data,
-            "experiment": self.experiment.data,
+        return {key: self[key].data for key in RULES} | {
             "scale": Scale.parse(self.scale.data),
             "choices": int(self.choices.data),
             "question": self.question.data or "",
             "low_label": self.low_label.data or "",
             "high_label": self.high_label.data or "",
-            "ordering": self.ordering.data,
-            "wanted": self.wanted.data,
             "repeats": (self.repeats.data or 0) / _CENT,
             "model": (self.model.data or "").strip() or None,
-            "personal": self.personal.data,
-            "blind": self.blind.data,
-            "show_others": self.show_others.data,
-            "sign_up": self.sign_up.data,
-            "is_open": self.is_open.data,
         }
 
 
 class NewCollectionForm(CollectionForm):
-    """A collection that is to be made."""
+    """The form for a new collection."""
 
     root = SelectField("Folder", choices=[])
     inside = StringField(
@@ -152,14 +145,14 @@ class NewCollectionForm(CollectionForm):
     )
 
     def offer(self, folders: Sequence[Path]) -> None:
-        """Say which folders there are."""
+        """Set the folders to choose from."""
         self.root.choices = [SelectChoice(str(place), str(folder)) for place, folder in enumerate(folders)]
 
 
 class InvitationForm(FlaskForm):  # type: ignore[misc]
-    """An invitation that is to be made."""
+    """The form for a new invitation."""
 
-    label = StringField("For whom", [Length(max=80)], description="For your own overview.")
+    label = StringField("For whom", [Length(max=80)], description="Only you see this.")
     max_uses = IntegerField(
         "Maximum people", [Optional(), NumberRange(1, 100_000)], description="Leave blank for no limit."
     )

@@ -1,4 +1,4 @@
-"""The collections one may rate, and the way into each."""
+"""The list of a rater's collections, and the redirects into each."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from nimakit.web.access import current_collection, current_rater
 from nimakit.web.accounts import raters
-from nimakit.web.db.tables import FIRST, OK, Choice, Collection, Image, Rater, Rating
+from nimakit.web.db.tables import FIRST, OK, Collection, Image, Rater
 from nimakit.web.services import services
 
 blueprint = Blueprint("collections", __name__)
@@ -20,12 +20,12 @@ _COVER = 4
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A collection as its rater sees it.
+    """A collection as the list shows it.
 
     Attributes:
         collection: The collection.
-        pictures: How many pictures it has to rate.
-        done: How many the rater has rated or skipped; comparisons in a preference.
+        pictures: Number of pictures to rate.
+        done: Number the rater has rated or skipped; in a preference, comparisons.
         cover: A few of its pictures.
     """
 
@@ -34,10 +34,15 @@ class Card:
     done: int
     cover: list[Image]
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether the rater has rated or skipped every picture; comparisons have no end."""
+        return self.collection.experiment != "preference" and 0 < self.pictures <= self.done
+
 
 @blueprint.get("/")
 def index() -> ResponseReturnValue:
-    """Straight to the pictures where there is one collection, else to the list."""
+    """Redirect to the only collection, or to the list."""
     if not current_user.is_authenticated:
         return redirect(url_for("accounts.welcome"))
     with services().database.read() as session:
@@ -49,7 +54,7 @@ def index() -> ResponseReturnValue:
 
 @blueprint.get("/collections")
 def overview() -> ResponseReturnValue:
-    """The list, with how far one is."""
+    """The list of collections with the rater's progress."""
     rater = current_rater()
     with services().database.read() as session:
         cards = [_card(session, one, rater) for one in raters.collections_of(session, rater)]
@@ -58,14 +63,14 @@ def overview() -> ResponseReturnValue:
 
 @blueprint.get("/c/<slug>/")
 def start(slug: str) -> ResponseReturnValue:
-    """The experiment of a collection."""
+    """Redirect to the page of a collection's experiment."""
     with services().database.read() as session:
         collection = current_collection(session, slug)
     return redirect(url_for(f"{collection.experiment}.page", slug=slug))
 
 
 def _card(session: Session, collection: Collection, rater: Rater) -> Card:
-    table = Choice if collection.experiment == "preference" else Rating
+    table = collection.response_table
     mine = (table.collection_id == collection.id, table.rater_id == rater.id, table.round == FIRST)
     shown = (Image.collection_id == collection.id, Image.state == OK)
     return Card(

@@ -1,16 +1,17 @@
-"""For whoever runs a study: collections and their settings, people, invitations."""
+"""Admin pages: new collections, settings, raters and invitations."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy import func, select
+from sqlalchemy import Row, false, func, select
 from sqlalchemy.orm import Session
 
 from nimakit.errors import UsageError
-from nimakit.web.access import admin_only, current_collection, current_rater
+from nimakit.web.access import admin_only, current_collection
 from nimakit.web.accounts.links import link
 from nimakit.web.collections.forms import CollectionForm, InvitationForm, NewCollectionForm
 from nimakit.web.collections.setup import add_collection, change_collection
@@ -19,13 +20,11 @@ from nimakit.web.db.tables import (
     FIRST,
     LARGEST_KEY,
     MISSING,
-    Choice,
     Collection,
     Image,
     Invitation,
     Membership,
     Rater,
-    Rating,
 )
 from nimakit.web.services import services
 
@@ -35,15 +34,15 @@ _LISTED = 100
 _RATERS = 50
 _LAST_PAGE = LARGEST_KEY // _RATERS
 _NEWEST = 10
-"""Invitations in sight; those before them are folded away."""
+"""Number of invitations in view; older ones are folded away."""
 _OF_INVITATIONS = "invitations"
-"""Messages that stand where invitations are, rather than at the top of the page."""
+"""Category of messages that are shown next to the invitations."""
 
 
 @blueprint.route("/collections/new", methods=["GET", "POST"])
 @admin_only
 def new() -> ResponseReturnValue:
-    """Make a collection of a folder the app was started with, or of one inside it."""
+    """Create a collection from a folder given by --images, or from one inside it."""
     form = NewCollectionForm()
     roots = services().settings.folders
     form.offer(roots)
@@ -63,7 +62,7 @@ def new() -> ResponseReturnValue:
 @blueprint.route("/c/<slug>/settings", methods=["GET", "POST"])
 @admin_only
 def settings(slug: str) -> ResponseReturnValue:
-    """How a collection is rated, and what is wrong with its pictures."""
+    """The settings of a collection, and the problems of its pictures."""
     with services().database.read() as session:
         collection = current_collection(session, slug)
         states = dict(
@@ -87,7 +86,7 @@ def settings(slug: str) -> ResponseReturnValue:
         except UsageError as error:
             form.form_errors.append(str(error))
         else:
-            services().stocks.forget(collection.id)
+            services().candidates.invalidate(collection.id)
             services().background.wake()
             flash("Saved.")
             return redirect(url_for("admin.settings", slug=slug))
@@ -99,25 +98,25 @@ def settings(slug: str) -> ResponseReturnValue:
 @blueprint.post("/c/<slug>/scan")
 @admin_only
 def scan(slug: str) -> ResponseReturnValue:
-    """Look through the folder now."""
+    """Scan the folder now."""
     with services().database.read() as session:
         collection = current_collection(session, slug)
     services().background.wake(collection.id)
-    flash("The folder is being looked through.")
+    flash("The folder is being scanned.")
     return redirect(url_for("admin.settings", slug=slug))
 
 
 @blueprint.route("/c/<slug>/people", methods=["GET", "POST"])
 @admin_only
 def people(slug: str) -> ResponseReturnValue:
-    """The invitations; who rates, and how much, a page at a time."""
+    """The invitations, and the raters with their progress, a page at a time."""
     form = InvitationForm()
     with services().database.read() as session:
         collection = current_collection(session, slug)
     if form.validate_on_submit():
         with services().database.write() as session:
             session.add(form.invitation(collection.id))
-        flash("The link is ready: send it to those you invite.", _OF_INVITATIONS)
+        flash("The link is ready. Send it to the people you invite.", _OF_INVITATIONS)
         return redirect(url_for("admin.people", slug=slug, _anchor="links"))
     number = min(max(request.args.get("page", 1, int), 1), _LAST_PAGE)
     with services().database.read() as session:
@@ -142,7 +141,7 @@ def people(slug: str) -> ResponseReturnValue:
 @blueprint.post("/c/<slug>/people/<int:rater_id>")
 @admin_only
 def exclude(slug: str, rater_id: int) -> ResponseReturnValue:
-    """Leave a rater out of exports and figures, or take them in again; their ratings stay."""
+    """Exclude a rater from exports and figures, or include them again; their ratings stay."""
     with services().database.write() as session:
         collection = current_collection(session, slug)
         member = session.get(Membership, (rater_id, collection.id))
@@ -161,7 +160,7 @@ def exclude(slug: str, rater_id: int) -> ResponseReturnValue:
 @blueprint.post("/c/<slug>/invitations/<int:key>")
 @admin_only
 def revoke(slug: str, key: int) -> ResponseReturnValue:
-    """Withdraw an invitation; who came in by it stays."""
+    """Withdraw an invitation; raters who joined by it stay."""
     with services().database.write() as session:
         collection = current_collection(session, slug)
         invitation = session.get(Invitation, key)
@@ -173,14 +172,14 @@ def revoke(slug: str, key: int) -> ResponseReturnValue:
 
 
 def _folder(root: Path, inside: str) -> Path:
-    """A folder inside one the app was started with.
+    """A folder inside one given by --images.
 
     Raises:
-        UsageError: It is none, or leads out.
+        UsageError: It does not exist, or is outside.
     """
     folder = Path(os.path.normpath(root / inside.strip().strip("/")))
     if not folder.resolve().is_relative_to(root.resolve()) or not folder.is_dir():
-        raise UsageError("The folder inside must be there, and stay inside.")
+        raise UsageError("The folder must exist inside the chosen folder.")
     return folder
 
 
@@ -188,34 +187,24 @@ def _link(invitation: Invitation) -> str:
     return link("accounts.join", token=services().links.invitation(invitation))
 
 
-def _members(session: Session, collection: Collection, page: int) -> tuple[list[dict[str, Any]], int]:
-    """A page of those who rated, or may, with how much they did, and how many people there are."""
-    table = Choice if collection.experiment == "preference" else Rating
-    done = (
+def _members(session: Session, collection: Collection, page: int) -> tuple[Sequence[Row[Any]], int]:
+    """A page of the collection's raters with their progress, and the number of all raters."""
+    table = collection.response_table
+    progress = (
         select(table.rater_id, func.count().label("done"), func.max(table.occurred_at).label("last"))
         .where(table.collection_id == collection.id, table.round == FIRST)
         .group_by(table.rater_id)
         .subquery()
     )
+    done = func.coalesce(progress.c.done, 0).label("done")
+    excluded = func.coalesce(Membership.excluded, false()).label("excluded")
     member = (Membership.rater_id == Rater.id) & (Membership.collection_id == collection.id)
     wanted = (
-        select(Rater, Membership, done.c.done, done.c.last)
+        select(Rater, done, progress.c.last, excluded)
         .outerjoin(Membership, member)
-        .outerjoin(done, done.c.rater_id == Rater.id)
-        .where((Membership.rater_id.is_not(None)) | (done.c.done.is_not(None)))
+        .outerjoin(progress, progress.c.rater_id == Rater.id)
+        .where((Membership.rater_id.is_not(None)) | (progress.c.done.is_not(None)))
     )
-    total = session.scalar(select(func.count()).select_from(wanted.subquery())) or 0
-    ordered = wanted.order_by(func.coalesce(done.c.done, 0).desc(), Rater.id)
-    rows = session.execute(ordered.limit(_RATERS).offset((page - 1) * _RATERS))
-    me = current_rater().id
-    members = [
-        {
-            "rater": rater,
-            "done": count or 0,
-            "last": last,
-            "excluded": membership is not None and membership.excluded,
-            "is_me": rater.id == me,
-        }
-        for rater, membership, count, last in rows
-    ]
-    return members, total
+    count = session.scalar(select(func.count()).select_from(wanted.subquery())) or 0
+    ordered = wanted.order_by(done.desc(), Rater.id)
+    return session.execute(ordered.limit(_RATERS).offset((page - 1) * _RATERS)).all(), count

@@ -1,7 +1,8 @@
-"""Collections as they are set up and changed, from the command line and on the admin's pages."""
+"""Creates and changes collections, for the command line and the admin pages."""
 
 import re
 import unicodedata
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -53,21 +54,21 @@ RULES: dict[str, Rule] = {
     "low_label": Rule(_is_text(40), "text of up to 40 characters"),
     "high_label": Rule(_is_text(40), "text of up to 40 characters"),
 }
-"""What of a collection can be set as it is; the scale is checked as a whole."""
+"""Rules for the settings of a collection, except the scale."""
 
 
-def open_studies(settings: Settings, values: dict[str, Any]) -> str:
-    """Make the database, and a collection of each folder that has none yet.
+def open_collections(settings: Settings, values: dict[str, Any]) -> str:
+    """Create the database, and a collection for each folder without one.
 
     Args:
-        settings: How the app runs.
-        values: What new collections are to be, as the command line has it.
+        settings: Settings of the app.
+        values: Settings of new collections, from the command line.
 
     Returns:
-        What can be rated, in words.
+        The names of the collections, for the log.
 
     Raises:
-        UsageError: There is nothing to rate, a value breaks a rule, or the admin needs a password.
+        UsageError: There is no collection, a value breaks a rule, or the admin needs a password.
         StorageError: The database cannot be used.
     """
     if "scale" in values:
@@ -77,13 +78,13 @@ def open_studies(settings: Settings, values: dict[str, Any]) -> str:
     database = Database(settings.database)
     try:
         database.migrate()
-        prepare_people(database, settings)
+        ensure_admin(database, settings)
         with database.write() as session:
             for folder in settings.folders:
                 if collection_of(session, folder) is None:
                     add_collection(session, folder, **values)
                 elif values:
-                    say(f"{folder} has a collection already, which stays as it is; see its page Settings.")
+                    say(f"{folder} already has a collection. Change it on its Settings page.")
             names = list(session.scalars(select(Collection.name).order_by(Collection.id)))
     finally:
         database.close()
@@ -92,12 +93,12 @@ def open_studies(settings: Settings, values: dict[str, Any]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def prepare_people(database: Database, settings: Settings) -> None:
-    """Set the admin's password where a new one was given, and see that somebody is the admin.
+def ensure_admin(database: Database, settings: Settings) -> None:
+    """Set the admin's password if one is given, and check that there is an admin.
 
     Args:
-        database: With its tables.
-        settings: How the app runs.
+        database: A database with tables.
+        settings: Settings of the app.
 
     Raises:
         UsageError: Others can reach the app, and the admin has no password.
@@ -110,18 +111,18 @@ def prepare_people(database: Database, settings: Settings) -> None:
             raters.local_rater(session)
         elif not raters.has_password(session):
             raise UsageError(
-                f"Where others can reach it, the app needs an admin's password. Set {PASSWORD_VARIABLE} at"
-                " the first start; it is kept as a hash."
+                f"If others can reach the app, it needs an admin password. Set {PASSWORD_VARIABLE} at"
+                " the first start; it is stored as a hash."
             )
 
 
 def add_collection(session: Session, folder: Path, **values: Any) -> Collection:
-    """Make a collection of a folder.
+    """Create a collection from a folder.
 
     Args:
         session: From `Database.write`.
-        folder: Absolute, links followed.
-        values: As `change_collection`; all others have their defaults.
+        folder: Absolute path, links resolved.
+        values: ``name``, and the values of `change_collection`.
 
     Raises:
         UsageError: A value breaks a rule.
@@ -135,22 +136,22 @@ def add_collection(session: Session, folder: Path, **values: Any) -> Collection:
 
 
 def collection_of(session: Session, folder: Path) -> Collection | None:
-    """The first collection made of a folder."""
+    """The first collection of a folder, if any."""
     return session.scalars(
         select(Collection).where(Collection.folder == str(folder)).order_by(Collection.id).limit(1)
     ).first()
 
 
 def change_collection(session: Session, collection: Collection, **values: Any) -> None:
-    """Change how a collection is rated.
+    """Change the settings of a collection.
 
     Args:
         session: From `Database.write`.
-        collection: To be changed.
-        values: Keys of `RULES`, and ``scale``, a `Scale`.
+        collection: The collection.
+        values: Values of `RULES`, and ``scale``, a `Scale`.
 
     Raises:
-        UsageError: A value breaks a rule, or what was rated already would lose its meaning.
+        UsageError: A value breaks a rule, or existing ratings would lose their meaning.
     """
     scale = values.pop("scale", collection.scale if collection.low is not None else Scale())
     problems = [
@@ -158,20 +159,19 @@ def change_collection(session: Session, collection: Collection, **values: Any) -
     ]
     if problems:
         raise UsageError("; ".join(problems) + ".")
-    needs_model = values.get("experiment", collection.experiment) == "rate" or values.get(
-        "personal", collection.personal
-    )
+    experiment = values.get("experiment", collection.experiment)
+    needs_model = experiment == "rate" or values.get("personal", collection.personal)
     if needs_model and not values.get("model", collection.model):
         values["model"] = DEFAULT_MODEL
     other = {**values, "low": scale.low, "high": scale.high}
-    fixed = [
-        key for key in ("low", "high", "choices") if key in other and other[key] != getattr(collection, key)
-    ]
-    kinds = {collection.experiment, other.get("experiment", collection.experiment)}
-    if (fixed or ("preference" in kinds and len(kinds) > 1)) and _is_rated(session, collection):
+    kind_changes = (experiment == "preference") != (collection.experiment == "preference")
+    scale_changes = any(
+        key in other and other[key] != getattr(collection, key) for key in ("low", "high", "choices")
+    )
+    if (kind_changes or scale_changes) and _is_rated(session, collection):
         raise UsageError(
-            "Scale, number of choices and kind of experiment stay as they are once there are ratings: make a"
-            " second collection of the folder for another study."
+            "Scale, number of choices and kind of experiment cannot change once there are ratings. Create a"
+            " second collection from the folder instead."
         )
     if "model" in other and other["model"] != collection.model:
         collection.model_note = ""
@@ -189,12 +189,9 @@ def _is_rated(session: Session, collection: Collection) -> bool:
 
 
 def _slug(session: Session, name: str) -> str:
-    """A name for addresses that no other collection has."""
+    """A unique name for addresses."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     base = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:48] or "photographs"
     taken = set(session.scalars(select(Collection.slug)))
-    slug, number = base, 1
-    while slug in taken:
-        number += 1
-        slug = f"{base}-{number}"
-    return slug
+    names = chain([base], (f"{base}-{number}" for number in count(2)))
+    return next(name for name in names if name not in taken)

@@ -184,7 +184,7 @@ def _tiles(
     counts: Any,
 ) -> list[Tile]:
     """Pictures that lead across the scale in even steps, of those that can be shown."""
-    there = services().stocks.of(session, collection).images.astype(np.int64)
+    there = services().candidates.get(session, collection).images.astype(np.int64)
     rows = np.flatnonzero(np.isin(keys, there))
     rows = rows[across_scale(values[rows], _PICTURES)]
     images = _images(session, keys[rows].tolist())

@@ -1,4 +1,4 @@
-"""The database: SQLite in WAL mode, or PostgreSQL; sessions that read, sessions that write, migrations."""
+"""The database of ratings, in SQLite or PostgreSQL: read and write sessions, and migrations."""
 
 import os
 import sqlite3
@@ -11,6 +11,7 @@ from typing import Any
 
 import alembic.command
 import alembic.config
+from alembic.migration import MigrationContext
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
@@ -19,36 +20,37 @@ from sqlalchemy.orm import Session
 
 from nimakit.errors import StorageError, UsageError, first_line
 from nimakit.io.atomic import keep_private
+from nimakit.web.db.tables import Base
 
 _CONNECTIONS = 20
 _SECONDS_TO_WAIT = 15
 _SECONDS_TRUSTED = 1.0
-"""Within which a connection that was used is not asked again whether it is there."""
+"""A PostgreSQL connection that was used within this time is not pinged again."""
 _MIGRATION_LOCK = 6_290_173
-"""Names, within a PostgreSQL database, the lock that a migration holds."""
+"""Key of the PostgreSQL advisory lock of a migration."""
 
 
 class Database:
-    """Where ratings are kept.
+    """A database of ratings.
 
     Args:
         url: ``sqlite:///PATH`` or ``postgresql://...``.
 
     Raises:
-        UsageError: Another kind of address.
+        UsageError: The URL is of another kind.
     """
 
     def __init__(self, url: str) -> None:
         self._url = _checked(url)
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         self.engine = _sqlite(self._url) if self.is_sqlite else _postgresql(self._url)
-        self._glancing = (
+        self._autocommit = (
             self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
         )
         self._writing = self.engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
-        # SQLite has one writer at a time, and those who wait for it sleep longer and longer; waiting here
-        # instead is fair, and as short as the writing is.
-        self._turn = threading.Lock() if self.is_sqlite else nullcontext()
+        # SQLite has one writer, and its waiting clients sleep for longer and longer. A lock is fair, and ends
+        # as soon as the other has written.
+        self._write_lock = threading.Lock() if self.is_sqlite else nullcontext()
 
     def __str__(self) -> str:
         if self.is_sqlite:
@@ -57,47 +59,50 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session that sees the database as it is now, and changes nothing.
+        """Open a session for reading.
 
         Raises:
             StorageError: The database cannot be read.
-            UsageError: No row can hold what was asked for.
+            UsageError: A value in a condition does not fit the database.
         """
-        with _reported(self), Session(self.engine, expire_on_commit=False) as session:
+        with _translated_errors(self), Session(self.engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
-    def glance(self) -> Iterator[Session]:
-        """As `read`, for what every rating waits for: rows cannot be streamed.
+    def read_autocommit(self) -> Iterator[Session]:
+        """Open a session for reading without a transaction, for the requests of every rating.
 
-        PostgreSQL is asked without a transaction: each statement of one would see what is committed by then
-        all the same, and beginning and ending it is two ways more.
+        On PostgreSQL this saves two round trips, and loses nothing: within a transaction, too, each statement
+        would see what is committed by then. Rows cannot be streamed.
 
         Raises:
             StorageError: The database cannot be read.
-            UsageError: No row can hold what was asked for.
+            UsageError: A value in a condition does not fit the database.
         """
-        with _reported(self), Session(self._glancing, autoflush=False, expire_on_commit=False) as session:
+        with (
+            _translated_errors(self),
+            Session(self._autocommit, autoflush=False, expire_on_commit=False) as session,
+        ):
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A session whose changes are all on the disk when it ends, or, after an error, not made at all.
+        """Open a session whose changes are all on disk when it ends, or all undone after an error.
 
         Raises:
-            StorageError: The database cannot be written: a full disk, most likely.
-            UsageError: No row can hold what was to be written.
+            StorageError: The database cannot be written, most likely because the disk is full.
+            UsageError: A value does not fit the database.
         """
         with (
-            _reported(self),
-            self._turn,
+            _translated_errors(self),
+            self._write_lock,
             Session(self._writing, expire_on_commit=False) as session,
             session.begin(),
         ):
             yield session
 
     def migrate(self) -> None:
-        """Bring the tables up to what this version needs; processes that start together take turns.
+        """Create the tables, or update those of an earlier version. Concurrent processes take turns.
 
         Raises:
             StorageError: The database cannot be used, or was made by a newer version.
@@ -108,11 +113,15 @@ class Database:
             _keep_private(Path(str(self)))
         config.set_main_option("script_location", str(folder).replace("%", "%%"))
         try:
-            with _reported(self), self._writing.begin() as connection:
+            with _translated_errors(self), self._writing.begin() as connection:
                 if not self.is_sqlite:
                     connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
                 config.attributes["connection"] = connection
-                alembic.command.upgrade(config, "head")
+                if MigrationContext.configure(connection).get_current_revision() is None:
+                    Base.metadata.create_all(connection, checkfirst=False)
+                    alembic.command.stamp(config, "head")
+                else:
+                    alembic.command.upgrade(config, "head")
         except CommandError as error:
             raise StorageError(
                 f"The database was made by another version of nimakit. Received: {self} ({error})."
@@ -120,22 +129,22 @@ class Database:
             ) from error
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         self.engine.dispose()
 
 
 def sqlite_url(path: Path) -> str:
-    """The address of an SQLite file."""
+    """The URL of an SQLite file."""
     return URL.create("sqlite", database=str(path)).render_as_string()
 
 
 def _checked(url: str) -> URL:
-    rule = "A database is sqlite:///PATH or postgresql://USER@HOST/NAME."
+    rule = "A database must be sqlite:///PATH or postgresql://USER@HOST/NAME."
     try:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
     except (ArgumentError, NoSuchModuleError) as error:
-        raise UsageError(f"{rule} Received: what is no address at all") from error
+        raise UsageError(f"{rule} Received: text that is not a URL") from error
     if backend in ("postgres", "postgresql"):
         return parsed.set(drivername="postgresql+psycopg")
     if backend != "sqlite" or not parsed.database or parsed.database == ":memory:":
@@ -153,8 +162,8 @@ def _sqlite(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # transactions begin below, where they can be told apart
-        # FULL: an acknowledged rating is on the disk, even where the machine loses power.
+        connection.isolation_level = None  # transactions begin below, which can tell readers from writers
+        # FULL: an acknowledged rating survives a power cut.
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
@@ -166,8 +175,8 @@ def _sqlite(url: URL) -> Engine:
 
 
 def _keep_private(path: Path) -> None:
-    """Have the file, and what SQLite makes next to it with the same rights, read by its owner only."""
-    with suppress(OSError):  # of which SQLite says more
+    """Give only the owner access to the file and to those that SQLite creates next to it."""
+    with suppress(OSError):  # SQLite reports it in more detail
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     for suffix in ("", "-wal", "-shm"):
         keep_private(path.with_name(path.name + suffix))
@@ -187,7 +196,7 @@ def _postgresql(url: URL) -> Engine:
 
     @event.listens_for(engine, "checkout")
     def ping(connection: Any, record: Any, _proxy: Any) -> None:
-        # A server that was restarted is found again. The pool's own ping would be sent before every request.
+        # Reconnects to a restarted server. The pool's own pre-ping would cost a round trip on every request.
         if time.monotonic() - record.info.get("used", 0.0) > _SECONDS_TRUSTED:
             try:
                 engine.dialect.do_ping(connection)
@@ -198,14 +207,14 @@ def _postgresql(url: URL) -> Engine:
 
 
 @contextmanager
-def _reported(database: Database) -> Iterator[None]:
-    """What the database could not do becomes an error that says what to do; mistakes of ours stay."""
+def _translated_errors(database: Database) -> Iterator[None]:
+    """Translate errors of the database and of its input; programming errors are raised as they are."""
     try:
         yield
-    except (DataError, UnicodeEncodeError, OverflowError) as error:  # the latter before they are sent
+    except (DataError, UnicodeEncodeError, OverflowError) as error:  # the last two by the driver
         raise UsageError(
             "Text must be valid Unicode without NUL characters, and numbers must fit the database."
-            " Something in the request does not."
+            " A value in the request does not."
         ) from error
     except DBAPIError as error:
         if not _is_failure(database, error.orig):
@@ -218,7 +227,7 @@ def _reported(database: Database) -> Iterator[None]:
 
 
 def _is_failure(database: Database, error: BaseException | None) -> bool:
-    """Whether the database failed, and not what was asked of it."""
+    """Whether the database failed, rather than the statement being wrong."""
     dialect = database.engine.dialect.loaded_dbapi
     kinds = (dialect.OperationalError, dialect.InternalError)
-    return isinstance(error, kinds) or type(error) is dialect.DatabaseError  # the latter: a damaged file
+    return isinstance(error, kinds) or type(error) is dialect.DatabaseError  # a damaged file

@@ -1,7 +1,7 @@
-"""What models see in a collection's pictures: kept with the predicted scores, read as arrays.
+"""Feature vectors of pictures, stored with their predicted scores and read as arrays.
 
-They hold with the score alone: another model takes a hundred thousand scores back in a moment, and what the
-old one saw goes little by little, as nobody could rate while so much is deleted.
+Features are valid only while the picture has a score. When the model changes, all scores are cleared at once,
+and the old features are deleted in small steps: deleting 100,000 rows would block the raters.
 """
 
 from collections.abc import Collection as Ids
@@ -26,11 +26,11 @@ _LARGEST = float(np.finfo(np.float16).max)
 
 
 def write_features(session: Session, found: Mapping[int, Float32Array]) -> None:
-    """Keep what the model sees in pictures, in place of what was kept before.
+    """Store feature vectors of pictures, replacing earlier ones.
 
     Args:
-        session: From `Database.write`, after the pictures' own rows were written: they are the lock.
-        found: (D,) float32 by picture id.
+        session: From `Database.write`, after the rows of the pictures were written, which locks them.
+        found: Picture id -> (D,) float32.
     """
     if found:
         forget_pictures(session, found)
@@ -39,50 +39,52 @@ def write_features(session: Session, found: Mapping[int, Float32Array]) -> None:
 
 
 def forget_pictures(session: Session, images: Ids[int]) -> None:
-    """Forget what the model saw in some pictures.
+    """Delete the features of pictures.
 
     Args:
         session: From `Database.write`.
-        images: Their ids.
+        images: Ids of the pictures.
     """
     session.execute(delete(Features).where(Features.image_id.in_(images)))
 
 
-def held(session: Session, collection: Collection, model: "Model | None" = None) -> Collection | None:
-    """A collection as it is now, locked against changes, not against ratings, until the session ends.
+def lock_collection(
+    session: Session, collection: Collection, model: "Model | None" = None
+) -> Collection | None:
+    """Lock a collection against changes, but not against ratings, until the session ends.
 
     Args:
         session: From `Database.write`.
-        collection: As it was when a model was chosen for it.
-        model: What was loaded under that name; None where that does not matter.
+        collection: The collection as it was when its model was loaded.
+        model: The loaded model; None to compare only its name.
 
     Returns:
-        The collection; None where it has another model by now, be it under the same name.
+        The collection as it is now; None if it has another model by now, even one of the same name.
     """
     found = session.get_one(Collection, collection.id, with_for_update={"key_share": True})
-    if found.model != collection.model or (model is not None and not is_known_as(found, model)):
+    if found.model != collection.model or (model is not None and not is_scored_by(found, model)):
         return None
     return found
 
 
 def probe_of(model: "Model") -> list[float]:
-    """`Collection.model_probe` of a collection whose scores are by this model."""
+    """The `Collection.model_probe` of collections scored by a model."""
     averages, width = model.probe()
     return [*averages.tolist(), float(width)]
 
 
-def is_known_as(collection: Collection, model: "Model") -> bool:
-    """Whether a collection's scores are by this very model, not by another of its name."""
+def is_scored_by(collection: Collection, model: "Model") -> bool:
+    """Whether a collection's scores are from this model, not from another of the same name."""
     known = collection.model_probe
     return known is not None and is_same_base(known, probe_of(model))
 
 
 def forget_scores(session: Session, collection: Collection) -> None:
-    """Take back what a model predicted and saw: another one takes its place.
+    """Clear the scores of a collection's pictures, because another model is to predict them.
 
     Args:
         session: From `Database.write`.
-        collection: Whose pictures.
+        collection: The collection.
     """
     own = update(Image).where(Image.collection_id == collection.id, Image.position.is_not(None))
     session.execute(own.values(position=None, spread=None))
@@ -90,15 +92,15 @@ def forget_scores(session: Session, collection: Collection) -> None:
 
 
 def forget_unseen(session: Session, collection: Collection, count: int) -> int:
-    """Forget what an earlier model saw, in pictures that have no score any more.
+    """Delete features of an earlier model: those of pictures without a score.
 
     Args:
         session: From `Database.write`.
-        collection: Whose pictures.
-        count: How many at most.
+        collection: The collection.
+        count: Most rows to delete.
 
     Returns:
-        How many were forgotten.
+        Number of deleted rows.
     """
     wanted = select(Features.image_id).join(Image, Image.id == Features.image_id)
     own = wanted.where(Image.collection_id == collection.id, Image.position.is_(None)).limit(count)
@@ -109,14 +111,14 @@ def forget_unseen(session: Session, collection: Collection, count: int) -> int:
 
 
 def features_of(session: Session, images: Ids[int]) -> dict[int, Float32Array]:
-    """What the model sees in some pictures.
+    """Features of some pictures.
 
     Args:
         session: From `Database.read`.
-        images: Their ids.
+        images: Ids of the pictures.
 
     Returns:
-        (D,) float32 by id; a picture that was not scored yet is left out.
+        Picture id -> (D,) float32, without pictures that have no score yet.
     """
     wanted = (
         select(Features.image_id, Features.vector)
@@ -127,14 +129,14 @@ def features_of(session: Session, images: Ids[int]) -> dict[int, Float32Array]:
 
 
 def all_features(session: Session, collection: Collection) -> tuple[NDArray[np.int64], Float32Array]:
-    """What the model sees in all pictures of a collection that can be shown.
+    """Features of all scored pictures of a collection that can be shown.
 
     Args:
         session: From `Database.read`.
-        collection: Whose pictures.
+        collection: The collection.
 
     Returns:
-        (N,) int64, their ids, ascending, and (N, D) float32; N is 0 where none was scored yet.
+        (N,) int64 ascending picture ids, and (N, D) float32 features.
     """
     wanted = (
         select(Features.image_id, Features.vector)

@@ -1,4 +1,4 @@
-"""Conditions and locks that several parts of the app share."""
+"""Queries, conditions and locks that several parts of the app share."""
 
 from collections.abc import Iterable
 
@@ -6,17 +6,11 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from nimakit.errors import UsageError
-from nimakit.web.db.tables import (
-    Choice,
-    Collection,
-    Membership,
-    Rater,
-    Rating,
-)
+from nimakit.web.db.tables import Choice, Collection, Membership, Rater, Rating
 
 
 def is_counted(collection: Collection, table: type[Rating | Choice]) -> ColumnElement[bool]:
-    """That exports and figures have what a rater said: the rater is not excluded."""
+    """The condition for a rating or choice to count in exports and figures: its rater is not excluded."""
     excluded = select(Membership.rater_id).where(
         Membership.collection_id == collection.id, Membership.excluded
     )
@@ -24,29 +18,27 @@ def is_counted(collection: Collection, table: type[Rating | Choice]) -> ColumnEl
 
 
 def lock_raters(session: Session, raters: Iterable[int]) -> None:
-    """Have one rater's acts taken in one after the other, from however many devices and pages they come.
+    """Lock raters, so that the events of a rater's devices and pages are stored one after another.
 
     Args:
-        session: From `Database.write`; the lock holds until it ends.
-        raters: Their ids.
+        session: From `Database.write`; the lock lasts until it ends.
+        raters: Ids of the raters.
     """
     wanted = select(Rater.id).where(Rater.id.in_(sorted(raters))).order_by(Rater.id)
     session.execute(wanted.with_for_update()).all()
 
 
 def find_collection(session: Session, slug: str | None) -> Collection:
-    """A collection by its name in addresses; None finds the only one.
+    """Find a collection by its slug, or the only collection if the slug is None.
 
     Raises:
-        UsageError: There is no such collection, or there are several and none was named.
+        UsageError: There is no such collection, or there are several and `slug` is None.
     """
-    found = {
-        collection.slug: collection
-        for collection in session.scalars(select(Collection).order_by(Collection.id))
-    }
-    if slug is None and len(found) == 1:
-        [slug] = found
-    if slug not in found:
-        names = ", ".join(found) or "none yet"
-        raise UsageError(f"--collection names one of the collections: {names}. Received: {slug or 'none'}")
-    return found[slug]
+    collections = session.scalars(select(Collection).order_by(Collection.id)).all()
+    found = [one for one in collections if slug in (None, one.slug)]
+    if len(found) != 1:
+        names = ", ".join(one.slug for one in collections) or "none yet"
+        raise UsageError(
+            f"--collection must name one of the collections: {names}. Received: {slug or 'none'}"
+        )
+    return found[0]

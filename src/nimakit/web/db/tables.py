@@ -1,4 +1,4 @@
-"""The tables: collections and their pictures, raters, everything they did, and what holds now."""
+"""The tables: collections and their pictures, raters, their events, and their current ratings and choices."""
 
 import unicodedata
 from datetime import UTC, datetime
@@ -30,41 +30,41 @@ EXPERIMENTS = ("score", "rate", "preference")
 ORDERS = ("random", "fewest", "active")
 
 LARGEST_KEY = 2**31 - 1
-"""Of all rows but events, which are too many for that."""
+"""Largest id of all tables except events, which may have more rows."""
 
 OK, MISSING, BROKEN, LEFT_OUT = "ok", "missing", "broken", "left out"
-"""States of a picture; a picture that is left out is in the folder, but not in the list that was imported."""
+"""States of a picture. One that is left out is in the folder, but not in the imported list."""
 
 RATING, SKIP, CHOICE, TIE = "rating", "skip", "choice", "tie"
 """Kinds of event."""
 
 CORRECTION, BY_ADMIN = "correction", "admin"
-"""Sources of events that change what was said before: its rater, or the admin."""
+"""Sources of events that change an earlier rating: its rater, or the admin."""
 
 ADMIN, LOCAL = "admin", "local"
-"""Roles of raters who may do everything."""
+"""Roles of raters with the rights of the admin."""
 
 FIRST, REPEAT = 0, 1
-"""Rounds: a repeat shows a rater the same picture again, to see how consistent they are."""
+"""Rounds: a repeat shows a rater the same picture again, to measure their consistency."""
 
 
 def now() -> datetime:
-    """The time, with its zone."""
+    """The current time, with its zone."""
     return datetime.now(UTC)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A time with its zone; SQLite, which knows none, keeps it in UTC."""
+    """A time with its zone. SQLite has no zones, so it stores UTC."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
-        """Towards the database."""
+        """Convert to the database."""
         return value and value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
-        """From the database."""
+        """Convert from the database."""
         return value and (value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC))
 
 
@@ -72,7 +72,7 @@ _BigKey = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by
 
 
 class Base(DeclarativeBase):
-    """What the tables share."""
+    """Names of constraints, and types of columns, for all tables."""
 
     metadata = MetaData(
         naming_convention={
@@ -92,32 +92,32 @@ class Base(DeclarativeBase):
 
 
 class Collection(Base):
-    """A folder tree of photographs, and how they are rated.
+    """A folder tree of photographs, and the settings for rating them.
 
     Attributes:
         slug: Its name in addresses.
-        folder: Absolute path; pictures are read there and never copied.
+        folder: Absolute path. Pictures are read from it and not copied.
         experiment: One of `EXPERIMENTS`.
-        choices: Pictures a preference is among: 2 or 4.
+        choices: Number of pictures in a comparison: 2 or 4.
         low: Lowest rating.
         high: Highest rating.
-        wanted: Ratings (in a preference: comparisons) a picture needs; None for everyone's.
+        wanted: Number of ratings (in a preference: comparisons) a picture needs; None for no limit.
         ordering: One of `ORDERS`.
-        blind: Whether raters see the picture alone: neither its name nor, after rating, a model's score.
-        show_others: Whether raters see others' mean once they have rated.
+        blind: Whether file names, and predicted scores after rating, are hidden from raters.
+        show_others: Whether raters see the mean rating of others after rating.
         repeats: Share of the pictures each rater is shown twice, 0 to 0.5.
         sign_up: Whether people may join without an invitation.
-        is_open: Whether ratings are taken.
-        personal: Whether each rater's taste is learned from their ratings, and bends what they see predicted.
-        model: What predicts scores: a public model, an .onnx file or an ensemble; None for none.
-        model_probe: What the model that predicted them is known by: `nimakit.models.engine.Model.probe`, and
-            the number of features; None before it did.
-        question: What raters are asked.
-        low_label: What the lowest rating means.
-        high_label: What the highest rating means.
-        scanned_at: When the folder was last looked through.
-        note: What is wrong with the folder; empty where nothing is.
-        model_note: What is wrong with the model, likewise.
+        is_open: Whether new ratings are accepted.
+        personal: Whether each rater's taste is learned, and their predicted scores follow it.
+        model: The model that predicts scores (a public model, an .onnx file or an ensemble), or None.
+        model_probe: Identifies the model of the current scores: `nimakit.models.engine.Model.probe`, and the
+            number of features. None before any were predicted.
+        question: The question raters are asked; empty for the default.
+        low_label: Meaning of the lowest rating.
+        high_label: Meaning of the highest rating.
+        scanned_at: When the folder was last scanned.
+        note: Problem of the folder; empty without one.
+        model_note: Problem of the model; empty without one.
     """
 
     __tablename__ = "collection"
@@ -150,8 +150,13 @@ class Collection(Base):
 
     @property
     def scale(self) -> Scale:
-        """The scale its ratings are on."""
+        """The scale of its ratings."""
         return Scale(self.low, self.high)
+
+    @property
+    def response_table(self) -> type["Rating | Choice"]:
+        """The table of its raters' answers: choices in a preference, else ratings."""
+        return Choice if self.experiment == "preference" else Rating
 
 
 class Image(Base):
@@ -161,14 +166,14 @@ class Image(Base):
         path: Below the collection's folder, with forward slashes.
         image_id: File name without its last suffix.
         state: `OK`, `MISSING`, `BROKEN` or `LEFT_OUT`.
-        problem: Why it cannot be shown.
+        problem: Why it cannot be shown; empty if it can.
         size: Bytes.
-        mtime_ns: Last change of the file.
-        count: People whose rating of it holds; in a preference, comparisons it was in.
-        total: Sum of those ratings; in a preference, of what it won: 1, or its share of a tie.
-        squares: Sum of the squares of those.
-        position: Mean score by the collection's model, 0 (lowest bin) to 1 (highest).
-        spread: Standard deviation by that model, on the same scale.
+        mtime_ns: Modification time of the file.
+        count: Number of raters who rated it; in a preference, of its comparisons.
+        total: Sum of their ratings; in a preference, of its shares won: 1 or 0, or a share of a tie.
+        squares: Sum of the squares of these ratings or shares.
+        position: Mean score predicted by the collection's model, from 0 (lowest rating) to 1 (highest).
+        spread: Predicted standard deviation, on the same scale.
     """
 
     __tablename__ = "image"
@@ -190,16 +195,16 @@ class Image(Base):
 
     @classmethod
     def is_named(cls, text: str) -> ColumnElement[bool]:
-        """Whether the path has a text in it, whatever the case, and however either spells its umlauts."""
-        spellings = {unicodedata.normalize(form, text) for form in ("NFC", "NFD")}
-        return or_(*(cls.path.icontains(spelt, autoescape=True) for spelt in sorted(spellings)))
+        """Whether the path contains a text, ignoring case and Unicode normalisation."""
+        forms = sorted({unicodedata.normalize(form, text) for form in ("NFC", "NFD")})
+        return or_(*(cls.path.icontains(form, autoescape=True) for form in forms))
 
 
 class Features(Base):
-    """What the collection's model sees in a picture, kept with the picture's `position`.
+    """The collection's model's features of a picture, stored with its `position`.
 
     Attributes:
-        vector: (D,) float16, little-endian: half the room of the model's own float32, at a two-thousandth.
+        vector: (D,) float16, little-endian. This halves the size for a relative error of 1/2000.
     """
 
     __tablename__ = "features"
@@ -209,14 +214,14 @@ class Features(Base):
 
 
 class Rater(Base):
-    """Somebody who rates, or runs a study.
+    """A person who rates, or runs a study.
 
     Attributes:
-        code: Pseudonym, the only thing exports say of a rater.
-        name: What they call themselves; may be empty.
-        link_version: Part of their personal link; raising it ends older links and sessions.
-        role: "rater"; "admin", who signs in by a password; "local", who uses the app on its own machine.
-        password_hash: Of the admin alone.
+        code: Pseudonym, by which exports name a rater.
+        name: Name they chose; may be empty.
+        link_version: Part of their personal link. Raising it ends earlier links and sessions.
+        role: "rater"; "admin", who signs in with a password; "local", who uses the app on its own machine.
+        password_hash: Hash of the admin's password; None for others.
     """
 
     __tablename__ = "rater"
@@ -231,15 +236,15 @@ class Rater(Base):
 
     @property
     def is_admin(self) -> bool:
-        """Whether they run the study."""
+        """Whether they have the rights of the admin."""
         return self.role in (ADMIN, LOCAL)
 
 
 class EndedSession(Base):
-    """A session somebody signed out of: cookies know no end of their own, so what is here lets nobody in.
+    """A session that was signed out of, so that copies of its cookie no longer work.
 
     Attributes:
-        name: The rater's id, their link_version when they came in, and what tells their sessions apart.
+        name: See `User.get_id`: the rater's id, their link_version at sign-in, and a random id.
     """
 
     __tablename__ = "ended_session"
@@ -249,15 +254,15 @@ class EndedSession(Base):
 
 
 class Taste(Base):
-    """What a rater's ratings of a collection taught: how the predicted scores shift with the features.
+    """A rater's learned taste in a collection: a linear shift of the predicted scores by the features.
 
     Attributes:
         method: "head" or "factors", of `nimakit.models.taste.METHODS`.
-        ratings: How many it was learned from.
-        event_id: The latest event about them.
-        weights: (D,) float32, little-endian: what a feature adds to a picture's `position`.
-        slope: What a point of the position adds.
-        constant: What is added to every position.
+        ratings: Number of ratings it was learned from.
+        event_id: Id of the latest event among them.
+        weights: (D,) float32, little-endian: the shift of a picture's `position` per unit of each feature.
+        slope: Shift per unit of the position itself.
+        constant: Shift of every position.
     """
 
     __tablename__ = "taste"
@@ -276,7 +281,7 @@ class Taste(Base):
 
 
 class Invitation(Base):
-    """A link that lets people rate one collection."""
+    """An invitation link to one collection."""
 
     __tablename__ = "invitation"
 
@@ -291,10 +296,10 @@ class Invitation(Base):
 
 
 class Membership(Base):
-    """That a rater may rate a collection.
+    """A rater's access to a collection.
 
     Attributes:
-        excluded: Whether exports and figures leave this rater's ratings out.
+        excluded: Whether this rater is left out of exports and figures.
     """
 
     __tablename__ = "membership"
@@ -309,21 +314,20 @@ class Membership(Base):
 
 
 class Event(Base):
-    """Something a rater did. Rows are only ever added: what holds now is in `Rating` and `Choice`.
+    """An action of a rater. Rows are only added; `Rating` and `Choice` have the current state.
 
     Attributes:
-        client_id: Made by the browser, so that an event sent twice counts once.
+        client_id: Chosen by the browser, so that an event sent twice counts once.
         kind: `RATING`, `SKIP`, `CHOICE` or `TIE`.
-        image_id: What was rated, skipped or chosen.
+        image_id: The picture that was rated, skipped or chosen.
         value: The rating.
         predicted: The predicted score the rater was shown.
         round: `FIRST` or `REPEAT`.
-        trial: Names one comparison, so that choosing again takes the place of the first choice.
-        shown: The pictures of a comparison, as they stood.
-        occurred_at: When it happened, by the server's clock; an event that waited for a network says for how
-            long it did.
+        trial: Id of the comparison, so that choosing again replaces the first choice.
+        shown: Ids of the pictures of a comparison, in the order shown.
+        occurred_at: When it happened, by the server's clock less the age that the browser reports.
         elapsed_ms: How long the rater looked, in milliseconds.
-        source: "app", "correction", "admin" (who took back what another said) or "import".
+        source: "app", "correction", "admin" (who changed another rater's rating) or "import".
     """
 
     __tablename__ = "event"
@@ -351,15 +355,15 @@ class Event(Base):
 
     @property
     def is_taken_back(self) -> bool:
-        """Whether this took back what was said before, rather than skipped what was shown."""
+        """Whether this withdrew an earlier rating, rather than skipped a picture."""
         return self.kind == SKIP and self.source in (CORRECTION, BY_ADMIN)
 
 
 class Rating(Base):
-    """What a rater says of a picture now: the latest of their events about it.
+    """A rater's current rating of a picture, from their latest event.
 
     Attributes:
-        value: The rating; None where the picture was skipped.
+        value: The rating; None if the picture was skipped.
     """
 
     __tablename__ = "rating"
@@ -376,11 +380,11 @@ class Rating(Base):
 
 
 class Choice(Base):
-    """What a rater says of a comparison now: the latest of their events about it.
+    """A rater's current choice in a comparison, from their latest event.
 
     Attributes:
         kind: `CHOICE`, `TIE` or `SKIP`.
-        chosen: The picture they like best; None for a tie and a skip.
+        chosen: The chosen picture; None for a tie or a skip.
     """
 
     __tablename__ = "choice"

@@ -1,1 +1,1 @@
-"""The pictures of a collection: which there are, and the copies browsers get."""
+"""The pictures of a collection: scanning the folder, and serving pictures to browsers."""

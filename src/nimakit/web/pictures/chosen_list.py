@@ -1,9 +1,9 @@
-"""A list of the pictures of a folder that are to be rated: an images.json."""
+"""Imports a list of the pictures to rate, such as images.json."""
 
 import reprlib
 from pathlib import Path
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from nimakit.errors import LabelError
@@ -19,24 +19,24 @@ _LISTED = 20
 def choose_listed(
     database: Database, collection: Collection, path: Path, *, skip_bad: bool
 ) -> tuple[int, list[str]]:
-    """Say which pictures are to be rated; all others of the folder are left out.
+    """Set the pictures to rate from a list; all others of the folder are left out.
 
     Args:
-        database: Where to.
-        collection: Whose pictures.
-        path: A JSON list of names, or of objects with ``path`` or ``image_id``: what `nimakit data index`
-            writes, or a label file.
-        skip_bad: Whether entries that name no picture of the folder are left out; else they are refused.
+        database: The database.
+        collection: The collection.
+        path: A JSON list of names, or of objects with ``path`` or ``image_id``, such as a label file or the
+            output of `nimakit data index`.
+        skip_bad: Whether to skip entries that name no picture of the folder, rather than refuse the list.
 
     Returns:
-        How many pictures are to be rated, and what is wrong with the other entries.
+        The number of pictures to rate, and the problems of the skipped entries.
 
     Raises:
-        LabelError: No such list, or none or not all of the pictures are in the folder.
+        LabelError: The list is invalid, or names no picture, or names unknown pictures.
     """
     entries = read_json(path, LabelError, "A list of pictures")
     if not isinstance(entries, list) or not entries:
-        raise LabelError(f"A list of pictures is a JSON list with at least one. Received: {path}")
+        raise LabelError(f"A list of pictures must be a JSON list with at least one entry. Received: {path}")
     problems: list[str] = []
     with database.write() as session:
         rows = session.execute(
@@ -46,15 +46,17 @@ def choose_listed(
         chosen: set[int] = set()
         for number, entry in enumerate(entries, start=1):
             names = [entry.get("path"), entry.get("image_id")] if isinstance(entry, dict) else [entry]
-            spelt = [canonical(name) for name in names if isinstance(name, str)]
-            key = next((known[name] for name in spelt if name in known), None)
+            paths = [canonical(name) for name in names if isinstance(name, str)]
+            key = next((known[path] for path in paths if path in known), None)
             if key is None:
                 name = next((name for name in names if name is not None), None)
                 problems.append(f"entry {number}: no picture of the folder is {reprlib.repr(name)}")
             else:
                 chosen.add(key)
         if not chosen:
-            raise LabelError(f"A list names pictures of the folder. Received: {path}, with none of them")
+            raise LabelError(
+                f"A list of pictures must name pictures of the folder. Received: {path}, which names none"
+            )
         if problems and not skip_bad:
             more = f"\n  and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
             raise LabelError(
@@ -62,22 +64,15 @@ def choose_listed(
                 + "\n  ".join(problems[:_LISTED])
                 + more
             )
-        _leave_out(session, {key for key, *_ in rows} - chosen)
-        _take_in(session, chosen)
+        # Missing or broken pictures are left out too, because they may return; chosen ones stay so.
+        _set_state(
+            session, {key for key, *_ in rows} - chosen, Image.state != LEFT_OUT, state=LEFT_OUT, problem=""
+        )
+        _set_state(session, chosen, Image.state == LEFT_OUT, state=OK)
     return len(chosen), problems
 
 
-def _leave_out(session: Session, others: set[int]) -> None:
-    """Leave pictures out, also those that are missing or broken now: they may come back."""
-    for keys in batches(sorted(others)):
-        session.execute(
-            update(Image)
-            .where(Image.id.in_(keys), Image.state != LEFT_OUT)
-            .values(state=LEFT_OUT, problem="")
-        )
-
-
-def _take_in(session: Session, chosen: set[int]) -> None:
-    """Have pictures rated; what is missing or broken stays what it is."""
-    for keys in batches(sorted(chosen)):
-        session.execute(update(Image).where(Image.id.in_(keys), Image.state == LEFT_OUT).values(state=OK))
+def _set_state(session: Session, images: set[int], condition: ColumnElement[bool], **values: str) -> None:
+    """Update the pictures that meet a condition, in batches."""
+    for keys in batches(sorted(images)):
+        session.execute(update(Image).where(Image.id.in_(keys), condition).values(values))

@@ -1,4 +1,4 @@
-"""Which pictures a collection's folder has: found on the disk, kept in the database."""
+"""Scans the folder of a collection, and updates its pictures in the database."""
 
 import os
 import stat
@@ -22,7 +22,7 @@ from nimakit.web.db.tables import BROKEN, LEFT_OUT, MISSING, OK, Collection, Ima
 Item = TypeVar("Item")
 
 _BATCH = 1000
-"""Rows a transaction: raters write between them."""
+"""Most rows per transaction, so that raters can write in between."""
 
 
 class Found(NamedTuple):
@@ -31,7 +31,7 @@ class Found(NamedTuple):
     Attributes:
         path: Below the folder, with forward slashes.
         size: Bytes.
-        mtime_ns: Last change.
+        mtime_ns: Modification time.
     """
 
     path: str
@@ -40,38 +40,38 @@ class Found(NamedTuple):
 
 
 @dataclass(slots=True)
-class Walk:
-    """One walk through a folder tree.
+class FolderScan:
+    """A scan of a folder tree.
 
     Attributes:
-        root: The folder, links followed.
-        stamps: Each folder that was seen -> its last change in nanoseconds, which a file that comes or goes
-            moves on.
-        refused: Files left alone, and why: links that lead out, names that are no text.
-        left_out: What is no picture the app shows: files of other kinds, linked folders.
+        root: The folder, links resolved.
+        mtimes_ns: Path of each scanned folder -> its modification time, which changes when files are added or
+            removed.
+        refused: Problems of files that were skipped, such as links that lead out of the folder.
+        left_out: Files of other kinds and linked folders, which the app does not show.
     """
 
     root: Path
-    stamps: dict[str, int] = field(default_factory=dict)
+    mtimes_ns: dict[str, int] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
     left_out: Skipped = field(default_factory=Skipped)
 
     def files(self) -> Iterator[Found]:
-        """The pictures, by suffix, hidden ones left out; linked folders are not entered.
+        """Yield the pictures, by suffix, without hidden files and without entering linked folders.
 
         Raises:
-            OSError: The root cannot be read, or this machine fails: no free file, no memory, a failing disk.
-                Any other folder that cannot be read is among `refused`.
+            OSError: The root cannot be read, or this machine failed. Other unreadable folders are added to
+                `refused`.
         """
         folders = [""]
         while folders:
             folder = folders.pop()
             try:
                 with os.scandir(self.root / folder) as entries:
-                    self.stamps[folder] = (self.root / folder).stat().st_mtime_ns
-                    for entry in sorted(entries, key=lambda one: one.name):
+                    self.mtimes_ns[folder] = (self.root / folder).stat().st_mtime_ns
+                    for entry in sorted(entries, key=lambda entry: entry.name):
                         if entry.is_symlink() and not Path(entry).exists():
-                            continue  # one that leads to itself would fail below
+                            continue  # a link to itself would fail below
                         path = f"{folder}/{entry.name}" if folder else entry.name
                         if not entry.is_dir():
                             if self.left_out.takes(entry.name):
@@ -84,14 +84,14 @@ class Walk:
                 self.refused.append(f"{escaped(folder)}: {error.strerror}")
 
     def changed(self) -> bool:
-        """Whether a file has come or gone since."""
-        for folder, stamp in self.stamps.items():
-            try:
-                if (self.root / folder).stat().st_mtime_ns != stamp:
-                    return True
-            except OSError:
-                return True
-        return not self.stamps
+        """Whether files were added or removed since."""
+        try:
+            changed = [
+                (self.root / path).stat().st_mtime_ns != mtime for path, mtime in self.mtimes_ns.items()
+            ]
+        except OSError:
+            return True
+        return any(changed) or not changed
 
     def _file(self, entry: os.DirEntry[str], path: str) -> Iterator[Found]:
         if CONTROLS.search(path):
@@ -112,17 +112,17 @@ class Walk:
 
 
 def is_inside(root: Path, path: str) -> bool:
-    """Whether a path below a folder stays there once links are followed.
+    """Whether a path below a folder is still inside after resolving links.
 
     Args:
-        root: The folder, links followed.
-        path: Below it.
+        root: The folder, links resolved.
+        path: Path below it.
     """
     return Path(os.path.realpath(root / path)).is_relative_to(root)
 
 
 class _Known(NamedTuple):
-    """What the database has of a picture."""
+    """A picture in the database."""
 
     id: int
     size: int
@@ -130,31 +130,31 @@ class _Known(NamedTuple):
     state: str
 
 
-def synchronise(database: Database, collection: Collection, *, retry_broken: bool = False) -> Walk:
-    """Bring the collection's pictures up to what its folder holds; none is ever deleted from the database.
+def synchronise(database: Database, collection: Collection, *, retry_broken: bool = False) -> FolderScan:
+    """Update a collection's pictures from its folder. Pictures are never deleted from the database.
 
     Args:
-        database: Where pictures are.
-        collection: Whose.
-        retry_broken: Whether pictures that could not be read are taken for sound until they are read again.
+        database: The database.
+        collection: The collection.
+        retry_broken: Whether to reset broken pictures to OK, until they are read again.
 
     Returns:
-        The walk.
+        The scan.
 
     Raises:
-        OSError: The folder cannot be read: no picture is taken for missing then.
+        OSError: The folder cannot be read. No picture is marked as missing then.
         StorageError: The database cannot be written.
     """
-    walk = Walk(Path(os.path.realpath(collection.folder)))
+    scan = FolderScan(Path(os.path.realpath(collection.folder)))
     known = _known(database, collection.id)
-    # Once a list says which pictures are rated, others that come are left out.
+    # After a list of pictures to rate was imported, new files are left out.
     state = LEFT_OUT if any(row.state == LEFT_OUT for row in known.values()) else OK
     revived = (MISSING, BROKEN) if retry_broken else (MISSING,)
     spellings = {canonical(path): path for path in known}
     seen: set[str] = set()
-    for files in batches(walk.files()):
+    for files in batches(scan.files()):
         seen.update(file.path for file in files)
-        respelt = {file: old for file in files if (old := _old_spelling(walk.root, file, known, spellings))}
+        respelt = {file: old for file in files if (old := _old_spelling(scan.root, file, known, spellings))}
         known.update((file.path, known.pop(old)) for file, old in respelt.items())
         new = [file for file in files if file.path not in known]
         changed = [
@@ -179,7 +179,7 @@ def synchronise(database: Database, collection: Collection, *, retry_broken: boo
             )
     with database.write() as session:
         session.execute(update(Collection).where(Collection.id == collection.id).values(scanned_at=now()))
-    return walk
+    return scan
 
 
 def _known(database: Database, collection_id: int) -> dict[str, _Known]:
@@ -192,7 +192,7 @@ def _known(database: Database, collection_id: int) -> dict[str, _Known]:
 def _old_spelling(
     root: Path, file: Found, known: Mapping[str, _Known], spellings: Mapping[str, str]
 ) -> str | None:
-    """The path that a file had while its umlauts were spelt another way, as on the Mac it came from."""
+    """The known path of a file whose name was normalised differently before, as on a Mac."""
     old = spellings.get(canonical(file.path), file.path)
     if file.path in known or old not in known:
         return None
@@ -212,7 +212,7 @@ def _add(session: Session, collection_id: int, files: list[Found], state: str) -
     if files:
         dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
         session.execute(
-            # Another copy of the app may have found them first.
+            # Another process of the app may have found them first.
             dialect.insert(Image).on_conflict_do_nothing(),
             [
                 {
@@ -227,7 +227,7 @@ def _add(session: Session, collection_id: int, files: list[Found], state: str) -
 
 
 def _adopt(session: Session, collection_id: int, files: list[Found]) -> list[Found]:
-    """Give files to the pictures that an import named before they came; the other files."""
+    """Assign files to pictures that an import named before the files arrived; return the other files."""
     names = {image_id(file.path): file for file in files}
     waiting = session.scalars(
         select(Image).where(
@@ -245,7 +245,7 @@ def _adopt(session: Session, collection_id: int, files: list[Found]) -> list[Fou
 
 
 def _refresh(session: Session, changed: list[tuple[_Known, Found]]) -> None:
-    """Another content: what was known of the old one no longer holds; what people said stays."""
+    """Update pictures whose files changed: scores and features are cleared, ratings stay."""
     for known, file in changed:
         session.execute(
             update(Image)
@@ -263,7 +263,7 @@ def _refresh(session: Session, changed: list[tuple[_Known, Found]]) -> None:
 
 
 def batches(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """Items, as many at a time as a statement takes, and as need not keep raters waiting."""
+    """Split items into lists of at most `_BATCH`."""
     waiting = iter(items)
     while batch := list(islice(waiting, _BATCH)):
         yield batch

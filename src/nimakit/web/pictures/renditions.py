@@ -1,4 +1,4 @@
-"""A collection's pictures as browsers are given them: the file itself, or a smaller copy made once."""
+"""Pictures at the sizes browsers need: the file itself, or a cached smaller copy."""
 
 import hashlib
 import io
@@ -19,7 +19,7 @@ from nimakit.web.pictures.inventory import is_inside
 
 THUMBNAIL = 480
 SIDES = (THUMBNAIL, 1280, 2560)
-"""Longer sides a smaller copy may have, in pixels."""
+"""Longer sides of smaller copies, in pixels."""
 
 _TYPES = {
     ".jpg": "image/jpeg",
@@ -29,14 +29,14 @@ _TYPES = {
     ".gif": "image/gif",
     ".bmp": "image/bmp",
 }
-"""What every browser shows; a TIFF is always converted."""
+"""Formats that all browsers show; a TIFF is always converted."""
 
 _LARGEST_FILE = 4_000_000
 _QUALITY = 90
 _CACHE_BYTES = 2 << 30
 _KEEP = 0.8
 _SECONDS_TO_WAIT = 20.0
-"""For the memory that decoding takes, while others decode: a browser asks for six pictures at once."""
+"""Longest wait for memory to decode a picture: a browser asks for six pictures at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ class Rendition:
     """A picture ready to be sent.
 
     Attributes:
-        source: A file, or the bytes of one where there was no room to keep it.
-        media_type: Such as ``image/jpeg``.
-        version: Changes when the picture does.
+        source: A file, or its content if there was no room to cache it.
+        media_type: Media type, such as ``image/jpeg``.
+        version: Changes when the picture changes.
     """
 
     source: Path | bytes
@@ -55,13 +55,13 @@ class Rendition:
 
 
 class Renditions:
-    """Opens pictures, and keeps smaller copies within a bound, the longest unused going first.
+    """Opens pictures, and caches smaller copies on disk, evicting the least recently used.
 
     Args:
-        folder: Where the copies are kept; made where missing.
-        decoding: Admits pictures to be decoded, by the memory that takes.
+        folder: Folder of the copies; created if missing.
+        decoding: Admits pictures to be decoded, by the memory they need.
         max_pixels: Largest width times height of a picture.
-        limit: Bytes all copies may have together.
+        limit: Most bytes of all copies.
     """
 
     def __init__(
@@ -73,21 +73,21 @@ class Renditions:
         self._decoding = decoding
         self._max_pixels = max_pixels
         self._bytes: int | None = None
-        self._as_they_are: set[str] = set()
+        self._unscaled: set[str] = set()
 
     def find(self, root: Path, path: str, side: int | None = None) -> Rendition:
-        """A picture at a size.
+        """Open a picture at a size.
 
         Args:
-            root: The collection's folder, links followed.
-            path: Below it.
-            side: Longer side at most, one of `SIDES`; None for the picture in full.
+            root: The collection's folder, links resolved.
+            path: Path of the picture below it.
+            side: Longest side, one of `SIDES`; None for full size.
 
         Raises:
             ImageMissingError: There is no such file inside the folder.
             ImageError: It cannot be read or decoded, or has too many pixels.
-            ImageUnreadError: This machine failed, and nothing is known of the picture.
-            BusyError: Others are decoded, and it had no turn in time.
+            ImageUnreadError: This machine failed, which says nothing about the picture.
+            BusyError: There was no memory in time, because other pictures are being decoded.
         """
         file, status = _locate(root, path)
         media_type = _TYPES.get(file.suffix.lower())
@@ -95,26 +95,24 @@ class Renditions:
             f"{status.st_mtime_ns} {status.st_size} ".encode() + os.fsencode(file)
         ).hexdigest()[:24]
         name = f"{version}-{side or 'full'}"
-        if media_type and (side is None or name in self._as_they_are):
+        if media_type and (side is None or name in self._unscaled):
             return Rendition(file, media_type, version)
         copy = self._folder / version[:2] / f"{name}.jpg"
-        if _is_kept(copy):
+        if _is_cached(copy):
             return Rendition(copy, "image/jpeg", version)
         with self._decoding.admit(decoded_bytes(file, self._max_pixels), _SECONDS_TO_WAIT):
-            if _is_kept(copy):  # whoever had the turn before made it
+            if _is_cached(copy):  # another request made it meanwhile
                 return Rendition(copy, "image/jpeg", version)
             size, profile = _header(file)
             if media_type and side and max(size) <= side and status.st_size <= _LARGEST_FILE:
-                open_photo(
-                    file, max_pixels=self._max_pixels
-                )  # a picture cut off halfway must not be judged as it is
-                self._as_they_are.add(name)
+                open_photo(file, max_pixels=self._max_pixels)  # raises for a truncated picture
+                self._unscaled.add(name)
                 return Rendition(file, media_type, version)
             photo = open_photo(file, max_pixels=self._max_pixels, at_least=side)
-            return Rendition(self._keep(copy, _encode(photo, side, profile)), "image/jpeg", version)
+            return Rendition(self._cache(copy, _encode(photo, side, profile)), "image/jpeg", version)
 
-    def _keep(self, copy: Path, content: bytes) -> Path | bytes:
-        """Write a copy; on a full disk it is only made anew for whoever looks next."""
+    def _cache(self, copy: Path, content: bytes) -> Path | bytes:
+        """Write a copy; on a full disk, return the content."""
         partial = copy.with_name(f"{secrets.token_hex(6)}.partial")
         try:
             copy.parent.mkdir(parents=True, exist_ok=True)
@@ -131,14 +129,14 @@ class Renditions:
         return copy
 
     def _prune(self) -> int:
-        """Delete copies until they are well within the bound; how many bytes are left."""
+        """Delete the least recently used copies if there are too many, and return the bytes left."""
         copies = []
         for file in self._folder.glob("??/*"):
-            with suppress(FileNotFoundError):  # another process pruned it, or gave it its name
+            with suppress(FileNotFoundError):  # deleted or renamed by another process
                 copies.append((file, file.stat()))
         left = sum(status.st_size for _, status in copies)
         if left > self._limit:
-            for file, status in sorted(copies, key=lambda one: one[1].st_mtime_ns):
+            for file, status in sorted(copies, key=lambda copy: copy[1].st_mtime_ns):
                 file.unlink(missing_ok=True)
                 left -= status.st_size
                 if left < _KEEP * self._limit:
@@ -146,8 +144,8 @@ class Renditions:
         return left
 
 
-def _is_kept(copy: Path) -> bool:
-    """Whether there is a copy, which counts as used now: the longest unused goes first."""
+def _is_cached(copy: Path) -> bool:
+    """Whether a copy exists. Its modification time is set to now, because eviction is by last use."""
     try:
         os.utime(copy)
     except OSError:
@@ -156,7 +154,7 @@ def _is_kept(copy: Path) -> bool:
 
 
 def _locate(root: Path, path: str) -> tuple[Path, os.stat_result]:
-    """The file itself, links followed, and its state."""
+    """The file with links resolved, and its status."""
     file = Path(os.path.realpath(root / path))
     try:
         status = file.stat()
@@ -172,7 +170,7 @@ def _locate(root: Path, path: str) -> tuple[Path, os.stat_result]:
 
 
 def _encode(photo: Photo, side: int | None, profile: bytes | None) -> bytes:
-    """A JPEG of the upright picture, with the colours of the original."""
+    """Encode the upright picture as JPEG, with the colour profile of the original."""
     width, height = photo.size
     scale = min(1.0, side / max(width, height)) if side else 1.0
     small = photo.resize((max(1, round(width * scale)), max(1, round(height * scale))), "lanczos")
@@ -182,11 +180,11 @@ def _encode(photo: Photo, side: int | None, profile: bytes | None) -> bytes:
 
 
 def _header(file: Path) -> tuple[tuple[int, int], bytes | None]:
-    """Width and height as they are stored; the colour profile, where it is one of RGB, as decoded pixels are.
+    """Stored width and height, and the colour profile if it is RGB as the decoded pixels are.
 
     Raises:
-        ImageError: It is no picture.
-        ImageUnreadError: As for `nimakit.images.photo.open_photo`.
+        ImageError: The file is not a picture.
+        ImageUnreadError: This machine failed.
     """
     with decoding(file), Image.open(file, formats=FORMATS) as picture:
         profile = picture.info.get("icc_profile")

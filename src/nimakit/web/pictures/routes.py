@@ -1,4 +1,4 @@
-"""The pictures themselves, at the sizes pages show them; the browser's word for one it could not show."""
+"""Routes that send pictures at the sizes pages use, and receive reports of pictures that failed."""
 
 import io
 import os
@@ -16,12 +16,12 @@ from nimakit.web.services import services
 
 blueprint = Blueprint("pictures", __name__, url_prefix="/c/<slug>/pictures")
 
-_SECONDS_KEPT = 7 * 24 * 3600
+_SECONDS_CACHED = 7 * 24 * 3600
 
 
 @blueprint.get("/<int:key>/<int:side>")
 def sized(slug: str, key: int, side: int) -> ResponseReturnValue:
-    """A picture with a longer side of at most so many pixels."""
+    """A picture with a longer side of at most `side` pixels."""
     if side not in SIDES:
         abort(404)
     return _send(slug, key, side)
@@ -29,13 +29,13 @@ def sized(slug: str, key: int, side: int) -> ResponseReturnValue:
 
 @blueprint.get("/<int:key>/full")
 def full(slug: str, key: int) -> ResponseReturnValue:
-    """A picture with all its pixels."""
+    """A picture in full size."""
     return _send(slug, key, None)
 
 
 @blueprint.post("/<int:key>/problem")
 def report(slug: str, key: int) -> ResponseReturnValue:
-    """A browser could not show a picture: look whether it is there and sound; the answer says."""
+    """Check a picture that a browser could not show; the answer says whether it can be shown."""
     collection, image = _find(slug, key)
     try:
         _open(collection, image, SIDES[-1])
@@ -57,12 +57,12 @@ def _send(slug: str, key: int, side: int | None) -> Response:
         etag=rendition.version,
         conditional=True,
     )
-    response.headers["Cache-Control"] = f"private, max-age={_SECONDS_KEPT}"
+    response.headers["Cache-Control"] = f"private, max-age={_SECONDS_CACHED}"
     return response
 
 
 def _name(collection: Collection, image: Image, rendition: Rendition) -> str:
-    """What a picture is called where somebody saves it: a number where they may not see its name."""
+    """The file name for saving a picture: its id if the rater may not see its name."""
     hidden = collection.blind and not current_rater().is_admin
     suffix = rendition.source.suffix if isinstance(rendition.source, Path) else ".jpg"
     return (str(image.id) if hidden else image.image_id) + suffix
@@ -70,7 +70,7 @@ def _name(collection: Collection, image: Image, rendition: Rendition) -> str:
 
 def _find(slug: str, key: int) -> tuple[Collection, Image]:
     collection = visited_collection(slug)
-    with services().database.glance() as session:
+    with services().database.read_autocommit() as session:
         image = session.get(Image, key)
         if image is None or image.collection_id != collection.id:
             abort(404)
@@ -78,14 +78,14 @@ def _find(slug: str, key: int) -> tuple[Collection, Image]:
 
 
 def _open(collection: Collection, image: Image, side: int | None) -> Rendition:
-    """A rendition; a picture that has none is noted as missing or broken, so that nobody else is shown it."""
+    """A rendition. A picture without one is marked as missing or broken, so that it is not shown again."""
     root = Path(os.path.realpath(collection.folder))
     try:
         return services().renditions.find(root, image.path, side)
     except ImageUnreadError:
         raise
     except ImageError as error:
-        if root.is_dir():  # else the whole folder is away, and no picture of it is broken
+        if root.is_dir():  # else the whole folder is away, and its pictures are not broken
             state = MISSING if isinstance(error, ImageMissingError) else BROKEN
             with services().database.write() as session:
                 session.execute(
@@ -93,5 +93,5 @@ def _open(collection: Collection, image: Image, side: int | None) -> Rendition:
                     .where(Image.id == image.id, Image.state == OK)
                     .values(state=state, problem=str(error))
                 )
-            services().stocks.forget(collection.id)
+            services().candidates.invalidate(collection.id)
         raise

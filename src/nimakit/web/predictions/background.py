@@ -14,7 +14,7 @@ from nimakit.models.engine import Model
 from nimakit.progress import say
 from nimakit.web.db.database import Database
 from nimakit.web.db.tables import Collection
-from nimakit.web.pictures.inventory import Walk, synchronise
+from nimakit.web.pictures.inventory import FolderScan, synchronise
 from nimakit.web.predictions.scores import Predictor
 from nimakit.web.predictions.tastes import Tastes
 
@@ -47,7 +47,7 @@ class Background(threading.Thread):
         self._on_change = on_change
         self._predictor = predictor
         self._tastes = Tastes(database, users_dir)
-        self._walks: dict[int, tuple[float, Walk]] = {}
+        self._walks: dict[int, tuple[float, FolderScan]] = {}
         self._wake = threading.Event()
         self._stopped = threading.Event()
 
@@ -148,7 +148,7 @@ def _tell(error: Exception, where: str = "") -> None:
     say(where + (str(error) if is_ours else "".join(traceback.format_exception(error)).rstrip()))
 
 
-def _note(walk: Walk) -> str:
+def _note(walk: FolderScan) -> str:
     notes = []
     if walk.refused:
         more = len(walk.refused) - 1

@@ -17,7 +17,14 @@ from nimakit.models.score import Score
 from nimakit.progress import say
 from nimakit.serving.admission import Admission
 from nimakit.web.db.database import Database
-from nimakit.web.db.features import forget_scores, forget_unseen, held, is_known_as, probe_of, write_features
+from nimakit.web.db.features import (
+    forget_scores,
+    forget_unseen,
+    is_scored_by,
+    lock_collection,
+    probe_of,
+    write_features,
+)
 from nimakit.web.db.tables import BROKEN, MISSING, OK, Collection, Features, Image
 from nimakit.web.predictions.tastes import forget_tastes
 
@@ -88,12 +95,12 @@ class Predictor:
             a newer file of that name.
         """
         if self._compared.get(collection.id) == collection.model and collection.model_probe is not None:
-            return is_known_as(collection, model)
+            return is_scored_by(collection, model)
         with self._database.write() as session:
-            current = held(session, collection)
+            current = lock_collection(session, collection)
             if current is None:
                 return False
-            if current.model_probe is not None and not is_known_as(current, model):
+            if current.model_probe is not None and not is_scored_by(current, model):
                 say(f"{collection.name}: {collection.model} is another model than it was, and predicts anew.")
                 forget_scores(session, current)
                 forget_tastes(session, current)
@@ -119,7 +126,7 @@ class Predictor:
         missing = {path for path in failed if not (root / path).exists()}
         seen = {}
         with self._database.write() as session:
-            if held(session, collection, model) is None:
+            if lock_collection(session, collection, model) is None:
                 return True
             for (key, path, mtime_ns), result in zip(rows, results, strict=True):
                 if isinstance(result, ImageUnreadError):

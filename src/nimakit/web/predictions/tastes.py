@@ -14,7 +14,7 @@ from nimakit.models import taste
 from nimakit.personal import fit
 from nimakit.stats.histogram import FloatArray
 from nimakit.web.db.database import Database
-from nimakit.web.db.features import Float32Array, features_of, held, is_known_as, to_vector
+from nimakit.web.db.features import Float32Array, features_of, is_scored_by, lock_collection, to_vector
 from nimakit.web.db.queries import lock_raters
 from nimakit.web.db.tables import FIRST, OK, Collection, Features, Image, Rater, Rating, Taste
 from nimakit.web.predictions.population import Crowd
@@ -91,7 +91,7 @@ class Tastes:
         with self._database.read() as session:
             # The model may have changed since the round began.
             current = session.get_one(Collection, collection.id)
-            if current.model != collection.model or not is_known_as(current, model):
+            if current.model != collection.model or not is_scored_by(current, model):
                 return False
             due = _due(session, collection)
         learned = False
@@ -126,7 +126,7 @@ class Tastes:
             arrays=_stretched(arrays, model.bins),
         )
         with self._database.write() as session:
-            if held(session, collection, model) is None:
+            if lock_collection(session, collection, model) is None:
                 return
             lock_raters(session, [rater.rater_id])
             session.merge(kept)

@@ -1,1 +1,1 @@
-"""The rating pages: what to show next, and how ratings are checked and stored."""
+"""The rating pages: what to show next, and checking and storing ratings."""

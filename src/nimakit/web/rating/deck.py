@@ -1,4 +1,4 @@
-"""The pictures a rater's browser holds: those that come next, and the last ones, for going back."""
+"""The deck: the pictures a rater's browser shows next, and the latest ones, to go back to."""
 
 from typing import Any
 
@@ -15,65 +15,68 @@ from nimakit.web.services import services
 
 blueprint = Blueprint("deck", __name__, url_prefix="/c/<slug>/deck")
 
+HISTORY = 10
+"""Latest pictures or comparisons that a browser is sent, to go back to."""
+
 _MOST = 30
-_MOST_HELD = 500
-_HISTORY = 10
-_LONGEST_KEY = 18  # digits that a database's integer has room for
+_MOST_BUFFERED = 500
+_LONGEST_KEY = 18  # digits that fit a database's integer
 
 
 @blueprint.get("")
 def upcoming(slug: str) -> ResponseReturnValue:
-    """What comes next, how far the rater is, and what came last.
+    """The next pictures, the rater's progress, and the latest pictures.
 
-    Query: ``amount`` of pictures, ``held`` (ids, separated by commas) that the browser has already or whose
-    ratings have not arrived yet; ``skipped`` asks instead for the pictures that were skipped: it is empty
-    when one begins to look at them, and from then on the ``skipped_until`` of the answer, so that what is
-    skipped while one looks does not come once more.
+    Query: ``amount`` of pictures; ``held``, comma-separated ids that the browser already has or whose ratings
+    have not arrived yet; ``skipped``, to get the skipped pictures instead. ``skipped`` is blank in the first
+    request and the answer's ``skipped_until`` after that, so that pictures skipped once more do not return.
     """
-    amount, held = read_query()
+    amount, buffered = read_query()
     rater, shared = current_rater(), services()
-    with shared.database.glance() as session:
+    with shared.database.read_autocommit() as session:
         collection = visited_collection(slug)
-        stock = shared.stocks.of(session, collection)
-        elsewhere = shared.handed.by_others(collection.id, rater.id, stock.images)
-        hand = next_pictures(session, collection, rater, stock, amount, held=held, elsewhere=elsewhere)
-        picks, until = hand.picks, None
+        candidates = shared.candidates.get(session, collection)
+        reserved = shared.reservations.by_others(collection.id, rater.id, candidates.images)
+        found = next_pictures(
+            session, collection, rater, candidates, amount, buffered=buffered, reserved=reserved
+        )
+        picks, until = found.picks, None
         if "skipped" in request.args:
             asked = _read_skipped()
-            until = _latest(session, collection, rater) if asked is None else asked
-            picks = _skipped(session, collection, rater, amount, held=held, until=until)
-        shared.handed.note(collection.id, rater.id, held | {pick.image for pick in picks})
+            until = _latest_event(session, collection, rater) if asked is None else asked
+            picks = _skipped(session, collection, rater, amount, buffered=buffered, until=until)
+        shared.reservations.reserve(collection.id, rater.id, buffered | {pick.image for pick in picks})
         return jsonify(
             items=_items(session, collection, rater, picks),
             history=_history(session, collection, rater),
-            done=hand.done,
-            skipped=hand.skipped,
+            done=found.done,
+            skipped=found.skipped,
             skipped_until=until,
-            total=hand.done + hand.left,
-            pending=collection.scanned_at is None or not stock.usable(collection).all(),
+            total=found.done + found.left,
+            pending=collection.scanned_at is None or not candidates.usable(collection).all(),
             note="No scores can be predicted at the moment." if collection.model_note else "",
         )
 
 
 def read_query() -> tuple[int, set[int]]:
-    """How many pictures a browser asks for, and which it holds already."""
+    """The number of pictures a browser asks for, and the ids of those it already has."""
     amount = request.args.get("amount", 10, int)
-    held = [part for part in request.args.get("held", "").split(",") if part]
-    if not 0 <= amount <= _MOST or len(held) > _MOST_HELD or not all(map(str.isdecimal, held)):
-        abort(400, f"Ask for up to {_MOST} pictures, and name up to {_MOST_HELD} by their numbers.")
-    return amount, {int(part) for part in held if len(part) < 10}
+    buffered = [part for part in request.args.get("held", "").split(",") if part]
+    if not 0 <= amount <= _MOST or len(buffered) > _MOST_BUFFERED or not all(map(str.isdecimal, buffered)):
+        abort(400, f"amount must be 0 to {_MOST}, and held at most {_MOST_BUFFERED} picture ids.")
+    return amount, {int(part) for part in buffered if len(part) < 10}
 
 
 def _read_skipped() -> int | None:
-    """Up to which event skipped pictures are asked for; None where one begins to look at them."""
+    """The last event up to which skipped pictures are shown; None in the first request."""
     text = request.args["skipped"]
     if text and not (text.isdecimal() and len(text) <= _LONGEST_KEY):
-        abort(400, "Ask for skipped pictures with the `skipped_until` of an answer, or with nothing.")
+        abort(400, "skipped must be blank, or the `skipped_until` of an answer.")
     return int(text) if text else None
 
 
 def picture(collection: Collection, image: Image) -> dict[str, Any]:
-    """What a browser is told of a picture: no more than the rater may know."""
+    """A picture as it is sent to browsers, without what the rater may not know."""
     return {
         "id": image.id,
         "src": url_for("collections.start", slug=collection.slug) + f"pictures/{image.id}/",
@@ -100,7 +103,7 @@ def _items(session: Session, collection: Collection, rater: Rater, picks: list[P
 def _predicted(
     session: Session, collection: Collection, rater: Rater, images: list[Image]
 ) -> dict[int, float]:
-    """Predicted scores by picture id where the experiment shows them; the rater's own, once there are any."""
+    """Picture id -> predicted score, if the experiment shows them; personal scores once they are learned."""
     if collection.experiment != "rate":
         return {}
     positions = {image.id: image.position for image in images if image.position is not None}
@@ -109,13 +112,13 @@ def _predicted(
 
 
 def _history(session: Session, collection: Collection, rater: Rater) -> list[dict[str, Any]]:
-    """The last pictures a rater rated or skipped, on whatever device, the latest at the end."""
+    """The latest pictures a rater rated or skipped on any device, the latest at the end."""
     rows = session.execute(
         select(Rating, Image)
         .join(Image, Image.id == Rating.image_id)
         .where(Rating.collection_id == collection.id, Rating.rater_id == rater.id, Image.state == OK)
         .order_by(Rating.occurred_at.desc())
-        .limit(_HISTORY)
+        .limit(HISTORY)
     ).all()
     return [
         {
@@ -128,14 +131,14 @@ def _history(session: Session, collection: Collection, rater: Rater) -> list[dic
     ]
 
 
-def _latest(session: Session, collection: Collection, rater: Rater) -> int:
-    """The last event of a rater's that holds; 0 where there is none."""
+def _latest_event(session: Session, collection: Collection, rater: Rater) -> int:
+    """Id of the latest event behind a rater's current ratings; 0 without any."""
     own = (Rating.collection_id == collection.id, Rating.rater_id == rater.id)
     return session.scalar(select(func.max(Rating.event_id)).where(*own)) or 0
 
 
 def _skipped(
-    session: Session, collection: Collection, rater: Rater, amount: int, *, held: set[int], until: int
+    session: Session, collection: Collection, rater: Rater, amount: int, *, buffered: set[int], until: int
 ) -> list[Pick]:
     rows = session.scalars(
         select(Rating.image_id)
@@ -150,4 +153,4 @@ def _skipped(
         )
         .order_by(Rating.occurred_at)
     )
-    return [Pick(image, FIRST) for image in rows if image not in held][:amount]
+    return [Pick(image, FIRST) for image in rows if image not in buffered][:amount]

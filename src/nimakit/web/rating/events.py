@@ -1,4 +1,4 @@
-"""Where browsers send what raters did, in batches, again and again until it is acknowledged."""
+"""The route for events (ratings, skips, choices), which browsers send in batches until acknowledged."""
 
 from flask import Blueprint, abort, jsonify, request
 from flask.typing import ResponseReturnValue
@@ -13,7 +13,7 @@ blueprint = Blueprint("events", __name__, url_prefix="/c/<slug>/events")
 
 
 _BATCHES = "600 per minute"
-"""That a rater may send; browsers wait for the answer to one, and send what is refused again later."""
+"""Rate limit of one rater. Browsers wait for the answer to a batch, and resend a refused one later."""
 
 
 def _sender() -> str:
@@ -23,19 +23,19 @@ def _sender() -> str:
 @blueprint.post("")
 @limiter.limit(_BATCHES, key_func=_sender)
 def receive(slug: str) -> ResponseReturnValue:
-    """Take in events: once this answers they are on the disk, and sending them again changes nothing."""
+    """Store events. They are on disk before this answers; sending them again changes nothing."""
     rater = current_rater()
     body = request.get_json()
     events = body.get("events") if isinstance(body, dict) else None
     if not isinstance(events, list) or len(events) > MOST_EVENTS:
-        abort(400, f"The body is an object with up to {MOST_EVENTS} events.")
+        abort(400, f"The body must be an object with at most {MOST_EVENTS} events.")
     if body.get("rater") != rater.code:
-        abort(409, "Somebody else is signed in here now.")
+        abort(409, "Another rater is signed in here now.")
     collection = visited_collection(slug)
     refuse_closed(collection)
-    taken = services().intake.take(Batch(collection, rater, events))
+    written = services().write_queue.write(Batch(collection, rater, events))
     return jsonify(
-        accepted=taken.outcome.accepted,
-        refused=[{"id": key, "reason": reason} for key, reason in taken.outcome.refused],
-        done=taken.done,
+        accepted=written.outcome.accepted,
+        refused=[{"id": key, "reason": reason} for key, reason in written.outcome.refused],
+        done=written.done,
     )

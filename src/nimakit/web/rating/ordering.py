@@ -1,4 +1,4 @@
-"""Which picture a rater sees next: the collection's order, the rater's own shuffle, and repeats."""
+"""The order in which a rater sees pictures: the collection's order, the rater's own shuffle, and repeats."""
 
 import hashlib
 import time
@@ -20,12 +20,12 @@ Keys = NDArray[np.uint64]
 Floats = NDArray[np.float64]
 
 REPEAT_AFTER = 20
-"""Pictures a rater rates before one is shown again: by then the first answer is forgotten."""
+"""Pictures a rater rates before one is repeated: by then they have forgotten their first rating."""
 
 _SECONDS_FRESH = 10.0
 _PRIOR_RATINGS = 2.0
 _PRIOR_SPREAD = 0.25
-"""Before anybody rated, people are taken to spread by a quarter of the scale; it weighs as two ratings."""
+"""Prior standard deviation of the ratings of a picture, as a share of the scale, worth `_PRIOR_RATINGS`."""
 
 
 class Pick(NamedTuple):
@@ -40,14 +40,14 @@ class Pick(NamedTuple):
     round: int
 
 
-class Hand(NamedTuple):
-    """What a rater is given.
+class NextPictures(NamedTuple):
+    """The pictures a rater rates next, and their progress.
 
     Attributes:
         picks: Pictures to rate, in order.
-        done: Pictures they have rated or skipped.
-        skipped: How many of those they skipped.
-        left: How many are new to them and still wanted.
+        done: Number of pictures they have rated or skipped.
+        skipped: Number of those they skipped.
+        left: Number of pictures that are new to them and still need ratings.
     """
 
     picks: list[Pick]
@@ -57,70 +57,70 @@ class Hand(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stock:
-    """A collection's pictures that can be shown, at one moment.
+class Candidates:
+    """The pictures of a collection that can be shown, at one moment.
 
     Attributes:
-        images: (N,) uint64, their ids, ascending.
-        count: (N,) float64, ratings of each; comparisons it was in.
-        total: (N,) float64, their sum; what it won.
-        unsure: (N,) float64, how much one more rating would tell: see `uncertainty`.
+        images: (N,) uint64, ascending ids.
+        count: (N,) float64, number of ratings (or comparisons) of each.
+        total: (N,) float64, sum of the ratings (or of the shares of comparisons won).
+        uncertainty: (N,) float64, see `uncertainty`.
         predicted: (N,) bool, whether there is a predicted score.
     """
 
     images: Keys
     count: Floats
     total: Floats
-    unsure: Floats
+    uncertainty: Floats
     predicted: NDArray[np.bool_]
 
     def usable(self, collection: Collection) -> NDArray[np.bool_]:
-        """(N,) bool, which can be shown now: where a predicted score is shown, those that have one."""
+        """(N,) bool, which can be shown now. The rate experiment needs a predicted score."""
         if collection.experiment == "rate":
             return self.predicted
         return np.ones(len(self.images), np.bool_)
 
 
-class Stocks:
-    """The stock of each collection, a few seconds old at most."""
+class CandidateCache:
+    """The candidates of each collection, at most a few seconds old."""
 
     def __init__(self) -> None:
-        self._kept: dict[int, tuple[float, Stock]] = {}
+        self._cached: dict[int, tuple[float, Candidates]] = {}
 
-    def of(self, session: Session, collection: Collection) -> Stock:
-        """A collection's stock."""
-        kept = self._kept.get(collection.id)
-        # While nothing can be shown yet, somebody is waiting for the first picture.
+    def get(self, session: Session, collection: Collection) -> Candidates:
+        """The candidates of a collection."""
+        at, candidates = self._cached.get(collection.id, (-np.inf, None))
+        # While nothing can be shown yet, a rater is waiting for the first picture.
         if (
-            kept is None
-            or time.monotonic() - kept[0] > _SECONDS_FRESH
-            or not kept[1].usable(collection).any()
+            candidates is None
+            or time.monotonic() - at > _SECONDS_FRESH
+            or not candidates.usable(collection).any()
         ):
-            kept = (time.monotonic(), _read(session, collection))
-            self._kept[collection.id] = kept
-        return kept[1]
+            at, candidates = time.monotonic(), _read(session, collection)
+            self._cached[collection.id] = at, candidates
+        return candidates
 
-    def forget(self, collection_id: int) -> None:
-        """Read a collection anew when it is next asked for: its pictures or settings changed."""
-        self._kept.pop(collection_id, None)
+    def invalidate(self, collection_id: int) -> None:
+        """Read a collection again at its next use: its pictures or settings changed."""
+        self._cached.pop(collection_id, None)
 
 
 def uncertainty(
     count: Floats, total: Floats, squares: Floats, *, position: Floats, spread: Floats, scale: Scale
 ) -> Floats:
-    """How much one more rating would tell of each picture, in units of the scale.
+    """How uncertain each picture's mean rating is, as a share of the scale.
 
-    The standard error its mean would have with one more rating (people's variance shrunk towards the model's,
-    or towards a quarter of the scale where there is none), plus the gap between people and model, which
-    counts less the more people rated.
+    This is the standard error of the mean after one more rating (its variance shrunk towards the model's, or
+    towards a quarter of the scale without one), plus the gap between the raters' mean and the model's,
+    weighted less the more people rated.
 
     Args:
-        count: (N,), ratings.
-        total: (N,), their sum.
-        squares: (N,), sum of their squares.
-        position: (N,), predicted mean, 0 to 1 of the scale; NaN for none.
-        spread: (N,), predicted standard deviation, likewise.
-        scale: What the ratings are on.
+        count: (N,) number of ratings.
+        total: (N,) sum of the ratings.
+        squares: (N,) sum of their squares.
+        position: (N,) predicted mean, from 0 to 1 of the scale; NaN for none.
+        spread: (N,) predicted standard deviation, from 0 to 1 of the scale; NaN for none.
+        scale: The scale of the ratings.
 
     Returns:
         (N,) float64, not below 0.
@@ -135,15 +135,15 @@ def uncertainty(
 
 
 def shuffle_keys(images: Keys, rater: Rater, purpose: str = "order") -> Keys:
-    """A number for each picture by which a rater's shuffle sorts: the same on every device and day.
+    """Sort keys of a rater's shuffle: the same on every device and day.
 
     Args:
-        images: (N,) uint64.
-        rater: Whose shuffle.
-        purpose: Different ones are independent.
+        images: (N,) uint64, picture ids.
+        rater: The rater, whose code is the seed.
+        purpose: Shuffles for different purposes are independent.
 
     Returns:
-        (N,) uint64, evenly spread: SplitMix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number
+        (N,) uint64, uniform: SplitMix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number
         Generators", 2014) of the ids and a seed.
     """
     seed = hashlib.sha256(f"{rater.code} {purpose}".encode()).digest()[:8]
@@ -157,25 +157,25 @@ def next_pictures(
     session: Session,
     collection: Collection,
     rater: Rater,
-    stock: Stock,
+    candidates: Candidates,
     amount: int,
     *,
-    held: set[int],
-    elsewhere: Floats,
-) -> Hand:
-    """What a rater rates next.
+    buffered: set[int],
+    reserved: Floats,
+) -> NextPictures:
+    """Choose the pictures a rater rates next.
 
     Args:
         session: From `Database.read`.
-        collection: Its order, repeats and ratings wanted count.
-        rater: Who rates.
-        stock: The collection's.
-        amount: How many pictures.
-        held: Pictures the browser has already, or whose ratings have not arrived yet.
-        elsewhere: (N,) float64, how many other raters hold each picture of the stock.
+        collection: The collection, with its order, repeats and ratings wanted.
+        rater: The rater.
+        candidates: The pictures of the collection.
+        amount: Most pictures to choose.
+        buffered: Pictures the browser already has, or whose ratings have not arrived yet.
+        reserved: (N,) float64, number of other raters who have reserved each candidate.
 
     Returns:
-        Up to that many pictures; none where the rater is done.
+        The pictures, none if the rater is done.
     """
     rows = session.execute(
         select(Rating.image_id, Rating.round, Rating.value)
@@ -185,35 +185,35 @@ def next_pictures(
     seen = {image for image, turn, _ in rows if turn == FIRST}
     rated = [image for image, turn, value in rows if turn == FIRST and value is not None]
     repeated = {image for image, turn, _ in rows if turn == REPEAT}
-    new = ~np.isin(stock.images, np.fromiter(seen, np.uint64))
-    if collection.wanted is not None:
-        new &= stock.count < collection.wanted
+    wanted = np.inf if collection.wanted is None else collection.wanted
+    new = ~np.isin(candidates.images, np.fromiter(seen, np.uint64)) & (candidates.count < wanted)
     left = int(new.sum())
-    new &= ~np.isin(stock.images, np.fromiter(held, np.uint64))
-    fresh = _ordered(collection, rater, stock, new & _is_short(collection, stock, elsewhere), elsewhere)
-    if not len(fresh):  # others may never rate what they hold
-        fresh = _ordered(collection, rater, stock, new, elsewhere)
-    due = _due(collection, rater, stock, rated, over=not len(fresh))
+    new &= ~np.isin(candidates.images, np.fromiter(buffered, np.uint64))
+    short = candidates.count + reserved < wanted
+    fresh = _ordered(collection, rater, candidates, new & short, reserved)
+    if not len(fresh):  # other raters may never rate what they have reserved
+        fresh = _ordered(collection, rater, candidates, new, reserved)
+    due = _due(collection, rater, candidates, rated, is_finished=not len(fresh))
     picks = interleave(
         [Pick(int(image), FIRST) for image in fresh[:amount]],
-        [Pick(image, REPEAT) for image in due if image not in repeated and image not in held][:amount],
+        [Pick(image, REPEAT) for image in due if image not in repeated and image not in buffered][:amount],
         share=collection.repeats,
-        start=len(rows) + len(held),
+        start=len(rows) + len(buffered),
     )
-    return Hand(picks[:amount], len(seen), len(seen) - len(rated), left)
+    return NextPictures(picks[:amount], len(seen), len(seen) - len(rated), left)
 
 
 def interleave(fresh: Sequence[Item], again: Sequence[Item], *, share: float, start: int) -> list[Item]:
-    """Put what is shown again between what is new, evenly, and at the end what is left of it.
+    """Spread repeated items evenly among new ones, with the remaining repeats at the end.
 
     Args:
         fresh: New items, in order.
-        again: Items to be shown again, in order.
-        share: How many there are of these for each of those.
-        start: How many items were shown before.
+        again: Items to repeat, in order.
+        share: Number of repeats per new item.
+        start: Number of items shown before.
 
     Returns:
-        All of them.
+        All items.
     """
     every = round(1 / share) + 1 if share else 0
     items, repeats = list(fresh), list(again)
@@ -223,45 +223,45 @@ def interleave(fresh: Sequence[Item], again: Sequence[Item], *, share: float, st
     return items
 
 
-def _is_short(collection: Collection, stock: Stock, elsewhere: Floats) -> NDArray[np.bool_]:
-    """Which pictures want ratings still when all that hold them will have rated them."""
-    wanted = np.inf if collection.wanted is None else collection.wanted
-    return stock.count + elsewhere < wanted
-
-
 def _ordered(
-    collection: Collection, rater: Rater, stock: Stock, new: NDArray[np.bool_], elsewhere: Floats
+    collection: Collection,
+    rater: Rater,
+    candidates: Candidates,
+    chosen: NDArray[np.bool_],
+    reserved: Floats,
 ) -> Keys:
-    """Pictures new to a rater that can be shown, in order; whoever holds one counts as having rated it."""
-    chosen = new & stock.usable(collection)
-    images = stock.images[chosen]
+    """Those of the chosen candidates that can be shown, in order. A reservation counts as a rating."""
+    chosen = chosen & candidates.usable(collection)
+    images = candidates.images[chosen]
     keys = shuffle_keys(images, rater)
     match collection.ordering:
         case "fewest":
-            order = np.lexsort((keys, (stock.count + elsewhere)[chosen]))
+            order = np.lexsort((keys, (candidates.count + reserved)[chosen]))
         case "active":
-            order = np.lexsort((keys, -(stock.unsure / (1 + elsewhere))[chosen]))
+            order = np.lexsort((keys, -(candidates.uncertainty / (1 + reserved))[chosen]))
         case _:
             order = np.argsort(keys)
     return images[order]
 
 
-def _due(collection: Collection, rater: Rater, stock: Stock, rated: list[int], *, over: bool) -> list[int]:
-    """Pictures a rater may be shown again, those rated first at the front."""
+def _due(
+    collection: Collection, rater: Rater, candidates: Candidates, rated: list[int], *, is_finished: bool
+) -> list[int]:
+    """Pictures to show a rater again, those rated first at the front."""
     if not collection.repeats:
         return []
-    images = np.array(rated if over else rated[:-REPEAT_AFTER], np.uint64)
-    chosen = is_repeated(collection, rater, images) & np.isin(images, stock.images)
+    images = np.array(rated if is_finished else rated[:-REPEAT_AFTER], np.uint64)
+    chosen = is_repeated(collection, rater, images) & np.isin(images, candidates.images)
     return [int(image) for image in images[chosen]]
 
 
 def is_repeated(collection: Collection, rater: Rater, images: Keys) -> NDArray[np.bool_]:
-    """Which pictures a rater is shown twice: the collection's share of them, always the same.
+    """Which pictures a rater is shown twice: a fixed random sample, `Collection.repeats` of all.
 
     Args:
-        collection: Its repeats count.
-        rater: Who rates.
-        images: (N,) uint64, ids.
+        collection: The collection.
+        rater: The rater.
+        images: (N,) uint64, picture ids.
 
     Returns:
         (N,) bool.
@@ -269,8 +269,8 @@ def is_repeated(collection: Collection, rater: Rater, images: Keys) -> NDArray[n
     return shuffle_keys(images, rater, "repeats") < np.uint64(collection.repeats * (2**64 - 1))
 
 
-def _read(session: Session, collection: Collection) -> Stock:
-    unknown = -1.0  # of a position or spread, which are 0 or more
+def _read(session: Session, collection: Collection) -> Candidates:
+    unknown = -1.0  # outside the range of position and spread
     columns = (
         Image.id,
         Image.count,
@@ -280,16 +280,18 @@ def _read(session: Session, collection: Collection) -> Stock:
         func.coalesce(Image.spread, unknown),
     )
     wanted = select(*columns).where(Image.collection_id == collection.id, Image.state == OK)
-    # The driver's own rows: making SQLAlchemy's of 100,000 takes longer than all else.
+    # The driver's own rows: creating 100,000 SQLAlchemy rows would take most of the time.
     cursor = session.connection().execute(wanted.order_by(Image.id)).cursor
     rows = [] if cursor is None else cursor.fetchall()
     values = np.fromiter(chain.from_iterable(rows), np.float64, len(rows) * len(columns))
     images, count, total, squares, position, spread = values.reshape(-1, len(columns)).T.copy()
     position[position == unknown] = spread[spread == unknown] = np.nan
-    return Stock(
+    return Candidates(
         images=images.astype(np.uint64),
         count=count,
         total=total,
-        unsure=uncertainty(count, total, squares, position=position, spread=spread, scale=collection.scale),
+        uncertainty=uncertainty(
+            count, total, squares, position=position, spread=spread, scale=collection.scale
+        ),
         predicted=~np.isnan(position),
     )

@@ -1,4 +1,4 @@
-"""The pages of the experiments that show one picture at a time: Score, and Rate with the predicted score."""
+"""The pages of the experiments: Score, Rate with the predicted score, and Preference."""
 
 from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
@@ -7,8 +7,8 @@ from nimakit.web.access import current_collection, current_rater
 from nimakit.web.services import services
 
 
-def _page_of(experiment: str) -> Blueprint:
-    """The page of an experiment; deck and events do the rest."""
+def experiment_blueprint(experiment: str) -> Blueprint:
+    """A blueprint with the page of an experiment; scripts on it use the routes of deck and events."""
     blueprint = Blueprint(experiment, __name__, url_prefix=f"/c/<slug>/{experiment}")
 
     @blueprint.get("")
@@ -22,4 +22,4 @@ def _page_of(experiment: str) -> Blueprint:
     return blueprint
 
 
-score, rate = _page_of("score"), _page_of("rate")
+score, rate = experiment_blueprint("score"), experiment_blueprint("rate")

@@ -1,4 +1,4 @@
-"""Which pictures are compared next: those compared least, or those that seem equally good."""
+"""The comparisons a rater makes next, drawn from the pictures by the collection's order."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -10,21 +10,21 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nimakit.web.db.tables import FIRST, REPEAT, SKIP, Choice, Collection, Rater
-from nimakit.web.rating.ordering import REPEAT_AFTER, Stock, interleave, is_repeated
+from nimakit.web.rating.ordering import REPEAT_AFTER, Candidates, interleave, is_repeated
 
 Indices = NDArray[np.intp]
 
 _NEAREST = 8
-"""Pictures that seem about as good as another, among which chance decides."""
+"""In active order, opponents are drawn at random from this many (per picture) of about the same strength."""
 
 _ATTEMPTS = 50
 
 
-class Match(NamedTuple):
-    """Pictures to be compared.
+class Comparison(NamedTuple):
+    """Pictures to compare.
 
     Attributes:
-        images: Their ids, as they are to stand.
+        images: Their ids, in the order they are shown.
         round: `FIRST` or `REPEAT`.
     """
 
@@ -32,39 +32,45 @@ class Match(NamedTuple):
     round: int
 
 
-class MatchHand(NamedTuple):
-    """What a rater is given.
+class NextComparisons(NamedTuple):
+    """The comparisons a rater makes next, and their progress.
 
     Attributes:
-        matches: Comparisons, in order.
-        done: Those the rater made or skipped.
-        left: How many more the collection wants, of whomever; None where it wants no number.
+        comparisons: Comparisons to make, in order.
+        done: Number of comparisons the rater made or skipped.
+        left: Number of comparisons the collection still needs from all raters; None if it has no target.
     """
 
-    matches: list[Match]
+    comparisons: list[Comparison]
     done: int
     left: int | None
 
 
-def next_matches(
-    session: Session, collection: Collection, rater: Rater, stock: Stock, amount: int, *, held: set[int]
-) -> MatchHand:
-    """What a rater compares next.
+def next_comparisons(
+    session: Session,
+    collection: Collection,
+    rater: Rater,
+    candidates: Candidates,
+    amount: int,
+    *,
+    buffered: set[int],
+) -> NextComparisons:
+    """Choose the comparisons a rater makes next.
 
-    Each comparison begins with a picture that was compared least, or, in a random order, with any. The others
-    are drawn from all (random), from those compared least (fewest), or from those that won about as large a
-    share of their comparisons (active): there the answer tells most.
+    Each starts with one of the least compared pictures (in random order: with any picture). Its opponents are
+    drawn from all pictures (random), from the least compared (fewest), or from those that won a similar share
+    of their comparisons (active), where the answer is most informative.
 
     Args:
         session: From `Database.read`.
-        collection: Its order, repeats, choices and comparisons wanted count.
-        rater: Who compares.
-        stock: The collection's.
-        amount: How many comparisons.
-        held: Pictures in comparisons the browser has already, or whose answers have not arrived yet.
+        collection: The collection, with its order, repeats, choices and comparisons wanted.
+        rater: The rater.
+        candidates: The pictures of the collection.
+        amount: Most comparisons to choose.
+        buffered: Pictures in comparisons the browser already has, or whose answers have not arrived yet.
 
     Returns:
-        Up to that many comparisons; none where the rater is done.
+        The comparisons, none if the rater is done.
     """
     mine = session.execute(
         select(Choice.shown, Choice.round, Choice.kind)
@@ -72,50 +78,53 @@ def next_matches(
         .order_by(Choice.occurred_at)
     ).all()
     made = [tuple(shown) for shown, turn, _ in mine if turn == FIRST]
-    generator = np.random.default_rng([rater.id, collection.id, len(made), *sorted(held)])
-    drawing = _Drawing(collection, stock, made, held, generator)
-    matches = interleave(
-        [Match(images, FIRST) for images in drawing.draw(amount)],
-        [Match(images, REPEAT) for images in _due(collection, rater, stock, mine, held)[:amount]],
+    generator = np.random.default_rng([rater.id, collection.id, len(made), *sorted(buffered)])
+    sampler = _ComparisonSampler(collection, candidates, made, buffered, generator)
+    comparisons = interleave(
+        [Comparison(images, FIRST) for images in sampler.draw(amount)],
+        [
+            Comparison(images, REPEAT)
+            for images in _due(collection, rater, candidates, mine, buffered)[:amount]
+        ],
         share=collection.repeats,
-        start=len(mine) + len(held),
+        start=len(mine) + len(buffered),
     )
     left = None
     if collection.wanted is not None:
-        missing = np.maximum(collection.wanted - stock.count, 0).sum()
+        missing = np.maximum(collection.wanted - candidates.count, 0).sum()
         left = int(np.ceil(missing / collection.choices))
-    return MatchHand(matches[:amount], len(made), left)
+    return NextComparisons(comparisons[:amount], len(made), left)
 
 
-class _Drawing:
-    """Draws comparisons for one rater, no picture twice, and none the rater has made before."""
+class _ComparisonSampler:
+    """Draws comparisons for one rater: no picture twice, and no comparison the rater has made before."""
 
     def __init__(
         self,
         collection: Collection,
-        stock: Stock,
+        candidates: Candidates,
         made: Iterable[tuple[int, ...]],
-        held: set[int],
+        buffered: set[int],
         generator: np.random.Generator,
     ) -> None:
         self._ordering = collection.ordering
         self._choices = collection.choices
-        self._stock = stock
+        self._candidates = candidates
         self._generator = generator
         self._made = {frozenset(images) for images in made}
         self._partners: defaultdict[int, set[int]] = defaultdict(set)
         for images in self._made:
             for image in images:
                 self._partners[image] |= images
-        self._used = set(held)
-        count = np.zeros(len(stock.count)) if self._ordering == "random" else stock.count
+        self._used = set(buffered)
+        count = np.zeros(len(candidates.count)) if self._ordering == "random" else candidates.count
         self._order = np.lexsort((generator.random(len(count)), count))
-        self._wanted = stock.count < (np.inf if collection.wanted is None else collection.wanted)
+        self._wanted = candidates.count < (np.inf if collection.wanted is None else collection.wanted)
         self._firsts = self._order[self._wanted[self._order]]
-        self._share = (stock.total + 0.5) / (stock.count + 1)
+        self._win_rate = (candidates.total + 0.5) / (candidates.count + 1)
 
     def draw(self, amount: int) -> Iterable[tuple[int, ...]]:
-        """Up to that many comparisons."""
+        """Yield at most that many comparisons."""
         attempts = 0
         for first in self._firsts:
             if amount <= 0 or attempts > _ATTEMPTS:
@@ -131,9 +140,9 @@ class _Drawing:
             yield images
 
     def _with(self, first: int) -> tuple[int, ...] | None:
-        """A comparison of a picture with others; None where the rater has made all there are."""
+        """A comparison of a picture with others; None if the rater has made all of them."""
         image = self._image(first)
-        # Of four, some may have met; of two, none.
+        # Among four, some pairs may have been compared before; a pair must be new.
         known = self._partners[image] if self._choices == 2 else set()
         others: list[int] = []
         for index in self._opponents(first):
@@ -146,10 +155,10 @@ class _Drawing:
         return None
 
     def _opponents(self, first: int) -> Iterable[int]:
-        """Whom to compare a picture with, the best first; those that have enough come last."""
+        """Opponents of a picture, the best first, those with enough comparisons last."""
         order = self._order
         if self._ordering == "active":
-            distance = np.abs(self._share - self._share[first])
+            distance = np.abs(self._win_rate - self._win_rate[first])
             nearest, near = np.argsort(distance, kind="stable"), self._choices * _NEAREST
             order = np.concatenate([self._generator.permutation(nearest[:near]), nearest[near:]])
         elif self._ordering == "random":
@@ -157,29 +166,29 @@ class _Drawing:
         return order[np.argsort(~self._wanted[order], kind="stable")]
 
     def _image(self, index: int) -> int:
-        return int(self._stock.images[index])
+        return int(self._candidates.images[index])
 
 
 def _due(
     collection: Collection,
     rater: Rater,
-    stock: Stock,
+    candidates: Candidates,
     mine: Sequence[tuple[list[int], int, str]],
-    held: set[int],
+    buffered: set[int],
 ) -> list[tuple[int, ...]]:
-    """Comparisons a rater may be shown again, with the pictures in another order."""
+    """Comparisons to show a rater again, with the pictures in reverse order."""
     if not collection.repeats:
         return []
     repeated = {frozenset(shown) for shown, turn, _ in mine if turn == REPEAT}
-    there = set(stock.images.tolist())
+    showable = set(candidates.images.tolist())
     chosen = [
         tuple(reversed(shown))
         for shown, turn, kind in mine[:-REPEAT_AFTER]
         if turn == FIRST
         and kind != SKIP
         and frozenset(shown) not in repeated
-        and there.issuperset(shown)
-        and held.isdisjoint(shown)
+        and showable.issuperset(shown)
+        and buffered.isdisjoint(shown)
     ]
     firsts = np.array([min(images) for images in chosen], np.uint64)
     return [

@@ -1,4 +1,4 @@
-"""Pictures that browsers hold: soon rated, most likely, and better not given to others as well."""
+"""Reservations: pictures served to a rater and not yet rated, so that others are shown different ones."""
 
 import time
 from collections import defaultdict
@@ -7,40 +7,38 @@ from collections.abc import Collection as Group
 import numpy as np
 from numpy.typing import NDArray
 
-_SECONDS_HELD = 300.0
-"""After which whoever was given pictures and asked for no more has left."""
+_SECONDS_RESERVED = 300.0
+"""A rater whose browser has asked for nothing for this long has left."""
 
 
-class Handed:
-    """What each rater was given last and has not rated yet, as far as this process gave it."""
+class Reservations:
+    """The latest pictures served to each rater, for the requests this process answered."""
 
     def __init__(self) -> None:
-        self._given: defaultdict[int, dict[int, tuple[float, Group[int]]]] = defaultdict(dict)
+        self._reserved: defaultdict[int, dict[int, tuple[float, Group[int]]]] = defaultdict(dict)
 
-    def note(self, collection_id: int, rater_id: int, images: Group[int]) -> None:
-        """A rater's browsers hold these pictures now, and no others."""
-        self._given[collection_id][rater_id] = time.monotonic(), images
+    def reserve(self, collection_id: int, rater_id: int, images: Group[int]) -> None:
+        """Replace a rater's reservations by these pictures."""
+        self._reserved[collection_id][rater_id] = time.monotonic(), images
 
     def by_others(self, collection_id: int, rater_id: int, images: NDArray[np.uint64]) -> NDArray[np.float64]:
-        """How many other raters hold each picture.
+        """Count the other raters who have reserved each picture.
 
         Args:
-            collection_id: Whose pictures.
-            rater_id: Who asks.
-            images: (N,) uint64, ids, ascending.
+            collection_id: The collection.
+            rater_id: The rater to leave out.
+            images: (N,) uint64, ascending picture ids.
 
         Returns:
             (N,) float64.
         """
-        given, oldest = self._given[collection_id], time.monotonic() - _SECONDS_HELD
+        raters, oldest = self._reserved[collection_id], time.monotonic() - _SECONDS_RESERVED
         others: list[int] = []
-        for rater, (at, held) in list(given.items()):
+        for rater, (at, reserved) in list(raters.items()):
             if at < oldest:
-                given.pop(rater, None)
+                raters.pop(rater, None)
             elif rater != rater_id:
-                others.extend(held)
-        counts = np.zeros(len(images))
-        if others:
-            held_most, times = np.unique(np.array(others, np.uint64), return_counts=True)
-            counts[np.isin(images, held_most)] = times[np.isin(held_most, images)]
-        return counts
+                others.extend(reserved)
+        found = np.array(others, np.uint64)
+        places = np.searchsorted(images, found[np.isin(found, images)])
+        return np.bincount(places, minlength=len(images)).astype(np.float64)

@@ -1,4 +1,4 @@
-"""What raters did: kept for good, and made into what holds now."""
+"""Stores events, and updates the current ratings and choices and the pictures' sums from them."""
 
 import uuid
 from collections import defaultdict
@@ -24,17 +24,17 @@ from nimakit.web.db.tables import (
     now,
 )
 
-What = TypeVar("What")
+Value = TypeVar("Value")
 
 _SUMS = ("count", "total", "squares")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Act:
-    """Something a rater did: what a row of `Event` holds, whose attributes these are.
+class NewEvent:
+    """An event to store, with the attributes of `Event`.
 
     Attributes:
-        replaces: Client id of what the same browser said of it before, where it did; not kept.
+        replaces: Client id of the event of the same browser that this one replaces, if any; not stored.
     """
 
     client_id: str
@@ -54,61 +54,61 @@ class Act:
     replaces: str | None = None
 
 
-_FIELDS = tuple(field.name for field in fields(Act) if field.name != "replaces")
+_FIELDS = tuple(field.name for field in fields(NewEvent) if field.name != "replaces")
 
 
-def correction(by: Rater, **said: Any) -> Act:
-    """What somebody says on a page in place of what was said, now; of another's rating the admin says it.
+def correction(by: Rater, **values: Any) -> NewEvent:
+    """An event that replaces an earlier rating or choice, made now on a page.
 
     Args:
-        by: Who says it.
-        said: Attributes of the act, ``rater_id`` among them.
+        by: The rater themselves, or the admin.
+        values: Attributes of the event, ``rater_id`` among them.
     """
     at = now()
-    source = CORRECTION if said["rater_id"] == by.id else BY_ADMIN
-    return Act(client_id=uuid.uuid4().hex, occurred_at=at, received_at=at, source=source, **said)
+    source = CORRECTION if values["rater_id"] == by.id else BY_ADMIN
+    return NewEvent(client_id=uuid.uuid4().hex, occurred_at=at, received_at=at, source=source, **values)
 
 
-def apply_acts(session: Session, acts: Sequence[Act]) -> None:
-    """Keep what raters did, and let each take the place of what they did before about the same thing.
+def store_events(session: Session, events: Sequence[NewEvent]) -> None:
+    """Store events; each replaces the rater's earlier events about the same picture or comparison.
 
     Args:
         session: From `Database.write`, after `lock_raters`.
-        acts: In the order they arrived; no client id twice for a rater.
+        events: In the order they arrived; client ids are unique per rater.
     """
-    if not acts:
+    if not events:
         return
-    session.execute(insert(Event), [{name: getattr(act, name) for name in _FIELDS} for act in acts])
+    session.execute(insert(Event), [{name: getattr(new, name) for name in _FIELDS} for new in events])
     wanted = select(Event.rater_id, Event.client_id, Event.id).where(
-        Event.rater_id.in_({act.rater_id for act in acts}),
-        Event.client_id.in_([act.client_id for act in acts]),
+        Event.rater_id.in_({new.rater_id for new in events}),
+        Event.client_id.in_([new.client_id for new in events]),
     )
     keys = {(rater, client): key for rater, client, key in session.execute(wanted)}
-    events = [(keys[act.rater_id, act.client_id], act) for act in acts]
+    stored = [(keys[new.rater_id, new.client_id], new) for new in events]
     sums = _Sums()
-    _apply_ratings(session, [(key, act) for key, act in events if act.trial is None], sums)
-    _apply_choices(session, [(key, act) for key, act in events if act.trial is not None], sums)
+    _update_ratings(session, [(key, new) for key, new in stored if new.trial is None], sums)
+    _update_choices(session, [(key, new) for key, new in stored if new.trial is not None], sums)
     sums.write(session)
 
 
 class _Sums:
-    """Changes to the pictures' counts, totals and squares, carried over in one go.
+    """Changes to the counts, totals and squares of pictures, written in one statement.
 
-    Writers do so in the order of the pictures, so that no two ever wait for each other.
+    They are written in the order of the pictures, so that concurrent writers never deadlock.
     """
 
     def __init__(self) -> None:
         self._changes: dict[int, list[float]] = defaultdict(lambda: [0, 0.0, 0.0])
 
     def replace(self, image: int, before: float | None, after: float | None) -> None:
-        """Take one person's value of a picture out, and another in; None for none."""
+        """Replace one rater's value of a picture; None for no value."""
         change = self._changes[image]
         change[0] += (after is not None) - (before is not None)
         change[1] += (after or 0.0) - (before or 0.0)
         change[2] += (after or 0.0) ** 2 - (before or 0.0) ** 2
 
     def write(self, session: Session) -> None:
-        """Carry the changes over."""
+        """Add the changes to the rows of the pictures."""
         if not self._changes:
             return
         images = cast("Table", Image.__table__)
@@ -123,102 +123,110 @@ class _Sums:
 
 
 @dataclass(frozen=True, slots=True)
-class _Held(Generic[What]):
-    """What holds before an act.
+class _Previous(Generic[Value]):
+    """A rater's rating or choice before an event.
 
     Attributes:
-        what: What counts for the pictures.
-        at: Since when.
-        event: Row of the event that said so; None where nothing was said yet.
+        value: What counts towards the sums of the pictures.
+        at: When it was made.
+        event: Row id of its event; None if there was none.
     """
 
-    what: What
+    value: Value
     at: datetime
     event: int | None
 
 
-def _was_overtaken(session: Session, act: Act, held: _Held[Any]) -> bool:
-    """Whether something later holds: the act waited for a network while the rater went on elsewhere.
+def _is_outdated(session: Session, new: NewEvent, previous: _Previous[Any]) -> bool:
+    """Whether an event is older than the previous one: it waited while the rater continued elsewhere.
 
-    When something happened is told from when it arrived, later by as long as it was on its way. What a
-    browser says of a picture again is after what it said first, however long the two took.
+    The time of an event is its arrival less its age, and so too late by the time it was on its way. An event
+    that replaces the previous one is therefore newer whatever the times say.
     """
-    if held.at <= act.occurred_at:
+    if previous.at <= new.occurred_at:
         return False
-    if act.replaces is None:
+    if new.replaces is None:
         return True
-    return session.scalar(select(Event.client_id).where(Event.id == held.event)) != act.replaces
+    return session.scalar(select(Event.client_id).where(Event.id == previous.event)) != new.replaces
 
 
-def _apply_ratings(session: Session, events: Sequence[tuple[int, Act]], sums: _Sums) -> None:
-    keys = {(act.image_id, act.rater_id, act.round) for _, act in events}
+def _update_ratings(session: Session, events: Sequence[tuple[int, NewEvent]], sums: _Sums) -> None:
+    keys = {(new.image_id, new.rater_id, new.round) for _, new in events}
     if not keys:
         return
     name_columns = (Rating.image_id, Rating.rater_id, Rating.round)
     wanted = select(*name_columns, Rating.value, Rating.occurred_at, Rating.event_id)
-    holds = {
-        (image, rater, turn): _Held(value, at, event)
+    current = {
+        (image, rater, turn): _Previous(value, at, event)
         for image, rater, turn, value, at, event in session.execute(
             wanted.where(tuple_(*name_columns).in_(keys))
         )
     }
-    old, latest = set(holds), {}
-    for key, act in events:
-        name = (cast("int", act.image_id), act.rater_id, act.round)
-        before = holds.get(name, _Held(None, act.occurred_at, None))
-        if _was_overtaken(session, act, before):
+    old, changed = set(current), {}
+    for key, new in events:
+        name = (cast("int", new.image_id), new.rater_id, new.round)
+        before = current.get(name, _Previous(None, new.occurred_at, None))
+        if _is_outdated(session, new, before):
             continue
-        holds[name] = _Held(act.value, max(act.occurred_at, before.at), key)
-        latest[name] = {
-            **dict(zip(("image_id", "rater_id", "round"), name, strict=True)),
-            "collection_id": act.collection_id,
-            "value": act.value,
-            "predicted": act.predicted,
-            "event_id": key,
-            "occurred_at": holds[name].at,
+        current[name] = _Previous(new.value, max(new.occurred_at, before.at), key)
+        changed[name] = {
+            **_row(new, key, current[name].at),
+            "image_id": new.image_id,
+            "value": new.value,
+            "predicted": new.predicted,
         }
-        if act.round == FIRST:
-            sums.replace(name[0], before.what, act.value)
-    _write(session, Rating, latest, old)
+        if new.round == FIRST:
+            sums.replace(name[0], before.value, new.value)
+    _write(session, Rating, changed, old)
 
 
-def _apply_choices(session: Session, events: Sequence[tuple[int, Act]], sums: _Sums) -> None:
-    keys = {(act.rater_id, act.trial) for _, act in events}
+def _update_choices(session: Session, events: Sequence[tuple[int, NewEvent]], sums: _Sums) -> None:
+    keys = {(new.rater_id, new.trial) for _, new in events}
     if not keys:
         return
     named = tuple_(Choice.rater_id, Choice.trial).in_(keys)
-    holds = {
-        (one.rater_id, one.trial): _Held(_won(one.kind, one.shown, one.chosen), one.occurred_at, one.event_id)
-        for one in session.scalars(select(Choice).where(named))
+    current = {
+        (row.rater_id, row.trial): _Previous(
+            _shares(row.kind, row.shown, row.chosen), row.occurred_at, row.event_id
+        )
+        for row in session.scalars(select(Choice).where(named))
     }
-    old, latest = set(holds), {}
-    for key, act in events:
-        name = (act.rater_id, act.trial or "")
-        before = holds.get(name, _Held(dict[int, float](), act.occurred_at, None))
-        if _was_overtaken(session, act, before):
+    old, changed = set(current), {}
+    for key, new in events:
+        name = (new.rater_id, new.trial or "")
+        before = current.get(name, _Previous(dict[int, float](), new.occurred_at, None))
+        if _is_outdated(session, new, before):
             continue
-        after = _won(act.kind, act.shown or (), act.image_id)
-        holds[name] = _Held(after, max(act.occurred_at, before.at), key)
-        latest[name] = {
-            **dict(zip(("rater_id", "trial"), name, strict=True)),
-            "collection_id": act.collection_id,
-            "round": act.round,
-            "kind": act.kind,
-            "shown": act.shown,
-            "chosen": act.image_id,
-            "event_id": key,
-            "occurred_at": holds[name].at,
+        after = _shares(new.kind, new.shown or (), new.image_id)
+        current[name] = _Previous(after, max(new.occurred_at, before.at), key)
+        changed[name] = {
+            **_row(new, key, current[name].at),
+            "trial": new.trial,
+            "kind": new.kind,
+            "shown": new.shown,
+            "chosen": new.image_id,
         }
-        if act.round == FIRST:
-            for image in before.what.keys() | after.keys():
-                sums.replace(image, before.what.get(image), after.get(image))
-    _write(session, Choice, latest, old)
+        if new.round == FIRST:
+            for image in before.value.keys() | after.keys():
+                sums.replace(image, before.value.get(image), after.get(image))
+    _write(session, Choice, changed, old)
+
+
+def _row(new: NewEvent, key: int, at: datetime) -> dict[str, Any]:
+    """The columns that `Rating` and `Choice` share."""
+    return {
+        "collection_id": new.collection_id,
+        "rater_id": new.rater_id,
+        "round": new.round,
+        "event_id": key,
+        "occurred_at": at,
+    }
 
 
 def _write(
     session: Session, table: type[Rating | Choice], rows: Mapping[Any, dict[str, Any]], old: Set[Any]
 ) -> None:
-    """Add rows, or put them in the place of those of the same key."""
+    """Insert the rows whose keys are not in `old`, and update the others."""
     new = [row for key, row in rows.items() if key not in old]
     changed = [row for key, row in rows.items() if key in old]
     if new:
@@ -227,8 +235,8 @@ def _write(
         session.execute(update(table), changed)
 
 
-def _won(kind: str, shown: Sequence[int], chosen: int | None) -> dict[int, float]:
-    """What each picture of a comparison won: 1 in all, shared in a tie; nothing counts when skipped."""
+def _shares(kind: str, shown: Sequence[int], chosen: int | None) -> dict[int, float]:
+    """Each picture's share of a comparison won: 1 in total, split in a tie; empty if skipped."""
     if kind == SKIP:
         return {}
     return {image: 1 / len(shown) if kind == TIE else float(image == chosen) for image in shown}

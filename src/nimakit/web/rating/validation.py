@@ -1,4 +1,4 @@
-"""Events as browsers send them: checked, and taken in once."""
+"""Checks the events that browsers send, and stores each of them once."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -25,10 +25,10 @@ from nimakit.web.db.tables import (
     Rater,
     now,
 )
-from nimakit.web.rating.store import Act, apply_acts
+from nimakit.web.rating.store import NewEvent, store_events
 
 MOST_EVENTS = 200
-"""Events a request may bring."""
+"""Most events in a request."""
 
 _NAME = re.compile(r"[A-Za-z0-9-]{1,36}")
 _is_key = is_integer(1, LARGEST_KEY)
@@ -42,12 +42,12 @@ class Batch:
     """Events of one rater, as a browser sends them.
 
     Attributes:
-        collection: What they are about.
-        rater: Whose they are.
-        events: Objects with ``id`` (made up by the browser: letters, digits and hyphens), ``kind``, ``image``
+        collection: The collection they belong to.
+        rater: The rater.
+        events: Objects with ``id`` (chosen by the browser: letters, digits and hyphens), ``kind``, ``image``
             or ``trial`` and ``shown``, ``value``, ``predicted``, ``round``, ``age_ms`` (how long ago it
-            happened), ``elapsed_ms`` (how long they looked) and ``replaces`` (id of what this browser said of
-            it before).
+            happened), ``elapsed_ms`` (how long the rater looked) and ``replaces`` (id of this browser's
+            earlier event that it replaces).
     """
 
     collection: Collection
@@ -57,71 +57,59 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a batch.
+    """Which events of a batch were accepted.
 
     Attributes:
-        accepted: Ids of its events; those that were known already among them.
-        refused: Id and reason of each that can never be accepted.
-        images: Pictures whose ratings may have changed.
+        accepted: Ids of the events that are stored, also those stored before.
+        refused: Id and reason of each event that breaks a rule.
     """
 
     accepted: list[str] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
-    images: list[int] = field(default_factory=list)
 
 
 def record(session: Session, batches: Sequence[Batch]) -> list[Outcome]:
-    """Take in events; nothing may be acknowledged before the session is committed.
+    """Check and store events. Acknowledge them only after the session is committed.
 
     Args:
         session: From `Database.write`.
-        batches: In the order they came; of whomever, about whatever.
+        batches: In the order they arrived, from any raters and about any collections.
 
     Returns:
-        For each batch, which of its events are taken in and which are not.
+        The outcome of each batch.
     """
     lock_raters(session, {batch.rater.id for batch in batches})
-    known, homes, received = _known(session, batches), _homes(session, batches), now()
-    outcomes, acts = [], list[Act]()
+    known, collections, received = _known(session, batches), _collections(session, batches), now()
+    outcomes, new = [], list[NewEvent]()
     for batch in batches:
-        pictures = {image for image, home in homes.items() if home == batch.collection.id}
-        outcomes.append(_sort_out(batch, known, pictures, received, acts))
-    apply_acts(session, acts)
+        pictures = {image for image, collection in collections.items() if collection == batch.collection.id}
+        outcomes.append(_check(batch, known, pictures, received, new))
+    store_events(session, new)
     return outcomes
 
 
-def _sort_out(
-    batch: Batch, known: set[tuple[int, str]], pictures: set[int], received: datetime, acts: list[Act]
+def _check(
+    batch: Batch, known: set[tuple[int, str]], pictures: set[int], received: datetime, new: list[NewEvent]
 ) -> Outcome:
-    """What becomes of a batch; what is new in it goes to the acts."""
+    """The outcome of a batch; its events that are not known yet are appended to `new`."""
     outcome, rater = Outcome(), batch.rater.id
     for raw in batch.events:
         key = raw.get("id") if isinstance(raw, Mapping) else None
-        if not isinstance(key, str) or not _NAME.fullmatch(key):
-            outcome.refused.append(
-                (
-                    key[:36] if isinstance(key, str) else "",
-                    "An event's id is 1 to 36 letters, digits and hyphens.",
-                )
-            )
-            continue
-        if (rater, key) not in known:
-            try:
-                act = _parse(
-                    raw, batch.collection, pictures, client_id=key, rater_id=rater, received_at=received
-                )
-            except ValueError as error:
-                outcome.refused.append((key, str(error)))
-                continue
-            acts.append(act)
-            known.add((rater, key))
-            outcome.images.extend([act.image_id] if act.image_id else [])
-        outcome.accepted.append(key)
+        text = key[:36] if isinstance(key, str) else ""
+        try:
+            if key != text or not _NAME.fullmatch(text):
+                raise ValueError("An event's id must be 1 to 36 letters, digits and hyphens.")
+            if (rater, text) not in known:
+                new.append(_parse(raw, batch, pictures, client_id=text, received_at=received))
+                known.add((rater, text))
+            outcome.accepted.append(text)
+        except ValueError as error:
+            outcome.refused.append((text, str(error)))
     return outcome
 
 
 def _known(session: Session, batches: Sequence[Batch]) -> set[tuple[int, str]]:
-    """Rater and id of each event that was taken in before."""
+    """(rater id, event id) of the events that were stored before."""
     keys = (event.get("id") for batch in batches for event in batch.events if isinstance(event, Mapping))
     wanted = select(Event.rater_id, Event.client_id).where(
         Event.rater_id.in_({batch.rater.id for batch in batches}),
@@ -130,8 +118,8 @@ def _known(session: Session, batches: Sequence[Batch]) -> set[tuple[int, str]]:
     return {(rater, key) for rater, key in session.execute(wanted)}
 
 
-def _homes(session: Session, batches: Sequence[Batch]) -> dict[int, int]:
-    """The collection of each picture that events are about."""
+def _collections(session: Session, batches: Sequence[Batch]) -> dict[int, int]:
+    """Picture id -> collection id, of the pictures that the events name."""
     named: set[int] = set()
     for event in (event for batch in batches for event in batch.events):
         if isinstance(event, Mapping):
@@ -142,9 +130,9 @@ def _homes(session: Session, batches: Sequence[Batch]) -> dict[int, int]:
 
 
 def _parse(
-    raw: Mapping[str, Any], collection: Collection, pictures: set[int], *, received_at: datetime, **names: Any
-) -> Act:
-    """An event, checked.
+    raw: Mapping[str, Any], batch: Batch, pictures: set[int], *, client_id: str, received_at: datetime
+) -> NewEvent:
+    """Check an event.
 
     Raises:
         ValueError: It breaks a rule; the message is for the rater.
@@ -153,16 +141,19 @@ def _parse(
     age, elapsed, turn = raw.get("age_ms", 0), raw.get("elapsed_ms"), raw.get("round", FIRST)
     replaces = raw.get("replaces")
     if replaces is not None and not (isinstance(replaces, str) and _NAME.fullmatch(replaces)):
-        raise ValueError("What is replaced is named by the id of an event.")
+        raise ValueError("replaces must be the id of an event.")
     if not is_number(0)(age) or not (elapsed is None or is_number(0)(elapsed)):
-        raise ValueError("Times are milliseconds, 0 or more.")
+        raise ValueError("Times must be in milliseconds, 0 or more.")
     if not is_integer(FIRST, REPEAT)(turn):
-        raise ValueError(f"The round is {FIRST} or {REPEAT}.")
+        raise ValueError(f"The round must be {FIRST} or {REPEAT}.")
     if image is not None and not (_is_key(image) and image in pictures):
         raise ValueError("This picture is not part of the collection.")
+    collection = batch.collection
     check = _check_choice if collection.experiment == "preference" else _check_rating
-    return Act(
+    return NewEvent(
+        client_id=client_id,
         collection_id=collection.id,
+        rater_id=batch.rater.id,
         image_id=image,
         round=turn,
         occurred_at=received_at - min(timedelta(milliseconds=min(age, 1e12)), _LONGEST_WAIT),
@@ -171,20 +162,19 @@ def _parse(
         source="app",
         replaces=replaces,
         **check(raw, collection, pictures),
-        **names,
     )
 
 
 def _check_rating(raw: Mapping[str, Any], collection: Collection, _pictures: set[int]) -> dict[str, Any]:
     kind, value, predicted = raw.get("kind"), raw.get("value"), raw.get("predicted")
     if kind not in (RATING, SKIP) or raw.get("image") is None:
-        raise ValueError("In this collection pictures are rated or skipped.")
+        raise ValueError("Events of this collection must rate or skip a picture.")
     scale = collection.scale
     within = is_number(scale.low, scale.high)
     if kind == RATING and (value is None or not within(value)):
-        raise ValueError(f"A rating is a number from {scale.low} to {scale.high}.")
+        raise ValueError(f"A rating must be a number from {scale.low} to {scale.high}.")
     if predicted is not None and not within(predicted):
-        raise ValueError(f"A predicted score is a number from {scale.low} to {scale.high}.")
+        raise ValueError(f"A predicted score must be a number from {scale.low} to {scale.high}.")
     rating = round(float(value), _DECIMALS) if kind == RATING and value is not None else None
     return {"kind": kind, "value": rating, "predicted": predicted}
 
@@ -192,15 +182,15 @@ def _check_rating(raw: Mapping[str, Any], collection: Collection, _pictures: set
 def _check_choice(raw: Mapping[str, Any], collection: Collection, pictures: set[int]) -> dict[str, Any]:
     kind, trial, shown, choices = raw.get("kind"), raw.get("trial"), raw.get("shown"), collection.choices
     if kind not in (CHOICE, TIE, SKIP):
-        raise ValueError("In this collection one picture is chosen, or none.")
+        raise ValueError("Events of this collection must choose a picture, or none.")
     if not isinstance(trial, str) or not _NAME.fullmatch(trial):
-        raise ValueError("A comparison has a name of 1 to 36 letters, digits and hyphens.")
+        raise ValueError("The trial must be 1 to 36 letters, digits and hyphens.")
     if (
         not isinstance(shown, list)
         or not all(map(_is_key, shown))
         or not len(shown) == len(pictures & set(shown)) == choices
     ):
-        raise ValueError(f"A comparison is among {choices} different pictures of the collection.")
+        raise ValueError(f"A comparison must show {choices} different pictures of the collection.")
     if (raw.get("image") in shown) != (kind == CHOICE):
-        raise ValueError("The picture chosen is one of those shown.")
+        raise ValueError("The chosen picture must be one of those shown.")
     return {"kind": kind, "trial": trial, "shown": shown}

@@ -1,4 +1,4 @@
-"""Where what raters did is written: all that comes while one transaction is written goes into the next."""
+"""A queue that writes many raters' events in one transaction (group commit)."""
 
 import threading
 from collections.abc import Sequence
@@ -13,16 +13,16 @@ from nimakit.web.db.tables import FIRST, Choice, Rating
 from nimakit.web.rating.validation import Batch, Outcome, record
 
 _MOST_EVENTS = 1000
-"""Events a transaction takes, unless one batch has more: a statement takes only so many values."""
+"""Most events per transaction, unless one batch has more: a statement has a limited number of parameters."""
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """What is on the disk of a batch.
+class Written:
+    """The result of a batch that is on disk.
 
     Attributes:
-        outcome: Which of its events were taken in.
-        done: Pictures, or comparisons, the rater has done in the collection.
+        outcome: Which of its events were accepted.
+        done: Number of pictures, or comparisons, the rater has done in the collection.
     """
 
     outcome: Outcome
@@ -31,23 +31,23 @@ class Taken:
 
 @dataclass(eq=False, slots=True)
 class _Job:
-    """A batch that waits; whoever brought it is woken when it is written, or when it is theirs to write."""
+    """A waiting batch. `woken` is set when it is written, or when its thread must write next."""
 
     batch: Batch
     woken: threading.Event = field(default_factory=threading.Event)
-    taken: Taken | None = None
+    written: Written | None = None
     error: Exception | None = None
 
 
-class Intake:
-    """Writes what raters did.
+class WriteQueue:
+    """Writes events from raters to the database.
 
-    A commit waits for the disk, and SQLite has one writer: were each batch a transaction of its own, fifty
-    raters would wait for each other. Whoever comes while nobody writes does so, for all that wait; who comes
-    meanwhile waits, and the first of these writes next.
+    A commit waits for the disk, and SQLite has one writer: with a transaction per batch, fifty raters would
+    wait for each other. The first thread to arrive writes all waiting batches in one transaction; threads
+    that arrive meanwhile wait, and the first of them writes next.
 
     Args:
-        database: Where to.
+        database: The database to write to.
     """
 
     def __init__(self, database: Database) -> None:
@@ -56,11 +56,11 @@ class Intake:
         self._waiting: list[_Job] = []
         self._is_writing = False
 
-    def take(self, batch: Batch) -> Taken:
-        """Write a batch; once this returns it is on the disk.
+    def write(self, batch: Batch) -> Written:
+        """Write a batch and return once it is on disk.
 
         Raises:
-            StorageError: The database cannot be written; nothing of the batch is kept.
+            StorageError: The database cannot be written; nothing of the batch is stored.
         """
         job = _Job(batch)
         with self._guard:
@@ -68,15 +68,15 @@ class Intake:
             writes, self._is_writing = not self._is_writing, True
         if not writes:
             job.woken.wait()
-        if job.taken is None and job.error is None:
+        if job.written is None and job.error is None:
             self._write_waiting()
         if job.error is not None:
             raise job.error
-        assert job.taken is not None  # noqa: S101 - for mypy: there is one or the other
-        return job.taken
+        assert job.written is not None  # noqa: S101 - for mypy: either is set
+        return job.written
 
     def _write_waiting(self) -> None:
-        """Write what waits, the caller's own among it, and hand over to the first who came meanwhile."""
+        """Write the waiting batches, the caller's among them, then wake the first that arrived meanwhile."""
         with self._guard:
             jobs = self._next()
         try:
@@ -90,49 +90,44 @@ class Intake:
                 job.woken.set()
 
     def _next(self) -> list[_Job]:
-        jobs, events = [self._waiting.pop(0)], 0
-        while self._waiting and events <= _MOST_EVENTS:
-            events = sum(len(job.batch.events) for job in jobs) + len(self._waiting[0].batch.events)
-            if events <= _MOST_EVENTS:
-                jobs.append(self._waiting.pop(0))
+        jobs = [self._waiting.pop(0)]
+        events = len(jobs[0].batch.events)
+        while self._waiting and (events := events + len(self._waiting[0].batch.events)) <= _MOST_EVENTS:
+            jobs.append(self._waiting.pop(0))
         return jobs
 
     def _write(self, jobs: Sequence[_Job]) -> None:
         try:
             with self._database.write() as session:
-                taken = _record(session, [job.batch for job in jobs])
-        except StorageError as error:
-            # It would be as full, or as far away, for each alone, and each would wait for it to say so.
-            for job in jobs:
-                job.error = error
-            return
-        except Exception as error:  # noqa: BLE001 - each hears what became of its own
-            if len(jobs) == 1:
-                jobs[0].error = error
+                results = _record(session, [job.batch for job in jobs])
+            for job, written in zip(jobs, results, strict=True):
+                job.written = written
+        except Exception as error:  # noqa: BLE001 - raised again in the threads of the batches
+            # A database that is full or away would fail again for each batch, after a timeout each.
+            if len(jobs) == 1 or isinstance(error, StorageError):
+                for job in jobs:
+                    job.error = error
                 return
             for job in jobs:
                 self._write([job])
-            return
-        for job, one in zip(jobs, taken, strict=True):
-            job.taken = one
 
 
-def _record(session: Session, batches: Sequence[Batch]) -> list[Taken]:
+def _record(session: Session, batches: Sequence[Batch]) -> list[Written]:
     outcomes, done = record(session, batches), _done(session, batches)
     return [
-        Taken(outcome, done.get((batch.collection.id, batch.rater.id), 0))
+        Written(outcome, done.get((batch.collection.id, batch.rater.id), 0))
         for batch, outcome in zip(batches, outcomes, strict=True)
     ]
 
 
 def _done(session: Session, batches: Sequence[Batch]) -> dict[tuple[int, int], int]:
-    """How much each rater has done, by collection and rater."""
+    """(collection id, rater id) -> number of pictures or comparisons done."""
     counts: dict[tuple[int, int], int] = {}
     for table in (Rating, Choice):
         named = {
             (batch.collection.id, batch.rater.id)
             for batch in batches
-            if (batch.collection.experiment == "preference") == (table is Choice)
+            if batch.collection.response_table is table
         }
         if named:
             keys = (table.collection_id, table.rater_id)

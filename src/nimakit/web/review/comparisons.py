@@ -9,12 +9,12 @@ from nimakit.web.access import (
     correction_refusal,
     current_collection,
     current_rater,
-    names_shown,
     refuse_correction,
+    visible_names,
 )
 from nimakit.web.db.queries import lock_raters
 from nimakit.web.db.tables import CHOICE, SKIP, TIE, Choice, Collection, Event, Rater
-from nimakit.web.rating.store import apply_acts, correction
+from nimakit.web.rating.store import correction, store_events
 from nimakit.web.review.comparison_query import PAGE, SHOWN, Comparison, Query, one_of, page_of
 from nimakit.web.services import services
 
@@ -39,7 +39,7 @@ def page(slug: str) -> ResponseReturnValue:
         people=people,
         comparisons=found,
         following=query.after(found[-1]) if len(found) == PAGE else None,
-        names=names_shown(collection, rater, images),
+        names=visible_names(collection, rater, images),
     )
 
 
@@ -61,7 +61,7 @@ def comparison(slug: str, whose: int, trial: str) -> ResponseReturnValue:
         is_own=whose == rater.id,
         refusal=correction_refusal(collection, rater),
         events=events,
-        names=names_shown(collection, rater, found.images),
+        names=visible_names(collection, rater, found.images),
     )
 
 
@@ -87,7 +87,7 @@ def correct(slug: str, whose: int, trial: str) -> ResponseReturnValue:
             trial=trial,
             shown=choice.shown,
         )
-        apply_acts(session, [act])
+        store_events(session, [act])
     flash(
         {
             CHOICE: "Another choice was taken in.",

@@ -6,7 +6,7 @@ from pathlib import Path
 from flask import Blueprint, abort, jsonify, send_file, url_for
 from flask.typing import ResponseReturnValue
 
-from nimakit.web.access import current_collection, current_rater, known_to, sees_why
+from nimakit.web.access import current_collection, current_rater, may_see_explanation, viewable_by
 from nimakit.web.db.tables import Collection, Image
 from nimakit.web.review.explanation_jobs import Explained
 from nimakit.web.services import services
@@ -53,7 +53,9 @@ def _find(slug: str, key: int) -> tuple[Collection, Image]:
         image = session.get(Image, key)
         if image is None or image.collection_id != collection.id:
             abort(404)
-        if not sees_why(collection, rater) or key not in known_to(session, collection, rater, [key]):
+        if not may_see_explanation(collection, rater) or key not in viewable_by(
+            session, collection, rater, [key]
+        ):
             abort(404)
         return collection, image
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Row, Select, SQLColumnExpression, Subquery, and_, case, func, literal, or_, select
 from sqlalchemy.orm import Session
 
-from nimakit.web.access import sees_model
+from nimakit.web.access import may_see_scores
 from nimakit.web.db.queries import is_counted
 from nimakit.web.db.tables import BROKEN, FIRST, MISSING, Collection, Event, Image, Rater, Rating
 from nimakit.web.predictions.tastes import personal_positions
@@ -170,7 +170,7 @@ def page_of(session: Session, collection: Collection, rater: Rater, query: Query
     order = key.asc() if query.is_up else key.desc()
     rows = session.execute(wanted.order_by(order, Image.id).limit(PAGE)).all()
     own: dict[int, float] = {}
-    if sees_model(collection, rater):
+    if may_see_scores(collection, rater):
         own = personal_positions(session, collection, rater, [row[0] for row in rows])
     taken_back = _taken_back(session, [row[1].event_id for row in rows if row[1] and row[1].value is None])
     return [_entry(collection, rater, row, own.get(row[0].id), taken_back) for row in rows]
@@ -274,7 +274,7 @@ def _entry(
 ) -> Entry:
     image, rating, count, mean, variance, key = row
     sees_others = rater.is_admin or collection.show_others
-    position = image.position if sees_model(collection, rater) else None
+    position = image.position if may_see_scores(collection, rater) else None
     return Entry(
         image=image,
         mine=None if rating is None else rating.value,

@@ -6,20 +6,20 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nimakit.web.access import (
+    answered_by,
     correction_refusal,
     current_collection,
     current_rater,
-    known_to,
-    names_shown,
+    may_see_explanation,
+    may_see_scores,
     refuse_correction,
-    said_of,
-    sees_model,
-    sees_why,
+    viewable_by,
+    visible_names,
 )
 from nimakit.web.db.queries import is_counted, lock_raters
 from nimakit.web.db.tables import FIRST, LARGEST_KEY, RATING, SKIP, Collection, Event, Image, Rater, Rating
 from nimakit.web.predictions.tastes import learned_of, personal_positions
-from nimakit.web.rating.store import apply_acts, correction
+from nimakit.web.rating.store import correction, store_events
 from nimakit.web.review.comparison_query import comparisons_with
 from nimakit.web.review.picture_query import PAGE, Query, page_of
 from nimakit.web.services import services
@@ -40,7 +40,7 @@ def page(slug: str) -> ResponseReturnValue:
             return redirect(url_for("comparisons.page", slug=slug))
         query = Query.parse(request.args, collection, rater)
         entries = page_of(session, collection, rater, query)
-        learned = learned_of(session, collection, rater) if sees_model(collection, rater) else None
+        learned = learned_of(session, collection, rater) if may_see_scores(collection, rater) else None
     following = query.after(entries[-1]) if len(entries) == PAGE else None
     return render_template(
         "ratings/page.html",
@@ -59,7 +59,7 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
     with services().database.read() as session:
         collection = current_collection(session, slug)
         image = _image(session, collection, key)
-        if key not in known_to(session, collection, rater, [key]):
+        if key not in viewable_by(session, collection, rater, [key]):
             abort(404)
         said = (
             select(Rating, Rater, Event)
@@ -70,8 +70,12 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
         done = select(Event, Rater).join(Rater, Rater.id == Event.rater_id).where(Event.image_id == key)
         if not rater.is_admin:
             said, done = said.where(Rater.id == rater.id), done.where(Rater.id == rater.id)
-        own = personal_positions(session, collection, rater, [image]) if sees_model(collection, rater) else {}
-        has_rated = said_of(session, collection, rater, [key]).get(key, False)
+        own = (
+            personal_positions(session, collection, rater, [image])
+            if may_see_scores(collection, rater)
+            else {}
+        )
+        has_rated = answered_by(session, collection, rater, [key]).get(key, False)
         values = _values(session, collection, key)
         compared = comparisons_with(session, collection, rater, key, _COMPARISONS)
         mine = session.get(Rating, (key, rater.id, FIRST))
@@ -87,13 +91,13 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
             ratings=session.execute(said.order_by(Rating.occurred_at.desc())).all(),
             events=session.execute(done.order_by(Event.id.desc())).all(),
             comparisons=compared,
-            compared=names_shown(collection, rater, [image for one in compared for image in one.images]),
+            compared=visible_names(collection, rater, [image for one in compared for image in one.images]),
             own=own.get(image.id),
             people=_people(collection, image, values),
             shares=_shares(collection, values),
-            sees_why=sees_why(collection, rater),
+            may_see_explanation=may_see_explanation(collection, rater),
             sees_others=rater.is_admin or (collection.show_others and has_rated),
-            names=names_shown(collection, rater, [image]),
+            names=visible_names(collection, rater, [image]),
         )
 
 
@@ -127,7 +131,7 @@ def correct(slug: str, key: int) -> ResponseReturnValue:
             image_id=image.id,
             value=value,
         )
-        apply_acts(session, [act])
+        store_events(session, [act])
     flash("The rating was taken back." if value is None else f"You now rate it {value:g}.")
     return redirect(url_for("ratings.picture", slug=slug, key=key))
 

@@ -13,10 +13,10 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from nimakit.errors import ImageError
 from nimakit.images.photo import decoded_bytes
 from nimakit.models.engine import Model, Scorer
-from nimakit.web.access import current_collection, current_rater, known_to, limiter
+from nimakit.web.access import current_collection, current_rater, limiter, viewable_by
 from nimakit.web.db.features import Float32Array
 from nimakit.web.db.tables import OK, Collection, Image
-from nimakit.web.front import takes_bodies
+from nimakit.web.front import body_limit
 from nimakit.web.services import services
 from nimakit.web.similarity.index import Index
 from nimakit.web.similarity.search import Match, most_similar, pictures_by_name, random_pictures
@@ -113,7 +113,7 @@ def bring(slug: str) -> ResponseReturnValue:
 
 
 @blueprint.post("/upload")
-@takes_bodies(LARGEST_UPLOAD)
+@body_limit(LARGEST_UPLOAD)
 @limiter.limit(_UPLOADS)
 def upload(slug: str) -> ResponseReturnValue:
     """The pictures most similar to one that is brought along, which is not kept."""
@@ -207,7 +207,7 @@ def _sees_names(collection: Collection) -> bool:
 def _matches(session: Session, collection: Collection, found: list[Match]) -> dict[str, Any]:
     """What pages need to show pictures that were found."""
     ids = [match.image.id for match in found]
-    return {"matches": found, "rated": known_to(session, collection, current_rater(), ids)}
+    return {"matches": found, "rated": viewable_by(session, collection, current_rater(), ids)}
 
 
 def _show(session: Session, collection: Collection, template: str, **values: Any) -> str:

@@ -33,7 +33,7 @@ from nimakit.web.db.tables import (
     Image,
     now,
 )
-from nimakit.web.rating.store import Act, apply_acts
+from nimakit.web.rating.store import NewEvent, store_events
 
 _BATCH = 2000
 _NAMESPACE = uuid.UUID("6f1d3c1e-5c2f-4c39-9d1b-2b0f4a3f9c11")
@@ -230,7 +230,7 @@ def _take(
             comparisons = set(session.scalars(made))
             known |= {name for name, row in batch.items() if row.comparison in comparisons}
             acts = [
-                Act(
+                NewEvent(
                     client_id=name,
                     collection_id=collection.id,
                     rater_id=raters[row.user],
@@ -244,7 +244,7 @@ def _take(
                 if name not in known
             ]
             lock_raters(session, {act.rater_id for act in acts})
-            apply_acts(session, acts)
+            store_events(session, acts)
         result.taken += len(batch)
         result.known += len(known)
     return result

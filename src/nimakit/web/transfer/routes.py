@@ -12,7 +12,7 @@ from nimakit.errors import LabelError
 from nimakit.io.tables import SUFFIXES, BadRows
 from nimakit.web.access import admin_only, current_collection
 from nimakit.web.db.tables import Collection
-from nimakit.web.front import takes_bodies
+from nimakit.web.front import body_limit
 from nimakit.web.pictures.chosen_list import choose_listed
 from nimakit.web.services import services
 from nimakit.web.transfer.exports import export
@@ -67,7 +67,7 @@ def download(slug: str, name: str) -> ResponseReturnValue:
 
 
 @blueprint.post("")
-@takes_bodies(_LARGEST_IMPORT)
+@body_limit(_LARGEST_IMPORT)
 @admin_only
 def upload(slug: str) -> ResponseReturnValue:
     """Take in a file."""
@@ -87,7 +87,7 @@ def upload(slug: str) -> ResponseReturnValue:
         except LabelError as error:
             report = [str(error).replace(str(path), sent.filename)]
             return render_template("transfer/page.html", collection=collection, report=report), 400
-    services().stocks.forget(collection.id)
+    services().candidates.invalidate(collection.id)
     return render_template(
         "transfer/page.html",
         collection=collection,

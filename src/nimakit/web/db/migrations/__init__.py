@@ -1,1 +1,1 @@
-"""Migrations, run at start: see nimakit.web.db.database."""
+"""Migrations of the database, run at the start by nimakit.web.db.database."""

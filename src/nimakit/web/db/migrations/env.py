@@ -1,4 +1,4 @@
-"""Runs the migrations over the connection it is handed: see nimakit.web.db.database."""
+"""Runs the migrations on the connection given by nimakit.web.db.database."""
 
 from alembic import context
 

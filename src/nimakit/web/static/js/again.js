@@ -1,3 +1,3 @@
-// What is being computed is there in a moment: look again.
+// Reload the page until its figures are computed.
 
 setTimeout(() => location.reload(), 3000);

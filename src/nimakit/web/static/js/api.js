@@ -1,11 +1,11 @@
-// Requests to our own server: JSON, a CSRF token that is renewed when it has to be, and errors one can tell apart.
+// JSON requests to the server, with a CSRF token that is renewed when needed, and two kinds of errors.
 
 const TIMEOUT_MS = 20000;
 
-// No answer came: the network is away, or the server is.
+// No answer: the network or the server is down.
 export class Unreachable extends Error {}
 
-// An answer came, and it is no.
+// The server refused the request.
 export class Refused extends Error {
   constructor(status, reason) {
     super(reason);
@@ -14,7 +14,7 @@ export class Refused extends Error {
 }
 
 export class Api {
-  // sessionUrl: says who is signed in, and gives a token.
+  // sessionUrl: returns the signed-in rater and a CSRF token.
   constructor(sessionUrl) {
     this.sessionUrl = sessionUrl;
     this.token = document.querySelector("meta[name=csrf-token]").content;
@@ -51,7 +51,7 @@ export class Api {
       });
       content = await answer.json();
     } catch (error) {
-      // A proxy's own page in place of our answer is as good as no answer.
+      // Treat an error page of a proxy like no answer.
       throw new Unreachable(String(error));
     }
     if (answer.ok) return content;

@@ -1,16 +1,15 @@
-// The place a picture is shown in: as large as fits, or at 100 %, where one screen pixel is one of the picture's;
-// and the gestures on it.
+// Shows a picture fitted to its place or at 100 % (one screen pixel per pixel), and handles gestures on it.
 
 import { address } from "./pictures.js";
 
 const MARGIN_PX = 8;
-const MOST_BLOWN_UP = 3; // beyond that one looks at pixels, not at a photograph
+const MOST_BLOWN_UP = 3; // beyond that, single pixels would show
 const SWIPE_PX = 70;
 const TAP_PX = 8;
 const DOUBLE_TAP_MS = 300;
 
 export class Canvas {
-  // figure holds .canvas; button says whether it is zoomed; swipes: { left, right } functions.
+  // figure: contains .canvas; button: shows whether it is zoomed; swipes: { left, right } functions.
   constructor(figure, button, swipes) {
     this.figure = figure;
     this.holder = figure.querySelector(".canvas");
@@ -32,13 +31,13 @@ export class Canvas {
 
   show(item) {
     this.zoom(false);
-    this.start = null; // a finger that went down on the last one
+    this.start = null; // a touch that began on the previous picture
     this.item = item;
     this.fit();
     this.holder.replaceChildren(item.image);
   }
 
-  // As large as the place allows.
+  // Fit the picture to its place.
   fit() {
     const image = this.item?.image;
     if (!image) return;
@@ -47,7 +46,7 @@ export class Canvas {
     image.style.height = `${image.naturalHeight * scale}px`;
   }
 
-  // How much larger than its own pixels a picture is drawn where all of it is seen.
+  // The scale at which a picture fits its place.
   scale({ naturalWidth, naturalHeight }) {
     const room = [this.holder.clientWidth / naturalWidth, this.holder.clientHeight / naturalHeight];
     const margin = 1 - (2 * MARGIN_PX) / Math.max(200, this.holder.clientHeight);
@@ -64,7 +63,7 @@ export class Canvas {
     if (this.item) this.zoom(!this.zoomed, x, y);
   }
 
-  // x, y: what part of the picture comes to the middle, 0 to 1.
+  // x, y: the point of the picture to centre, 0 to 1.
   async zoom(on, x = 0.5, y = 0.5) {
     this.zoomed = on;
     this.figure.classList.toggle("zoomed", on);
@@ -74,7 +73,7 @@ export class Canvas {
     const fitted = item.image.naturalWidth * this.scale(item.image);
     const most = Math.max(fitted, item.image.naturalWidth / (devicePixelRatio || 1));
     this.place(item.image, x, y, most);
-    // The picture in full takes the place of its smaller copy once it is here.
+    // Replace the smaller copy by the full picture once it is loaded.
     if (!item.full) {
       item.full = new Image();
       item.full.src = address(item, "full");
@@ -90,7 +89,7 @@ export class Canvas {
     }
   }
 
-  // Give the picture a width, and bring a part of it to the middle.
+  // Set the width of the picture, and centre a point of it.
   place(image, x, y, width) {
     image.style.width = `${width}px`;
     image.style.height = "auto";
@@ -122,7 +121,7 @@ export class Canvas {
     }
   }
 
-  // To the browser a fast swipe is a scroll that runs on for a second, and the next tap does no more than stop it.
+  // To the browser a fast swipe is a scroll with momentum, and the next tap would only stop it.
   swipe(event) {
     if (this.swiping && event.cancelable) event.preventDefault();
   }
@@ -139,12 +138,12 @@ export class Canvas {
     if (swiped && Math.abs(dx) > 1.5 * Math.abs(dy)) {
       (dx < 0 ? this.swipes.left : this.swipes.right)();
     } else {
-      this.still = Math.hypot(dx, dy) < TAP_PX; // the click that follows is meant
+      this.still = Math.hypot(dx, dy) < TAP_PX; // the click that follows is not a drag
       this.pointer = event.pointerType;
     }
   }
 
-  // A click zooms; on a touch screen, where one taps by mistake, it takes two.
+  // A click zooms; on touch screens a double tap does, because single taps happen by mistake.
   tap(event, image) {
     const box = image.getBoundingClientRect();
     const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];

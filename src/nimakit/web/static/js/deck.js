@@ -1,11 +1,11 @@
-// The pictures to come and the last ones: filled before it runs out, loaded before they are shown.
+// The next pictures, fetched and loaded ahead of need, and the latest ones, to go back to.
 
 import { load, unload } from "./pictures.js";
 
-const AHEAD = 12; // items held
-const LOADED = 6; // pictures of them loaded
-const BEHIND = 12; // for going back
-const RELOAD_AFTER_MS = 60000; // away for longer, one may have gone on elsewhere
+const AHEAD = 12; // items buffered
+const LOADED = 6; // items whose pictures are loaded
+const BEHIND = 12; // items to go back to
+const RELOAD_AFTER_MS = 60000; // after a longer absence the rater may have continued elsewhere
 
 export class Deck extends EventTarget {
   constructor(api, url, outbox) {
@@ -15,9 +15,9 @@ export class Deck extends EventTarget {
     this.outbox = outbox;
     this.items = [];
     this.past = [];
-    this.skippedUntil = null; // which skipped ones are looked at: "" for all, then as the server says
-    this.state = null; // the last answer of the server
-    this.refill = false; // whether to ask again once it has answered
+    this.skippedUntil = null; // null: not showing skipped ones; "": all; then the event up to which to show them
+    this.state = null; // the latest answer of the server
+    this.refill = false; // whether to fetch again after the current fetch
     let hidden = 0;
     document.addEventListener("visibilitychange", () => {
       if (document.hidden) hidden = Date.now();
@@ -29,7 +29,7 @@ export class Deck extends EventTarget {
     return this.items[0];
   }
 
-  // Go on from the first item, which was answered.
+  // Move past the first item, which was answered.
   advance() {
     const [item] = this.items.splice(0, 1);
     this.past.push(item);
@@ -38,7 +38,7 @@ export class Deck extends EventTarget {
     return item;
   }
 
-  // Make the last answered item the first again; false where there is none.
+  // Make the latest answered item the first again; false if there is none.
   back() {
     const item = this.past.pop();
     if (!item) return false;
@@ -46,13 +46,13 @@ export class Deck extends EventTarget {
     return true;
   }
 
-  // Take the first item out: its picture cannot be shown.
+  // Remove an item whose picture cannot be shown.
   drop(item) {
     this.items = this.items.filter((one) => one !== item);
-    this.fill(true); // there is one less now
+    this.fill(true); // there is one item less
   }
 
-  // Forget what is to come and ask again.
+  // Discard the next items and fetch them again.
   async refresh() {
     this.items.splice(1);
     await this.fill(true);
@@ -61,15 +61,15 @@ export class Deck extends EventTarget {
   async fill(force = false) {
     this.preload();
     if (this.filling) {
-      this.refill ||= force; // what is on its way was asked for before whatever makes this call
+      this.refill ||= force; // the fetch in progress began before this call's reason
       return;
     }
     if (!force && this.items.length > AHEAD / 2) return;
     this.filling = true;
-    this.asked = this.outbox.taken; // what is taken in from now on, the answer may not know of
+    this.asked = this.outbox.answered; // the answer may not include later events
     try {
-      const held = this.items.flatMap((item) => item.ids || [item.id]);
-      const query = new URLSearchParams({ amount: AHEAD, held: [...new Set([...held, ...this.outbox.pictures()])] });
+      const buffered = this.items.flatMap((item) => item.ids || [item.id]);
+      const query = new URLSearchParams({ amount: AHEAD, held: [...new Set([...buffered, ...this.outbox.pictures()])] });
       if (this.skippedUntil !== null) query.set("skipped", this.skippedUntil);
       const answer = await this.api.get(`${this.url}?${query}`);
       const fresh = new Set(this.items.map(key));

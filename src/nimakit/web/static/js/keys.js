@@ -1,4 +1,4 @@
-// Keys, the buttons that do the same, and the page that shows them: one list says what there is.
+// Keyboard shortcuts, the buttons with the same actions, and the help that lists them.
 
 export class Keys {
   constructor() {
@@ -8,11 +8,11 @@ export class Keys {
     document.addEventListener("keydown", (event) => this.press(event));
     document.addEventListener("mousedown", leaveKeys);
     const button = document.getElementById("help-button");
-    this.add(["?"], "All keys and gestures", () => this.dialog.showModal(), { button });
+    this.add(["?"], "All shortcuts and gestures", () => this.dialog.showModal(), { button });
   }
 
-  // keys: KeyboardEvent.key values; shown: how they are written in the help; action gets the event; repeat: a key
-  // held down does it again and again, and a double click does it twice; button: does the same, and names its keys.
+  // keys: KeyboardEvent.key values; shown: their names in the help; action: receives the event; repeat: whether a
+  // key held down or a double click repeats the action; button: has the same action, and the keys in its title.
   add(keys, text, action, { shown = keys.map(named), repeat = false, button = null } = {}) {
     for (const key of keys) this.bindings.set(key.toLowerCase(), { action, repeat });
     if (text) this.row(shown, text);
@@ -25,7 +25,7 @@ export class Keys {
     if (keys.length) button.setAttribute("aria-keyshortcuts", keys.map(shortcut).join(" "));
   }
 
-  // A line of the help: for gestures, too.
+  // Add a line to the help, also for gestures.
   row(shown, text) {
     const name = document.createElement("dt");
     for (const one of shown) {
@@ -41,7 +41,7 @@ export class Keys {
   press(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (this.dialog.open || this.menu?.open || event.target.closest("input, textarea, select")) return;
-    // A button that Tab went to is pressed by these, once for each press; what they do otherwise must wait.
+    // Enter and Space press a focused button, once per key press, instead of their own actions.
     if (event.target.closest("button, a, summary") && (event.key === "Enter" || event.key === " ")) {
       if (event.repeat) event.preventDefault();
       return;
@@ -50,12 +50,12 @@ export class Keys {
     if (!binding || (event.repeat && !binding.repeat)) return;
     event.preventDefault();
     binding.action(event);
-    // From here on Enter gives what this key has chosen, and not the button that Tab went to before.
+    // Remove the focus, so that Enter submits what this key chose instead of pressing a button.
     if (!this.dialog.open) document.activeElement.blur();
   }
 }
 
-// A button that is clicked or tapped takes no focus: the next Enter or Space would press it again.
+// Clicked buttons take no focus: the next Enter or Space would press them again.
 function leaveKeys(event) {
   if (!event.target.closest("button, summary")) return;
   event.preventDefault();
@@ -69,7 +69,7 @@ function named(key) {
   return NAMES[key] || (key.length === 1 ? key.toUpperCase() : key);
 }
 
-// A key as aria-keyshortcuts has it.
+// A key in the syntax of aria-keyshortcuts.
 function shortcut(key) {
   return SHORTCUTS[key] || key;
 }

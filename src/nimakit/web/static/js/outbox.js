@@ -1,5 +1,5 @@
-// What a rater did, kept in the browser until the server has it on its disk. An event is written here before the
-// next picture is shown; it is sent as often as it takes, and its id makes it count once.
+// Events of the rater, kept in the browser until the server has them on disk. An event is stored before the next
+// picture is shown. It may be sent several times; its id makes it count once.
 
 import { Refused } from "./api.js";
 
@@ -13,32 +13,32 @@ export class Outbox extends EventTarget {
     this.url = url;
     this.rater = rater;
     this.prefix = `nimakit ${collection} ${rater} `;
-    this.memory = new Map(); // where the browser keeps nothing for us
+    this.memory = new Map(); // used if the browser has no storage
     this.failures = 0;
     this.problem = "";
     this.sending = false;
-    this.taken = 0; // batches the server has answered
+    this.answered = 0; // batches the server has answered
     window.addEventListener("online", () => this.flush());
     window.addEventListener("beforeunload", (event) => {
       if (this.memory.size) event.preventDefault();
     });
   }
 
-  // Keep an event and send it as soon as can be; its id.
+  // Store an event and send it as soon as possible; returns its id.
   add(event) {
     const id = crypto.randomUUID ? crypto.randomUUID() : fallbackId();
-    const kept = JSON.stringify({ ...event, id, at: Date.now() });
+    const text = JSON.stringify({ ...event, id, at: Date.now() });
     try {
-      localStorage.setItem(this.prefix + id, kept);
+      localStorage.setItem(this.prefix + id, text);
     } catch {
-      this.memory.set(this.prefix + id, kept);
+      this.memory.set(this.prefix + id, text);
     }
     this.changed();
     this.flush();
     return id;
   }
 
-  // Events that wait, the oldest first.
+  // Events not yet sent, oldest first.
   waiting() {
     const texts = [...this.memory.values()];
     try {
@@ -47,7 +47,7 @@ export class Outbox extends EventTarget {
         if (key.startsWith(this.prefix)) texts.push(localStorage.getItem(key));
       }
     } catch {
-      // no storage: memory has it all
+      // no storage: all events are in memory
     }
     return texts
       .filter(Boolean)
@@ -87,7 +87,7 @@ export class Outbox extends EventTarget {
     const now = Date.now();
     const events = batch.map(({ at, ...event }) => ({ ...event, age_ms: Math.max(0, now - at) }));
     const answer = await this.api.post(this.url, { rater: this.rater, events });
-    this.taken += 1;
+    this.answered += 1;
     for (const id of answer.accepted) this.forget(id);
     for (const { id, reason } of answer.refused) {
       this.forget(id);
@@ -101,7 +101,7 @@ export class Outbox extends EventTarget {
     try {
       localStorage.removeItem(this.prefix + id);
     } catch {
-      // it was never there
+      // no storage
     }
   }
 
@@ -110,7 +110,7 @@ export class Outbox extends EventTarget {
   }
 }
 
-// crypto.randomUUID is missing where a page came over plain http from another machine.
+// crypto.randomUUID is missing on pages loaded over plain HTTP from another machine.
 function fallbackId() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

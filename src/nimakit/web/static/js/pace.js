@@ -1,7 +1,7 @@
-// How far one is, and how fast one goes.
+// The progress of the rater, and their pace.
 
-const REMEMBERED = 20; // answers the pace is taken from
-const PAUSE_MS = 60000; // a longer look was a break
+const REMEMBERED = 20; // latest answers that the pace is computed from
+const PAUSE_MS = 60000; // a longer time was a break
 
 export class Pace {
   constructor() {
@@ -20,7 +20,7 @@ export class Pace {
     this.last = now;
   }
 
-  // total: null where there is no end.
+  // total: null if there is no end.
   show(done, total, unit) {
     const plural = done === 1 ? "" : "s";
     this.count.textContent = total ? `${number(done)} of ${number(total)}` : `${number(done)} ${unit}${plural}`;
@@ -30,7 +30,7 @@ export class Pace {
     if (this.times.length < 5) return;
     const each = this.times.reduce((sum, time) => sum + time, 0) / this.times.length;
     const left = total ? ` · ${duration((total - done) * each)} left` : "";
-    this.pace.textContent = `${Math.round(60000 / each)} a minute${total > done ? left : ""}`;
+    this.pace.textContent = `${Math.round(60000 / each)} per minute${total > done ? left : ""}`;
   }
 }
 
@@ -40,7 +40,7 @@ function number(value) {
 
 function duration(ms) {
   const minutes = ms / 60000;
-  if (minutes < 1.5) return "a minute";
+  if (minutes < 1.5) return "about 1 minute";
   if (minutes < 90) return `${Math.round(minutes)} min`;
   return `${Math.round(minutes / 60)} h`;
 }

@@ -1,4 +1,4 @@
-// The Preference experiment: which of two looks better, or which of four best.
+// The Preference experiment: choose the better of two photographs, or the best of four.
 
 import { Canvas } from "./canvas.js";
 import { load } from "./pictures.js";
@@ -48,7 +48,7 @@ function mark(answer) {
 const canvases = figures.map(
   (figure) => new Canvas(figure, figure.querySelector(".zoom"), { left: () => session.pass(), right: () => session.back() }),
 );
-// A click on a picture chooses it here, a double click as well; a button looks closer.
+// Here a click or double click on a picture chooses it; a button shows it in full size.
 canvases.forEach((canvas, place) => {
   canvas.tap = (event) => {
     if (event.detail > 1) return;
@@ -82,7 +82,7 @@ function named(answer) {
 
 function flash(element) {
   element.classList.remove("given");
-  void element.offsetWidth; // the animation starts anew
+  void element.offsetWidth; // restarts the animation
   element.classList.add("given");
 }
 
@@ -94,10 +94,10 @@ figures.forEach((figure, place) => {
   keys.add([], null, () => canvases[place].toggle(), { button: figure.querySelector(".zoom") });
 });
 keys.row(places === 2 ? ["1", "2"] : ["1", "…", "4"], "Choose this one");
-if (places === 2) keys.row(["←", "→"], "Choose the left or the right one");
+if (places === 2) keys.row(["←", "→"], "Choose the left or right one");
 keys.add(["t", "ArrowDown"], "Alike: no choice", tie, { button: document.getElementById("tie") });
 session.bindCommon();
-keys.add(["Escape"], "Back from full size", () => canvases.forEach((canvas) => canvas.zoom(false)));
+keys.add(["Escape"], "Leave full size", () => canvases.forEach((canvas) => canvas.zoom(false)));
 keys.row(["click", "tap"], "Choose this one");
 keys.row(["swipe left"], "Skip");
 keys.row(["swipe right"], "Back");

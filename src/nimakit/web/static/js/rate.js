@@ -1,4 +1,4 @@
-// The Rate experiment: the predicted score is there, and is moved to where the rater has it.
+// The Rate experiment: the rater corrects or accepts the predicted score.
 
 import { Canvas } from "./canvas.js";
 import { load } from "./pictures.js";
@@ -50,7 +50,7 @@ function move(by) {
   set(value + by);
   const button = stepBy(by);
   button.classList.remove("given");
-  void button.offsetWidth; // the animation starts anew
+  void button.offsetWidth; // restarts the animation
   button.classList.add("given");
   announce(output.value);
 }
@@ -81,9 +81,9 @@ for (let digit = session.low; digit <= session.high; digit++) {
   const key = digit === 10 && session.low > 0 ? "0" : String(digit);
   if (key.length === 1) keys.add([key], null, () => session.shown && set(digit));
 }
-keys.row(["1", "…", "9"], "Go to this score");
+keys.row(["1", "…", "9"], "Set this score");
 session.bindCommon();
-keys.add(["f"], "Full size and back", () => canvas.toggle(), { button: zoom });
-keys.add(["Escape"], "Back from full size", () => canvas.zoom(false));
+keys.add(["f"], "Full size on or off", () => canvas.toggle(), { button: zoom });
+keys.add(["Escape"], "Leave full size", () => canvas.zoom(false));
 keys.row(["swipe left"], "Skip");
 keys.row(["swipe right"], "Back");

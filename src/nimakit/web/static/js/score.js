@@ -1,4 +1,4 @@
-// The Score experiment: a key, a picture.
+// The Score experiment: one key rates one picture.
 
 import { Canvas } from "./canvas.js";
 import { load } from "./pictures.js";
@@ -7,7 +7,7 @@ import { announce } from "./toasts.js";
 
 const steps = [...document.querySelectorAll(".step")];
 const caption = document.getElementById("caption");
-let chosen = null; // what the arrows have moved to
+let chosen = null; // the rating selected by the arrow keys
 
 const session = new Session({
   deck: "deck",
@@ -62,7 +62,7 @@ function stepOf(value) {
 function flash(value) {
   const step = stepOf(value);
   step.classList.remove("given");
-  void step.offsetWidth; // the animation starts anew
+  void step.offsetWidth; // restarts the animation
   step.classList.add("given");
 }
 
@@ -76,10 +76,10 @@ keys.row(ten ? ["1", "…", "9", "0"] : [String(session.low), "…", String(Math
 keys.add(["ArrowLeft", "ArrowDown"], null, () => (canvas.zoomed ? canvas.scroll(-0.3, 0) : move(-1)), { repeat: true });
 keys.add(["ArrowRight", "ArrowUp"], null, () => (canvas.zoomed ? canvas.scroll(0.3, 0) : move(1)), { repeat: true });
 keys.row(["←", "→"], "Choose a rating");
-keys.add(["Enter"], "Give the chosen rating", () => chosen !== null && rate(chosen));
+keys.add(["Enter"], "Submit the chosen rating", () => chosen !== null && rate(chosen));
 session.bindCommon();
-keys.add(["f", " "], "Full size and back", () => canvas.toggle(), { button: zoom });
-keys.add(["Escape"], "Back from full size", () => canvas.zoom(false));
-keys.row(["click", "double tap"], "Full size and back");
+keys.add(["f", " "], "Full size on or off", () => canvas.toggle(), { button: zoom });
+keys.add(["Escape"], "Leave full size", () => canvas.zoom(false));
+keys.row(["click", "double tap"], "Full size on or off");
 keys.row(["swipe left"], "Skip");
 keys.row(["swipe right"], "Back");

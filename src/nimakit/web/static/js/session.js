@@ -1,4 +1,4 @@
-// What every page one rates on does the same way: the deck, the outbox, progress, going back, skipping, messages.
+// What all rating pages share: the deck, the outbox, progress, undo, skipping and messages.
 
 import { Api } from "./api.js";
 import { Deck } from "./deck.js";
@@ -10,13 +10,12 @@ import { announce, toast } from "./toasts.js";
 
 const MILESTONES = [10, 50, 100, 250, 500];
 const SLOW_MS = 300;
-const NOTE_MS = 5000; // until one asks again whether scores are predicted
+const NOTE_MS = 5000; // before asking again whether scores are predicted
 const BREAK_AFTER_MS = 30 * 60000;
 
 export class Session {
-  // options: deck (path below the collection), unit ("picture"), show(item), clear(), describe(item) for the back
-  // button, ready(item): a promise that its pictures can be shown, mark(answer): what was answered before, once there
-  // is something to answer.
+  // options: deck (path below the collection), unit ("picture"), show(item), clear(), describe(item) for the undo
+  // button, ready(item): a promise that its pictures can be shown, mark(answer): shows the earlier answer, if any.
   constructor(options) {
     this.options = options;
     this.field = document.getElementById("main");
@@ -28,10 +27,10 @@ export class Session {
     this.deck = new Deck(this.api, base + options.deck, this.outbox);
     this.pace = new Pace();
     this.keys = new Keys();
-    this.received = 0; // first answers the server has
-    this.answered = 0; // this session
-    this.coming = undefined; // the item that is shown next, or is shown already
-    this.shown = null; // the item to answer: it has been drawn
+    this.received = 0; // first answers stored on the server
+    this.answered = 0; // in this session
+    this.coming = undefined; // the item that is shown, or shown next
+    this.shown = null; // the item to answer, once it is drawn
     this.listen();
     this.outbox.flush();
     this.deck.fill(true);
@@ -40,8 +39,8 @@ export class Session {
   listen() {
     this.deck.addEventListener("filled", () => {
       const { state } = this.deck;
-      const { sending, taken } = this.outbox;
-      if (state && !sending && this.deck.asked === taken) this.received = state.done;
+      const { sending, answered } = this.outbox;
+      if (state && !sending && this.deck.asked === answered) this.received = state.done;
       this.update();
       if (!this.deck.current || this.coming !== this.deck.current) this.next();
     });
@@ -51,12 +50,12 @@ export class Session {
       this.update();
       if (!this.deck.current) this.deck.fill(true);
     });
-    this.outbox.addEventListener("refused", (event) => toast(`One rating was not taken: ${event.detail}`));
+    this.outbox.addEventListener("refused", (event) => toast(`A rating was not accepted: ${event.detail}`));
     document.addEventListener("pointerdown", () => this.aim(), true);
     for (const part of [this.field, document.getElementById("answers")]) {
       part.addEventListener("click", (event) => this.passOver(event), true);
     }
-    setTimeout(() => toast("Half an hour in. A short break keeps your eye fresh."), BREAK_AFTER_MS);
+    setTimeout(() => toast("You have been rating for half an hour. A short break keeps your eye fresh."), BREAK_AFTER_MS);
   }
 
   bindCommon() {
@@ -65,28 +64,28 @@ export class Session {
     this.keys.add(["z", "Backspace"], "Undo: go back and change the last rating", () => this.back(), { repeat: true, button: back });
   }
 
-  // A pointer goes down on what is shown now, or on an open menu, which its click closes and does no more.
+  // Remember what is shown when a pointer goes down. With an open menu, the click only closes the menu.
   aim() {
     this.aimed = { item: this.keys.menu.open ? undefined : this.shown };
   }
 
-  // A click that began on another picture, or before this one was drawn, is none on this one.
+  // Ignore a click that began on another picture, or before this one was drawn.
   passOver(event) {
     const { aimed } = this;
     this.aimed = null;
-    // A click of a key has no detail; one of a screen reader may follow no pointer.
+    // Clicks from the keyboard have no detail; those of screen readers may follow no pointer.
     if (!aimed || !event.detail || aimed.item === this.shown) return;
-    if (aimed.item !== undefined && event.target.closest("#back")) return; // going back answers nothing
+    if (aimed.item !== undefined && event.target.closest("#back")) return; // undo answers nothing
     event.preventDefault();
     event.stopPropagation();
   }
 
-  // Pictures answered, those among them that are not with the server yet.
+  // Number of answered pictures, including answers not sent yet.
   get done() {
     return this.received + this.outbox.waiting().filter((event) => !event.again && !event.round).length;
   }
 
-  // Show the first item of the deck, once its picture is there; it can be answered once it is drawn.
+  // Show the first item of the deck once its picture is loaded; it can be answered once it is drawn.
   async next() {
     const item = this.deck.current;
     const turn = {};
@@ -97,7 +96,7 @@ export class Session {
     if (!item) return this.showNothing();
     const slow = setTimeout(() => {
       if (this.turn !== turn) return;
-      this.options.clear(); // or it would seem that the key was not heard
+      this.options.clear(); // otherwise the key would seem to have had no effect
       this.message("Loading the picture…");
     }, SLOW_MS);
     try {
@@ -124,16 +123,16 @@ export class Session {
   async replace(item) {
     const broken = item.broken || item;
     let gone = true;
-    let said = "It was reported, and replaced.";
+    let outcome = "It was reported and replaced.";
     try {
       gone = !(await this.api.post(`${broken.src}problem`, {})).shown;
     } catch {
       gone = navigator.onLine && this.deck.error === null;
-      said = "It was replaced.";
+      outcome = "It was replaced.";
     }
     if (gone) {
       this.deck.drop(item);
-      toast(`A picture could not be shown. ${said}`);
+      toast(`A picture could not be shown. ${outcome}`);
     } else {
       this.message("Waiting for the network…");
       await new Promise((resolve) => setTimeout(resolve, 2000));
@@ -142,7 +141,7 @@ export class Session {
     this.next();
   }
 
-  // event: kind and what belongs to it; the item remembers its answer.
+  // Send an event with its kind and values; the item remembers the answer.
   answer(event, remembered) {
     const item = this.shown;
     if (!item) return;
@@ -158,7 +157,7 @@ export class Session {
     this.forward();
   }
 
-  // Leave an item that was looked at again as it is.
+  // Move past an item and keep its answer.
   forward() {
     this.deck.advance();
     this.next();
@@ -173,14 +172,14 @@ export class Session {
     announce("Skipped");
   }
 
-  // A swipe on: what is new is skipped, what was looked at again keeps its answer.
+  // A swipe forward: a new item is skipped, an answered one keeps its answer.
   pass() {
     if (this.shown && Session.answerOf(this.shown) !== undefined) this.forward();
     else this.skip();
   }
 
   back() {
-    if (!this.deck.past.length) return toast("There is nothing to go back to.");
+    if (!this.deck.past.length) return toast("There is nothing to undo.");
     this.deck.back();
     this.next();
     announce("Undo: change the last rating");
@@ -206,13 +205,13 @@ export class Session {
     const image = new Image();
     image.alt = "";
     const [picture] = item.pictures || [item];
-    image.src = picture.image?.src || address(picture, side()); // here already
+    image.src = picture.image?.src || address(picture, side()); // loaded already
     const text = document.createElement("b");
     text.textContent = this.options.describe(item);
     return [image, text];
   }
 
-  // The value an item has, from here or from another device; undefined where it has none.
+  // The answer of an item, from this or another device; undefined if it has none.
   static answerOf(item) {
     return item.answer !== undefined ? item.answer : item.value;
   }
@@ -223,20 +222,20 @@ export class Session {
     const { problem } = this.outbox;
     sync.dataset.state = problem ? "problem" : "saved";
     if (!problem || !waiting) sync.textContent = "";
-    else if (problem === "offline") sync.textContent = `Offline: ${waiting} kept here`;
-    else sync.textContent = `${waiting} kept here. ${problem}`;
+    else if (problem === "offline") sync.textContent = `Offline: ${waiting} saved on this device`;
+    else sync.textContent = `${waiting} saved on this device. ${problem}`;
   }
 
   showNothing() {
     this.options.clear();
     const { state, error, filling, skippedUntil } = this.deck;
-    if (error?.status === 401) return this.message("You are signed out here. Open your invitation or your own link again: nothing is lost.");
+    if (error?.status === 401) return this.message("You are signed out. Open your invitation or personal link again: nothing is lost.");
     if (error?.status) return this.message(error.message);
-    if (this.outbox.problem) return this.message("Waiting for the network: what you said is kept here.");
+    if (this.outbox.problem) return this.message("Waiting for the network. Your ratings are saved on this device.");
     if (!state || error) return this.message(error ? "The server cannot be reached. Trying again…" : "Loading…");
     if (filling || this.outbox.sending) return this.message("Loading…");
     if (state.pending && state.note) {
-      setTimeout(() => this.deck.fill(true), NOTE_MS); // the model may be mended meanwhile
+      setTimeout(() => this.deck.fill(true), NOTE_MS); // the model may work again by then
       return this.message(state.note);
     }
     if (state.pending && skippedUntil === null) {
@@ -250,13 +249,13 @@ export class Session {
     this.field.setAttribute("aria-busy", "false");
     const box = this.message(this.done ? "All done. Thank you!" : "There is nothing to rate here.");
     box.classList.add("finished");
-    if (this.done) box.append(line(`You gave ${this.done} answer${this.done === 1 ? "" : "s"}.`));
+    if (this.done) box.append(line(`${this.done} ${this.options.unit}${this.done === 1 ? "" : "s"} done.`));
     box.append(document.getElementById("onward").content.cloneNode(true));
     if (state.skipped && this.deck.skippedUntil === null) {
       const button = document.createElement("button");
       button.type = "button";
       button.className = "button primary";
-      button.textContent = state.skipped === 1 ? "Look at the one you skipped" : `Look at the ${state.skipped} you skipped`;
+      button.textContent = state.skipped === 1 ? "Rate the picture you skipped" : `Rate the ${state.skipped} you skipped`;
       button.addEventListener("click", () => {
         this.deck.skippedUntil = "";
         this.deck.past = [];
@@ -266,7 +265,7 @@ export class Session {
     }
   }
 
-  // Text in place of the picture; null takes it away.
+  // Show text instead of the picture; null removes it.
   message(text) {
     const box = document.getElementById("message");
     box.classList.remove("finished");

@@ -1,3 +1,3 @@
-// On a narrow screen the tabs scroll, and the page's own may be out of sight.
+// Scroll the current tab into view on narrow screens.
 
 document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center", behavior: "instant" });

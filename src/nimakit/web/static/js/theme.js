@@ -1,7 +1,7 @@
-// Light, dark, or as the system has it: kept in a cookie, so that the server draws the page right at once.
+// The colour theme, stored in a cookie so that the server renders the page with it.
 
 const ORDER = ["auto", "light", "dark"];
-const NAMES = { auto: "Colours: as the system", light: "Colours: light", dark: "Colours: dark" };
+const NAMES = { auto: "Colours: same as system", light: "Colours: light", dark: "Colours: dark" };
 const button = document.getElementById("theme");
 
 function show(theme) {
@@ -20,7 +20,7 @@ if (button) {
   });
 }
 
-// A menu closes on a click elsewhere, whatever comes of that, or on Escape.
+// Menus close on a click outside, whatever else it does, and on Escape.
 for (const menu of document.querySelectorAll("details.menu")) {
   const close = (event) => {
     if (!menu.contains(event.target)) menu.open = false;

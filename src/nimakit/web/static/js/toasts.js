@@ -1,4 +1,4 @@
-// Short messages that go away by themselves.
+// Short messages that disappear after a few seconds.
 
 const SHOWN_MS = 5000;
 
@@ -11,7 +11,7 @@ export function toast(text, { lasting = false } = {}) {
   return box;
 }
 
-// For screen readers alone.
+// Announce text to screen readers.
 export function announce(text) {
   document.getElementById("announce").textContent = text;
 }

@@ -1,1 +1,1 @@
-"""One module a version of the tables, oldest first."""
+"""The versions of the tables, one module each, oldest first."""

@@ -1,16 +1,14 @@
-"""What models see in pictures, kept beside the scores; pictures scored before are scored once more for it."""
+"""Adds the features of pictures. Pictures scored earlier are scored again for them."""
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0002"
 down_revision = "0001"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
-    """To this version."""
+    """Upgrade to this version."""
     op.create_table(
         "features",
         sa.Column("image_id", sa.Integer(), nullable=False),

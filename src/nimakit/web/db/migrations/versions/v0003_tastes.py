@@ -1,16 +1,14 @@
-"""What each rater's ratings taught, and whether a collection learns it."""
+"""Adds the tastes learned from raters, and the setting that turns learning on."""
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0003"
 down_revision = "0002"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
-    """To this version."""
+    """Upgrade to this version."""
     op.add_column(
         "collection", sa.Column("personal", sa.Boolean(), nullable=False, server_default=sa.false())
     )

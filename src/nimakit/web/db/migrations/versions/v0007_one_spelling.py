@@ -1,4 +1,4 @@
-"""Names in one spelling: an umlaut of two characters, as from a Mac, becomes one (NFC)."""
+"""Unifies the spelling of names: decomposed umlauts, as from a Mac, become composed (NFC)."""
 
 import unicodedata
 from collections import defaultdict
@@ -9,8 +9,6 @@ from alembic import op
 
 revision = "0007"
 down_revision = "0006"
-branch_labels = None
-depends_on = None
 
 _FIRST = 0
 _IMAGE = sa.table(
@@ -28,9 +26,9 @@ _CHOICE = sa.table(
 
 
 def upgrade() -> None:
-    """To this version; paths stay as the disk spells them, except of pictures that no file came for yet.
+    """Upgrade to this version. Paths stay as they are on disk, except those of pictures still without a file.
 
-    A picture that waits for its file is merged with the one that has its name in the other spelling.
+    A picture without a file is merged with the picture that has its name in the other spelling.
     """
     connection = op.get_bind()
     pictures = defaultdict(list)
@@ -57,7 +55,7 @@ def upgrade() -> None:
 
 
 def _move(connection: sa.Connection, moves: Mapping[int, int]) -> None:
-    """Have what was said of pictures said of others: key -> key; the former are deleted."""
+    """Move ratings and comparisons between pictures (old id -> new id), and delete the old pictures."""
     for old, new in moves.items():
         _move_ratings(connection, old, new)
         connection.execute(sa.update(_EVENT).where(_EVENT.c.image_id == old).values(image_id=new))
@@ -74,21 +72,21 @@ def _move(connection: sa.Connection, moves: Mapping[int, int]) -> None:
 
 
 def _move_ratings(connection: sa.Connection, old: int, new: int) -> None:
-    """Of two ratings by one person the later holds; the other goes with its picture."""
+    """Move the ratings of a picture. Of two ratings by one rater, keep the later."""
     of, latest = _RATING.c.image_id, (_RATING.c.occurred_at, _RATING.c.event_id)
     wanted = sa.select(_RATING.c.rater_id, _RATING.c.round, *latest)
-    held = {tuple(row[:2]): tuple(row[2:]) for row in connection.execute(wanted.where(of == new))}
-    for rater, turn, *said in connection.execute(wanted.where(of == old)).all():
+    kept = {tuple(row[:2]): tuple(row[2:]) for row in connection.execute(wanted.where(of == new))}
+    for rater, turn, *latest_of_old in connection.execute(wanted.where(of == old)).all():
         own = (_RATING.c.rater_id == rater, _RATING.c.round == turn)
-        if (rater, turn) in held:
-            if held[rater, turn] > tuple(said):
+        if (rater, turn) in kept:
+            if kept[rater, turn] > tuple(latest_of_old):
                 continue
             connection.execute(sa.delete(_RATING).where(of == new, *own))
         connection.execute(sa.update(_RATING).where(of == old, *own).values(image_id=new))
 
 
 def _add_up(connection: sa.Connection, pictures: set[int]) -> None:
-    """Bring the sums of pictures up to what holds of them."""
+    """Recompute the sums of pictures from their ratings and choices."""
     values: dict[int, list[float]] = {key: [] for key in pictures}
     ratings = sa.select(_RATING.c.image_id, _RATING.c.value).where(
         _RATING.c.round == _FIRST, _RATING.c.value.is_not(None)
@@ -102,6 +100,6 @@ def _add_up(connection: sa.Connection, pictures: set[int]) -> None:
     for kind, shown, chosen in connection.execute(choices):
         for key in pictures.intersection(shown):
             values[key].append(1 / len(shown) if kind == "tie" else float(key == chosen))
-    for key, said in values.items():
-        sums = {"count": len(said), "total": sum(said), "squares": sum(value**2 for value in said)}
+    for key, own in values.items():
+        sums = {"count": len(own), "total": sum(own), "squares": sum(value**2 for value in own)}
         connection.execute(sa.update(_IMAGE).where(_IMAGE.c.id == key).values(sums))
