@@ -118,7 +118,9 @@ def sees_why(collection: Collection, rater: Rater) -> bool:
     return collection.model is not None and sees_model(collection, rater)
 
 
-def said_of(session: Session, collection: Collection, rater: Rater, images: Ids[int]) -> dict[int, bool]:
+def answered_pictures(
+    session: Session, collection: Collection, rater: Rater, images: Ids[int]
+) -> dict[int, bool]:
     """Those of some pictures a rater said something of -> whether that was more than to skip them."""
     if collection.experiment != "preference":
         mine = (Rating.rater_id == rater.id, Rating.round == FIRST, Rating.image_id.in_(images))
@@ -131,9 +133,9 @@ def said_of(session: Session, collection: Collection, rater: Rater, images: Ids[
     return found
 
 
-def known_to(session: Session, collection: Collection, rater: Rater, images: Ids[int]) -> set[int]:
+def viewable_pictures(session: Session, collection: Collection, rater: Rater, images: Ids[int]) -> set[int]:
     """Those of some pictures whose page somebody may open: what they said something of; for the admin all."""
-    return set(images) if rater.is_admin else set(said_of(session, collection, rater, images))
+    return set(images) if rater.is_admin else set(answered_pictures(session, collection, rater, images))
 
 
 limiter = Limiter(get_remote_address, storage_uri="memory://")

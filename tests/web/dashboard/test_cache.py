@@ -7,7 +7,7 @@ import pytest
 
 from nimakit.errors import StorageError
 from nimakit.web.dashboard import cache
-from nimakit.web.dashboard.cache import Analyses, Analysis
+from nimakit.web.dashboard.cache import Statistics, StatisticsCache
 from web.study import Study, Visitor
 
 
@@ -21,7 +21,7 @@ class Slow:
         self.error: Exception | None = None
 
     def __call__(self, *_given: Any) -> Any:
-        """As `rating_figures`."""
+        """As `rating_statistics`."""
         self.asked += 1
         self.go.wait(20)
         if self.error:
@@ -33,11 +33,11 @@ class Slow:
 def slow(monkeypatch: pytest.MonkeyPatch) -> Slow:
     """In the place of the computing."""
     made = Slow()
-    monkeypatch.setattr(cache, "rating_figures", made)
+    monkeypatch.setattr(cache, "rating_statistics", made)
     return made
 
 
-def ask(study: Study, found: Analyses, patience: float = 20) -> tuple[Any, bool]:
+def ask(study: Study, found: StatisticsCache, patience: float = 20) -> tuple[Any, bool]:
     """The figures of the collection, and whether they are of now."""
     with study.database.read() as session:
         analysis, is_current = found.of(session, study.collection, patience=patience)
@@ -46,7 +46,7 @@ def ask(study: Study, found: Analyses, patience: float = 20) -> tuple[Any, bool]
 
 def test_figures_are_kept_until_something_is_said(study: Study, visitor: Visitor, slow: Slow) -> None:
     """A rating, a skip, a rater left out or another scale make new ones; looking again does not."""
-    found = Analyses(study.database)
+    found = StatisticsCache(study.database)
     assert [ask(study, found), ask(study, found)] == [("figures 1", True)] * 2
     visitor.rate(study.images[0].id, 5)
     assert [ask(study, found), ask(study, found)] == [("figures 2", True)] * 2
@@ -60,7 +60,7 @@ def test_figures_are_kept_until_something_is_said(study: Study, visitor: Visitor
 
 def test_a_page_does_not_wait_for_slow_figures(study: Study, visitor: Visitor, slow: Slow) -> None:
     """It has none at first, later those of before; they are computed once however many ask."""
-    found = Analyses(study.database)
+    found = StatisticsCache(study.database)
     slow.go.clear()
     assert [ask(study, found, 0.05) for _ in range(2)] == [(None, False)] * 2
     slow.go.set()
@@ -75,7 +75,7 @@ def test_a_page_does_not_wait_for_slow_figures(study: Study, visitor: Visitor, s
 
 def test_what_failed_is_tried_again(study: Study, slow: Slow) -> None:
     """A database that was away for a moment is no reason to have no figures for ever."""
-    found = Analyses(study.database)
+    found = StatisticsCache(study.database)
     slow.error = StorageError("away")
     with pytest.raises(StorageError):
         ask(study, found)
@@ -85,10 +85,10 @@ def test_what_failed_is_tried_again(study: Study, slow: Slow) -> None:
 
 def test_few_collections_are_kept(study: Study, visitor: Visitor, slow: Slow) -> None:
     """The one looked at longest ago goes first."""
-    found = Analyses(study.database)
+    found = StatisticsCache(study.database)
     collection = study.collection
 
-    def look(key: int) -> Analysis | None:
+    def look(key: int) -> Statistics | None:
         collection.id = key
         with study.database.read() as session:
             return found.of(session, collection, patience=20)[0]

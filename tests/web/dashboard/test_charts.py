@@ -5,14 +5,14 @@ import pytest
 
 from nimakit.labels import summary as data_summary
 from nimakit.web.dashboard import charts
-from nimakit.web.dashboard.progress import Headway
+from nimakit.web.dashboard.progress import Progress
 from nimakit.web.dashboard.timeline import timeline
 from rating_samples import make_ratings
 
 
-def progress(by_count: dict[int, int]) -> Headway:
+def progress(by_count: dict[int, int]) -> Progress:
     """Pictures by their number of ratings."""
-    return Headway(sum(by_count.values()), by_count, 1, 0.5, 1, None)
+    return Progress(sum(by_count.values()), by_count, 1, 0.5, 1, None)
 
 
 def test_pictures_that_have_enough_are_one_bar() -> None:

@@ -16,13 +16,13 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from nimakit.web.dashboard import cache, progress
-from nimakit.web.dashboard.figures import rating_figures
-from nimakit.web.dashboard.progress import Headway, Pace
+from nimakit.web.dashboard.progress import Pace, Progress
+from nimakit.web.dashboard.statistics import rating_statistics
 from nimakit.web.settings import Settings
 from terminal import Command
 from web.accessibility import sticks_out, violations
 from web.conftest import MakeStudy, Serve
-from web.dashboard.test_figures import PAIRS, take_in
+from web.dashboard.test_statistics import PAIRS, take_in
 from web.study import Study, Visitor
 
 CALISTA = Path(__file__).parents[4] / "shared" / "data" / "calista" / "pairs.csv"
@@ -81,8 +81,8 @@ def test_progress_and_pace(study: Study, visitor: Visitor) -> None:
 
 def test_progress_is_not_rounded_up(study: Study, visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     """One rating that is left is told as one, and as less than 100 %; a fast pace in whole ratings."""
-    almost = Headway(1000, {0: 1, 1: 999}, 1, 0.999, 1, Pace(1234.5, 1))
-    monkeypatch.setattr(progress, "headway", lambda *_given: almost)
+    almost = Progress(1000, {0: 1, 1: 999}, 1, 0.999, 1, Pace(1234.5, 1))
+    monkeypatch.setattr(progress, "progress_of", lambda *_given: almost)
     study.set(wanted=1)
     page = words(visitor)
     assert "99 % of 1 rating a picture" in page
@@ -215,13 +215,13 @@ def test_slow_figures_are_waited_for_by_the_page(
     page: Page, rated: Study, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It shows the progress at once, and looks again until the figures are there."""
-    go, real = threading.Event(), rating_figures
+    go, real = threading.Event(), rating_statistics
 
     def slow(*given: Any) -> Any:
         go.wait(30)
         return real(*given)
 
-    monkeypatch.setattr(cache, "rating_figures", slow)
+    monkeypatch.setattr(cache, "rating_statistics", slow)
     monkeypatch.setattr(cache, "_PATIENCE", 0.05)
     page.goto(f"{serve(rated)}c/{rated.collection.slug}/dashboard")
     expect(page.get_by_role("status")).to_contain_text("being computed")

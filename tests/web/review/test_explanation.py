@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from nimakit.web.review.explanation_jobs import Explanations
+from nimakit.web.review.explanation_jobs import Explainer
 from web.conftest import MakeStudy, Serve
 from web.review.test_explanation_jobs import DRAWS, FAILS
 from web.study import Study, Visitor
@@ -25,8 +25,8 @@ def study(make_study: MakeStudy, tiny_file: Path, tmp_path: Path) -> Study:
 def draw_by(study: Study, folder: Path, script: str) -> None:
     """Have a script draw what models look at."""
     command = (sys.executable, "-c", script.format(here=str(folder)))
-    found = Explanations(folder / "data" / "explanations", command=command)
-    object.__setattr__(study.services, "explanations", found)
+    found = Explainer(folder / "data" / "explanations", command=command)
+    object.__setattr__(study.services, "explainer", found)
 
 
 def why(visitor: Visitor, image: int, part: str = "") -> str:

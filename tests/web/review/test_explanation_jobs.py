@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from nimakit.web.review import explanation_jobs
-from nimakit.web.review.explanation_jobs import Explained, Explanations
+from nimakit.web.review.explanation_jobs import Explainer, Explanation
 from samples import write_photo
 
 # Draws as `nimakit explain` does, once the file `go` is there; counts how often it was started.
@@ -41,14 +41,14 @@ def photo(tmp_path: Path) -> Path:
     return write_photo(tmp_path / "--a b.png", 120, (60, 40))
 
 
-def made(tmp_path: Path, script: str = DRAWS) -> Explanations:
-    """Explanations by a script; it draws at once where `go` is there already."""
-    return Explanations(
+def made(tmp_path: Path, script: str = DRAWS) -> Explainer:
+    """An explainer that runs a script; it draws at once where `go` is there already."""
+    return Explainer(
         tmp_path / "data" / "explanations", command=(sys.executable, "-c", script.format(here=str(tmp_path)))
     )
 
 
-def waited(found: Explanations, version: str = "1", model: str = "m") -> Explained:
+def waited(found: Explainer, version: str = "1", model: str = "m") -> Explanation:
     """How it ended."""
     for _ in range(1000):
         state = found.find(version, model)

@@ -10,7 +10,12 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from nimakit.web.dashboard.figures import ChoiceFigures, RatingFigures, choice_figures, rating_figures
+from nimakit.web.dashboard.statistics import (
+    ComparisonStatistics,
+    RatingStatistics,
+    comparison_statistics,
+    rating_statistics,
+)
 from nimakit.web.db.database import Database
 from nimakit.web.db.tables import Collection, Event, Membership, now
 
@@ -21,7 +26,7 @@ _MOST_KEPT = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Analysis:
+class Statistics:
     """Figures of one moment; None where there was nothing to compute them of.
 
     Attributes:
@@ -30,19 +35,19 @@ class Analysis:
         at: When they were computed.
     """
 
-    ratings: RatingFigures | None
-    choices: ChoiceFigures | None
+    ratings: RatingStatistics | None
+    choices: ComparisonStatistics | None
     at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class _Work:
     state: tuple[Any, ...]
-    result: "Future[Analysis]"
-    before: Analysis | None
+    result: "Future[Statistics]"
+    before: Statistics | None
 
 
-class Analyses:
+class StatisticsCache:
     """The figures of each collection, computed in a thread of its own.
 
     Args:
@@ -57,7 +62,7 @@ class Analyses:
 
     def of(
         self, session: Session, collection: Collection, *, patience: float | None = None
-    ) -> tuple[Analysis | None, bool]:
+    ) -> tuple[Statistics | None, bool]:
         """A collection's figures.
 
         Args:
@@ -86,14 +91,14 @@ class Analyses:
             return work.before, False
         return work.result.result(), work.state == state
 
-    def _analyse(self, collection: Collection) -> Analysis:
+    def _analyse(self, collection: Collection) -> Statistics:
         with self._database.read() as session:
             if collection.experiment == "preference":
-                return Analysis(None, choice_figures(session, collection), now())
-            return Analysis(rating_figures(session, collection), None, now())
+                return Statistics(None, comparison_statistics(session, collection), now())
+            return Statistics(rating_statistics(session, collection), None, now())
 
 
-def _latest(work: _Work | None) -> Analysis | None:
+def _latest(work: _Work | None) -> Statistics | None:
     if work is None:
         return None
     return work.before if work.result.exception() else work.result.result()

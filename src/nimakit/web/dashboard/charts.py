@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from nimakit.labels.summary import Summary
-from nimakit.web.dashboard.progress import Headway
+from nimakit.web.dashboard.progress import Progress
 from nimakit.web.dashboard.timeline import Timeline
 
 _MOST_COUNTS = 12
@@ -44,24 +44,24 @@ class Chart:
         return labels if room <= _ROOM else [labels[0], labels[-1]]
 
 
-def by_count(headway: Headway, noun: str, wanted: int | None) -> Chart:
+def by_count(progress: Progress, noun: str, wanted: int | None) -> Chart:
     """How many pictures have how many ratings.
 
     Args:
-        headway: Of the collection.
+        progress: Of the collection.
         noun: "ratings" or "comparisons".
         wanted: How many a picture needs; None where there is no such number.
     """
-    most = max(headway.by_count, default=0)
+    most = max(progress.by_count, default=0)
     top = min(most, wanted) if wanted else most
     size = -(-top // _MOST_COUNTS) or 1
-    bars: list[tuple[str, int]] = [("0", headway.by_count.get(0, 0))]
+    bars: list[tuple[str, int]] = [("0", progress.by_count.get(0, 0))]
     for low in range(1, top + 1, size):
         high = min(low + size - 1, top)
         is_open = high == top < most
         number = sum(
             pictures
-            for count, pictures in headway.by_count.items()
+            for count, pictures in progress.by_count.items()
             if low <= count and (is_open or count <= high)
         )
         label = f"{low}" if low == high else f"{low}-{high}"

@@ -31,7 +31,7 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Headway:
+class Progress:
     """How far a collection is.
 
     Attributes:
@@ -56,7 +56,7 @@ class Headway:
         return self.left / self.pace.per_hour if self.pace and self.left else None
 
 
-def headway(session: Session, collection: Collection, at: datetime) -> Headway:
+def progress_of(session: Session, collection: Collection, at: datetime) -> Progress:
     """How far a collection is, as the order of its pictures counts: with raters who are left out of figures.
 
     Args:
@@ -74,7 +74,7 @@ def headway(session: Session, collection: Collection, at: datetime) -> Headway:
     pictures, wanted = sum(by_count.values()), collection.wanted or 1
     missing = sum(max(wanted - count, 0) * number for count, number in by_count.items())
     at_once = collection.choices if collection.experiment == "preference" else 1
-    return Headway(
+    return Progress(
         pictures=pictures,
         by_count=by_count,
         wanted=wanted,
@@ -101,10 +101,10 @@ def _pace(session: Session, collection: Collection, at: datetime) -> Pace | None
     return None
 
 
-def in_words(hours: float) -> str:
+def describe_duration(hours: float) -> str:
     """A length of time, as roughly as one knows it.
 
-    >>> in_words(0.3), in_words(7.6), in_words(80), in_words(2000)
+    >>> describe_duration(0.3), describe_duration(7.6), describe_duration(80), describe_duration(2000)
     ('less than an hour', 'about 8 hours', 'about 3 days', 'about 12 weeks')
     """
     if hours < 1:

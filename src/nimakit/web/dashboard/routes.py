@@ -19,7 +19,7 @@ from nimakit.stats.histogram import FloatArray
 from nimakit.web.access import admin_only, current_collection
 from nimakit.web.dashboard import charts
 from nimakit.web.dashboard import progress as collection_progress
-from nimakit.web.dashboard.figures import ChoiceFigures, RatingFigures
+from nimakit.web.dashboard.statistics import ComparisonStatistics, RatingStatistics
 from nimakit.web.db.tables import Collection, Image, Rater, now
 from nimakit.web.services import services
 from nimakit.web.transfer.exports import image_ids
@@ -57,8 +57,8 @@ def page(slug: str) -> ResponseReturnValue:
     shared = services()
     with shared.database.read() as session:
         collection = current_collection(session, slug)
-        progress = collection_progress.headway(session, collection, now())
-        analysis, is_current = shared.analyses.of(session, collection)
+        progress = collection_progress.progress_of(session, collection, now())
+        analysis, is_current = shared.statistics.of(session, collection)
         noun = "comparisons" if collection.experiment == "preference" else "ratings"
         shown: dict[str, Any] = {}
         if analysis and analysis.ratings:
@@ -69,7 +69,9 @@ def page(slug: str) -> ResponseReturnValue:
         "dashboard/page.html",
         collection=collection,
         progress=progress,
-        time_left=None if progress.hours_left is None else collection_progress.in_words(progress.hours_left),
+        time_left=None
+        if progress.hours_left is None
+        else collection_progress.describe_duration(progress.hours_left),
         by_count=charts.by_count(progress, noun, collection.wanted),
         noun=noun,
         analysis=analysis,
@@ -85,7 +87,7 @@ def ranking(slug: str) -> ResponseReturnValue:
     shared = services()
     with shared.database.read() as session:
         collection = current_collection(session, slug)
-        analysis, is_current = shared.analyses.of(session, collection, patience=_SECONDS_FOR_A_FILE)
+        analysis, is_current = shared.statistics.of(session, collection, patience=_SECONDS_FOR_A_FILE)
         names = image_ids(session, collection)
     if not is_current:
         abort(503, "The ranking is still being computed. Try again in a minute.")
@@ -104,7 +106,7 @@ def ranking(slug: str) -> ResponseReturnValue:
     return answer
 
 
-def _of_ratings(session: Session, collection: Collection, found: RatingFigures) -> dict[str, Any]:
+def _of_ratings(session: Session, collection: Collection, found: RatingStatistics) -> dict[str, Any]:
     summary, pictures = found.summary, found.summary.pictures
     keys = np.array(pictures.image_ids, np.int64)
     counts = np.zeros(len(keys)) if pictures.counts is None else pictures.counts
@@ -122,7 +124,7 @@ def _of_ratings(session: Session, collection: Collection, found: RatingFigures) 
     }
 
 
-def _of_choices(session: Session, collection: Collection, found: ChoiceFigures) -> dict[str, Any]:
+def _of_choices(session: Session, collection: Collection, found: ComparisonStatistics) -> dict[str, Any]:
     scores, given = found.scores, found.comparisons
     raters = _named(session, list(found.people)[:_PEOPLE])
     shown: dict[str, Any] = {
@@ -156,7 +158,7 @@ def _of_choices(session: Session, collection: Collection, found: ChoiceFigures) 
     return shown
 
 
-def _raters(session: Session, people: People, found: RatingFigures) -> list[dict[str, Any]]:
+def _raters(session: Session, people: People, found: RatingStatistics) -> list[dict[str, Any]]:
     """Who rates unlike the rest, then whoever rated most."""
     figures, apart = people.raters, people.outliers.any
     order = np.lexsort((-figures.counts, ~apart))[:_PEOPLE].tolist()

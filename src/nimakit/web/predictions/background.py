@@ -16,7 +16,7 @@ from nimakit.web.db.database import Database
 from nimakit.web.db.tables import Collection
 from nimakit.web.pictures.inventory import Walk, synchronise
 from nimakit.web.predictions.scores import Predictor
-from nimakit.web.predictions.tastes import Tastes
+from nimakit.web.predictions.tastes import TasteLearner
 
 _SECONDS_BETWEEN = 15.0
 _SECONDS_FULL = 600.0
@@ -46,7 +46,7 @@ class Background(threading.Thread):
         self._database = database
         self._on_change = on_change
         self._predictor = predictor
-        self._tastes = Tastes(database, users_dir)
+        self._tastes = TasteLearner(database, users_dir)
         self._walks: dict[int, tuple[float, Walk]] = {}
         self._wake = threading.Event()
         self._stopped = threading.Event()

@@ -37,7 +37,7 @@ class _Kept:
     population: Population
 
 
-class Crowd:
+class Populations:
     """The population of each collection, learned when it is first asked for, and anew once it has grown.
 
     Args:

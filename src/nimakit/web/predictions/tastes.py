@@ -17,7 +17,7 @@ from nimakit.web.db.database import Database
 from nimakit.web.db.features import Float32Array, features_of, held, is_known_as, to_vector
 from nimakit.web.db.queries import lock_raters
 from nimakit.web.db.tables import FIRST, OK, Collection, Features, Image, Rater, Rating, Taste
-from nimakit.web.predictions.population import Crowd
+from nimakit.web.predictions.population import Populations
 
 if TYPE_CHECKING:
     from nimakit.models.engine import Model
@@ -61,7 +61,7 @@ class _Given(NamedTuple):
     ratings: FloatArray
 
 
-class Tastes:
+class TasteLearner:
     """Learns the taste of raters who gave new ratings, a few raters at a time.
 
     Args:
@@ -72,7 +72,7 @@ class Tastes:
     def __init__(self, database: Database, folder: Path) -> None:
         self._database = database
         self._folder = folder
-        self._crowd = Crowd(database)
+        self._populations = Populations(database)
 
     def advance(self, collection: Collection, model: "Model") -> bool:
         """Learn the taste of a few more raters of a collection.
@@ -104,7 +104,7 @@ class Tastes:
         return learned
 
     def _learn(self, collection: Collection, model: "Model", rater: _Due, given: _Given) -> None:
-        population = self._crowd.population(collection, model)
+        population = self._populations.population(collection, model)
         method: taste.Method = "factors" if population else "head"
         arrays = population.place(*given) if population else fit.fit_head(*given)
         slope, constant = arrays["level"].tolist()

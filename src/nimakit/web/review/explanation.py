@@ -6,9 +6,9 @@ from pathlib import Path
 from flask import Blueprint, abort, jsonify, send_file, url_for
 from flask.typing import ResponseReturnValue
 
-from nimakit.web.access import current_collection, current_rater, known_to, sees_why
+from nimakit.web.access import current_collection, current_rater, sees_why, viewable_pictures
 from nimakit.web.db.tables import Collection, Image
-from nimakit.web.review.explanation_jobs import Explained
+from nimakit.web.review.explanation_jobs import Explanation
 from nimakit.web.services import services
 
 blueprint = Blueprint("why", __name__, url_prefix="/c/<slug>/ratings/<int:key>/why")
@@ -21,7 +21,7 @@ def state(slug: str, key: int) -> ResponseReturnValue:
     """How far the explanation is."""
     collection, image = _find(slug, key)
     _, version = _located(collection, image)
-    return _answer(services().explanations.find(version, collection.model or ""), slug, key)
+    return _answer(services().explainer.find(version, collection.model or ""), slug, key)
 
 
 @blueprint.post("")
@@ -29,7 +29,7 @@ def ask(slug: str, key: int) -> ResponseReturnValue:
     """Have the picture explained; the answer comes at once, the explanation later."""
     collection, image = _find(slug, key)
     picture, version = _located(collection, image)
-    return _answer(services().explanations.ask(picture, version, collection.model or ""), slug, key)
+    return _answer(services().explainer.ask(picture, version, collection.model or ""), slug, key)
 
 
 @blueprint.get("/picture")
@@ -37,7 +37,7 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
     """The explanation itself."""
     collection, image = _find(slug, key)
     _, version = _located(collection, image)
-    found = services().explanations.find(version, collection.model or "")
+    found = services().explainer.find(version, collection.model or "")
     if found.file is None:
         abort(404)
     response = send_file(found.file, mimetype="image/png", conditional=True)
@@ -53,7 +53,7 @@ def _find(slug: str, key: int) -> tuple[Collection, Image]:
         image = session.get(Image, key)
         if image is None or image.collection_id != collection.id:
             abort(404)
-        if not sees_why(collection, rater) or key not in known_to(session, collection, rater, [key]):
+        if not sees_why(collection, rater) or key not in viewable_pictures(session, collection, rater, [key]):
             abort(404)
         return collection, image
 
@@ -66,7 +66,7 @@ def _located(collection: Collection, image: Image) -> tuple[Path, str]:
     return rendition.source, rendition.version
 
 
-def _answer(found: Explained, slug: str, key: int) -> ResponseReturnValue:
+def _answer(found: Explanation, slug: str, key: int) -> ResponseReturnValue:
     if found.reason and not current_rater().is_admin:
         # Which may name folders of this machine.
         found = replace(found, reason="It cannot be shown at present; whoever runs this study can see why.")

@@ -35,7 +35,7 @@ _COMMAND = (sys.executable, "-P", "-m", "nimakit", "explain")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Explained:
+class Explanation:
     """How far an explanation is.
 
     Attributes:
@@ -50,7 +50,7 @@ class Explained:
     file: Path | None = None
 
 
-class Explanations:
+class Explainer:
     """Explains one picture at a time; who asks meanwhile is told so.
 
     Args:
@@ -65,7 +65,7 @@ class Explanations:
         self._working: str | None = None
         self._reasons: dict[str, str] = {}
 
-    def find(self, version: str, model: str) -> Explained:
+    def find(self, version: str, model: str) -> Explanation:
         """How far the explanation of a picture is.
 
         Args:
@@ -75,14 +75,14 @@ class Explanations:
         key = _key(version, model)
         with self._lock:
             if self._working == key:
-                return Explained(state="working")
+                return Explanation(state="working")
             reason = self._reasons.get(key)
         if reason:
-            return Explained(state="failed", reason=reason)
+            return Explanation(state="failed", reason=reason)
         kept = self._kept(key)
-        return Explained(state="ready", file=kept) if kept.is_file() else Explained(state="none")
+        return Explanation(state="ready", file=kept) if kept.is_file() else Explanation(state="none")
 
-    def ask(self, picture: Path, version: str, model: str) -> Explained:
+    def ask(self, picture: Path, version: str, model: str) -> Explanation:
         """Have a picture explained, unless it is already, or another one is being explained; does not wait.
 
         Args:
@@ -94,17 +94,17 @@ class Explanations:
         if found.state in ("ready", "working"):
             return found
         if any(util.find_spec(name) is None for name in ("tensorflow", "keras")):
-            return Explained(state="failed", reason=_NEEDS_TENSORFLOW)
+            return Explanation(state="failed", reason=_NEEDS_TENSORFLOW)
         key = _key(version, model)
         with self._lock:
             if self._working is not None:
-                return Explained(state="working" if self._working == key else "busy")
+                return Explanation(state="working" if self._working == key else "busy")
             self._working = key
             self._reasons.pop(key, None)
         threading.Thread(
             target=self._work, args=(key, picture, model), name="nimakit-rate-explain", daemon=True
         ).start()
-        return Explained(state="working")
+        return Explanation(state="working")
 
     def _work(self, key: str, picture: Path, model: str) -> None:
         reason = "Something went wrong: the app's log says what."

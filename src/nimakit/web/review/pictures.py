@@ -6,15 +6,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nimakit.web.access import (
+    answered_pictures,
     correction_refusal,
     current_collection,
     current_rater,
-    known_to,
     names_shown,
     refuse_correction,
-    said_of,
     sees_model,
     sees_why,
+    viewable_pictures,
 )
 from nimakit.web.db.queries import is_counted, lock_raters
 from nimakit.web.db.tables import FIRST, LARGEST_KEY, RATING, SKIP, Collection, Event, Image, Rater, Rating
@@ -59,7 +59,7 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
     with services().database.read() as session:
         collection = current_collection(session, slug)
         image = _image(session, collection, key)
-        if key not in known_to(session, collection, rater, [key]):
+        if key not in viewable_pictures(session, collection, rater, [key]):
             abort(404)
         said = (
             select(Rating, Rater, Event)
@@ -71,7 +71,7 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
         if not rater.is_admin:
             said, done = said.where(Rater.id == rater.id), done.where(Rater.id == rater.id)
         own = personal_positions(session, collection, rater, [image]) if sees_model(collection, rater) else {}
-        has_rated = said_of(session, collection, rater, [key]).get(key, False)
+        has_rated = answered_pictures(session, collection, rater, [key]).get(key, False)
         values = _values(session, collection, key)
         compared = comparisons_with(session, collection, rater, key, _COMPARISONS)
         mine = session.get(Rating, (key, rater.id, FIRST))

@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from nimakit.errors import ImageError
 from nimakit.images.photo import decoded_bytes
 from nimakit.models.engine import Model, Scorer
-from nimakit.web.access import current_collection, current_rater, known_to, limiter
+from nimakit.web.access import current_collection, current_rater, limiter, viewable_pictures
 from nimakit.web.db.features import Float32Array
 from nimakit.web.db.tables import OK, Collection, Image
 from nimakit.web.front import takes_bodies
@@ -207,7 +207,7 @@ def _sees_names(collection: Collection) -> bool:
 def _matches(session: Session, collection: Collection, found: list[Match]) -> dict[str, Any]:
     """What pages need to show pictures that were found."""
     ids = [match.image.id for match in found]
-    return {"matches": found, "rated": known_to(session, collection, current_rater(), ids)}
+    return {"matches": found, "rated": viewable_pictures(session, collection, current_rater(), ids)}
 
 
 def _show(session: Session, collection: Collection, template: str, **values: Any) -> str:

@@ -45,7 +45,7 @@ _FEWEST_RANKED = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RatingFigures:
+class RatingStatistics:
     """What ratings come to. Pictures and people are named by their ids, as text.
 
     Attributes:
@@ -70,7 +70,7 @@ class Votes:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ChoiceFigures:
+class ComparisonStatistics:
     """What comparisons come to. Pictures and people are named by their ids, as text.
 
     Attributes:
@@ -104,7 +104,7 @@ class ChoiceFigures:
         )
 
 
-def rating_figures(session: Session, collection: Collection) -> RatingFigures | None:
+def rating_statistics(session: Session, collection: Collection) -> RatingStatistics | None:
     """What ratings come to; None where there are none, or only such as were shown again.
 
     Args:
@@ -145,14 +145,14 @@ def rating_figures(session: Session, collection: Collection) -> RatingFigures | 
     summary = data_summary.of_ratings(ratings.only(turn == FIRST), collection.scale.bins)
     order = np.argsort(turn, kind="stable")
     image, user, value = image[order], user[order], value[order]
-    return RatingFigures(
+    return RatingStatistics(
         summary=replace(summary, repeats=raters.repeats(image, user, value)),
         repeats=_repeats_of_each(ratings.user_ids, image, user, value, again=turn[order] == REPEAT),
         times=timeline(rows[turn == FIRST, 4]),
     )
 
 
-def choice_figures(session: Session, collection: Collection) -> ChoiceFigures | None:
+def comparison_statistics(session: Session, collection: Collection) -> ComparisonStatistics | None:
     """What comparisons come to; None where there are none.
 
     Args:
@@ -186,7 +186,7 @@ def choice_figures(session: Session, collection: Collection) -> ChoiceFigures | 
         if row.round == REPEAT and (key := (row.rater_id, frozenset(row.shown))) in first
     ]
     seconds = np.array([float(row.seconds) for row in made if row.round == FIRST], np.float64)
-    return ChoiceFigures(
+    return ComparisonStatistics(
         people=_votes(rows),
         comparisons=comparisons,
         scores=scores,
