@@ -107,18 +107,15 @@ def test_any_events_are_taken_or_refused_each_by_its_id(study: Study, amount: in
 
 @amounts
 def test_any_address_shows_a_page_of_what_there_is(study: Study, amount: int) -> None:
-    """Whatever makes no sense is left at its default; a value no row can have is refused."""
+    """Invalid parameters get their defaults; a value that no row can have is refused."""
     collection, own = study.collection, rater(study)
     parser: Any = comparison_query if collection.experiment == "preference" else picture_query
 
     def check(given: Mapping[str, str]) -> None:
-        query = parser.Query.parse(given, collection, own)
+        query = parser.parse_query(given, collection, own)
         assert all(isinstance(value, str) for value in query.parameters.values())
         with study.database.read() as session:
-            if parser is comparison_query:
-                comparison_query.page_of(session, collection, query)
-            else:
-                picture_query.page_of(session, collection, own, query)
+            parser.page_of(session, collection, own, query)
 
     sorts = st.sampled_from([*picture_query.SORTS, *comparison_query.SORTS])
     other = st.one_of(TEXTS, NUMBERS.map(str))

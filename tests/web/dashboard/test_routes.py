@@ -69,7 +69,7 @@ def test_progress_and_pace(study: Study, visitor: Visitor) -> None:
     for image in study.images[:3]:
         visitor.rate(image.id, 5)
     page = words(visitor)
-    assert "25 % of 2 ratings a picture" in page
+    assert "25 % of 2 ratings per picture" in page
     assert "9 ratings are left: about 3 hours at this pace" in page
     for image in study.images[3:]:
         visitor.rate(image.id, 6)
@@ -85,9 +85,9 @@ def test_progress_is_not_rounded_up(study: Study, visitor: Visitor, monkeypatch:
     monkeypatch.setattr(progress, "progress_of", lambda *_given: almost)
     study.set(wanted=1)
     page = words(visitor)
-    assert "99 % of 1 rating a picture" in page
-    assert "1 rating is left: less than an hour at this pace" in page
-    assert "1,234 ratings an hour" in page
+    assert "99 % of 1 rating per picture" in page
+    assert "1 rating to go: under an hour at the current pace." in page
+    assert "1,234 ratings per hour" in page
 
 
 def test_agreement_raters_and_pictures(rated: Study, visitor: Visitor) -> None:
@@ -154,7 +154,7 @@ def test_the_ranking_is_that_of_the_data_commands(
         Path(name).stem for name in order_on_page(visitor)
     ]
     page = words(visitor)
-    assert "1 picture is left out, as chosen in every comparison: no score is high enough." in page
+    assert "1 picture can't be ranked: each won every comparison." in page
     assert "4 pictures are ranked" in page
     exported = tmp_path / "exported.csv"
     exported.write_text(visitor.get(visitor.address("transfer/pairs.csv")).text)
@@ -185,7 +185,7 @@ def test_comparisons_that_nothing_connects_are_reported(make_study: MakeStudy) -
     take_in(visitor, "pairs", "left,right,chosen\nphoto 0,photo 1,left\nphoto 2,photo 3,left\n")
     page = words(visitor)
     assert "they fall into 2 groups, of 2, 2 pictures" in page
-    assert "Pictures can be ranked once a chain of choices" in page
+    assert "pictures can be ranked once a chain of choices" in page
     assert "--" not in page.split("Ranking")[1]
     answer = visitor.get(visitor.address("dashboard/ranking.csv"))
     assert answer.status_code == 404
@@ -225,7 +225,7 @@ def test_slow_figures_are_waited_for_by_the_page(
     monkeypatch.setattr(cache, "_PATIENCE", 0.05)
     page.goto(f"{serve(rated)}c/{rated.collection.slug}/dashboard")
     expect(page.get_by_role("status")).to_contain_text("being computed")
-    expect(page.get_by_role("heading", name="Pictures by their number of ratings")).to_be_visible()
+    expect(page.get_by_role("heading", name="Pictures by number of ratings")).to_be_visible()
     go.set()
     expect(page.get_by_role("heading", name="Agreement")).to_be_visible()
     expect(page.get_by_role("status")).to_have_count(0)

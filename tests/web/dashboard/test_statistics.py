@@ -271,12 +271,12 @@ def test_what_cannot_be_ranked_says_why(make_study: MakeStudy, monkeypatch: pyte
     study = make_study(experiment="preference")
     visitor, shown = study.visitor(), [image.id for image in study.images[:2]]
     visitor.send({"kind": "skip", "trial": "t0", "shown": shown})
-    assert "Nothing was compared" in of_choices(study).problem
+    assert "no comparisons yet" in of_choices(study).problem
     visitor.send({"kind": "choice", "trial": "t1", "shown": shown, "image": shown[0]})
     found = of_choices(study)
     assert found.scores is None
     assert "chain of choices" in found.problem
-    monkeypatch.setattr(statistics, "MOST_RANKED", 1)
+    monkeypatch.setattr(statistics, "MAX_RANKED", 1)
     assert "2 were compared" in of_choices(study).problem
 
 
