@@ -37,8 +37,8 @@ def study(
     make_study: MakeStudy, settings: Settings, tiny_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Study:
     """A study with enough raters for a population; half of them like red, the others blue."""
-    monkeypatch.setattr(population, "FEWEST", RATERS)
-    monkeypatch.setattr(population, "FEWEST_RATINGS", RATED)
+    monkeypatch.setattr(population, "MIN_RATERS", RATERS)
+    monkeypatch.setattr(population, "MIN_RATINGS", RATED)
     study = make_study(settings, model=str(tiny_file), personal=True)
     random = np.random.default_rng(0)
     pixels = [Picture.open(study.folder / image.path).getpixel((0, 0)) for image in study.images]
