@@ -108,7 +108,7 @@ def test_only_the_admin_is_told_what_went_wrong(study: Study, tmp_path: Path) ->
     admin.post_json(why(admin, image), {})
     finish(study, admin, image)
     assert admin.get_json(why(admin, image))["reason"] == "No such model. Received: x"
-    assert "whoever runs this study" in ann.get_json(why(ann, image))["reason"]
+    assert "the admin can see why" in ann.get_json(why(ann, image))["reason"]
 
 
 def test_the_page_shows_it_when_it_is_there(study: Study, serve: Serve, page: Page) -> None:

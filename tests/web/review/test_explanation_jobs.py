@@ -155,7 +155,7 @@ def test_a_full_or_unwritable_folder_is_told(tmp_path: Path, photo: Path) -> Non
     (tmp_path / "data").touch()
     found = made(tmp_path)
     found.ask(photo, "1", "m")
-    assert waited(found).reason.startswith("The picture could not be kept")
+    assert waited(found).reason.startswith("The explanation could not be stored")
 
 
 def test_without_tensorflow_it_says_what_to_do(
@@ -187,7 +187,7 @@ def test_not_more_are_kept_than_there_is_room_for(
     tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The longest kept goes first."""
-    monkeypatch.setattr(explanation_jobs, "_MOST_KEPT", 2)
+    monkeypatch.setattr(explanation_jobs, "_MAX_CACHED", 2)
     (tmp_path / "go").touch()
     found = made(tmp_path)
     for version in "123":

@@ -1,4 +1,4 @@
-"""Why a picture scores as it does, on its page: asked for, waited for, and shown."""
+"""Routes that start, poll and deliver the explanation of a picture's score."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +13,12 @@ from nimakit.web.services import services
 
 blueprint = Blueprint("why", __name__, url_prefix="/c/<slug>/ratings/<int:key>/why")
 
-_SECONDS_KEPT = 3600
+_SECONDS_CACHED = 3600
 
 
 @blueprint.get("")
 def state(slug: str, key: int) -> ResponseReturnValue:
-    """How far the explanation is."""
+    """State of the explanation."""
     collection, image = _find(slug, key)
     _, version = _located(collection, image)
     return _answer(services().explainer.find(version, collection.model or ""), slug, key)
@@ -26,7 +26,7 @@ def state(slug: str, key: int) -> ResponseReturnValue:
 
 @blueprint.post("")
 def ask(slug: str, key: int) -> ResponseReturnValue:
-    """Have the picture explained; the answer comes at once, the explanation later."""
+    """Start the explanation; the response does not wait for it."""
     collection, image = _find(slug, key)
     picture, version = _located(collection, image)
     return _answer(services().explainer.ask(picture, version, collection.model or ""), slug, key)
@@ -34,19 +34,19 @@ def ask(slug: str, key: int) -> ResponseReturnValue:
 
 @blueprint.get("/picture")
 def picture(slug: str, key: int) -> ResponseReturnValue:
-    """The explanation itself."""
+    """The explanation, as a PNG."""
     collection, image = _find(slug, key)
     _, version = _located(collection, image)
     found = services().explainer.find(version, collection.model or "")
     if found.file is None:
         abort(404)
     response = send_file(found.file, mimetype="image/png", conditional=True)
-    response.headers["Cache-Control"] = f"private, max-age={_SECONDS_KEPT}"
+    response.headers["Cache-Control"] = f"private, max-age={_SECONDS_CACHED}"
     return response
 
 
 def _find(slug: str, key: int) -> tuple[Collection, Image]:
-    """A picture the one who asks may see the score of."""
+    """A picture whose score the visitor may see."""
     rater = current_rater()
     with services().database.read() as session:
         collection = current_collection(session, slug)
@@ -59,16 +59,16 @@ def _find(slug: str, key: int) -> tuple[Collection, Image]:
 
 
 def _located(collection: Collection, image: Image) -> tuple[Path, str]:
-    """The file of a picture in a format that is read everywhere, and its version."""
+    """A picture's file, in a format that every reader supports, and its version."""
     rendition = services().renditions.find(Path(collection.folder).resolve(), image.path)
     if isinstance(rendition.source, bytes):
-        abort(507, "There is no room left to keep a copy of the picture.")
+        abort(507, "There is no disk space left for a copy of the picture.")
     return rendition.source, rendition.version
 
 
 def _answer(found: Explanation, slug: str, key: int) -> ResponseReturnValue:
     if found.reason and not current_rater().is_admin:
-        # Which may name folders of this machine.
-        found = replace(found, reason="It cannot be shown at present; whoever runs this study can see why.")
+        # The reason may name folders of this machine.
+        found = replace(found, reason="The explanation is unavailable at the moment; the admin can see why.")
     address = url_for("why.picture", slug=slug, key=key) if found.file else None
     return jsonify(state=found.state, reason=found.reason, picture=address)

@@ -1,3 +1,3 @@
-// What is being computed is there in a moment: look again.
+// Reload until the statistics have been computed.
 
 setTimeout(() => location.reload(), 3000);

@@ -1,10 +1,10 @@
-// A choice takes effect at once; without a script there is the button.
+// Apply a selection at once; without scripts the button does it.
 
 const form = document.getElementById("filters");
 for (const select of form.querySelectorAll("select")) {
   select.addEventListener("change", () => form.requestSubmit());
 }
-// Empty fields stay out of the address.
+// Leave empty fields out of the address.
 form.addEventListener("formdata", (event) => {
   for (const [name, value] of [...event.formData]) if (value === "") event.formData.delete(name);
 });

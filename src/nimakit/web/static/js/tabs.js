@@ -1,3 +1,3 @@
-// On a narrow screen the tabs scroll, and the page's own may be out of sight.
+// Scroll the tabs to the current one, which may be out of view on a narrow screen.
 
 document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center", behavior: "instant" });
