@@ -30,8 +30,8 @@ CALISTA = Path(__file__).parents[4] / "shared" / "data" / "calista" / "pairs.csv
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine is slow, and figures are waited for."""
-    monkeypatch.setattr(cache, "_PATIENCE", 30.0)
+    """A busy machine is slow, so the page waits longer for statistics."""
+    monkeypatch.setattr(cache, "_MAX_WAIT", 30.0)
 
 
 def words(visitor: Visitor) -> str:
@@ -222,7 +222,7 @@ def test_slow_figures_are_waited_for_by_the_page(
         return real(*given)
 
     monkeypatch.setattr(cache, "rating_statistics", slow)
-    monkeypatch.setattr(cache, "_PATIENCE", 0.05)
+    monkeypatch.setattr(cache, "_MAX_WAIT", 0.05)
     page.goto(f"{serve(rated)}c/{rated.collection.slug}/dashboard")
     expect(page.get_by_role("status")).to_contain_text("being computed")
     expect(page.get_by_role("heading", name="Pictures by number of ratings")).to_be_visible()

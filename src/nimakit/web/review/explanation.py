@@ -7,7 +7,7 @@ from flask import Blueprint, abort, jsonify, send_file, url_for
 from flask.typing import ResponseReturnValue
 
 from nimakit.web.access import current_collection, current_rater, sees_why, viewable_pictures
-from nimakit.web.db.tables import Collection, Image
+from nimakit.web.db.tables import Image
 from nimakit.web.review.explanation_jobs import Explanation
 from nimakit.web.services import services
 
@@ -19,25 +19,21 @@ _SECONDS_CACHED = 3600
 @blueprint.get("")
 def state(slug: str, key: int) -> ResponseReturnValue:
     """State of the explanation."""
-    collection, image = _find(slug, key)
-    _, version = _located(collection, image)
-    return _answer(services().explainer.find(version, collection.model or ""), slug, key)
+    _, version, model = _find(slug, key)
+    return _answer(services().explainer.find(version, model), slug, key)
 
 
 @blueprint.post("")
 def ask(slug: str, key: int) -> ResponseReturnValue:
     """Start the explanation; the response does not wait for it."""
-    collection, image = _find(slug, key)
-    picture, version = _located(collection, image)
-    return _answer(services().explainer.ask(picture, version, collection.model or ""), slug, key)
+    return _answer(services().explainer.ask(*_find(slug, key)), slug, key)
 
 
 @blueprint.get("/picture")
 def picture(slug: str, key: int) -> ResponseReturnValue:
     """The explanation, as a PNG."""
-    collection, image = _find(slug, key)
-    _, version = _located(collection, image)
-    found = services().explainer.find(version, collection.model or "")
+    _, version, model = _find(slug, key)
+    found = services().explainer.find(version, model)
     if found.file is None:
         abort(404)
     response = send_file(found.file, mimetype="image/png", conditional=True)
@@ -45,8 +41,8 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
     return response
 
 
-def _find(slug: str, key: int) -> tuple[Collection, Image]:
-    """A picture whose score the visitor may see."""
+def _find(slug: str, key: int) -> tuple[Path, str, str]:
+    """File of a picture whose score the visitor may see, its version, and the collection's model."""
     rater = current_rater()
     with services().database.read() as session:
         collection = current_collection(session, slug)
@@ -55,15 +51,11 @@ def _find(slug: str, key: int) -> tuple[Collection, Image]:
             abort(404)
         if not sees_why(collection, rater) or key not in viewable_pictures(session, collection, rater, [key]):
             abort(404)
-        return collection, image
-
-
-def _located(collection: Collection, image: Image) -> tuple[Path, str]:
-    """A picture's file, in a format that every reader supports, and its version."""
+    # A rendition is in a format that every reader supports.
     rendition = services().renditions.find(Path(collection.folder).resolve(), image.path)
     if isinstance(rendition.source, bytes):
         abort(507, "There is no disk space left for a copy of the picture.")
-    return rendition.source, rendition.version
+    return rendition.source, rendition.version, collection.model or ""
 
 
 def _answer(found: Explanation, slug: str, key: int) -> ResponseReturnValue:
