@@ -7,8 +7,9 @@ from typing import TypeVar
 
 from nimakit.errors import LabelError
 from nimakit.images.files import canonical, plain_id
+from nimakit.images.names import whole_numbers
 from nimakit.io.rules import read_json
-from nimakit.io.tables import BadRows, read_lines, read_rows
+from nimakit.io.tables import BadRows, Row, read_lines, read_rows
 from nimakit.labels.label_file import read_labels
 from nimakit.labels.ratings import to_seconds
 from nimakit.labels.sets import listed
@@ -36,7 +37,7 @@ def read_values(
     """
     wanted = set(image_ids)
     found: dict[str, str] = {}
-    for line, (name, value), _ in read_rows(path, (image_column, column), rows):
+    for line, (name, value), _ in _read_rows(path, (image_column, column), rows, wanted):
         image_id = _known(name, wanted)
         if found.setdefault(image_id, value) != value:
             rows.add(path, line, f"{column} of {image_id!r} was {found[image_id]!r}, and is {value!r} here")
@@ -64,7 +65,7 @@ def read_times(
     """
     wanted = set(image_ids)
     found: dict[str, float] = {}
-    for line, (name, value), _ in read_rows(path, (image_column, column), rows):
+    for line, (name, value), _ in _read_rows(path, (image_column, column), rows, wanted):
         try:
             seconds = to_seconds(column, value)
         except ValueError as error:
@@ -96,7 +97,7 @@ def read_tags(
     """
     wanted = set(image_ids)
     found: dict[str, set[str]] = defaultdict(set)
-    for _, (name, tag), _ in read_rows(path, (image_column, column), rows):
+    for _, (name, tag), _ in _read_rows(path, (image_column, column), rows, wanted):
         found[_known(name, wanted)].add(tag)
     rows.refuse()
     return [found.get(name, set()) for name in image_ids]
@@ -122,7 +123,7 @@ def read_image_ids(path: Path, of: Path, image_ids: Collection[str], rows: BadRo
     if suffix == ".json":
         return _dropped(path, of)
     if suffix in (".csv", ".tsv", ".jsonl"):
-        names = [row.values[0] for row in read_rows(path, ("image_id",), rows)]
+        names = [row.values[0] for row in _read_rows(path, ("image_id",), rows, image_ids)]
         rows.refuse()
     else:
         names = [text for _, text in read_lines(path)]
@@ -143,6 +144,18 @@ def read_groups(path: Path, of: Path) -> list[list[str]]:
         LabelError: It is nothing that `nimakit data check` printed, or not of that label file.
     """
     return _read_check(path, of)[1]
+
+
+def _read_rows(path: Path, columns: Sequence[str], rows: BadRows, image_ids: Collection[str]) -> list[Row]:
+    """Rows of a table, its first column of images; in a column of whole numbers 1.0 becomes 1."""
+    table = list(read_rows(path, columns, rows))
+    numbers = whole_numbers(row.values[0] for row in table)
+    return [
+        row._replace(values=(numbers[row.values[0]], *row.values[1:]))
+        if row.values[0] in numbers and row.values[0] not in image_ids
+        else row
+        for row in table
+    ]
 
 
 def _of_each(path: Path, column: str, image_ids: Sequence[str], found: Mapping[str, Value]) -> list[Value]:
