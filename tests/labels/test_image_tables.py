@@ -37,7 +37,7 @@ def test_names_of_tables_and_images_meet(tmp_path: Path) -> None:
 
 
 def test_whole_numbers_that_a_spreadsheet_saved_as_floats_match(tmp_path: Path) -> None:
-    """In a column of whole numbers 1.0 is 1; next to another name, or where an image has that id, it is not."""
+    """In a column of whole numbers 1.0 is 1; not next to another name, or where an image has that id."""
     table = _table(tmp_path, "image_id,who\n1.0,a\n2.0,b\n")
     assert read_values(table, "who", ["1", "2"], BadRows()) == ["a", "b"]
     assert read_values(table, "who", ["1.0", "2"], BadRows()) == ["a", "b"]

@@ -59,7 +59,7 @@ def test_an_empty_collection_says_what_there_will_be(study: Study, visitor: Visi
     """No figures, no charts of them, and no error."""
     page = words(visitor)
     assert "Nobody has rated anything yet" in page
-    assert "6 ratings are left, to have each picture rated once" in page
+    assert "6 ratings to go until every picture has been rated once" in page
     assert "Agreement" not in page
 
 
@@ -70,13 +70,13 @@ def test_progress_and_pace(study: Study, visitor: Visitor) -> None:
         visitor.rate(image.id, 5)
     page = words(visitor)
     assert "25 % of 2 ratings per picture" in page
-    assert "9 ratings are left: about 3 hours at this pace" in page
+    assert "9 ratings to go: about 3 hours at the current pace." in page
     for image in study.images[3:]:
         visitor.rate(image.id, 6)
     other = study.rater()
     for image in study.images:
         other.rate(image.id, 4)
-    assert "Every picture has as many ratings as are wanted" in words(visitor)
+    assert "Every picture has the wanted number of ratings" in words(visitor)
 
 
 def test_progress_is_not_rounded_up(study: Study, visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +94,7 @@ def test_agreement_raters_and_pictures(rated: Study, visitor: Visitor) -> None:
     """The figures, who is unlike the rest, and pictures from the lowest mean to the highest."""
     page = words(visitor)
     assert "Krippendorff's alpha, ordinal" in page.replace("&#39;", "'")
-    assert "How many ratings it takes" in page
+    assert "Ratings needed" in page
     assert re.search(r"user 0 always the same rating", page)
     assert len(re.findall("always the same rating", page)) == 1
     sheet = page[page.index("Across the scale") :]
@@ -184,7 +184,7 @@ def test_comparisons_that_nothing_connects_are_reported(make_study: MakeStudy) -
     visitor = make_study(experiment="preference").visitor()
     take_in(visitor, "pairs", "left,right,chosen\nphoto 0,photo 1,left\nphoto 2,photo 3,left\n")
     page = words(visitor)
-    assert "they fall into 2 groups, of 2, 2 pictures" in page
+    assert "form 2 groups that no comparisons link, of 2, 2 pictures" in page
     assert "pictures can be ranked once a chain of choices" in page
     assert "--" not in page.split("Ranking")[1]
     answer = visitor.get(visitor.address("dashboard/ranking.csv"))

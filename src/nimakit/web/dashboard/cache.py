@@ -86,10 +86,11 @@ class StatisticsCache:
             if result is None or (result.done() and (entry.state != state or result.exception())):
                 if result and not result.exception():
                     entry.previous = result.result()
-                entry.state, entry.result = state, self._pool.submit(self._compute, collection)
-            known, running, previous = entry.state, entry.result, entry.previous
-        wait([running], _MAX_WAIT if patience is None else patience)
-        return (running.result(), known == state) if running.done() else (previous, False)
+                entry.state = state
+                entry.result = result = self._pool.submit(self._compute, collection)
+            known, previous = entry.state, entry.previous
+        wait([result], _MAX_WAIT if patience is None else patience)
+        return (result.result(), known == state) if result.done() else (previous, False)
 
     def _compute(self, collection: Collection) -> Statistics:
         with self._database.read() as session:

@@ -1,6 +1,6 @@
 """Query the comparisons of a collection: a page of the list, those of a picture, or a single one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -79,7 +79,8 @@ def page_of(session: Session, collection: Collection, rater: Rater, query: Query
         wanted = wanted.join(Event, Event.id == Choice.event_id)
     if query.whose or query.sort == "rater":
         wanted = wanted.join(Rater, Rater.id == Choice.rater_id)
-    parse_key = {"recent": _parse_time, "looked": _parse_milliseconds, "rater": str}[query.sort]
+    parsers: dict[str, Callable[[str], Any]] = {"recent": _parse_time, "looked": _parse_milliseconds}
+    parse_key = parsers.get(query.sort, str)
     page = query.page(wanted, key, Choice.event_id, PAGE, parse_key=parse_key, newest_first=True)
     return _read(session, page)
 
@@ -177,8 +178,8 @@ def _read(session: Session, ids: Select[*tuple[Any, ...]]) -> list[Comparison]:
         (choice.rater_id, choice.trial): (choice, rater, event)
         for choice, rater, event in session.execute(wanted.where(named))
     }
-    ids = {image for choice, _, _ in found.values() for image in choice.shown}
-    images = {image.id: image for image in session.scalars(select(Image).where(Image.id.in_(ids)))}
+    shown = {image for choice, _, _ in found.values() for image in choice.shown}
+    images = {image.id: image for image in session.scalars(select(Image).where(Image.id.in_(shown)))}
     return [
         Comparison(choice, rater, [images[image] for image in choice.shown], event.is_taken_back, key)
         for (choice, rater, event), key in ((found[row[0], row[1]], row[2]) for row in rows)

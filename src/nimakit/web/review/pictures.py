@@ -69,7 +69,7 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
         )
         history = select(Event, Rater).join(Rater, Rater.id == Event.rater_id).where(Event.image_id == key)
         if not rater.is_admin:
-            given, history = (rows.where(Rater.id == rater.id) for rows in (given, history))
+            given, history = given.where(Rater.id == rater.id), history.where(Rater.id == rater.id)
         own = personal_positions(session, collection, rater, [image]) if sees_model(collection, rater) else {}
         has_rated = answered_pictures(session, collection, rater, [key]).get(key, False)
         values = _values(session, collection, key)

@@ -80,7 +80,7 @@ class Index:
 
     def _remove(self, images: list[int]) -> None:
         if images and self._features is not None:
-            self._features.remove_ids(np.array(images, np.int64))
+            self._features.remove_ids(np.array(images, np.int64))  # type: ignore[arg-type]
             for image in images:
                 del self._versions[image]
             self._sample = None
