@@ -297,7 +297,7 @@ def test_without_a_model_the_page_says_so(make_study: MakeStudy) -> None:
     study = make_study()
     admin, rater = study.visitor(), study.rater()
     page = admin.get(admin.address("similarity")).text
-    assert "has no model" in page
+    assert "this collection has none" in page
     assert "/settings" in page
     assert "/similarity" in admin.get(admin.address("ratings")).text
     assert "/similarity" not in rater.get(rater.address("ratings")).text
@@ -348,10 +348,10 @@ def test_a_picture_that_is_gone_is_said(coloured: Study, visitor: Visitor, state
     gone, other = coloured.images[0].id, coloured.images[1].id
     coloured.change(lambda session: setattr(session.get_one(Image, gone), "state", state))
     page = visitor.get(visitor.address("similarity", left=gone, right=other)).text
-    assert f"is {state}, and cannot be compared" in page
+    assert f"is {state} and cannot be compared" in page
     assert "verdict-number" not in page
     assert (
-        f"is {state}, and cannot be compared" in visitor.get(visitor.address(f"similarity/like/{gone}")).text
+        f"is {state} and cannot be compared" in visitor.get(visitor.address(f"similarity/like/{gone}")).text
     )
     assert gone not in found(visitor.get(visitor.address(f"similarity/like/{other}")).text)
 
