@@ -64,7 +64,7 @@ def compute(app: Flask) -> None:
     services = services_of(app)
     with services.database.read() as session:
         collection = session.scalars(select(Collection)).one()
-        services.analyses.of(session, collection, patience=600)
+        services.statistics.of(session, collection, patience=600)
 
 
 def fill(app: Flask, folder: Path, pictures: int, ratings: int, raters: int) -> None:

@@ -36,6 +36,16 @@ def test_names_of_tables_and_images_meet(tmp_path: Path) -> None:
     assert read_image_ids(listed, tmp_path / "labels.json", names, BadRows()) == {names[0]}
 
 
+def test_whole_numbers_that_a_spreadsheet_saved_as_floats_match(tmp_path: Path) -> None:
+    """In a column of whole numbers 1.0 is 1; not next to another name, or where an image has that id."""
+    table = _table(tmp_path, "image_id,who\n1.0,a\n2.0,b\n")
+    assert read_values(table, "who", ["1", "2"], BadRows()) == ["a", "b"]
+    assert read_values(table, "who", ["1.0", "2"], BadRows()) == ["a", "b"]
+    assert read_image_ids(table, tmp_path / "labels.json", ["1", "2"], BadRows()) == {"1", "2"}
+    mixed = _table(tmp_path, "image_id,who\n1.0,a\nlake.jpg,b\n", "mixed.csv")
+    assert read_image_ids(mixed, tmp_path / "labels.json", ["1", "lake"], BadRows()) == {"1.0", "lake"}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -112,13 +112,10 @@ def test_any_address_shows_a_page_of_what_there_is(study: Study, amount: int) ->
     parser: Any = comparison_query if collection.experiment == "preference" else picture_query
 
     def check(given: Mapping[str, str]) -> None:
-        query = parser.Query.parse(given, collection, own)
+        query = parser.parse_query(given, collection, own)
         assert all(isinstance(value, str) for value in query.parameters.values())
         with study.database.read() as session:
-            if parser is comparison_query:
-                comparison_query.page_of(session, collection, query)
-            else:
-                picture_query.page_of(session, collection, own, query)
+            parser.page_of(session, collection, own, query)
 
     sorts = st.sampled_from([*picture_query.SORTS, *comparison_query.SORTS])
     other = st.one_of(TEXTS, NUMBERS.map(str))

@@ -71,17 +71,32 @@ class ImageNames:
                 f"{path} has names of Label Studio, whose prefix before the file name is removed:"
                 f" {_listed(uploads)}"
             )
-        numbers = [WHOLE_NUMBER.fullmatch(parts[-1]) for parts, _ in self._files.values()]
-        plain = {
-            number[0]: number[1]
-            for number in numbers
-            if number and number[2] and (None not in numbers or plain_id(number[0]) == number[1])
-        }
+        plain = whole_numbers(parts[-1] for parts, _ in self._files.values())
         if plain:
             say(f"{path} names images by numbers, from which .0 is removed: {_listed(plain)}")
         merged: dict[str, int] = {}
         places = [merged.setdefault(plain.get(name, name), len(merged)) for name in self._places]
         return tuple(merged), np.array(places, np.intp)
+
+
+def whole_numbers(names: Iterable[str]) -> dict[str, str]:
+    """Names that a spreadsheet turned from 1 into 1.0: in a column of whole numbers, or with many digits.
+
+    Args:
+        names: File names of a column, without folders.
+
+    Returns:
+        The number without ``.0``, by name.
+
+    >>> whole_numbers(["1.0", "2"]), whole_numbers(["1.0", "lake"]), whole_numbers(["953619.0", "lake"])
+    ({'1.0': '1'}, {}, {'953619.0': '953619'})
+    """
+    numbers = [WHOLE_NUMBER.fullmatch(name) for name in names]
+    return {
+        number[0]: number[1]
+        for number in numbers
+        if number and number[2] and (None not in numbers or plain_id(number[0]) == number[1])
+    }
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -7,8 +7,9 @@ from typing import TypeVar
 
 from nimakit.errors import LabelError
 from nimakit.images.files import canonical, plain_id
+from nimakit.images.names import whole_numbers
 from nimakit.io.rules import read_json
-from nimakit.io.tables import BadRows, read_lines, read_rows
+from nimakit.io.tables import BadRows, Row, read_lines, read_rows
 from nimakit.labels.label_file import read_labels
 from nimakit.labels.ratings import to_seconds
 from nimakit.labels.sets import listed
@@ -118,7 +119,7 @@ def read_image_ids(path: Path, of: Path, image_ids: Collection[str], rows: BadRo
             return set(read_labels(path).image_ids)
         return _read_check(path, of)[0]
     if suffix in (".csv", ".tsv", ".jsonl"):
-        names = [row.values[0] for row in read_rows(path, ("image_id",), rows)]
+        names = [row.values[0] for row in _read_rows(path, ("image_id",), rows, image_ids)]
         rows.refuse()
     else:
         names = [text for _, text in read_lines(path)]
@@ -146,8 +147,20 @@ def _read(
 ) -> Iterator[tuple[int, str, str]]:
     """Line number, image_id and value of each row of a table."""
     known = set(image_ids)
-    for line, (name, value), _ in read_rows(path, (image_column, column), rows):
+    for line, (name, value), _ in _read_rows(path, (image_column, column), rows, known):
         yield line, _image_id(name, known), value
+
+
+def _read_rows(path: Path, columns: Sequence[str], rows: BadRows, image_ids: Collection[str]) -> list[Row]:
+    """Rows of a table whose first column names images; in a column of whole numbers 1.0 becomes 1."""
+    table = list(read_rows(path, columns, rows))
+    numbers = whole_numbers(row.values[0] for row in table)
+    return [
+        row._replace(values=(numbers[row.values[0]], *row.values[1:]))
+        if row.values[0] in numbers and row.values[0] not in image_ids
+        else row
+        for row in table
+    ]
 
 
 def _in_order(path: Path, column: str, image_ids: Sequence[str], found: Mapping[str, Value]) -> list[Value]:

@@ -32,7 +32,7 @@ from nimakit.web.collections import overview
 from nimakit.web.collections import routes as collections_routes
 from nimakit.web.collections.setup import ensure_admin
 from nimakit.web.dashboard import routes as dashboard_routes
-from nimakit.web.dashboard.cache import Analyses
+from nimakit.web.dashboard.cache import StatisticsCache
 from nimakit.web.db.database import Database
 from nimakit.web.db.tables import LARGEST_KEY
 from nimakit.web.front import Front
@@ -46,7 +46,7 @@ from nimakit.web.rating.reservations import Reservations
 from nimakit.web.rating.write_queue import WriteQueue
 from nimakit.web.review import comparisons, explanation
 from nimakit.web.review import pictures as review_pictures
-from nimakit.web.review.explanation_jobs import Explanations
+from nimakit.web.review.explanation_jobs import Explainer
 from nimakit.web.services import EXTENSION, Services, services
 from nimakit.web.settings import PROXIES_VARIABLE, Settings
 from nimakit.web.similarity import routes as similarity_routes
@@ -158,14 +158,14 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
         reservations=Reservations(),
         indexes=Indexes(),
         links=raters.Links(settings.secret),
-        analyses=Analyses(database),
+        statistics=StatisticsCache(database),
         background=Background(
             database,
             candidates.invalidate,
             settings.users_dir,
             Predictor(database, decoding, settings.max_pixels),
         ),
-        explanations=Explanations(settings.data_dir / "explanations"),
+        explainer=Explainer(settings.data_dir / "explanations"),
     )
     app.extensions[FRONT] = Front(app)
     app.before_request(_refuse_oversized)

@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     # The packages of these parts import this module.
     from nimakit.serving.admission import Admission
     from nimakit.web.accounts.raters import Links
-    from nimakit.web.dashboard.cache import Analyses
+    from nimakit.web.dashboard.cache import StatisticsCache
     from nimakit.web.db.database import Database
     from nimakit.web.pictures.renditions import Renditions
     from nimakit.web.predictions.background import Background
     from nimakit.web.rating.ordering import CandidateCache
     from nimakit.web.rating.reservations import Reservations
     from nimakit.web.rating.write_queue import WriteQueue
-    from nimakit.web.review.explanation_jobs import Explanations
+    from nimakit.web.review.explanation_jobs import Explainer
     from nimakit.web.settings import Settings
     from nimakit.web.similarity.index import Indexes
 
@@ -38,9 +38,9 @@ class Services:
         reservations: Pictures served to raters and not yet rated.
         indexes: Similarity indexes of the collections.
         links: Signs invitation links and personal links.
-        analyses: Cached dashboard figures.
+        statistics: Cached dashboard figures.
         background: Scans folders, predicts scores and learns tastes.
-        explanations: Computes the heatmaps of what models look at.
+        explainer: Computes the heatmaps of what models look at.
     """
 
     settings: "Settings"
@@ -52,9 +52,9 @@ class Services:
     reservations: "Reservations"
     indexes: "Indexes"
     links: "Links"
-    analyses: "Analyses"
+    statistics: "StatisticsCache"
     background: "Background"
-    explanations: "Explanations"
+    explainer: "Explainer"
 
 
 def services() -> Services:

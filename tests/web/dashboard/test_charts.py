@@ -5,21 +5,21 @@ import pytest
 
 from nimakit.labels import summary as data_summary
 from nimakit.web.dashboard import charts
-from nimakit.web.dashboard.progress import Headway
+from nimakit.web.dashboard.progress import Progress
 from nimakit.web.dashboard.timeline import timeline
 from rating_samples import make_ratings
 
 
-def progress(by_count: dict[int, int]) -> Headway:
-    """Pictures by their number of ratings."""
-    return Headway(sum(by_count.values()), by_count, 1, 0.5, 1, None)
+def progress(by_count: dict[int, int]) -> Progress:
+    """Pictures by number of ratings."""
+    return Progress(sum(by_count.values()), by_count, 1, 0.5, 1, None)
 
 
 def test_pictures_that_have_enough_are_one_bar() -> None:
     """However many more they have."""
     chart = charts.by_count(progress({0: 3, 2: 4, 3: 1, 7: 2}), "ratings", 3)
     assert chart.bars == [("0", 3), ("1", 0), ("2", 4), ("3+", 3)]
-    assert chart.most == 4
+    assert chart.highest == 4
 
 
 @pytest.mark.parametrize("most", [1, 12, 13, 100, 5000])
@@ -36,7 +36,7 @@ def test_many_ratings_are_counted_in_ranges(most: int) -> None:
 def test_nothing_is_drawn_of_nothing() -> None:
     """A collection without pictures has one empty bar, which does not divide by 0."""
     chart = charts.by_count(progress({}), "ratings", None)
-    assert (chart.bars, chart.most) == ([("0", 0)], 1)
+    assert (chart.bars, chart.highest) == ([("0", 0)], 1)
 
 
 def test_ratings_and_means_are_on_the_scale() -> None:
@@ -50,7 +50,7 @@ def test_ratings_and_means_are_on_the_scale() -> None:
 def test_of_many_bars_the_first_and_the_last_have_their_label() -> None:
     """The others are in the table; what has no time is told."""
     chart = charts.over_time(timeline(np.array([0.0, 40 * 3600.0, np.nan])), "ratings")
-    assert chart.title == "Ratings an hour"
+    assert chart.title == "Ratings per hour"
     assert len(chart.bars) == 41
     assert chart.marks == ["1970-01-01 00:00", "1970-01-02 16:00"]
     assert "1 imported" in chart.note

@@ -4,16 +4,16 @@ from datetime import timedelta
 
 import pytest
 
-from nimakit.web.dashboard.progress import Headway, headway
+from nimakit.web.dashboard.progress import Progress, progress_of
 from nimakit.web.db.tables import now
 from web.conftest import MakeStudy
 from web.study import Study, Visitor, on_both
 
 
-def found(study: Study, *, hours_later: float = 0) -> Headway:
+def found(study: Study, *, hours_later: float = 0) -> Progress:
     """How far it is, so long from now."""
     with study.database.read() as session:
-        return headway(session, study.collection, now() + timedelta(hours=hours_later))
+        return progress_of(session, study.collection, now() + timedelta(hours=hours_later))
 
 
 def test_pictures_are_counted_by_their_ratings(study: Study, visitor: Visitor) -> None:

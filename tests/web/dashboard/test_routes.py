@@ -16,13 +16,13 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from nimakit.web.dashboard import cache, progress
-from nimakit.web.dashboard.figures import rating_figures
-from nimakit.web.dashboard.progress import Headway, Pace
+from nimakit.web.dashboard.progress import Pace, Progress
+from nimakit.web.dashboard.statistics import rating_statistics
 from nimakit.web.settings import Settings
 from terminal import Command
 from web.accessibility import sticks_out, violations
 from web.conftest import MakeStudy, Serve
-from web.dashboard.test_figures import PAIRS, take_in
+from web.dashboard.test_statistics import PAIRS, take_in
 from web.study import Study, Visitor
 
 CALISTA = Path(__file__).parents[4] / "shared" / "data" / "calista" / "pairs.csv"
@@ -30,8 +30,8 @@ CALISTA = Path(__file__).parents[4] / "shared" / "data" / "calista" / "pairs.csv
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine is slow, and figures are waited for."""
-    monkeypatch.setattr(cache, "_PATIENCE", 30.0)
+    """A busy machine is slow, so the page waits longer for statistics."""
+    monkeypatch.setattr(cache, "_MAX_WAIT", 30.0)
 
 
 def words(visitor: Visitor) -> str:
@@ -59,7 +59,7 @@ def test_an_empty_collection_says_what_there_will_be(study: Study, visitor: Visi
     """No figures, no charts of them, and no error."""
     page = words(visitor)
     assert "Nobody has rated anything yet" in page
-    assert "6 ratings are left, to have each picture rated once" in page
+    assert "6 ratings to go until every picture has been rated once" in page
     assert "Agreement" not in page
 
 
@@ -69,32 +69,32 @@ def test_progress_and_pace(study: Study, visitor: Visitor) -> None:
     for image in study.images[:3]:
         visitor.rate(image.id, 5)
     page = words(visitor)
-    assert "25 % of 2 ratings a picture" in page
-    assert "9 ratings are left: about 3 hours at this pace" in page
+    assert "25 % of 2 ratings per picture" in page
+    assert "9 ratings to go: about 3 hours at the current pace." in page
     for image in study.images[3:]:
         visitor.rate(image.id, 6)
     other = study.rater()
     for image in study.images:
         other.rate(image.id, 4)
-    assert "Every picture has as many ratings as are wanted" in words(visitor)
+    assert "Every picture has the wanted number of ratings" in words(visitor)
 
 
 def test_progress_is_not_rounded_up(study: Study, visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     """One rating that is left is told as one, and as less than 100 %; a fast pace in whole ratings."""
-    almost = Headway(1000, {0: 1, 1: 999}, 1, 0.999, 1, Pace(1234.5, 1))
-    monkeypatch.setattr(progress, "headway", lambda *_given: almost)
+    almost = Progress(1000, {0: 1, 1: 999}, 1, 0.999, 1, Pace(1234.5, 1))
+    monkeypatch.setattr(progress, "progress_of", lambda *_given: almost)
     study.set(wanted=1)
     page = words(visitor)
-    assert "99 % of 1 rating a picture" in page
-    assert "1 rating is left: less than an hour at this pace" in page
-    assert "1,234 ratings an hour" in page
+    assert "99 % of 1 rating per picture" in page
+    assert "1 rating to go: under an hour at the current pace." in page
+    assert "1,234 ratings per hour" in page
 
 
 def test_agreement_raters_and_pictures(rated: Study, visitor: Visitor) -> None:
     """The figures, who is unlike the rest, and pictures from the lowest mean to the highest."""
     page = words(visitor)
     assert "Krippendorff's alpha, ordinal" in page.replace("&#39;", "'")
-    assert "How many ratings it takes" in page
+    assert "Ratings needed" in page
     assert re.search(r"user 0 always the same rating", page)
     assert len(re.findall("always the same rating", page)) == 1
     sheet = page[page.index("Across the scale") :]
@@ -154,7 +154,7 @@ def test_the_ranking_is_that_of_the_data_commands(
         Path(name).stem for name in order_on_page(visitor)
     ]
     page = words(visitor)
-    assert "1 picture is left out, as chosen in every comparison: no score is high enough." in page
+    assert "1 picture can't be ranked: each won every comparison." in page
     assert "4 pictures are ranked" in page
     exported = tmp_path / "exported.csv"
     exported.write_text(visitor.get(visitor.address("transfer/pairs.csv")).text)
@@ -184,8 +184,8 @@ def test_comparisons_that_nothing_connects_are_reported(make_study: MakeStudy) -
     visitor = make_study(experiment="preference").visitor()
     take_in(visitor, "pairs", "left,right,chosen\nphoto 0,photo 1,left\nphoto 2,photo 3,left\n")
     page = words(visitor)
-    assert "they fall into 2 groups, of 2, 2 pictures" in page
-    assert "Pictures can be ranked once a chain of choices" in page
+    assert "form 2 groups that no comparisons link, of 2, 2 pictures" in page
+    assert "pictures can be ranked once a chain of choices" in page
     assert "--" not in page.split("Ranking")[1]
     answer = visitor.get(visitor.address("dashboard/ranking.csv"))
     assert answer.status_code == 404
@@ -215,17 +215,17 @@ def test_slow_figures_are_waited_for_by_the_page(
     page: Page, rated: Study, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It shows the progress at once, and looks again until the figures are there."""
-    go, real = threading.Event(), rating_figures
+    go, real = threading.Event(), rating_statistics
 
     def slow(*given: Any) -> Any:
         go.wait(30)
         return real(*given)
 
-    monkeypatch.setattr(cache, "rating_figures", slow)
-    monkeypatch.setattr(cache, "_PATIENCE", 0.05)
+    monkeypatch.setattr(cache, "rating_statistics", slow)
+    monkeypatch.setattr(cache, "_MAX_WAIT", 0.05)
     page.goto(f"{serve(rated)}c/{rated.collection.slug}/dashboard")
     expect(page.get_by_role("status")).to_contain_text("being computed")
-    expect(page.get_by_role("heading", name="Pictures by their number of ratings")).to_be_visible()
+    expect(page.get_by_role("heading", name="Pictures by number of ratings")).to_be_visible()
     go.set()
     expect(page.get_by_role("heading", name="Agreement")).to_be_visible()
     expect(page.get_by_role("status")).to_have_count(0)

@@ -40,7 +40,7 @@ def _second(study: Study) -> None:
 def test_a_round_ends_when_it_is_time_to_look_again(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much is left to score; what was not done is said, so that the next round begins at once."""
     with monkeypatch.context() as patch:
-        patch.setattr(background, "_SECONDS_BETWEEN", 0.0)
+        patch.setattr(background, "_SCAN_INTERVAL", 0.0)
         assert study.services.background.once() is True
     assert None in {image.position for image in study.images}
     assert study.services.background.once() is False
@@ -131,8 +131,8 @@ def test_the_thread_outlives_a_round_that_fails(study: Study, monkeypatch: pytes
         again.set()
         return False
 
-    monkeypatch.setattr(background, "_SECONDS_BETWEEN", 0.01)
-    monkeypatch.setattr(background, "_step_back", lambda: None)
+    monkeypatch.setattr(background, "_SCAN_INTERVAL", 0.01)
+    monkeypatch.setattr(background, "_lower_priority", lambda: None)
     monkeypatch.setattr(Background, "once", once)
     thread = Background(
         study.database,

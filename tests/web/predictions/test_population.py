@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 from nimakit.models.loading import load_model
 from nimakit.web.accounts import raters
 from nimakit.web.db.tables import RATING, Collection, Image, Membership, Taste, now
-from nimakit.web.predictions import population as crowds
-from nimakit.web.predictions.population import Crowd
+from nimakit.web.predictions import population
+from nimakit.web.predictions.population import Populations
 from nimakit.web.rating.store import NewEvent, store_events
 from nimakit.web.settings import Settings
 from web.colours import random_colours
@@ -36,9 +36,9 @@ def settings(tmp_path: Path) -> Settings:
 def study(
     make_study: MakeStudy, settings: Settings, tiny_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Study:
-    """A study in which as many rate as make a crowd, every other one of whom likes red, the others blue."""
-    monkeypatch.setattr(crowds, "FEWEST", RATERS)
-    monkeypatch.setattr(crowds, "FEWEST_RATINGS", RATED)
+    """A study with enough raters for a population; half of them like red, the others blue."""
+    monkeypatch.setattr(population, "MIN_RATERS", RATERS)
+    monkeypatch.setattr(population, "MIN_RATINGS", RATED)
     study = make_study(settings, model=str(tiny_file), personal=True)
     random = np.random.default_rng(0)
     pixels = [Picture.open(study.folder / image.path).getpixel((0, 0)) for image in study.images]
@@ -70,9 +70,9 @@ def study(
     return study
 
 
-def _population(study: Study, crowd: Crowd, collection: Collection | None = None) -> Any:
+def _population(study: Study, populations: Populations, collection: Collection | None = None) -> Any:
     collection = collection or study.collection
-    return crowd.population(collection, load_model(str(collection.model)))
+    return populations.population(collection, load_model(str(collection.model)))
 
 
 def test_a_new_rater_is_placed_among_many(study: Study) -> None:
@@ -82,32 +82,32 @@ def test_a_new_rater_is_placed_among_many(study: Study) -> None:
         assert [one.method for one in session.query(Taste)] == ["factors"] * RATERS
 
 
-def test_too_few_raters_are_no_crowd(study: Study) -> None:
+def test_too_few_raters_are_no_population(study: Study) -> None:
     """One who is left out of exports and figures does not count."""
-    crowd = Crowd(study.database)
-    assert _population(study, crowd).raters == RATERS
+    populations = Populations(study.database)
+    assert _population(study, populations).raters == RATERS
     one = update(Membership).where(Membership.rater_id == 3)
     study.change(lambda session: session.execute(one.values(excluded=True)))
-    assert _population(study, crowd) is None
+    assert _population(study, populations) is None
 
 
 def test_it_is_learned_anew_once_more_pictures_were_looked_at(study: Study) -> None:
-    """The model may have got no further than this by then; where that is too little there is no crowd yet."""
-    crowd = Crowd(study.database)
+    """The model may have scored few pictures so far; with too few there is no population yet."""
+    populations = Populations(study.database)
     study.change(lambda session: session.execute(update(Image).values(position=None)))
     images = study.images
-    assert _population(study, crowd) is None
+    assert _population(study, populations) is None
     for count in (12, COUNT):
         chosen = [image.id for image in images[:count]]
         looked = update(Image).where(Image.id.in_(chosen)).values(position=0.5)
         study.change(partial(Session.execute, statement=looked))
-        assert len(_population(study, crowd).expected) == count
+        assert len(_population(study, populations).expected) == count
 
 
 def test_it_is_learned_once_until_it_has_grown(study: Study, score_file: Path) -> None:
     """Or another model is used."""
-    crowd = Crowd(study.database)
-    first = _population(study, crowd)
-    assert _population(study, crowd) is first
+    populations = Populations(study.database)
+    first = _population(study, populations)
+    assert _population(study, populations) is first
     study.set(model=str(score_file))
-    assert _population(study, crowd) is not first
+    assert _population(study, populations) is not first

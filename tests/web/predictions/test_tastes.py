@@ -272,7 +272,7 @@ def test_raters_of_pictures_that_were_not_seen_yet_keep_nobody_waiting(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who has ten ratings, but not of pictures with features, is not due: others have their turn."""
-    monkeypatch.setattr("nimakit.web.predictions.tastes._AT_ONCE", 1)
+    monkeypatch.setattr("nimakit.web.predictions.tastes._RATERS_AT_ONCE", 1)
     ann, ben = study.rater("Ann"), study.rater("Ben")
     _rate(ben, FEWEST)
     _rate(ann, FEWEST, FEWEST)

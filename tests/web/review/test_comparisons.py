@@ -147,7 +147,7 @@ def test_a_comparison_is_corrected(study: Study, compared: Visitor) -> None:
     before = [(image.count, image.total) for image in study.images[:2]]
     answer = compared.post(page, {"said": str(first.id)})
     assert answer.status_code == 302
-    assert "Another choice was taken in." in compared.get(page).text
+    assert "Your choice was changed." in compared.get(page).text
     assert (holds(study, "hers").kind, holds(study, "hers").chosen) == ("choice", first.id)
     sums = [(image.count, image.total) for image in study.images[:2]]
     assert sums == [(before[0][0], before[0][1] + 1), (before[1][0], before[1][1] - 1)]
@@ -159,7 +159,7 @@ def test_a_comparison_is_corrected(study: Study, compared: Visitor) -> None:
         ("choice", first.id, "correction"),
         ("tie", None, "correction"),
     ]
-    assert "Everything that was said, 3 times" in compared.get(page).text
+    assert "All 3 changes" in compared.get(page).text
 
 
 def test_a_comparison_is_taken_back(study: Study, visitor: Visitor, compared: Visitor) -> None:
@@ -217,7 +217,7 @@ def test_refuses_what_is_no_choice(study: Study, compared: Visitor) -> None:
     for said in ("", "x", "choice", "0", "999999"):
         answer = compared.post(compared.address(f"comparisons/{compared.rater.id}/hers"), {"said": said})
         assert answer.status_code == 400
-        assert "One chooses one of the pictures that were shown" in answer.text
+        assert "Choose one of the pictures that were shown" in answer.text
     assert len([one for one in study.events if one.trial == "hers"]) == 1
 
 

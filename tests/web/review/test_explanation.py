@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from nimakit.web.review.explanation_jobs import Explanations
+from nimakit.web.review.explanation_jobs import Explainer
 from web.conftest import MakeStudy, Serve
 from web.review.test_explanation_jobs import DRAWS, FAILS
 from web.study import Study, Visitor
@@ -25,8 +25,8 @@ def study(make_study: MakeStudy, tiny_file: Path, tmp_path: Path) -> Study:
 def draw_by(study: Study, folder: Path, script: str) -> None:
     """Have a script draw what models look at."""
     command = (sys.executable, "-c", script.format(here=str(folder)))
-    found = Explanations(folder / "data" / "explanations", command=command)
-    object.__setattr__(study.services, "explanations", found)
+    found = Explainer(folder / "data" / "explanations", command=command)
+    object.__setattr__(study.services, "explainer", found)
 
 
 def why(visitor: Visitor, image: int, part: str = "") -> str:
@@ -108,7 +108,7 @@ def test_only_the_admin_is_told_what_went_wrong(study: Study, tmp_path: Path) ->
     admin.post_json(why(admin, image), {})
     finish(study, admin, image)
     assert admin.get_json(why(admin, image))["reason"] == "No such model. Received: x"
-    assert "whoever runs this study" in ann.get_json(why(ann, image))["reason"]
+    assert "the admin can see why" in ann.get_json(why(ann, image))["reason"]
 
 
 def test_the_page_shows_it_when_it_is_there(study: Study, serve: Serve, page: Page) -> None:
@@ -121,7 +121,7 @@ def test_the_page_shows_it_when_it_is_there(study: Study, serve: Serve, page: Pa
     expect(drawn).to_have_js_property("complete", value=True)
     assert drawn.evaluate("picture => picture.naturalWidth") > 0
     expect(page.locator("#why button")).to_be_hidden()
-    assert "lowers" in (drawn.get_attribute("alt") or "")
+    assert "lower" in (drawn.get_attribute("alt") or "")
 
 
 def test_the_page_says_what_went_wrong(study: Study, serve: Serve, page: Page, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from nimakit.web.review import explanation_jobs
-from nimakit.web.review.explanation_jobs import Explained, Explanations
+from nimakit.web.review.explanation_jobs import Explainer, Explanation
 from samples import write_photo
 
 # Draws as `nimakit explain` does, once the file `go` is there; counts how often it was started.
@@ -41,14 +41,14 @@ def photo(tmp_path: Path) -> Path:
     return write_photo(tmp_path / "--a b.png", 120, (60, 40))
 
 
-def made(tmp_path: Path, script: str = DRAWS) -> Explanations:
-    """Explanations by a script; it draws at once where `go` is there already."""
-    return Explanations(
+def made(tmp_path: Path, script: str = DRAWS) -> Explainer:
+    """An explainer that runs a script; it draws at once where `go` is there already."""
+    return Explainer(
         tmp_path / "data" / "explanations", command=(sys.executable, "-c", script.format(here=str(tmp_path)))
     )
 
 
-def waited(found: Explanations, version: str = "1", model: str = "m") -> Explained:
+def waited(found: Explainer, version: str = "1", model: str = "m") -> Explanation:
     """How it ended."""
     for _ in range(1000):
         state = found.find(version, model)
@@ -155,7 +155,7 @@ def test_a_full_or_unwritable_folder_is_told(tmp_path: Path, photo: Path) -> Non
     (tmp_path / "data").touch()
     found = made(tmp_path)
     found.ask(photo, "1", "m")
-    assert waited(found).reason.startswith("The picture could not be kept")
+    assert waited(found).reason.startswith("The explanation could not be stored")
 
 
 def test_without_tensorflow_it_says_what_to_do(
@@ -187,7 +187,7 @@ def test_not_more_are_kept_than_there_is_room_for(
     tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The longest kept goes first."""
-    monkeypatch.setattr(explanation_jobs, "_MOST_KEPT", 2)
+    monkeypatch.setattr(explanation_jobs, "_MAX_CACHED", 2)
     (tmp_path / "go").touch()
     found = made(tmp_path)
     for version in "123":

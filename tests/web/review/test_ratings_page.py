@@ -86,7 +86,7 @@ def test_a_comparison_is_corrected_by_touch(
     expect(phone.get_by_role("heading", name="You: chose the fourth")).to_be_visible()
     assert not sticks_out(phone)
     phone.get_by_role("button", name="All alike").tap()
-    expect(phone.get_by_text("They are alike now.")).to_be_visible()
+    expect(phone.get_by_text("They now count as alike.")).to_be_visible()
     assert [image.total for image in study.images if image.count] == [0.25] * 4
 
 

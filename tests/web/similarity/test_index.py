@@ -22,7 +22,7 @@ COUNT = 300
 @pytest.fixture
 def study(make_study: MakeStudy, monkeypatch: pytest.MonkeyPatch) -> Study:
     """Some hundred pictures whose features are random, and which are looked at anew at every request."""
-    monkeypatch.setattr(similarity_index, "_SECONDS_FRESH", -1.0)
+    monkeypatch.setattr(similarity_index, "_MIN_SECONDS_BETWEEN_READS", -1.0)
     study = make_study()
     random = np.random.default_rng(1)
 
@@ -75,13 +75,9 @@ def test_the_search_is_exact(study: Study) -> None:
         found = index.nearest(features, 12)
         expected = by_hand(study, features, 12)
         exact = dict(by_hand(study, features, COUNT))
-        assert [one.similarity for one in found] == pytest.approx(
-            [exact[one.image] for one in found], abs=1e-3
-        )
+        assert [*found.values()] == pytest.approx([exact[image] for image in found], abs=1e-3)
         # Two that differ by less than the rounding may change places.
-        assert [exact[one.image] for one in found] == pytest.approx(
-            [score for _, score in expected], abs=1e-3
-        )
+        assert [exact[image] for image in found] == pytest.approx([score for _, score in expected], abs=1e-3)
 
 
 def test_vectors_have_length_one(study: Study) -> None:
@@ -95,10 +91,8 @@ def test_vectors_have_length_one(study: Study) -> None:
 
 
 @on_both
-@pytest.mark.parametrize("most_gone", [1000, 0])
-def test_pictures_come_change_and_go(study: Study, monkeypatch: pytest.MonkeyPatch, most_gone: int) -> None:
-    """The index follows, whether it grows or is made anew."""
-    monkeypatch.setattr(similarity_index, "_MOST_GONE", most_gone)
+def test_pictures_come_change_and_go(study: Study) -> None:
+    """The index follows the database."""
     index = refreshed(study, Index())
     first, second, *_ = index.images().tolist()
     target = np.eye(SIZE, dtype=np.float32)[0]
@@ -122,11 +116,12 @@ def test_pictures_come_change_and_go(study: Study, monkeypatch: pytest.MonkeyPat
     study.change(change)
     refreshed(study, index)
     assert len(index) == COUNT
-    found = index.nearest(target, COUNT)
-    assert {one.image for one in found[:2]} == {second, max(index.images())}
-    assert [one.similarity for one in found[:2]] == pytest.approx([1, 1])
-    assert first not in {one.image for one in found}
-    assert len(found) == len({one.image for one in found}) == COUNT
+    found = index.nearest(target, COUNT + 1)
+    assert {*[*found][:2]} == {second, max(index.images())}
+    assert [*found.values()][:2] == pytest.approx([1, 1])
+    assert {*found} == {*index.images().tolist()}
+    assert first not in found
+    assert index.vector(first) is None
 
 
 def test_another_model_starts_anew(study: Study) -> None:
@@ -138,7 +133,7 @@ def test_another_model_starts_anew(study: Study) -> None:
     refreshed(study, index)
     # What is of another size than the first is passed over, and nothing fails.
     assert len(index) in (1, COUNT - 1)
-    assert index.nearest(np.ones(7, np.float32), 3) == []
+    assert index.nearest(np.ones(7, np.float32), 3) == {}
 
 
 def test_a_model_replaced_under_its_name_starts_anew(study: Study) -> None:
@@ -165,7 +160,7 @@ def test_the_last_indexes_asked_for_are_kept(study: Study) -> None:
     with study.database.read() as session:
         first = indexes.of(session, study.collection)
         assert indexes.of(session, study.collection) is first
-        for number in range(similarity_index._MOST_KEPT):
+        for number in range(similarity_index._MAX_CACHED):
             indexes.of(session, Collection(id=1000 + number, model="made up"))
         assert indexes.of(session, study.collection) is not first
 
@@ -173,8 +168,8 @@ def test_the_last_indexes_asked_for_are_kept(study: Study) -> None:
 def test_what_has_no_length_is_like_nothing(study: Study) -> None:
     """Neither asked for nor found does it fail."""
     index = refreshed(study, Index())
-    assert {one.similarity for one in index.nearest(np.zeros(SIZE, np.float32), 3)} == {0}
-    assert index.nearest(np.full(SIZE, np.nan, np.float32), 3)[0].similarity == 0
+    for features in (np.zeros(SIZE, np.float32), np.full(SIZE, np.nan, np.float32)):
+        assert {*index.nearest(features, 3).values()} == {0}
 
 
 def test_a_pair_is_ranked_among_all(study: Study) -> None:
@@ -191,7 +186,7 @@ def test_an_empty_index_finds_nothing(make_study: MakeStudy) -> None:
     study = make_study()
     index = refreshed(study, Index())
     assert len(index) == 0
-    assert index.nearest(np.ones(3, np.float32), 5) == []
+    assert index.nearest(np.ones(3, np.float32), 5) == {}
     assert index.share_below(0.5) == 0
 
 

@@ -28,7 +28,7 @@ from web.study import Study, Visitor, on_both
 @pytest.fixture
 def coloured(make_study: MakeStudy, photos: Path, tiny_file: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     """A collection with a model that sees colours."""
-    monkeypatch.setattr(index, "_SECONDS_FRESH", -1.0)
+    monkeypatch.setattr(index, "_MIN_SECONDS_BETWEEN_READS", -1.0)
     paint(photos, (60, 40))
     return make_study(model=str(tiny_file))
 
@@ -72,7 +72,7 @@ def test_a_random_pair_is_shown_with_its_similarity(coloured: Study, visitor: Vi
     page = visitor.get(answer.location).text
     [shown] = re.findall(r'verdict-number">([\d.]+)<', page)
     assert float(shown) == pytest.approx(expected, abs=0.011)
-    assert re.search(r"More alike than \d+ % of the pairs", page)
+    assert re.search(r"More similar than \d+ % of the pairs", page)
 
 
 def test_pairs_differ(visitor: Visitor) -> None:
@@ -168,7 +168,7 @@ def test_a_body_that_is_too_large_is_refused(visitor: Visitor, monkeypatch: pyte
     assert send()[0] == 200
     monkeypatch.setattr(similarity_routes, "LARGEST_UPLOAD", 1 << 20)
     status, page = send()
-    assert (status, "at most 1 MB" in page) == (413, True)
+    assert (status, "limit is 1 MB" in page) == (413, True)
 
 
 def test_a_form_without_its_token_is_refused(coloured: Study, visitor: Visitor) -> None:
@@ -297,11 +297,11 @@ def test_without_a_model_the_page_says_so(make_study: MakeStudy) -> None:
     study = make_study()
     admin, rater = study.visitor(), study.rater()
     page = admin.get(admin.address("similarity")).text
-    assert "has no model" in page
+    assert "this collection has none" in page
     assert "/settings" in page
     assert "/similarity" in admin.get(admin.address("ratings")).text
     assert "/similarity" not in rater.get(rater.address("ratings")).text
-    assert "Whoever runs it" in rater.get(rater.address("similarity")).text
+    assert "The admin can choose one" in rater.get(rater.address("similarity")).text
     assert admin.get_json(admin.address("similarity/status"))["ready"] is False
 
 
@@ -323,7 +323,7 @@ def test_features_on_their_way_are_waited_for(coloured: Study, visitor: Visitor)
     page = visitor.get(visitor.address("similarity")).text
     assert 'id="waiting"' in page
     first, second, *_ = (image.id for image in coloured.images)
-    assert "not looked at both" in visitor.get(visitor.address("similarity", left=first, right=second)).text
+    assert "not processed both" in visitor.get(visitor.address("similarity", left=first, right=second)).text
     assert 'id="waiting"' in visitor.get(visitor.address(f"similarity/like/{first}")).text
     state = visitor.get_json(visitor.address("similarity/status"))
     assert state == {"done": 0, "total": len(COLOURS), "ready": False}
@@ -338,7 +338,7 @@ def test_a_part_of_the_features_is_enough(coloured: Study, visitor: Visitor) -> 
     keys = [image.id for image in coloured.images[:3]]
     coloured.change(lambda session: session.execute(delete(Features).where(Features.image_id.in_(keys))))
     page = visitor.get(visitor.address("similarity"), follow_redirects=True).text
-    assert "looked at 3 of 6 pictures" in page
+    assert "processed 3 of 6 pictures" in page
     assert "verdict-number" in page
 
 
@@ -348,10 +348,10 @@ def test_a_picture_that_is_gone_is_said(coloured: Study, visitor: Visitor, state
     gone, other = coloured.images[0].id, coloured.images[1].id
     coloured.change(lambda session: setattr(session.get_one(Image, gone), "state", state))
     page = visitor.get(visitor.address("similarity", left=gone, right=other)).text
-    assert f"is {state}, and cannot be compared" in page
+    assert f"is {state} and cannot be compared" in page
     assert "verdict-number" not in page
     assert (
-        f"is {state}, and cannot be compared" in visitor.get(visitor.address(f"similarity/like/{gone}")).text
+        f"is {state} and cannot be compared" in visitor.get(visitor.address(f"similarity/like/{gone}")).text
     )
     assert gone not in found(visitor.get(visitor.address(f"similarity/like/{other}")).text)
 
@@ -362,7 +362,7 @@ def test_a_single_picture_has_no_pair(coloured: Study, visitor: Visitor) -> None
         (coloured.folder / image.path).unlink()
     coloured.services.background.wake(coloured.collection.id)
     coloured.services.background.once()
-    assert "It takes two pictures" in visitor.get(visitor.address("similarity")).text
+    assert "Comparing needs two pictures" in visitor.get(visitor.address("similarity")).text
     key = coloured.images[0].id
     assert "no other picture" in visitor.get(visitor.address(f"similarity/like/{key}")).text
 

@@ -20,7 +20,7 @@ from web.study import Study
 @pytest.fixture
 def study(make_study: MakeStudy, photos: Path, tiny_file: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     """A collection with a model that sees colours."""
-    monkeypatch.setattr(index, "_SECONDS_FRESH", -1.0)
+    monkeypatch.setattr(index, "_MIN_SECONDS_BETWEEN_READS", -1.0)
     paint(photos, (600, 400))
     return make_study(model=str(tiny_file))
 
@@ -158,7 +158,7 @@ def test_without_scripts_everything_is_there(browser: Browser, study: Study, ser
     page.goto(serve(study) + f"c/{study.collection.slug}/similarity")
     page.get_by_role("link", name="Another pair").click()
     expect(page.locator(".verdict-number")).to_be_visible()
-    page.get_by_role("link", name="Your picture").click()
+    page.get_by_role("link", name="Upload a picture").click()
     page.locator("input[type=file]").set_input_files(file((10, 10, 230)))  # type: ignore[arg-type]
     page.get_by_role("button", name="Find").click()
     expect(page.locator(".match")).to_have_count(6)

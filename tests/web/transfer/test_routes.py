@@ -145,7 +145,7 @@ def test_ratings_are_imported_once(study: Study, visitor: Visitor) -> None:
     table = "image,user_id,rating\nphoto 0.jpg,u1,7\nmore/photo 5.png,u1,3\nphoto 1,u2,4\n"
     for known in (0, 3):
         answer = upload(visitor, "ratings", table)
-        assert f"3 ratings taken in, {known} of them known already" in answer.text
+        assert f"3 ratings imported, {known} of which were already known" in answer.text
     assert sorted(rating.value for rating in study.ratings if rating.value) == [3, 4, 7]
     assert len(study.events) == 3
     assert study.images[0].count == 1
@@ -166,7 +166,7 @@ def test_an_export_comes_back_as_it_was(study: Study, visitor: Visitor) -> None:
 def test_repeats_are_taken_as_pandas_writes_them(study: Study, visitor: Visitor) -> None:
     """1.0 is a repeat, and takes the place of no first rating; 0.0 is none."""
     answer = upload(visitor, "ratings", "image_id,user_id,rating,repeat\nphoto 0,u,5,0.0\nphoto 0,u,7,1.0\n")
-    assert "2 ratings taken in" in answer.text
+    assert "2 ratings imported" in answer.text
     assert [(rating.value, rating.round) for rating in study.ratings] == [(5, 0), (7, 1)]
 
 
@@ -177,7 +177,7 @@ def test_ratings_of_nobody_in_particular_are_somebody_elses_in_another_file(
     tables = ["image,rating\nphoto 0.jpg,7\nphoto 1,2\n", "image,rating\nphoto 0.jpg,3\nphoto 1,2\n"]
     for table, known in ((tables[0], 0), (tables[1], 0), (tables[0], 2)):
         answer = upload(visitor, "ratings", table)
-        assert f"2 ratings taken in, {known} of them known already" in answer.text
+        assert f"2 ratings imported, {known} of which were already known" in answer.text
     assert sorted(rating.value for rating in study.ratings if rating.value) == [2, 2, 3, 7]
     assert study.images[1].count == 2
 
@@ -204,7 +204,7 @@ def test_a_file_is_imported_into_each_collection(
             answer = visitor.post(
                 f"/c/{slug}/transfer", {"what": what, "file": file}, content_type="multipart/form-data"
             )
-            assert f"1 {'rating' if what == 'ratings' else 'comparison'}s taken in, {known} of" in answer.text
+            assert f"1 {'rating' if what == 'ratings' else 'comparison'}s imported, {known} of" in answer.text
     assert len(study.events) == 2
 
 
@@ -283,8 +283,8 @@ def test_a_refused_table_says_what_the_page_can_do(study: Study, visitor: Visito
     """The page names its own box, and no option of the command line."""
     page = visitor.get(visitor.address("transfer")).text
     text = html.unescape(upload(visitor, "ratings", "image_id,user_id,rating\nphoto 0,u,11\n").text)
-    assert "Tick \u201cLeave bad rows out\u201d to import the rest." in text
-    assert "Leave bad rows out" in page
+    assert "Tick \u201cSkip bad rows\u201d to import the rest." in text
+    assert "Skip bad rows" in page
     assert "--skip-bad" not in text
     study.set(experiment="preference")
     text = html.unescape(upload(visitor, "pairs", "left,right,picked\na,b,a\n").text)
@@ -296,9 +296,26 @@ def test_bad_rows_are_left_out_when_asked(study: Study, visitor: Visitor) -> Non
     """And listed."""
     table = "image_id,user_id,rating\nphoto 0,u,11\nphoto 1,u,5\n"
     answer = upload(visitor, "ratings", table, skip_bad="1")
-    assert "1 ratings taken in" in answer.text
+    assert "1 ratings imported" in answer.text
     assert "line 2" in answer.text
     assert [rating.value for rating in study.ratings] == [5]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [(("1.0", "2.0"), ["1.jpg", "2.jpg"]), (("1.0", "2.jpg"), ["1.0", "2.jpg"]), (("1.0",), ["1.jpg"])],
+)
+def test_whole_numbers_that_a_spreadsheet_saved_as_floats_match(
+    study: Study, visitor: Visitor, names: tuple[str, ...], expected: list[str]
+) -> None:
+    """In a column of whole numbers 1.0 is 1.jpg; next to another name it is a name of its own."""
+    for number in (1, 2):
+        shutil.copy(study.folder / "photo 1.jpg", study.folder / f"{number}.jpg")
+    synchronise(study.database, study.collection)
+    rows = "".join(f"{name},5\n" for name in names)
+    assert upload(visitor, "ratings", f"image_id,rating\n{rows}").status_code == 200
+    paths = {image.id: image.path for image in study.images}
+    assert sorted(paths[rating.image_id] for rating in study.ratings) == expected
 
 
 @on_both
@@ -346,7 +363,7 @@ def test_pairs_are_imported_once(make_study: MakeStudy) -> None:
         "s1,photo 0,photo 1,photo 1\ns1,photo 1,photo 2,-1\ns2,photo 0,photo 1,left\n"
     )
     for known in (0, 3):
-        assert f"3 comparisons taken in, {known} of them known" in upload(visitor, "pairs", table).text
+        assert f"3 comparisons imported, {known} of which were" in upload(visitor, "pairs", table).text
     with study.database.read() as session:
         kinds = session.scalars(select(Choice.kind).order_by(Choice.event_id)).all()
         codes = session.scalars(select(Rater.code).where(Rater.role == "rater").order_by(Rater.code)).all()

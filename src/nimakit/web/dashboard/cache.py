@@ -1,106 +1,106 @@
-"""Figures on collections, computed once for each state they are in, and never longer than a page can wait."""
+"""Statistics of collections, computed in the background and cached until their ratings change."""
 
 import threading
-from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from nimakit.web.dashboard.figures import ChoiceFigures, RatingFigures, choice_figures, rating_figures
+from nimakit.web.dashboard.statistics import (
+    ComparisonStatistics,
+    RatingStatistics,
+    comparison_statistics,
+    rating_statistics,
+)
 from nimakit.web.db.database import Database
 from nimakit.web.db.tables import Collection, Event, Membership, now
 
-_PATIENCE = 1.5
+_MAX_WAIT = 1.5
 """Seconds a page waits."""
-_MOST_KEPT = 4
-"""Collections whose figures are kept: those of 100,000 pictures are 20 MB."""
+_MAX_CACHED = 4
+"""Collections whose statistics stay in memory: 20 MB each at 100,000 pictures."""
 
 
 @dataclass(frozen=True, slots=True)
-class Analysis:
-    """Figures of one moment; None where there was nothing to compute them of.
+class Statistics:
+    """Statistics of a collection at one moment.
 
     Attributes:
-        ratings: Where pictures are rated.
-        choices: Where they are compared.
+        ratings: Where pictures are rated; None where there are no ratings yet.
+        comparisons: Where pictures are compared; None where there are no comparisons yet.
         at: When they were computed.
     """
 
-    ratings: RatingFigures | None
-    choices: ChoiceFigures | None
+    ratings: RatingStatistics | None
+    comparisons: ComparisonStatistics | None
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
-    state: tuple[Any, ...]
-    result: "Future[Analysis]"
-    before: Analysis | None
+@dataclass(slots=True)
+class _Entry:
+    """The latest computation for a collection, and the last one before it that succeeded."""
+
+    state: tuple[Any, ...] = ()
+    result: Future[Statistics] | None = None
+    previous: Statistics | None = None
 
 
-class Analyses:
-    """The figures of each collection, computed in a thread of its own.
+class StatisticsCache:
+    """The statistics of each collection, computed in a separate thread.
 
     Args:
-        database: Where ratings are.
+        database: The database.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="nimakit-rate-figures")
-        self._kept: OrderedDict[int, _Work] = OrderedDict()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="nimakit-rate-statistics")
+        self._entries = lru_cache(_MAX_CACHED)(lambda _collection_id: _Entry())
         self._lock = threading.Lock()
 
     def of(
         self, session: Session, collection: Collection, *, patience: float | None = None
-    ) -> tuple[Analysis | None, bool]:
-        """A collection's figures.
+    ) -> tuple[Statistics | None, bool]:
+        """The statistics of a collection.
 
         Args:
             session: From `Database.read`.
-            collection: Whose.
-            patience: Seconds to wait for them; None for as long as a page can.
+            collection: The collection.
+            patience: Seconds to wait for them; None for as long as a page can wait.
 
         Returns:
-            The latest there are, or None; and whether they are of now. Where they are not, those of now are
-            being computed.
+            The latest available statistics, or None; and whether they are current. If not, the current ones
+            are being computed.
 
         Raises:
             StorageError: The database cannot be read.
         """
         state = _state(session, collection)
         with self._lock:
-            work = self._kept.get(collection.id)
-            if work is None or (work.result.done() and (work.state != state or work.result.exception())):
-                work = _Work(state, self._pool.submit(self._analyse, collection), _latest(work))
-                self._kept[collection.id] = work
-            self._kept.move_to_end(collection.id)
-            while len(self._kept) > _MOST_KEPT:
-                self._kept.popitem(last=False)
-        wait([work.result], _PATIENCE if patience is None else patience)
-        if not work.result.done():
-            return work.before, False
-        return work.result.result(), work.state == state
+            entry = self._entries(collection.id)
+            result = entry.result
+            if result is None or (result.done() and (entry.state != state or result.exception())):
+                if result and not result.exception():
+                    entry.previous = result.result()
+                entry.state = state
+                entry.result = result = self._pool.submit(self._compute, collection)
+            known, previous = entry.state, entry.previous
+        wait([result], _MAX_WAIT if patience is None else patience)
+        return (result.result(), known == state) if result.done() else (previous, False)
 
-    def _analyse(self, collection: Collection) -> Analysis:
+    def _compute(self, collection: Collection) -> Statistics:
         with self._database.read() as session:
             if collection.experiment == "preference":
-                return Analysis(None, choice_figures(session, collection), now())
-            return Analysis(rating_figures(session, collection), None, now())
-
-
-def _latest(work: _Work | None) -> Analysis | None:
-    if work is None:
-        return None
-    return work.before if work.result.exception() else work.result.result()
+                return Statistics(None, comparison_statistics(session, collection), now())
+            return Statistics(rating_statistics(session, collection), None, now())
 
 
 def _state(session: Session, collection: Collection) -> tuple[Any, ...]:
-    """What figures follow from: they are the same while this is. Events are only ever added."""
+    """A value that changes whenever the statistics may change: events are never changed or deleted."""
     number, last = session.execute(
         select(func.count(), func.max(Event.id)).where(Event.collection_id == collection.id)
     ).one()

@@ -1,14 +1,14 @@
-"""Bar charts, as pages draw them: in SVG without a library, with the numbers as a table beside it."""
+"""Data of the dashboard's bar charts; templates draw them as SVG and as tables."""
 
 from dataclasses import dataclass
 
 from nimakit.labels.summary import Summary
-from nimakit.web.dashboard.progress import Headway
+from nimakit.web.dashboard.progress import Progress
 from nimakit.web.dashboard.timeline import Timeline
 
-_MOST_COUNTS = 12
-_ROOM, _BETWEEN = 46, 0.5
-"""Characters that fit below the narrowest chart, a phone's; and between two labels, at the least."""
+_MAX_COUNTS = 12
+_WIDTH, _GAP = 46, 0.5
+"""Width of the narrowest chart, on a phone, and smallest gap between two labels, in characters."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,12 +16,12 @@ class Chart:
     """A bar chart.
 
     Attributes:
-        key: Its name in the page.
-        title: What it shows.
+        key: Prefix of its element ids in the page.
+        title: Title.
         note: How to read it.
-        across: What the bars are of: the head of the table's first column.
-        up: What their heights are.
-        bars: Label and height of each.
+        across: Name of the x axis.
+        up: Name of the y axis.
+        bars: Label and height of each bar.
     """
 
     key: str
@@ -32,43 +32,43 @@ class Chart:
     bars: list[tuple[str, int]]
 
     @property
-    def most(self) -> int:
-        """The height of the highest bar, at least 1."""
+    def highest(self) -> int:
+        """Height of the highest bar, at least 1."""
         return max([height for _, height in self.bars], default=0) or 1
 
     @property
     def marks(self) -> list[str]:
-        """What stands below the bars: the label of each if all fit, else the first and the last."""
+        """Labels below the bars: all of them if they fit, else the first and the last."""
         labels = [label for label, _ in self.bars]
-        room = len(labels) * (max(map(len, labels), default=0) + _BETWEEN)
-        return labels if room <= _ROOM else [labels[0], labels[-1]]
+        width = len(labels) * (max(map(len, labels), default=0) + _GAP)
+        return labels if width <= _WIDTH else [labels[0], labels[-1]]
 
 
-def by_count(headway: Headway, noun: str, wanted: int | None) -> Chart:
-    """How many pictures have how many ratings.
+def by_count(progress: Progress, noun: str, wanted: int | None) -> Chart:
+    """Histogram of the number of ratings per picture.
 
     Args:
-        headway: Of the collection.
+        progress: Progress of the collection.
         noun: "ratings" or "comparisons".
-        wanted: How many a picture needs; None where there is no such number.
+        wanted: Ratings wanted per picture; None for any number.
     """
-    most = max(headway.by_count, default=0)
+    most = max(progress.by_count, default=0)
     top = min(most, wanted) if wanted else most
-    size = -(-top // _MOST_COUNTS) or 1
-    bars: list[tuple[str, int]] = [("0", headway.by_count.get(0, 0))]
+    size = -(-top // _MAX_COUNTS) or 1
+    bars: list[tuple[str, int]] = [("0", progress.by_count.get(0, 0))]
     for low in range(1, top + 1, size):
         high = min(low + size - 1, top)
         is_open = high == top < most
         number = sum(
             pictures
-            for count, pictures in headway.by_count.items()
+            for count, pictures in progress.by_count.items()
             if low <= count and (is_open or count <= high)
         )
         label = f"{low}" if low == high else f"{low}-{high}"
         bars.append((f"{low}+" if is_open else label, number))
     return Chart(
         key="by-count",
-        title=f"Pictures by their number of {noun}",
+        title=f"Pictures by number of {noun}",
         note="Pictures on the left have too few ratings to be placed reliably.",
         across=noun,
         up="pictures",
@@ -77,22 +77,17 @@ def by_count(headway: Headway, noun: str, wanted: int | None) -> Chart:
 
 
 def over_time(times: Timeline, noun: str) -> Chart:
-    """How many ratings were given when.
+    """Number of ratings over time.
 
     Args:
-        times: When.
+        times: Ratings over time.
         noun: "ratings" or "comparisons".
     """
-    each = {"hour": "an hour", "4 weeks": "every 4 weeks"}.get(times.unit, f"a {times.unit}")
-    timeless = (
-        f" {times.timeless:,} imported ones without a time of their own are left out."
-        if times.timeless
-        else ""
-    )
+    timeless = f" Not shown: {times.timeless:,} imported without a time." if times.timeless else ""
     return Chart(
         key="over-time",
-        title=f"{noun.capitalize()} {each}",
-        note=f"From the first to the last, in UTC.{timeless}",
+        title=f"{noun.capitalize()} per {times.unit}",
+        note=f"Times are in UTC.{timeless}",
         across="from",
         up=noun,
         bars=[(times.label(place), count) for place, count in enumerate(times.counts)],
@@ -100,13 +95,13 @@ def over_time(times: Timeline, noun: str) -> Chart:
 
 
 def given(summary: Summary) -> Chart:
-    """How often each rating was given; one between two steps is shared by both, as in label files."""
+    """How often each rating was given; one between two steps counts partly for both, as in label files."""
     counts = summary.pictures.counts
     total = 0 if counts is None else float(counts.sum())
     return Chart(
         key="given",
         title="All ratings",
-        note="Bars that tower at the ends or the middle may be people's habit rather than pictures' quality.",
+        note="Peaks at the ends or in the middle may reflect raters' habits, not the pictures' quality.",
         across="rating",
         up="ratings",
         bars=_on_scale(summary, [round(share * total) for share in summary.shares.tolist()]),
@@ -114,7 +109,7 @@ def given(summary: Summary) -> Chart:
 
 
 def means(summary: Summary) -> Chart:
-    """How many pictures have a mean nearest to each rating."""
+    """Histogram of the pictures' mean ratings, rounded to the scale."""
     return Chart(
         key="means",
         title="Pictures by mean rating",

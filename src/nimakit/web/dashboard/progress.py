@@ -1,4 +1,4 @@
-"""How far a collection is: ratings its pictures have, what is left, and how long that takes."""
+"""Progress of a collection: ratings done and left, and the time left."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,21 +9,21 @@ from sqlalchemy.orm import Session
 from nimakit.web.db.tables import CHOICE, FIRST, OK, RATING, TIE, Collection, Event, Image
 
 _WINDOWS = (timedelta(days=1), timedelta(days=7))
-"""What counts as now: the last day, or the last week where nobody rated that day."""
-_SHORTEST = timedelta(hours=1)
-"""A pace is measured over an hour at least: the first minute says little."""
+"""The pace is that of the last day, or of the last week if nobody rated on the last day."""
+_MIN_DURATION = timedelta(hours=1)
+"""The pace is measured over at least an hour, because the first minutes are not representative."""
 
-_SIZES = (("week", 168, 24 * 21), ("day", 24, 48), ("hour", 1, 1))
-"""Hours, and from how many hours on a length of time is told in these."""
+_UNITS = (("week", 168, 24 * 21), ("day", 24, 48), ("hour", 1, 1))
+"""Unit, its hours, and the number of hours from which it is used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast people rate.
+    """Current rating speed.
 
     Attributes:
-        per_hour: Ratings, or comparisons, an hour, nights and breaks included.
-        days: Over the last so many days.
+        per_hour: Ratings, or comparisons, per hour, including nights and breaks.
+        days: Length of the period it was measured over.
     """
 
     per_hour: float
@@ -31,16 +31,16 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Headway:
-    """How far a collection is.
+class Progress:
+    """Progress of a collection.
 
     Attributes:
-        pictures: How many can be shown.
-        by_count: Ratings (comparisons) of a picture -> how many pictures have so many, ascending.
-        wanted: Ratings each is to have: the collection's, or 1 where everybody may rate everything.
-        share: How much of what is wanted is done, 0 to 1.
-        left: Ratings (comparisons) that are still wanted.
-        pace: None where nobody rated lately.
+        pictures: Number of pictures that can be shown.
+        by_count: Number of ratings (comparisons) -> number of pictures with as many, ascending.
+        wanted: Ratings wanted per picture; 1 where the collection sets no number.
+        share: Share of the wanted ratings that is done, 0 to 1.
+        left: Ratings (comparisons) left.
+        pace: None where nobody rated recently.
     """
 
     pictures: int
@@ -52,17 +52,17 @@ class Headway:
 
     @property
     def hours_left(self) -> float | None:
-        """How long what is left takes at this pace; None where that cannot be told."""
+        """Hours left at this pace; None where unknown."""
         return self.left / self.pace.per_hour if self.pace and self.left else None
 
 
-def headway(session: Session, collection: Collection, at: datetime) -> Headway:
-    """How far a collection is, as the order of its pictures counts: with raters who are left out of figures.
+def progress_of(session: Session, collection: Collection, at: datetime) -> Progress:
+    """Measure the progress of a collection; excluded raters count, as they do for the order of pictures.
 
     Args:
         session: From `Database.read`.
-        collection: Whose pictures.
-        at: The time now.
+        collection: The collection.
+        at: The current time.
     """
     rows = session.execute(
         select(Image.count, func.count())
@@ -74,7 +74,7 @@ def headway(session: Session, collection: Collection, at: datetime) -> Headway:
     pictures, wanted = sum(by_count.values()), collection.wanted or 1
     missing = sum(max(wanted - count, 0) * number for count, number in by_count.items())
     at_once = collection.choices if collection.experiment == "preference" else 1
-    return Headway(
+    return Progress(
         pictures=pictures,
         by_count=by_count,
         wanted=wanted,
@@ -96,19 +96,19 @@ def _pace(session: Session, collection: Collection, at: datetime) -> Pace | None
             )
         ).one()
         if number:
-            hours = max(at - first, _SHORTEST) / timedelta(hours=1)
+            hours = max(at - first, _MIN_DURATION) / timedelta(hours=1)
             return Pace(number / hours, window.days)
     return None
 
 
-def in_words(hours: float) -> str:
-    """A length of time, as roughly as one knows it.
+def describe_duration(hours: float) -> str:
+    """Describe a roughly known duration.
 
-    >>> in_words(0.3), in_words(7.6), in_words(80), in_words(2000)
-    ('less than an hour', 'about 8 hours', 'about 3 days', 'about 12 weeks')
+    >>> describe_duration(0.3), describe_duration(7.6), describe_duration(80), describe_duration(2000)
+    ('under an hour', 'about 8 hours', 'about 3 days', 'about 12 weeks')
     """
     if hours < 1:
-        return "less than an hour"
-    name, size = next((name, size) for name, size, least in _SIZES if hours >= least)
+        return "under an hour"
+    name, size = next((name, size) for name, size, least in _UNITS if hours >= least)
     number = round(hours / size)
     return f"about {number} {name}{'' if number == 1 else 's'}"

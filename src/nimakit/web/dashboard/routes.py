@@ -1,4 +1,4 @@
-"""The dashboard of a collection, for the admin: how far it is, how people agree, and what ranks where."""
+"""The admin's dashboard of a collection: progress, agreement, raters and ranking."""
 
 import io
 from dataclasses import dataclass, replace
@@ -18,18 +18,18 @@ from nimakit.stats.histogram import FloatArray, across_scale
 from nimakit.web.access import admin_only, current_collection
 from nimakit.web.dashboard import charts
 from nimakit.web.dashboard import progress as collection_progress
-from nimakit.web.dashboard.figures import ChoiceFigures, RatingFigures
+from nimakit.web.dashboard.statistics import ComparisonStatistics, RatingStatistics
 from nimakit.web.db.tables import Collection, Image, Rater, now
 from nimakit.web.services import services
 from nimakit.web.transfer.exports import image_ids
 
 blueprint = Blueprint("dashboard", __name__, url_prefix="/c/<slug>/dashboard")
 
-_PICTURES = 24
-"""On the contact sheet."""
-_PEOPLE = 50
-_RANKED = 50
-_SECONDS_FOR_A_FILE = 30.0
+_MAX_TILES = 24
+_MAX_PEOPLE = 50
+_MAX_RANKED = 50
+_MAX_WAIT_FOR_FILE = 30.0
+"""Seconds a download waits for statistics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ class Tile:
 
     Attributes:
         image: The picture.
-        value: Its mean rating, or its chance of being chosen over another.
-        deviation: Standard deviation of its ratings, or standard error of its score; None where unknown.
-        count: Its ratings.
+        value: Mean rating, or the chance of being chosen over another picture.
+        deviation: Standard deviation of the ratings; None where unknown.
+        count: Number of ratings or comparisons.
     """
 
     image: Image
@@ -52,26 +52,28 @@ class Tile:
 @blueprint.get("")
 @admin_only
 def page(slug: str) -> ResponseReturnValue:
-    """All of it; where figures take longer than a page can wait, those of before, or none yet."""
+    """Show the dashboard, with the previous statistics, or none, if computing them takes too long."""
     shared = services()
     with shared.database.read() as session:
         collection = current_collection(session, slug)
-        progress = collection_progress.headway(session, collection, now())
-        analysis, is_current = shared.analyses.of(session, collection)
+        progress = collection_progress.progress_of(session, collection, now())
+        statistics, is_current = shared.statistics.of(session, collection)
         noun = "comparisons" if collection.experiment == "preference" else "ratings"
         shown: dict[str, Any] = {}
-        if analysis and analysis.ratings:
-            shown = _of_ratings(session, collection, analysis.ratings)
-        elif analysis and analysis.choices:
-            shown = _of_choices(session, collection, analysis.choices)
+        if statistics and statistics.ratings:
+            shown = _of_ratings(session, collection, statistics.ratings)
+        elif statistics and statistics.comparisons:
+            shown = _of_comparisons(session, collection, statistics.comparisons)
     return render_template(
         "dashboard/page.html",
         collection=collection,
         progress=progress,
-        time_left=None if progress.hours_left is None else collection_progress.in_words(progress.hours_left),
+        time_left=None
+        if progress.hours_left is None
+        else collection_progress.describe_duration(progress.hours_left),
         by_count=charts.by_count(progress, noun, collection.wanted),
         noun=noun,
-        analysis=analysis,
+        statistics=statistics,
         is_current=is_current,
         **shown,
     )
@@ -80,15 +82,15 @@ def page(slug: str) -> ResponseReturnValue:
 @blueprint.get("/ranking.csv")
 @admin_only
 def ranking(slug: str) -> ResponseReturnValue:
-    """The whole ranking, in the columns of nimakit data pairs --scores-file."""
+    """Download the whole ranking, with the columns of nimakit data pairs --scores-file."""
     shared = services()
     with shared.database.read() as session:
         collection = current_collection(session, slug)
-        analysis, is_current = shared.analyses.of(session, collection, patience=_SECONDS_FOR_A_FILE)
+        statistics, is_current = shared.statistics.of(session, collection, patience=_MAX_WAIT_FOR_FILE)
         names = image_ids(session, collection)
     if not is_current:
         abort(503, "The ranking is still being computed. Try again in a minute.")
-    found = analysis.choices if analysis else None
+    found = statistics.comparisons if statistics else None
     if found is None or found.scores is None:
         abort(404, found.problem if found else "There is no ranking yet.")
     named = replace(
@@ -103,7 +105,7 @@ def ranking(slug: str) -> ResponseReturnValue:
     return answer
 
 
-def _of_ratings(session: Session, collection: Collection, found: RatingFigures) -> dict[str, Any]:
+def _of_ratings(session: Session, collection: Collection, found: RatingStatistics) -> dict[str, Any]:
     summary, pictures = found.summary, found.summary.pictures
     keys = np.array(pictures.image_ids, np.int64)
     counts = np.zeros(len(keys)) if pictures.counts is None else pictures.counts
@@ -121,9 +123,9 @@ def _of_ratings(session: Session, collection: Collection, found: RatingFigures) 
     }
 
 
-def _of_choices(session: Session, collection: Collection, found: ChoiceFigures) -> dict[str, Any]:
+def _of_comparisons(session: Session, collection: Collection, found: ComparisonStatistics) -> dict[str, Any]:
     scores, given = found.scores, found.comparisons
-    raters = _named(session, list(found.people)[:_PEOPLE])
+    raters = _named(session, list(found.people)[:_MAX_PEOPLE])
     shown: dict[str, Any] = {
         "found": found,
         "over_time": charts.over_time(found.times, "comparisons"),
@@ -134,31 +136,27 @@ def _of_choices(session: Session, collection: Collection, found: ChoiceFigures) 
     if scores is None:
         return shown
     keys = np.array(given.image_ids, np.int64)
-    order = np.argsort(-scores.score, kind="stable")[:_RANKED]
+    order = np.argsort(-scores.score, kind="stable")[:_MAX_RANKED]
     images = _images(session, keys[scores.images[order]].tolist())
-    shown["ranked"] = [
-        {
-            "image": images[int(keys[place])],
-            "score": float(scores.score[row]),
-            "error": float(scores.standard_error[row]),
-            "chance": float(scores.chance[row]),
-            "won": float(scores.won[row]),
-            "times": int(scores.times[row]),
-        }
-        for row, place in zip(order.tolist(), scores.images[order].tolist(), strict=True)
-    ]
-    ranked = keys[scores.images]
-    none = np.full(len(ranked), np.nan)
+    columns = (scores.score, scores.standard_error, scores.chance, scores.won, scores.times)
+    ranked = [images[key] for key in keys[scores.images[order]].tolist()]
+    shown["ranked"] = list(zip(ranked, *(column[order].tolist() for column in columns), strict=True))
+    unknown = np.full(len(scores.images), np.nan)
     shown["tiles"] = _tiles(
-        session, collection, ranked, values=scores.chance, deviations=none, counts=scores.times
+        session,
+        collection,
+        keys[scores.images],
+        values=scores.chance,
+        deviations=unknown,
+        counts=scores.times,
     )
     return shown
 
 
-def _raters(session: Session, people: People, found: RatingFigures) -> list[dict[str, Any]]:
-    """Who rates unlike the rest, then whoever rated most."""
+def _raters(session: Session, people: People, found: RatingStatistics) -> list[dict[str, Any]]:
+    """Rows of the table of raters: unusual ones first, then by number of ratings."""
     figures, apart = people.raters, people.outliers.any
-    order = np.lexsort((-figures.counts, ~apart))[:_PEOPLE].tolist()
+    order = np.lexsort((-figures.counts, ~apart))[:_MAX_PEOPLE].tolist()
     raters = _named(session, [people.user_ids[row] for row in order])
     return [
         {
@@ -183,10 +181,10 @@ def _tiles(
     deviations: FloatArray,
     counts: Any,
 ) -> list[Tile]:
-    """Pictures that lead across the scale in even steps, of those that can be shown."""
-    there = services().candidates.get(session, collection).images.astype(np.int64)
-    rows = np.flatnonzero(np.isin(keys, there))
-    rows = rows[across_scale(values[rows], _PICTURES)]
+    """Pictures at even steps across the scale, from those that can be shown."""
+    available = services().candidates.get(session, collection).images.astype(np.int64)
+    rows = np.flatnonzero(np.isin(keys, available))
+    rows = rows[across_scale(values[rows], _MAX_TILES)]
     images = _images(session, keys[rows].tolist())
     return [
         Tile(images[int(keys[row])], float(values[row]), _known(deviations[row]), int(counts[row]))

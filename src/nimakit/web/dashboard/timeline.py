@@ -1,4 +1,4 @@
-"""When people rated: how many ratings fell into each hour, day or week."""
+"""Number of ratings per hour, day or week."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ import numpy as np
 
 from nimakit.stats.histogram import FloatArray
 
-_MOST_BARS = 72
+_MAX_BARS = 72
 _UNITS = (("hour", 3600), ("day", 86_400), ("week", 7 * 86_400), ("4 weeks", 28 * 86_400))
 _LAST = ("year", 364 * 86_400)
 
@@ -17,10 +17,10 @@ class Timeline:
     """Ratings over time.
 
     Attributes:
-        unit: What each number is of: "hour" up to "year", the finest that keeps them few.
-        starts: When each began, in seconds since 1970.
-        counts: How many ratings each had.
-        timeless: Ratings of which it is unknown when they were given.
+        unit: "hour" up to "year": the finest unit that gives few intervals.
+        starts: Start of each interval, in seconds since 1970.
+        counts: Number of ratings in each interval.
+        timeless: Number of ratings with unknown time.
     """
 
     unit: str
@@ -29,7 +29,7 @@ class Timeline:
     timeless: int
 
     def label(self, place: int) -> str:
-        """When one of them began."""
+        """Start of an interval, in UTC."""
         start = datetime.fromtimestamp(self.starts[place], UTC)
         return start.strftime("%Y-%m-%d %H:00" if self.unit == "hour" else "%Y-%m-%d")
 
@@ -38,13 +38,13 @@ def timeline(seconds: FloatArray) -> Timeline:
     """Count ratings by time.
 
     Args:
-        seconds: (R,) float64, when each was given, since 1970; NaN where unknown.
+        seconds: (R,) float64, their times in seconds since 1970; NaN where unknown.
     """
     known = seconds[np.isfinite(seconds)].astype(np.int64)
     if not len(known):
         return Timeline("hour", [], [], len(seconds))
     unit, size = next(
-        (one for one in _UNITS if known.max() // one[1] - known.min() // one[1] < _MOST_BARS), _LAST
+        (unit for unit in _UNITS if known.max() // unit[1] - known.min() // unit[1] < _MAX_BARS), _LAST
     )
     place = known // size
     first = int(place.min())

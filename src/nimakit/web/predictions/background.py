@@ -1,4 +1,4 @@
-"""What goes on beside the raters: looking for new pictures, predicting scores, learning tastes."""
+"""Background work: scan folders for new pictures, predict scores, and learn raters' tastes."""
 
 import os
 import threading
@@ -16,22 +16,22 @@ from nimakit.web.db.database import Database
 from nimakit.web.db.tables import Collection
 from nimakit.web.pictures.inventory import FolderScan, synchronise
 from nimakit.web.predictions.scores import Predictor
-from nimakit.web.predictions.tastes import Tastes
+from nimakit.web.predictions.tastes import TasteLearner
 
-_SECONDS_BETWEEN = 15.0
-_SECONDS_FULL = 600.0
-"""After that long a folder is read whole again: a file changed in place leaves no trace in its folder."""
+_SCAN_INTERVAL = 15.0
+_FULL_SCAN_INTERVAL = 600.0
+"""Seconds between full scans, which find files that changed in place: their folder's time stays the same."""
 
 _NICENESS = 10
 
 
 class Background(threading.Thread):
-    """One thread for all collections of a process; several processes may each have theirs.
+    """The background thread of a process; several processes may share a database.
 
     Args:
-        database: Where collections are.
+        database: The database.
         on_change: Called with a collection's id after pictures were added or removed.
-        users_dir: Where users' files of the raters are written.
+        users_dir: Folder for the raters' taste files.
         predictor: Predicts scores.
     """
 
@@ -46,41 +46,41 @@ class Background(threading.Thread):
         self._database = database
         self._on_change = on_change
         self._predictor = predictor
-        self._tastes = Tastes(database, users_dir)
+        self._tastes = TasteLearner(database, users_dir)
         self._walks: dict[int, tuple[float, FolderScan]] = {}
         self._wake = threading.Event()
         self._stopped = threading.Event()
 
     def run(self) -> None:
         """Work until stopped."""
-        _step_back()
+        _lower_priority()
         while not self._stopped.is_set():
             is_more = False
             try:
                 is_more = self.once()
-            except Exception as error:  # noqa: BLE001 - the next round may find the database again
-                _tell(error)
+            except Exception as error:  # noqa: BLE001 - the database may be back in the next round
+                _log(error)
             if not is_more:
-                self._wake.wait(_SECONDS_BETWEEN)
+                self._wake.wait(_SCAN_INTERVAL)
 
     def wake(self, collection_id: int | None = None) -> None:
-        """Work now, also with models that failed; look through that collection's folder, changed or not."""
+        """Start a round now, retry models that failed to load, and scan this collection's folder in full."""
         self._predictor.retry()
         if collection_id is not None:
             self._walks.pop(collection_id, None)
         self._wake.set()
 
     def model(self, collection: Collection) -> Model | None:
-        """A collection's model; None where it has none, or while it is not loaded."""
+        """The model of a collection; None where it has none, or it is not loaded yet."""
         return self._predictor.loaded(collection)
 
     def stop(self) -> None:
-        """End soon."""
+        """Ask the thread to end soon."""
         self._stopped.set()
         self._wake.set()
 
     def once(self) -> bool:
-        """One round over all collections; it ends early where it is time to look at the folders again.
+        """One round over all collections, which ends early when the next scan of the folders is due.
 
         Returns:
             Whether it ended early, with work left.
@@ -89,43 +89,43 @@ class Background(threading.Thread):
             StorageError: The database cannot be used.
         """
         self._wake.clear()
-        until = time.monotonic() + _SECONDS_BETWEEN
+        until = time.monotonic() + _SCAN_INTERVAL
         with self._database.read() as session:
             collections = list(session.scalars(select(Collection).order_by(Collection.id)))
-        busy = [one for one in collections if self._try(self._look, one)]
+        busy = [collection for collection in collections if self._try(self._scan, collection)]
         while busy and not self._wake.is_set() and time.monotonic() < until:
-            busy = [one for one in busy if self._try(self._advance, one)]
+            busy = [collection for collection in busy if self._try(self._advance, collection)]
         return bool(busy)
 
     def _try(self, work: Callable[[Collection], bool], collection: Collection) -> bool:
-        """Work on a collection; whatever is wrong with it, the others have their turn."""
+        """Work on a collection; an error must not keep the others from their turn."""
         if self._stopped.is_set():
             return False
         try:
             return work(collection)
-        except Exception as error:  # noqa: BLE001 - the thread must outlive mistakes of ours
-            _tell(error, f"{collection.name}: ")
+        except Exception as error:  # noqa: BLE001 - the thread must survive bugs
+            _log(error, f"{collection.name}: ")
             return False
 
     def _advance(self, collection: Collection) -> bool:
-        """A batch of scores, and some tastes; the first must not keep the second waiting for hours."""
+        """Predict a batch of scores and learn some tastes, in turn, so that neither waits for hours."""
         with self._database.read() as session:
-            # Its settings may have changed since the round began.
+            # The settings may have changed since the round began.
             collection = session.get_one(Collection, collection.id)
         is_scored = self._predictor.advance(collection)
         model = self._predictor.loaded(collection) if collection.personal else None
         is_learned = model is not None and self._tastes.advance(collection, model)
         return is_scored or is_learned
 
-    def _look(self, collection: Collection) -> bool:
-        """Look through a folder, where that is due; whether it can be read."""
+    def _scan(self, collection: Collection) -> bool:
+        """Scan a folder if that is due; whether it can be read."""
         seen = self._walks.get(collection.id)
-        if seen and time.monotonic() - seen[0] < _SECONDS_FULL and not seen[1].changed():
+        if seen and time.monotonic() - seen[0] < _FULL_SCAN_INTERVAL and not seen[1].changed():
             return True
         started = time.monotonic()
         try:
-            # They may have been read at a bad moment. Once more after a start, where somebody asks for it,
-            # and when a folder was away: what is really broken costs no more than that.
+            # A picture may have been read at a bad moment. Broken ones are retried after a start, on request,
+            # and after the folder was unreadable; more often would waste time on those that stay broken.
             walk = synchronise(self._database, collection, retry_broken=seen is None)
         except OSError as error:
             note = f"The folder cannot be read: {error.strerror}."
@@ -142,8 +142,8 @@ class Background(threading.Thread):
         return collection.id in self._walks
 
 
-def _tell(error: Exception, where: str = "") -> None:
-    """What was raised on purpose says what to do; of anything else its place in the code is needed."""
+def _log(error: Exception, where: str = "") -> None:
+    """Log an error: the message of our own errors, the traceback of any other."""
     is_ours = isinstance(error, NimakitError)
     say(where + (str(error) if is_ours else "".join(traceback.format_exception(error)).rstrip()))
 
@@ -158,7 +158,7 @@ def _note(walk: FolderScan) -> str:
     return ". ".join(notes)
 
 
-def _step_back() -> None:
-    """Leave the cores to raters where both want them; on Linux a thread has a niceness of its own."""
+def _lower_priority() -> None:
+    """Let requests go first on busy cores; Linux has a niceness for each thread."""
     if Path("/proc/self/task").exists():
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

@@ -1,4 +1,4 @@
-"""How the raters of a collection differ: what places a new one among them by a few ratings."""
+"""Population models of a collection's raters, with which a few ratings predict a new rater's taste."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,19 +17,19 @@ from nimakit.web.db.tables import FIRST, OK, Collection, Image, Membership, Rati
 if TYPE_CHECKING:
     from nimakit.models.engine import Model
 
-FEWEST = 100
-"""Raters from which on a new one is placed among them: then they know more than the new one's own ratings."""
-FEWEST_RATINGS = 50
-"""Of each of them: see docs/personal.md."""
+MIN_RATERS = 100
+"""Raters needed for a population; with fewer, a rater's own ratings alone predict better."""
+MIN_RATINGS = 50
+"""Ratings each of them needs; docs/personal.md has the measurements."""
 
 _GROWTH = 1.25
-_MOST_IMAGES = 5000
-"""The principal components of as many pictures take seconds."""
+_MAX_IMAGES = 5000
+"""Pictures used; their principal components take seconds."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """A population, what it was learned with, and from how many raters and pictures at most."""
+class _Cached:
+    """A population, its model, and the numbers of raters and pictures available when it was learned."""
 
     model: str | None
     raters: int
@@ -37,52 +37,52 @@ class _Kept:
     population: Population
 
 
-class Crowd:
-    """The population of each collection, learned when it is first asked for, and anew once it has grown.
+class Populations:
+    """The population of each collection, learned on first use, and again once there are 25 % more data.
 
     Args:
-        database: Where ratings are.
+        database: The database.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._kept: dict[int, _Kept] = {}
+        self._cached: dict[int, _Cached] = {}
 
     def population(self, collection: Collection, model: "Model") -> Population | None:
-        """How people differ, on positions from 0 to 1; None where too few rate.
+        """The population of a collection, for ratings scaled to 0 to 1; None where there are too few.
 
         Args:
-            collection: Whose raters.
-            model: The collection's.
+            collection: The collection.
+            model: Its model.
 
         Raises:
             StorageError: The database cannot be used.
         """
         with self._database.read() as session:
             raters = _raters(session, collection)
-            if len(raters) < FEWEST:
+            if len(raters) < MIN_RATERS:
                 return None
-            kept = self._kept.get(collection.id)
+            cached = self._cached.get(collection.id)
             images = session.scalar(select(func.count()).select_from(_most_rated(collection).subquery())) or 0
             if not images:
                 return None
             if (
-                kept
-                and kept.model == collection.model
-                and len(raters) < _GROWTH * kept.raters
-                and images < _GROWTH * kept.images
+                cached
+                and cached.model == collection.model
+                and len(raters) < _GROWTH * cached.raters
+                and images < _GROWTH * cached.images
             ):
-                return kept.population
+                return cached.population
             try:
                 learned = _learn(session, collection, model, raters)
-            except TasteError:  # too few of them rated what the model has looked at by now
+            except TasteError:  # too few ratings of pictures that have features so far
                 return None
-        self._kept[collection.id] = _Kept(collection.model, len(raters), images, learned)
+        self._cached[collection.id] = _Cached(collection.model, len(raters), images, learned)
         return learned
 
 
 def _raters(session: Session, collection: Collection) -> list[int]:
-    """Those with enough ratings, who are not left out."""
+    """Raters with enough ratings who are not excluded."""
     excluded = select(Membership.rater_id).where(
         Membership.collection_id == collection.id, Membership.excluded
     )
@@ -90,24 +90,23 @@ def _raters(session: Session, collection: Collection) -> list[int]:
         select(Rating.rater_id)
         .where(Rating.collection_id == collection.id, Rating.round == FIRST, Rating.rater_id.not_in(excluded))
         .group_by(Rating.rater_id)
-        .having(func.count(Rating.value) >= FEWEST_RATINGS)
+        .having(func.count(Rating.value) >= MIN_RATINGS)
     )
     return list(session.scalars(wanted))
 
 
 def _most_rated(collection: Collection) -> Select[int, float | None]:
-    """Pictures the model has looked at, and what it predicts, those with most ratings first."""
+    """Pictures with features, and their predicted scores; those with most ratings first."""
     return (
         select(Image.id, Image.position)
         .where(Image.collection_id == collection.id, Image.state == OK, Image.position.is_not(None))
         .where(Image.count > 0)
         .order_by(Image.count.desc(), Image.id)
-        .limit(_MOST_IMAGES)
+        .limit(_MAX_IMAGES)
     )
 
 
 def _learn(session: Session, collection: Collection, model: "Model", raters: list[int]) -> Population:
-    """From their ratings of the pictures that have most."""
     positions = dict(session.execute(_most_rated(collection)).all())
     seen = features_of(session, positions)
     images = np.array(sorted(seen), np.intp)

@@ -1,4 +1,4 @@
-"""Predicted scores, and what the model sees, ahead of the raters who will see them."""
+"""Predict the scores of new pictures, and store them with the model's features."""
 
 import os
 from collections.abc import Sequence
@@ -29,31 +29,31 @@ from nimakit.web.db.tables import BROKEN, MISSING, OK, Collection, Features, Ima
 from nimakit.web.predictions.tastes import forget_tastes
 
 _BATCH = 32
-_FORGOTTEN = 200
+_DELETED_AT_ONCE = 200
 _Files = Sequence[Row[int, str, int]]
 
 
 class _AdmittedScorer(Scorer):
-    """Decodes a picture once there is room for it beside those that raters look at."""
+    """A scorer that waits with each picture until there is memory to decode it."""
 
     def __init__(self, model: Model, decoding: Admission, max_pixels: int) -> None:
         super().__init__(model, max_pixels=max_pixels)
         self._decoding = decoding
 
     def prepare(self, source: ImageInput, max_pixels: int | None = None) -> Prepared | ImageError:
-        """Decode a picture, and make the views of it that the model wants."""
+        """Decode a picture, and prepare the model's input."""
         assert isinstance(source, Path)  # noqa: S101 - for mypy: pictures of collections are files
         with self._decoding.admit(decoded_bytes(source, self.max_pixels), timeout=None):
             return super().prepare(source, max_pixels)
 
 
 class Predictor:
-    """Scores pictures that have no score yet, a batch at a time.
+    """Scores pictures that have no score yet, one batch at a time.
 
     Args:
-        database: Where pictures are, and scores go.
-        decoding: Admits pictures to be decoded, by the memory that takes.
-        max_pixels: Largest width times height of a picture.
+        database: The database.
+        decoding: Limits the memory of pictures being decoded.
+        max_pixels: Maximum width times height of a picture.
     """
 
     def __init__(self, database: Database, decoding: Admission, max_pixels: int) -> None:
@@ -69,17 +69,17 @@ class Predictor:
         """Score one more batch of a collection.
 
         Args:
-            collection: As it is now.
+            collection: As currently stored.
 
         Returns:
-            Whether something was done, and there may be more to do.
+            Whether anything was done, so that there may be more to do.
 
         Raises:
             StorageError: The database cannot be used.
         """
         if collection.model is None:
             return self._forget(collection)
-        model = self._model(collection)  # before there is a picture: somebody may bring one of their own
+        model = self._model(collection)  # even without pictures to score: a rater may upload one
         if model is None:
             return False
         if not self._compare(collection, model):
@@ -88,10 +88,10 @@ class Predictor:
         return bool(rows) and self._score(collection, model, rows)
 
     def _compare(self, collection: Collection, model: Model) -> bool:
-        """Take back what another model of the same name has predicted, before the app was last started.
+        """Delete the predictions of another model that had the same name before the app was started.
 
         Returns:
-            Whether this is the collection's model: not where another copy of the app was started since with
+            Whether this is the collection's model; not if another copy of the app has since been started with
             a newer file of that name.
         """
         if self._compared.get(collection.id) == collection.model and collection.model_probe is not None:
@@ -101,7 +101,7 @@ class Predictor:
             if current is None:
                 return False
             if current.model_probe is not None and not is_scored_by(current, model):
-                say(f"{collection.name}: {collection.model} is another model than it was, and predicts anew.")
+                say(f"{collection.name}: {collection.model} has changed; all scores are predicted again.")
                 forget_scores(session, current)
                 forget_tastes(session, current)
             current.model_probe = probe_of(model)
@@ -109,12 +109,12 @@ class Predictor:
         return True
 
     def _score(self, collection: Collection, model: Model, rows: _Files) -> bool:
-        """Whether to continue at once: not while the folder is away, or this machine fails."""
+        """Score a batch; whether to continue at once, and not wait until the folder or machine recovers."""
         scorer = _AdmittedScorer(model, self._decoding, self._max_pixels)
         results = list(scorer.score(Path(collection.folder, path) for _, path, _ in rows))
         unread = [result for result in results if isinstance(result, ImageUnreadError)]
         if unread:
-            say(f"{collection.name}: {len(unread)} pictures are scored later. {unread[0]}")
+            say(f"{collection.name}: {len(unread)} pictures will be scored later. {unread[0]}")
         low, width = float(model.bins[0]), float(model.bins[-1] - model.bins[0])
         root = Path(os.path.realpath(collection.folder))
         failed = [
@@ -122,7 +122,7 @@ class Predictor:
         ]
         if failed and not _is_readable(root):
             return False
-        # Disks are asked before the transaction: a slow one must not keep raters waiting for it.
+        # Before the transaction: a slow disk must not keep raters waiting for it.
         missing = {path for path in failed if not (root / path).exists()}
         seen = {}
         with self._database.write() as session:
@@ -132,7 +132,7 @@ class Predictor:
                 if isinstance(result, ImageUnreadError):
                     continue
                 values = _values(result, low, width, is_there=path not in missing)
-                # Not where the file changed meanwhile: then this is the score of another picture.
+                # If the file has changed meanwhile, the score is of another picture.
                 same = update(Image).where(Image.id == key, Image.mtime_ns == mtime_ns).values(**values)
                 changed = session.scalar(same.returning(Image.id))
                 if changed is not None and not isinstance(result, ImageError):
@@ -141,22 +141,22 @@ class Predictor:
         return not unread
 
     def _forget(self, collection: Collection) -> bool:
-        """Forget some of what a model saw that was taken away; whether there may be more of it."""
+        """Delete some features of a removed model; whether there may be more."""
         stamp = _stamp(collection)
         if self._complete.get(collection.id) == stamp:
             return False
         with self._database.write() as session:
-            is_more = forget_unseen(session, collection, _FORGOTTEN) > 0
+            is_more = forget_unseen(session, collection, _DELETED_AT_ONCE) > 0
         if not is_more:
             self._complete[collection.id] = stamp
         return is_more
 
     def _wanting(self, collection: Collection) -> _Files:
-        """Some pictures without a score, or else without what the model sees."""
+        """Some pictures without a score, or else without features."""
         with self._database.read() as session:
             rows = _files(session, collection, Image.position.is_(None))
-            # The latter takes a look at each picture's features, and is rare: both are written together, but
-            # for pictures that were scored by a version that kept none.
+            # Only versions that stored no features have left pictures without them. Looking for these is slow
+            # and done once.
             stamp = _stamp(collection)
             if not rows and self._complete.get(collection.id) != stamp:
                 rows = _files(session, collection, ~exists().where(Features.image_id == Image.id))
@@ -165,23 +165,23 @@ class Predictor:
         return rows
 
     def loaded(self, collection: Collection) -> Model | None:
-        """The collection's model; None where it has none, or none that could be loaded so far."""
+        """The collection's model; None where it has none, or it could not be loaded so far."""
         return self._models.get(collection.model or "")
 
     def retry(self) -> None:
-        """Try models that could not be loaded once more, when their turn comes; any thread may ask."""
+        """Let models that could not be loaded be tried once more; thread-safe."""
         self._failed = {}
 
     def _model(self, collection: Collection) -> Model | None:
-        """The collection's model; None where it cannot be loaded, which the collection's note says."""
+        """The collection's model; None where it cannot be loaded; the collection's note says why."""
         name, stamp, failed = collection.model or "", _stamp(collection), self._failed
-        # Where the folder is looked through, on request too, another copy of the app may have been the one.
+        # A scan on request may have been done by another copy of the app; the stamp tells.
         if name not in self._models and failed.get(collection.id, (None, ""))[0] != stamp:
             try:
                 self._models[name] = load_model(name, notify=say)
             except NimakitError as error:
                 failed[collection.id] = stamp, str(error)
-                say(f"{collection.name}: no scores are predicted. {error}")
+                say(f"{collection.name}: scores cannot be predicted. {error}")
         note = "" if name in self._models else failed[collection.id][1]
         if note != collection.model_note:
             own = update(Collection).where(Collection.id == collection.id, Collection.model == name)
@@ -191,14 +191,14 @@ class Predictor:
 
 
 def _stamp(collection: Collection) -> Any:
-    """Changes when there may be pictures to look at once more."""
+    """A value that changes when there may be new pictures to process."""
     return collection.scanned_at, collection.model
 
 
-def _files(session: Session, collection: Collection, lack: ColumnElement[bool]) -> _Files:
-    """Id, path and last change of some pictures that lack something."""
+def _files(session: Session, collection: Collection, condition: ColumnElement[bool]) -> _Files:
+    """Id, path and modification time of some pictures that fulfil a condition."""
     wanted = select(Image.id, Image.path, Image.mtime_ns).where(
-        Image.collection_id == collection.id, Image.state == OK, lack
+        Image.collection_id == collection.id, Image.state == OK, condition
     )
     return session.execute(wanted.order_by(Image.id).limit(_BATCH)).all()
 
@@ -212,7 +212,7 @@ def _is_readable(folder: Path) -> bool:
 
 
 def _values(result: Score | ImageError, low: float, width: float, *, is_there: bool) -> dict[str, Any]:
-    """The columns of a picture that hold its score, on a scale from 0 to 1, or why it has none."""
+    """The columns of a picture with its score, scaled to 0 to 1, or with the reason for having none."""
     if isinstance(result, ImageError):
         return {"state": BROKEN if is_there else MISSING, "problem": str(result)}
     return {

@@ -1,11 +1,11 @@
-"""Each rater's own predictions: learned beside the raters, from what they rated."""
+"""Learn raters' tastes from their ratings, and predict their personal scores."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
-from sqlalchemy import case, delete, func, select
+from sqlalchemy import Row, case, delete, func, select
 from sqlalchemy.orm import Session
 
 from nimakit.io.arrays import Arrays
@@ -17,76 +17,50 @@ from nimakit.web.db.database import Database
 from nimakit.web.db.features import Float32Array, features_of, is_scored_by, lock_collection, to_vector
 from nimakit.web.db.queries import lock_raters
 from nimakit.web.db.tables import FIRST, OK, Collection, Features, Image, Rater, Rating, Taste
-from nimakit.web.predictions.population import Crowd
+from nimakit.web.predictions.population import Populations
 
 if TYPE_CHECKING:
     from nimakit.models.engine import Model
 
 FEWEST = 10
-"""Ratings from which on a taste is learned."""
+"""Ratings needed to learn a taste."""
 AGAIN = 5
-"""New ratings, or changed ones, after which it is learned anew."""
+"""New or changed ratings after which it is learned again."""
 
-_AT_ONCE = 20
+_RATERS_AT_ONCE = 20
 _LEARNED_FROM = (Image.state == OK, Image.position.is_not(None))
 _STORED = "<f4"
 _ENDS = np.array([0.0, 1.0])
+_TrainingData = tuple[Float32Array, FloatArray, FloatArray]
+"""Of K pictures a rater rated: features (K, D), and predicted and given ratings (K,), scaled to 0 to 1."""
 
 
-class _Due(NamedTuple):
-    """A rater whose taste is to be learned.
-
-    Attributes:
-        rater_id: Who.
-        code: Their pseudonym.
-        event_id: Their latest event.
-    """
-
-    rater_id: int
-    code: str
-    event_id: int
-
-
-class _Given(NamedTuple):
-    """Ratings of one rater that can be learned from.
-
-    Attributes:
-        features: (K, D) of the pictures.
-        positions: (K,), predicted for anybody, 0 to 1 of the scale.
-        ratings: (K,), on the same scale.
-    """
-
-    features: Float32Array
-    positions: FloatArray
-    ratings: FloatArray
-
-
-class Tastes:
-    """Learns the taste of raters who gave new ratings, a few raters at a time.
+class TasteLearner:
+    """Learns the tastes of raters who gave new ratings, a few raters at a time.
 
     Args:
-        database: Where ratings are, and tastes go.
-        folder: Where each collection has a folder of users' files, as `nimakit serve --users-dir` takes it.
+        database: The database.
+        folder: Contains a folder of taste files for each collection, for `nimakit serve --users-dir`.
     """
 
     def __init__(self, database: Database, folder: Path) -> None:
         self._database = database
         self._folder = folder
-        self._crowd = Crowd(database)
+        self._populations = Populations(database)
 
     def advance(self, collection: Collection, model: "Model") -> bool:
-        """Learn the taste of a few more raters of a collection.
+        """Learn the tastes of a few more raters of a collection.
 
         Args:
-            collection: One with personal predictions.
-            model: The collection's.
+            collection: A collection with personal predictions.
+            model: Its model.
 
         Returns:
-            Whether somebody's was learned.
+            Whether any taste was learned.
 
         Raises:
             StorageError: The database cannot be used.
-            OutputError: A user's file cannot be written.
+            OutputError: A taste file cannot be written.
         """
         with self._database.read() as session:
             # The model may have changed since the round began.
@@ -95,24 +69,26 @@ class Tastes:
                 return False
             due = _due(session, collection)
         learned = False
-        for rater in due:  # one after the other: what was seen in all they rated may be much
+        for rater in due:  # one by one, because the features of all their pictures may take much memory
             with self._database.read() as session:
-                given = _given(session, collection, rater.rater_id)
-            if len(given.ratings) >= FEWEST:
+                given = _training_data(session, collection, rater.id)
+            if len(given[0]) >= FEWEST:
                 self._learn(collection, model, rater, given)
                 learned = True
         return learned
 
-    def _learn(self, collection: Collection, model: "Model", rater: _Due, given: _Given) -> None:
-        population = self._crowd.population(collection, model)
+    def _learn(
+        self, collection: Collection, model: "Model", rater: Row[int, str, int], given: _TrainingData
+    ) -> None:
+        population = self._populations.population(collection, model)
         method: taste.Method = "factors" if population else "head"
         arrays = population.place(*given) if population else fit.fit_head(*given)
         slope, constant = arrays["level"].tolist()
-        kept = Taste(
-            rater_id=rater.rater_id,
+        stored = Taste(
+            rater_id=rater.id,
             collection_id=collection.id,
             method=method,
-            ratings=len(given.ratings),
+            ratings=len(given[0]),
             event_id=rater.event_id,
             weights=arrays["weights"].astype(_STORED).tobytes(),
             slope=slope,
@@ -122,14 +98,14 @@ class Tastes:
             method=method,
             base=model.probe()[0],
             base_name=model.name,
-            ratings=len(given.ratings),
-            arrays=_stretched(arrays, model.bins),
+            ratings=len(given[0]),
+            arrays=_to_model_scale(arrays, model.bins),
         )
         with self._database.write() as session:
             if lock_collection(session, collection, model) is None:
                 return
-            lock_raters(session, [rater.rater_id])
-            session.merge(kept)
+            lock_raters(session, [rater.id])
+            session.merge(stored)
         if taste.USER_ID.fullmatch(rater.code):  # imported raters may have any name
             file = self._folder / collection.slug / f"{rater.code}{taste.SUFFIX}"
             with output_errors(str(file)):
@@ -140,24 +116,24 @@ class Tastes:
 def personal_positions(
     session: Session, collection: Collection, rater: Rater, images: Iterable[Image]
 ) -> dict[int, float]:
-    """What a rater is predicted to say of pictures.
+    """A rater's predicted ratings of pictures.
 
     Args:
         session: From `Database.read`.
-        collection: Whose pictures.
-        rater: Who.
+        collection: The collection.
+        rater: The rater.
         images: The pictures.
 
     Returns:
-        0 to 1 of the scale by picture id; nothing where the collection does not learn tastes, or the rater
-        has not rated enough yet.
+        Predictions by picture id, scaled to 0 to 1; empty where the collection does not learn tastes, or the
+        rater has not rated enough yet.
     """
     learned = learned_of(session, collection, rater)
     scored = {image.id: image.position for image in images if image.position is not None}
     if learned is None or not scored:
         return {}
     weights = np.frombuffer(learned.weights, _STORED).astype(np.float64)
-    # Another model may just have taken the place of the one it was learned with.
+    # The model may just have been replaced by another.
     seen = {key: row for key, row in features_of(session, scored).items() if row.shape == weights.shape}
     if not seen:
         return {}
@@ -167,24 +143,24 @@ def personal_positions(
 
 
 def learned_of(session: Session, collection: Collection, rater: Rater) -> Taste | None:
-    """What a rater's ratings taught so far; None for nothing, or where a collection does not learn it."""
+    """A rater's taste; None if it is not learned yet, or the collection does not learn tastes."""
     return session.get(Taste, (rater.id, collection.id)) if collection.personal else None
 
 
 def forget_tastes(session: Session, collection: Collection) -> None:
-    """Forget what raters taught: another model sees other things."""
+    """Delete the learned tastes, which are of no use for another model."""
     session.execute(delete(Taste).where(Taste.collection_id == collection.id))
 
 
-def _due(session: Session, collection: Collection) -> list[_Due]:
-    """Raters who gave enough ratings that can be learned from, and enough that are not learned from yet.
+def _due(session: Session, collection: Collection) -> Sequence[Row[int, str, int]]:
+    """Raters with enough ratings, and enough of them not learned from yet: id, code and last event_id.
 
-    These are ratings that came since, and those whose pictures the model had not looked at by then.
+    Those not learned from are newer ones, and those whose pictures had no features at that time.
     """
     more = func.count(Rating.value) - func.coalesce(func.max(Taste.ratings), 0)
     new = case((Rating.event_id > func.coalesce(Taste.event_id, 0), 1), else_=0)
     wanted = (
-        select(Rater.id, Rater.code, func.max(Rating.event_id))
+        select(Rater.id, Rater.code, func.max(Rating.event_id).label("event_id"))
         .join(Rating, Rating.rater_id == Rater.id)
         .join(Image, Image.id == Rating.image_id)
         .join(Features, Features.image_id == Image.id)
@@ -193,12 +169,12 @@ def _due(session: Session, collection: Collection) -> list[_Due]:
         .group_by(Rater.id, Rater.code)
         .having(func.count(Rating.value) >= FEWEST, (func.sum(new) >= AGAIN) | (more >= AGAIN))
         .order_by(func.max(Rating.event_id).desc())
-        .limit(_AT_ONCE)
+        .limit(_RATERS_AT_ONCE)
     )
-    return [_Due(*row) for row in session.execute(wanted)]
+    return session.execute(wanted).all()
 
 
-def _given(session: Session, collection: Collection, rater_id: int) -> _Given:
+def _training_data(session: Session, collection: Collection, rater_id: int) -> _TrainingData:
     wanted = (
         select(Features.vector, Image.position, Rating.value)
         .join(Image, Image.id == Rating.image_id)
@@ -213,15 +189,15 @@ def _given(session: Session, collection: Collection, rater_id: int) -> _Given:
     )
     rows = session.execute(wanted).all()
     scale = collection.scale
-    return _Given(
+    return (
         np.array([to_vector(content) for content, _, _ in rows], np.float32),
         np.array([position for _, position, _ in rows], np.float64),
         (np.array([value for _, _, value in rows], np.float64) - scale.low) / scale.width,
     )
 
 
-def _stretched(arrays: Arrays, bins: FloatArray) -> Arrays:
-    """From positions between 0 and 1 to the scale of a model."""
+def _to_model_scale(arrays: Arrays, bins: FloatArray) -> Arrays:
+    """Convert a taste from ratings between 0 and 1 to the scale of a model."""
     low, width = float(bins[0]), float(bins[-1] - bins[0])
     slope, constant = arrays["level"].tolist()
     return taste.linear(arrays["weights"] * width, slope, constant * width - slope * low)

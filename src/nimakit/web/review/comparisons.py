@@ -1,4 +1,4 @@
-"""The Ratings page of a preference: every comparison, to sort, filter, correct and take back."""
+"""Pages of comparisons: list, correct and take them back."""
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -15,7 +15,7 @@ from nimakit.web.access import (
 from nimakit.web.db.queries import lock_raters
 from nimakit.web.db.tables import CHOICE, SKIP, TIE, Choice, Collection, Event, Rater
 from nimakit.web.rating.store import correction, store_events
-from nimakit.web.review.comparison_query import PAGE, SHOWN, Comparison, Query, one_of, page_of
+from nimakit.web.review.comparison_query import PAGE, Comparison, find_comparison, page_of, parse_query
 from nimakit.web.services import services
 
 blueprint = Blueprint("comparisons", __name__, url_prefix="/c/<slug>/comparisons")
@@ -23,37 +23,36 @@ blueprint = Blueprint("comparisons", __name__, url_prefix="/c/<slug>/comparisons
 
 @blueprint.get("")
 def page(slug: str) -> ResponseReturnValue:
-    """Comparisons and what was said in each: raters see their own, the admin everybody's."""
+    """List comparisons: raters see their own, the admin everyone's."""
     rater = current_rater()
     with services().database.read() as session:
         collection = current_collection(session, slug)
-        query = Query.parse(request.args, collection, rater)
-        found = page_of(session, collection, query)
+        query = parse_query(request.args, collection, rater)
+        found = page_of(session, collection, rater, query)
         people = _people(session, collection) if rater.is_admin else []
-    images = [image for one in found for image in one.images]
+    images = [image for comparison in found for image in comparison.images]
     return render_template(
         "comparisons/page.html",
         collection=collection,
         query=query,
-        shown=SHOWN,
         people=people,
         comparisons=found,
-        following=query.after(found[-1]) if len(found) == PAGE else None,
+        following=query.after(found[-1].key, found[-1].choice.event_id) if len(found) == PAGE else None,
         names=visible_names(collection, rater, images),
     )
 
 
 @blueprint.get("/<int:whose>/<trial>")
 def comparison(slug: str, whose: int, trial: str) -> ResponseReturnValue:
-    """One comparison: its pictures, what holds, what was said before."""
+    """Show a comparison: its pictures, its outcome and its history."""
     rater = current_rater()
     with services().database.read() as session:
         collection = current_collection(session, slug)
         found = _find(session, collection, rater, whose, trial)
-        said = select(Event).where(
+        history = select(Event).where(
             Event.collection_id == collection.id, Event.rater_id == whose, Event.trial == trial
         )
-        events = session.scalars(said.order_by(Event.id.desc())).all()
+        events = session.scalars(history.order_by(Event.id.desc())).all()
     return render_template(
         "comparisons/comparison.html",
         collection=collection,
@@ -67,14 +66,14 @@ def comparison(slug: str, whose: int, trial: str) -> ResponseReturnValue:
 
 @blueprint.post("/<int:whose>/<trial>")
 def correct(slug: str, whose: int, trial: str) -> ResponseReturnValue:
-    """Choose anew in a comparison of one's own, or take it back; the admin may take back anybody's."""
+    """Change the outcome of your own comparison, or take it back; the admin may take back anyone's."""
     rater = current_rater()
     with services().database.write() as session:
         collection = current_collection(session, slug)
         refuse_correction(collection, rater)
         lock_raters(session, [whose])
         choice = _find(session, collection, rater, whose, trial).choice
-        kind, chosen = _said(choice)
+        kind, chosen = _outcome(choice)
         if whose != rater.id and kind != SKIP:
             abort(403)
         act = correction(
@@ -90,8 +89,8 @@ def correct(slug: str, whose: int, trial: str) -> ResponseReturnValue:
         store_events(session, [act])
     flash(
         {
-            CHOICE: "Another choice was taken in.",
-            TIE: "They are alike now.",
+            CHOICE: "Your choice was changed.",
+            TIE: "They now count as alike.",
             SKIP: "The comparison was taken back.",
         }[kind]
     )
@@ -99,22 +98,22 @@ def correct(slug: str, whose: int, trial: str) -> ResponseReturnValue:
 
 
 def _find(session: Session, collection: Collection, rater: Rater, whose: int, trial: str) -> Comparison:
-    found = one_of(session, collection, whose, trial) if rater.is_admin or whose == rater.id else None
+    found = find_comparison(session, collection, rater, whose, trial)
     if found is None:
         abort(404)
     return found
 
 
-def _said(choice: Choice) -> tuple[str, int | None]:
-    """What a form says: the kind of event, and the picture that is chosen."""
-    said = request.form.get("said", "")
-    if said not in (TIE, SKIP, *map(str, choice.shown)):
-        abort(400, 'One chooses one of the pictures that were shown, or says "tie" or "skip".')
-    return (said, None) if said in (TIE, SKIP) else (CHOICE, int(said))
+def _outcome(choice: Choice) -> tuple[str, int | None]:
+    """Kind of event, and chosen picture, from the submitted form."""
+    outcome = request.form.get("said", "")
+    if outcome not in (TIE, SKIP, *map(str, choice.shown)):
+        abort(400, f"Choose one of the pictures that were shown, tie or skip. Received: {outcome}")
+    return (outcome, None) if outcome in (TIE, SKIP) else (CHOICE, int(outcome))
 
 
 def _people(session: Session, collection: Collection) -> list[Rater]:
-    """Those who compared anything here, by name."""
+    """Raters with comparisons in this collection, by name."""
     own = select(Choice.rater_id).where(Choice.collection_id == collection.id)
     wanted = select(Rater).where(Rater.id.in_(own)).order_by(Rater.name, Rater.code)
     return list(session.scalars(wanted))

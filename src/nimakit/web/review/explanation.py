@@ -1,4 +1,4 @@
-"""Why a picture scores as it does, on its page: asked for, waited for, and shown."""
+"""Routes that start, poll and deliver the explanation of a picture's score."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,46 +7,42 @@ from flask import Blueprint, abort, jsonify, send_file, url_for
 from flask.typing import ResponseReturnValue
 
 from nimakit.web.access import current_collection, current_rater, may_see_explanation, viewable_by
-from nimakit.web.db.tables import Collection, Image
-from nimakit.web.review.explanation_jobs import Explained
+from nimakit.web.db.tables import Image
+from nimakit.web.review.explanation_jobs import Explanation
 from nimakit.web.services import services
 
 blueprint = Blueprint("why", __name__, url_prefix="/c/<slug>/ratings/<int:key>/why")
 
-_SECONDS_KEPT = 3600
+_SECONDS_CACHED = 3600
 
 
 @blueprint.get("")
 def state(slug: str, key: int) -> ResponseReturnValue:
-    """How far the explanation is."""
-    collection, image = _find(slug, key)
-    _, version = _located(collection, image)
-    return _answer(services().explanations.find(version, collection.model or ""), slug, key)
+    """State of the explanation."""
+    _, version, model = _find(slug, key)
+    return _answer(services().explainer.find(version, model), slug, key)
 
 
 @blueprint.post("")
 def ask(slug: str, key: int) -> ResponseReturnValue:
-    """Have the picture explained; the answer comes at once, the explanation later."""
-    collection, image = _find(slug, key)
-    picture, version = _located(collection, image)
-    return _answer(services().explanations.ask(picture, version, collection.model or ""), slug, key)
+    """Start the explanation; the response does not wait for it."""
+    return _answer(services().explainer.ask(*_find(slug, key)), slug, key)
 
 
 @blueprint.get("/picture")
 def picture(slug: str, key: int) -> ResponseReturnValue:
-    """The explanation itself."""
-    collection, image = _find(slug, key)
-    _, version = _located(collection, image)
-    found = services().explanations.find(version, collection.model or "")
+    """The explanation, as a PNG."""
+    _, version, model = _find(slug, key)
+    found = services().explainer.find(version, model)
     if found.file is None:
         abort(404)
     response = send_file(found.file, mimetype="image/png", conditional=True)
-    response.headers["Cache-Control"] = f"private, max-age={_SECONDS_KEPT}"
+    response.headers["Cache-Control"] = f"private, max-age={_SECONDS_CACHED}"
     return response
 
 
-def _find(slug: str, key: int) -> tuple[Collection, Image]:
-    """A picture the one who asks may see the score of."""
+def _find(slug: str, key: int) -> tuple[Path, str, str]:
+    """File of a picture whose score the visitor may see, its version, and the collection's model."""
     rater = current_rater()
     with services().database.read() as session:
         collection = current_collection(session, slug)
@@ -57,20 +53,16 @@ def _find(slug: str, key: int) -> tuple[Collection, Image]:
             session, collection, rater, [key]
         ):
             abort(404)
-        return collection, image
-
-
-def _located(collection: Collection, image: Image) -> tuple[Path, str]:
-    """The file of a picture in a format that is read everywhere, and its version."""
+    # A rendition is in a format that every reader supports.
     rendition = services().renditions.find(Path(collection.folder).resolve(), image.path)
     if isinstance(rendition.source, bytes):
-        abort(507, "There is no room left to keep a copy of the picture.")
-    return rendition.source, rendition.version
+        abort(507, "There is no disk space left for a copy of the picture.")
+    return rendition.source, rendition.version, collection.model or ""
 
 
-def _answer(found: Explained, slug: str, key: int) -> ResponseReturnValue:
+def _answer(found: Explanation, slug: str, key: int) -> ResponseReturnValue:
     if found.reason and not current_rater().is_admin:
-        # Which may name folders of this machine.
-        found = replace(found, reason="It cannot be shown at present; whoever runs this study can see why.")
+        # The reason may name folders of this machine.
+        found = replace(found, reason="The explanation is unavailable at the moment; the admin can see why.")
     address = url_for("why.picture", slug=slug, key=key) if found.file else None
     return jsonify(state=found.state, reason=found.reason, picture=address)

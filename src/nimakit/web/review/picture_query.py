@@ -1,7 +1,7 @@
-"""One page of a collection's pictures: filtered, sorted, and from where the last page ended."""
+"""Query the pictures of a collection with their ratings: one page of the list."""
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row, Select, SQLColumnExpression, Subquery, and_, case, func, literal, or_, select
@@ -11,32 +11,32 @@ from nimakit.web.access import may_see_scores
 from nimakit.web.db.queries import is_counted
 from nimakit.web.db.tables import BROKEN, FIRST, MISSING, Collection, Event, Image, Rater, Rating
 from nimakit.web.predictions.tastes import personal_positions
+from nimakit.web.review.query import Query, parse_number
 
 PAGE = 60
-"""Pictures a page."""
+"""Pictures per page."""
 
 SORTS = {
-    "recent": "when I rated it",
+    "recent": "time of my rating",
     "mine": "my rating",
-    "mean": "people's mean",
+    "mean": "mean rating",
     "count": "number of ratings",
-    "spread": "how far people disagree",
+    "spread": "disagreement",
     "predicted": "predicted score",
-    "gap": "people above the model",
+    "gap": "mean rating above predicted score",
     "name": "name",
 }
 SHOWN = {
     "all": "all pictures",
     "rated": "rated",
     "mine": "rated by me",
-    "skipped": "skipped by me, or taken back",
+    "skipped": "skipped by me or taken back",
     "unrated": "not rated yet",
     "problems": "missing or broken",
 }
 _OF_OTHERS = {"mean", "count", "spread", "gap"}
 _NOT_BLIND = {"predicted", "gap", "name"}
-_UP = {"name"}
-"""What is sorted upwards unless asked otherwise; all else goes from much to little."""
+_NOT_COMPARED = {"mine", "spread", "predicted", "gap", "recent"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +45,15 @@ class Entry:
 
     Attributes:
         image: The picture.
-        mine: The rater's own rating; None for none, or skipped.
-        is_skipped: Whether the rater skipped it, or their rating was taken back.
+        mine: The visitor's own rating; None where there is none, or it was skipped.
+        is_skipped: Whether the visitor skipped it, or their rating was taken back.
         is_taken_back: Whether it was the latter.
-        count: How many ratings people's figures are of.
-        mean: People's mean rating, or in a preference the share of its comparisons it won; None for none.
-        spread: Standard deviation of people's ratings.
+        count: Number of ratings in `mean` and `spread`.
+        mean: Mean rating, or in a preference the share of its comparisons it won; None for no ratings.
+        spread: Standard deviation of the ratings.
         predicted: Predicted score.
-        personal: The same for the rater alone; None while their taste is not known.
-        key: What the page is sorted by.
+        personal: Score predicted for the visitor; None while their taste is not known.
+        key: The sort key.
     """
 
     image: Image
@@ -68,107 +68,44 @@ class Entry:
     key: Any
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Query:
-    """What somebody wants to see.
+def parse_query(given: Mapping[str, str], collection: Collection, rater: Rater) -> Query:
+    """Parse an address of the list.
 
-    Attributes:
-        sort: Of `sorts`.
-        is_up: From little to much.
-        show: Of `shown`.
-        text: What a name holds.
-        low: Lowest rating: the rater's own, or people's mean where others' are seen.
-        high: Highest.
-        last: Sort key and id the last page ended with.
-        sorts: What this rater may sort by.
-        shown: What this rater may choose from.
+    Raters see pictures they rated, and others' ratings where the collection shows them; the admin sees all.
     """
-
-    sort: str
-    is_up: bool
-    show: str
-    text: str
-    low: float | None
-    high: float | None
-    last: tuple[str, int] | None
-    sorts: Mapping[str, str]
-    shown: Mapping[str, str]
-
-    @classmethod
-    def parse(cls, given: Mapping[str, str], collection: Collection, rater: Rater) -> "Query":
-        """A query out of an address; whatever makes no sense is left at its default.
-
-        Args:
-            given: The address's parameters.
-            collection: What is looked at.
-            rater: Who looks: raters see pictures they rated, and others' ratings where the study shows them.
-        """
-        sees_others = rater.is_admin or collection.show_others
-        hidden: set[str] = set() if sees_others else set(_OF_OTHERS)
-        if collection.blind and not rater.is_admin:
-            hidden |= _NOT_BLIND
-        if collection.experiment == "preference":
-            hidden |= {"mine", "spread", "predicted", "gap", "recent"}
-        sorts = {name: text for name, text in SORTS.items() if name not in hidden}
-        shown = SHOWN if rater.is_admin else {name: SHOWN[name] for name in ("mine", "skipped")}
-        sort = given.get("sort", "")
-        sort = sort if sort in sorts else next(iter(sorts), "name")
-        show = given.get("show", "")
-        last = given.get("last", "").rpartition("~")
-        return cls(
-            sort=sort,
-            is_up=given.get("up", "1" if sort in _UP else "") == "1",
-            show=show if show in shown else next(iter(shown)),
-            text=given.get("text", "").strip()[:100] if "name" in sorts or rater.is_admin else "",
-            low=_number(given.get("low", "")),
-            high=_number(given.get("high", "")),
-            last=(last[0], int(last[2])) if last[2].isdecimal() and len(last[2]) < 10 else None,
-            sorts=sorts,
-            shown=shown,
-        )
-
-    def after(self, entry: Entry) -> "Query":
-        """The query of the page after one that ends with this entry."""
-        return replace(self, last=(str(entry.key), entry.image.id))
-
-    @property
-    def parameters(self) -> dict[str, str]:
-        """For an address."""
-        found = {"sort": self.sort, "up": "1" if self.is_up else "0", "show": self.show, "text": self.text}
-        found |= {"low": "" if self.low is None else f"{self.low:g}"}
-        found |= {"high": "" if self.high is None else f"{self.high:g}"}
-        found |= {"last": f"{self.last[0]}~{self.last[1]}"} if self.last else {}
-        return {name: value for name, value in found.items() if value}
+    hidden: set[str] = set() if rater.is_admin or collection.show_others else set(_OF_OTHERS)
+    if collection.blind and not rater.is_admin:
+        hidden |= _NOT_BLIND
+    if collection.experiment == "preference":
+        hidden |= _NOT_COMPARED
+    sorts = {name: text for name, text in SORTS.items() if name not in hidden}
+    shown = SHOWN if rater.is_admin else {name: SHOWN[name] for name in ("mine", "skipped")}
+    return Query.parse(given, rater, sorts, shown, sees_names="name" in sorts or rater.is_admin)
 
 
 def page_of(session: Session, collection: Collection, rater: Rater, query: Query) -> list[Entry]:
-    """One page.
+    """One page of pictures.
 
     Args:
         session: From `Database.read`.
-        collection: Whose pictures.
-        rater: Who looks; ``mine`` is theirs.
-        query: What they want to see.
+        collection: The collection.
+        rater: The visitor.
+        query: From `parse_query`.
 
     Returns:
         Up to `PAGE` entries.
     """
-    people = _people(collection, rater)
-    key = _sort_key(collection, query, people)
+    others = _statistics(collection, rater)
+    key = _sort_key(collection, query, others)
     mine = and_(Rating.image_id == Image.id, Rating.rater_id == rater.id, Rating.round == FIRST)
     joined: Select[*tuple[Any, ...]] = (
-        select(Image, Rating, people.count, people.mean, people.variance, key.label("key"))
+        select(Image, Rating, others.count, others.mean, others.variance, key.label("key"))
         .outerjoin(Rating, mine)
-        .outerjoin(people.left_out, people.left_out.c.image_id == Image.id)
+        .outerjoin(others.excluded, others.excluded.c.image_id == Image.id)
     )
-    wanted = _filtered(joined.where(Image.collection_id == collection.id), collection, rater, query, people)
-    if query.last is not None:
-        text, last_id = query.last
-        value = text if query.sort == "name" else _number(text) or 0.0
-        beyond = key > value if query.is_up else key < value
-        wanted = wanted.where(or_(beyond, and_(key == value, Image.id > last_id)))
-    order = key.asc() if query.is_up else key.desc()
-    rows = session.execute(wanted.order_by(order, Image.id).limit(PAGE)).all()
+    wanted = _filtered(joined.where(Image.collection_id == collection.id), collection, rater, query, others)
+    parse_key = str if query.sort == "name" else parse_number
+    rows = session.execute(query.page(wanted, key, Image.id, PAGE, parse_key=parse_key)).all()
     own: dict[int, float] = {}
     if may_see_scores(collection, rater):
         own = personal_positions(session, collection, rater, [row[0] for row in rows])
@@ -177,22 +114,22 @@ def page_of(session: Session, collection: Collection, rater: Rater, query: Query
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _People:
-    """What people say of a picture, as columns; null where there is nothing, or a rater may not know it yet.
+class _Statistics:
+    """Columns with statistics of a picture's ratings; null where there are none that the visitor may see.
 
     Attributes:
-        left_out: What raters said who are left out, to be joined.
+        excluded: Sums of the ratings by excluded raters, by picture; to be joined.
     """
 
-    left_out: Subquery
+    excluded: Subquery
     count: SQLColumnExpression[Any]
     mean: SQLColumnExpression[Any]
     variance: SQLColumnExpression[Any]
 
 
-def _people(collection: Collection, rater: Rater) -> _People:
-    """A picture's sums less what raters said who are left out, of whom there are few."""
-    left_out = (
+def _statistics(collection: Collection, rater: Rater) -> _Statistics:
+    # A picture's own sums contain all raters; those of the excluded ones, who are few, are subtracted.
+    excluded = (
         select(
             Rating.image_id,
             func.count().label("count"),
@@ -209,25 +146,25 @@ def _people(collection: Collection, rater: Rater) -> _People:
         .subquery()
     )
     is_shown = or_(literal(rater.is_admin), Rating.value.is_not(None))
-    count = case((is_shown, func.nullif(Image.count - func.coalesce(left_out.c.count, 0), 0)))
-    mean = (Image.total - func.coalesce(left_out.c.total, 0.0)) / count
-    squares = (Image.squares - func.coalesce(left_out.c.squares, 0.0)) / count
-    return _People(left_out=left_out, count=count, mean=mean, variance=squares - mean * mean)
+    count = case((is_shown, func.nullif(Image.count - func.coalesce(excluded.c.count, 0), 0)))
+    mean = (Image.total - func.coalesce(excluded.c.total, 0.0)) / count
+    squares = (Image.squares - func.coalesce(excluded.c.squares, 0.0)) / count
+    return _Statistics(excluded=excluded, count=count, mean=mean, variance=squares - mean * mean)
 
 
-def _sort_key(collection: Collection, query: Query, people: _People) -> SQLColumnExpression[Any]:
-    """What is sorted by, never null: pictures that have none of it come last."""
+def _sort_key(collection: Collection, query: Query, others: _Statistics) -> SQLColumnExpression[Any]:
+    """The sort key, never null: pictures without one come last."""
     scale = collection.scale
     predicted = Image.position * scale.width + scale.low
     keys: dict[str, SQLColumnExpression[Any]] = {
         "name": Image.path,
         "mine": Rating.value,
         "recent": Rating.event_id,
-        "mean": people.mean,
-        "count": people.count,
-        "spread": people.variance,
+        "mean": others.mean,
+        "count": others.count,
+        "spread": others.variance,
         "predicted": predicted,
-        "gap": people.mean - predicted,
+        "gap": others.mean - predicted,
     }
     if query.sort == "name":
         return keys["name"]
@@ -235,7 +172,7 @@ def _sort_key(collection: Collection, query: Query, people: _People) -> SQLColum
 
 
 def _filtered(
-    wanted: Select[*tuple[Any, ...]], collection: Collection, rater: Rater, query: Query, people: _People
+    wanted: Select[*tuple[Any, ...]], collection: Collection, rater: Rater, query: Query, others: _Statistics
 ) -> Select[*tuple[Any, ...]]:
     match query.show:
         case "mine":
@@ -251,7 +188,7 @@ def _filtered(
     if query.text:
         wanted = wanted.where(Image.is_named(query.text))
     sees_others = rater.is_admin or collection.show_others
-    bounded = people.mean if sees_others else Rating.value
+    bounded = others.mean if sees_others else Rating.value
     if query.low is not None:
         wanted = wanted.where(bounded >= query.low)
     if query.high is not None:
@@ -260,7 +197,7 @@ def _filtered(
 
 
 def _taken_back(session: Session, events: Sequence[int]) -> Set[int]:
-    """Those of some events that took a rating back."""
+    """The events among these that took a rating back."""
     wanted = select(Event).where(Event.id.in_(events))
     return {event.id for event in session.scalars(wanted) if event.is_taken_back}
 
@@ -287,11 +224,3 @@ def _entry(
         personal=None if own is None else collection.scale.at(own),
         key=key,
     )
-
-
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if abs(value) < 1e12 else None

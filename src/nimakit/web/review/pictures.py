@@ -1,4 +1,4 @@
-"""The Ratings page: everything that was rated, to sort, filter and correct; who said what."""
+"""Pages of rated pictures: list them, show one with its ratings, correct a rating or take it back."""
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -21,27 +21,27 @@ from nimakit.web.db.tables import FIRST, LARGEST_KEY, RATING, SKIP, Collection, 
 from nimakit.web.predictions.tastes import learned_of, personal_positions
 from nimakit.web.rating.store import correction, store_events
 from nimakit.web.review.comparison_query import comparisons_with
-from nimakit.web.review.picture_query import PAGE, Query, page_of
+from nimakit.web.review.picture_query import PAGE, page_of, parse_query
 from nimakit.web.services import services
 
 blueprint = Blueprint("ratings", __name__, url_prefix="/c/<slug>/ratings")
 
-_COMPARISONS = 200
+_MAX_COMPARISONS = 200
 _NO_RATING = "There is no such rating to correct."
 
 
 @blueprint.get("")
 def page(slug: str) -> ResponseReturnValue:
-    """Pictures, with what people and the model say: raters see what they rated, the admin all."""
+    """List pictures with their ratings and predicted scores: raters see those they rated, the admin all."""
     rater = current_rater()
     with services().database.read() as session:
         collection = current_collection(session, slug)
         if collection.experiment == "preference" and not rater.is_admin:
             return redirect(url_for("comparisons.page", slug=slug))
-        query = Query.parse(request.args, collection, rater)
+        query = parse_query(request.args, collection, rater)
         entries = page_of(session, collection, rater, query)
         learned = learned_of(session, collection, rater) if may_see_scores(collection, rater) else None
-    following = query.after(entries[-1]) if len(entries) == PAGE else None
+    following = query.after(entries[-1].key, entries[-1].image.id) if len(entries) == PAGE else None
     return render_template(
         "ratings/page.html",
         collection=collection,
@@ -54,22 +54,22 @@ def page(slug: str) -> ResponseReturnValue:
 
 @blueprint.get("/<int:key>")
 def picture(slug: str, key: int) -> ResponseReturnValue:
-    """One picture: who said what, when, and what they said before."""
+    """Show a picture, its ratings and their history."""
     rater = current_rater()
     with services().database.read() as session:
         collection = current_collection(session, slug)
         image = _image(session, collection, key)
         if key not in viewable_by(session, collection, rater, [key]):
             abort(404)
-        said = (
+        given = (
             select(Rating, Rater, Event)
             .join(Rater, Rater.id == Rating.rater_id)
             .join(Event, Event.id == Rating.event_id)
             .where(Rating.image_id == key)
         )
-        done = select(Event, Rater).join(Rater, Rater.id == Event.rater_id).where(Event.image_id == key)
+        history = select(Event, Rater).join(Rater, Rater.id == Event.rater_id).where(Event.image_id == key)
         if not rater.is_admin:
-            said, done = said.where(Rater.id == rater.id), done.where(Rater.id == rater.id)
+            given, history = given.where(Rater.id == rater.id), history.where(Rater.id == rater.id)
         own = (
             personal_positions(session, collection, rater, [image])
             if may_see_scores(collection, rater)
@@ -77,7 +77,7 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
         )
         has_rated = answered_by(session, collection, rater, [key]).get(key, False)
         values = _values(session, collection, key)
-        compared = comparisons_with(session, collection, rater, key, _COMPARISONS)
+        compared = comparisons_with(session, collection, rater, key, _MAX_COMPARISONS)
         mine = session.get(Rating, (key, rater.id, FIRST))
         last = None if mine is None else session.get(Event, mine.event_id)
         return render_template(
@@ -88,12 +88,14 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
             mine_is_taken_back=last is not None and last.is_taken_back,
             refusal=correction_refusal(collection, rater),
             step=_step(collection, None if mine is None else mine.value),
-            ratings=session.execute(said.order_by(Rating.occurred_at.desc())).all(),
-            events=session.execute(done.order_by(Event.id.desc())).all(),
+            ratings=session.execute(given.order_by(Rating.occurred_at.desc())).all(),
+            events=session.execute(history.order_by(Event.id.desc())).all(),
             comparisons=compared,
-            compared=visible_names(collection, rater, [image for one in compared for image in one.images]),
+            compared=visible_names(
+                collection, rater, [image for comparison in compared for image in comparison.images]
+            ),
             own=own.get(image.id),
-            people=_people(collection, image, values),
+            people=_totals(collection, image, values),
             shares=_shares(collection, values),
             may_see_explanation=may_see_explanation(collection, rater),
             sees_others=rater.is_admin or (collection.show_others and has_rated),
@@ -103,7 +105,7 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
 
 @blueprint.post("/<int:key>")
 def correct(slug: str, key: int) -> ResponseReturnValue:
-    """Correct one's own rating, or take it back; the admin may take back anybody's."""
+    """Correct your own rating, or take it back; the admin may take back anyone's."""
     rater = current_rater()
     with services().database.write() as session:
         collection = current_collection(session, slug)
@@ -115,7 +117,7 @@ def correct(slug: str, key: int) -> ResponseReturnValue:
         if not 0 < whose <= LARGEST_KEY:
             abort(404, _NO_RATING)
         if collection.experiment == "preference":
-            abort(400, "Pictures are compared here, and have no ratings of their own.")
+            abort(400, "Pictures of this collection are compared, not rated.")
         lock_raters(session, [whose])
         rating = session.get(Rating, (image.id, whose, FIRST))
         value = _value(collection, None if rating is None else rating.value)
@@ -144,9 +146,9 @@ def _image(session: Session, collection: Collection, key: int) -> Image:
 
 
 def _step(collection: Collection, before: float | None) -> str:
-    """What ratings are a multiple of in the form that corrects one, as HTML has it.
+    """The ``step`` of the form field that corrects a rating.
 
-    Whole numbers in Score, unless what is corrected is none: it was imported, or given in Rate.
+    1 in Score, unless the rating to correct is not a whole number: it was imported, or given in Rate.
     """
     if collection.experiment == "score" and (before is None or before % 1 == 0):
         return "1"
@@ -154,7 +156,7 @@ def _step(collection: Collection, before: float | None) -> str:
 
 
 def _value(collection: Collection, before: float | None) -> float | None:
-    """The rating of a form, in place of another; None where it is taken back."""
+    """The submitted rating; None to take it back."""
     text = request.form.get("value", "")
     if text == "":
         return None
@@ -165,27 +167,27 @@ def _value(collection: Collection, before: float | None) -> float | None:
     whole = _step(collection, before) == "1"
     if not collection.low <= value <= collection.high or (whole and value % 1):
         kind = "a whole number" if whole else "a number"
-        abort(400, f"A rating is {kind} from {collection.low} to {collection.high}.")
+        abort(400, f"A rating must be {kind} from {collection.low} to {collection.high}. Received: {text}")
     return value
 
 
 def _values(session: Session, collection: Collection, key: int) -> list[float]:
-    """What people say of a picture, without repeats and raters who are left out."""
+    """Ratings of a picture, without repeats and excluded raters."""
     wanted = select(Rating.value).where(
         Rating.image_id == key, Rating.round == FIRST, is_counted(collection, Rating)
     )
     return [value for value in session.scalars(wanted) if value is not None]
 
 
-def _people(collection: Collection, image: Image, values: list[float]) -> tuple[int, float]:
-    """How many ratings, or comparisons, there are of a picture, and their sum, or how many it won."""
+def _totals(collection: Collection, image: Image, values: list[float]) -> tuple[int, float]:
+    """Number of ratings and their sum, or number of comparisons and how many the picture won."""
     if collection.experiment == "preference":
         return image.count, image.total
     return len(values), sum(values)
 
 
 def _shares(collection: Collection, values: list[float]) -> list[tuple[int, int, float]]:
-    """How often each rating was given: rating, number, and share of the most frequent."""
+    """For each rating, how often it was given, absolutely and relative to the most frequent one."""
     counts = dict.fromkeys(collection.scale.values, 0)
     for value in values:
         counts[round(value)] += 1

@@ -1,10 +1,10 @@
-"""Which pictures a model sees much the same in: an exact index of a collection's features, in memory."""
+"""An exact, in-memory nearest-neighbor index over the model features of a collection's pictures."""
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,229 +17,172 @@ from nimakit.web.db.tables import OK, Collection, Image
 if TYPE_CHECKING:
     import faiss
 
-_SECONDS_FRESH = 5.0
+_MIN_SECONDS_BETWEEN_READS = 5.0
 _CHUNK = 2000
 _PRIME = 1_000_003
-_MOST_KEPT = 4
+_MAX_CACHED = 4
 """Collections whose index stays in memory: 200 MB each at 100,000 pictures."""
 
-_MOST_GONE = 1000
-"""Places of pictures that are gone or changed; with more of them the index is made anew."""
-
-_PAIR = 2
 _PAIRS = 2000
-"""Pairs drawn to say how alike the pictures of a collection usually are."""
-
-
-class Neighbour(NamedTuple):
-    """A picture found.
-
-    Attributes:
-        image: Its id.
-        similarity: Cosine of the angle between its features and those asked for, -1 to 1.
-    """
-
-    image: int
-    similarity: float
+"""Random pairs from which the distribution of similarities in a collection is estimated."""
 
 
 class Index:
-    """The features of a collection's pictures; any thread may ask, and they take turns.
+    """Unit-length features of a collection's pictures by one model; thread-safe.
 
-    The search looks at every picture. Half precision takes half the memory, and moves a similarity by less
-    than a thousandth.
+    Every search compares with every picture. Features are stored in half precision, which halves the memory
+    and changes a similarity by less than 0.001.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._table = _Table(None)
-        self._read_at = -_SECONDS_FRESH
+        self._read_at = -_MIN_SECONDS_BETWEEN_READS
+        self._clear(None)
+
+    def _clear(self, model: tuple[str | None, tuple[float, ...]] | None) -> None:
+        self._model = model
+        self._features: faiss.IndexIDMap2 | None = None
+        self._versions: dict[int, int] = {}
+        self._state: tuple[object, ...] | None = None
+        self._sample: Float32Array | None = None
 
     def __len__(self) -> int:
-        return len(self._table.places)
+        return len(self._versions)
 
     def refresh(self, session: Session, collection: Collection) -> None:
-        """Take in what was computed, changed or lost since; at most every few seconds.
+        """Add, replace and remove pictures as the database has changed; at most every few seconds.
 
         Args:
             session: From `Database.read`.
-            collection: Whose pictures.
+            collection: The collection to index.
         """
         with self._lock:
-            # A file may be replaced under its name: what it makes of a fixed picture tells.
+            # The probe changes when a model file is replaced by another of the same name.
             model = (collection.model, tuple(collection.model_probe or ()))
-            if model != self._table.model:
-                self._table = _Table(model)
-            elif time.monotonic() - self._read_at < _SECONDS_FRESH:
+            if model != self._model:
+                self._clear(model)
+            elif time.monotonic() - self._read_at < _MIN_SECONDS_BETWEEN_READS:
                 return
-            # Features come and go with the score, whose table is read in a moment.
+            # Features are written and deleted with the score; its table is much faster to read.
             shown = (Image.collection_id == collection.id, Image.state == OK, Image.position.is_not(None))
             sums = (func.count(), func.sum(Image.id), func.sum(Image.mtime_ns % _PRIME))
             state = tuple(session.execute(select(*sums).where(*shown)).one())
-            if state == self._table.state:
-                self._read_at = time.monotonic()
-                return
-            rows = session.execute(select(Image.id, Image.mtime_ns).where(*shown))
-            there = {image: version for image, version in rows}  # noqa: C416 - a row is not typed as a pair
-            self._table.drop_all_but(there)
-            if self._table.gone > _MOST_GONE:
-                self._table = _Table(model)
-            new = [image for image in there if image not in self._table.places]
-            for start in range(0, len(new), _CHUNK):
-                self._table.add(features_of(session, new[start : start + _CHUNK]), there)
+            if state != self._state:
+                rows = session.execute(select(Image.id, Image.mtime_ns).where(*shown))
+                versions = {image: version for image, version in rows}  # noqa: C416 - rows are no plain tuples
+                self._remove([key for key, version in self._versions.items() if versions.get(key) != version])
+                new = [image for image in versions if image not in self._versions]
+                for start in range(0, len(new), _CHUNK):
+                    self._add(features_of(session, new[start : start + _CHUNK]), versions)
+                if len(self) == len(versions):
+                    self._state = state
             self._read_at = time.monotonic()
-            if len(self) == len(there):
-                self._table.state = state
+
+    def _remove(self, images: list[int]) -> None:
+        if images and self._features is not None:
+            self._features.remove_ids(np.array(images, np.int64))  # type: ignore[arg-type]
+            for image in images:
+                del self._versions[image]
+            self._sample = None
+
+    def _add(self, features: Mapping[int, Float32Array], versions: Mapping[int, int]) -> None:
+        """Add pictures, by id; features of another size than the first are ignored."""
+        if not features:
+            return
+        if self._features is None:
+            self._features = _empty(len(next(iter(features.values()))))
+        images = [image for image, vector in features.items() if len(vector) == self._features.d]
+        if images:
+            vectors = _unit(np.stack([features[image] for image in images]))
+            _use_one_thread()
+            self._features.add_with_ids(vectors, np.array(images, np.int64))
+            self._versions |= {image: versions[image] for image in images}
+            self._sample = None
 
     def images(self) -> NDArray[np.int64]:
-        """(N,) ids of the pictures it has, in no order."""
+        """(N,) int64 ids of the indexed pictures, in no particular order."""
         with self._lock:
-            return np.fromiter(self._table.places, np.int64, len(self))
+            return np.fromiter(self._versions, np.int64, len(self))
 
     def vector(self, image: int) -> Float32Array | None:
-        """(D,) float32 of length 1, the features of a picture; None where it has none yet."""
+        """(D,) float32 features of length 1; None for a picture that is not indexed yet."""
         with self._lock:
-            return self._table.vector(image)
+            if self._features is None or image not in self._versions:
+                return None
+            return np.asarray(self._features.reconstruct(int(image)), np.float32)
 
-    def nearest(self, features: Float32Array, count: int) -> list[Neighbour]:
-        """The most similar pictures, the most similar first.
+    def nearest(self, features: Float32Array, count: int) -> dict[int, float]:
+        """Find the most similar pictures.
 
         Args:
             features: (D,), of any length.
-            count: How many; there may be fewer.
+            count: Maximum number of results.
+
+        Returns:
+            Cosine similarity, -1 to 1, by picture id; the most similar first.
         """
         with self._lock:
-            return self._table.nearest(features, count)
+            if self._features is None or self._features.d != len(features) or not len(self):
+                return {}
+            _use_one_thread()
+            [scores], [images] = self._features.search(_unit(features[None]), min(count, len(self)))
+            return {int(image): min(float(score), 1.0) for image, score in zip(images, scores, strict=True)}
 
     def share_below(self, similarity: float) -> float:
-        """Share of the collection's pairs that are less alike than that, 0 to 1, by a sample of them."""
+        """Estimate the share of the collection's pairs that are less similar than this, 0 to 1."""
         with self._lock:
-            usual = self._table.usual()
-        return float(np.searchsorted(usual, similarity) / max(len(usual), 1))
+            if self._sample is None:
+                self._sample = self._sample_pairs()
+            return float(np.searchsorted(self._sample, similarity) / max(len(self._sample), 1))
 
-
-class _Table:
-    """Features of pictures by one model.
-
-    Attributes:
-        model: Its name, and what it makes of a fixed picture; None before the first.
-        places: Where the features of a picture stand.
-        state: Sums over the pictures it was last complete with: others when one comes, changes or goes.
-    """
-
-    def __init__(self, model: tuple[str | None, tuple[float, ...]] | None) -> None:
-        self.model = model
-        self.places: dict[int, int] = {}
-        self.state: tuple[object, ...] | None = None
-        self._index: faiss.IndexScalarQuantizer | None = None
-        self._images: list[int] = []
-        self._versions: dict[int, int] = {}
-        self._usual: Float32Array | None = None
-
-    @property
-    def gone(self) -> int:
-        """Places that no picture has any more."""
-        return len(self._images) - len(self.places)
-
-    def drop_all_but(self, there: Mapping[int, int]) -> None:
-        """Leave pictures out that are gone, or have become another version."""
-        for image in [one for one in self.places if there.get(one) != self._versions[one]]:
-            del self.places[image]
-            self._usual = None
-
-    def add(self, seen: Mapping[int, Float32Array], versions: Mapping[int, int]) -> None:
-        """Take pictures in: (D,) features and version by id."""
-        if not seen:
-            return
-        if self._index is None:
-            self._index = _empty(len(next(iter(seen.values()))))
-        images = [image for image, vector in seen.items() if len(vector) == self._index.d]
-        if not images:
-            return
-        _alone()
-        self._index.add(_unit(np.stack([seen[image] for image in images])))
-        for image in images:
-            self.places[image] = len(self._images)
-            self._versions[image] = versions[image]
-            self._images.append(image)
-        self._usual = None
-
-    def vector(self, image: int) -> Float32Array | None:
-        """As `Index.vector`."""
-        place = self.places.get(image)
-        if place is None or self._index is None:
-            return None
-        return np.asarray(self._index.reconstruct(place), np.float32)
-
-    def nearest(self, features: Float32Array, count: int) -> list[Neighbour]:
-        """As `Index.nearest`."""
-        if self._index is None or self._index.d != len(features):
-            return []
-        wanted = min(count + self.gone, len(self._images))
-        _alone()
-        [scores], [places] = self._index.search(_unit(features[None]), wanted)
-        found = [
-            Neighbour(self._images[place], min(float(score), 1.0))
-            for score, place in zip(scores, places, strict=True)
-            if self.places.get(self._images[place]) == place
-        ]
-        return found[:count]
-
-    def usual(self) -> Float32Array:
-        """Similarities of pairs drawn at random, ascending; the same ones as long as the pictures are."""
-        if self._usual is None:
-            self._usual = self._draw()
-        return self._usual
-
-    def _draw(self) -> Float32Array:
-        places = np.fromiter(self.places.values(), np.int64, len(self.places))
-        if len(places) < _PAIR or self._index is None:
+    def _sample_pairs(self) -> Float32Array:
+        """Similarities of random pairs, ascending; the same pairs as long as the pictures stay the same."""
+        images = np.fromiter(self._versions, np.int64, len(self))
+        if len(images) < 2 or self._features is None:
             return np.zeros(0, np.float32)
         random = np.random.default_rng(0)
-        first = random.integers(len(places), size=_PAIRS)
-        second = (first + random.integers(1, len(places), size=_PAIRS)) % len(places)
-        left, right = (self._index.reconstruct_batch(places[chosen]) for chosen in (first, second))
+        first = random.integers(len(images), size=_PAIRS)
+        second = (first + random.integers(1, len(images), size=_PAIRS)) % len(images)
+        left, right = (self._features.reconstruct_batch(images[chosen]) for chosen in (first, second))
         return np.sort(np.einsum("ij,ij->i", left, right)).astype(np.float32)
 
 
 class Indexes:
-    """The index of each collection, made when somebody first asks for it; the last asked for are kept."""
+    """The index of each collection, built on first use; the most recently used ones stay in memory."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: OrderedDict[int, Index] = OrderedDict()
+        self._cached = lru_cache(_MAX_CACHED)(lambda _collection_id: Index())
 
     def of(self, session: Session, collection: Collection) -> Index:
-        """A collection's index, a few seconds old at most.
+        """The index of a collection, at most a few seconds old.
 
         Args:
             session: From `Database.read`.
-            collection: Whose pictures.
+            collection: The collection.
         """
-        with self._lock:
-            index = self._kept.setdefault(collection.id, Index())
-            self._kept.move_to_end(collection.id)
-            if len(self._kept) > _MOST_KEPT:
-                self._kept.popitem(last=False)
+        with self._lock:  # else two threads might build one each
+            index = self._cached(collection.id)
         index.refresh(session, collection)
         return index
 
 
 def _unit(vectors: Float32Array) -> Float32Array:
-    """(N, D) vectors of length 1; one that has no length stays all zero, and is like nothing."""
+    """(N, D) vectors scaled to length 1; a zero vector stays zero, and is similar to nothing."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0), np.float32)
 
 
-def _alone() -> None:
-    """Let this thread work by itself."""
+def _use_one_thread() -> None:
     import faiss
 
-    # A search is work for one core, and threads that wait for each other on busy ones take 100 times as long.
+    # One core suffices for a search; threads that wait for each other on busy cores take 100 times as long.
+    # The setting is per thread.
     faiss.omp_set_num_threads(1)
 
 
-def _empty(dimensions: int) -> "faiss.IndexScalarQuantizer":
-    import faiss  # takes a while to load, and few open the page
+def _empty(dimensions: int) -> "faiss.IndexIDMap2":
+    import faiss  # slow to import, and few visitors open the page
 
-    return faiss.IndexScalarQuantizer(dimensions, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    half = faiss.ScalarQuantizer.QT_fp16
+    return faiss.IndexIDMap2(faiss.IndexScalarQuantizer(dimensions, half, faiss.METRIC_INNER_PRODUCT))

@@ -1,4 +1,4 @@
-"""The Similarity experiment: two pictures and how alike the model sees them; the most similar to one."""
+"""Similarity pages: compare two pictures, or find the pictures most similar to one."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ blueprint = Blueprint("similarity", __name__, url_prefix="/c/<slug>/similarity")
 MATCHES = 12
 PAGE = 60
 LARGEST_UPLOAD = 32 << 20
-"""Bytes of a picture that is brought along."""
+"""Bytes of an uploaded picture."""
 
 _SIDES = ("left", "right")
 _UPLOADS = "60 per minute"
@@ -34,21 +34,21 @@ _UPLOADS = "60 per minute"
 
 @blueprint.url_value_preprocessor
 def _allow_uploads(endpoint: str | None, _values: dict[str, Any] | None) -> None:
-    """Before anything reads the body; of nobody who has not signed in."""
+    """Raise the limit before the body is read, and only for signed-in raters."""
     if endpoint == "similarity.upload" and current_user.is_authenticated:
         request.max_content_length = LARGEST_UPLOAD
 
 
 @blueprint.get("")
 def page(slug: str) -> ResponseReturnValue:
-    """Two pictures: those of the address, and otherwise any."""
+    """Compare the two pictures in the address; missing ones are drawn at random."""
     with services().database.read() as session:
         collection = current_collection(session, slug)
         index = services().indexes.of(session, collection)
         keys = [request.args.get(side, type=int) for side in _SIDES]
         asked = [None if key is None else _picture(session, collection, key) for key in keys]
         if None in asked:
-            return _lead_to_pair(session, collection, index, asked)
+            return _redirect_to_pair(session, collection, index, asked)
         images = [image for image in asked if image is not None]
         first, second = (index.vector(image.id) if image.state == OK else None for image in images)
         similarity = None if first is None or second is None else min(float(first @ second), 1.0)
@@ -64,7 +64,7 @@ def page(slug: str) -> ResponseReturnValue:
 
 @blueprint.get("/like/<int:key>")
 def like(slug: str, key: int) -> ResponseReturnValue:
-    """The pictures most similar to one of the collection."""
+    """Show the pictures most similar to one of the collection."""
     with services().database.read() as session:
         collection = current_collection(session, slug)
         image = _picture(session, collection, key)
@@ -78,13 +78,13 @@ def like(slug: str, key: int) -> ResponseReturnValue:
 
 @blueprint.get("/choose")
 def choose(slug: str) -> ResponseReturnValue:
-    """Pictures to put on one side, beside the one on the other."""
+    """List pictures to choose one from, for one side of the comparison."""
     with services().database.read() as session:
         collection = current_collection(session, slug)
         side = request.args.get("side")
         other = request.args.get("other", type=int)
         if side not in _SIDES:
-            abort(400, "A picture is chosen for one side: left or right.")
+            abort(400, f"side must be left or right. Received: {side}")
         text = request.args.get("text", "").strip()[:100] if _sees_names(collection) else ""
         after = min(max(request.args.get("after", 0, int), 0), (1 << 31) - 1)
         images = pictures_by_name(session, collection, text=text, after=after, count=PAGE)
@@ -103,7 +103,7 @@ def choose(slug: str) -> ResponseReturnValue:
 
 @blueprint.get("/upload")
 def bring(slug: str) -> ResponseReturnValue:
-    """Where one brings a picture of one's own."""
+    """Show the upload form."""
     with services().database.read() as session:
         collection = current_collection(session, slug)
         index = services().indexes.of(session, collection)
@@ -116,7 +116,7 @@ def bring(slug: str) -> ResponseReturnValue:
 @body_limit(LARGEST_UPLOAD)
 @limiter.limit(_UPLOADS)
 def upload(slug: str) -> ResponseReturnValue:
-    """The pictures most similar to one that is brought along, which is not kept."""
+    """Show the pictures most similar to an uploaded one, which is not stored."""
     with services().database.read() as session:
         collection = current_collection(session, slug)
     sent = request.files.get("picture")
@@ -124,7 +124,7 @@ def upload(slug: str) -> ResponseReturnValue:
         return _refuse(collection, "Choose a picture first.", 400)
     model = services().background.model(collection)
     if model is None:
-        return _refuse(collection, "The model is not there yet. Try again in a moment.", 503)
+        return _refuse(collection, "The model is not loaded yet. Try again in a moment.", 503)
     try:
         features = _features(model, sent.stream.read())
     except ImageError as error:
@@ -147,15 +147,14 @@ def _too_large(_error: RequestEntityTooLarge) -> ResponseReturnValue:
     try:
         with services().database.read() as session:
             collection = current_collection(session, (request.view_args or {}).get("slug", ""))
-    except HTTPException as refused:  # strangers are told no more than that
-        return refused
-    limit = f"A picture to compare has at most {LARGEST_UPLOAD >> 20} MB. This one has more."
-    return _refuse(collection, limit, 413)
+    except HTTPException as refusal:  # without access, the usual answer
+        return refusal
+    return _refuse(collection, f"The picture is too large. The limit is {LARGEST_UPLOAD >> 20} MB.", 413)
 
 
 @blueprint.get("/status")
 def status(slug: str) -> ResponseReturnValue:
-    """How far the features are, for pages that wait for them."""
+    """Progress of computing features, for pages that wait for it."""
     with services().database.read() as session:
         collection = current_collection(session, slug)
         index = services().indexes.of(session, collection)
@@ -164,10 +163,10 @@ def status(slug: str) -> ResponseReturnValue:
     return jsonify(done=done, total=total, ready=ready)
 
 
-def _lead_to_pair(
+def _redirect_to_pair(
     session: Session, collection: Collection, index: Index, asked: list[Image | None]
 ) -> ResponseReturnValue:
-    """To a pair with what is lacking drawn at random; so one can go back to it, and pass it on."""
+    """Draw the missing pictures; the pair gets an address of its own, to return to and to share."""
     keys = [None if image is None else image.id for image in asked]
     drawn = random_pictures(session, index, keys.count(None), without=[key for key in keys if key])
     if len(drawn) < keys.count(None):
@@ -177,11 +176,11 @@ def _lead_to_pair(
 
 
 def _features(model: Model, content: bytes) -> Float32Array:
-    """(D,) of a picture.
+    """(D,) float32 features of an uploaded picture.
 
     Raises:
-        ImageError: It is none, or too large.
-        BusyError: Too many others bring theirs.
+        ImageError: It is not an image, or too large.
+        BusyError: Too many uploads are being decoded.
     """
     max_pixels = services().settings.max_compared_pixels
     scorer = Scorer(model, workers=1, max_pixels=max_pixels)
@@ -205,7 +204,7 @@ def _sees_names(collection: Collection) -> bool:
 
 
 def _matches(session: Session, collection: Collection, found: list[Match]) -> dict[str, Any]:
-    """What pages need to show pictures that were found."""
+    """Template values of the pictures found."""
     ids = [match.image.id for match in found]
     return {"matches": found, "rated": viewable_by(session, collection, current_rater(), ids)}
 
@@ -232,7 +231,7 @@ def _refuse(collection: Collection, problem: str, status: int) -> ResponseReturn
 
 
 def _wait(session: Session, collection: Collection, index: Index) -> str:
-    """Nothing can be compared yet, or at all: why, and how far it is."""
+    """Explain why nothing can be compared yet, or at all, and show the progress."""
     return _show(
         session,
         collection,
@@ -243,7 +242,7 @@ def _wait(session: Session, collection: Collection, index: Index) -> str:
 
 
 def _progress(session: Session, collection: Collection, index: Index) -> tuple[int, int]:
-    """Of how many pictures there are features, and how many pictures there are."""
+    """Number of pictures with features, and of all pictures that can be shown."""
     wanted = select(func.count()).where(Image.collection_id == collection.id, Image.state == OK)
     total = session.scalar(wanted) or 0
     return min(len(index), total), total

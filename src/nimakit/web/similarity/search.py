@@ -1,4 +1,4 @@
-"""Pictures to compare: some at random, the most similar ones, and those one may look up."""
+"""Find pictures to compare: random ones, the most similar ones, or by name."""
 
 from collections.abc import Collection as Ids
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from nimakit.web.db.features import Float32Array
 from nimakit.web.db.tables import OK, Collection, Image
 from nimakit.web.similarity.index import Index
 
-_TRIED = 32
-_PER_MORE = 4
+_CHUNK = 32
+_GROWTH = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A picture, and how similar it is.
+    """A picture that a search found.
 
     Attributes:
         image: The picture.
@@ -30,19 +30,19 @@ class Match:
 
 
 def random_pictures(session: Session, index: Index, count: int, *, without: Ids[int] = ()) -> list[Image]:
-    """Pictures at random, of those with features that can be shown.
+    """Draw random pictures from those that can be shown and have features.
 
     Args:
         session: From `Database.read`.
-        index: Their features.
-        count: How many; there may be fewer.
-        without: Ids that are not wanted.
+        index: Index of the collection.
+        count: Maximum number of pictures.
+        without: Ids to exclude.
     """
     shuffled = np.random.default_rng().permutation(index.images()).tolist()
     ids = [image for image in shuffled if image not in without]
     found: list[Image] = []
-    for start in range(0, len(ids), _TRIED):
-        found += _shown(session, ids[start : start + _TRIED])
+    for start in range(0, len(ids), _CHUNK):
+        found += _shown(session, ids[start : start + _CHUNK])
         if len(found) >= count:
             break
     return found[:count]
@@ -51,36 +51,35 @@ def random_pictures(session: Session, index: Index, count: int, *, without: Ids[
 def most_similar(
     session: Session, index: Index, features: Float32Array, count: int, *, without: Ids[int] = ()
 ) -> list[Match]:
-    """The pictures a model sees most alike, the most similar first.
+    """The most similar pictures that can be shown, the most similar first.
 
     Args:
         session: From `Database.read`.
-        index: Of a collection.
-        features: (D,) of what is compared.
-        count: How many; there may be fewer.
-        without: Ids that are not wanted.
+        index: Index of the collection.
+        features: (D,) of the picture to compare with.
+        count: Maximum number of pictures.
+        without: Ids to exclude.
     """
-    asked = count + len(without)
+    n_candidates = count + len(without)
     while True:
-        near = [one for one in index.nearest(features, asked) if one.image not in without]
-        scores = {one.image: one.similarity for one in near}
-        matches = [Match(image, scores[image.id]) for image in _shown(session, list(scores))]
-        if len(matches) >= count or asked >= len(index):
-            return matches[:count]
-        asked *= _PER_MORE
+        scores = index.nearest(features, n_candidates)
+        shown = _shown(session, [image for image in scores if image not in without])
+        if len(shown) >= count or n_candidates >= len(index):
+            return [Match(image, scores[image.id]) for image in shown[:count]]
+        n_candidates *= _GROWTH  # the index may be seconds old, and some of its pictures gone
 
 
 def pictures_by_name(
     session: Session, collection: Collection, *, text: str, after: int, count: int
 ) -> list[Image]:
-    """Pictures that can be shown, in the order they were found in.
+    """One page of the pictures that can be compared, by id.
 
     Args:
         session: From `Database.read`.
-        collection: Whose pictures.
-        text: Part of a name; empty for all.
-        after: The id the last page ended with; 0 for the first page.
-        count: How many; there may be fewer.
+        collection: The collection.
+        text: Part of a name; empty for all pictures.
+        after: Last id of the previous page; 0 for the first page.
+        count: Maximum number of pictures.
     """
     wanted = select(Image).where(
         Image.collection_id == collection.id,
@@ -94,7 +93,7 @@ def pictures_by_name(
 
 
 def _shown(session: Session, ids: Sequence[int]) -> list[Image]:
-    """Those of the pictures that can be shown, in that order."""
+    """The pictures of these ids that can be shown, in this order."""
     wanted = select(Image).where(Image.id.in_(ids), Image.state == OK)
     found = {image.id: image for image in session.scalars(wanted)}
     return [found[image] for image in ids if image in found]

@@ -1,15 +1,13 @@
-"""What comes out: label files, ratings one by one, comparisons; people by their pseudonyms alone."""
+"""Export label files, single ratings and comparisons; raters appear by pseudonym only."""
 
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 from itertools import combinations
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-from sqlalchemy import Select, select
+from sqlalchemy import Select, SQLColumnExpression, select
 from sqlalchemy.orm import Session
 
 from nimakit.errors import LabelError
@@ -19,37 +17,26 @@ from nimakit.labels.label_file import write_labels
 from nimakit.labels.ratings import Ratings, to_counts
 from nimakit.stats.histogram import FloatArray
 from nimakit.web.db.queries import is_counted
-from nimakit.web.db.tables import (
-    FIRST,
-    SKIP,
-    TIE,
-    Choice,
-    Collection,
-    Event,
-    Image,
-    Rater,
-    Rating,
-)
+from nimakit.web.db.tables import FIRST, SKIP, TIE, Choice, Collection, Event, Image, Rater, Rating
 
 RATING_COLUMNS = ("image_id", "user_id", "rating", "time", "repeat", "predicted", "elapsed_ms", "image")
 PAIR_COLUMNS = ("left", "right", "chosen", "user_id", "time", "repeat", "comparison")
 
 Row = dict[str, Any]
 
-_NOTHING = "Ratings of one picture at least are needed. Received: no ratings yet"
-_LISTED = 3
-_AT_ONCE = 5000
+_MAX_LISTED = 3
+_CHUNK = 5000
 
 
 def rating_rows(session: Session, collection: Collection) -> Iterator[Row]:
-    """Each rating that holds, in the order of time, with its rater's pseudonym and the file it is of.
+    """The current ratings, in order of time.
 
     Args:
-        session: From `Database.read`; to be open until the last row.
-        collection: Whose.
+        session: From `Database.read`; must stay open until the last row.
+        collection: The collection.
 
     Yields:
-        Rows of `RATING_COLUMNS`; those of raters who are excluded are left out.
+        Rows of `RATING_COLUMNS`, without those of excluded raters.
     """
     wanted = (
         select(Rating, Image.image_id, Image.path, Rater.code, Event.elapsed_ms)
@@ -75,36 +62,28 @@ def rating_rows(session: Session, collection: Collection) -> Iterator[Row]:
 
 
 def ratings_of(session: Session, collection: Collection) -> Ratings:
-    """Each rating that holds, without repeats; people by their pseudonyms.
+    """The current ratings, without repeats, in order of time; raters are named by their pseudonyms.
 
     Args:
         session: From `Database.read`.
-        collection: Whose.
+        collection: The collection.
 
     Raises:
-        LabelError: Nothing was rated, pictures were compared and not rated, or two share an image_id.
+        LabelError: There are no ratings, pictures are compared instead, or two share an image_id.
     """
-    _refuse_comparisons(collection)
-    image_ids(session, collection)
-    rows = [row for row in rating_rows(session, collection) if row["repeat"] == FIRST]
-    if not rows:
-        raise LabelError(_NOTHING)
-    times = [datetime.fromisoformat(row["time"]).timestamp() for row in rows]
-    return Ratings.of(
-        (row["image_id"], row["user_id"], row["rating"], time) for row, time in zip(rows, times, strict=True)
-    )
+    return _first_ratings(session, collection, Rating.occurred_at, Rating.event_id)
 
 
 def pair_rows(session: Session, collection: Collection) -> Iterator[Row]:
-    """Each comparison that holds as pairs: of four pictures, the one chosen beats each of the others.
+    """The current comparisons as pairs: of four pictures, the chosen one beats each of the others.
 
     Args:
-        session: From `Database.read`; to be open until the last row.
-        collection: Whose.
+        session: From `Database.read`; must stay open until the last row.
+        collection: The collection.
 
     Yields:
-        Rows of `PAIR_COLUMNS`; ``chosen`` is left, right, or -1 for a tie. What was skipped, and what
-        raters said who are excluded, is left out.
+        Rows of `PAIR_COLUMNS`, without skipped comparisons and those of excluded raters. ``chosen`` is the
+        value of left or right, or -1 for a tie.
 
     Raises:
         LabelError: Two pictures share an image_id.
@@ -130,12 +109,12 @@ def pair_rows(session: Session, collection: Collection) -> Iterator[Row]:
 
 
 def decided(kind: str, shown: Sequence[int], chosen: int | None) -> Iterator[tuple[int, int]]:
-    """The pairs of a comparison of which it says something: of four pictures, those with the one chosen.
+    """The pairs that a comparison decides: those with the chosen picture, or all of a tie.
 
     Args:
-        kind: `CHOICE` or `TIE`, which says something of each pair.
-        shown: Its pictures.
-        chosen: One of them, or None.
+        kind: `CHOICE` or `TIE`.
+        shown: The pictures compared.
+        chosen: The chosen one; None for a tie.
     """
     for left, right in combinations(shown, 2):
         if kind == TIE or chosen in (left, right):
@@ -143,48 +122,47 @@ def decided(kind: str, shown: Sequence[int], chosen: int | None) -> Iterator[tup
 
 
 def label_counts(session: Session, collection: Collection) -> tuple[list[str], FloatArray]:
-    """How many people chose each rating, for each picture somebody rated; repeats do not count.
+    """How many people gave each rating, for each rated picture; repeats do not count.
 
     Returns:
         N image_ids, and (N, bins) float64, rows sum to the number of ratings.
 
     Raises:
-        LabelError: Nothing was rated, pictures were compared and not rated, or two share an image_id.
+        LabelError: As `ratings_of`.
     """
-    _refuse_comparisons(collection)
+    ratings = _first_ratings(session, collection, Rating.image_id)
+    return list(ratings.image_ids), to_counts(ratings, collection.scale.bins)
+
+
+def _first_ratings(session: Session, collection: Collection, *order: SQLColumnExpression[Any]) -> Ratings:
+    if collection.experiment == "preference":
+        raise LabelError(
+            "Comparisons have no ratings to count. Export the pairs, and turn them into labels with nimakit"
+            " data pairs."
+        )
     names = image_ids(session, collection)
     wanted = (
-        select(Rating.image_id, Rating.value)
+        select(Rating.image_id, Rater.code, Rating.value, Rating.occurred_at)
+        .join(Rater, Rater.id == Rating.rater_id)
         .where(
             Rating.collection_id == collection.id,
             Rating.round == FIRST,
             Rating.value.is_not(None),
             is_counted(collection, Rating),
         )
-        .order_by(Rating.image_id)
+        .order_by(*order)
     )
     rows = session.execute(wanted).all()
     if not rows:
-        raise LabelError(_NOTHING)
-    images, values = np.array(rows, np.float64).T
-    different, place = np.unique(images.astype(np.int64), return_inverse=True)
-    ids = tuple(names[image] for image in different.tolist())
-    ratings = Ratings(
-        image_ids=ids,
-        user_ids=(),
-        image=place,
-        user=np.zeros_like(place),
-        rating=values,
-        time=np.full(len(values), np.nan),
-    )
-    return list(ids), to_counts(ratings, collection.scale.bins)
+        raise LabelError("At least one picture needs a rating. Received: no ratings yet")
+    return Ratings.of((names[row.image_id], row.code, row.value, row.occurred_at.timestamp()) for row in rows)
 
 
 def image_ids(session: Session, collection: Collection) -> dict[int, str]:
-    """The image_id of each picture.
+    """The image_id of each picture, by key.
 
     Raises:
-        LabelError: Two pictures that were rated share one, and nobody could tell their labels apart.
+        LabelError: Two rated pictures share an image_id, so that their labels would be mixed up.
     """
     rows = session.execute(
         select(Image.id, Image.image_id, Image.path, Image.count).where(Image.collection_id == collection.id)
@@ -193,9 +171,9 @@ def image_ids(session: Session, collection: Collection) -> dict[int, str]:
     shared = [path for _, name, path, count in rows if count and rated[name] > 1]
     if shared:
         raise LabelError(
-            "An image_id, the file name without its suffix, stands for one picture. Received: "
-            + ", ".join(sorted(shared)[:_LISTED])
-            + f" and others, {len(shared)} in all. The ratings one by one name each file."
+            "An image_id, the file name without its suffix, must stand for one picture. Received: "
+            + ", ".join(sorted(shared)[:_MAX_LISTED])
+            + f" and others, {len(shared)} in all. Export the single ratings, which name each file."
         )
     return {key: name for key, name, _, _ in rows}
 
@@ -204,13 +182,13 @@ def write_rows(stream: IO[str], suffix: str, columns: Sequence[str], rows: Itera
     """Write a table.
 
     Args:
-        stream: Text.
-        suffix: ``.csv``, or ``.jsonl`` for an object a line.
-        columns: Of the .csv, in order.
-        rows: What to write.
+        stream: A text stream.
+        suffix: ``.csv``, or ``.jsonl`` for an object per line.
+        columns: Columns of the .csv, in order.
+        rows: The rows.
 
     Returns:
-        How many rows there were.
+        Number of rows.
     """
     count = 0
     if suffix == ".csv":
@@ -225,19 +203,19 @@ def write_rows(stream: IO[str], suffix: str, columns: Sequence[str], rows: Itera
 
 
 def export(session: Session, collection: Collection, what: str, path: Path) -> int:
-    """Write a file, which appears whole or not at all.
+    """Write a file atomically.
 
     Args:
         session: From `Database.read`.
-        collection: Whose.
+        collection: The collection.
         what: ``labels``, ``ratings`` or ``pairs``.
-        path: Where to: .json for labels, else .csv or .jsonl.
+        path: The file: .json for labels, else .csv or .jsonl.
 
     Returns:
-        How many images, ratings or pairs it has.
+        Number of images, ratings or pairs.
 
     Raises:
-        LabelError: There are no labels to be made.
+        LabelError: As `ratings_of`.
         OutputError: It could not be written.
     """
     if what == "labels":
@@ -253,15 +231,8 @@ def export(session: Session, collection: Collection, what: str, path: Path) -> i
         return write_rows(stream, path.suffix.lower(), columns, rows)
 
 
-def _refuse_comparisons(collection: Collection) -> None:
-    if collection.experiment == "preference":
-        raise LabelError(
-            "Comparisons have no ratings to count. Export the pairs: nimakit data pairs makes labels of them."
-        )
-
-
 def _stream(session: Session, wanted: Select[*tuple[Any, ...]]) -> Iterator[Any]:
-    return iter(session.execute(wanted, execution_options={"yield_per": _AT_ONCE}))
+    return iter(session.execute(wanted, execution_options={"yield_per": _CHUNK}))
 
 
 def _plain(value: float) -> float:

@@ -1,10 +1,11 @@
-"""What comes in from tables: ratings one by one, and comparisons."""
+"""Import single ratings and comparisons from tables."""
 
 import hashlib
 import math
 import unicodedata
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,8 +15,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nimakit.errors import LabelError
-from nimakit.images.files import canonical, plain_id
-from nimakit.io.tables import BadRows, number, read_column_names, read_rows
+from nimakit.images.files import canonical, path_parts, plain_id
+from nimakit.images.names import whole_numbers
+from nimakit.io.tables import BadRows, Row, number, read_column_names, read_rows
 from nimakit.labels.ratings import is_repeat, to_seconds
 from nimakit.web.accounts import raters as rater_accounts
 from nimakit.web.db.database import Database
@@ -37,25 +39,25 @@ from nimakit.web.rating.store import NewEvent, store_events
 
 _BATCH = 2000
 _NAMESPACE = uuid.UUID("6f1d3c1e-5c2f-4c39-9d1b-2b0f4a3f9c11")
-"""Names imported events by what they say of which collection, so that a file imported twice counts once."""
+"""Imported events are named by their content and collection, so that a file imported twice counts once."""
 
 _USER_COLUMNS = ("user_id", "user", "rater")
-_LONGEST_USER = 64
+_MAX_USER = 64
 _NOT_IN_NAMES = frozenset({"Cc", "Cs", "Zl", "Zp"})
-"""Controls, halves of characters, and ends of lines, by Unicode's categories. Spaces of any kind are fine."""
+"""Unicode categories of control characters, surrogates and line ends. Spaces of any kind are allowed."""
 
-NOT_HERE = "An import names it; it is not in the folder."
+_NOT_IN_FOLDER = "An import names this picture, but it is not in the folder."
 
 
 @dataclass(slots=True)
 class Imported:
-    """What an import did.
+    """Result of an import.
 
     Attributes:
-        taken: Ratings, comparisons or pictures of the file that hold now.
-        known: Those among them that were there already.
-        new_images: Pictures the file names that the folder does not have.
-        problems: Rows that were left out.
+        taken: Number of imported ratings, comparisons or pictures.
+        known: Number of those that had been imported before.
+        new_images: Number of pictures that the file names and the folder does not contain.
+        problems: Rows that were skipped.
     """
 
     taken: int = 0
@@ -65,124 +67,89 @@ class Imported:
 
 
 def import_ratings(database: Database, collection: Collection, path: Path, rows: BadRows) -> Imported:
-    """Take in single ratings.
+    """Import single ratings; those imported before are not added again.
 
     Args:
-        database: Where to.
-        collection: Whose pictures they are of; its scale is theirs.
+        database: The database.
+        collection: The collection; ratings must be on its scale.
         path: .csv, .tsv or .jsonl with columns of images (image_id, image or path) and ratings (rating, score
-            or value), and, where known, of people (user_id, user or rater), times (time), repeats (repeat)
-            and predicted scores (predicted), as an export has them.
-        rows: Takes note of bad rows.
-
-    Returns:
-        What was taken in; what has been before is not taken twice.
+            or value), and, if known, of raters (user_id, user or rater), times (time), repeats (repeat)
+            and predicted scores (predicted), as in an export.
+        rows: Collects bad rows.
 
     Raises:
-        LabelError: No such table, bad rows that are not to be skipped, or none that is good.
+        LabelError: No such table, bad rows that `rows` does not skip, or no good row.
     """
     if collection.experiment == "preference":
         raise LabelError(
-            "In this collection pictures are compared: import pairs, or make another collection."
+            "Pictures of this collection are compared, not rated: import pairs, or make another collection."
         )
     of_image, of_rating, of_user = _columns(
         path, [("image_id", "image", "path"), ("rating", "score", "value")], _USER_COLUMNS
     )
-    low, high = collection.scale.low, collection.scale.high
-    digest, found = _digest(path), list[_Row]()
-    for line, (image, value), (user, time, repeat, predicted) in read_rows(
-        path,
-        (of_image, of_rating),
-        rows,
-        optional=(of_user, "time", "repeat", "predicted"),
-        numbers=(of_rating, "predicted"),
-    ):
-        try:
-            found.append(
-                _Row(
-                    images=(image,),
-                    user=_user(digest, line, of_user, user),
-                    time=to_seconds("time", time),
-                    value=number(value, low, high, name=of_rating),
-                    repeat=is_repeat(repeat),
-                    predicted=number(predicted, low, high, name="predicted") if predicted else None,
-                )
-            )
-        except ValueError as error:
-            rows.add(path, line, str(error))
-    rows.refuse()
+    low, high, digest = collection.scale.low, collection.scale.high, _digest(path)
 
-    def detail(row: _Row, images: Mapping[str, int]) -> dict[str, Any]:
-        return {
-            "kind": RATING,
-            "image_id": images[row.images[0]],
-            "value": row.value,
-            "predicted": row.predicted,
-        }
+    def parse(row: Row) -> _Row:
+        user, time, repeat, predicted = row.others
+        return _Row(
+            images=row.values[:1],
+            user=_user(digest, row.line, of_user, user),
+            time=to_seconds("time", time),
+            value=number(row.values[1], low, high, name=of_rating),
+            repeat=is_repeat(repeat),
+            predicted=number(predicted, low, high, name="predicted") if predicted else None,
+        )
 
-    return _take(database, collection, found, detail, rows)
+    optional = (of_user, "time", "repeat", "predicted")
+    table = read_rows(path, (of_image, of_rating), rows, optional=optional, numbers=(of_rating, "predicted"))
+    return _add_events(database, collection, _parse(table, parse, path, rows), rows)
 
 
 def import_pairs(database: Database, collection: Collection, path: Path, rows: BadRows) -> Imported:
-    """Take in comparisons of two pictures.
+    """Import comparisons of two pictures; those imported before are not added again.
 
     Args:
-        database: Where to.
-        collection: Whose pictures they are between; pictures are compared there two at a time.
+        database: The database.
+        collection: A collection whose pictures are compared two at a time.
         path: .csv, .tsv or .jsonl with the columns left, right and chosen (one of these two, "left",
-            "right", "tie" or -1), and, where known, of people (user_id, user, rater or session), times (time)
-            and names of comparisons (comparison): one that is in the collection is not taken again.
-        rows: Takes note of bad rows.
-
-    Returns:
-        What was taken in; what has been before is not taken twice.
+            "right", "tie" or -1), and, if known, of raters (user_id, user, rater or session), times (time),
+            repeats (repeat) and names of comparisons (comparison), as in an export.
+        rows: Collects bad rows.
 
     Raises:
-        LabelError: No such table, bad rows that are not to be skipped, or none that is good.
+        LabelError: As `import_ratings`.
     """
     if collection.experiment != "preference" or collection.choices != 2:
-        raise LabelError("Pairs are imported into a collection whose pictures are compared two at a time.")
+        raise LabelError("Pairs can only be imported where pictures are compared two at a time.")
     *required, of_user = _columns(path, [("left",), ("right",), ("chosen",)], (*_USER_COLUMNS, "session"))
-    optional = (of_user, "time", "repeat", "comparison")
-    digest, found = _digest(path), list[_Row]()
-    for line, (left, right, chosen), (user, time, repeat, comparison) in read_rows(
-        path, required, rows, optional=optional
-    ):
+    digest = _digest(path)
+
+    def parse(row: Row) -> _Row:
+        left, right, chosen = row.values
+        user, time, repeat, comparison = row.others
         picks = {"left": left, "right": right, left: left, right: right, "tie": None, "-1": None}
-        try:
-            if left == right:
-                raise ValueError(f"it compares {left!r} with itself")
-            if chosen not in picks:
-                raise ValueError(f"chosen must be {left!r}, {right!r} or a tie; received {chosen!r}")
-            found.append(
-                _Row(
-                    images=(left, right),
-                    user=_user(digest, line, of_user, user),
-                    time=to_seconds("time", time),
-                    chosen=picks[chosen],
-                    repeat=is_repeat(repeat),
-                    comparison=comparison or f"line {line}",
-                )
-            )
-        except ValueError as error:
-            rows.add(path, line, str(error))
-    rows.refuse()
+        if left == right:
+            raise ValueError(f"it compares {left!r} with itself")
+        if chosen not in picks:
+            raise ValueError(f"chosen must be {left!r}, {right!r} or a tie; received {chosen!r}")
+        return _Row(
+            images=(left, right),
+            user=_user(digest, row.line, of_user, user),
+            time=to_seconds("time", time),
+            chosen=picks[chosen],
+            repeat=is_repeat(repeat),
+            comparison=comparison or f"line {row.line}",
+        )
 
-    def detail(row: _Row, images: Mapping[str, int]) -> dict[str, Any]:
-        chosen = None if row.chosen is None else images[row.chosen]
-        return {
-            "kind": TIE if chosen is None else CHOICE,
-            "image_id": chosen,
-            "shown": [images[name] for name in row.images],
-            "trial": row.name(collection),
-        }
-
-    return _take(database, collection, found, detail, rows)
+    table = read_rows(path, required, rows, optional=(of_user, "time", "repeat", "comparison"))
+    return _add_events(database, collection, _parse(table, parse, path, rows), rows)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Row:
     """A row of a table; images and users by name."""
+
+    # The event's name is a hash of repr(): renaming this class or a field would import known files again.
 
     images: tuple[str, ...]
     user: str
@@ -195,23 +162,28 @@ class _Row:
 
     def __post_init__(self) -> None:
         for image in self.images:
-            plain_id(image)  # refuses what can be no file
+            plain_id(image)  # raises ValueError for an impossible file name
 
     def name(self, collection: Collection) -> str:
-        """A name that the same row has whenever it is imported into a collection."""
+        """The event's name: the same whenever the same row is imported into the collection."""
         return uuid.uuid5(_NAMESPACE, f"{collection.id} {self!r}").hex
 
 
-def _take(
-    database: Database,
-    collection: Collection,
-    found: Sequence[_Row],
-    detail: Callable[[_Row, Mapping[str, int]], dict[str, Any]],
-    rows: BadRows,
-) -> Imported:
-    """Add an event for each row, some at a time: raters write between them."""
+def _parse(table: Iterable[Row], parse: Callable[[Row], _Row], path: Path, rows: BadRows) -> list[_Row]:
+    found = []
+    for row in table:
+        try:
+            found.append(parse(row))
+        except ValueError as error:
+            rows.add(path, row.line, str(error))
+    rows.refuse()
     if not found:
-        raise LabelError("A table has at least one good row. Received: none")
+        raise LabelError("A table must have at least one good row. Received: none")
+    return found
+
+
+def _add_events(database: Database, collection: Collection, found: Sequence[_Row], rows: BadRows) -> Imported:
+    """Add an event for each row, in several transactions, so that raters can write in between."""
     result, received = Imported(problems=rows.listed()), now()
     with database.write() as session:
         images = _images(session, collection, {name for row in found for name in row.images}, result)
@@ -238,7 +210,7 @@ def _take(
                     occurred_at=_when(row.time, received),
                     received_at=received,
                     source="import",
-                    **detail(row, images),
+                    **_details(row, name, images),
                 )
                 for name, row in batch.items()
                 if name not in known
@@ -250,15 +222,24 @@ def _take(
     return result
 
 
+def _details(row: _Row, name: str, images: Mapping[str, int]) -> dict[str, Any]:
+    """The fields of an event that depend on its kind."""
+    keys = [images[image] for image in row.images]
+    if row.value is not None:
+        return {"kind": RATING, "image_id": keys[0], "value": row.value, "predicted": row.predicted}
+    chosen = None if row.chosen is None else images[row.chosen]
+    return {"kind": TIE if chosen is None else CHOICE, "image_id": chosen, "shown": keys, "trial": name}
+
+
 def _when(seconds: float, received: datetime) -> datetime:
-    """When a row was said; not later than now, or nothing said from now on would ever take its place."""
+    """Time of a row; at most now, else later events could not replace it."""
     if math.isnan(seconds):
         return received
     return min(received, datetime.fromtimestamp(seconds, UTC))
 
 
 def _columns(path: Path, required: Sequence[tuple[str, ...]], optional: tuple[str, ...]) -> tuple[str, ...]:
-    """Of the names a column may have, the first that the table has; the first of all where it has none.
+    """For each column, the first of its names that the table has, or else the first name.
 
     Raises:
         LabelError: The table has a header, and in it no required column, or one twice.
@@ -267,7 +248,7 @@ def _columns(path: Path, required: Sequence[tuple[str, ...]], optional: tuple[st
     there = read_column_names(path, [name for names in choices for name in names])
     found = tuple(next((name for name in names if name in there), names[0]) for names in choices)
     for names, name in zip(required, found, strict=False):
-        # An object a line may have other keys than the first.
+        # In JSON lines, other rows may have other keys than the first.
         if there and there.count(name) != 1 and path.suffix.lower() != ".jsonl":
             raise LabelError(
                 f"The table needs one column {' or '.join(map(repr, names))}. Received: {path}, with"
@@ -277,23 +258,23 @@ def _columns(path: Path, required: Sequence[tuple[str, ...]], optional: tuple[st
 
 
 def _digest(path: Path) -> str:
-    """What tells a file from others: its content, as every file that is sent has the same name here."""
+    """Hash of a file's content, which identifies it; uploaded files all have the same name."""
     try:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
     except OSError:
-        return ""  # whoever reads the table says so
+        return ""  # reading the table reports the error
 
 
 def _user(digest: str, line: int, column: str, user: str | None) -> str:
-    """The pseudonym of a row's rater; without one each row of each file is somebody of their own."""
+    """The pseudonym of a row's rater; without one, each row of each file is a rater of its own."""
     if user is None:
         return f"file {digest} line {line}"
     if not user:
         raise ValueError(f"{column} must not be empty")
-    if len(user) > _LONGEST_USER:
+    if len(user) > _MAX_USER:
         raise ValueError(
-            f"{column} must have at most {_LONGEST_USER} characters; received {len(user)}: {user[:80]!r}"
+            f"{column} must have at most {_MAX_USER} characters; received {len(user)}: {user[:80]!r}"
         )
     odd = next((letter for letter in user if unicodedata.category(letter) in _NOT_IN_NAMES), None)
     if odd is not None:
@@ -303,37 +284,34 @@ def _user(digest: str, line: int, column: str, user: str | None) -> str:
 
 
 def _images(session: Session, collection: Collection, names: set[str], result: Imported) -> dict[str, int]:
-    """The picture of each name, a path or an image_id; one that is not in the folder is kept as missing."""
-    known: dict[str, int] = {}
-    paths: dict[str, int] = {}
-    shared: set[str] = set()
+    """Find the picture of each name, a path or an image_id; a name without a file is added as missing."""
+    by_path, by_id = defaultdict[str, list[int]](list), defaultdict[str, list[int]](list)
     for key, path, image_id in session.execute(
         select(Image.id, Image.path, Image.image_id).where(Image.collection_id == collection.id)
     ):
-        if known.setdefault(image_id, key) != key:
-            shared.add(image_id)
-        if paths.setdefault(canonical(path), key) != key:
-            shared.add(canonical(path))
-    known |= paths
+        by_path[canonical(path)].append(key)
+        by_id[image_id].append(key)
+    numbers = whole_numbers(path_parts(name)[-1] for name in names)
     found: dict[str, int] = {}
-    missing: dict[str, list[str]] = {}
+    missing = defaultdict[str, list[str]](list)
     for name in names:
-        plain, spelt = plain_id(name), canonical(name)
-        if spelt in known and spelt not in shared:
-            found[name] = known[spelt]
-        elif plain in shared:
-            raise LabelError(f"A name stands for one picture. Received: {name!r}, which several files have")
-        elif plain in known:
-            found[name] = known[plain]
+        spelling, plain = canonical(name), numbers.get(path_parts(name)[-1]) or plain_id(name)
+        keys = by_path.get(spelling) or by_id.get(spelling) or by_id.get(plain)
+        if keys is None:
+            missing[plain].append(name)
+        elif len(keys) > 1:
+            raise LabelError(
+                f"A name must stand for one picture. Received: {name!r}, which several files have"
+            )
         else:
-            missing.setdefault(plain, []).append(name)
+            found[name] = keys[0]
     added = [
         Image(
             collection_id=collection.id,
             path=plain,
             image_id=plain,
             state=MISSING,
-            problem=NOT_HERE,
+            problem=_NOT_IN_FOLDER,
             size=0,
             mtime_ns=0,
         )

@@ -1,4 +1,4 @@
-"""What goes out and what comes in, for the admin: labels, ratings, pairs, lists of pictures."""
+"""The admin's page to export labels, ratings and pairs, and to import ratings, pairs and picture lists."""
 
 import tempfile
 from pathlib import Path
@@ -27,18 +27,18 @@ FILES = {
     "pairs.csv": "pairs",
     "pairs.jsonl": "pairs",
 }
-"""What can be downloaded -> what is in it."""
+"""Content of each file that can be downloaded."""
 
 _SUFFIXES = (*SUFFIXES, ".json")
 _LARGEST_IMPORT = 256 << 20
 _REMEDY = (
-    "Tick \N{LEFT DOUBLE QUOTATION MARK}Leave bad rows out\N{RIGHT DOUBLE QUOTATION MARK} to import the rest."
+    "Tick \N{LEFT DOUBLE QUOTATION MARK}Skip bad rows\N{RIGHT DOUBLE QUOTATION MARK} to import the rest."
 )
 
 
 @blueprint.url_value_preprocessor
 def _allow_large_imports(_endpoint: str | None, _values: dict[str, Any] | None) -> None:
-    """Before anything reads the body; of nobody but the admin."""
+    """Raise the limit before the body is read, and only for the admin."""
     if request.method == "POST" and current_user.is_authenticated and current_user.rater.is_admin:
         request.max_content_length = _LARGEST_IMPORT
 
@@ -46,7 +46,7 @@ def _allow_large_imports(_endpoint: str | None, _values: dict[str, Any] | None) 
 @blueprint.get("")
 @admin_only
 def page(slug: str) -> ResponseReturnValue:
-    """The buttons."""
+    """Show the page."""
     with services().database.read() as session:
         collection = current_collection(session, slug)
     return render_template("transfer/page.html", collection=collection, report=None)
@@ -55,14 +55,14 @@ def page(slug: str) -> ResponseReturnValue:
 @blueprint.get("/<name>")
 @admin_only
 def download(slug: str, name: str) -> ResponseReturnValue:
-    """A file."""
+    """Download a file."""
     if name not in FILES:
         abort(404)
     with tempfile.TemporaryDirectory() as folder, services().database.read() as session:
         collection = current_collection(session, slug)
         path = Path(folder, name)
         export(session, collection, FILES[name], path)
-        content = path.open("rb")  # outlives its name
+        content = path.open("rb")  # can be read after the file is deleted
     return send_file(content, as_attachment=True, download_name=f"{slug}-{name}")
 
 
@@ -70,7 +70,7 @@ def download(slug: str, name: str) -> ResponseReturnValue:
 @body_limit(_LARGEST_IMPORT)
 @admin_only
 def upload(slug: str) -> ResponseReturnValue:
-    """Take in a file."""
+    """Import a file."""
     with services().database.read() as session:
         collection = current_collection(session, slug)
     sent = request.files.get("file")
@@ -80,7 +80,7 @@ def upload(slug: str) -> ResponseReturnValue:
     with tempfile.TemporaryDirectory() as folder:
         suffix = Path(sent.filename).suffix.lower()
         path = Path(folder, "import" + (suffix if suffix in _SUFFIXES else ""))
-        request.environ["wsgi.input"].close()  # else there would be three copies of a large table
+        request.environ["wsgi.input"].close()  # frees one of three copies of a large table
         sent.save(path)
         try:
             report = _import(collection, what, path, skip_bad=request.form.get("skip_bad") == "1")
@@ -96,20 +96,20 @@ def upload(slug: str) -> ResponseReturnValue:
 
 
 def _import(collection: Collection, what: str, path: Path, *, skip_bad: bool) -> list[str]:
-    """Take in a file; what was done, in lines."""
+    """Import a file, and return a report of several lines."""
     database, rows = services().database, BadRows(skip=skip_bad, remedy=_REMEDY)
     if what == "ratings":
-        return _told(import_ratings(database, collection, path, rows), "rating")
+        return _report(import_ratings(database, collection, path, rows), "rating")
     if what == "pairs":
-        return _told(import_pairs(database, collection, path, rows), "comparison")
+        return _report(import_pairs(database, collection, path, rows), "comparison")
     if what != "list":
-        abort(400, "Say what the file contains.")
+        abort(400, "Choose what the file contains.")
     chosen, problems = choose_listed(database, collection, path, skip_bad=skip_bad)
-    return [f"{chosen} pictures are to be rated; all others are left out.", *problems]
+    return [f"{chosen} pictures are to be rated; all others are excluded.", *problems]
 
 
-def _told(imported: Imported, noun: str) -> list[str]:
-    lines = [f"{imported.taken} {noun}s taken in, {imported.known} of them known already."]
+def _report(imported: Imported, noun: str) -> list[str]:
+    lines = [f"{imported.taken} {noun}s imported, {imported.known} of which were already known."]
     if imported.new_images:
-        lines.append(f"{imported.new_images} pictures are not in the folder; they are kept as missing.")
+        lines.append(f"{imported.new_images} pictures are not in the folder; they are listed as missing.")
     return lines + imported.problems

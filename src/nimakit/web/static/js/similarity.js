@@ -1,11 +1,11 @@
-// Keys, pictures that cannot be shown, a picture brought along, and waiting for features.
+// Similarity pages: keys, broken pictures, uploads, and waiting for features.
 
 import { Keys } from "./keys.js";
 import { announce } from "./toasts.js";
 
 const POLL_MS = 3000;
 const PREVIEW = 480;
-const UNSENT = "The picture could not be sent. Look whether the network is there, and try again.";
+const UNSENT = "The picture could not be sent. Check the network connection and try again.";
 const page = document.getElementById("similarity").dataset;
 const keys = new Keys();
 
@@ -15,7 +15,7 @@ function go(link) {
 
 const another = document.getElementById("another");
 if (another) keys.add(["n"], "Another pair", go(another));
-keys.add(["u"], "Bring a picture of yours", () => {
+keys.add(["u"], "Upload your own picture", () => {
   const input = document.querySelector("#upload input[type=file]");
   if (input) input.click();
   else location.assign(page.upload);
@@ -34,7 +34,7 @@ function bindMatches(links) {
   [...links].slice(0, 9).forEach((link, place) => keys.add([String(place + 1)], null, go(link)));
 }
 
-// A picture the browser cannot show is reported, so that nobody else is shown it, and says so.
+// Report a picture that the browser cannot show, so that nobody else gets it, and say so in its place.
 function watch(image) {
   const gone = async () => {
     const box = document.createElement("span");
@@ -49,7 +49,7 @@ function watch(image) {
 }
 document.querySelectorAll("img[data-problem]").forEach(watch);
 
-// A picture of one's own: sent, drawn here, and never kept there.
+// The upload form: the server does not store the picture; the preview is drawn here.
 const form = document.getElementById("upload");
 if (form) {
   const input = form.querySelector("input[type=file]");
@@ -68,7 +68,7 @@ if (form) {
     const [file] = input.files;
     if (!file || button.disabled) return;
     if (file.size > Number(page.largest) - 65536) {
-      complain(`A picture to compare has at most ${page.largest >> 20} MB. ${file.name} has more.`);
+      complain(`${file.name} is too large. The limit is ${page.largest >> 20} MB.`);
       return;
     }
     button.disabled = true;
@@ -78,7 +78,7 @@ if (form) {
       const sent = new DOMParser().parseFromString(await answer.text(), "text/html");
       const shown = sent.getElementById("result");
       if (!shown) {
-        complain(sent.querySelector(".lead")?.textContent || UNSENT); // a page that says what is wrong
+        complain(sent.querySelector(".lead")?.textContent || UNSENT); // an error page
         return;
       }
       result.replaceChildren(...document.adoptNode(shown).childNodes);
@@ -100,7 +100,7 @@ if (form) {
     try {
       bitmap = await createImageBitmap(file);
     } catch {
-      return; // browsers show no TIFF
+      return; // browsers cannot show TIFF
     }
     const scale = Math.min(1, PREVIEW / Math.max(bitmap.width, bitmap.height));
     canvas.width = Math.max(1, Math.round(bitmap.width * scale));
@@ -112,7 +112,7 @@ if (form) {
   };
 
   input.addEventListener("change", send);
-  if (input.files.length) send(); // chosen before this script was there
+  if (input.files.length) send(); // chosen before this script was loaded
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     send();
@@ -131,7 +131,7 @@ if (form) {
   });
 }
 
-// Features are computed beside us: show how far they are, and go on once there is something to compare.
+// Features are computed in the background: show the progress, and reload once there is something to compare.
 if (document.getElementById("waiting")) {
   setInterval(async () => {
     try {
@@ -148,7 +148,7 @@ if (document.getElementById("waiting")) {
         document.getElementById("total").textContent = total.toLocaleString("en");
       }
     } catch {
-      // The network is away: the next time may find it again.
+      // The network is down; the next poll may succeed.
     }
   }, POLL_MS);
 }

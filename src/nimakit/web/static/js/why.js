@@ -1,11 +1,11 @@
-// "Why this score": asks for the picture of what the model looks at, and waits for it.
+// "Why this score": requests the explanation, and polls until it is ready.
 
 import { Api } from "./api.js";
 
 const WAIT_MS = 1500;
 const TEXTS = {
-  working: "Looking at the picture. This takes some seconds.",
-  busy: "Another picture is being looked at. This one is next.",
+  working: "Computing the explanation. This takes a few seconds.",
+  busy: "Another picture is being explained. This one is next.",
 };
 
 const panel = document.getElementById("why");
@@ -18,7 +18,7 @@ button.addEventListener("click", async () => {
   try {
     await follow(await api.post(panel.dataset.url, {}));
   } catch (error) {
-    tell(`That did not work: ${error.message}`);
+    tell(`The explanation failed: ${error.message}`);
   }
   button.disabled = false;
 });
@@ -27,11 +27,11 @@ async function follow(answer) {
   while (answer.state === "working" || answer.state === "busy") {
     tell(TEXTS[answer.state]);
     await new Promise((done) => setTimeout(done, WAIT_MS));
-    // Whoever waits for another picture has not been noted: they ask again.
+    // The server keeps no queue: while it is busy with another picture, ask again.
     answer = answer.state === "busy" ? await api.post(panel.dataset.url, {}) : await api.get(panel.dataset.url);
   }
   if (answer.state === "ready") show(answer.picture);
-  else tell(answer.reason || "That did not work. Try again.");
+  else tell(answer.reason || "The explanation failed. Try again.");
 }
 
 function show(address) {

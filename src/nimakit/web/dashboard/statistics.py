@@ -1,4 +1,4 @@
-"""What people's ratings of a collection come to: agreement, raters, and the ranking of comparisons."""
+"""Statistics of a collection: agreement and raters, or the ranking that follows from comparisons."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -34,24 +34,24 @@ from nimakit.web.db.tables import (
 )
 from nimakit.web.transfer.exports import decided
 
-MOST_RANKED = 3000
-"""Pictures that are ranked on a page: the standard errors of so many take seconds and 72 MB, of ten times as
-many minutes and gigabytes."""
+MAX_RANKED = 3000
+"""Pictures that are ranked on a page: their standard errors take seconds and 72 MB, and those of ten times as
+many pictures minutes and gigabytes."""
 
 _UNKNOWN = -1e12
 _TAKEN_BACK = "taken back"
-_FEWEST_RANKED = 2
+_MIN_RANKED = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RatingFigures:
-    """What ratings come to. Pictures and people are named by their ids, as text.
+class RatingStatistics:
+    """Statistics of ratings. Pictures and raters are named by their ids, as text.
 
     Attributes:
-        summary: That of the data commands, of everybody's first rating of each picture; with the agreement of
-            people with themselves where they were shown pictures again.
-        repeats: The latter for each person who was.
-        times: When ratings were given.
+        summary: Summary of the first ratings, as by the data commands, and of how well repeats agree with
+            them.
+        repeats: Agreement of repeats for each rater who has any.
+        times: First ratings over time.
     """
 
     summary: Summary
@@ -61,7 +61,7 @@ class RatingFigures:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Votes:
-    """What somebody did in a preference: comparisons decided, ties among them, and those skipped."""
+    """A rater's comparisons: those decided, ties among them, and those skipped."""
 
     made: int = 0
     ties: int = 0
@@ -69,18 +69,18 @@ class Votes:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ChoiceFigures:
-    """What comparisons come to. Pictures and people are named by their ids, as text.
+class ComparisonStatistics:
+    """Statistics of comparisons. Pictures and raters are named by their ids, as text.
 
     Attributes:
-        people: Each person's, the busiest first.
-        comparisons: As pairs.
-        scores: By Bradley-Terry, as `nimakit data pairs` fits them to these pairs; None where there are none.
-        problem: Why there are none.
-        group_sizes: Pictures that comparisons connect; several where nothing compares one group with another.
-        repeated: Comparisons that were shown again and decided both times.
-        same: How many of those were decided in the same way.
-        times: When they were made.
+        people: Numbers of comparisons by rater, the most active first.
+        comparisons: The pairs.
+        scores: Bradley-Terry scores, as `nimakit data pairs` fits them to these pairs; None for `problem`.
+        problem: Why there are no scores.
+        group_sizes: Sizes of the groups of pictures that comparisons link; the largest first.
+        repeated: Number of comparisons that were shown again and decided both times.
+        same: Number of those with the same outcome both times.
+        times: First comparisons over time.
     """
 
     people: dict[str, Votes]
@@ -94,21 +94,21 @@ class ChoiceFigures:
 
     @property
     def votes(self) -> Votes:
-        """Everybody's."""
+        """Totals over all raters."""
         people = self.people.values()
         return Votes(
-            made=sum(one.made for one in people),
-            ties=sum(one.ties for one in people),
-            skipped=sum(one.skipped for one in people),
+            made=sum(votes.made for votes in people),
+            ties=sum(votes.ties for votes in people),
+            skipped=sum(votes.skipped for votes in people),
         )
 
 
-def rating_figures(session: Session, collection: Collection) -> RatingFigures | None:
-    """What ratings come to; None where there are none, or only such as were shown again.
+def rating_statistics(session: Session, collection: Collection) -> RatingStatistics | None:
+    """Compute the statistics of ratings; None where there are no first ratings.
 
     Args:
         session: From `Database.read`.
-        collection: Rated by scores.
+        collection: A collection whose pictures are rated.
     """
     columns = (
         Rating.image_id,
@@ -144,15 +144,15 @@ def rating_figures(session: Session, collection: Collection) -> RatingFigures | 
     summary = data_summary.of_ratings(ratings.only(turn == FIRST), collection.scale.bins)
     order = np.argsort(turn, kind="stable")
     image, user, value = image[order], user[order], value[order]
-    return RatingFigures(
+    return RatingStatistics(
         summary=replace(summary, repeats=raters.repeats(image, user, value)),
         repeats=_repeats_of_each(ratings.user_ids, image, user, value, again=turn[order] == REPEAT),
         times=timeline(rows[turn == FIRST, 4]),
     )
 
 
-def choice_figures(session: Session, collection: Collection) -> ChoiceFigures | None:
-    """What comparisons come to; None where there are none.
+def comparison_statistics(session: Session, collection: Collection) -> ComparisonStatistics | None:
+    """Compute the statistics of comparisons; None where there are none.
 
     Args:
         session: From `Database.read`.
@@ -185,7 +185,7 @@ def choice_figures(session: Session, collection: Collection) -> ChoiceFigures | 
         if row.round == REPEAT and (key := (row.rater_id, frozenset(row.shown))) in first
     ]
     seconds = np.array([float(row.seconds) for row in made if row.round == FIRST], np.float64)
-    return ChoiceFigures(
+    return ComparisonStatistics(
         people=_votes(rows),
         comparisons=comparisons,
         scores=scores,
@@ -198,13 +198,14 @@ def choice_figures(session: Session, collection: Collection) -> ChoiceFigures | 
 
 
 def _seconds(table: type[Rating | Choice]) -> Any:
-    """When something was said, since 1970; an import that does not tell has the time of the import."""
+    """Column with the time in seconds since 1970, or `_UNKNOWN`."""
+    # An import without times gives every row the time of the import.
     timeless = and_(Event.source == "import", Event.occurred_at == Event.received_at)
     return case((timeless, literal(_UNKNOWN)), else_=extract("epoch", table.occurred_at)).label("seconds")
 
 
 def _plain_rows(session: Session, wanted: Select[*tuple[Any, ...]]) -> Sequence[Any]:
-    """The driver's own rows: making SQLAlchemy's of 100,000 takes longer than all else."""
+    """The driver's own rows: converting 100,000 of them to SQLAlchemy's takes longer than everything else."""
     cursor = session.connection().execute(wanted).cursor
     return [] if cursor is None else cursor.fetchall()
 
@@ -227,32 +228,29 @@ def _comparisons(made: Sequence[Any]) -> Comparisons:
         for row in made
         for left, right in decided(row.kind, row.shown, row.chosen)
     ]
-    places: dict[int, int] = {}
-    for left, right, _ in pairs:
-        places.setdefault(left, len(places))
-        places.setdefault(right, len(places))
-    return Comparisons(
-        image_ids=tuple(map(str, places)),
-        left=np.array([places[left] for left, _, _ in pairs], np.intp),
-        right=np.array([places[right] for _, right, _ in pairs], np.intp),
-        share=np.array([share for _, _, share in pairs], np.float64),
-    )
+    indices: dict[int, int] = {}
+    for image in (image for left, right, _ in pairs for image in (left, right)):
+        indices.setdefault(image, len(indices))
+    left = np.array([indices[left] for left, _, _ in pairs], np.intp)
+    right = np.array([indices[right] for _, right, _ in pairs], np.intp)
+    share = np.array([share for _, _, share in pairs], np.float64)
+    return Comparisons(image_ids=tuple(map(str, indices)), left=left, right=right, share=share)
 
 
 def _ranked(comparisons: Comparisons) -> tuple[Scores | None, str]:
     """Scores, or why there are none."""
     count = len(comparisons.image_ids)
     if not count:
-        return None, "Nothing was compared yet."
-    if count > MOST_RANKED:
+        return None, "There are no comparisons yet."
+    if count > MAX_RANKED:
         return None, (
-            f"Up to {MOST_RANKED:,} pictures are ranked here, and {count:,} were compared. Download the"
-            " pairs: nimakit data pairs ranks them."
+            f"This page ranks up to {MAX_RANKED:,} pictures, but {count:,} were compared. Download the pairs"
+            " and rank them with nimakit data pairs."
         )
-    if len(groups(comparisons, both_ways=True)[0]) < _FEWEST_RANKED:
+    if len(groups(comparisons, both_ways=True)[0]) < _MIN_RANKED:
         return None, (
-            "Pictures can be ranked once a chain of choices, or ties, leads from one to another and back. So"
-            " far none does: more comparisons mend that."
+            "More comparisons are needed: pictures can be ranked once a chain of choices, or ties, leads from"
+            " one to another and back."
         )
     try:
         return fit(comparisons), ""

@@ -13,25 +13,30 @@ from nimakit.labels import comparisons, summary
 from nimakit.labels.ratings import read_ratings
 from nimakit.labels.summary import unlike_the_rest
 from nimakit.stats import bradley_terry
-from nimakit.web.dashboard import figures
-from nimakit.web.dashboard.figures import ChoiceFigures, RatingFigures, choice_figures, rating_figures
+from nimakit.web.dashboard import statistics
+from nimakit.web.dashboard.statistics import (
+    ComparisonStatistics,
+    RatingStatistics,
+    comparison_statistics,
+    rating_statistics,
+)
 from nimakit.web.db.tables import Rater
 from web.conftest import MakeStudy
 from web.study import Study, Visitor, on_both
 
 
-def of_ratings(study: Study) -> RatingFigures:
+def of_ratings(study: Study) -> RatingStatistics:
     """The figures; there are some."""
     with study.database.read() as session:
-        found = rating_figures(session, study.collection)
+        found = rating_statistics(session, study.collection)
     assert found is not None
     return found
 
 
-def of_choices(study: Study) -> ChoiceFigures:
+def of_choices(study: Study) -> ComparisonStatistics:
     """Likewise."""
     with study.database.read() as session:
-        found = choice_figures(session, study.collection)
+        found = comparison_statistics(session, study.collection)
     assert found is not None
     return found
 
@@ -120,7 +125,7 @@ def test_a_first_rating_that_was_taken_back_leaves_nothing(study: Study, visitor
     visitor.rate(image, 5, round=1)
     visitor.post(visitor.address(f"ratings/{image}"), {"value": ""})
     with study.database.read() as session:
-        assert rating_figures(session, study.collection) is None
+        assert rating_statistics(session, study.collection) is None
     assert visitor.get(visitor.address("dashboard")).status_code == 200
 
 
@@ -138,8 +143,8 @@ def test_an_import_without_times_is_in_no_hour(study: Study, visitor: Visitor) -
 def test_nothing_comes_of_nothing(study: Study, make_study: MakeStudy) -> None:
     """No ratings, no figures."""
     with study.database.read() as session:
-        assert rating_figures(session, study.collection) is None
-        assert choice_figures(session, study.collection) is None
+        assert rating_statistics(session, study.collection) is None
+        assert comparison_statistics(session, study.collection) is None
 
 
 PAIRS = "session,left,right,chosen\n" + "".join(
@@ -266,12 +271,12 @@ def test_what_cannot_be_ranked_says_why(make_study: MakeStudy, monkeypatch: pyte
     study = make_study(experiment="preference")
     visitor, shown = study.visitor(), [image.id for image in study.images[:2]]
     visitor.send({"kind": "skip", "trial": "t0", "shown": shown})
-    assert "Nothing was compared" in of_choices(study).problem
+    assert "no comparisons yet" in of_choices(study).problem
     visitor.send({"kind": "choice", "trial": "t1", "shown": shown, "image": shown[0]})
     found = of_choices(study)
     assert found.scores is None
     assert "chain of choices" in found.problem
-    monkeypatch.setattr(figures, "MOST_RANKED", 1)
+    monkeypatch.setattr(statistics, "MAX_RANKED", 1)
     assert "2 were compared" in of_choices(study).problem
 
 
