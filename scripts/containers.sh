@@ -93,6 +93,42 @@ mount_output() {
   if [[ -d ${folder:-/} ]]; then add_mount "${folder:-/}" rw; fi
 }
 
+# A folder to write into, or the nearest folder above it that exists.
+mount_folder() {
+  local folder=$1
+  while [[ ! -d $folder ]]; do
+    case $folder in
+      /*/*) folder=${folder%/*} ;;
+      /*) folder=/ ;;
+      */*) folder=${folder%/*} ;;
+      *) folder=. ;;
+    esac
+  done
+  add_mount "$folder" rw
+}
+
+# mount_options: mounts what the options name, by their KIND, and folders that are written into by default.
+mount_options() {
+  local i option
+  for ((i = 0; i < ${#PAIRS[@]}; i += 2)); do mount_option "${PAIRS[i]}" "${PAIRS[i + 1]}"; done
+  for option in "${!DEFAULT[@]}"; do
+    if [[ -z ${GIVEN[$option]+given} ]]; then mount_option "$option" "${DEFAULT[$option]}"; fi
+  done
+}
+
+mount_option() {
+  case ${KIND[$1]:-} in
+    input) mount_input "$2" ;;
+    part) mount_input "${2#*=}" ;;
+    model) mount_named_model "$2" ;;
+    output) mount_output "$2" ;;
+    folder) mount_folder "$2" ;;
+  esac
+}
+
+# What a launcher mounts for an option of the kind model; some define it differently.
+mount_named_model() { mount_model "$1"; }
+
 # With what the job it lies in was trained on, so that a test on the same pictures says so.
 mount_model_file() {
   mount_input "$1"

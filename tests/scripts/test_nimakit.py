@@ -2,34 +2,12 @@
 
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import click
 import pytest
 
-from launchers import Launcher, settle, write_json
-from nimakit.cli import cli
-
-OF_THEIR_OWN = {"predict", "serve", "rate", "train"}
-
-
-def commands(group: click.Group, *before: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """The commands without a launcher of their own, with the words that call them."""
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group) and name not in OF_THEIR_OWN:
-            yield from commands(command, *before, name)
-        elif name not in OF_THEIR_OWN:
-            yield (*before, name), command
-
-
-PATHS = [
-    (words, parameter)
-    for words, command in commands(cli)
-    for parameter in command.params
-    if isinstance(parameter.type, click.Path) and parameter.name != "data_dir"
-]
+from launchers import Launcher, run_functions, settle, write_json
 
 
 @pytest.fixture
@@ -45,26 +23,24 @@ def modes(launcher: Launcher, *arguments: str | Path) -> dict[str, str]:
     return {os.path.relpath(target, launcher.folder): mode for target, (_, mode) in mounts.items()}
 
 
-@pytest.mark.parametrize("joined", [False, True], ids=["--option value", "--option=value"])
-@pytest.mark.parametrize(
-    ("words", "parameter"), PATHS, ids=[f"{'-'.join(words)} {parameter.name}" for words, parameter in PATHS]
-)
-def test_every_path_of_every_command_is_mounted(
-    nimakit: Launcher, tmp_path: Path, words: tuple[str, ...], parameter: click.Parameter, *, joined: bool
-) -> None:
-    """What is read is mounted as it is, ro; of what is written the folder, rw."""
-    (tmp_path / "there").mkdir()
-    path = tmp_path / "there" / "file.csv"
-    path.touch()
-    given: list[str | Path] = [path]
-    is_written = words == ("data", "split")  # parts go beside their labels
-    if isinstance(parameter, click.Option):
-        given = [f"{parameter.opts[0]}={path}"] if joined else [parameter.opts[0], path]
-        text = parameter.help or ""
-        is_written |= parameter.opts[0].startswith("--output") or "rite a" in text or "Also" in text
-    found = modes(nimakit, *words, *given)
-    found.pop(".", None)  # where results go that are told nowhere to go
-    assert found == ({"../there": "rw"} if is_written else {"../there/file.csv": "ro"})
+def test_options_are_mounted_by_their_kind(nimakit: Launcher, tmp_path: Path) -> None:
+    """A file to read is mounted itself, ro; of a file to write the folder is, rw."""
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+    for name in ("pairs.csv", "labels.json"):
+        (nimakit.folder / name).touch()
+    arguments = ("--output", tmp_path / "a" / "o.json", f"--scores-file={tmp_path}/b/s.csv", "--skip-bad")
+    assert modes(
+        nimakit, "data", "pairs", *arguments, "pairs.csv", "--report", tmp_path / "c" / "r.html"
+    ) == {
+        "pairs.csv": "ro",
+        **dict.fromkeys(["../a", "../b", "../c"], "rw"),
+    }
+    arguments = ("--recursive", "labels.json", "--image-dir=photos", "--keep-together", "pairs.csv")
+    assert modes(nimakit, "data", "split", *arguments, "--output-dir", tmp_path / "a") == {
+        **dict.fromkeys(["labels.json", "photos", "pairs.csv"], "ro"),
+        "../a": "rw",
+    }
 
 
 def test_a_photo_in_the_working_directory_can_be_replaced(nimakit: Launcher) -> None:
@@ -85,10 +61,15 @@ def test_a_link_out_of_a_writable_folder_keeps_its_mount(nimakit: Launcher, tmp_
     }
 
 
-@pytest.mark.parametrize("output", ["new", "a/b/c", "./new", "new/"])
-def test_a_folder_to_make_is_made_outside(nimakit: Launcher, output: str) -> None:
-    """The first folder there is around it is mounted to be written to."""
-    assert modes(nimakit, "explain", "--image-source", "photos", "--output-dir", output) == {".": "rw"}
+def test_the_nearest_folder_above_a_new_one_is_mounted(nimakit: Launcher) -> None:
+    """So that the command can make it."""
+    names = ("new", "a/b/c", "./new", "new/", f"{nimakit.folder}/a/b")
+    script = """for name; do
+      forget_mounts
+      mount_folder "$name"
+      printf '%s\\0' "${!MOUNTS[@]}" "${MOUNTS[@]}"
+    done"""
+    assert run_functions(script, *names, folder=nimakit.folder) == [str(nimakit.folder), "rw"] * len(names)
 
 
 def test_an_output_folder_that_exists_is_mounted_alone(nimakit: Launcher) -> None:
@@ -154,16 +135,21 @@ def test_models_are_listed_where_they_are_by_default(nimakit: Launcher, job: Pat
     assert job.is_dir()
 
 
-@pytest.mark.parametrize(
-    "name", ["a]=1;touch pwned", "$(touch pwned)", "x[0]", "new\nline", "ends in newline\n"]
-)
-def test_any_name_is_mounted_as_it_is(nimakit: Launcher, name: str) -> None:
+def test_any_name_is_mounted_as_it_is(nimakit: Launcher) -> None:
     """No name is taken for code, and none is cut."""
-    for folder in (nimakit.folder / name, nimakit.folder / name / name):
-        folder.mkdir()
-        (folder / "model.onnx").touch()
-    arguments = ("--model", name, "--image-source", f"{name}/{name}", "--output-dir", f"{name}/{name}/out")
-    assert modes(nimakit, "explain", *arguments) == {name: "ro", f"{name}/{name}": "rw"}
+    for name in ("a]=1;touch pwned", "x[0]", "ends in $(touch pwned)\n"):
+        for folder in (nimakit.folder / name, nimakit.folder / name / name):
+            folder.mkdir()
+            (folder / "model.onnx").touch()
+        arguments = (
+            "--model",
+            name,
+            "--image-source",
+            f"{name}/{name}",
+            "--output-dir",
+            f"{name}/{name}/out",
+        )
+        assert modes(nimakit, "explain", *arguments) == {name: "ro", f"{name}/{name}": "rw"}
     assert not (nimakit.folder / "pwned").exists()
 
 
@@ -188,37 +174,20 @@ def test_posts_come_from_anywhere(nimakit: Launcher, tmp_path: Path) -> None:
     assert modes(nimakit, *arguments) == {".": "rw", "../there": "rw"}
 
 
-@pytest.mark.parametrize(
-    ("command", "program"), [("predict", "predict"), ("serve", "serve"), ("rate", "rate")]
-)
-def test_commands_with_a_launcher_of_their_own_go_there(
-    nimakit: Launcher, command: str, program: str
-) -> None:
-    """./nimakit predict is ./predict."""
-    assert nimakit(command, "--help").stdout.startswith(f"Usage: ./{program} [OPTIONS]")
-
-
-def test_training_goes_to_its_launcher(nimakit: Launcher) -> None:
-    """./nimakit train is ./train-local."""
-    assert nimakit("train", "--help").stdout.startswith("Usage: ./train-local [OPTIONS]")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "usage"),
-    [
-        ([], "./nimakit [OPTIONS] COMMAND"),
-        (["--help"], "./nimakit [OPTIONS] COMMAND"),
-        (["data"], "./nimakit data [OPTIONS] COMMAND"),
-        (["data", "-h"], "./nimakit data [OPTIONS] COMMAND"),
-        (["data", "split", "--help"], "./nimakit data split [OPTIONS] LABELS"),
-        (["enhance", "--help"], "./nimakit enhance [OPTIONS]"),
-    ],
-)
-def test_help_needs_no_set_up(nimakit: Launcher, arguments: list[str], usage: str) -> None:
-    """It comes from the docs, of the command that is asked for."""
-    result = nimakit(*arguments)
-    assert (result.code, result.calls) == (0, [])
-    assert result.stdout.startswith(f"Usage: {usage}")
+def test_help_needs_no_set_up(nimakit: Launcher) -> None:
+    """It comes from the docs, for the command asked about, which may have a launcher of its own."""
+    for words, usage in {
+        "": "./nimakit [OPTIONS] COMMAND",
+        "data": "./nimakit data [OPTIONS] COMMAND",
+        "data split --help": "./nimakit data split [OPTIONS] LABELS",
+        "predict -h": "./predict [OPTIONS]",
+        "serve --help": "./serve [OPTIONS]",
+        "rate --help": "./rate [OPTIONS]",
+        "train --help": "./train-local [OPTIONS]",
+    }.items():
+        result = nimakit(*words.split())
+        assert (result.code, result.calls) == (0, [])
+        assert result.stdout.startswith(f"Usage: {usage}")
 
 
 def test_without_docker_it_runs_natively(copied: Launcher) -> None:

