@@ -48,7 +48,7 @@ def test_an_ensemble_shows_a_container_nothing_but_models(predict: Launcher, tmp
 
 def test_a_broken_ensemble_is_left_to_the_command(predict: Launcher) -> None:
     """The launcher mounts a broken ensemble file and says nothing; the command says what is wrong."""
-    names = []
+    names: list[str] = []
     for text in ("", "[]", "{", '{"members": 3}', '{"members": [{"model": 1}, 2]}'):
         names.append(f"{len(names)}.json")
         (predict.folder / names[-1]).write_text(text)

@@ -29,15 +29,13 @@ def test_options_are_mounted_by_their_kind(nimakit: Launcher, tmp_path: Path) ->
         (tmp_path / name).mkdir()
     for name in ("pairs.csv", "labels.json"):
         (nimakit.folder / name).touch()
-    arguments = ("--output", tmp_path / "a" / "o.json", f"--scores-file={tmp_path}/b/s.csv", "--skip-bad")
-    assert modes(
-        nimakit, "data", "pairs", *arguments, "pairs.csv", "--report", tmp_path / "c" / "r.html"
-    ) == {
+    written = ("--output", "../a/o.json", "--scores-file=../b/s.csv", "--skip-bad", "--report", "../c/r.html")
+    assert modes(nimakit, "data", "pairs", *written, "pairs.csv") == {
         "pairs.csv": "ro",
         **dict.fromkeys(["../a", "../b", "../c"], "rw"),
     }
-    arguments = ("--recursive", "labels.json", "--image-dir=photos", "--keep-together", "pairs.csv")
-    assert modes(nimakit, "data", "split", *arguments, "--output-dir", tmp_path / "a") == {
+    read = ("--recursive", "labels.json", "--image-dir=photos", "--keep-together", "pairs.csv")
+    assert modes(nimakit, "data", "split", *read, "--output-dir", "../a") == {
         **dict.fromkeys(["labels.json", "photos", "pairs.csv"], "ro"),
         "../a": "rw",
     }
