@@ -58,7 +58,7 @@ def copied(fake_bin: Path, folder: Path, tmp_path: Path) -> Launcher:
 
 @pytest.fixture
 def job(folder: Path) -> Path:
-    """A prepared job of the folder of photos, and what it was made of."""
+    """A prepared job for the folder of photos, with its inputs."""
     write_json(folder / "c.json", {"base_model_name": "MobileNet", "existing_weights": "random"})
     write_json(folder / "labels.json", [])
     job = folder / "train_jobs" / "2026_01_02_03_04_05"

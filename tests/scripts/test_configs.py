@@ -27,7 +27,7 @@ def test_the_members_of_an_ensemble_are_mounted(predict: Launcher, tmp_path: Pat
 
 
 def test_what_a_model_was_trained_on_is_mounted_with_it(predict: Launcher) -> None:
-    """The split.json next to it, by which figures say what they are of."""
+    """The split.json next to it lists the training images, so that an evaluation on them can warn."""
     for name in ("m.onnx", "split.json"):
         (predict.folder / name).touch()
     mounts = predict("--model", "m.onnx").container.mounts
@@ -35,7 +35,7 @@ def test_what_a_model_was_trained_on_is_mounted_with_it(predict: Launcher) -> No
 
 
 def test_an_ensemble_shows_a_container_nothing_but_models(predict: Launcher, tmp_path: Path) -> None:
-    """Neither other files and folders that it names, nor what a link with the name of a model leads to."""
+    """Other files, folders and links to them are not mounted, even with the name of a model."""
     secret = tmp_path / "secret.txt"
     secret.touch()
     (tmp_path / "link.onnx").symlink_to(secret)
@@ -47,7 +47,7 @@ def test_an_ensemble_shows_a_container_nothing_but_models(predict: Launcher, tmp
 
 
 def test_a_broken_ensemble_is_left_to_the_command(predict: Launcher) -> None:
-    """The launcher mounts a broken ensemble file and says nothing; the command says what is wrong."""
+    """The launcher mounts a broken ensemble file; the command reports what is wrong."""
     names: list[str] = []
     for text in ("", "[]", "{", '{"members": 3}', '{"members": [{"model": 1}, 2]}'):
         names.append(f"{len(names)}.json")
@@ -70,7 +70,7 @@ def test_a_config_chooses_the_image_and_mounts_its_weights(predict: Launcher) ->
 
 
 def test_an_image_that_is_not_ours_is_asked_for_by_name(predict: Launcher) -> None:
-    """A config's image that is not ours is refused without --trust-image, and with that of another one."""
+    """A config's image that is not ours is refused unless --trust-image names it."""
     write_json(predict.folder / "c.json", {"docker_image": "team/nima:2"})
     for trusted in ((), ("--trust-image", "another")):
         result = predict("--config-file", "c.json", *trusted)
@@ -95,7 +95,7 @@ def weights_mounted(folder: Path, *named: str) -> list[str]:
 
 
 def test_only_weight_files_are_mounted_for_a_config(predict: Launcher, tmp_path: Path) -> None:
-    """existing_weights that is a folder, another file, or a link to one, is not shown to the container."""
+    """If existing_weights is a folder, another kind of file, or a link to one, it is not mounted."""
     secret = tmp_path / ".ssh" / "id_rsa"
     secret.parent.mkdir()
     secret.touch()
@@ -123,7 +123,7 @@ def test_what_would_steer_a_terminal_is_not_printed(predict: Launcher) -> None:
 
 
 def test_docker_image_wins_over_the_config(predict: Launcher) -> None:
-    """--docker-image is what runs, whatever the config says."""
+    """--docker-image wins over the config."""
     write_json(predict.folder / "c.json", {"docker_image": "nima-gpu"})
     container = predict("--docker-image=nima-cpu", "--config-file=c.json").container
     assert container.image == "nima-cpu"
@@ -131,7 +131,7 @@ def test_docker_image_wins_over_the_config(predict: Launcher) -> None:
 
 
 def test_a_config_without_an_image_means_our_own(predict: Launcher) -> None:
-    """A config that names no image, broken or not, runs nima-cpu, which says what is wrong with it."""
+    """A config without an image, even a broken one, runs nima-cpu, which reports what is wrong."""
     for text in ("{", '{"docker_image": 3}'):
         (predict.folder / "c.json").write_text(text)
         result = predict("--config-file", "c.json")

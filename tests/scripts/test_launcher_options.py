@@ -1,4 +1,4 @@
-"""scripts/options.tsv: what each option takes, which the launchers read."""
+"""scripts/options.tsv, the table from which the launchers read what each option takes."""
 
 import importlib
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ def test_the_table_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_launcher_reads_on_where_the_command_does(table: dict[tuple[str, str], str]) -> None:
-    """The word after a flag is no value: an option there is an option."""
+    """The launcher takes the next word as a value if and only if the command does."""
     for name, command, option in OPTIONS:
         for text in (*option.opts, *option.secondary_opts):
             parser = command.make_parser(click.Context(command, **cli.context_settings))
@@ -54,7 +54,7 @@ def test_a_launcher_reads_on_where_the_command_does(table: dict[tuple[str, str],
 
 
 def test_files_are_known_as_files(table: dict[tuple[str, str], str]) -> None:
-    """An option for a path is no plain value, and one that writes is no input."""
+    """An option for a path is not a plain value, and an option that writes is not an input."""
     for name, _, option in OPTIONS:
         kind = table[name, option.opts[0]]
         if isinstance(option.type, click.Path) or {"FILE", "FOLDER"} & set((option.metavar or "").split("|")):

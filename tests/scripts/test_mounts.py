@@ -42,7 +42,7 @@ def test_any_folder_name_is_mounted_as_it_is(predict: Launcher, *, joined: bool)
 
 
 def test_inputs_are_read_only_and_output_folders_writable(predict: Launcher) -> None:
-    """Files to read are mounted ro one by one, and of files to write the folder rw."""
+    """Each file to read is mounted ro, and the folder of each file to write rw."""
     for name in ("a.onnx", "labels.json", "w.hdf5", "config.json"):
         (predict.folder / name).touch()
     for name in ("one", "two", "three"):
@@ -96,7 +96,7 @@ def test_a_linked_folder_is_mounted_at_the_link(predict: Launcher) -> None:
 
 
 def test_a_path_upwards_is_mounted_without_dots(predict: Launcher) -> None:
-    """A path that begins with .. needs no more than what it leads to."""
+    """For a path that begins with .., only the target is mounted."""
     below = predict.folder / "below"
     below.mkdir()
     photos = str(predict.folder / "photos")
@@ -116,7 +116,7 @@ def test_a_folder_left_by_dots_exists_inside_too(predict: Launcher) -> None:
 
 
 def test_dots_after_a_link_lead_where_the_system_leads_them(predict: Launcher, tmp_path: Path) -> None:
-    """Out of a linked folder, .. leads beside the folder it stands for, and that is what is mounted."""
+    """After a linked folder, .. is the parent of the folder that the link leads to."""
     deep = tmp_path / "elsewhere" / "deep"
     deep.mkdir(parents=True)
     (tmp_path / "elsewhere" / "x.jpg").touch()
@@ -156,7 +156,7 @@ def test_a_system_folder_is_not_mounted(predict: Launcher) -> None:
 
 
 def test_native_reads_system_folders_too(copied: Launcher) -> None:
-    """What only a container cannot be given is not refused without one."""
+    """System folders are refused only for containers."""
     settle(copied)
     result = copied("--image-source", "/usr/local", "--report", "/opt/r.html", runtime="native")
     assert result.code == 0

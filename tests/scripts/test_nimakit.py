@@ -1,4 +1,4 @@
-"""The launcher of any command: what its container sees, and which other launchers it leads to."""
+"""./nimakit: what it mounts, and which other launchers it calls."""
 
 import os
 import shutil
@@ -42,14 +42,14 @@ def test_options_are_mounted_by_their_kind(nimakit: Launcher, tmp_path: Path) ->
 
 
 def test_a_photo_in_the_working_directory_can_be_replaced(nimakit: Launcher) -> None:
-    """The folder is mounted alone: a file that is a mount of its own cannot be replaced by a rename."""
+    """Only the folder is mounted: a file with a mount of its own cannot be replaced by a rename."""
     shutil.copy(nimakit.folder / "photos" / "coffee.jpg", nimakit.folder / "in.jpg")
     arguments = ("enhance", "--inputimage", "in.jpg", "--outputimage", "in.jpg", "--overwrite")
     assert modes(nimakit, *arguments) == {".": "rw"}
 
 
 def test_a_link_out_of_a_writable_folder_keeps_its_mount(nimakit: Launcher, tmp_path: Path) -> None:
-    """What it leads to is elsewhere, where the folder does not reach."""
+    """The link's target is not in the folder."""
     shutil.move(nimakit.folder / "photos", tmp_path / "elsewhere")
     (nimakit.folder / "photos").symlink_to(tmp_path / "elsewhere")
     mounts = nimakit("explain", "--image-source", "photos", "--output-dir", "explained").container.mounts
@@ -71,7 +71,7 @@ def test_the_nearest_folder_above_a_new_one_is_mounted(nimakit: Launcher) -> Non
 
 
 def test_an_output_folder_that_exists_is_mounted_alone(nimakit: Launcher) -> None:
-    """No more is writable than the results need; of a folder that appears whole, what is around it."""
+    """Only the output folder is writable, or its parent if the command makes the folder anew."""
     (nimakit.folder / "out" / "new").mkdir(parents=True)
     for command, place in (("enhance", "out/new"), ("data balance", "out")):
         option = "--outputimage" if command == "enhance" else "--output-dir"
@@ -79,7 +79,7 @@ def test_an_output_folder_that_exists_is_mounted_alone(nimakit: Launcher) -> Non
 
 
 def test_results_go_where_the_command_puts_them(nimakit: Launcher) -> None:
-    """Without an option, parts of labels beside the labels, and imported data sets below data."""
+    """By default, parts of a label file go next to it, and imported data sets below data/."""
     (nimakit.folder / "l").mkdir()
     write_json(nimakit.folder / "l" / "labels.json", [])
     (nimakit.folder / "AVA.txt").touch()
@@ -120,7 +120,7 @@ def test_the_members_of_an_ensemble_are_mounted(nimakit: Launcher) -> None:
 
 
 def test_what_a_database_alone_knows_is_not_guessed(nimakit: Launcher) -> None:
-    """The images of a collection cannot be mounted: it says what to do instead."""
+    """The images of a collection cannot be mounted; the error says what to do instead."""
     for option in (["--data-dir", "photos"], ["--database=postgresql://ann@localhost/ratings"]):
         result = nimakit("personalise", *option)
         assert (result.code, result.asked("run")) == (1, [])
@@ -152,7 +152,7 @@ def test_any_name_is_mounted_as_it_is(nimakit: Launcher) -> None:
 
 
 def test_the_container_runs_the_command(nimakit: Launcher) -> None:
-    """All arguments are passed on, without a network but where something is to be fetched."""
+    """All arguments are passed on. Only a command that downloads gets a network."""
     arguments = ["explain", "--image-source", "photos", "--output-dir", "out"]
     container = nimakit(*arguments).container
     assert (container.image, container.arguments) == ("nima-cpu", arguments)
@@ -162,7 +162,7 @@ def test_the_container_runs_the_command(nimakit: Launcher) -> None:
 
 
 def test_posts_come_from_anywhere(nimakit: Launcher, tmp_path: Path) -> None:
-    """From a server of this machine too, or into a file of their own with a token that is no argument."""
+    """The container can reach servers on this machine; the token is not visible in the arguments."""
     (tmp_path / "there").mkdir()
     arguments = ("data", "posts", tmp_path / "there" / "posts.jsonl", "--account", "a", "--output-dir", "out")
     result = nimakit(*arguments, env={"X_BEARER_TOKEN": "s3cret"})
@@ -173,7 +173,7 @@ def test_posts_come_from_anywhere(nimakit: Launcher, tmp_path: Path) -> None:
 
 
 def test_help_needs_no_set_up(nimakit: Launcher) -> None:
-    """It comes from the docs, for the command asked about, which may have a launcher of its own."""
+    """It is that of the command, or of its launcher, and is read from the docs."""
     for words, usage in {
         "": "./nimakit [OPTIONS] COMMAND",
         "data": "./nimakit data [OPTIONS] COMMAND",

@@ -11,7 +11,7 @@ from nimakit.cli import cli
 
 
 def test_docker_is_chosen_where_an_engine_answers(predict: Launcher) -> None:
-    """With an engine the container runs, its output and exit code come through, and one line says so."""
+    """With an engine the container runs; its output and exit code come through, and one line names it."""
     result = predict("--image-source", "photos")
     assert result.runtime_lines == ["predict: runtime docker (image nima-cpu)"]
     assert result.container.image == "nima-cpu"
@@ -19,7 +19,7 @@ def test_docker_is_chosen_where_an_engine_answers(predict: Launcher) -> None:
 
 
 def test_native_is_chosen_where_no_engine_answers(predict: Launcher) -> None:
-    """Without an engine the real .venv runs, and one line says so."""
+    """Without an engine the real .venv runs; one line names the runtime."""
     predict.stop_engine()
     result = predict("--image-source", "missing folder")
     assert result.runtime_lines == ["predict: runtime native (.venv)"]
@@ -29,7 +29,7 @@ def test_native_is_chosen_where_no_engine_answers(predict: Launcher) -> None:
 
 
 def test_native_is_chosen_where_docker_is_not_installed(copied: Launcher, tmp_path: Path) -> None:
-    """Without a docker command the launcher goes native and complains of nothing."""
+    """Without a docker command the launcher runs natively, without a warning."""
     settle(copied)
     result = copied("--image-source", "photos", env={"PATH": without(tmp_path, "docker")})
     assert result.stderr == "predict: runtime native (.venv)\n"
@@ -60,7 +60,7 @@ def test_docker_is_used_where_it_is_forced(predict: Launcher) -> None:
 
 
 def test_forced_docker_is_refused_without_an_engine(predict: Launcher) -> None:
-    """NIMAKIT_RUNTIME=docker without an engine exits with 1 and says what to do; nothing runs instead."""
+    """NIMAKIT_RUNTIME=docker without an engine exits with 1 and the remedy; nothing runs instead."""
     predict.stop_engine()
     result = predict("--image-source", "photos", runtime="docker")
     assert (result.code, result.stdout) == (1, "")

@@ -1,4 +1,4 @@
-"""./serve: what its container gets, and where it is reached."""
+"""./serve: what it mounts, and where the server can be reached."""
 
 import os
 from dataclasses import replace
@@ -21,7 +21,7 @@ def published(serve: Launcher, *arguments: str, **environment: str) -> list[str]
 
 
 def test_the_container_is_confined(serve: Launcher) -> None:
-    """It runs as the caller, read-only, without capabilities, reached from this machine alone."""
+    """It runs as the caller, read-only, without capabilities, and only this machine can reach it."""
     result = serve()
     container = result.container
     assert result.code == RUN_CODE
@@ -37,7 +37,7 @@ def test_the_container_is_confined(serve: Launcher) -> None:
 
 
 def test_its_address_can_be_opened(serve: Launcher) -> None:
-    """Published everywhere, it is reached by this machine's address in its network; the container is told."""
+    """If published on all addresses, the address shown is this machine's in its network."""
     (serve.bin / "ip").write_text(
         "#!/usr/bin/env bash\necho '192.0.2.1 via 10.1.1.1 dev eth0 src 10.1.2.3 uid 0'\n"
     )
@@ -48,7 +48,7 @@ def test_its_address_can_be_opened(serve: Launcher) -> None:
 
 
 def test_its_logs_end_and_its_requests_are_finished(serve: Launcher) -> None:
-    """Logs are kept to a size, under a name to ask for them, and a stop waits for what is in progress."""
+    """Logs have a size limit, the container has a name, and a stop waits for requests in progress."""
     options = serve("--port", "9001").container.options
     assert options["--name"] == ["nimakit-serve-9001"]
     assert options["--log-driver"] == ["local"]
@@ -168,7 +168,7 @@ def test_the_environment_goes_into_the_container(serve: Launcher) -> None:
 
 
 def test_a_broken_config_is_left_to_the_command(serve: Launcher) -> None:
-    """What is no config goes into the container as it is, where the command says what is wrong."""
+    """A broken config is mounted as it is; the command reports what is wrong."""
     for text in ("{", "[]", '{"models": 3, "port": null}', '{"models": [7, null, {}]}'):
         (serve.folder / "c.json").write_text(text)
         container = serve("--config-file", "c.json").container

@@ -1,4 +1,4 @@
-"""./train-local: what it prepares, and what the containers get."""
+"""./train-local: how it prepares a job, and what the containers get."""
 
 import os
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from nimakit.cli import cli
 
 
 def test_a_job_is_prepared_and_then_trained(train: Launcher, job: Path) -> None:
-    """A throwaway container checks and makes the job; a detached one, which stays, trains it."""
+    """One container checks and makes the job and is removed; a detached one trains it."""
     prepares, trains = both(train(*NEW))
     assert prepares.flags == {"--rm", "--init", "--read-only"}
     assert prepares.arguments == ["--prepare-only", "--docker-image", "nima-cpu", *NEW]
@@ -55,7 +55,7 @@ def test_each_container_sees_what_it_needs(train: Launcher, job: Path) -> None:
 
 
 def test_sub_folders_are_a_flag(train: Launcher, job: Path) -> None:
-    """--recursive takes no value: what follows it is mounted as without it, and training needs no option."""
+    """--recursive takes no value, and is only needed to prepare the job."""
     prepares, trains = both(train("--recursive", *NEW))
     assert prepares.arguments == ["--prepare-only", "--docker-image", "nima-cpu", "--recursive", *NEW]
     assert {Path(target).name for target in prepares.mounts} == {
@@ -118,7 +118,7 @@ def test_the_config_chooses_the_image(train: Launcher) -> None:
 
 
 def test_a_job_goes_on_in_its_image(train: Launcher, job: Path) -> None:
-    """A resumed job runs in the image its config names, or rather the one that was asked for at its start."""
+    """A resumed job runs in the image chosen at its start, else in the one its config names."""
     write_json(job / "config.json", {"docker_image": "team/nima:2", "existing_weights": "random"})
     refused = train("--resume", job)
     assert (refused.code, refused.containers) == (1, [])
