@@ -1,7 +1,6 @@
-"""The picture of docs/architecture.md: python scripts/architecture.py > docs/architecture.svg.
+"""Draw the picture in docs/architecture.md: python scripts/architecture.py > docs/architecture.svg.
 
-The way of the data is drawn by hand, below; the packages are those of the import-linter contract in
-pyproject.toml.
+The flow of data is drawn by hand, below; the packages come from the import-linter contract in pyproject.toml.
 """
 
 import sys
@@ -31,13 +30,13 @@ PACKAGES = {
     "training": "prepare and run jobs",
     "web": "the rating app",
 }
-"""What is in each package, and in each module of the root."""
+"""Package, or module of the root -> its contents."""
 
 
 _WIDTH, _EDGE, _GAP, _PAD = 960, 24, 6, 8
 _CHIP = 26
 _LETTER, _SMALL_LETTER = 8.8, 6.6
-"""The widest average of the fonts that are named, so that text stays in its box."""
+"""Average widths in the widest of the fonts named below, so that text stays in its box."""
 
 _TOP = 360
 _HEAD = """\
@@ -70,7 +69,7 @@ _BOXES = (
     (658, 200, 120, "box", "web", "the rating app"),
     (814, 200, 122, "box", "serving", "scores over HTTP"),
 )
-"""Left, top, width, kind, name, what it does."""
+"""Left, top, width, kind, name, description."""
 
 _BOX_HEIGHT = 56
 _FLOWS = (
@@ -109,7 +108,7 @@ def picture() -> str:
 
 
 def _layers() -> list[list[str]]:
-    """The packages from the top, those of one layer together."""
+    """The layers from the top, each a list of packages."""
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))
     contract = project["tool"]["importlinter"]["contracts"][0]
     return [layer.split(" | ") for layer in contract["layers"]]
@@ -133,7 +132,7 @@ def _way() -> Iterator[str]:
 
 
 def _row(names: Sequence[str], top: int) -> tuple[list[str], int]:
-    """The modules of one layer, in as many lines as they need, and how high that is."""
+    """The packages of one layer, in as many lines as they need, and the height."""
     chips = []
     left, line = _EDGE + _PAD, 0
     for name in names:

@@ -1,4 +1,4 @@
-"""The command reference, generated from the commands: python scripts/cli_docs.py > docs/cli.md."""
+"""Generate the command reference: python scripts/cli_docs.py > docs/cli.md."""
 
 import sys
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def reference() -> str:
 
 def _sections(command: click.Command, name: str, parent: click.Context | None) -> Iterator[str]:
     """A section for the command, then one for each command under it."""
-    # The terminal this runs in must not show: a given width wins over its own.
+    # A fixed width, so that the output does not depend on the terminal.
     context = command.make_context(
         name, [], parent=parent, resilient_parsing=True, terminal_width=_WIDTH, color=False
     )

@@ -1,15 +1,14 @@
 # shellcheck shell=bash
-# What the launchers share about Docker: images, what a container gets to see, and running one. Sourced after
-# runtime.sh, not run.
+# Shared by the launchers: Docker images, mounts, and running containers. Sourced after runtime.sh, not run.
 
 readonly OUR_IMAGES=(nima-cpu nima-gpu nima-serve)
 
-# What a container needs of a JSON file is read with jq alone, never by a shell.
+# Configs come from other people, so they are read with jq and never evaluated by the shell.
 require_jq() {
   command -v jq >/dev/null || fail "Reading $1 needs jq, and none was found. Install it, or set NIMAKIT_RUNTIME=native."
 }
 
-# read_text VARIABLE FILE KEY: the text under a key of a JSON file; fails where there is none.
+# read_text VARIABLE FILE KEY: assigns the text under a key of a JSON file; fails if there is none.
 read_text() {
   local text
   require_jq "$2"
@@ -19,9 +18,9 @@ read_text() {
 
 # --- images --------------------------------------------------------------------------------------------
 
-# choose_image FILE...: $image, where nothing chose it yet, is what the first of these files names, else our own. An
-# image that only a file names must be ours or $trusted: it runs with the caller's files, and files come from others.
-# A file that is no JSON, or no config, is refused further on with all that is wrong with it.
+# choose_image FILE...: unless $image is set, sets it to the image that the first of these files names, or to our own.
+# An image chosen by a file must be ours or $trusted: it gets the caller's files, and other people may have written the
+# config. A file that is no JSON or no config is left to the command, which reports all that is wrong with it.
 choose_image() {
   local file
   for file in "$@"; do
@@ -40,10 +39,10 @@ check_image_name() {
   [[ $image =~ ^[[:alnum:]][[:alnum:]._/:@-]*$ ]] || fail "A Docker image has a name such as nima-cpu. Received: $image"
 }
 
-# Built by us, under any tag.
+# Whether an image is built by us, under any tag.
 is_ours() { [[ $1 =~ ^([a-z-]+)(:[[:alnum:]_.-]+)?$ && " ${OUR_IMAGES[*]} " == *" ${BASH_REMATCH[1]} "* ]]; }
 
-# Builds one of our images where it is missing or older than its sources; other images are used as they are.
+# Builds one of our images if it is missing or its sources have changed; other images are used as they are.
 ensure_image() {
   local image=$1 dockerfile sources
   [[ " ${OUR_IMAGES[*]} " == *" $image "* ]] || return 0
@@ -58,8 +57,8 @@ ensure_image() {
   docker build "${options[@]}" "$REPOSITORY" >&2
 }
 
-# source_checksum DOCKERFILE: of the base image's name, and of names and contents of what goes into the image: tail
-# heads each file with its name.
+# source_checksum DOCKERFILE: a checksum of the base image's name, and of the names and contents of the files that go
+# into the image (tail prints each name above its file).
 source_checksum() {
   local locks
   (
@@ -73,13 +72,13 @@ source_checksum() {
 
 # --- mounts --------------------------------------------------------------------------------------------
 
-# Mounts of the container to run: path -> ro or rw. Paths are the same inside and outside, so that messages
-# and results are the same with and without Docker.
+# Mounts of the container to run: path -> ro or rw. Paths are the same inside and outside, so that messages and
+# results do not depend on Docker.
 declare -A MOUNTS=()
-# The same paths -> what they lead to outside, links followed.
+# The same paths -> what they lead to outside, with links followed.
 declare -A SOURCES=()
 
-# A container run next sees what is mounted from here on, and no more.
+# The next container sees only what is mounted after this.
 forget_mounts() { MOUNTS=() SOURCES=(); }
 
 mount_input() {
@@ -93,14 +92,50 @@ mount_output() {
   if [[ -d ${folder:-/} ]]; then add_mount "${folder:-/}" rw; fi
 }
 
-# With what the job it lies in was trained on, so that a test on the same pictures says so.
+# A folder to write into, or the nearest folder above it that exists.
+mount_folder() {
+  local folder=$1
+  while [[ ! -d $folder ]]; do
+    case $folder in
+      /*/*) folder=${folder%/*} ;;
+      /*) folder=/ ;;
+      */*) folder=${folder%/*} ;;
+      *) folder=. ;;
+    esac
+  done
+  add_mount "$folder" rw
+}
+
+# mount_options: mounts what the options name, by their KIND, and folders that are written into by default.
+mount_options() {
+  local i option
+  for ((i = 0; i < ${#PAIRS[@]}; i += 2)); do mount_option "${PAIRS[i]}" "${PAIRS[i + 1]}"; done
+  for option in "${!DEFAULT[@]}"; do
+    if [[ -z ${GIVEN[$option]+given} ]]; then mount_option "$option" "${DEFAULT[$option]}"; fi
+  done
+}
+
+mount_option() {
+  case ${KIND[$1]:-} in
+    input) mount_input "$2" ;;
+    part) mount_input "${2#*=}" ;;
+    model) mount_named_model "$2" ;;
+    output) mount_output "$2" ;;
+    folder) mount_folder "$2" ;;
+  esac
+}
+
+# What a launcher mounts for an option of the kind model; some define it differently.
+mount_named_model() { mount_model "$1"; }
+
+# With the list of images that its job was trained on, so that an evaluation on the same images can warn.
 mount_model_file() {
   mount_input "$1"
   mount_input "$(dirname -- "$1")/split.json"
 }
 
-# A model, where it is a file or an ensemble of files. An ensemble is often another person's, and may name any path: of
-# its members only model files are mounted, by their own names and by those of what they lead to.
+# A model file, or an ensemble of model files. Another person may have written the ensemble, and it may name any path:
+# a member is mounted only if both its name and that of the file it leads to are names of model files.
 mount_model() {
   local member name suffix='\.[oO][nN][nN][xX]$'
   case $1 in
@@ -119,8 +154,7 @@ mount_model() {
   esac
 }
 
-# The weights a config starts from: a file, by its own name and by that of what it leads to. A config is often another
-# person's, and may name any path.
+# The weights file that a config starts from, under the same condition.
 mount_weights() {
   local weights name suffix='\.(hdf5|h5|keras|pth|pt)$'
   [[ -f $1 ]] && read_text weights "$1" existing_weights && [[ -f $weights ]] || return 0
@@ -128,8 +162,8 @@ mount_weights() {
   if [[ $weights =~ $suffix && $name =~ $suffix ]]; then mount_input "$weights"; fi
 }
 
-# add_mount PATH ro|rw: at its absolute path without . and .. parts, links left as they are. A folder the path
-# leaves again by .. is mounted too: without it, the path would lead nowhere inside.
+# add_mount PATH ro|rw: mounts it at its absolute path without . and .. parts, with links left as they are. A folder that
+# the path leaves again by .. is mounted too: without it, the path would not exist inside.
 add_mount() {
   local path=$1 parts=() part walked='' target=''
   [[ $path == /* ]] || path=$PWD/$path
@@ -151,7 +185,7 @@ add_mount() {
   set_mount "$target" "$2" "$walked"
 }
 
-# set_mount TARGET ro|rw PATH: what PATH leads to outside is at TARGET inside.
+# set_mount TARGET ro|rw PATH: shows what PATH leads to outside at TARGET inside.
 set_mount() {
   local source
   source=$(realpath -- "$3" && echo .)
@@ -159,8 +193,8 @@ set_mount() {
   if [[ ${MOUNTS[$1]:-} != rw ]]; then MOUNTS[$1]=$2; fi
 }
 
-# drop_covered_mounts: what lies in a folder that is mounted to be written to needs no mount of its own, and could not
-# be replaced where it had one.
+# drop_covered_mounts: a file in a folder that is mounted rw needs no mount of its own. With one, the file could not be
+# replaced by a rename.
 drop_covered_mounts() {
   local target kept=()
   for target in "${!MOUNTS[@]}"; do
@@ -192,15 +226,16 @@ is_system_folder() {
 
 # --- running -------------------------------------------------------------------------------------------
 
-# run_container IMAGE ENTRYPOINT ARGUMENT...: in place of this shell, without a network, gone when it ends.
+# run_container IMAGE ENTRYPOINT ARGUMENT...: replaces this shell with a container that has no network and is removed
+# when it ends.
 run_container() {
   set_run "$@"
   exec docker run --rm --network none "${RUN[@]}"
 }
 
-# set_run IMAGE ENTRYPOINT ARGUMENT...: RUN is what any `docker run` of ours ends in: as the calling user, without
-# capabilities, the root read-only, with the mounts, and with a cache where one can be had. A server needs none, and gets none:
-# strangers talk to it.
+# set_run IMAGE ENTRYPOINT ARGUMENT...: sets RUN, the end of every `docker run`: as the calling user, without capabilities,
+# with a read-only root, the mounts, and the cache if it can be made. Servers get no cache: they need none, and talk to
+# strangers.
 set_run() {
   local image=$1 entrypoint=$2 target mount cache group
   RUN=(--cap-drop ALL --security-opt no-new-privileges --pids-limit 4096)
@@ -225,8 +260,8 @@ csv_field() { printf '"%s"' "${1//\"/\"\"}"; }
 
 # --- addresses -----------------------------------------------------------------------------------------
 
-# reached_at HOST PORT: HOST:PORT to open what is published there; for all addresses, by this machine's own in its
-# network. The container is told, because all it knows is its own.
+# reached_at HOST PORT: the HOST:PORT at which people open what is published there. If it is published on all addresses,
+# that is this machine's address in its network. The container gets it, because it knows only its own address.
 reached_at() {
   local host=$1
   case $host in 0.0.0.0 | :: | '[::]') host=$(own_address) ;; esac
@@ -234,7 +269,7 @@ reached_at() {
   printf '%s:%s' "$host" "$2"
 }
 
-# The way to an address reserved for documentation is the way to any other machine; asking for it sends nothing.
+# Asks for the route to an address reserved for documentation, which is the route to any other machine. Nothing is sent.
 own_address() {
   local found
   found=$(ip -4 route get 192.0.2.1 2>/dev/null | sed -n 's/.* src \([0-9.]*\).*/\1/p') || found=

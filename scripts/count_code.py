@@ -1,6 +1,6 @@
 """Count lines of code of the package, by package: python scripts/count_code.py [FOLDER].
 
-A line counts where code stands on it: blank lines, comments and docstrings do not.
+A line counts if it contains code: blank lines, comments and docstrings do not count.
 """
 
 import ast
@@ -32,7 +32,7 @@ def count(source: str) -> int:
 
 
 def _docstring_lines(source: str) -> set[int]:
-    """Lines of strings that are statements: docstrings, and what describes a constant below it."""
+    """Lines of strings that are statements: docstrings, and descriptions below constants."""
     return {
         line
         for node in ast.walk(ast.parse(source))

@@ -1,4 +1,4 @@
-"""A study of data/samples with made-up raters, the same at every run: what pictures in the docs show."""
+"""A study of data/samples with made-up raters, the same at every run, for the screenshots in the docs."""
 
 import shutil
 from collections.abc import Sequence
@@ -35,25 +35,25 @@ from nimakit.web.rating.store import NewEvent, store_events
 from nimakit.web.settings import PASSWORD_VARIABLE, SECRET_VARIABLE, read_settings
 
 END = datetime(2026, 5, 4, 17, 30, tzinfo=UTC)
-"""When the last of them rated."""
+"""Time of the last rating."""
 
 _SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 _SECRET = 48 * "s"
 _NAMES = ("Ada", "Ben", "Chiara", "Dmitri", "Emi", "Farid", "Greta", "Hana")
 _LIKED = {"dandelions_12mp": 7.6, "landscape": 8.1, "courtyard": 5.8, "otter_blurred": 3.2, "room": 4.4}
-"""What most people think of a picture, on a scale of 1 to 10; of all others, somewhere between."""
+"""Mean ratings of some pictures, from 1 to 10. The others get random means from 4 to 7."""
 _HOURS = (2, 3, 4, 22, 23, 25, 26, 27, 46, 47, 49, 50, 51, 52)
-"""Before the end, when people rated."""
+"""Hours before `END` at which people rate."""
 
 
 def make(data_dir: Path, photos: Path, *, model: str = DEFAULT_MODEL, seed: int = 7) -> Flask:
-    """The app over a study, for this machine alone; nothing goes on in its background.
+    """The app with the study, for this machine only, without background work.
 
     Args:
         data_dir: An empty folder for its database.
-        photos: Where the photographs are copied to, a folder that is not there yet: pages show its path.
-        model: What predicts scores.
-        seed: Of what people say.
+        photos: A new folder to copy the photographs to; pages show its path.
+        model: The model that predicts scores.
+        seed: Seed of the ratings.
     """
     shutil.copytree(_SAMPLES, photos)
     settings = read_settings(folders=(photos,), data_dir=data_dir, environment={SECRET_VARIABLE: _SECRET})
@@ -81,7 +81,7 @@ def make(data_dir: Path, photos: Path, *, model: str = DEFAULT_MODEL, seed: int 
 
 
 def for_strangers(data_dir: Path, photos: Path) -> Flask:
-    """The app over the same study, as people find it who were not let in yet."""
+    """The app with the same study, for visitors who have not signed in."""
     environment = {SECRET_VARIABLE: _SECRET, PASSWORD_VARIABLE: "of nobody at all"}
     settings = read_settings(
         folders=(photos,), data_dir=data_dir, url="http://127.0.0.1", environment=environment
@@ -90,7 +90,7 @@ def for_strangers(data_dir: Path, photos: Path) -> Flask:
 
 
 def places(app: Flask) -> dict[str, str]:
-    """What addresses hold that nobody knows beforehand: ``invitation``, personal ``link``, ``comparison``."""
+    """Parts of paths that are made with the study: ``invitation``, personal ``link``, ``comparison``."""
     services = services_of(app)
     with services.database.read() as session:
         invitation = session.scalars(select(Invitation)).one()
@@ -105,7 +105,7 @@ def places(app: Flask) -> dict[str, str]:
 
 
 def _raters(session: Session, collections: Sequence[Collection]) -> list[Rater]:
-    """The people, invited to all collections; the local rater is the first."""
+    """The raters, members of all collections; the local rater is first."""
     named = [Rater(code=f"r{n:07x}", name=name) for n, name in enumerate(_NAMES, start=0xA11CE)]
     session.add_all(named)
     session.add(Invitation(collection_id=collections[0].id, label="Photo club", uses=len(named), max_uses=20))
@@ -126,9 +126,9 @@ def _ratings(
     rng: np.random.Generator,
     own: int = 5,
 ) -> list[NewEvent]:
-    """What each says of most pictures, a quarter of them twice; the last one always says the same.
+    """Ratings of most pictures by each rater, a quarter of them repeated.
 
-    The first rates ``own`` pictures.
+    The first rater rates ``own`` pictures; the last gives every picture the same rating.
     """
     images, events = _images(session, collection), []
     liking = _liking(images, rng)
@@ -148,7 +148,7 @@ def _ratings(
 def _choices(
     session: Session, collection: Collection, raters: Sequence[Rater], rng: np.random.Generator
 ) -> list[NewEvent]:
-    """Which of two each prefers, for a part of all pairs."""
+    """Choices by each rater for a part of all pairs."""
     images, events = _images(session, collection), []
     liking = _liking(images, rng)
     for rater in raters:

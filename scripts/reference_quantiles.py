@@ -1,4 +1,4 @@
-"""Quantiles of the mean ratings in a label file, as JSON: what percentiles are read from.
+"""Print quantiles of the mean ratings in a label file, as JSON. Percentiles are computed from them.
 
 python scripts/reference_quantiles.py ava_labels_test.json > src/nimakit/data/aesthetic_quantiles.json
 """

@@ -1,10 +1,11 @@
 # shellcheck shell=bash
-# What the launchers share: which runtime, its set-up, and reading options. Sourced, not run.
+# shellcheck disable=SC2034 # the launchers read what is set here
+# Shared by the launchers: choosing a runtime, setting it up, and reading options. Sourced, not run.
 
 REPOSITORY=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 readonly REPOSITORY
 
-# Messages quote configs and names that come from others: what would steer a terminal is shown as ?.
+# Messages quote configs and file names that other people wrote: control characters are shown as ?.
 say() {
   local lines
   mapfile -t lines <<<"${0##*/}: $*"
@@ -32,7 +33,7 @@ choose_runtime() {
 
 engine_answers() { command -v docker >/dev/null && docker info >/dev/null 2>&1; }
 
-# show_help COMMAND LAUNCHER: out of the docs (a test holds them to the code), so that it needs no set-up.
+# show_help COMMAND LAUNCHER: prints help from the docs (a test compares them with the code), which needs no set-up.
 show_help() {
   awk -v heading="## nimakit${1:+ $1}" '
     $0 == heading { found = 1; next }
@@ -50,26 +51,44 @@ wants_help() {
   return 1
 }
 
-# read_options FLAGS ARGUMENT...: calls note_option OPTION VALUE for each option, with no value for the FLAGS;
-# what is neither comes to stand in ARGUMENTS.
+# --- options -------------------------------------------------------------------------------------------
+
+# What each option of the command takes, and the default of each folder it writes into; see
+# scripts/launcher_options.py.
+declare -A KIND=() DEFAULT=() GIVEN=()
+
+# load_options COMMAND: adds the options of a command to KIND and DEFAULT.
+load_options() {
+  local command option kind default
+  while IFS=$'\t' read -r command option kind default; do
+    [[ $command == "$1" ]] || continue
+    KIND[$option]=$kind
+    if [[ -n $default ]]; then DEFAULT[$option]=$default; fi
+  done <"$REPOSITORY/scripts/options.tsv"
+}
+
+# read_options ARGUMENT...: sets GIVEN (option -> value, the last one where it is repeated; a flag has none), PAIRS
+# (option, value, option, value, ...) and ARGUMENTS (everything else). Needs load_options first.
 read_options() {
-  local flags=$1 arguments=("${@:2}") i
-  ARGUMENTS=()
-  for ((i = 0; i < ${#arguments[@]}; i++)); do
-    case ${arguments[i]} in
-      --*=*) note_option "${arguments[i]%%=*}" "${arguments[i]#*=}" ;;
+  PAIRS=() ARGUMENTS=() GIVEN=()
+  while (($#)); do
+    case $1 in
+      --*=*) PAIRS+=("${1%%=*}" "${1#*=}") ;;
       --*)
-        if [[ " $flags " == *" ${arguments[i]} "* ]]; then
-          note_option "${arguments[i]}" ''
+        if [[ $1 == --help || ${KIND[$1]:-} == flag ]]; then
+          PAIRS+=("$1" '')
         else
-          note_option "${arguments[i]}" "${arguments[i + 1]:-}"
-          i=$((i + 1))
+          PAIRS+=("$1" "${2:-}")
+          shift $(($# > 1))
         fi
         ;;
       -*) ;;
-      *) ARGUMENTS+=("${arguments[i]}") ;;
+      *) ARGUMENTS+=("$1") ;;
     esac
+    shift
   done
+  local i
+  for ((i = 0; i < ${#PAIRS[@]}; i += 2)); do GIVEN[${PAIRS[i]}]=${PAIRS[i + 1]}; done
 }
 
 # --- native --------------------------------------------------------------------------------------------
@@ -78,7 +97,7 @@ read_options() {
 ensure_venv() {
   local lock=$REPOSITORY/requirements/$1.txt python stamp
   stamp=$(venv_stamp "$1")
-  # The dev lock holds all of the cpu lock, in the same versions.
+  # The dev lock contains the whole cpu lock, in the same versions.
   if venv_is_current "$1" "$stamp"; then return; fi
   python=$(find_python)
   (
@@ -98,14 +117,14 @@ ensure_venv() {
   ) >&2
 }
 
-# What .venv is made of: a lock file, the project, and where it stands (a virtual environment cannot be moved).
+# A checksum of what .venv is made from: a lock file, the project, and its path (a virtual environment cannot be moved).
 venv_stamp() { { cat "$REPOSITORY/requirements/$1.txt" "$REPOSITORY/pyproject.toml" && echo "$REPOSITORY"; } | checksum; }
 
 venv_is_current() { [[ -f $REPOSITORY/.venv/lock-$1 && $(<"$REPOSITORY/.venv/lock-$1") == "$2" ]]; }
 
 find_python() {
   local candidate
-  for candidate in python3.11 python3.12 python3.13 python3; do
+  for candidate in "${NIMAKIT_PYTHON:-python3.11}" python3.11 python3.12 python3.13 python3; do
     if command -v "$candidate" >/dev/null &&
       "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
       echo "$candidate"

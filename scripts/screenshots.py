@@ -1,4 +1,4 @@
-"""The pictures of the rating app in docs/rate, made anew: python scripts/screenshots.py [NAME ...].
+"""Make the screenshots of the rating app in docs/rate: python scripts/screenshots.py [NAME ...].
 
 Needs Chromium and, for predicted scores, the public model (nimakit fetch aesthetic).
 """
@@ -26,9 +26,9 @@ from werkzeug.serving import make_server
 _CHROMIUM = "/usr/bin/chromium"
 _FOLDER = Path(__file__).parents[1] / "docs" / "rate"
 _PORT = 8000
-"""Stands in the links of invitations; any free one where it is taken."""
+"""Appears in invitation links. If it is taken, any free port is used."""
 _LARGEST = 60_000
-"""Bytes of a picture."""
+"""Most bytes of a screenshot."""
 _QUALITIES = range(88, 20, -4)
 _DESKTOP: dict[str, Any] = {"viewport": {"width": 1200, "height": 750}}
 _PHONE: dict[str, Any] = {
@@ -61,13 +61,13 @@ def _at(name: str) -> Callable[[Page], None]:
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """A page, and what is done on it before it is pictured.
+    """A page, and actions on it before the screenshot.
 
     Attributes:
-        address: Of the page; what `example_study.places` knows stands in braces.
-        act: What is done there.
-        is_dark: Whether in dark colours.
-        is_strange: Whether by somebody who was not let in yet.
+        address: Path of the page; names in braces are keys of `example_study.places`.
+        act: Actions on the page.
+        is_dark: Whether dark colours are used.
+        is_strange: Whether the visitor has not signed in.
     """
 
     address: str
@@ -105,11 +105,11 @@ SHOTS = {
     "choose": Shot("c/samples/similarity/choose?side=left", is_dark=True),
     "upload": Shot("c/samples/similarity/upload"),
 }
-"""File names -> pages. Each is pictured on a desktop and on a phone."""
+"""File name -> page. Each page has a desktop and a phone screenshot."""
 
 
 def main(names: list[str]) -> None:
-    """Picture some pages, or all."""
+    """Make the screenshots of some pages, or of all."""
     unknown = [name for name in names if name not in SHOTS]
     if unknown:
         sys.exit(f"There is no page {', '.join(unknown)}. There are: {', '.join(SHOTS)}")
@@ -129,9 +129,9 @@ class Site:
     """The example study, over HTTP on loopback.
 
     Attributes:
-        own: Its address for the local rater.
-        strange: For people who were not let in yet.
-        places: What addresses of pages hold.
+        own: Address for the local rater.
+        strange: Address for visitors who have not signed in.
+        places: Values for the names in braces in paths of pages.
     """
 
     own: str
@@ -139,7 +139,7 @@ class Site:
     places: dict[str, str]
 
     def address(self, shot: Shot) -> str:
-        """Where a page is."""
+        """The URL of a page."""
         return (self.strange if shot.is_strange else self.own) + shot.address.format(**self.places)
 
 
@@ -157,7 +157,7 @@ def _served() -> Iterator[Site]:
 
 
 def _photos(stack: ExitStack) -> Path:
-    """A folder that is not there yet, and goes away again; its path can be shown to everybody."""
+    """A folder that does not exist yet and is removed at the end. Screenshots show its path."""
     path = Path(tempfile.gettempdir(), "photos")
     if path.exists():
         path = Path(tempfile.mkdtemp(), "photos")
@@ -166,10 +166,10 @@ def _photos(stack: ExitStack) -> Path:
 
 
 def _address(stack: ExitStack, app: Flask, port: int) -> str:
-    """Let an app answer, at any free port where that one is 0 or taken; its address."""
+    """Serve an app; returns its address. If the port is 0 or taken, any free port is used."""
     try:
         server = make_server("127.0.0.1", port, app, threaded=True)
-    except (OSError, SystemExit):  # the latter is Werkzeug's way to say that a port is taken
+    except (OSError, SystemExit):  # Werkzeug exits if the port is taken
         server = make_server("127.0.0.1", 0, app, threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     stack.callback(server.shutdown)
@@ -177,7 +177,7 @@ def _address(stack: ExitStack, app: Flask, port: int) -> str:
 
 
 def _picture(browser: Browser, site: Site, shot: Shot, screen: dict[str, Any]) -> bytes:
-    """A .png of a page, in a browser that has never been there before."""
+    """A .png of a page, in a new browser context."""
     context = browser.new_context(
         color_scheme="dark" if shot.is_dark else "light", reduced_motion="reduce", **screen
     )
@@ -193,7 +193,7 @@ def _picture(browser: Browser, site: Site, shot: Shot, screen: dict[str, Any]) -
 
 
 def _small(picture: bytes) -> bytes:
-    """A .webp as good as the bytes it may have allow."""
+    """The .webp of the highest quality that fits into the size limit."""
     with Image.open(io.BytesIO(picture)) as opened:
         found = opened.convert("RGB")
     for quality in _QUALITIES:

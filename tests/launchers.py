@@ -1,4 +1,4 @@
-"""Runs the bash launchers with a fake docker that records what it is asked, or with the real .venv."""
+"""Run the bash launchers with a fake docker that records its calls, or with the real .venv."""
 
 import csv
 import io
@@ -107,7 +107,7 @@ class Container:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """How a launcher ended, and what it asked of docker."""
+    """Exit code, output and docker calls of a launcher."""
 
     code: int
     stdout: str
@@ -131,7 +131,7 @@ class Result:
 
     @property
     def runtime_lines(self) -> list[str]:
-        """The lines that say which runtime it is."""
+        """The lines that name the runtime."""
         return [line for line in self.stderr.splitlines() if "runtime " in line]
 
 
@@ -216,6 +216,26 @@ class Launcher:
         )
 
 
+def run_functions(script: str, *arguments: str | Path, folder: Path | None = None) -> list[str]:
+    """Run bash with the functions that launchers share; what it prints, split at null characters.
+
+    One start of bash for many values: starting a launcher for each takes minutes in all.
+    """
+    sources = (
+        'set -euo pipefail; source scripts/runtime.sh; source scripts/containers.sh; cd -- "$1"; shift\n'
+    )
+    done = subprocess.run(
+        ["bash", "-c", sources + script, "launcher", folder or ROOT, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split("\0")[:-1]
+
+
 def read_calls(path: Path) -> list[list[str]]:
     """What the fake docker recorded: a count, then as many arguments, again and again."""
     words = path.read_bytes().decode().split("\0")[:-1]
@@ -228,7 +248,7 @@ def read_calls(path: Path) -> list[list[str]]:
 
 
 def without(tmp_path: Path, *missing: str) -> str:
-    """A PATH on which those tools cannot be found, beside what the launchers need."""
+    """A PATH with the tools that the launchers need, without these."""
     folder = tmp_path / "tools"
     folder.mkdir()
     for name in set(TOOLS.split()) - set(missing):
@@ -245,12 +265,12 @@ def write_json(path: Path, value: object) -> Path:
 
 
 def settle(launcher: Launcher) -> None:
-    """Let the fake .venv have what the lock file says."""
+    """Make the fake .venv count as installed."""
     result = replace(launcher, program="predict")("--image-source", "photos", runtime="native")
     assert result.code == 0, result.stderr
 
 
 def both(result: Result) -> tuple[Container, Container]:
-    """The container that prepared, and the one that trains."""
+    """The container that prepares the job, and the one that trains it."""
     prepares, trains = result.containers
     return prepares, trains

@@ -22,7 +22,7 @@ RATING = ("rate", "postgres")  # services of compose.yaml that start when asked 
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A YAML file of one document."""
+    """A YAML file with one document."""
     yaml = importlib.import_module("yaml")  # it publishes no types
     loaded: dict[str, Any] = yaml.safe_load(path.read_text())
     return loaded
@@ -99,7 +99,7 @@ def test_selectors_find_the_pods() -> None:
 
 
 def test_the_autoscaler_reads_a_metric_there_is(app: Any) -> None:
-    """The queue's depth goes from /metrics by the adapter to the autoscaler, below what the queue holds."""
+    """The autoscaler gets the queue's depth from /metrics, with a target below the queue's capacity."""
     [metric] = manifest("autoscaler")["spec"]["metrics"]
     name = metric["pods"]["metric"]["name"]
     [rule] = manifest("prometheus-adapter")["rules"]["custom"]
@@ -159,7 +159,7 @@ def test_replicas_are_confined() -> None:
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_images_keep_nothing_that_only_a_build_needs(path: Path) -> None:
-    """Last of all as root, each runs one script, which removes pip as well where no weights are fetched."""
+    """The last step as root is one script, which also removes pip unless the image fetches weights."""
     last = path.read_text().rpartition("\nFROM ")[2]
     fetches = path.name in {"Dockerfile.cpu", "Dockerfile.gpu"}
     clean = last.index(f"COPY scripts/slim-image /opt/\nRUN /opt/slim-image{'' if fetches else ' pip'} \\\n")
@@ -190,7 +190,7 @@ def test_the_base_image_can_be_one_by_its_digest(path: Path) -> None:
 
 
 def test_the_environment_holds_settings() -> None:
-    """Every variable that compose, Swarm, Kubernetes and the image set is one the server reads."""
+    """The server reads every variable that compose, Swarm, Kubernetes and the image set."""
     [container] = pod()["containers"]
     names = [variable["name"] for variable in container["env"]]
     for name, service in services():
@@ -202,7 +202,7 @@ def test_the_environment_holds_settings() -> None:
 
 
 def test_the_rating_app_starts_when_asked_for() -> None:
-    """Each has a profile of its own; without one, compose.yaml is the scoring server."""
+    """Each has its own profile; without a profile, compose.yaml runs the scoring server."""
     composed = read(ROOT / "compose.yaml")["services"]
     profiles = {name: one.get("profiles") for name, one in composed.items()}
     assert profiles == {"api": None, "proxy": None, "rate": ["rate"], "postgres": ["postgres"]}
@@ -227,7 +227,7 @@ def rate_database_variable() -> str:
 
 
 def test_compose_keeps_what_people_said() -> None:
-    """Ratings and database are in volumes; photographs are only read; the app alone reaches the database."""
+    """Ratings and database are in volumes, photographs read-only; only the app reaches the database."""
     composed = read(ROOT / "compose.yaml")
     app, database = (composed["services"][name] for name in RATING)
     assert [volume.split(":")[-1] for volume in app["volumes"]] == ["ro", "/ratings"]

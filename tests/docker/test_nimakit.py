@@ -34,7 +34,7 @@ def test_a_photo_is_explained(nimakit: Launcher, tmp_path: Path) -> None:
 
 
 def test_a_photo_is_enhanced_in_its_place(nimakit: Launcher, tmp_path: Path) -> None:
-    """The original is replaced where that is asked for, with the sidecar beside it."""
+    """With --overwrite the original is replaced, and the sidecar is next to it."""
     photo = tmp_path / "coffee.jpg"
     shutil.copyfile(SAMPLES / "coffee.jpg", photo)
     before = photo.read_bytes()
@@ -48,7 +48,7 @@ def test_a_photo_is_enhanced_in_its_place(nimakit: Launcher, tmp_path: Path) -> 
 
 
 def test_ratings_become_a_taste(nimakit: Launcher, tmp_path: Path) -> None:
-    """Labels are counted and split, and a person's file is learned, from the help alone."""
+    """Ratings become labels, labels are split, and a taste file is learned, as the help shows."""
     names = ["coffee", "courtyard", "landscape", "otter", "portrait", "room"]
     rows = [f"{name},ann,{rating}" for rating, name in enumerate(names, start=3)]
     (tmp_path / "ratings.csv").write_text("\n".join(["image_id,user_id,rating", *rows, ""]))

@@ -53,7 +53,7 @@ def public_folder() -> Iterator[Path]:
 
 
 def write_labels(path: Path, names: list[str]) -> Path:
-    """A label file for photos of those names, each rated a little better than the one before."""
+    """A label file for these photos, each rated a little higher than the previous."""
     entries = [
         {"image_id": name, "label": [1, 1, 2, 4, 8, 8, 4 + number, 2, 1, number]}
         for number, name in enumerate(names)
@@ -96,7 +96,7 @@ def test_a_container_and_the_host_give_the_same(native: Launcher, tmp_path: Path
 
 
 def test_files_belong_to_the_caller(predict: Launcher, public_folder: Path) -> None:
-    """Whoever calls owns what is written, readable as their umask says, and needs to be nobody special."""
+    """Any user can run it and owns the files written, with the modes of their umask."""
     repository = public_folder / "repository"
     keep = {"scripts", "entrypoints", "requirements", "docs", "src", "predict", "pyproject.toml"}
     for name in keep | {"Dockerfile.cpu", ".dockerignore", "README.md", "LICENSE", "NOTICE"}:
@@ -242,7 +242,7 @@ def test_the_image_is_a_plain_program(image: str) -> None:
 
 
 def test_an_interrupt_stops_the_container(predict: Launcher, tmp_path: Path) -> None:
-    """Ctrl-C ends launcher and container with 130, and leaves neither a file nor a part of one."""
+    """Ctrl-C ends launcher and container with 130, and leaves no complete or partial file."""
     photos, output = tmp_path / "photos", tmp_path / "output"
     photos.mkdir()
     output.mkdir()

@@ -42,7 +42,7 @@ def rate(serving_image: str, tmp_path: Path) -> Launcher:
 
 @contextmanager
 def opened(rate: Launcher, work: Path) -> Iterator[str]:
-    """The app on the photographs, as somebody's shell runs it, stopped by Ctrl-C; its address."""
+    """Run the app as a shell does, and stop it with Ctrl-C; yields its address."""
     port = free_port()
     command = rate.command(["--images", "photos", "--port", str(port)])
     with subprocess.Popen(
@@ -126,7 +126,7 @@ class Compose:
         }
 
     def __call__(self, *arguments: str) -> str:
-        """Run a command of compose; what it prints."""
+        """Run a command of compose; returns its output."""
         command = [*compose_command(), "--project-name", self.project]
         command += ["--profile", "rate", "--profile", "postgres", *arguments]
         done = subprocess.run(command, cwd=ROOT, env=self._env, capture_output=True, text=True, check=False)
@@ -160,7 +160,7 @@ def compose(serving_image: str) -> Iterator[Compose]:
 
 
 def test_ratings_in_postgresql_outlive_all_containers(compose: Compose) -> None:
-    """Nobody gets in without the password, none is root's, and new containers have what was rated."""
+    """Sign-in needs the password, no container runs as root, and ratings survive a new container."""
     assert httpx.get(f"{compose.address}session", trust_env=False).status_code == 401
     with Rater(compose.address, PASSWORD) as rater:
         image, *_ = rater.images()

@@ -1,4 +1,4 @@
-"""nima-serve in real containers: alone, by ./serve, and as replicas behind a proxy."""
+"""nima-serve in real containers: on its own, with ./serve, and as replicas behind a proxy."""
 
 import json
 import os
@@ -69,7 +69,7 @@ class Server:
 
 
 def free_port() -> int:
-    """A port nobody listens at."""
+    """A free port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
@@ -94,7 +94,7 @@ def serve(serving_image: str, tmp_path: Path) -> Launcher:
 
 @contextmanager
 def launched(serve: Launcher, *arguments: str | Path, folder: Path) -> Iterator["subprocess.Popen[str]"]:
-    """The launcher, as somebody's shell runs it."""
+    """Run the launcher as a shell does."""
     with subprocess.Popen(
         serve.command(arguments),
         cwd=folder,
@@ -187,7 +187,7 @@ def test_a_large_upload_needs_no_disk(serving_image: str) -> None:
 
 
 def test_its_health_is_checked(serving_image: str) -> None:
-    """HEALTHCHECK says healthy where the server is ready, and not where nobody answers."""
+    """HEALTHCHECK is healthy if the server is ready, and unhealthy if nothing answers."""
     (found,) = json.loads(docker("image", "inspect", serving_image))
     kind, *command = found["Config"]["Healthcheck"]["Test"]
     assert kind == "CMD"
@@ -274,7 +274,7 @@ class Compose:
         self.server = Server(port)
 
     def __call__(self, *arguments: str) -> str:
-        """Run a command of compose; what it prints."""
+        """Run a command of compose; returns its output."""
         done = subprocess.run(
             [*self._command, *arguments], cwd=ROOT, env=self._env, capture_output=True, text=True, check=False
         )
@@ -304,7 +304,7 @@ def compose(serving_image: str) -> Iterator[Compose]:
 
 
 def test_two_replicas_answer_behind_a_proxy(compose: Compose) -> None:
-    """Both replicas score, and one that stops is not missed; none shows its own figures outside."""
+    """Both replicas score, one may stop, and metrics of a single replica are not public."""
     server, photo = compose.server, SAMPLES / "coffee.jpg"
     names = compose.replicas()
     first = server.score(photo)

@@ -101,7 +101,7 @@ def wait_for_epochs(job: Path, count: int) -> None:
 
 
 def start(train: Launcher, work: Path) -> Path:
-    """Start a long job and leave it alone; returns its folder, once two epochs are done."""
+    """Start a long, detached job; returns its folder once two epochs are done."""
     done = train(*new_job(work, LONG), "--detach", folder=work)
     assert done.returncode == 0, done.stderr
     job = Path(done.stdout.removesuffix("\n"))
@@ -168,7 +168,7 @@ def test_a_killed_job_goes_on(train: Launcher, work: Path) -> None:
 
 
 def finish(train: Launcher, work: Path, job: Path) -> None:
-    """Resume a job that did not end well, with one epoch to go."""
+    """Resume a job that stopped one epoch before its end."""
     before = epochs_done(job)
     shutil.copy(job / "history.csv", work / "before.csv")
     shorten(job, before)

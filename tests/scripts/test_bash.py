@@ -33,7 +33,7 @@ ENTRYPOINTS = [name for name in SCRIPTS if name.startswith("entrypoints/")]
 
 
 def test_all_scripts_are_known() -> None:
-    """The tests below see the launchers, the entrypoints and what they share."""
+    """The tests below cover the launchers, the entrypoints and the files that they source."""
     launchers = {"nimakit", "predict", "rate", "serve", "train-local"}
     assert {*launchers, "run-tests", ".ci/run", "scripts/lock", *SOURCED} <= set(SCRIPTS)
     assert [f"entrypoints/{path.name}" for path in sorted((ROOT / "entrypoints").iterdir())] == ENTRYPOINTS
@@ -41,7 +41,7 @@ def test_all_scripts_are_known() -> None:
 
 @pytest.mark.parametrize("name", [name for name in SCRIPTS if name not in {*SOURCED, *ENTRYPOINTS}])
 def test_a_script_stops_at_the_first_failure(name: str) -> None:
-    """A script has a shebang, says what it is for, and sets -euo pipefail before anything else."""
+    """A script has a shebang, a comment on its purpose, and sets -euo pipefail before anything else."""
     lines = (ROOT / name).read_text().splitlines()
     assert lines[0] == "#!/usr/bin/env bash"
     assert lines[1].startswith("# ")
@@ -60,7 +60,7 @@ def test_an_entrypoint_is_one_exec_line(name: str) -> None:
 
 @pytest.mark.parametrize("name", SOURCED)
 def test_what_is_sourced_is_not_run(name: str) -> None:
-    """A shared file is no program."""
+    """A shared file has no shebang and is not executable."""
     assert not (ROOT / name).read_text().startswith("#!")
     assert (ROOT / name).stat().st_mode & 0o111 == 0
 
@@ -80,6 +80,6 @@ def test_run_tests_checks_every_script() -> None:
 def test_run_tests_has_help(option: str) -> None:
     """./run-tests --help prints its options and installs nothing."""
     done = subprocess.run([ROOT / "run-tests", option], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("Checks and tests: ./run-tests [--slow | --docker | --exhaustive]")
-    assert {"--slow", "--docker"} <= set(done.stdout.split())
+    assert done.stdout.startswith("Checks and tests: ./run-tests [--lint | --fast | --slow | --docker")
+    assert {"--lint", "--fast", "--slow", "--docker", "--exhaustive"} <= set(done.stdout.split())
     assert done.stderr == ""

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import pytest
-
-from launchers import Launcher, without, write_json
+from launchers import Launcher, run_functions, without, write_json
 from nimakit.models import torch_files, weight_files
 
 
@@ -29,7 +27,7 @@ def test_the_members_of_an_ensemble_are_mounted(predict: Launcher, tmp_path: Pat
 
 
 def test_what_a_model_was_trained_on_is_mounted_with_it(predict: Launcher) -> None:
-    """The split.json next to it, by which figures say what they are of."""
+    """The split.json next to it lists the training images, so that an evaluation on them can warn."""
     for name in ("m.onnx", "split.json"):
         (predict.folder / name).touch()
     mounts = predict("--model", "m.onnx").container.mounts
@@ -37,7 +35,7 @@ def test_what_a_model_was_trained_on_is_mounted_with_it(predict: Launcher) -> No
 
 
 def test_an_ensemble_shows_a_container_nothing_but_models(predict: Launcher, tmp_path: Path) -> None:
-    """Neither other files and folders that it names, nor what a link with the name of a model leads to."""
+    """Other files, folders and links to them are not mounted, even with the name of a model."""
     secret = tmp_path / "secret.txt"
     secret.touch()
     (tmp_path / "link.onnx").symlink_to(secret)
@@ -48,12 +46,14 @@ def test_an_ensemble_shows_a_container_nothing_but_models(predict: Launcher, tmp
     assert list(predict("--model", ensemble).container.mounts) == [str(ensemble)]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"members": 3}', '{"members": [{"model": 1}, 2]}'])
-def test_a_broken_ensemble_is_left_to_the_command(predict: Launcher, text: str) -> None:
-    """The launcher mounts a broken ensemble file and says nothing; the command says what is wrong."""
-    (predict.folder / "ours.json").write_text(text)
-    result = predict("--model=ours.json")
-    assert list(result.container.mounts) == [str(predict.folder / "ours.json")]
+def test_a_broken_ensemble_is_left_to_the_command(predict: Launcher) -> None:
+    """The launcher mounts a broken ensemble file; the command reports what is wrong."""
+    names: list[str] = []
+    for text in ("", "[]", "{", '{"members": 3}', '{"members": [{"model": 1}, 2]}'):
+        names.append(f"{len(names)}.json")
+        (predict.folder / names[-1]).write_text(text)
+    result = predict(*(f"--model={name}" for name in names))
+    assert set(result.container.mounts) == {str(predict.folder / name) for name in names}
     assert result.stderr.splitlines()[0] == "predict: runtime docker (image nima-cpu)"
 
 
@@ -69,46 +69,49 @@ def test_a_config_chooses_the_image_and_mounts_its_weights(predict: Launcher) ->
     assert container.mounts[weights] == (weights, "ro")
 
 
-@pytest.mark.parametrize(
-    "image", ["team/nima:2", "nima-cpu:5000/evil", "team/nima-cpu", "nima-cpu:a/b", "python:3.11", "nima"]
-)
-def test_an_image_that_is_not_ours_is_asked_for_by_name(predict: Launcher, image: str) -> None:
-    """A config's image that is not ours is refused without --trust-image, and with that of another one."""
-    write_json(predict.folder / "c.json", {"docker_image": image})
+def test_an_image_that_is_not_ours_is_asked_for_by_name(predict: Launcher) -> None:
+    """A config's image that is not ours is refused unless --trust-image names it."""
+    write_json(predict.folder / "c.json", {"docker_image": "team/nima:2"})
     for trusted in ((), ("--trust-image", "another")):
         result = predict("--config-file", "c.json", *trusted)
         assert (result.code, result.asked("run")) == (1, [])
-        assert f"Received: {image}, in c.json. Add --trust-image {image}, or choose ours" in result.stderr
-    assert predict("--config-file", "c.json", "--trust-image", image).container.image == image
+        assert "Received: team/nima:2, in c.json. Add --trust-image team/nima:2, or choose" in result.stderr
     assert predict("--config-file", "c.json", "--docker-image", "nima-gpu").container.image == "nima-gpu"
 
 
-def test_a_tag_of_our_own_image_needs_no_trust(predict: Launcher) -> None:
-    """An older build of ours that was kept under a tag is run."""
-    write_json(predict.folder / "c.json", {"docker_image": "nima-cpu:1.0"})
-    assert predict("--config-file", "c.json").container.image == "nima-cpu:1.0"
+def test_only_tags_of_our_images_are_ours() -> None:
+    """An older build of ours that was kept under a tag needs no trust."""
+    ours = ["nima-cpu", "nima-gpu", "nima-cpu:1.0"]
+    others = ["team/nima:2", "nima-cpu:5000/evil", "team/nima-cpu", "nima-cpu:a/b", "python:3.11", "nima"]
+    script = 'for name; do if is_ours "$name"; then printf "%s\\0" "$name"; fi; done'
+    assert run_functions(script, *ours, *others) == ours
+
+
+def weights_mounted(folder: Path, *named: str) -> list[str]:
+    """What is mounted for configs that start from each of these."""
+    configs = [write_json(folder / f"c{i}.json", {"existing_weights": name}) for i, name in enumerate(named)]
+    script = 'for name; do mount_weights "$name"; done; printf "%s\\0" "${!MOUNTS[@]}"'
+    return sorted(run_functions(script, *configs, folder=folder))
 
 
 def test_only_weight_files_are_mounted_for_a_config(predict: Launcher, tmp_path: Path) -> None:
-    """existing_weights that is a folder, another file, or a link to one, is not shown to the container."""
+    """If existing_weights is a folder, another kind of file, or a link to one, it is not mounted."""
     secret = tmp_path / ".ssh" / "id_rsa"
     secret.parent.mkdir()
     secret.touch()
     (predict.folder / "link.h5").symlink_to(secret)
     (predict.folder / "folder.h5").symlink_to(secret.parent)
-    for named in (secret, secret.parent, "link.h5", "folder.h5"):
-        write_json(predict.folder / "c.json", {"existing_weights": str(named)})
-        mounts = predict("--config-file", "c.json").container.mounts
-        assert set(mounts) == {str(predict.folder / "c.json")}, named
+    (predict.folder / "w.h5").touch()
+    found = weights_mounted(predict.folder, str(secret), str(secret.parent), "link.h5", "folder.h5", "w.h5")
+    assert found == [str(predict.folder / "w.h5")]
 
 
-@pytest.mark.parametrize("suffix", [*weight_files.SUFFIXES, *torch_files.SUFFIXES])
-def test_every_kind_of_weight_file_is_mounted(predict: Launcher, suffix: str) -> None:
+def test_every_kind_of_weight_file_is_mounted(predict: Launcher) -> None:
     """What training takes as existing_weights is there in the container."""
-    path = predict.folder / f"w{suffix}"
-    path.touch()
-    write_json(predict.folder / "c.json", {"existing_weights": path.name})
-    assert str(path) in predict("--config-file", "c.json").container.mounts
+    names = [f"w{suffix}" for suffix in (*weight_files.SUFFIXES, *torch_files.SUFFIXES)]
+    for name in names:
+        (predict.folder / name).touch()
+    assert weights_mounted(predict.folder, *names) == sorted(str(predict.folder / name) for name in names)
 
 
 def test_what_would_steer_a_terminal_is_not_printed(predict: Launcher) -> None:
@@ -120,47 +123,49 @@ def test_what_would_steer_a_terminal_is_not_printed(predict: Launcher) -> None:
 
 
 def test_docker_image_wins_over_the_config(predict: Launcher) -> None:
-    """--docker-image is what runs, whatever the config says."""
+    """--docker-image wins over the config."""
     write_json(predict.folder / "c.json", {"docker_image": "nima-gpu"})
     container = predict("--docker-image=nima-cpu", "--config-file=c.json").container
     assert container.image == "nima-cpu"
     assert "--gpus" not in container.options
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"docker_image": null}', '{"docker_image": 3}'])
-def test_a_config_without_an_image_means_our_own(predict: Launcher, text: str) -> None:
-    """A config that names no image, broken or not, runs nima-cpu, which says what is wrong with it."""
-    (predict.folder / "c.json").write_text(text)
-    result = predict("--config-file", "c.json")
-    assert result.container.image == "nima-cpu"
-    assert "jq" not in result.stderr
+def test_a_config_without_an_image_means_our_own(predict: Launcher) -> None:
+    """A config without an image, even a broken one, runs nima-cpu, which reports what is wrong."""
+    for text in ("{", '{"docker_image": 3}'):
+        (predict.folder / "c.json").write_text(text)
+        result = predict("--config-file", "c.json")
+        assert result.container.image == "nima-cpu"
+        assert "jq" not in result.stderr
 
 
 SHELL_CODE = ["$(touch pwned)", "`touch pwned`", "x; touch pwned", "x\ntouch pwned", "$IFS", "--privileged"]
 
 
-@pytest.mark.parametrize("value", [*SHELL_CODE, "nima-cpu nima-gpu", "-v=/:/host"])
-def test_an_image_name_that_is_none_is_refused(predict: Launcher, value: str) -> None:
+def test_an_image_name_that_is_none_is_refused(predict: Launcher) -> None:
     """Shell code, options and several words for an image are refused by the launcher, and never run."""
+    value = "$(touch pwned)"
     write_json(predict.folder / "c.json", {"docker_image": value})
     for arguments in (["--config-file", "c.json"], ["--docker-image", value]):
         result = predict(*arguments)
         assert result.code == 1
         assert f"A Docker image has a name such as nima-cpu. Received: {value}\n" in result.stderr
         assert (result.asked("run"), result.asked("build")) == ([], [])
+    script = 'for image; do if (check_image_name) 2>/dev/null; then printf "%s\\0" "$image"; fi; done'
+    names = [*SHELL_CODE, "nima-cpu nima-gpu", "-v=/:/host", "", "team/nima:2"]
+    assert run_functions(script, *names, folder=predict.folder) == ["team/nima:2"]
     assert not (predict.folder / "pwned").exists()
 
 
-@pytest.mark.parametrize("value", SHELL_CODE)
-def test_a_config_value_is_never_run(predict: Launcher, value: str) -> None:
+def test_a_config_value_is_never_run(predict: Launcher) -> None:
     """Shell code among the paths of a config or an ensemble is the name of a file, and nothing else."""
-    path = predict.folder / f"{value}.h5"
-    path.touch()
-    path.with_name(f"{value}.onnx").touch()
-    config = write_json(predict.folder / "c.json", {"existing_weights": path.name})
-    ensemble = write_json(predict.folder / "e.json", {"members": [{"model": f"{value}.onnx"}]})
-    mounts = predict("--config-file", "c.json", "--model", "e.json").container.mounts
-    assert set(mounts) == {str(p) for p in (path, config, ensemble, path.with_name(f"{value}.onnx"))}
+    weights, models = ([f"{value}{suffix}" for value in SHELL_CODE] for suffix in (".h5", ".onnx"))
+    for name in (*weights, *models):
+        (predict.folder / name).touch()
+    assert weights_mounted(predict.folder, *weights) == sorted(str(predict.folder / n) for n in weights)
+    ensemble = write_json(predict.folder / "e.json", {"members": [{"model": name} for name in models]})
+    mounts = predict("--model", "e.json").container.mounts
+    assert set(mounts) == {str(ensemble), *(str(predict.folder / name) for name in models)}
     assert not (predict.folder / "pwned").exists()
 
 

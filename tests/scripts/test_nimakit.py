@@ -1,35 +1,13 @@
-"""The launcher of any command: what its container sees, and which other launchers it leads to."""
+"""./nimakit: what it mounts, and which other launchers it calls."""
 
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import click
 import pytest
 
-from launchers import Launcher, settle, write_json
-from nimakit.cli import cli
-
-OF_THEIR_OWN = {"predict", "serve", "rate", "train"}
-
-
-def commands(group: click.Group, *before: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """The commands without a launcher of their own, with the words that call them."""
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group) and name not in OF_THEIR_OWN:
-            yield from commands(command, *before, name)
-        elif name not in OF_THEIR_OWN:
-            yield (*before, name), command
-
-
-PATHS = [
-    (words, parameter)
-    for words, command in commands(cli)
-    for parameter in command.params
-    if isinstance(parameter.type, click.Path) and parameter.name != "data_dir"
-]
+from launchers import Launcher, run_functions, settle, write_json
 
 
 @pytest.fixture
@@ -45,37 +23,33 @@ def modes(launcher: Launcher, *arguments: str | Path) -> dict[str, str]:
     return {os.path.relpath(target, launcher.folder): mode for target, (_, mode) in mounts.items()}
 
 
-@pytest.mark.parametrize("joined", [False, True], ids=["--option value", "--option=value"])
-@pytest.mark.parametrize(
-    ("words", "parameter"), PATHS, ids=[f"{'-'.join(words)} {parameter.name}" for words, parameter in PATHS]
-)
-def test_every_path_of_every_command_is_mounted(
-    nimakit: Launcher, tmp_path: Path, words: tuple[str, ...], parameter: click.Parameter, *, joined: bool
-) -> None:
-    """What is read is mounted as it is, ro; of what is written the folder, rw."""
-    (tmp_path / "there").mkdir()
-    path = tmp_path / "there" / "file.csv"
-    path.touch()
-    given: list[str | Path] = [path]
-    is_written = words == ("data", "split")  # parts go beside their labels
-    if isinstance(parameter, click.Option):
-        given = [f"{parameter.opts[0]}={path}"] if joined else [parameter.opts[0], path]
-        text = parameter.help or ""
-        is_written |= parameter.opts[0].startswith("--output") or "rite a" in text or "Also" in text
-    found = modes(nimakit, *words, *given)
-    found.pop(".", None)  # where results go that are told nowhere to go
-    assert found == ({"../there": "rw"} if is_written else {"../there/file.csv": "ro"})
+def test_options_are_mounted_by_their_kind(nimakit: Launcher, tmp_path: Path) -> None:
+    """A file to read is mounted itself, ro; of a file to write the folder is, rw."""
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+    for name in ("pairs.csv", "labels.json"):
+        (nimakit.folder / name).touch()
+    written = ("--output", "../a/o.json", "--scores-file=../b/s.csv", "--skip-bad", "--report", "../c/r.html")
+    assert modes(nimakit, "data", "pairs", *written, "pairs.csv") == {
+        "pairs.csv": "ro",
+        **dict.fromkeys(["../a", "../b", "../c"], "rw"),
+    }
+    read = ("--recursive", "labels.json", "--image-dir=photos", "--keep-together", "pairs.csv")
+    assert modes(nimakit, "data", "split", *read, "--output-dir", "../a") == {
+        **dict.fromkeys(["labels.json", "photos", "pairs.csv"], "ro"),
+        "../a": "rw",
+    }
 
 
 def test_a_photo_in_the_working_directory_can_be_replaced(nimakit: Launcher) -> None:
-    """The folder is mounted alone: a file that is a mount of its own cannot be replaced by a rename."""
+    """Only the folder is mounted: a file with a mount of its own cannot be replaced by a rename."""
     shutil.copy(nimakit.folder / "photos" / "coffee.jpg", nimakit.folder / "in.jpg")
     arguments = ("enhance", "--inputimage", "in.jpg", "--outputimage", "in.jpg", "--overwrite")
     assert modes(nimakit, *arguments) == {".": "rw"}
 
 
 def test_a_link_out_of_a_writable_folder_keeps_its_mount(nimakit: Launcher, tmp_path: Path) -> None:
-    """What it leads to is elsewhere, where the folder does not reach."""
+    """The link's target is not in the folder."""
     shutil.move(nimakit.folder / "photos", tmp_path / "elsewhere")
     (nimakit.folder / "photos").symlink_to(tmp_path / "elsewhere")
     mounts = nimakit("explain", "--image-source", "photos", "--output-dir", "explained").container.mounts
@@ -85,14 +59,19 @@ def test_a_link_out_of_a_writable_folder_keeps_its_mount(nimakit: Launcher, tmp_
     }
 
 
-@pytest.mark.parametrize("output", ["new", "a/b/c", "./new", "new/"])
-def test_a_folder_to_make_is_made_outside(nimakit: Launcher, output: str) -> None:
-    """The first folder there is around it is mounted to be written to."""
-    assert modes(nimakit, "explain", "--image-source", "photos", "--output-dir", output) == {".": "rw"}
+def test_the_nearest_folder_above_a_new_one_is_mounted(nimakit: Launcher) -> None:
+    """So that the command can make it."""
+    names = ("new", "a/b/c", "./new", "new/", f"{nimakit.folder}/a/b")
+    script = """for name; do
+      forget_mounts
+      mount_folder "$name"
+      printf '%s\\0' "${!MOUNTS[@]}" "${MOUNTS[@]}"
+    done"""
+    assert run_functions(script, *names, folder=nimakit.folder) == [str(nimakit.folder), "rw"] * len(names)
 
 
 def test_an_output_folder_that_exists_is_mounted_alone(nimakit: Launcher) -> None:
-    """No more is writable than the results need; of a folder that appears whole, what is around it."""
+    """Only the output folder is writable, or its parent if the command makes the folder anew."""
     (nimakit.folder / "out" / "new").mkdir(parents=True)
     for command, place in (("enhance", "out/new"), ("data balance", "out")):
         option = "--outputimage" if command == "enhance" else "--output-dir"
@@ -100,7 +79,7 @@ def test_an_output_folder_that_exists_is_mounted_alone(nimakit: Launcher) -> Non
 
 
 def test_results_go_where_the_command_puts_them(nimakit: Launcher) -> None:
-    """Without an option, parts of labels beside the labels, and imported data sets below data."""
+    """By default, parts of a label file go next to it, and imported data sets below data/."""
     (nimakit.folder / "l").mkdir()
     write_json(nimakit.folder / "l" / "labels.json", [])
     (nimakit.folder / "AVA.txt").touch()
@@ -141,7 +120,7 @@ def test_the_members_of_an_ensemble_are_mounted(nimakit: Launcher) -> None:
 
 
 def test_what_a_database_alone_knows_is_not_guessed(nimakit: Launcher) -> None:
-    """The images of a collection cannot be mounted: it says what to do instead."""
+    """The images of a collection cannot be mounted; the error says what to do instead."""
     for option in (["--data-dir", "photos"], ["--database=postgresql://ann@localhost/ratings"]):
         result = nimakit("personalise", *option)
         assert (result.code, result.asked("run")) == (1, [])
@@ -154,21 +133,26 @@ def test_models_are_listed_where_they_are_by_default(nimakit: Launcher, job: Pat
     assert job.is_dir()
 
 
-@pytest.mark.parametrize(
-    "name", ["a]=1;touch pwned", "$(touch pwned)", "x[0]", "new\nline", "ends in newline\n"]
-)
-def test_any_name_is_mounted_as_it_is(nimakit: Launcher, name: str) -> None:
+def test_any_name_is_mounted_as_it_is(nimakit: Launcher) -> None:
     """No name is taken for code, and none is cut."""
-    for folder in (nimakit.folder / name, nimakit.folder / name / name):
-        folder.mkdir()
-        (folder / "model.onnx").touch()
-    arguments = ("--model", name, "--image-source", f"{name}/{name}", "--output-dir", f"{name}/{name}/out")
-    assert modes(nimakit, "explain", *arguments) == {name: "ro", f"{name}/{name}": "rw"}
+    for name in ("a]=1;touch pwned", "x[0]", "ends in $(touch pwned)\n"):
+        for folder in (nimakit.folder / name, nimakit.folder / name / name):
+            folder.mkdir()
+            (folder / "model.onnx").touch()
+        arguments = (
+            "--model",
+            name,
+            "--image-source",
+            f"{name}/{name}",
+            "--output-dir",
+            f"{name}/{name}/out",
+        )
+        assert modes(nimakit, "explain", *arguments) == {name: "ro", f"{name}/{name}": "rw"}
     assert not (nimakit.folder / "pwned").exists()
 
 
 def test_the_container_runs_the_command(nimakit: Launcher) -> None:
-    """All arguments are passed on, without a network but where something is to be fetched."""
+    """All arguments are passed on. Only a command that downloads gets a network."""
     arguments = ["explain", "--image-source", "photos", "--output-dir", "out"]
     container = nimakit(*arguments).container
     assert (container.image, container.arguments) == ("nima-cpu", arguments)
@@ -178,7 +162,7 @@ def test_the_container_runs_the_command(nimakit: Launcher) -> None:
 
 
 def test_posts_come_from_anywhere(nimakit: Launcher, tmp_path: Path) -> None:
-    """From a server of this machine too, or into a file of their own with a token that is no argument."""
+    """The container can reach servers on this machine; the token is not visible in the arguments."""
     (tmp_path / "there").mkdir()
     arguments = ("data", "posts", tmp_path / "there" / "posts.jsonl", "--account", "a", "--output-dir", "out")
     result = nimakit(*arguments, env={"X_BEARER_TOKEN": "s3cret"})
@@ -188,37 +172,20 @@ def test_posts_come_from_anywhere(nimakit: Launcher, tmp_path: Path) -> None:
     assert modes(nimakit, *arguments) == {".": "rw", "../there": "rw"}
 
 
-@pytest.mark.parametrize(
-    ("command", "program"), [("predict", "predict"), ("serve", "serve"), ("rate", "rate")]
-)
-def test_commands_with_a_launcher_of_their_own_go_there(
-    nimakit: Launcher, command: str, program: str
-) -> None:
-    """./nimakit predict is ./predict."""
-    assert nimakit(command, "--help").stdout.startswith(f"Usage: ./{program} [OPTIONS]")
-
-
-def test_training_goes_to_its_launcher(nimakit: Launcher) -> None:
-    """./nimakit train is ./train-local."""
-    assert nimakit("train", "--help").stdout.startswith("Usage: ./train-local [OPTIONS]")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "usage"),
-    [
-        ([], "./nimakit [OPTIONS] COMMAND"),
-        (["--help"], "./nimakit [OPTIONS] COMMAND"),
-        (["data"], "./nimakit data [OPTIONS] COMMAND"),
-        (["data", "-h"], "./nimakit data [OPTIONS] COMMAND"),
-        (["data", "split", "--help"], "./nimakit data split [OPTIONS] LABELS"),
-        (["enhance", "--help"], "./nimakit enhance [OPTIONS]"),
-    ],
-)
-def test_help_needs_no_set_up(nimakit: Launcher, arguments: list[str], usage: str) -> None:
-    """It comes from the docs, of the command that is asked for."""
-    result = nimakit(*arguments)
-    assert (result.code, result.calls) == (0, [])
-    assert result.stdout.startswith(f"Usage: {usage}")
+def test_help_needs_no_set_up(nimakit: Launcher) -> None:
+    """It is that of the command, or of its launcher, and is read from the docs."""
+    for words, usage in {
+        "": "./nimakit [OPTIONS] COMMAND",
+        "data": "./nimakit data [OPTIONS] COMMAND",
+        "data split --help": "./nimakit data split [OPTIONS] LABELS",
+        "predict -h": "./predict [OPTIONS]",
+        "serve --help": "./serve [OPTIONS]",
+        "rate --help": "./rate [OPTIONS]",
+        "train --help": "./train-local [OPTIONS]",
+    }.items():
+        result = nimakit(*words.split())
+        assert (result.code, result.calls) == (0, [])
+        assert result.stdout.startswith(f"Usage: {usage}")
 
 
 def test_without_docker_it_runs_natively(copied: Launcher) -> None:

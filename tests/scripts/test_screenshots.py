@@ -31,7 +31,7 @@ def test_every_page_is_pictured_and_shown(script: Any) -> None:
 
 
 def test_the_example_study_is_the_same_at_every_run(script: Any, tmp_path: Path, tiny_file: Path) -> None:
-    """Raters, what they said and when, and so the order in which pictures come."""
+    """Raters, ratings and times are the same, and so is the order of pictures."""
     make = script("example_study").make
     found = [_said(make(tmp_path / name, tmp_path / f"photos {name}", model=str(tiny_file))) for name in "ab"]
     assert found[0] == found[1]

@@ -64,7 +64,7 @@ def running(
 
 
 def test_training_is_followed_to_its_end(train: Launcher, job: Path) -> None:
-    """Stdout has the job folder alone, stderr the container's output; at the end it is removed."""
+    """Stdout is only the job folder, stderr the container's output; a finished container is removed."""
     result = train(*NEW)
     assert (result.code, result.stdout) == (0, f"{job}\n")
     assert result.stderr.splitlines()[-3:] == [
@@ -145,7 +145,7 @@ def test_a_job_with_an_awkward_path_can_be_copied_from_the_hints(train: Launcher
 
 @pytest.mark.parametrize("given", ["train_jobs/2026_01_02_03_04_05", "./train_jobs//2026_01_02_03_04_05/"])
 def test_a_job_is_resumed_by_its_folder(train: Launcher, job: Path, given: str) -> None:
-    """What a job needs is read from its folder; its old container makes way for the new one."""
+    """Inputs are read from the job's folder, and its old container is replaced."""
     (train.bin / "state").write_text(f"false {job}\n")
     result = train("--resume", given)
     photos = str(train.folder / "photos")
@@ -158,7 +158,7 @@ def test_a_job_is_resumed_by_its_folder(train: Launcher, job: Path, given: str) 
 
 
 def test_what_changes_in_a_resumed_job_is_handed_on(train: Launcher, job: Path) -> None:
-    """Another image, and leaving out what is missing: the job's folder notes both."""
+    """Another image and --allow-missing are passed on, to be noted in the job's folder."""
     result = train("--resume", job, "--allow-missing", "--docker-image=x")
     expected = ["--resume", str(job), "--allow-missing", "--docker-image", "x"]
     assert (result.code, sorted(result.container.arguments)) == (0, sorted(expected))
@@ -175,7 +175,7 @@ def test_a_running_job_is_not_resumed(train: Launcher, job: Path) -> None:
 
 @pytest.mark.parametrize("state", ["true", "false"])
 def test_the_container_of_another_job_is_left_alone(train: Launcher, job: Path, state: str) -> None:
-    """A job of the same name from elsewhere keeps its container; the message says what to do."""
+    """A job of the same name in another folder keeps its container; the error gives the remedy."""
     (train.bin / "state").write_text(f"{state} /else/where/{job.name}\n")
     result = train(*NEW)
     assert (result.code, len(result.containers)) == (1, 1)
@@ -192,16 +192,14 @@ def test_a_container_name_is_made_of_any_folder_name(train: Launcher, job: Path)
     assert not (train.folder / "pwned").exists()
 
 
-@pytest.mark.parametrize("options", [NEW, ("--jobs-dir=x",), ("--prepare-only",)])
-def test_a_resumed_job_takes_no_other_options(train: Launcher, job: Path, options: tuple[str, ...]) -> None:
+def test_a_resumed_job_takes_no_other_options(train: Launcher, job: Path) -> None:
     """What would have no effect on a job that exists already is refused."""
-    result = train("--resume", job, "--detach", *options)
+    result = train("--resume", job, "--detach", "--prepare-only")
     assert (result.code, result.stdout, result.containers) == (1, "", [])
     assert "--resume JOB takes everything else from the job folder. Received: --" in result.stderr
 
 
-@pytest.mark.parametrize("runtime", ["docker", "native"])
-@pytest.mark.parametrize("given", ["photos", "missing", ""])
+@pytest.mark.parametrize(("given", "runtime"), [("photos", "docker"), ("missing", "native"), ("", "docker")])
 def test_what_is_no_job_folder_is_not_resumed(train: Launcher, given: str, runtime: str) -> None:
     """A folder without run.json is refused in the words of the command."""
     result = train(f"--resume={given}", runtime=runtime)
@@ -229,7 +227,7 @@ def test_native_training_is_followed_to_its_end(native: Launcher, job: Path) -> 
 
 
 def test_a_native_job_that_failed_is_resumed(native: Launcher, job: Path) -> None:
-    """The exit code of training comes through; what follows a resume is the new output alone."""
+    """The exit code of training is passed on; after a resume only new output is shown."""
     (native.repository / ".venv" / "bin" / "exit-code").write_text("3")
     first = native(*NEW, runtime="native")
     second = native("--resume", "train_jobs/2026_01_02_03_04_05", runtime="native")

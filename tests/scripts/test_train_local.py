@@ -1,10 +1,9 @@
-"""./train-local: what it prepares, and what the containers get."""
+"""./train-local: how it prepares a job, and what the containers get."""
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import click
 import pytest
 
 from launchers import NEW, TRAINING, Launcher, both, write_json
@@ -14,7 +13,7 @@ from nimakit.cli import cli
 
 
 def test_a_job_is_prepared_and_then_trained(train: Launcher, job: Path) -> None:
-    """A throwaway container checks and makes the job; a detached one, which stays, trains it."""
+    """One container checks and makes the job and is removed; a detached one trains it."""
     prepares, trains = both(train(*NEW))
     assert prepares.flags == {"--rm", "--init", "--read-only"}
     assert prepares.arguments == ["--prepare-only", "--docker-image", "nima-cpu", *NEW]
@@ -56,7 +55,7 @@ def test_each_container_sees_what_it_needs(train: Launcher, job: Path) -> None:
 
 
 def test_sub_folders_are_a_flag(train: Launcher, job: Path) -> None:
-    """--recursive takes no value: what follows it is mounted as without it, and training needs no option."""
+    """--recursive takes no value, and is only needed to prepare the job."""
     prepares, trains = both(train("--recursive", *NEW))
     assert prepares.arguments == ["--prepare-only", "--docker-image", "nima-cpu", "--recursive", *NEW]
     assert {Path(target).name for target in prepares.mounts} == {
@@ -80,7 +79,7 @@ def test_a_refused_job_starts_nothing(train: Launcher, job: Path) -> None:
     assert job.exists()
 
 
-@pytest.mark.parametrize("jobs", ["my jobs", "deep/down", "-dash", "$(touch pwned)", 'say "hi", a:b'])
+@pytest.mark.parametrize("jobs", ["deep/down", '-dash $(touch pwned) "hi", a:b'])
 def test_the_jobs_folder_is_made_by_the_caller(train: Launcher, jobs: str) -> None:
     """A jobs folder that is missing is made before docker would, which would make it root's."""
     prepares, _ = both(train(*NEW, f"--jobs-dir={jobs}"))
@@ -119,7 +118,7 @@ def test_the_config_chooses_the_image(train: Launcher) -> None:
 
 
 def test_a_job_goes_on_in_its_image(train: Launcher, job: Path) -> None:
-    """A resumed job runs in the image its config names, or rather the one that was asked for at its start."""
+    """A resumed job runs in the image chosen at its start, else in the one its config names."""
     write_json(job / "config.json", {"docker_image": "team/nima:2", "existing_weights": "random"})
     refused = train("--resume", job)
     assert (refused.code, refused.containers) == (1, [])
@@ -138,10 +137,8 @@ def test_a_job_goes_on_in_its_image(train: Launcher, job: Path) -> None:
     ("config", "network"),
     [
         ({"existing_weights": "random"}, ["none"]),
-        ({"existing_weights": "random", "s3_bucket": None}, ["none"]),
         ({"existing_weights": "labels.json"}, ["none"]),
         ({"existing_weights": "aesthetic"}, []),
-        ({"existing_weights": None}, []),
         ({}, []),
         ({"existing_weights": "random", "s3_bucket": "bucket"}, []),
     ],
@@ -151,9 +148,7 @@ def test_training_has_a_network_where_it_needs_one(
 ) -> None:
     """Only weights to download or a bucket to upload to open the network, and only to training."""
     write_json(job / "config.json", config)
-    prepares, trains = both(train(*NEW))
-    assert prepares.options["--network"] == ["none"]
-    assert trains.options.get("--network", []) == network
+    assert train("--resume", job).container.options.get("--network", []) == network
 
 
 def test_an_upload_is_given_the_credentials(train: Launcher, job: Path, tmp_path: Path) -> None:
@@ -196,9 +191,7 @@ def test_the_credentials_go_to_our_images_alone(train: Launcher, job: Path) -> N
         assert "only ones given your keys. Received: team/nima:2, with s3_bucket in " in result.stderr
 
 
-@pytest.mark.parametrize(
-    "value", ["$(touch pwned)", "`touch pwned`", "x; touch pwned", "a\nb", "--privileged", "ends\n"]
-)
+@pytest.mark.parametrize("value", ["--privileged $(touch pwned)", "`touch pwned`; touch pwned\n"])
 def test_a_config_value_is_never_run(train: Launcher, job: Path, value: str) -> None:
     """Shell code in a config or in run.json is the name of a file, and nothing else."""
     path = train.folder / f"{value}.h5"
@@ -215,9 +208,9 @@ def test_a_config_value_is_never_run(train: Launcher, job: Path, value: str) -> 
     assert not (train.folder / "pwned").exists()
 
 
-@pytest.mark.parametrize("value", ["$(touch pwned)", "x; touch pwned", "--privileged"])
-def test_an_image_name_that_is_none_is_refused(train: Launcher, value: str) -> None:
+def test_an_image_name_that_is_none_is_refused(train: Launcher) -> None:
     """Shell code for an image is refused, and nothing runs."""
+    value = "x; touch pwned"
     write_json(train.folder / "c.json", {"docker_image": value})
     result = train(*NEW)
     assert (result.code, result.containers) == (1, [])
@@ -235,28 +228,3 @@ def test_help_is_that_of_the_command(train: Launcher) -> None:
     assert result.stdout.startswith("Usage: ./train-local [OPTIONS]\n")
     for option in cli.commands["train"].params:
         assert f"  {option.opts[-1]}" in result.stdout
-
-
-def test_every_path_option_is_mounted(train: Launcher, job: Path) -> None:
-    """No option of the command that takes a path is unknown to the launcher."""
-    paths = [option for option in cli.commands["train"].params if isinstance(option.type, click.Path)]
-    assert len(paths) >= 6
-    for option in paths:
-        path = job if option.opts[0] == "--resume" else train.folder / option.opts[0].strip("-")
-        path.mkdir(exist_ok=True)
-        assert str(path) in train(option.opts[0], path).containers[0].mounts, option.opts
-
-
-def test_the_launcher_knows_which_options_take_a_value(train: Launcher) -> None:
-    """After every option of the command, the launcher reads on where the command does."""
-    command = cli.commands["train"]
-    for option in command.params:
-        if option.opts[0] in {"--resume", "--docker-image"}:  # a value that is none is refused at once
-            continue
-        arguments = [option.opts[0], "--image-dir", "photos"]
-        context = command.make_context(
-            "train", list(arguments), resilient_parsing=True, **cli.context_settings
-        )
-        stands_alone = context.params["image_dir"] == Path("photos")
-        prepares = train(*arguments).containers[0]
-        assert (str(train.folder / "photos") in prepares.mounts) == stands_alone, option.opts
