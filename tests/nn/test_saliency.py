@@ -95,7 +95,11 @@ def test_gives_the_score_it_explains() -> None:
 
 @pytest.mark.parametrize(
     ("method", "most"),
-    [("gradcam", 0.5), pytest.param("smoothgrad", 0.5, marks=pytest.mark.slow), ("gradient", 0.7)],
+    [
+        ("gradcam", 0.5),
+        pytest.param("smoothgrad", 0.5, marks=pytest.mark.slow),
+        pytest.param("gradient", 0.7, marks=pytest.mark.slow),
+    ],
 )
 def test_randomised_weights_change_the_map(public_weights: Any, method: Any, most: float) -> None:
     """The sanity check of Adebayo et al. 2018: a map that survives other weights explains nothing.
@@ -119,19 +123,19 @@ def test_randomised_weights_change_the_map(public_weights: Any, method: Any, mos
 @pytest.mark.parametrize("at_least", [1, 5.5, 0])
 def test_refuses_a_rating_off_the_scale(at_least: float) -> None:
     """Every picture is rated 1 or above, and none above 5: there is nothing to explain."""
-    with pytest.raises(UsageError, match="above 1 and at 5"):
+    with pytest.raises(UsageError, match="above 1 and at most 5"):
         saliency(corner_model(), bright(), at_least=at_least)
 
 
 def test_refuses_a_probability_of_a_model_of_scores() -> None:
     """A regression head has none, and no person's taste."""
-    with pytest.raises(UsageError, match="gives a score alone, as a regression head and a person's taste"):
+    with pytest.raises(UsageError, match="only predicts a score, like any regression head or personal model"):
         saliency(corner_model(head="regression"), bright(), at_least=3)
 
 
 def test_refuses_gradcam_without_pooled_maps() -> None:
     """The message names a method that works."""
-    with pytest.raises(ModelError, match="take smoothgrad"):
+    with pytest.raises(ModelError, match="use smoothgrad"):
         saliency(corner_model(pooled=False), bright(), "gradcam")
 
 

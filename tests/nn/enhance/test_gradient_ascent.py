@@ -32,7 +32,7 @@ def photo() -> Photo:
 
 def look(picture: Photo) -> Views:
     """What a model of a corner sees of a picture."""
-    return random_views.look(picture, random_views.detail(picture), corner_model().metadata.preprocessing)
+    return random_views.sample(picture, random_views.detail(picture), corner_model().metadata.preprocessing)
 
 
 def climbed(edit: Edit, *networks: KerasModel) -> Float32Array:

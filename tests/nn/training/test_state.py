@@ -131,7 +131,7 @@ def test_drops_the_weights_of_other_epochs_alone(job: Job) -> None:
         (job.weights / name).touch()
     state = State.load(job)
     state.best_file = best
-    state.drop_other_weights(job)
+    state.delete_other_weights(job)
     assert {path.name for path in job.weights.iterdir()} == {*others, best}
 
 
@@ -195,7 +195,7 @@ def test_refuses_a_state_that_names_files_elsewhere(job: Job, name: Any) -> None
     [(phase, file)] = values["weights"].items()
     values["weights"][phase] = name.format(file=file) if isinstance(name, str) else name
     path.write_text(json.dumps(values), "utf-8")
-    with pytest.raises(UsageError, match="must be as this version of nimakit leaves it"):
+    with pytest.raises(UsageError, match="must have been written by this version"):
         State.load(job)
 
 
