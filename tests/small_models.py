@@ -22,10 +22,10 @@ CORNER_SIDE = 32
 
 
 def write_job(folder: Path, **changes: Any) -> Path:
-    """Write config.json, weights and model.onnx of a network with random weights, which tells pictures apart.
+    """Write config.json, weights and model.onnx of a network with random weights.
 
     Args:
-        folder: Made now, while `small_backbone.registered` holds.
+        folder: Created within `small_backbone.registered`.
         changes: Keys of the config.
 
     Returns:
@@ -59,7 +59,7 @@ def write_job(folder: Path, **changes: Any) -> Path:
 def corner_model(
     *, fit: Fit = "squash", head: Any = "histogram", pooled: bool = True, corner: int = 8
 ) -> KerasModel:
-    """A model that looks at the left top corner alone: the brighter that is, the better.
+    """A model that sees only the top left corner: the brighter, the better.
 
     Args:
         fit: How it sees a picture.

@@ -32,7 +32,7 @@ def share(grid: Any, box: Sequence[int]) -> float:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("at_least", [None, 4])
 def test_the_corner_that_is_looked_at_lights_up(method: Any, at_least: float | None) -> None:
-    """Of a model that sees one corner, the map has that corner alone, whatever is explained."""
+    """The map of a model that sees one corner shows only that corner."""
     found = saliency(corner_model(), bright(), method, at_least=at_least)
     assert found.grid.shape == (64, 64)
     assert found.grid.max() == pytest.approx(1)
@@ -140,7 +140,7 @@ def test_refuses_gradcam_without_pooled_maps() -> None:
 
 
 def test_draws_the_map() -> None:
-    """Heat map and overlay have the picture's size; the sheet has both panels beside each other."""
+    """Heat map and overlay have the picture's size; the sheet shows picture and overlay side by side."""
     found = explain_image(corner_model(), random_pixels(50, 70), "smoothgrad", at_least=3)
     assert found.heat.size == found.overlay.size == (70, 50)
     assert found.side_by_side.width > 140

@@ -109,7 +109,7 @@ def test_tells_all_problems_at_once(ask: Callable[..., Request], tmp_path: Path)
 
 
 def test_bad_keys_and_labels_hide_nothing_else(ask: Callable[..., Request]) -> None:
-    """What can be read of a bad config and a bad label file is held against the rest all the same."""
+    """The readable parts of a bad config and a bad label file are still checked against the rest."""
     bad = {"batch_sise": 4, "base_model_name": "MobilNet", "existing_weights": "none.hdf5", "n_classes": 7}
     entries = [*_entries("a", "gone", "b"), {"image_id": "lost", "label": [0] * 5}, {"image_id": 3}]
     message = _refusal(ask(bad, entries))
@@ -127,7 +127,7 @@ def test_bad_keys_and_labels_hide_nothing_else(ask: Callable[..., Request]) -> N
 
 
 def test_a_bad_label_file_does_not_hide_a_missing_folder(ask: Callable[..., Request], tmp_path: Path) -> None:
-    """Both are told; a config without n_classes means the default, and is told of too."""
+    """Both numbers are reported; a config without n_classes means the default."""
     config = tmp_path / "short.json"
     config.write_text('{"base_model_name": "MobileNet"}', encoding="utf-8")
     entries = [*_entries("a"), {"image_id": "b", "label": [1, 2]}]
@@ -202,7 +202,7 @@ def test_refuses_a_missing_image_folder_once(ask: Callable[..., Request], tmp_pa
 def test_refuses_bad_labels(
     ask: Callable[..., Request], tmp_path: Path, entries: Entries, expected: str, which: str
 ) -> None:
-    """Labels to learn from and to test with are held to the same rules; the file is named."""
+    """Training and test labels are checked alike; the message names the file."""
     bad = _labels(tmp_path / "bad.json", entries)
     message = _refusal(ask(**{which: bad}))
     assert expected in message

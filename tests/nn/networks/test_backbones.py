@@ -104,7 +104,7 @@ def _no_network(*_: Any, **__: Any) -> None:
 
 @pytest.mark.parametrize("name", ["MobileNet", "ResNet18"])
 def test_names_the_way_out_where_there_is_no_network(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A download of Keras that fails is told as that, with the config key that does without."""
+    """A failed download by Keras is reported, with the config key that avoids it."""
     monkeypatch.setattr(file_utils, "get_file", _no_network)
     monkeypatch.setattr(keras.utils, "get_file", _no_network)
     with pytest.raises(DownloadError, match=rf"weights of {name} must be .*no route.*existing_weights"):

@@ -122,7 +122,7 @@ def test_the_public_weights_give_the_same_in_keras_and_onnx(public_weights: Path
     weights.load(model, public_weights)
     histogram, features = _keras_answers(model, backbone)
     outputs = Network(public_model).run(PIXELS)
-    assert np.ptp(histogram, axis=0).max() > 100 * TOLERANCE  # the pictures are told apart
+    assert np.ptp(histogram, axis=0).max() > 100 * TOLERANCE  # the pictures have different scores
     np.testing.assert_allclose(outputs.values, histogram, atol=TOLERANCE)
     np.testing.assert_allclose(outputs.features, features, atol=TOLERANCE)
 

@@ -55,7 +55,7 @@ def test_gives_distributions(head: Any) -> None:
 
 @pytest.mark.parametrize("activation", ["linear", "sigmoid"])
 def test_a_score_is_one_number_and_a_sigmoid_stays_in_range(activation: str) -> None:
-    """However far the features go, a sigmoid's score is between first and last bin; a linear one's not."""
+    """A sigmoid's score is always between the first and the last bin; a linear score is not."""
     model = heads.add_head(_base(), BINS, _config(head="regression", score_activation=activation))
     scores = np.asarray(model(_images(50) * 1000))
     assert scores.shape == (50, 1)

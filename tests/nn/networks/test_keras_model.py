@@ -73,7 +73,7 @@ def test_the_public_model_scores_as_the_engine_does(public_model: Path) -> None:
 
 
 def test_refuses_a_model_file_without_its_weights(job: Path, tmp_path: Path) -> None:
-    """A model file alone cannot be differentiated; the message says what is missing."""
+    """A model file without weights has no gradients; the message names what is missing."""
     shutil.copy(job / "model.onnx", tmp_path)
     with pytest.raises(ModelError, match=r"Keras weights a model file was made.*Received: .*model\.onnx"):
         keras_model.load(tmp_path / "model.onnx")
@@ -89,7 +89,7 @@ def test_refuses_what_is_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_refuses_an_ensemble_by_naming_its_members(tmp_path: Path) -> None:
-    """One network has gradients; which ones there are is said."""
+    """Gradients need a single network; the message lists the members."""
     path = tmp_path / "both.json"
     path.write_text(json.dumps({"members": [{"model": "aesthetic"}, {"model": "mine.onnx"}]}))
     with pytest.raises(ModelError, match=r"choose a member: aesthetic, mine\.onnx"):

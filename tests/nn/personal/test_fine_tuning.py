@@ -115,7 +115,7 @@ def test_full_gives_a_network_of_its_own(small_job: SmallJob, photos: list[Path]
 
 
 def test_adaptable_files_are_called_by_what_they_take() -> None:
-    """So that those of different adapters lie beside each other."""
+    """Files for different adapters have different names."""
     names = [fine_tuning.adaptable_name(**kind) for kind in KINDS]
     assert names == [
         "adaptable.onnx",
@@ -142,7 +142,7 @@ def backbone_job(request: pytest.FixtureRequest, tmp_path: Path, public_weights:
 def test_each_method_teaches_each_backbone(
     tmp_path: Path, photos: list[Path], backbone_job: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By files of the size that is said, which the engine scores with."""
+    """The engine scores with each file, and files of adapters have the documented size."""
     monkeypatch.setattr(adapters, "MAX_SHARE", 0.05)
     job = backbone_job
     model = keras_models.load(job)

@@ -104,7 +104,7 @@ def test_one_rating_moves_the_level_only(full: Prepared) -> None:
 
 
 def test_forgets_the_previous_person(prepared: Prepared) -> None:
-    """It learns one person's taste, whoever came before."""
+    """It learns only the latest person's taste."""
     learner, linearised, means = prepared
     ratings = np.random.default_rng(0).uniform(1, 5, (2, COUNT))
     learner.learn(linearised, ratings[1], means)

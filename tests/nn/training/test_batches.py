@@ -54,7 +54,7 @@ def _inputs(batches: Batches, epoch: int) -> NDArray[Any]:
 
 
 def test_the_same_epoch_gives_the_same_batches() -> None:
-    """Order and augmentation depend on seed and epoch alone, not on what was run before."""
+    """Order and augmentation depend only on seed and epoch."""
     first, second = _batches(), _batches()
     _epoch(second, 1)
     np.testing.assert_array_equal(_inputs(first, 2), _inputs(second, 2))
@@ -69,7 +69,7 @@ def test_another_epoch_or_seed_gives_other_batches() -> None:
 
 
 def test_training_gives_each_example_once_beside_its_target() -> None:
-    """Indices that are not to be used never come, and the last batch holds the rest."""
+    """Only the given indices are used, and the last batch contains the rest."""
     indices = [1, 2, 3, 5, 7, 11, 13, 17, 19, 23]
     batches = _batches(indices=indices)
     epoch = _epoch(batches, 1)
@@ -90,7 +90,7 @@ def test_validation_gives_whole_inputs_in_order() -> None:
 
 
 def test_draws_by_shares_with_replacement() -> None:
-    """An epoch is as long as ever, and shares decide how often each example comes."""
+    """The epoch keeps its length, and the probabilities determine how often each example is drawn."""
     shares = np.array([0.9, *[0.1 / 9] * 9])
     batches = _batches(
         indices=np.tile(np.arange(COUNT), 50), probabilities=np.tile(shares / 50, 50), size=100
@@ -101,7 +101,7 @@ def test_draws_by_shares_with_replacement() -> None:
 
 
 def test_balanced_probabilities_even_out_the_ratings() -> None:
-    """Each tenth of the range that holds any photograph is drawn equally often."""
+    """Each tenth of the range with any photo is drawn equally often."""
     ratings = np.array([1.0, *[5.0] * 7, 9.0, 9.1])
     shares = balanced_probabilities(ratings)
     assert shares.sum() == pytest.approx(1)

@@ -58,12 +58,12 @@ def batches() -> Batches:
 
 @pytest.fixture
 def said() -> list[str]:
-    """What was said."""
+    """The messages."""
     return []
 
 
 @pytest.fixture
-def new(job: Job, model: keras.Model, batches: Batches, said: list[str]) -> NewCallback:
+def new(job: Job, model: keras.Model, batches: Batches, messages: list[str]) -> NewCallback:
     """Makes what happens around the epochs of the second phase, after two of the first."""
 
     def make(**changes: Any) -> Checkpointing:
@@ -76,7 +76,7 @@ def new(job: Job, model: keras.Model, batches: Batches, said: list[str]) -> NewC
             batches=batches,
             network=model,
             averages=None,
-            notify=said.append,
+            notify=messages.append,
         )
         epochs.set_model(model)
         return epochs
@@ -98,7 +98,7 @@ def _kept(job: Job) -> list[str]:
 
 
 def test_keeps_the_epoch_with_the_least_validation_loss(new: NewCallback, job: Job) -> None:
-    """Its weights alone are there, and its place in the state."""
+    """Only its weights are kept, and the state names them."""
     epochs = new()
     for epoch, val_loss in enumerate((0.5, 0.3, 0.4), start=2):
         _run(epochs, epoch, 0.1, val_loss)
@@ -107,14 +107,16 @@ def test_keeps_the_epoch_with_the_least_validation_loss(new: NewCallback, job: J
     assert (state.best_file, state.best_loss, state.epochs("all")) == (_kept(job)[0], 0.3, 3)
 
 
-def test_judges_by_the_loss_where_nothing_is_kept_back(new: NewCallback, job: Job, said: list[str]) -> None:
-    """Without a validation loss the last epoch stands for the best one."""
+def test_judges_by_the_loss_where_nothing_is_kept_back(
+    new: NewCallback, job: Job, messages: list[str]
+) -> None:
+    """The last epoch counts as the best one."""
     epochs = new()
     for epoch, loss in enumerate((0.5, 0.3), start=2):
         _run(epochs, epoch, loss, None)
     assert _kept(job) == ["weights_Tiny_04_0.300.weights.h5"]
-    assert said[-1].startswith("epoch 4 of 9 (all): loss 0.3000, ")
-    assert "val_loss" not in said[-1]
+    assert messages[-1].startswith("epoch 4 of 9 (all): loss 0.3000, ")
+    assert "val_loss" not in messages[-1]
 
 
 def test_keeps_the_last_epoch_where_asked_to(new: NewCallback, job: Job) -> None:
@@ -125,10 +127,12 @@ def test_keeps_the_last_epoch_where_asked_to(new: NewCallback, job: Job) -> None
     assert _kept(job) == ["weights_Tiny_04_0.500.weights.h5"]
 
 
-def test_tells_and_notes_every_epoch(new: NewCallback, job: Job, batches: Batches, said: list[str]) -> None:
-    """A sentence for people, a row for the history, and the batches know which epoch they are of."""
+def test_tells_and_notes_every_epoch(
+    new: NewCallback, job: Job, batches: Batches, messages: list[str]
+) -> None:
+    """A message, a row in the history, and the epoch of the batches."""
     _run(new(), 2, 0.25, 0.5)
-    assert said[0].startswith("epoch 3 of 9 (all): loss 0.2500, val_loss 0.5000, ")
+    assert messages[0].startswith("epoch 3 of 9 (all): loss 0.2500, val_loss 0.5000, ")
     [row] = csv.DictReader(job.history_file.read_text("utf-8").splitlines())
     assert (row["phase"], row["epoch"], row["loss"], row["val_loss"]) == ("all", "3", "0.25", "0.5")
     assert float(row["learning_rate"]) == pytest.approx(0.01)
@@ -156,16 +160,16 @@ def test_refuses_a_loss_that_is_not_finite(new: NewCallback, job: Job, loss: flo
     ids=["falling", "no better", "better in time", "equal"],
 )
 def test_stops_after_epochs_without_a_better_loss(
-    new: NewCallback, model: keras.Model, said: list[str], val_losses: tuple[float, ...], ended: int
+    new: NewCallback, model: keras.Model, messages: list[str], val_losses: tuple[float, ...], ended: int
 ) -> None:
-    """As many as the patience; that is said."""
+    """After as many as the patience, with a message."""
     model.stop_training = False
     epochs = new(early_stopping_patience=2)
     for count, val_loss in enumerate(val_losses, start=1):
         assert not model.stop_training
         _run(epochs, count + 1, 0.1, val_loss)
     assert model.stop_training == bool(ended)
-    assert ("no better for 2 epochs: the phase ends early" in said) == bool(ended)
+    assert ("no better for 2 epochs: the phase ends early" in messages) == bool(ended)
 
 
 def test_notes_that_a_phase_was_ended(new: NewCallback, job: Job) -> None:

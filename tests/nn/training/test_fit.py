@@ -60,8 +60,8 @@ class _KilledError(BaseException):
     """Ends a job as a kill does: nothing of the job's own code notices."""
 
 
-def _unheard(text: str) -> None:
-    """Whatever is said."""
+def _ignore(text: str) -> None:
+    """Ignore a message."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -94,14 +94,14 @@ def whole(new_job: NewJob) -> Job:
     return _done(new_job(epochs_train_all=EPOCHS))
 
 
-def _done(job: Job, said: list[str] | None = None, **options: Any) -> Job:
-    training_job.train(job, notify=_unheard if said is None else said.append, **options)
+def _done(job: Job, messages: list[str] | None = None, **options: Any) -> Job:
+    training_job.train(job, notify=_ignore if messages is None else messages.append, **options)
     assert job.run()["status"] == "complete"
     return job
 
 
 def _killed(job: Job, after: str) -> Job:
-    """Do a job until something is said that begins with these words."""
+    """Train a job until a message starts with these words."""
 
     def notify(text: str) -> None:
         if text.startswith(after):
@@ -264,7 +264,7 @@ def test_an_interrupt_drops_what_is_half_done(
 
     monkeypatch.setattr(State, "save", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        training_job.train(job, notify=_unheard)
+        training_job.train(job, notify=_ignore)
     monkeypatch.undo()
     assert len(history(job)) == 1
     assert "_01_" in _best(job).name
@@ -298,11 +298,11 @@ RESUMED: dict[str, dict[str, Any]] = {
 @pytest.mark.slow
 def test_resumes_after_every_epoch(new_job: NewJob, changes: dict[str, Any]) -> None:
     """Whatever is trained, and wherever it is killed, it ends as if it had not been."""
-    said: list[str] = []
+    messages: list[str] = []
     changes = {"epochs_train_dense": 2, "epochs_train_all": 2, **changes}
-    unbroken = _done(new_job(**changes), said)
+    unbroken = _done(new_job(**changes), messages)
     job = new_job(**changes)
-    for epoch in filter(None, (re.match("epoch .*?:", text) for text in said)):
+    for epoch in filter(None, (re.match("epoch .*?:", text) for text in messages)):
         _killed(job, epoch[0])
     _done(job)
     _same_course(job, unbroken)
@@ -336,23 +336,25 @@ def test_averages_are_exported_where_they_were_validated(whole: Job, new_job: Ne
 @pytest.mark.slow
 def test_stops_early(new_job: NewJob) -> None:
     """A phase without a better loss for as long as the patience ends, and says so."""
-    said: list[str] = []
+    messages: list[str] = []
     still = {"learning_rate_all": 1e-12, "freeze_batch_norm": True}
-    job = _done(new_job(epochs_train_all=6, early_stopping_patience=2, **still), said)
+    job = _done(new_job(epochs_train_all=6, early_stopping_patience=2, **still), messages)
     assert [row["phase"] for row in history(job)] == ["dense", "all", "all"]
-    assert "no better for 2 epochs: the phase ends early" in said
+    assert "no better for 2 epochs: the phase ends early" in messages
 
 
 def test_starts_from_weights_with_another_number_of_bins(new_job: NewJob, tmp_path: Path) -> None:
-    """The backbone is taken, the head starts anew, and both are said."""
+    """The backbone is used, the head starts anew, and a message says so."""
     keras.utils.set_random_seed(5)
     base = small_backbone.construct(input_shape=(SIDE, SIDE, 3))
     other = heads.add_head(base, default_bins(3), TrainConfig(base_model_name=small_backbone.NAME))
     other.save_weights(tmp_path / "three.weights.h5")
-    said: list[str] = []
+    messages: list[str] = []
     job = new_job(existing_weights=str(tmp_path / "three.weights.h5"), epochs_train_all=0)
-    _done(job, said)
-    assert any("has a head of 3 outputs: its backbone is used, and the head of 5" in text for text in said)
+    _done(job, messages)
+    assert any(
+        "has a head of 3 outputs: its backbone is used, and the head of 5" in text for text in messages
+    )
     model, _ = _model(job)
     for kept, given in zip(model.get_weights()[:-2], other.get_weights()[:-2], strict=True):
         np.testing.assert_array_equal(kept, given)
@@ -377,7 +379,7 @@ def test_refuses_a_loss_that_is_no_number(new_job: NewJob) -> None:
     """The job fails with what to do, instead of training on."""
     job = new_job(learning_rate_dense=1e30, head="regression", epochs_train_dense=5, epochs_train_all=0)
     with pytest.raises(TrainingError, match=r"must stay finite. Received: .*lower the learning rate"):
-        training_job.train(job, notify=_unheard)
+        training_job.train(job, notify=_ignore)
     assert job.run()["status"] == "failed"
     assert "must stay finite" in job.run()["error"]
 
@@ -400,7 +402,7 @@ def test_refuses_truncated_photographs_by_name(new_job: NewJob, tmp_path: Path, 
     """All are named, before a model is trained."""
     job = new_job(tmp_path)
     with pytest.raises(ImageError, match="2 photographs cannot be decoded") as caught:
-        training_job.train(job, notify=_unheard)
+        training_job.train(job, notify=_ignore)
     assert all(str(path) in str(caught.value) for path in damaged)
     assert (job.run()["status"], job.history_file.exists()) == ("failed", False)
 
@@ -409,9 +411,9 @@ def test_leaves_truncated_photographs_out_where_allowed(
     new_job: NewJob, tmp_path: Path, damaged: list[Path]
 ) -> None:
     """They are named, all others are learned from, and the figures are of the others."""
-    said: list[str] = []
-    job = _done(new_job(tmp_path, allow_missing=True, epochs_train_all=0), said)
-    [left_out] = [text for text in said if text.startswith("left out 2 photographs")]
+    messages: list[str] = []
+    job = _done(new_job(tmp_path, allow_missing=True, epochs_train_all=0), messages)
+    [left_out] = [text for text in messages if text.startswith("left out 2 photographs")]
     assert all(str(path) in left_out for path in damaged)
     assert Network(job.model_file).metadata.name.startswith("Small-")
 

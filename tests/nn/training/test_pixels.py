@@ -33,7 +33,7 @@ def paths(tmp_path: Path) -> list[Path]:
 
 @pytest.fixture
 def opened(paths: list[Path], tmp_path: Path) -> Iterator[Open]:
-    """Opens the pictures with so many of them in memory and on disk, and lets go of them at the end."""
+    """Opens caches with this many pictures in memory and on disk, and closes them at the end."""
     every: list[PixelCache] = []
 
     def make(in_memory: float, on_disk: float) -> PixelCache:
@@ -96,7 +96,7 @@ def test_the_file_is_as_large_as_its_bound(opened: Open, tmp_path: Path) -> None
 def test_filling_names_all_damaged_files(
     opened: Open, paths: list[Path], in_memory: float, on_disk: float
 ) -> None:
-    """Each is told by its index and path; the others are decoded all the same."""
+    """Each is reported by index and path; the others are decoded."""
     paths[1].write_bytes(paths[1].read_bytes()[:-200])
     paths[5].write_bytes(b"no picture")
     kept = opened(in_memory, on_disk)

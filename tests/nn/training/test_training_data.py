@@ -53,7 +53,7 @@ def make(photographs: LabelledPhotos, tmp_path: Path) -> Iterator[Make]:
     (tmp_path / "scratch").mkdir()
 
     def ready(
-        *, allow_missing: bool = False, said: list[str] | None = None, given: Any = None, **changes: Any
+        *, allow_missing: bool = False, messages: list[str] | None = None, given: Any = None, **changes: Any
     ) -> TrainingData:
         made.append(
             TrainingData(
@@ -63,7 +63,7 @@ def make(photographs: LabelledPhotos, tmp_path: Path) -> Iterator[Make]:
                 _preprocess,
                 scratch=tmp_path / "scratch",
                 allow_missing=allow_missing,
-                notify=([] if said is None else said).append,
+                notify=([] if messages is None else messages).append,
             )
         )
         return made[-1]
@@ -174,10 +174,10 @@ def test_leaves_damaged_pictures_out_where_allowed(
     make: Make, damaged: list[Path], photographs: LabelledPhotos
 ) -> None:
     """Neither crops nor features nor targets have them, and they are named."""
-    said: list[str] = []
-    material = make(allow_missing=True, said=said)
-    assert "left out 2 photographs that cannot be decoded" in said[0]
-    assert all(str(path) in said[0] for path in damaged)
+    messages: list[str] = []
+    material = make(allow_missing=True, said=messages)
+    assert "left out 2 photographs that cannot be decoded" in messages[0]
+    assert all(str(path) in messages[0] for path in damaged)
     left = [TRAINING[0], *TRAINING[2:]]
     np.testing.assert_allclose(material.targets(), photographs.labels[left], rtol=1e-6)
     backbone = small_backbone.construct(input_shape=(HEIGHT, WIDTH, 3))
@@ -218,7 +218,7 @@ from nimakit.stats.histogram import default_bins
 
 folder = Path(sys.argv[1])
 
-def peak():  # of this program alone: ru_maxrss would begin with the peak of the one that started it
+def peak():  # of this process: ru_maxrss would include the peak of its parent
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
