@@ -53,8 +53,8 @@ def export_weights(
     """
     changes = metadata or {}
     config = config or TrainConfig(base_model_name=base_model_name)
-    if "input_size" in changes:
-        config = replace(config, input_size=tuple(changes["input_size"]))
+    if size := changes.get("input_size"):
+        config = replace(config, input_size=tuple(size))
     model = keras_model.load_weights(weights_file, config)
     complete = Metadata.from_dict({**model.metadata.to_dict(), **changes})
     export_model(model.network, model.backbone, complete, output)
