@@ -1,5 +1,7 @@
 """nimakit.nn.networks.adapters: small layers that start as nothing."""
 
+from collections.abc import Iterator
+
 import keras
 import numpy as np
 import pytest
@@ -18,6 +20,14 @@ pytestmark = [
 ]
 
 SIDE = 64
+
+
+@pytest.fixture
+def small_backbone_adapts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The small backbone is registered, and may have adapters despite its size."""
+    monkeypatch.setattr(adapters, "MAX_SHARE", 1.0)
+    with small_backbone.registered():
+        yield
 
 
 def _network(name: str, head: str) -> keras.Model:
@@ -56,7 +66,7 @@ def test_an_adapted_network_begins_as_the_one_it_adapts(
     assert np.abs(np.asarray(adapted(_pixels())) - np.asarray(network(_pixels()))).max() < 1e-5
 
 
-@pytest.mark.usefixtures("small_adapters")
+@pytest.mark.usefixtures("small_backbone_adapts")
 def test_scale_and_shift_are_those_of_normalisation() -> None:
     """A person's factor and constant after a layer are the same as other values in it."""
     network = _network(small_backbone.NAME, "regression")
@@ -75,7 +85,7 @@ def test_scale_and_shift_are_those_of_normalisation() -> None:
     assert np.abs(changed - merged).max() < 1e-4 * max(1.0, float(np.abs(merged).max()))
 
 
-@pytest.mark.usefixtures("small_adapters")
+@pytest.mark.usefixtures("small_backbone_adapts")
 def test_arrays_of_other_adapters_change_nothing() -> None:
     """Arrays of adapters with batch normalisation do not fit adapters without."""
     network = _network(small_backbone.NAME, "histogram")

@@ -57,7 +57,7 @@ def batches() -> Batches:
 
 
 @pytest.fixture
-def said() -> list[str]:
+def messages() -> list[str]:
     """The messages."""
     return []
 

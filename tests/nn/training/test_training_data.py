@@ -175,7 +175,7 @@ def test_leaves_damaged_pictures_out_where_allowed(
 ) -> None:
     """Neither crops nor features nor targets have them, and they are named."""
     messages: list[str] = []
-    material = make(allow_missing=True, said=messages)
+    material = make(allow_missing=True, messages=messages)
     assert "left out 2 photographs that cannot be decoded" in messages[0]
     assert all(str(path) in messages[0] for path in damaged)
     left = [TRAINING[0], *TRAINING[2:]]
