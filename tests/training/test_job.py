@@ -133,7 +133,7 @@ def _judged(job: Job, folder: Path, messages: list[str], **changes: Any) -> Job:
     copy.config_file.write_text(json.dumps({**values, **changes}), "utf-8")
     config = read_train_config(copy.config_file)
     rows: list[dict[str, Any]] = [
-        {**row, "epoch": int(row["epoch"]), "loss": float(row["loss"]), "val_loss": float(row["val_loss"])}
+        {name: value if name == "phase" else float(value) for name, value in row.items()}
         for row in history(copy)
     ]
     training_job._evaluate_and_report(
