@@ -455,7 +455,7 @@ def test_what_cannot_be_understood_is_named(tmp_path: Path) -> None:
         path = _saved(keras.Model(image, output), tmp_path / f"{number}.weights.h5")
         with pytest.raises(WeightsError, match=message) as caught:
             weights.load(_flat(_base(2)), path)
-        assert "give the base model" not in str(caught.value)
+        assert "choose the base model" not in str(caught.value)
 
 
 def test_a_head_of_one_output_is_a_regression(tmp_path: Path) -> None:
