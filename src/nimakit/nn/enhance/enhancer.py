@@ -168,7 +168,8 @@ def _edited(photo: Photo, edit: Callable[[Float32Array, slice], Any]) -> Image.I
     edited = np.empty_like(pixels)
     for top in range(0, len(pixels), _ROWS):
         rows = slice(top, min(top + _ROWS, len(pixels)))
-        edited[rows] = np.rint(255 * edit(pixels[rows] / np.float32(255), rows).numpy())
+        levels: Any = pixels[rows] / np.float32(255)
+        edited[rows] = np.rint(255 * edit(levels, rows).numpy())
     return Image.fromarray(edited)
 
 
