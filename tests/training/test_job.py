@@ -136,6 +136,8 @@ def _judged(job: Job, folder: Path, messages: list[str], **changes: Any) -> Job:
         {name: value if name == "phase" else float(value) for name, value in row.items()}
         for row in history(copy)
     ]
+    if not config.validation_split:
+        rows = [{**row, "val_loss": None} for row in rows]
     training_job._evaluate_and_report(
         copy, config, training_job._JobData(copy, config, copy.run()), rows, messages.append
     )
