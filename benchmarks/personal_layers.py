@@ -31,7 +31,7 @@ from nimakit.labels.ratings import read_ratings, to_counts
 from nimakit.models import loading as model_loading
 from nimakit.nn.networks import keras_model
 from nimakit.nn.networks.adapters import get_arrays
-from nimakit.nn.personal.tangent_learner import Looked, Pupil
+from nimakit.nn.personal.tangent_learner import Linearisation, TangentLearner
 from nimakit.personal import fit as linear
 from nimakit.personal.learning import Seen, look
 from nimakit.progress import say
@@ -137,7 +137,7 @@ class Study:
         self._size = job.model_file.stat().st_size
         self._network = keras_model.load(job.folder)
         self._population = learn(seen, seen.means, np.where(is_test, np.nan, others))
-        self._pupils = {method: self._admit(**kind) for method, kind in KINDS.items() if method in methods}
+        self._learners = {method: self._admit(**kind) for method, kind in KINDS.items() if method in methods}
 
     def try_out(self, person: Person, method: str, count: int) -> dict[str, Any]:
         """SRCC with somebody's test ratings after learning from some others, with seconds and bytes."""
@@ -160,20 +160,20 @@ class Study:
             arrays = linear.fit_head(*given) if method == "head" else self._population.place(*given)
             seconds = time.perf_counter() - started
             return (means + shift(arrays, means, self._seen.features))[test], _bytes(arrays), seconds
-        pupil, looked, seconds = self._pupils[method]
+        learner, linearised, seconds = self._learners[method]
         started = time.perf_counter()
-        pupil.learn(looked.only(chosen), given[2], given[1])
+        learner.learn(linearised.subset(chosen), given[2], given[1])
         seconds = seconds * count + time.perf_counter() - started
-        size = self._size if method == "full" else _bytes(get_arrays(pupil.network))
-        return pupil.means(looked.pixels[test]), size, seconds
+        size = self._size if method == "full" else _bytes(get_arrays(learner.network))
+        return learner.means(linearised.pixels[test]), size, seconds
 
-    def _admit(self, **kind: Any) -> tuple[Pupil, Looked, float]:
-        """A pupil, with what it sees in all pictures, and how many seconds it looks at one."""
-        pupil = Pupil(self._network, **kind)
-        pupil.look(self._seen.paths[:1])  # compiles
+    def _admit(self, **kind: Any) -> tuple[TangentLearner, Linearisation, float]:
+        """A learner, its linearisation of all pictures, and the seconds for one picture."""
+        learner = TangentLearner(self._network, **kind)
+        learner.linearise(self._seen.paths[:1])  # compiles
         started = time.perf_counter()
-        looked = pupil.look(self._seen.paths)
-        return pupil, looked, (time.perf_counter() - started) / len(self._seen.paths)
+        linearised = learner.linearise(self._seen.paths)
+        return learner, linearised, (time.perf_counter() - started) / len(self._seen.paths)
 
 
 def _bytes(arrays: Arrays) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import keras
 
@@ -22,9 +23,10 @@ def construct(*, input_shape: tuple[int, int, int], weights: None = None) -> ker
     del weights
     image = x = keras.Input(input_shape)
     for channels in (8, 16):
-        x = keras.layers.Conv2D(channels, 3, strides=2, use_bias=False)(x)
-        x = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.5)(x))
-        x = keras.layers.DepthwiseConv2D(3, strides=2)(x)
+        # Adapters are known by the names of layers, which are the same in every network only where given.
+        x = keras.layers.Conv2D(channels, 3, strides=2, use_bias=False, name=f"conv{channels}")(x)
+        x = keras.layers.BatchNormalization(momentum=0.5, name=f"norm{channels}")(x)
+        x = keras.layers.DepthwiseConv2D(3, strides=2, name=f"depthwise{channels}")(keras.layers.ReLU()(x))
     return keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
 
 
@@ -34,12 +36,10 @@ def _preprocess(pixels: Any) -> Any:
 
 @contextmanager
 def registered() -> Iterator[None]:
-    """Let configs name it."""
-    backbones._OWN[NAME] = Backbone(name=NAME, constructor=construct, preprocess=_preprocess)
-    try:
+    """Let configs name it; may be nested."""
+    backbone = Backbone(name=NAME, constructor=construct, preprocess=_preprocess)
+    with patch.dict(backbones._ADDITIONAL, {NAME: backbone}):
         yield
-    finally:
-        del backbones._OWN[NAME]
 
 
 def _main() -> None:

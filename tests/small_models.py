@@ -22,10 +22,10 @@ CORNER_SIDE = 32
 
 
 def write_job(folder: Path, **changes: Any) -> Path:
-    """Write config.json, weights and model.onnx of a network with random weights, which tells pictures apart.
+    """Write config.json, weights and model.onnx of a network with random weights.
 
     Args:
-        folder: Made now, while `small_backbone.registered` holds.
+        folder: Created within `small_backbone.registered`.
         changes: Keys of the config.
 
     Returns:
@@ -40,7 +40,7 @@ def write_job(folder: Path, **changes: Any) -> Path:
     config = parse_train_config(values, "a small config")
     backbone = backbones.get(config.base_model_name)
     keras.utils.set_random_seed(0)
-    model = heads.of_config(backbone.build(input_size=config.input_size), default_bins(BINS), config)
+    model = heads.add_head(backbone.build(input_size=config.input_size), default_bins(BINS), config)
     kernel, bias = model.layers[-1].get_weights()
     model.layers[-1].set_weights([10 * kernel, bias])
     (folder / "weights").mkdir(parents=True)
@@ -59,7 +59,7 @@ def write_job(folder: Path, **changes: Any) -> Path:
 def corner_model(
     *, fit: Fit = "squash", head: Any = "histogram", pooled: bool = True, corner: int = 8
 ) -> KerasModel:
-    """A model that looks at the left top corner alone: the brighter that is, the better.
+    """A model that sees only the top left corner: the brighter, the better.
 
     Args:
         fit: How it sees a picture.
@@ -78,7 +78,7 @@ def corner_model(
     backbone = backbones.Backbone(
         name="Corner", constructor=lambda **_: None, preprocess=lambda pixels: pixels / 255
     )
-    network = heads.of_config(keras.Model(image, features), default_bins(5), config)
+    network = heads.add_head(keras.Model(image, features), default_bins(5), config)
     kernel, bias = network.layers[-1].get_weights()
     if pooled:
         network.layers[-1].set_weights([np.tile(np.linspace(-1, 1, kernel.shape[1]), (3, 1)) + 0.5, bias])

@@ -35,7 +35,7 @@ def weights_file(tmp_path: Path) -> Path:
     config = parse_train_config(CONFIG, "the config")
     base = backbones.get("MobileNet").build(input_size=config.input_size)
     path = tmp_path / "w.weights.h5"
-    heads.of_config(base, default_bins(5), config).save_weights(path)
+    heads.add_head(base, default_bins(5), config).save_weights(path)
     return path
 
 

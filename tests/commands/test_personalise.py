@@ -266,7 +266,7 @@ def test_scoring_refuses_the_file_of_another_model(
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder of a job with Keras weights, of a backbone that takes adapters."""
-    monkeypatch.setattr(adapters, "SHARE", 1.0)  # of a backbone this small
+    monkeypatch.setattr(adapters, "MAX_SHARE", 1.0)  # of a backbone this small
     with small_backbone.registered():
         yield write_job(tmp_path / "job")
 

@@ -153,8 +153,6 @@ def test_rejects_the_weights_of_another_backbone(
     """MobileNet's weights do not fit MobileNetV2: that is told, and no json.py beside the photos is run."""
     (tmp_path / "json.py").write_text("raise SystemExit('run')", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(
-        WeightsError, match=r"must be of the base model.*give the base model they were trained"
-    ):
+    with pytest.raises(WeightsError, match=r"must be of the base model.*base model they were trained"):
         loading.load_weights(public_weights, "MobileNetV2")
     assert list(empty_cache.iterdir()) == []

@@ -32,7 +32,7 @@ def share(grid: Any, box: Sequence[int]) -> float:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("at_least", [None, 4])
 def test_the_corner_that_is_looked_at_lights_up(method: Any, at_least: float | None) -> None:
-    """Of a model that sees one corner, the map has that corner alone, whatever is explained."""
+    """The map of a model that sees one corner shows only that corner."""
     found = saliency(corner_model(), bright(), method, at_least=at_least)
     assert found.grid.shape == (64, 64)
     assert found.grid.max() == pytest.approx(1)
@@ -95,7 +95,11 @@ def test_gives_the_score_it_explains() -> None:
 
 @pytest.mark.parametrize(
     ("method", "most"),
-    [("gradcam", 0.5), pytest.param("smoothgrad", 0.5, marks=pytest.mark.slow), ("gradient", 0.7)],
+    [
+        ("gradcam", 0.5),
+        pytest.param("smoothgrad", 0.5, marks=pytest.mark.slow),
+        pytest.param("gradient", 0.7, marks=pytest.mark.slow),
+    ],
 )
 def test_randomised_weights_change_the_map(public_weights: Any, method: Any, most: float) -> None:
     """The sanity check of Adebayo et al. 2018: a map that survives other weights explains nothing.
@@ -119,24 +123,24 @@ def test_randomised_weights_change_the_map(public_weights: Any, method: Any, mos
 @pytest.mark.parametrize("at_least", [1, 5.5, 0])
 def test_refuses_a_rating_off_the_scale(at_least: float) -> None:
     """Every picture is rated 1 or above, and none above 5: there is nothing to explain."""
-    with pytest.raises(UsageError, match="above 1 and at 5"):
+    with pytest.raises(UsageError, match="above 1 and at most 5"):
         saliency(corner_model(), bright(), at_least=at_least)
 
 
 def test_refuses_a_probability_of_a_model_of_scores() -> None:
     """A regression head has none, and no person's taste."""
-    with pytest.raises(UsageError, match="gives a score alone, as a regression head and a person's taste"):
+    with pytest.raises(UsageError, match="only predicts a score, like any regression head or personal model"):
         saliency(corner_model(head="regression"), bright(), at_least=3)
 
 
 def test_refuses_gradcam_without_pooled_maps() -> None:
     """The message names a method that works."""
-    with pytest.raises(ModelError, match="take smoothgrad"):
+    with pytest.raises(ModelError, match="use smoothgrad"):
         saliency(corner_model(pooled=False), bright(), "gradcam")
 
 
 def test_draws_the_map() -> None:
-    """Heat map and overlay have the picture's size; the sheet has both panels beside each other."""
+    """Heat map and overlay have the picture's size; the sheet shows picture and overlay side by side."""
     found = explain_image(corner_model(), random_pixels(50, 70), "smoothgrad", at_least=3)
     assert found.heat.size == found.overlay.size == (70, 50)
     assert found.side_by_side.width > 140

@@ -1,6 +1,7 @@
 """nimakit.training.job: a job from its folder to a model, figures, a report and a model card."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -20,7 +21,7 @@ from nimakit.scoring import report as training_report
 from nimakit.stats.histogram import default_bins, mean
 from nimakit.training import job as training_job
 from nimakit.training import upload
-from small_jobs import BINS, COUNT, label_of, small_job, write_labels, write_photographs
+from small_jobs import BINS, COUNT, history, label_of, small_job, write_labels, write_photographs
 
 pytestmark = [
     # Keras and TensorFlow are behind NumPy 2 in two places.
@@ -32,8 +33,8 @@ HEAD_ALONE: dict[str, Any] = {"base_model_name": small_backbone.NAME, "epochs_tr
 NewJob = Callable[..., Job]
 
 
-def _unheard(text: str) -> None:
-    """Whatever is said."""
+def _ignore(text: str) -> None:
+    """Ignore a message."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -51,11 +52,11 @@ def new_job(tmp_path: Path) -> NewJob:
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, list[str]]:
-    """A finished job with a test set, and what it said."""
-    said: list[str] = []
+    """A finished job with a test set, and its messages."""
+    messages: list[str] = []
     job = small_job(tmp_path_factory.mktemp("done"), test=True, seed=7, **HEAD_ALONE)
-    training_job.train(job, notify=said.append)
-    return job, said
+    training_job.train(job, notify=messages.append)
+    return job, messages
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_splits_by_seed() -> None:
 
 
 def test_ranks_scores_among_the_ratings_it_learned_from(done: tuple[Job, list[str]]) -> None:
-    """The model file holds the quantiles of the mean ratings of the training part, not of all photographs."""
+    """The model file contains the quantiles of the mean ratings of the training set only."""
     job, _ = done
     about = Network(job.model_file).metadata
     learned = training_job.split(COUNT, 0.25, 7)["training"]
@@ -91,13 +92,13 @@ def test_ranks_scores_among_the_ratings_it_learned_from(done: tuple[Job, list[st
 
 
 def test_writes_the_figures_of_validation_and_test_set(done: tuple[Job, list[str]]) -> None:
-    """metrics.json has both, and both were said."""
-    job, said = done
+    """metrics.json and the messages contain both."""
+    job, messages = done
     figures = json.loads(job.metrics_file.read_text("utf-8"))
     assert {name: figure["images"] for name, figure in figures.items()} == {"validation": 6, "test": 6}
     assert all(0 < figure["emd"] < 1 for figure in figures.values())
     for name in figures:
-        assert sum(text.startswith(f"{name}: 6 labelled images: EMD") for text in said) == 1
+        assert sum(text.startswith(f"{name}: 6 labelled images: EMD") for text in messages) == 1
 
 
 def test_writes_a_report_and_a_model_card(done: tuple[Job, list[str]]) -> None:
@@ -115,26 +116,46 @@ def test_writes_a_report_and_a_model_card(done: tuple[Job, list[str]]) -> None:
 
 
 def test_shows_what_the_model_looks_at(done: tuple[Job, list[str]]) -> None:
-    """Below the pictures of the report, and nothing is said of it."""
-    job, said = done
+    """The report has saliency maps below its pictures."""
+    job, messages = done
     report = job.report_file.read_text("utf-8")
     assert report.count("What the model looks at in test") >= 6
-    assert not any("no maps" in text for text in said)
+    assert not any("no saliency maps" in text for text in messages)
 
 
-def test_a_report_without_maps_is_better_than_none(new_job: NewJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Weights that give other scores than the model file, as on some devices, leave the job complete."""
+def _judged(job: Job, folder: Path, messages: list[str], **changes: Any) -> Job:
+    """Evaluate and report a copy of a finished job, with changes to its config and so another split."""
+    copy = Job.open(Path(shutil.copytree(job.folder, folder / job.name)))
+    copy.split_file.unlink()
+    copy.test_samples_file.unlink()
+    values = json.loads(copy.config_file.read_text("utf-8"))
+    copy.config_file.write_text(json.dumps({**values, **changes}), "utf-8")
+    config = read_train_config(copy.config_file)
+    rows: list[dict[str, Any]] = [
+        {name: value if name == "phase" else float(value) for name, value in row.items()}
+        for row in history(copy)
+    ]
+    if not config.validation_split:
+        rows = [{**row, "val_loss": None} for row in rows]
+    training_job._evaluate_and_report(
+        copy, config, training_job._JobData(copy, config, copy.run()), rows, messages.append
+    )
+    return copy
+
+
+def test_a_report_without_maps_is_better_than_none(
+    done: tuple[Job, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights that give other scores than the model file, as on some devices, leave out the maps only."""
 
     def refuse(name: Path) -> None:
         raise ModelError(f"other scores: {name.name}")
 
     monkeypatch.setattr(keras_model, "load", refuse)
-    job = new_job()
-    said: list[str] = []
-    training_job.train(job, notify=said.append)
-    assert job.run()["status"] == "complete"
+    messages: list[str] = []
+    job = _judged(done[0], tmp_path, messages)
     assert "What the model looks at" not in job.report_file.read_text("utf-8")
-    assert f"no maps of what the model looks at in the report: other scores: {job.name}" in said
+    assert f"no saliency maps in the report: other scores: {job.name}" in messages
 
 
 def test_says_in_run_json_what_a_result_depends_on(done: tuple[Job, list[str]]) -> None:
@@ -157,21 +178,25 @@ def test_notes_what_was_kept_back(done: tuple[Job, list[str]]) -> None:
 
 
 def test_keeps_its_split_whatever_goes_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where photographs are left out when a job goes on, none changes from one part to the other."""
+    """If photos are left out when a job resumes, the others stay in their sets."""
+    found: list[dict[str, list[int]]] = []
 
-    def judge(*_: Any) -> None:
+    def learn(_job: Job, _config: Any, data: Any, *_: Any) -> None:
+        found.append(data.parts)
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(training_job, "_train_and_export", learn)
     job = small_job(tmp_path, allow_missing=True, **HEAD_ALONE)
-    with monkeypatch.context() as patched:
-        patched.setattr(training_job, "_judge", judge)
-        with pytest.raises(KeyboardInterrupt):
-            training_job.train(job, notify=_unheard)
+    with pytest.raises(KeyboardInterrupt):
+        training_job.train(job, notify=_ignore)
     parts = json.loads(job.split_file.read_text("utf-8"))
     Path(job.run()["image_dir"], f"{parts['training'][0]}.jpg").unlink()
-    said: list[str] = []
-    training_job.train(job, notify=said.append)
-    assert "Small: 17 photographs to learn from, 6 to validate with" in said
+    with pytest.raises(KeyboardInterrupt):
+        training_job.train(job, notify=_ignore)
+    assert [{name: len(rows) for name, rows in split.items()} for split in found] == [
+        {"training": 18, "validation": 6},
+        {"training": 17, "validation": 6},
+    ]
     assert json.loads(job.split_file.read_text("utf-8")) == parts
 
 
@@ -181,7 +206,7 @@ def test_goes_on_with_a_split_in_the_spelling_of_a_mac(tmp_path: Path) -> None:
     write_labels(tmp_path / "labels.json", names)
     job = small_job(tmp_path, **HEAD_ALONE)
     job.split_file.write_text(json.dumps({"training": names[5:], "validation": names[:5]}), "utf-8")
-    data = training_job._Data(job, read_train_config(job.config_file), job.run())
+    data = training_job._JobData(job, read_train_config(job.config_file), job.run())
     assert data.parts == {"training": list(range(5, COUNT)), "validation": list(range(5))}
 
 
@@ -190,39 +215,45 @@ def test_leaves_a_complete_job_alone(done: tuple[Job, list[str]]) -> None:
     job, _ = done
     kept = [path for path in job.folder.rglob("*") if path.is_file() and path.name != ".lock"]
     before = {path: path.stat().st_mtime_ns for path in kept}
-    said: list[str] = []
-    training_job.train(job, notify=said.append)
-    assert said == [f"the job is complete: {job.report_file}"]
+    messages: list[str] = []
+    training_job.train(job, notify=messages.append)
+    assert messages == [f"the job is complete: {job.report_file}"]
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
 def test_says_what_the_weights_it_started_from_have_learned_from(
-    new_job: NewJob, done: tuple[Job, list[str]]
+    done: tuple[Job, list[str]], tmp_path: Path
 ) -> None:
-    """Photographs kept back now were trained on by the job before."""
+    """Photographs kept back now were trained on by the previous job."""
     [weights] = done[0].weights.iterdir()
-    job = new_job(existing_weights=str(weights), seed=8)
-    training_job.train(job, notify=_unheard)
+    job = _judged(done[0], tmp_path, [], existing_weights=str(weights), seed=8)
     figures = json.loads(job.metrics_file.read_text("utf-8"))["validation"]
     before, now = (set(training_job.split(COUNT, 0.25, seed)["validation"]) for seed in (7, 8))
     assert figures["training_images"] == len(now - before) > 0
     assert figures["validation_images"] == len(now & before)
 
 
-def test_judges_by_what_it_learned_from_where_nothing_is_kept_back(new_job: NewJob) -> None:
+def test_evaluates_on_the_training_set_where_nothing_is_kept_back(
+    done: tuple[Job, list[str]], tmp_path: Path
+) -> None:
     """Without a validation set the figures are of the training set, and are called that."""
-    job = new_job(validation_split=0)
-    training_job.train(job, notify=_unheard)
+    job = _judged(done[0], tmp_path, [], validation_split=0)
     figures = json.loads(job.metrics_file.read_text("utf-8"))
     assert {name: figure["images"] for name, figure in figures.items()} == {"training": COUNT}
-    [row] = job.history_file.read_text("utf-8").splitlines()[1:]
-    assert ",," in row  # no validation loss
     report, card = (file.read_text("utf-8") for file in (job.report_file, job.card_file))
     assert "As no pictures were kept back" in report
     for page in (report, card):
         assert "The model was trained on 24 of the 24 images" in page
 
 
+@pytest.fixture
+def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs are complete without being trained."""
+    monkeypatch.setattr(training_job, "_train_and_export", lambda *_: [])
+    monkeypatch.setattr(training_job, "_evaluate_and_report", lambda *_: None)
+
+
+@pytest.mark.usefixtures("untrained")
 def test_a_failed_job_says_why_and_can_go_on(new_job: NewJob) -> None:
     """Photographs that went away fail it; once they are back it is done."""
     job = new_job()
@@ -230,40 +261,43 @@ def test_a_failed_job_says_why_and_can_go_on(new_job: NewJob) -> None:
     away = photograph.with_suffix(".away")
     photograph.rename(away)
     with pytest.raises(UsageError, match=r"must stay where they are. Received: .* without 1 of them: p03"):
-        training_job.train(job, notify=_unheard)
+        training_job.train(job, notify=_ignore)
     run = job.run()
     assert (run["status"], "without 1 of them: p03" in run["error"]) == ("failed", True)
     away.rename(photograph)
-    training_job.train(job, notify=_unheard)
+    training_job.train(job, notify=_ignore)
     run = job.run()
     assert (run["status"], run["error"], len(run["starts"])) == ("complete", None, 2)
 
 
-def test_a_job_goes_on_without_what_is_damaged_where_that_is_allowed_later(new_job: NewJob) -> None:
+def test_a_job_goes_on_without_what_is_damaged_where_that_is_allowed_later(
+    new_job: NewJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the error says to do works: the job is done, and run.json says how it was resumed."""
+    monkeypatch.setattr(training_job, "_evaluate_and_report", lambda *_: None)
     job = new_job()
     photographs = Path(job.run()["image_dir"])
     (photographs / "p03.jpg").write_bytes(b"no picture")
     (photographs / "p04.jpg").unlink()
     with pytest.raises(UsageError, match=r"without 1 of them: p04; .*: --resume with --allow-missing"):
-        training_job.train(job, notify=_unheard)
-    said: list[str] = []
-    training_job.train(job, notify=said.append, changes={"allow_missing": True, "docker_image": "x"})
+        training_job.train(job, notify=_ignore)
+    messages: list[str] = []
+    training_job.train(job, notify=messages.append, changes={"allow_missing": True, "docker_image": "x"})
     run = job.run()
     assert (run["status"], run["allow_missing"], run["docker_image"]) == ("complete", True, "x")
-    assert any("left out 1 photographs that cannot be decoded" in text for text in said)
+    assert any("left out 1 photographs that cannot be decoded" in text for text in messages)
 
 
 def test_an_unforeseen_error_fails_a_job_too(new_job: NewJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its first line is kept in run.json and told, all of it in the logs."""
+    """Its first line is in run.json and in the message, the rest in the logs."""
 
-    def judge(*_: Any) -> None:
+    def learn(*_: Any) -> None:
         raise ValueError("odd\nand long")
 
-    monkeypatch.setattr(training_job, "_judge", judge)
+    monkeypatch.setattr(training_job, "_train_and_export", learn)
     job = new_job()
     with pytest.raises(TrainingError, match=r"Training failed: odd .*error\.txt"):
-        training_job.train(job, notify=_unheard)
+        training_job.train(job, notify=_ignore)
     assert "and long" in (job.logs / "error.txt").read_text("utf-8")
     assert (job.run()["status"], job.run()["error"]) == ("failed", "odd")
 
@@ -272,7 +306,7 @@ def test_a_job_in_training_is_not_trained_twice(new_job: NewJob) -> None:
     """A second one is refused, and changes nothing."""
     job = new_job()
     with job.lock(), pytest.raises(UsageError, match="in training already"):
-        training_job.train(job, notify=_unheard)
+        training_job.train(job, notify=_ignore)
     assert job.run()["status"] == "prepared"
 
 
@@ -285,10 +319,11 @@ def test_asks_for_missing_packages_before_it_trains(new_job: NewJob, monkeypatch
     monkeypatch.setattr(training_report, "require", missing)
     job = new_job()
     with pytest.raises(MissingExtraError):
-        training_job.train(job, notify=_unheard)
+        training_job.train(job, notify=_ignore)
     assert job.run()["status"] == "prepared"
 
 
+@pytest.mark.usefixtures("untrained")
 @pytest.mark.parametrize("is_there", [True, False])
 def test_copies_a_complete_job_to_its_bucket(
     new_job: NewJob, monkeypatch: pytest.MonkeyPatch, is_there: bool
@@ -305,18 +340,19 @@ def test_copies_a_complete_job_to_its_bucket(
     monkeypatch.setattr(upload, "require", lambda: None)
     monkeypatch.setattr(upload, "upload_job", upload_job)
     job = new_job(s3_bucket="photos")
-    said: list[str] = []
+    messages: list[str] = []
     with nullcontext() if is_there else pytest.raises(OutputError, match="the bucket is gone"):
-        training_job.train(job, notify=said.append)
+        training_job.train(job, notify=messages.append)
     assert seen == [job.folder, "photos", "complete"]
     assert job.run()["status"] == "complete"
-    assert ("uploaded to s3://photos/job/" in said) == is_there
+    assert ("uploaded to s3://photos/job/" in messages) == is_there
 
 
+@pytest.mark.usefixtures("untrained")
 def test_a_copy_that_failed_is_made_when_the_job_is_resumed(
     new_job: NewJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A complete job lacks its copy alone; once that is made, it is not made again."""
+    """A complete job is only uploaded, and only once."""
     answers: list[str | None] = [None, "s3://photos/job/"]
 
     def upload_job(*_: Any, **__: Any) -> str:
@@ -329,8 +365,8 @@ def test_a_copy_that_failed_is_made_when_the_job_is_resumed(
     monkeypatch.setattr(upload, "upload_job", upload_job)
     job = new_job(s3_bucket="photos")
     with pytest.raises(OutputError):
-        training_job.train(job, notify=_unheard)
+        training_job.train(job, notify=_ignore)
     for _ in range(2):
-        training_job.train(job, notify=_unheard)
+        training_job.train(job, notify=_ignore)
     assert job.run()["uploaded"] == "s3://photos/job/"
     assert answers == []

@@ -11,6 +11,7 @@ import keras
 import pytest
 
 import small_backbone
+from nimakit.config import TrainConfig
 from nimakit.errors import UsageError
 from nimakit.nn.networks import backbones, heads
 from nimakit.stats.histogram import default_bins
@@ -100,7 +101,7 @@ def test_tells_all_problems_at_once(ask: Callable[..., Request], tmp_path: Path)
         "2 of 3 images",
         "no_test.json",
         "nearest: MobileNet",
-        "Received: none.hdf5, which is not there",
+        "Received: none.hdf5, which does not exist",
         f"must be writable or possible to create. Received: {request.jobs_dir}",
     )
     for part, problem in zip(parts, problems, strict=True):
@@ -108,7 +109,7 @@ def test_tells_all_problems_at_once(ask: Callable[..., Request], tmp_path: Path)
 
 
 def test_bad_keys_and_labels_hide_nothing_else(ask: Callable[..., Request]) -> None:
-    """What can be read of a bad config and a bad label file is held against the rest all the same."""
+    """The readable parts of a bad config and a bad label file are still checked against the rest."""
     bad = {"batch_sise": 4, "base_model_name": "MobilNet", "existing_weights": "none.hdf5", "n_classes": 7}
     entries = [*_entries("a", "gone", "b"), {"image_id": "lost", "label": [0] * 5}, {"image_id": 3}]
     message = _refusal(ask(bad, entries))
@@ -118,7 +119,7 @@ def test_bad_keys_and_labels_hide_nothing_else(ask: Callable[..., Request]) -> N
         "7 in ",
         "2 of 4 images",
         "nearest: MobileNet",
-        "Received: none.hdf5, which is not there",
+        "Received: none.hdf5, which does not exist",
     )
     for part, problem in zip(parts, message.split("\n  - ")[1:], strict=True):
         assert part in problem
@@ -126,7 +127,7 @@ def test_bad_keys_and_labels_hide_nothing_else(ask: Callable[..., Request]) -> N
 
 
 def test_a_bad_label_file_does_not_hide_a_missing_folder(ask: Callable[..., Request], tmp_path: Path) -> None:
-    """Both are told; a config without n_classes means the default, and is told of too."""
+    """Both numbers are reported; a config without n_classes means the default."""
     config = tmp_path / "short.json"
     config.write_text('{"base_model_name": "MobileNet"}', encoding="utf-8")
     entries = [*_entries("a"), {"image_id": "b", "label": [1, 2]}]
@@ -172,7 +173,7 @@ def test_leaves_missing_images_out_where_allowed(ask: Callable[..., Request], tm
 def test_refuses_a_folder_with_none_of_the_images(ask: Callable[..., Request], allow_missing: bool) -> None:
     """That is the wrong folder, whatever may be left out."""
     message = _refusal(ask(entries=_entries("x", "y"), allow_missing=allow_missing))
-    assert "must hold images that" in message
+    assert "must contain images that" in message
     assert "Received: none of them" in message
 
 
@@ -201,7 +202,7 @@ def test_refuses_a_missing_image_folder_once(ask: Callable[..., Request], tmp_pa
 def test_refuses_bad_labels(
     ask: Callable[..., Request], tmp_path: Path, entries: Entries, expected: str, which: str
 ) -> None:
-    """Labels to learn from and to test with are held to the same rules; the file is named."""
+    """Training and test labels are checked alike; the message names the file."""
     bad = _labels(tmp_path / "bad.json", entries)
     message = _refusal(ask(**{which: bad}))
     assert expected in message
@@ -243,7 +244,7 @@ def test_refuses_what_can_be_read_only_once(ask: Callable[..., Request], field: 
     os.write(writer, (request.config_file if field == "config_file" else request.samples_file).read_bytes())
     os.close(writer)
     message = _refusal(ask(**{field: Path(f"/dev/fd/{reader}")}))
-    assert f"must be regular files, which are read more than once. Received: /dev/fd/{reader};" in message
+    assert f"must be regular files. Received: /dev/fd/{reader};" in message
     os.close(reader)
 
 
@@ -277,7 +278,8 @@ def test_takes_weights_by_name(ask: Callable[..., Request], weights: str | None)
 def small() -> Iterator[keras.Model]:
     """A backbone that configs may name, with a head of ten outputs."""
     with small_backbone.registered():
-        yield heads.add_head(backbones.get(small_backbone.NAME).build(), default_bins(10))
+        config = TrainConfig(base_model_name=small_backbone.NAME)
+        yield heads.add_head(backbones.get(small_backbone.NAME).build(), default_bins(10), config)
 
 
 def _of_small(weights: Path) -> dict[str, str]:
@@ -315,5 +317,5 @@ def test_refuses_files_that_are_no_weights(ask: Callable[..., Request], tmp_path
     """By their suffix, before a job is started."""
     (tmp_path / name).touch()
     message = _refusal(ask({"existing_weights": str(tmp_path / name)}))
-    assert message.startswith("A file of existing_weights ends in .hdf5, .h5, .weights.h5, .keras")
+    assert message.startswith("A file of existing_weights must end in .hdf5, .h5, .weights.h5, .keras")
     assert message.endswith(f"Received: {tmp_path / name}")

@@ -58,8 +58,8 @@ def keys(client: Any) -> dict[str, str]:
 
 def test_a_job_is_copied_under_its_name(job: Path, bucket: Any) -> None:
     """All results arrive with the type a browser needs; state and unfinished files stay behind."""
-    told: list[str] = []
-    assert upload_job(job, BUCKET, notify=told.append) == f"s3://{BUCKET}/{job.name}/"
+    messages: list[str] = []
+    assert upload_job(job, BUCKET, notify=messages.append) == f"s3://{BUCKET}/{job.name}/"
     assert keys(bucket) == {
         f"{job.name}/{name}": kind
         for name, kind in {
@@ -76,7 +76,7 @@ def test_a_job_is_copied_under_its_name(job: Path, bucket: Any) -> None:
     }
     body = bucket.get_object(Bucket=BUCKET, Key=f"{job.name}/model.onnx")["Body"].read()
     assert body == b"model.onnx"
-    assert told == [f"copying 9 files to s3://{BUCKET}/{job.name}/"]
+    assert messages == [f"copying 9 files to s3://{BUCKET}/{job.name}/"]
 
 
 @pytest.mark.parametrize("value", [f"{BUCKET}/nima/own", f"s3://{BUCKET}/nima/own/"])
@@ -93,7 +93,7 @@ def test_a_prefix_may_repeat_the_name(job: Path, bucket: Any) -> None:
 
 
 def test_what_is_complete_says_so_last(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """run.json is copied after all else, so that whoever sees it there can fetch the rest."""
+    """run.json is copied last, so a copy with run.json is complete."""
     copied: list[str] = []
 
     class Client:

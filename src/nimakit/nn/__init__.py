@@ -1,4 +1,4 @@
-"""The only code that needs TensorFlow and Keras. Import its modules inside functions: they take seconds."""
+"""Networks in Keras, their training, and gradients. Import it inside functions: TensorFlow takes seconds."""
 
 import os
 import sys
@@ -7,36 +7,35 @@ import warnings
 
 from nimakit.errors import MissingExtraError
 
-# Before TensorFlow is first imported: its start-up notices are no news to the people who score photographs.
+# Before TensorFlow is first imported: its start-up notices mean nothing to users.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-# TensorFlow turns oneDNN on by itself only for CPUs with certain instructions. On all others it cannot train
+# TensorFlow enables oneDNN by default only on CPUs with certain instructions. On all others it cannot train
 # grouped convolutions, which ConvNeXt has.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-# Keras's own exporter looks for an old name in NumPy; nothing its users could mend.
+# Keras's own exporter looks up an old name in NumPy, which users cannot fix.
 warnings.filterwarnings("ignore", category=FutureWarning, module=r"keras\.src\.export")
 
-_NO_NEWS = (b"absl::InitializeLog()", b"oneDNN custom operations are on")
+_NOTICES = (b"absl::InitializeLog()", b"oneDNN custom operations are on")
 
 
 def _import_quietly() -> None:
-    """Import TensorFlow without the notices that it writes past every setting, from C++ to the terminal."""
-    with tempfile.TemporaryFile() as said:
+    """Import TensorFlow without the notices that its C++ code prints despite every setting."""
+    with tempfile.TemporaryFile() as captured:
         stderr = os.dup(2)
-        os.dup2(said.fileno(), 2)
+        os.dup2(captured.fileno(), 2)
         try:
             import tensorflow  # noqa: F401
         except ImportError as error:
             raise MissingExtraError(
-                "Keras and TensorFlow are needed for whatever learns from photographs or looks into a model."
-                " Install them: pip install 'nimakit[train]'"
+                "Training, explaining and editing need TensorFlow. Install it: pip install 'nimakit[train]'"
             ) from error
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
-            said.seek(0)
-            for line in said:
-                if not any(notice in line for notice in _NO_NEWS):
+            captured.seek(0)
+            for line in captured:
+                if not any(notice in line for notice in _NOTICES):
                     os.write(2, line)
 
 

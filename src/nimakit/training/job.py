@@ -1,9 +1,10 @@
-"""A training job from its folder to a model people can use: trained, exported, evaluated, reported."""
+"""Run a training job: train, export, evaluate and report."""
 
 import json
 import shutil
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import metadata as packages
 from pathlib import Path
 from platform import python_version
@@ -39,18 +40,18 @@ def train(
     device_names: Sequence[str] | None = None,
     changes: Mapping[str, Any] | None = None,
 ) -> None:
-    """Do a job, or the rest of it.
+    """Start or resume a job.
 
     Args:
-        job: Prepared, stopped, killed or failed.
-        notify: Told in a sentence what happens.
-        device_names: Devices that share each batch; all GPUs where None.
-        changes: Of run.json, where the job goes on otherwise than it began: allow_missing, docker_image.
+        job: A job that is prepared, stopped, killed or failed.
+        notify: Called with messages about the progress.
+        device_names: Devices that share each batch; all GPUs if None.
+        changes: New values in run.json when a job is resumed: allow_missing, docker_image.
 
     Raises:
-        NimakitError: The job cannot go on, and may be resumed once the reason is mended; or it is complete,
-            and only its copy to a bucket failed.
-        KeyboardInterrupt: It was stopped; the best epoch so far is exported.
+        NimakitError: The job failed, and can be resumed once the cause is fixed; or it is complete and only
+            its upload failed.
+        KeyboardInterrupt: The job was stopped; the best epoch so far is exported.
     """
     with job.lock():
         _train_locked(job, notify, device_names, changes or {})
@@ -67,7 +68,7 @@ def _train_locked(
         report.require()
         if changes:
             job.update(run["status"], **changes)
-        _do(job, config, {**run, **changes}, notify, device_names)
+        _run(job, config, {**run, **changes}, notify, device_names)
     shutil.rmtree(job.state, ignore_errors=True)
     if config.s3_bucket and "uploaded" not in run:
         url = upload.upload_job(job.folder, config.s3_bucket, notify=notify)
@@ -76,20 +77,20 @@ def _train_locked(
     notify(f"the job is complete: {job.report_file}")
 
 
-def _do(
+def _run(
     job: Job,
     config: TrainConfig,
     run: Mapping[str, Any],
     notify: Notify,
     device_names: Sequence[str] | None,
 ) -> None:
-    """Everything up to the status "complete"; whatever ends it before that is noted too."""
+    """Train and evaluate up to the status "complete", or record why the job ended before."""
     starts = [*run.get("starts", ()), now()]
     job.update("training", seed=config.seed, versions=_versions(), starts=starts, error=None)
     try:
-        data = _Data(job, config, run)
-        history = _learn(job, config, data, notify, device_names)
-        _judge(job, config, data, history, notify)
+        data = _JobData(job, config, run)
+        history = _train_and_export(job, config, data, notify, device_names)
+        _evaluate_and_report(job, config, data, history, notify)
     except KeyboardInterrupt:
         job.update("stopped", ended=now())
         raise
@@ -100,41 +101,41 @@ def _do(
         job.update("failed", ended=now(), error=first_line(error))
         (job.logs / "error.txt").write_text("".join(traceback.format_exception(error)), "utf-8", ESCAPE)
         raise TrainingError(
-            f"Training failed: {first_line(error)} (all of it in {job.logs / 'error.txt'})."
-            " Out of memory? Take a smaller batch_size."
+            f"Training failed: {first_line(error)} (details in {job.logs / 'error.txt'})."
+            " If memory ran out, use a smaller batch_size."
         ) from error
     job.update("complete", ended=now())
 
 
-class _Data:
-    """The labelled photographs of a job, split.
+class _JobData:
+    """The labelled photos of a job, split.
 
     Args:
-        job: Its folder.
-        config: Seed and share of the validation set, kind of head.
-        run: What run.json says.
+        job: The job.
+        config: Its config.
+        run: The contents of run.json.
 
     Attributes:
-        allow_missing: Whether photographs that are not there, or cannot be decoded, are left out.
-        items: N photographs that are there.
+        allow_missing: Whether photos that are missing or cannot be decoded are left out.
+        items: N photos that exist.
         labels: (N, bins) float64, rows sum to 1.
         bins: (bins,) float64.
         parts: "training" and "validation" -> indices.
-        test: The photographs of the test set; may be empty.
+        test: The photos of the test set; may be empty.
     """
 
     def __init__(self, job: Job, config: TrainConfig, run: Mapping[str, Any]) -> None:
         self.allow_missing = bool(run["allow_missing"])
-        self.items = _present(job.samples_file, run)
+        self.items = _available(job.samples_file, run)
         self.test: list[Item] = []
         if job.test_samples_file.is_file():
-            self.test = _present(job.test_samples_file, run)
+            self.test = _available(job.test_samples_file, run)
         self.labels = np.stack([item.label for item in self.items if item.label is not None])
         self.bins = histogram.default_bins(self.labels.shape[1])
         self.parts = self._split_once(job, config)
 
     def _split_once(self, job: Job, config: TrainConfig) -> dict[str, list[int]]:
-        """The split of the first start, whatever images went missing since."""
+        """The split of the first start, even if images went missing since."""
         if job.split_file.is_file():
             rows = {item.image_id: row for row, item in enumerate(self.items)}
             return {
@@ -148,7 +149,7 @@ class _Data:
         return parts
 
     def metadata(self, job: Job, config: TrainConfig, preprocessing: Preprocessing) -> Metadata:
-        """What the trained model says of itself; scores are ranked among the ratings it learned from."""
+        """The metadata of the trained model; its percentiles are those of the ratings it was trained on."""
         learned = self.labels[self.parts["training"]]
         quantiles = np.quantile(histogram.mean(learned, self.bins), np.linspace(0, 1, _QUANTILES))
         return Metadata(
@@ -162,17 +163,16 @@ class _Data:
         )
 
 
-def _present(samples_file: Path, run: Mapping[str, Any]) -> list[Item]:
-    """The photographs a label file names, as far as they may be missing."""
+def _available(samples_file: Path, run: Mapping[str, Any]) -> list[Item]:
+    """The photos of a label file that exist, if others may be missing."""
     image_dir = Path(run["image_dir"])
-    # Jobs of earlier versions looked into one folder alone, and do not say so.
+    # Jobs of earlier versions, which lack the key, looked into one folder only.
     items = list_items(image_dir, read_labels(samples_file), recursive=run.get("recursive", False))
     absent = [item.image_id for item in items if item.path is None]
     if absent and not run["allow_missing"]:
         raise UsageError(
-            f"The images of a job must stay where they are. Received: {image_dir}, without"
-            f" {len(absent)} of them: {', '.join(absent)}; bring them back, or leave them out:"
-            " --resume with --allow-missing"
+            f"The images of a job must stay where they are. Received: {image_dir}, without {len(absent)} of"
+            f" them: {', '.join(absent)}; restore them, or leave them out: --resume with --allow-missing"
         )
     present = [item for item in items if item.path is not None]
     if not present:
@@ -181,24 +181,27 @@ def _present(samples_file: Path, run: Mapping[str, Any]) -> list[Item]:
 
 
 def split(count: int, share: float, seed: int) -> dict[str, list[int]]:
-    """Indices to train on and to validate with, ascending: one of each at the least, for a share above 0."""
-    kept_back = min(count - 1, max(1, round(count * share))) if share else 0
+    """Sorted indices of the training and the validation set: at least one of each if the share is above 0."""
+    n_validation = min(count - 1, max(1, round(count * share))) if share else 0
     order = np.random.default_rng(seed).permutation(count)
-    return {"training": sorted(order[kept_back:].tolist()), "validation": sorted(order[:kept_back].tolist())}
+    return {
+        "training": sorted(order[n_validation:].tolist()),
+        "validation": sorted(order[:n_validation].tolist()),
+    }
 
 
-def _learn(
-    job: Job, config: TrainConfig, data: _Data, notify: Notify, device_names: Sequence[str] | None
+def _train_and_export(
+    job: Job, config: TrainConfig, data: _JobData, notify: Notify, device_names: Sequence[str] | None
 ) -> list[dict[str, Any]]:
-    """Both phases, and the export of the best epoch, also where the job is stopped in the middle."""
+    """Train both phases and export the best epoch, even if the job is interrupted."""
     from nimakit.nn.training.fit import Training
-    from nimakit.nn.training.training_data import Photographs
+    from nimakit.nn.training.training_data import LabelledPhotos
 
     notify(
         f"{config.base_model_name}: {len(data.parts['training'])} photographs to learn from,"
         f" {len(data.parts['validation'])} to validate with"
     )
-    photographs = Photographs(
+    photographs = LabelledPhotos(
         paths=[item.path for item in data.items if item.path is not None],
         labels=data.labels,
         bins=data.bins,
@@ -226,14 +229,14 @@ def _learn(
     return training.history
 
 
-def _judge(
+def _evaluate_and_report(
     job: Job,
     config: TrainConfig,
-    data: _Data,
+    data: _JobData,
     history: list[dict[str, Any]],
     notify: Notify,
 ) -> None:
-    """What the exported model makes of photographs it did not learn from: metrics, report, model card."""
+    """Evaluate the exported model on validation and test set; write metrics, report and model card."""
     network = Network(job.model_file)
     model = Model([Member(network)])
     sets = {"validation": [data.items[index] for index in data.parts["validation"]], "test": data.test}
@@ -241,20 +244,22 @@ def _judge(
         sets = {"training": data.items}
     weights = [Path(config.existing_weights)] if config.existing_weights else []
     started_from = read_splits(weights, notify=notify)
-    learned = frozenset(data.items[index].image_id for index in data.parts["training"])
-    split = {**started_from, "training": learned | started_from.get("training", frozenset())}
-    judged: dict[str, Evaluation] = {}
+    trained = frozenset(data.items[index].image_id for index in data.parts["training"])
+    split = {**started_from, "training": trained | started_from.get("training", frozenset())}
+    evaluations: dict[str, Evaluation] = {}
     for name, items in sets.items():
         try:
             if items:
-                judged[name] = evaluate(model, items, label=f"scoring the {name} photographs", split=split)
+                evaluations[name] = evaluate(
+                    model, items, label=f"scoring the {name} photographs", split=split
+                )
         except UsageError as error:  # none of them can be decoded
             notify(f"no figures for the {name} set: {error}")
-    for name, evaluation in judged.items():
+    for name, evaluation in evaluations.items():
         notify(f"{name}: {evaluation.metrics}")
         for note in evaluation.metrics.notes:
             notify(f"{name}: {note}")
-    figures = {name: evaluation.metrics for name, evaluation in judged.items()}
+    figures = {name: evaluation.metrics for name, evaluation in evaluations.items()}
     with atomic_writer(job.metrics_file) as stream:
         json.dump({name: figure.to_dict() for name, figure in figures.items()}, stream, indent=2)
         stream.write("\n")
@@ -265,10 +270,10 @@ def _judge(
         title=f"{config.base_model_name}, {job.name}",
         facts=facts,
         history=history,
-        evaluations=judged,
+        evaluations=evaluations,
         bins=data.bins,
         max_pixels=MAX_PIXELS,
-        explain=_explainer(job, notify) if judged else None,
+        explain=_explainer(job, notify) if evaluations else None,
     )
     with atomic_writer(job.report_file) as stream:
         stream.write(page)
@@ -276,22 +281,21 @@ def _judge(
 
 
 def _explainer(job: Job, notify: Notify) -> report.Explain | None:
-    """What draws the maps of the report; None where the weights give other scores than the model file."""
+    """Draws the saliency maps of the report; None if the weights give other scores than the model file."""
     from nimakit.nn import saliency
     from nimakit.nn.networks import keras_model
 
     try:
         network = keras_model.load(job.folder)
     except ModelError as error:
-        notify(f"no maps of what the model looks at in the report: {error}")
+        notify(f"no saliency maps in the report: {error}")
         return None
     return saliency.drawer(network, side=report.THUMBNAIL_SIDE)
 
 
 def _facts(
-    job: Job, config: TrainConfig, data: _Data, history: Sequence[Mapping[str, Any]]
+    job: Job, config: TrainConfig, data: _JobData, history: Sequence[Mapping[str, Any]]
 ) -> dict[str, str]:
-    run = job.run()
     return {
         "base model": config.base_model_name,
         "started from": config.existing_weights or "ImageNet weights",
@@ -300,17 +304,15 @@ def _facts(
         "epochs": f"{epochs_done(history, 'dense')} of the head alone,"
         f" {epochs_done(history, 'all')} of all layers",
         "seed": str(config.seed),
-        "began": run["starts"][0],
+        "began": job.run()["starts"][0],
         "nimakit": __version__,
     }
 
 
 def _versions() -> dict[str, str]:
-    """Of what a result depends on, as far as it is installed."""
-    found = {"nimakit": __version__, "python": python_version()}
+    """Versions of the installed software that results depend on."""
+    versions = {"nimakit": __version__, "python": python_version()}
     for name in _LIBRARIES:
-        try:
-            found[name] = packages.version(name)
-        except packages.PackageNotFoundError:
-            continue
-    return found
+        with suppress(packages.PackageNotFoundError):
+            versions[name] = packages.version(name)
+    return versions

@@ -1,11 +1,11 @@
-"""A training job before it starts: everything about it is checked at once, then its folder is made."""
+"""Prepare a training job: check everything about it at once, then create its folder."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nimakit.config import RANDOM_WEIGHTS, read_train_config, valid_values
+from nimakit.config import RANDOM_WEIGHTS, TrainConfig, read_train_config, valid_values
 from nimakit.errors import NimakitError, NoImagesError, UsageError
 from nimakit.images.files import match_images
 from nimakit.io.atomic import check_folder
@@ -20,17 +20,17 @@ _Read = TypeVar("_Read")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """What a job is asked to do.
+    """The inputs of a job.
 
     Attributes:
         config_file: Training config, JSON.
-        samples_file: Label file to learn from, JSON.
+        samples_file: Label file to train with, JSON.
         image_dir: Folder of its images.
-        recursive: Whether to look for them in its sub-folders too.
-        test_samples_file: Label file to test with, JSON; None for none.
-        jobs_dir: Folder the job folder is made in.
-        allow_missing: Whether images that are not there, or cannot be decoded, are left out.
-        docker_image: Container image the job is run in; None outside containers.
+        recursive: Whether to look for images in sub-folders too.
+        test_samples_file: Label file to test with, JSON, if any.
+        jobs_dir: Folder in which to create the job folder.
+        allow_missing: Whether to leave out images that are missing or cannot be decoded.
+        docker_image: Container image the job runs in; None outside containers.
     """
 
     config_file: Path
@@ -44,29 +44,30 @@ class Request:
 
 
 def prepare(request: Request) -> Job:
-    """Check a job, and make its folder.
-
-    Args:
-        request: What is asked.
+    """Check a job and create its folder.
 
     Returns:
-        The job, its status "prepared".
+        The job, with the status "prepared".
 
     Raises:
-        UsageError: What would stop the job later, all of it at once: config keys, labels, images, weights.
-            A `NoImagesError` where the images may be in sub-folders.
+        UsageError: Everything that would stop the job later, in one error: config keys, labels, images,
+            weights. A `NoImagesError` if the images may be in sub-folders.
     """
     inputs = filter(None, (request.config_file, request.samples_file, request.test_samples_file))
     odd = [str(file) for file in inputs if file.exists() and not (file.is_file() or file.is_dir())]
-    if odd:  # a pipe can be read once, and would be copied empty
+    if odd:  # a pipe can only be read once
         raise UsageError(
-            "Config and label files must be regular files, which are read more than once. Received:"
-            f" {', '.join(odd)}; write into a file what comes from there."
+            "Config and label files are read more than once, so they must be regular files. Received:"
+            f" {', '.join(odd)}; save the contents to a file."
         )
     problems: list[NimakitError] = []
     config = _collect(problems, lambda: read_train_config(request.config_file))
     values = asdict(config) if config else valid_values(request.config_file)
-    has_images = _collect(problems, lambda: _refuse_no_folder(request.image_dir))
+    has_images = request.image_dir.is_dir()
+    if not has_images:
+        problems.append(
+            UsageError(f"The image directory must be a folder that exists. Received: {request.image_dir}")
+        )
     missing: list[str] = []
     notify = say_once()
     outlines: list[Outline] = []
@@ -76,8 +77,8 @@ def prepare(request: Request) -> Job:
         if found.bins and values.get("n_classes", found.bins) != found.bins:
             problems.append(
                 UsageError(
-                    f"n_classes must be the number of bins of the labels. Received: {values['n_classes']}"
-                    f" in {request.config_file}, {found.bins} bins in {file}"
+                    f"n_classes must be the number of bins of the labels. Received: {values['n_classes']} in"
+                    f" {request.config_file}, {found.bins} bins in {file}"
                 )
             )
         if has_images:
@@ -86,7 +87,7 @@ def prepare(request: Request) -> Job:
     if shared:
         problems.append(
             UsageError(
-                "Test images must not be among those to learn from. Received:"
+                "Test images must not be training images too. Received:"
                 f" {len(shared)} image_ids in both files: {', '.join(shared)}"
             )
         )
@@ -99,7 +100,7 @@ def prepare(request: Request) -> Job:
 
 
 def _collect(problems: list[NimakitError], read: Callable[[], _Read]) -> _Read | None:
-    """What a reader gives; or None, and its complaint among the others, once."""
+    """The result of `read`; or None, with its error added to the problems once."""
     try:
         return read()
     except NimakitError as error:
@@ -109,34 +110,28 @@ def _collect(problems: list[NimakitError], read: Callable[[], _Read]) -> _Read |
 
 
 def _outline(problems: list[NimakitError], file: Path) -> Outline:
-    """What a label file is about; what is wrong with it is added to the problems."""
+    """The image_ids and bins of a label file; its errors are added to the problems."""
 
     def read() -> Outline:
         labels = read_labels(file)
         if labels.histograms is None:
-            raise UsageError(f"Training needs labels. Received: {file}, whose entries have image_ids alone.")
+            raise UsageError(f"Training needs labels. Received: {file}, whose entries have only image_ids.")
         return Outline(labels.image_ids, labels.histograms.shape[1])
 
     return _collect(problems, read) or _collect(problems, lambda: outline(file)) or Outline((), 0)
 
 
 def _shared(outlines: list[Outline]) -> list[str]:
-    """image_ids that are in all of the label files, where there are two."""
+    """image_ids that are in both label files, if there are two."""
     if len(outlines) < 2:
         return []
     return sorted(set.intersection(*(set(found.image_ids) for found in outlines)))
 
 
-def _refuse_no_folder(image_dir: Path) -> bool:
-    if not image_dir.is_dir():
-        raise UsageError(f"The image directory must be a folder that exists. Received: {image_dir}")
-    return True
-
-
 def _missing(
     problems: list[NimakitError], request: Request, file: Path, found: Outline, notify: Notify
 ) -> list[str]:
-    """image_ids of a label file that have no image; unless they may be left out, a problem."""
+    """image_ids of a label file without an image; a problem unless they may be left out."""
 
     def match() -> dict[str, Path | None]:
         return match_images(found.image_ids, request.image_dir, recursive=request.recursive, notify=notify)
@@ -145,12 +140,12 @@ def _missing(
     absent = [name for name, path in matched.items() if path is None]
     if absent and len(absent) == len(found.image_ids):
         problems.append(
-            UsageError(f"{request.image_dir} must hold images that {file} names. Received: none of them")
+            UsageError(f"{request.image_dir} must contain images that {file} lists. Received: none of them")
         )
     elif absent and not request.allow_missing:
         problems.append(
             UsageError(
-                f"{len(absent)} of {len(found.image_ids)} images that {file} names are not in"
+                f"{len(absent)} of {len(found.image_ids)} images that {file} lists are not in"
                 f" {request.image_dir} (leave them out with --allow-missing): {', '.join(absent)}"
             )
         )
@@ -158,7 +153,7 @@ def _missing(
 
 
 def _model_problems(values: Mapping[str, Any]) -> list[NimakitError]:
-    """What is wrong with the base model and the weights a config names, where it names any."""
+    """Problems with the base model and the weights of a config."""
     from nimakit.nn.networks import backbones
 
     problems: list[NimakitError] = []
@@ -182,16 +177,18 @@ def _model_problems(values: Mapping[str, Any]) -> list[NimakitError]:
 
 
 def _build(name: str, input_size: tuple[int, int] | None, levels: int, weights: Path | None) -> bool:
-    """See whether a network can be built, and weights loaded: only the backbone itself knows what fits it.
+    """Try to build a network and load its weights, because only the backbone knows what fits it.
 
     Raises:
-        ModelError: It cannot.
+        ModelError: It cannot be built.
+        WeightsError: The weights do not fit.
     """
     from nimakit.nn.networks import backbones, heads
     from nimakit.nn.networks.weights import load_pretrained
 
     base = backbones.get(name).build(input_size=input_size)
-    model = heads.add_head(base, default_bins(2), levels=levels)
+    config = TrainConfig(base_model_name=name, pooled_levels=levels)
+    model = heads.add_head(base, default_bins(2), config)
     if weights:
         load_pretrained(model, weights)
     return True
@@ -204,12 +201,12 @@ def _refuse_no_weights(weights: Path) -> bool:
     if not weights.is_file():
         raise UsageError(
             "existing_weights must be a Keras weight file, null (ImageNet), 'random', or public weights"
-            f" ({', '.join(PUBLIC)}). Received: {weights}, which is not there"
+            f" ({', '.join(PUBLIC)}). Received: {weights}, which does not exist"
         )
     suffixes = (*SUFFIXES, *torch_files.SUFFIXES)
     if not weights.name.endswith(suffixes):
         raise UsageError(
-            f"A file of existing_weights ends in {', '.join(suffixes)}; others can run code and are never"
+            f"A file of existing_weights must end in {', '.join(suffixes)}; others can run code and are never"
             f" loaded. Received: {weights}"
         )
     return True

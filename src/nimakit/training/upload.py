@@ -1,4 +1,4 @@
-"""Copies of finished jobs in a bucket."""
+"""Copy finished jobs to an S3 bucket."""
 
 import shlex
 from collections.abc import Callable, Iterator
@@ -8,9 +8,9 @@ from typing import Any
 from nimakit.errors import MissingExtraError, OutputError, UsageError, first_line
 from nimakit.progress import track
 
-_LEFT_OUT_FOLDERS = {"state"}
-_LEFT_OUT_SUFFIXES = {".partial", ".pid", ".tmp"}
-# Not from the system's tables, which differ from one machine to the next.
+_EXCLUDED_FOLDERS = {"state"}
+_EXCLUDED_SUFFIXES = {".partial", ".pid", ".tmp"}
+# Not from mimetypes, whose tables differ between machines.
 _CONTENT_TYPES = {
     ".csv": "text/csv; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -21,7 +21,7 @@ _CONTENT_TYPES = {
 
 
 def require() -> None:
-    """Refuse an upload that cannot come about, before hours of training go towards it.
+    """Check that jobs can be uploaded, before hours of training.
 
     Raises:
         MissingExtraError: boto3 is not installed.
@@ -37,19 +37,19 @@ def require() -> None:
 def upload_job(folder: Path, bucket: str, *, notify: Callable[[str], None]) -> str:
     """Copy a job folder to ``s3://<bucket>/<job name>/``; nothing local changes.
 
-    Credentials, region and endpoint are found as boto3 finds them: the AWS_ variables, ~/.aws, the machine's
-    role. What a stopped job goes on from (state/) and unfinished files are left out.
+    boto3 finds credentials, region and endpoint: the AWS_ variables, ~/.aws, the machine's role. The state
+    to resume from (state/) and unfinished files are excluded.
 
     Args:
         folder: A job folder.
-        bucket: Name of the bucket, with a prefix or without: "team-models", "team-models/nima".
-        notify: Told in a sentence what happens.
+        bucket: Name of the bucket, optionally with a prefix: "team-models", "team-models/nima".
+        notify: Called with messages about the progress.
 
     Returns:
-        Where the copy is: ``s3://<bucket>/<job name>/``.
+        The URL of the copy: ``s3://<bucket>/<job name>/``.
 
     Raises:
-        UsageError: No bucket's name.
+        UsageError: The name of the bucket is empty.
         MissingExtraError: boto3 is not installed.
         OutputError: A file could not be copied; the job folder is untouched.
     """
@@ -77,7 +77,7 @@ def upload_job(folder: Path, bucket: str, *, notify: Callable[[str], None]) -> s
 
 
 def content_type(path: Path) -> str:
-    """What a browser is told of a file, so that a report opens as a page.
+    """The content type of a file, so that a browser opens a report as a page.
 
     Example:
         >>> content_type(Path("report.html"))
@@ -89,14 +89,14 @@ def content_type(path: Path) -> str:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """All by name but run.json, which is last: where it is, all else is."""
+    """All results by name, with run.json last, so that a copy with run.json is complete."""
     found = (path for path in folder.rglob("*") if path.is_file() and _is_result(path.relative_to(folder)))
     yield from sorted(found, key=lambda path: (path.name == "run.json", path))
 
 
 def _is_result(path: Path) -> bool:
     hidden = any(part.startswith(".") for part in path.parts)
-    return not (hidden or path.parts[0] in _LEFT_OUT_FOLDERS or path.suffix in _LEFT_OUT_SUFFIXES)
+    return not (hidden or path.parts[0] in _EXCLUDED_FOLDERS or path.suffix in _EXCLUDED_SUFFIXES)
 
 
 def _client() -> Any:
@@ -106,7 +106,7 @@ def _client() -> Any:
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """What boto3 raises for want of a network, credentials or the bucket, and reading for want of a file."""
+    """The errors of a missing network, missing credentials, a missing bucket or a missing file."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
 

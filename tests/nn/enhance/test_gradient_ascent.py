@@ -32,7 +32,7 @@ def photo() -> Photo:
 
 def look(picture: Photo) -> Views:
     """What a model of a corner sees of a picture."""
-    return random_views.look(picture, random_views.detail(picture), corner_model().metadata.preprocessing)
+    return random_views.sample(picture, random_views.detail(picture), corner_model().metadata.preprocessing)
 
 
 def climbed(edit: Edit, *networks: KerasModel) -> Float32Array:
@@ -94,9 +94,9 @@ def test_several_networks_share_the_say(light: Ascent) -> None:
     dark = whole()
     kernel, bias = dark.network.layers[-1].get_weights()
     dark.network.layers[-1].set_weights([-kernel, bias])
-    alone = values_of(light.run([look(photo())]))["exposure"]
+    single = values_of(light.run([look(photo())]))["exposure"]
     both = values_of(climbed(Sliders(EPSILON), whole(), dark))["exposure"]
-    assert abs(both) < 0.7 * alone
+    assert abs(both) < 0.7 * single
 
 
 def test_the_same_again(light: Ascent) -> None:

@@ -26,13 +26,13 @@ def photo() -> Photo:
 def test_the_first_view_is_what_scoring_sees(fit: Fit, resize_filter: ResizeFilter) -> None:
     """Pixel by pixel, with every fit and filter."""
     wanted = preprocessing(fit, resize_filter)
-    look = random_views.look(photo(), random_views.detail(photo()), wanted)
+    look = random_views.sample(photo(), random_views.detail(photo()), wanted)
     np.testing.assert_allclose(255 * look.pixels[0], prepare(photo(), wanted), atol=1e-3)
 
 
 def test_the_border_of_a_pad_is_outside() -> None:
     """There is neither picture nor detail, and no edit shows."""
-    look = random_views.look(
+    look = random_views.sample(
         open_photo(np.full((60, 60, 3), 200, np.uint8)), random_views.detail(photo()), preprocessing("pad")
     )
     assert look.inside[0, :, :8].max() == look.inside[0, :, -8:].max() == 0
@@ -51,7 +51,7 @@ def test_the_border_of_a_pad_is_outside() -> None:
 def test_says_which_part_of_the_picture_a_view_is(fit: Fit, box: tuple[float, ...]) -> None:
     """Of a square picture in a wide input: beyond it where it is padded, less of it where it is cropped."""
     square = open_photo(random_pixels(60, 60))
-    look = random_views.look(square, random_views.detail(square), preprocessing(fit))
+    look = random_views.sample(square, random_views.detail(square), preprocessing(fit))
     np.testing.assert_allclose(look.boxes[0], box, atol=1e-6)
     assert (look.boxes[1:, 2] - look.boxes[1:, 0] < box[2] - box[0]).all()
 
@@ -59,7 +59,7 @@ def test_says_which_part_of_the_picture_a_view_is(fit: Fit, box: tuple[float, ..
 def test_views_of_parts_differ_by_the_seed_alone() -> None:
     """The same edit comes out of the same photograph."""
     one, same, other = (
-        random_views.look(photo(), random_views.detail(photo()), preprocessing(), seed=seed).boxes
+        random_views.sample(photo(), random_views.detail(photo()), preprocessing(), seed=seed).boxes
         for seed in (0, 0, 1)
     )
     np.testing.assert_array_equal(one, same)

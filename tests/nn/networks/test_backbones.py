@@ -10,7 +10,8 @@ from keras.src.utils import file_utils
 from numpy.typing import NDArray
 
 from nimakit.errors import DownloadError, ModelError
-from nimakit.nn.networks import backbones, torch_weights
+from nimakit.models import torch_files
+from nimakit.nn.networks import backbones
 
 pytestmark = [
     # Keras and TensorFlow are behind NumPy 2 in two places.
@@ -18,6 +19,11 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
 ]
 
+LITE0_FAST = pytest.mark.parametrize(
+    "imagenet_weights",
+    ["efficientnet-lite0", pytest.param("efficientnet-lite2", marks=pytest.mark.slow)],
+    indirect=True,
+)
 OWN = {"EfficientNetLite0", "EfficientNetLite2", "ResNet18"}
 
 
@@ -68,28 +74,27 @@ def test_has_the_preprocessing_each_was_trained_with(name: str, expected: list[f
 
 
 @pytest.mark.parametrize(
-    ("name", "width", "size"),
+    ("name", "width", "default_size"),
     [
         ("MobileNet", 1024, (224, 224)),
         ("ResNet18", 512, (224, 224)),
         ("EfficientNetLite0", 1280, (224, 224)),
-        ("EfficientNetLite2", 1280, (260, 260)),
+        pytest.param("EfficientNetLite2", 1280, (260, 260), marks=pytest.mark.slow),
     ],
 )
-def test_builds_features_without_a_classifier(name: str, width: int, size: tuple[int, int]) -> None:
-    """A backbone ends in pooled features of its own input size, or of the one that is asked for."""
+def test_builds_features_without_a_classifier(name: str, width: int, default_size: tuple[int, int]) -> None:
+    """A backbone ends in pooled features, at any input size; its layers are a flat list."""
     backbone = backbones.get(name)
-    assert backbone.input_size == size
-    for asked, built in ((None, size), ((96, 130), (96, 130))):
-        model = backbone.build(input_size=asked)
-        assert model.input_shape == (None, *built, 3)
-        assert model.output_shape == (None, width)
-        assert not any(isinstance(layer, keras.Model) for layer in model.layers)
+    assert backbone.input_size == default_size
+    model = backbone.build(input_size=(96, 130))
+    assert model.input_shape == (None, 96, 130, 3)
+    assert model.output_shape == (None, width)
+    assert not any(isinstance(layer, keras.Model) for layer in model.layers)
 
 
 def test_rejects_a_size_it_cannot_be_built_at() -> None:
     """The message names the backbone and the size."""
-    with pytest.raises(ModelError, match=r"InceptionV3 must be given an input size .*Received: 40x60"):
+    with pytest.raises(ModelError, match=r"InceptionV3 cannot be built at every input size.*Received: 40x60"):
         backbones.get("InceptionV3").build(input_size=(40, 60))
 
 
@@ -99,7 +104,7 @@ def _no_network(*_: Any, **__: Any) -> None:
 
 @pytest.mark.parametrize("name", ["MobileNet", "ResNet18"])
 def test_names_the_way_out_where_there_is_no_network(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A download of Keras that fails is told as that, with the config key that does without."""
+    """A failed download by Keras is reported, with the config key that avoids it."""
     monkeypatch.setattr(file_utils, "get_file", _no_network)
     monkeypatch.setattr(keras.utils, "get_file", _no_network)
     with pytest.raises(DownloadError, match=rf"weights of {name} must be .*no route.*existing_weights"):
@@ -154,6 +159,7 @@ FEATURES = {
 }
 
 
+@LITE0_FAST
 def test_efficientnet_lite_gives_what_pytorch_gives(imagenet_weights: Path) -> None:
     """The published weights give the published features, at the published size and at odd ones."""
     name = "EfficientNetLite0" if "lite0" in imagenet_weights.name else "EfficientNetLite2"
@@ -193,7 +199,7 @@ def test_resnet18_takes_the_weights_of_torchvision(monkeypatch: pytest.MonkeyPat
         return str(tmp_path / "w.pth")
 
     monkeypatch.setattr(keras.utils, "get_file", get_file)
-    monkeypatch.setattr(torch_weights, "read", lambda _path: state)
+    monkeypatch.setattr(torch_files, "read", lambda _path: state)
     loaded = backbones.get("ResNet18").build("imagenet", input_size=(64, 64))
     assert all((values == np.float32(0.01)).all() for values in loaded.get_weights())
     assert asked[0] == "resnet18-f37072fd.pth"

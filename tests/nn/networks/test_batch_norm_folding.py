@@ -91,11 +91,9 @@ def test_leaves_alone_what_it_cannot_fold() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "MobileNet",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("EfficientNetLite0", "ResNet50")),
-    ],
+    ["MobileNet", "EfficientNetLite0", "ResNet50"],
 )
+@pytest.mark.slow
 def test_whole_backbones_agree(name: str) -> None:
     """No normalisation is left in a backbone of convolutions, and its features are the same."""
     model = _randomised(backbones.get(name).build(input_size=(64, 64)))

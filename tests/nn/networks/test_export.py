@@ -9,6 +9,7 @@ import onnx
 import pytest
 
 import small_backbone
+from nimakit.config import TrainConfig
 from nimakit.errors import ModelError, WeightsError
 from nimakit.models.metadata import Metadata
 from nimakit.models.network import Network
@@ -23,8 +24,8 @@ pytestmark = [
 ]
 
 SIDE = backbones.INPUT_SIZE
-FAST = "MobileNet"
 TOLERANCE = 1e-4
+CONFIG = TrainConfig(base_model_name="any")
 
 
 def _pictures(height: int, width: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -44,8 +45,8 @@ def _keras_answers(
 
 
 def _marks(name: str) -> list[pytest.MarkDecorator]:
-    """Most families are trained and exported by slow tests of test_train.py; all are for thorough runs."""
-    return [] if name == FAST else [pytest.mark.exhaustive]
+    """Slow tests of test_fit.py train and export more families."""
+    return [pytest.mark.slow if name == "MobileNet" else pytest.mark.exhaustive]
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=_marks(name)) for name in backbones.names()])
@@ -53,7 +54,7 @@ def test_every_backbone_keeps_the_contract(tmp_path: Path, name: str) -> None:
     """Exported with random weights, each loads, takes any batch, and gives what Keras gives."""
     keras.utils.set_random_seed(0)
     backbone = backbones.get(name)
-    model = heads.add_head(backbone.build(), default_bins(6))
+    model = heads.add_head(backbone.build(), default_bins(6), CONFIG)
     model.save_weights(tmp_path / "w.weights.h5")
     export.export_weights(tmp_path / "w.weights.h5", name, tmp_path / "m.onnx")
     network = Network(tmp_path / "m.onnx")
@@ -69,20 +70,22 @@ def test_every_backbone_keeps_the_contract(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "size"),
     [
-        ("MobileNet", (150, 101)),
+        (small_backbone.NAME, (150, 101)),
+        pytest.param("MobileNet", (150, 101), marks=pytest.mark.slow),
         pytest.param("ResNet18", (150, 101), marks=pytest.mark.slow),
         pytest.param("EfficientNetLite2", (400, 500), marks=pytest.mark.slow),
         pytest.param("MobileNetV3Small", (400, 500), marks=pytest.mark.slow),
     ],
 )
 def test_exports_at_other_sizes(tmp_path: Path, name: str, size: tuple[int, int]) -> None:
-    """The size of the metadata is the model's: neither square nor even has it to be."""
+    """The size in the metadata is that of the model; it need be neither square nor even."""
     keras.utils.set_random_seed(0)
-    backbone = backbones.get(name)
-    model = heads.add_head(backbone.build(input_size=size), default_bins(6))
-    model.save_weights(tmp_path / "w.weights.h5")
-    wanted = {"input_size": list(size), "fit": "pad"}
-    written = export.export_weights(tmp_path / "w.weights.h5", name, tmp_path / "m.onnx", wanted)
+    with small_backbone.registered():
+        backbone = backbones.get(name)
+        model = heads.add_head(backbone.build(input_size=size), default_bins(6), CONFIG)
+        model.save_weights(tmp_path / "w.weights.h5")
+        wanted = {"input_size": list(size), "fit": "pad"}
+        written = export.export_weights(tmp_path / "w.weights.h5", name, tmp_path / "m.onnx", wanted)
     assert (written.preprocessing.height, written.preprocessing.width) == size
     pixels = _pictures(*size)
     outputs = Network(tmp_path / "m.onnx").run(pixels)
@@ -100,7 +103,7 @@ def test_public_imagenet_weights_give_the_same_in_keras_and_onnx(
     name = "EfficientNetLite0" if "lite0" in imagenet_weights.name else "EfficientNetLite2"
     backbone = backbones.get(name)
     keras.utils.set_random_seed(0)
-    model = heads.add_head(backbone.build("imagenet", input_size=size), default_bins(6))
+    model = heads.add_head(backbone.build("imagenet", input_size=size), default_bins(6), CONFIG)
     model.save_weights(tmp_path / "w.weights.h5")
     export.export_weights(tmp_path / "w.weights.h5", name, tmp_path / "m.onnx", {"input_size": list(size)})
     pixels = _pictures(*size)
@@ -115,31 +118,35 @@ def test_the_public_weights_give_the_same_in_keras_and_onnx(public_weights: Path
     """The model file in use agrees with the Keras network it was made of."""
     backbone = backbones.get("MobileNet")
     base = backbone.build()
-    model = heads.add_head(base, default_bins(weights.count_bins(base, public_weights)))
+    model = heads.add_head(base, default_bins(weights.count_bins(base, public_weights)), CONFIG)
     weights.load(model, public_weights)
     histogram, features = _keras_answers(model, backbone)
     outputs = Network(public_model).run(PIXELS)
-    assert np.ptp(histogram, axis=0).max() > 100 * TOLERANCE  # the pictures are told apart
+    assert np.ptp(histogram, axis=0).max() > 100 * TOLERANCE  # the pictures have different scores
     np.testing.assert_allclose(outputs.values, histogram, atol=TOLERANCE)
     np.testing.assert_allclose(outputs.features, features, atol=TOLERANCE)
 
 
-def test_writes_the_metadata_it_is_given(public_weights: Path, tmp_path: Path) -> None:
-    """Fields that are given replace the defaults, and the file says what the function returns."""
+def test_writes_the_metadata_it_is_given(tmp_path: Path) -> None:
+    """Fields that are given replace the defaults, and the file contains what the function returns."""
     output = tmp_path / "m.onnx"
-    given = {"name": "mine", "bins": list(range(10)), "fit": "pad", "licence": "MIT"}
-    written = export.export_weights(public_weights, "MobileNet", output, given)
+    given = {"name": "mine", "bins": list(range(10)), "fit": "pad", "licence": "MIT", "input_size": [64, 64]}
+    with small_backbone.registered():
+        backbone = backbones.get(small_backbone.NAME)
+        model = heads.add_head(backbone.build(input_size=(64, 64)), default_bins(10), CONFIG)
+        model.save_weights(tmp_path / "w.weights.h5")
+        written = export.export_weights(tmp_path / "w.weights.h5", small_backbone.NAME, output, given)
     assert isinstance(written, Metadata)
     assert Network(output).metadata == written
     assert (written.name, written.bins[0], written.preprocessing.fit) == ("mine", 0, "pad")
     assert (written.licence, written.preprocessing.resize_filter) == ("MIT", "nearest")
-    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+    assert {path.name for path in tmp_path.iterdir()} == {"m.onnx", "w.weights.h5"}
 
 
 def test_refuses_an_export_that_gives_something_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the exporter gets wrong, as layer normalisation of a single pixel: no such file is left."""
     keras.utils.set_random_seed(0)
-    model = heads.add_head(small_backbone.construct(input_shape=(64, 64, 3)), default_bins(6))
+    model = heads.add_head(small_backbone.construct(input_shape=(64, 64, 3)), default_bins(6), CONFIG)
     name_batch_axis = export._name_batch_axis
 
     def spoil(graph: onnx.ModelProto) -> None:

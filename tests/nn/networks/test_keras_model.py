@@ -13,15 +13,14 @@ import numpy as np
 import pytest
 
 import small_backbone
-from nimakit.config import TrainConfig
 from nimakit.errors import ConfigError, ModelError, WeightsError
 from nimakit.images.photo import open_photo, prepare
 from nimakit.models.engine import Member, Model
 from nimakit.models.network import Network
 from nimakit.nn.networks import keras_model
 from nimakit.stats import histogram
+from nn.conftest import SmallJob
 from samples import random_pixels
-from small_models import write_job
 
 TOLERANCE = 1e-4
 
@@ -38,10 +37,10 @@ def _small_backbone() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def job(small_job: SmallJob) -> Path:
     """A job folder with a histogram head."""
-    return write_job(tmp_path_factory.mktemp("jobs") / "2026_01_02_03_04_05")
+    return small_job(head="histogram")
 
 
 def _mean(model: keras_model.KerasModel, picture: Any) -> float:
@@ -49,43 +48,34 @@ def _mean(model: keras_model.KerasModel, picture: Any) -> float:
     return float(model.means(model.values(keras.ops.convert_to_tensor(pixels[None])))[0])
 
 
-@pytest.mark.parametrize("changes", [{}, {"head": "regression", "score_activation": "sigmoid"}], ids=str)
-def test_a_job_scores_as_its_model_file_does(tmp_path: Path, changes: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "changes", [{"head": "histogram"}, {"head": "regression", "score_activation": "sigmoid"}], ids=str
+)
+def test_a_job_scores_as_its_model_file_does(small_job: SmallJob, changes: dict[str, Any]) -> None:
     """By its folder or by its model file, with every head: the mean score is the engine's."""
-    folder = write_job(tmp_path / "job", **changes)
+    folder = small_job(**changes)
     picture = random_pixels(50, 90)
     [expected] = Model([Member(Network(folder / "model.onnx"))]).predict(picture, augmented=True)
     for name in (folder, folder / "model.onnx", str(folder)):
         model = keras_model.load(name)
         assert _mean(model, picture) == pytest.approx(expected["mean_score_prediction"], abs=TOLERANCE)
-        assert model.is_regression == bool(changes)
+        assert model.is_regression == (changes["head"] == "regression")
     assert model.bins.tolist() == [1, 2, 3, 4, 5]
     assert model.metadata == Network(folder / "model.onnx").metadata
 
 
-def test_the_public_model_scores_as_the_engine_does(public_weights: Path, public_model: Path) -> None:
-    """By its name, and by its weight file."""
+def test_the_public_model_scores_as_the_engine_does(public_model: Path) -> None:
+    """Loaded by its name."""
     picture = random_pixels(240, 300)
     [expected] = Model([Member(Network(public_model))]).predict(picture)
     mean = histogram.mean(expected, histogram.default_bins(10))
-    weights = keras_model.load_weights(public_weights, TrainConfig(base_model_name="MobileNet"))
-    for model in (keras_model.load("aesthetic"), weights):
-        assert _mean(model, picture) == pytest.approx(float(mean), abs=TOLERANCE)
-
-
-def test_another_input_size_has_the_same_weights(job: Path) -> None:
-    """They are copied into a network of the other size; the model itself is kept at its own."""
-    model = keras_model.load(job)
-    larger = model.at_size(96, 160)
-    assert (larger.size, model.at_size(*model.size)) == ((96, 160), model)
-    for one, other in zip(model.network.get_weights(), larger.network.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert _mean(keras_model.load("aesthetic"), picture) == pytest.approx(float(mean), abs=TOLERANCE)
 
 
 def test_refuses_a_model_file_without_its_weights(job: Path, tmp_path: Path) -> None:
-    """A model file alone cannot be differentiated; the message says what is missing."""
+    """A model file without weights has no gradients; the message names what is missing."""
     shutil.copy(job / "model.onnx", tmp_path)
-    with pytest.raises(ModelError, match=r"Keras weights a model file was made of.*Received: .*model\.onnx"):
+    with pytest.raises(ModelError, match=r"Keras weights a model file was made.*Received: .*model\.onnx"):
         keras_model.load(tmp_path / "model.onnx")
 
 
@@ -99,10 +89,10 @@ def test_refuses_what_is_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_refuses_an_ensemble_by_naming_its_members(tmp_path: Path) -> None:
-    """One network has gradients; which ones there are is said."""
+    """Gradients need a single network; the message lists the members."""
     path = tmp_path / "both.json"
     path.write_text(json.dumps({"members": [{"model": "aesthetic"}, {"model": "mine.onnx"}]}))
-    with pytest.raises(ModelError, match=r"name a member: aesthetic, mine\.onnx"):
+    with pytest.raises(ModelError, match=r"choose a member: aesthetic, mine\.onnx"):
         keras_model.load(path)
 
 

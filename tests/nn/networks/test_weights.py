@@ -1,5 +1,6 @@
-"""nimakit.nn.networks.weights: Keras weight files, read for their numbers alone."""
+"""nimakit.nn.networks.weights: Keras weight files and PyTorch state dicts, loaded into models."""
 
+import functools
 import pickle
 import zipfile
 from collections.abc import Callable
@@ -10,9 +11,11 @@ import keras
 import numpy as np
 import pytest
 
+from nimakit.config import TrainConfig
 from nimakit.errors import WeightsError
 from nimakit.nn.networks import backbones, heads, weights
 from nimakit.stats.histogram import default_bins
+from state_dicts import ARRAYS, Array, pretend_torch, write_archive
 
 pytestmark = [
     # Keras and TensorFlow are behind NumPy 2 in two places.
@@ -21,6 +24,7 @@ pytestmark = [
 ]
 
 BINS = 7
+CONFIG = TrainConfig(base_model_name="MobileNet")
 
 
 def _model(seed: int = 0, bins: int = BINS) -> keras.Model:
@@ -30,7 +34,9 @@ def _model(seed: int = 0, bins: int = BINS) -> keras.Model:
     return keras.Model(inputs, keras.layers.Dense(bins, activation="softmax")(hidden))
 
 
+@functools.cache
 def _trained() -> keras.Model:
+    """A model whose file has an optimiser too."""
     model = _model(1)
     model.compile("adam", "mse")
     model.fit(np.ones((2, 4)), np.ones((2, BINS)) / BINS, verbose=0)
@@ -70,12 +76,12 @@ def test_counts_the_bins_of_the_head(tmp_path: Path, name: str) -> None:
 
 
 def test_rejects_an_archive_with_a_lambda_layer(tmp_path: Path) -> None:
-    """A Lambda holds code: the archive is refused, and the message says what to give instead."""
+    """A Lambda layer contains code: the archive is refused, and the message names an alternative."""
     inputs = keras.Input((4,))
     outputs = keras.layers.Dense(BINS)(keras.layers.Lambda(lambda x: x + 1)(inputs))
     path = _save(keras.Model(inputs, outputs), tmp_path / "code.keras")
     for read in (_bins, lambda path: weights.load(_model(), path)):
-        with pytest.raises(WeightsError, match=r"must hold no code.*Lambda.*save_weights"):
+        with pytest.raises(WeightsError, match=r"no code.*Lambda.*save_weights"):
             read(path)
 
 
@@ -88,7 +94,7 @@ def test_rejects_an_archive_with_a_class_of_its_own(tmp_path: Path) -> None:
 
     inputs = keras.Input((4,))
     model = keras.Model(inputs, keras.layers.Dense(BINS)(Shift()(inputs)))
-    with pytest.raises(WeightsError, match=r"must hold no code.*Shift"):
+    with pytest.raises(WeightsError, match=r"no code.*Shift"):
         _bins(_save(model, tmp_path / "own.keras"))
 
 
@@ -103,7 +109,7 @@ def test_rejects_a_damaged_weights_file(tmp_path: Path, name: str, content: byte
 
 
 def test_rejects_a_truncated_weights_file(tmp_path: Path) -> None:
-    """A download that stopped halfway is told as damaged."""
+    """An incomplete download is reported as damaged."""
     path = _save(_model(), tmp_path / "w.weights.h5")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(WeightsError, match="the file is damaged"):
@@ -143,17 +149,17 @@ def test_rejects_a_missing_file(tmp_path: Path) -> None:
 
 
 def test_rejects_weights_of_another_network(tmp_path: Path) -> None:
-    """Weights that do not fit are refused, and the model is told to be another."""
+    """Weights that do not fit are refused, and the message suggests another base model."""
     path = _save(_model(bins=5), tmp_path / "w.weights.h5")
     with pytest.raises(WeightsError, match=r"must fit the base model and its head \(3 layers\)"):
         weights.load(_model(), path)
 
 
 def test_rejects_a_file_without_a_head(tmp_path: Path) -> None:
-    """The weights of a backbone alone have no rating head."""
+    """The weights of a backbone have no rating head."""
     model = _model()
     path = _save(keras.Model(model.input, model.layers[-1].input), tmp_path / "w.weights.h5")
-    with pytest.raises(WeightsError, match="must hold a dense head"):
+    with pytest.raises(WeightsError, match="must contain a dense head"):
         _bins(path)
 
 
@@ -194,7 +200,8 @@ def _save_any(model: keras.Model, path: Path) -> Path:
     return path
 
 
-FORMATS = pytest.mark.parametrize("name", ["w.weights.h5", "w.keras", "w.hdf5", "w.h5"])
+FORMAT_NAMES = ("w.weights.h5", "w.keras", "w.hdf5", "w.h5")
+FORMATS = pytest.mark.parametrize("name", FORMAT_NAMES)
 
 
 @FORMATS
@@ -202,10 +209,10 @@ def test_starts_from_a_model_with_the_same_head(tmp_path: Path, name: str) -> No
     """All weights are loaded, silently, whatever the dropout and the layers' names."""
     trained = _rated(seed=1)
     fresh = _rated(dropout_rate=0.5, seed=2)
-    said: list[str] = []
-    weights.load_pretrained(fresh, _save_any(trained, tmp_path / name), notify=said.append)
+    messages: list[str] = []
+    weights.load_pretrained(fresh, _save_any(trained, tmp_path / name), notify=messages.append)
     assert _same(fresh, trained)
-    assert not said
+    assert not messages
 
 
 @FORMATS
@@ -251,20 +258,20 @@ def test_a_layer_of_the_backbone_may_be_a_model(tmp_path: Path, name: str) -> No
 
 @FORMATS
 @pytest.mark.parametrize(
-    ("bins", "held"), [(10, "a head of 10 outputs"), (1, "a head of 1 outputs"), (0, "no head")]
+    ("bins", "found"), [(10, "a head of 10 outputs"), (1, "a head of 1 outputs"), (0, "no head")]
 )
-def test_starts_from_the_backbone_of_another_model(tmp_path: Path, name: str, bins: int, held: str) -> None:
-    """The head stays as it was, which is said; with other bins, a score, or no head at all in the file."""
+def test_starts_from_the_backbone_of_another_model(tmp_path: Path, name: str, bins: int, found: str) -> None:
+    """The head is not loaded, which is reported, if the file has other bins, a score or no head."""
     trained = _rated(bins or BINS, seed=1)
     saved = trained if bins else _trunk(trained)
     fresh = _rated(dropout_rate=0.5, seed=2)
     head = [values.copy() for values in fresh.layers[-1].get_weights()]
-    said: list[str] = []
-    weights.load_pretrained(fresh, _save_any(saved, tmp_path / name), notify=said.append)
+    messages: list[str] = []
+    weights.load_pretrained(fresh, _save_any(saved, tmp_path / name), notify=messages.append)
     assert _same(_trunk(fresh), _trunk(trained))
     assert all(np.array_equal(a, b) for a, b in zip(head, fresh.layers[-1].get_weights(), strict=True))
-    [sentence] = said
-    assert f"has {held}: its backbone is used, and the head of 7 starts anew" in sentence
+    [sentence] = messages
+    assert f"has {found}: its backbone is used, and the head of 7 starts anew" in sentence
 
 
 @FORMATS
@@ -282,26 +289,29 @@ def test_starts_from_no_other_network(tmp_path: Path, name: str) -> None:
 def test_starts_from_the_public_model(public_weights: Path) -> None:
     """The published file has ten bins and the names of Keras 2: its backbone starts a model of seven."""
     backbone = backbones.get("MobileNet")
-    seven = heads.add_head(backbone.build(), default_bins(BINS))
-    ten = heads.add_head(backbone.build(), default_bins(10))
+    seven, ten = (heads.add_head(backbone.build(), default_bins(bins), CONFIG) for bins in (BINS, 10))
     weights.load(ten, public_weights)
-    said: list[str] = []
-    weights.load_pretrained(seven, "aesthetic", notify=said.append)
+    messages: list[str] = []
+    weights.load_pretrained(seven, "aesthetic", notify=messages.append)
     assert _same(_trunk(seven), _trunk(ten))
-    assert said == ["aesthetic has a head of 10 outputs: its backbone is used, and the head of 7 starts anew"]
-    fresh = heads.add_head(backbone.build(), default_bins(10), dropout_rate=0.75)
-    weights.load_pretrained(fresh, public_weights)
-    assert _same(fresh, ten)
+    assert messages == [
+        "aesthetic has a head of 10 outputs: its backbone is used, and the head of 7 starts anew"
+    ]
 
 
+@pytest.mark.parametrize(
+    "imagenet_weights",
+    ["efficientnet-lite0", pytest.param("efficientnet-lite2", marks=pytest.mark.slow)],
+    indirect=True,
+)
 def test_starts_from_a_pytorch_file(imagenet_weights: Path) -> None:
     """A state dict gives the backbone it belongs to its weights, and no other."""
     name = "EfficientNetLite0" if "lite0" in imagenet_weights.name else "EfficientNetLite2"
-    model = heads.add_head(backbones.get(name).build(input_size=(64, 64)), default_bins(BINS))
-    said: list[str] = []
-    weights.load_pretrained(model, imagenet_weights, notify=said.append)
+    model = heads.add_head(backbones.get(name).build(input_size=(64, 64)), default_bins(BINS), CONFIG)
+    messages: list[str] = []
+    weights.load_pretrained(model, imagenet_weights, notify=messages.append)
     assert _same(_trunk(model), backbones.get(name).build("imagenet", input_size=(64, 64)))
-    assert "has no head: its backbone is used" in said[0]
+    assert "has no head: its backbone is used" in messages[0]
     with pytest.raises(WeightsError, match="must be of the base model"):
         weights.load_pretrained(_rated(), imagenet_weights)
 
@@ -310,7 +320,7 @@ def test_starts_from_a_pytorch_file(imagenet_weights: Path) -> None:
 
 
 def _base(seed: int, *, named: bool = True) -> keras.Model:
-    """Layers of equal shapes, which only their names or their order tell apart."""
+    """Layers of equal shapes, which differ only in name and order."""
     keras.utils.set_random_seed(seed)
     image = x = keras.Input((8, 8, 3))
     for block in range(3):
@@ -362,7 +372,7 @@ def _deep(base: keras.Model) -> keras.Model:
 
 
 def _saved(model: keras.Model, path: Path) -> Path:
-    """In the format of the file's name: .hdf5 has weights alone as by Keras 2, .h5 a whole model."""
+    """In the format of the file's name: .hdf5 for weights of Keras 2, .h5 for a whole model."""
     if path.suffix != ".hdf5":
         (model.save_weights if path.name.endswith(".weights.h5") else model.save)(path)
         return path
@@ -370,19 +380,35 @@ def _saved(model: keras.Model, path: Path) -> Path:
         file.attrs["layer_names"] = [layer.name.encode() for layer in model.layers]
         for layer in model.layers:
             group = file.create_group(layer.name)
-            held = [*layer.trainable_weights, *layer.non_trainable_weights]
-            names = [f"{'/'.join(weight.path.split('/')[-2:])}:0" for weight in held]
-            for name, weight in zip(names, held, strict=True):
+            weights_of_layer = [*layer.trainable_weights, *layer.non_trainable_weights]
+            names = [f"{'/'.join(weight.path.split('/')[-2:])}:0" for weight in weights_of_layer]
+            for name, weight in zip(names, weights_of_layer, strict=True):
                 group[name] = weight.numpy()
             group.attrs["weight_names"] = [name.encode() for name in names]
     return path
 
 
-@FORMATS
-@pytest.mark.parametrize("wrap", [_functional, _sequential, _frozen, _partly_frozen, _deep])
+FAST_FORMATS = {
+    _functional: {"w.weights.h5"},
+    _sequential: {"w.h5"},
+    _frozen: {"w.hdf5"},
+    _partly_frozen: {"w.hdf5", "w.h5"},  # legacy files have the trained layers first
+    _deep: {"w.keras"},
+}
+"""Each way to wrap a backbone in one format or two; all others are slow tests."""
+
+
+@pytest.mark.parametrize(
+    ("wrap", "name"),
+    [
+        pytest.param(wrap, name, marks=[] if name in fast else pytest.mark.slow)
+        for wrap, fast in FAST_FORMATS.items()
+        for name in FORMAT_NAMES
+    ],
+)
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 def test_loads_a_backbone_that_is_one_layer(
-    tmp_path: Path, name: str, wrap: Callable[[keras.Model], keras.Model]
+    tmp_path: Path, wrap: Callable[[keras.Model], keras.Model], name: str
 ) -> None:
     """As Keras's guide to transfer learning builds it: each layer gets its own weights, the head too."""
     nested = wrap(_base(1))
@@ -399,40 +425,37 @@ def test_loads_a_backbone_that_is_one_layer(
 @pytest.mark.parametrize("name", ["w.hdf5", "w.h5"])
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 def test_layers_that_keras_named_are_told_apart_by_their_numbers(tmp_path: Path, name: str) -> None:
-    """A legacy file has trained layers first; where names do not tell the order, it is refused."""
+    """A legacy file lists trained layers first; it is refused if the order does not follow from the names."""
     path = _saved(_partly_frozen(_base(1, named=False)), tmp_path / name)
     model = _flat(_base(2, named=False))
     weights.load(model, path)
     expected = _base(1).get_weights()
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), expected, strict=False))
     path = _saved(_partly_frozen(_base(1)), tmp_path / f"other{name}")
-    with pytest.raises(WeightsError, match=r"layer by layer.*block0, block1.*save the weights anew"):
+    with pytest.raises(WeightsError, match=r"layer by layer.*block0, block1.*save the weights again"):
         weights.load(_flat(_base(2, named=False)), path)
 
 
-@pytest.mark.parametrize("name", ["w.weights.h5", "w.keras"])
-def test_what_cannot_be_understood_is_named(tmp_path: Path, name: str) -> None:
+def test_what_cannot_be_understood_is_named(tmp_path: Path) -> None:
     """Not the base model, which is right, but what is wrong: further layers, other features or outputs."""
     image, base = keras.Input((8, 8, 3)), _base(1)
     pooled = keras.layers.GlobalAveragePooling2D()(base(image))
     dense = keras.layers.Dense
     outputs = {
-        r"has besides the base model dense \(3, 9\), \(9,\); dense_1 \(9, 7\), \(7,\)\. A head is": dense(
+        r"has, besides the base model, dense \(3, 9\), \(9,\); dense_1 \(9, 7\), \(7,\)\. A head is": dense(
             BINS
         )(dense(9)(pooled)),
-        r"whose head takes 192 features, where this one takes 3; .*pooled_levels": dense(BINS)(
+        r"whose head takes 192 features, not 3; .*pooled_levels": dense(BINS)(
             keras.layers.Flatten()(base(image))
         ),
-        r'whose head has 1 outputs, where this one has 7; .*"head" is "regression" for one output': dense(1)(
-            pooled
-        ),
-        r"which has the base model alone and no head": pooled,
+        r'whose head has 1 outputs, not 7; .*head is "regression" for one output': dense(1)(pooled),
+        r"which has only the base model and no head": pooled,
     }
     for number, (message, output) in enumerate(outputs.items()):
-        path = _saved(keras.Model(image, output), tmp_path / f"{number}{name}")
+        path = _saved(keras.Model(image, output), tmp_path / f"{number}.weights.h5")
         with pytest.raises(WeightsError, match=message) as caught:
             weights.load(_flat(_base(2)), path)
-        assert "give the base model" not in str(caught.value)
+        assert "choose the base model" not in str(caught.value)
 
 
 def test_a_head_of_one_output_is_a_regression(tmp_path: Path) -> None:
@@ -455,7 +478,7 @@ def test_refuses_weights_that_are_no_numbers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("way", ["load", "count_bins", "load_pretrained"])
 def test_no_way_in_reads_a_file_that_was_not_named(tmp_path: Path, way: str) -> None:
-    """Weights to score with and weights to start from are held to the same rules."""
+    """Weights to score with and weights to start from are checked alike."""
     secret, path = tmp_path / "secret", tmp_path / "w.weights.h5"
     secret.write_bytes(bytes(4096))
     model = _rated()
@@ -473,3 +496,65 @@ def test_no_way_in_reads_a_file_that_was_not_named(tmp_path: Path, way: str) -> 
     }
     with pytest.raises(WeightsError, match="must contain its numbers"):
         ways[way]()
+
+
+# --- PyTorch state dicts ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The names that state dicts refer to."""
+    pretend_torch(monkeypatch)
+
+
+def _pytorch_model() -> keras.Model:
+    image = keras.Input((6, 6, 3))
+    x = keras.layers.Conv2D(2, 2, use_bias=False, name="conv")(image)
+    x = keras.layers.DepthwiseConv2D(3, use_bias=False, name="blocks.0.depthwise")(x)
+    return keras.Model(image, keras.layers.BatchNormalization(name="bn")(x))
+
+
+STATE_DICT: dict[str, Array] = {
+    "_conv.weight": ARRAYS["conv.weight"],
+    "_blocks.0._depthwise.weight": np.arange(18, dtype=np.float32).reshape(2, 1, 3, 3),
+    **{f"_bn.{part}": np.full(2, n, np.float32) for n, part in enumerate(("weight", "bias"), start=1)},
+    **{
+        f"_bn.{part}": np.full(2, n, np.float32)
+        for n, part in enumerate(("running_mean", "running_var"), start=3)
+    },
+    "_bn.num_batches_tracked": np.array(0, np.int64),
+    "_fc.weight": np.zeros((5, 2), np.float32),
+}
+
+
+@pytest.mark.usefixtures("torch")
+def test_loads_by_the_names_of_modules(tmp_path: Path) -> None:
+    """Axes are turned as Keras has them; the classifier is left out."""
+    model = _pytorch_model()
+    weights.load_state_dict(model, write_archive(tmp_path / "w.pth", STATE_DICT))
+    kernel, depthwise, *norm = model.get_weights()
+    assert kernel[1, 0, 2, 1] == STATE_DICT["_conv.weight"][1, 2, 1, 0]
+    assert depthwise[2, 1, 1, 0] == STATE_DICT["_blocks.0._depthwise.weight"][1, 0, 2, 1]
+    assert [float(values[0]) for values in norm] == [1, 2, 3, 4]
+
+
+@pytest.mark.usefixtures("torch")
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"_conv.weight": None}, "2 of 3 layers of the model are in it"),
+        ({"_bn.running_var": None}, "bn.running_var"),
+        ({"_conv.weight": np.zeros((2, 3, 1, 1), np.float32)}, r"conv must be \(2, 2, 3, 2\), and is"),
+    ],
+)
+def test_rejects_a_state_dict_of_another_network(
+    tmp_path: Path, change: dict[str, Array | None], reason: str
+) -> None:
+    """Missing tensors and other shapes are named, and the model keeps its weights."""
+    state = {name: array for name, array in {**STATE_DICT, **change}.items() if array is not None}
+    model = _pytorch_model()
+    before = model.get_weights()
+    with pytest.raises(WeightsError, match=rf"must be of the base model.*{reason}"):
+        weights.load_state_dict(model, write_archive(tmp_path / "w.pth", state))
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)

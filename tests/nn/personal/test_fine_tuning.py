@@ -16,6 +16,7 @@ from nimakit.nn.networks import adapters, export, weights
 from nimakit.nn.networks import keras_model as keras_models
 from nimakit.nn.personal import fine_tuning
 from nimakit.personal import fit
+from nn.conftest import Adaptable, SmallJob
 from small_models import SIDE, write_job
 
 pytestmark = [
@@ -26,14 +27,15 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def photos(tmp_path: Path) -> list[Path]:
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """A dozen photographs, from red to blue."""
+    folder = tmp_path_factory.mktemp("photos")
     paths = []
     random = np.random.default_rng(0)
     for index, share in enumerate(np.linspace(0, 1, 12)):
         pixels = random.integers(0, 60, (SIDE, SIDE, 3)) + np.array([180 * (1 - share), 60, 180 * share])
-        paths.append(tmp_path / f"{index}.png")
+        paths.append(folder / f"{index}.png")
         Image.fromarray(pixels.astype(np.uint8)).save(paths[-1])
     return paths
 
@@ -53,20 +55,31 @@ KINDS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize(
-    ("kind", "changes"), [*((kind, {}) for kind in KINDS), (KINDS[-1], {"head": "regression"})], ids=str
+    "case",
+    [
+        (KINDS[0], "histogram"),
+        (KINDS[-1], "regression"),
+        *(pytest.param((kind, "histogram"), marks=pytest.mark.slow) for kind in KINDS[1:]),
+    ],
+    ids=str,
 )
 def test_adapters_are_taken_by_one_session_for_all_users(
-    tmp_path: Path, photos: list[Path], changes: dict[str, Any], kind: dict[str, Any]
+    tmp_path: Path,
+    small_job: SmallJob,
+    adaptable: Adaptable,
+    photos: list[Path],
+    case: tuple[dict[str, Any], str],
 ) -> None:
     """The adaptable file scores as the base does; with a user's file as Keras does, nearer the ratings."""
-    job = write_job(tmp_path / "job", **changes)
+    kind, head = case
+    job = small_job(head=head)
     keras_model = keras_models.load(job)
     base = Model([Member(Network(job / "model.onnx"))])
-    file = job / fine_tuning.adaptable_name(**kind)
-    fine_tuning.write_adaptable(keras_model, file, **kind)
-    adaptable = Model([Member(Network(file))])
+    # In full, as another test asks for the same file.
+    options = {"placement": "parallel", "batch_norm": False, **kind}
+    shared = Model([Member(Network(adaptable(head, **options)))])
     generic = _means(base, photos)
-    assert _means(adaptable, photos) == pytest.approx(generic, abs=1e-4)
+    assert _means(shared, photos) == pytest.approx(generic, abs=1e-4)
     ratings = np.linspace(1, 5, 12)
     arrays = fine_tuning.teach(keras_model, photos, ratings, generic, method="adapters", **kind)
     write_taste(
@@ -75,10 +88,10 @@ def test_adapters_are_taken_by_one_session_for_all_users(
             method="adapters", base=base.probe()[0], base_name=base.name, ratings=len(photos), arrays=arrays
         ),
     )
-    personal = adaptable.for_user(read_taste(tmp_path / "ann.taste"))
+    personal = shared.for_user(read_taste(tmp_path / "ann.taste"))
     found = _means(personal, photos)
     assert np.square(found - ratings).mean() < 0.9 * np.square(generic - ratings).mean()
-    assert _means(adaptable, photos) == pytest.approx(generic, abs=1e-4)
+    assert _means(shared, photos) == pytest.approx(generic, abs=1e-4)
     network = adapters.adapt(keras_model.network, **kind)
     assert adapters.set_arrays(network, {name: array for name, array in arrays.items() if name != "level"})
     pixels = np.stack([np.asarray(Image.open(path), np.float32) for path in photos])
@@ -87,9 +100,9 @@ def test_adapters_are_taken_by_one_session_for_all_users(
     assert np.abs(values - outputs).max() < 1e-4 * max(1.0, float(np.abs(values).max()))
 
 
-def test_full_gives_a_network_of_its_own(tmp_path: Path, photos: list[Path]) -> None:
-    """The user's file holds it whole, and the base stays as it is."""
-    job = write_job(tmp_path / "job")
+def test_full_gives_a_network_of_its_own(small_job: SmallJob, photos: list[Path]) -> None:
+    """The user's file contains the whole network, and the base stays unchanged."""
+    job = small_job(head="histogram")
     keras_model = keras_models.load(job)
     base = Model([Member(Network(job / "model.onnx"))])
     generic = _means(base, photos)
@@ -102,7 +115,7 @@ def test_full_gives_a_network_of_its_own(tmp_path: Path, photos: list[Path]) -> 
 
 
 def test_adaptable_files_are_called_by_what_they_take() -> None:
-    """So that those of different adapters lie beside each other."""
+    """Files for different adapters have different names."""
     names = [fine_tuning.adaptable_name(**kind) for kind in KINDS]
     assert names == [
         "adaptable.onnx",
@@ -129,8 +142,8 @@ def backbone_job(request: pytest.FixtureRequest, tmp_path: Path, public_weights:
 def test_each_method_teaches_each_backbone(
     tmp_path: Path, photos: list[Path], backbone_job: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By files of the size that is said, which the engine scores with."""
-    monkeypatch.setattr(adapters, "SHARE", 0.05)
+    """The engine scores with each file, and files of adapters have the documented size."""
+    monkeypatch.setattr(adapters, "MAX_SHARE", 0.05)
     job = backbone_job
     model = keras_models.load(job)
     base = Model([Member(Network(job / "model.onnx"))])

@@ -1,6 +1,7 @@
 """nimakit.nn.personal.personal_model: a network as one person sees pictures, with gradients."""
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,11 @@ from nimakit.models.taste import Taste, linear, write_taste
 from nimakit.nn.enhance import random_views
 from nimakit.nn.enhance.gradient_ascent import Ascent, Sliders
 from nimakit.nn.networks import adapters, keras_model
-from nimakit.nn.personal import fine_tuning
 from nimakit.nn.personal.personal_model import for_user
 from nimakit.nn.saliency import saliency
 from nimakit.personal import keras_loading
+from nn.conftest import Adaptable, SmallJob
 from samples import random_pixels, write_model
-from small_models import write_job
 
 TOLERANCE = 1e-4
 
@@ -33,9 +33,9 @@ pytestmark = [
 
 
 @pytest.fixture(params=["histogram", "regression"])
-def job(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A job folder of each kind of head."""
-    return write_job(tmp_path / "job", head=request.param)
+def job(request: pytest.FixtureRequest, small_job: SmallJob) -> Path:
+    """The job folder of each kind of head."""
+    return small_job(head=request.param)
 
 
 def _engine(path: Path) -> Model:
@@ -49,32 +49,39 @@ def _linear(base: Model, constant: float) -> Taste:
     return Taste(method="head", base=probe, base_name=base.name, ratings=3, arrays=arrays)
 
 
-@pytest.mark.parametrize("constant", [0.0, 9.0, -9.0])
-def test_a_linear_taste_scores_as_the_engine_does(job: Path, constant: float) -> None:
-    """In the middle of the scale, and near its ends, where scores bend."""
+def test_a_linear_taste_scores_as_the_engine_does(job: Path) -> None:
+    """In the middle of the scale, and near its ends, where scores are bounded."""
     base = _engine(job / "model.onnx")
-    taste = _linear(base, constant)
-    model = for_user(keras_model.load(job), taste)
-    for seed in range(3):
+    generic = keras_model.load(job)
+    for constant, seed in ((0.0, 0), (9.0, 1), (-9.0, 2)):
+        taste = _linear(base, constant)
         picture = random_pixels(70, 90, seed) // (1 + seed)
         [expected] = base.for_user(taste).predict([picture], augmented=True)
-        assert model.score(open_photo(picture)) == pytest.approx(
-            expected["mean_score_prediction"], abs=TOLERANCE
-        )
+        score = for_user(generic, taste).score(open_photo(picture))
+        assert score == pytest.approx(expected["mean_score_prediction"], abs=TOLERANCE)
 
 
-@pytest.mark.parametrize("batch_norm", [False, True])
-@pytest.mark.parametrize("placement", ["parallel", "series"])
-def test_adapters_score_as_the_engine_does(job: Path, placement: Any, batch_norm: bool) -> None:
-    """Wherever they were put: that is read from their names."""
-    generic = keras_model.load(job)
+FAST_KINDS = (("histogram", "parallel", False), ("regression", "series", True))
+
+
+@pytest.mark.parametrize(
+    ("head", "placement", "batch_norm"),
+    [
+        pytest.param(*kind, marks=[] if kind in FAST_KINDS else pytest.mark.slow)
+        for kind in product(("histogram", "regression"), ("parallel", "series"), (False, True))
+    ],
+)
+def test_adapters_score_as_the_engine_does(
+    small_job: SmallJob, adaptable: Adaptable, head: str, placement: Any, batch_norm: bool
+) -> None:
+    """The placement is read from the names of the arrays."""
+    generic = keras_model.load(small_job(head=head))
     network = adapters.adapt(generic.network, placement=placement, batch_norm=batch_norm)
     random = np.random.default_rng(0)
     arrays: dict[str, Any] = {"level": np.array([0.0, 0.4], np.float32)}
     for name, array in adapters.get_arrays(network).items():
         arrays[name] = np.asarray(random.normal(0, 0.1, array.shape), np.float32)
-    fine_tuning.write_adaptable(generic, job / "adaptable.onnx", placement=placement, batch_norm=batch_norm)
-    base = _engine(job / "adaptable.onnx")
+    base = _engine(adaptable(head, placement=placement, batch_norm=batch_norm))
     taste = Taste(method="adapters", base=base.probe()[0], base_name=base.name, ratings=3, arrays=arrays)
     picture = random_pixels(70, 90)
     [expected] = base.for_user(taste).predict([picture], augmented=True)
@@ -83,14 +90,15 @@ def test_adapters_score_as_the_engine_does(job: Path, placement: Any, batch_norm
     assert abs(score - generic.score(open_photo(picture))) > 10 * TOLERANCE
 
 
-def test_a_taste_can_be_explained_and_pleased(job: Path) -> None:
-    """Its gradients lead from the pixels to the person's score, for maps and for edits."""
+def test_a_personal_score_has_gradients(small_job: SmallJob) -> None:
+    """From the pixels to the person's score, for saliency maps and for edits."""
+    job = small_job(head="histogram")
     model = for_user(keras_model.load(job), _linear(_engine(job / "model.onnx"), 0.0))
     photo = open_photo(random_pixels(70, 90))
     method: Any
     for method in ("gradcam", "gradient"):
         assert np.abs(saliency(model, photo, method).grid).max() > 0.9
-    look = random_views.look(photo, random_views.detail(photo), model.metadata.preprocessing)
+    look = random_views.sample(photo, random_views.detail(photo), model.metadata.preprocessing)
     edit = Sliders(0.4)
     free = Ascent([model], edit).run([look])
     edited = edit.apply(free, look.pixels, look.detail, look.boxes)
@@ -98,8 +106,9 @@ def test_a_taste_can_be_explained_and_pleased(job: Path) -> None:
     assert float(after) > float(before)
 
 
-def test_is_loaded_by_the_names_of_model_and_file(job: Path, tmp_path: Path) -> None:
+def test_is_loaded_by_the_names_of_model_and_file(small_job: SmallJob, tmp_path: Path) -> None:
     """By the job's folder or its model file; the file of another model is refused."""
+    job = small_job(head="histogram")
     base = _engine(job / "model.onnx")
     write_taste(tmp_path / "ann.taste", _linear(base, 0.0))
     photo = open_photo(random_pixels(70, 90))
@@ -115,8 +124,9 @@ def test_is_loaded_by_the_names_of_model_and_file(job: Path, tmp_path: Path) -> 
         keras_loading.load_keras_model(job, user_file=tmp_path / "bob.taste")
 
 
-def test_refuses_what_has_no_gradient(job: Path) -> None:
-    """A whole model file of one's own, and adapters of other layers."""
+def test_refuses_what_has_no_gradient(small_job: SmallJob) -> None:
+    """A user's file of the method full, and adapters of other layers."""
+    job = small_job(head="histogram")
     model, base = keras_model.load(job), _engine(job / "model.onnx")
     taste = _linear(base, 0.0)
     with pytest.raises(ModelError, match="method full"):

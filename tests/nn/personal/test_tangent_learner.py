@@ -9,9 +9,11 @@ from PIL import Image
 
 from nimakit.nn.networks import keras_model
 from nimakit.nn.networks.keras_model import KerasModel
-from nimakit.nn.personal.tangent_learner import Pupil
+from nimakit.nn.personal.tangent_learner import Linearisation, TangentLearner
+from nimakit.stats.histogram import FloatArray
+from nn.conftest import SmallJob
 from samples import random_pixels
-from small_models import SIDE, write_job
+from small_models import SIDE
 
 COUNT = 20
 KINDS: list[dict[str, Any]] = [
@@ -28,35 +30,54 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> KerasModel:
-    """A small one."""
-    return keras_model.load(write_job(tmp_path / "job"))
+@pytest.fixture(scope="module")
+def model(small_adapters: None, small_job: SmallJob) -> KerasModel:
+    """A small base model, which no learner changes."""
+    return keras_model.load(small_job(head="histogram"))
 
 
-@pytest.fixture
-def photos(tmp_path: Path) -> list[Path]:
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Photographs from dark to bright."""
-    paths = [tmp_path / f"{index}.png" for index in range(COUNT)]
+    folder = tmp_path_factory.mktemp("photos")
+    paths = [folder / f"{index}.png" for index in range(COUNT)]
     for index, path in enumerate(paths):
         Image.fromarray(random_pixels(SIDE, SIDE, index) // 3 + 8 * index).save(path)
     return paths
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_learns_what_others_do_not_like(model: KerasModel, photos: list[Path], kind: dict[str, Any]) -> None:
-    """Half of the pictures teach it, and the other half come in the person's order."""
-    pupil = Pupil(model, **kind)
-    looked = pupil.look(photos)
-    means = pupil.means(looked.pixels)
+Prepared = tuple[TangentLearner, Linearisation, FloatArray]
+
+
+@pytest.fixture(scope="module", params=KINDS, ids=str)
+def prepared(request: pytest.FixtureRequest, model: KerasModel, photos: list[Path]) -> Prepared:
+    """A learner of each kind, what it linearised of the photographs, and their generic means."""
+    return _prepare(model, photos, **request.param)
+
+
+@pytest.fixture(scope="module")
+def full(model: KerasModel, photos: list[Path]) -> Prepared:
+    """A learner of every layer."""
+    return _prepare(model, photos, method="full")
+
+
+def _prepare(model: KerasModel, photos: list[Path], **kind: Any) -> Prepared:
+    learner = TangentLearner(model, **kind)
+    linearised = learner.linearise(photos)
+    return learner, linearised, learner.means(linearised.pixels)
+
+
+def test_learns_what_others_do_not_like(prepared: Prepared) -> None:
+    """It learns from half of the photographs, and then ranks the other half as the person does."""
+    learner, linearised, means = prepared
     liked = (
         np.linspace(4.5, 1.5, COUNT)
         if np.polyfit(range(COUNT), means, 1)[0] > 0
         else np.linspace(2, 4, COUNT)
     )
     seen = np.arange(0, COUNT, 2)
-    level = pupil.learn(looked.only(seen), liked[seen], means[seen])
-    found = pupil.means(looked.pixels) + level
+    level = learner.learn(linearised.subset(seen), liked[seen], means[seen])
+    found = learner.means(linearised.pixels) + level
     unseen = np.arange(1, COUNT, 2)
     assert (
         np.corrcoef(found[unseen], liked[unseen])[0, 1]
@@ -65,69 +86,60 @@ def test_learns_what_others_do_not_like(model: KerasModel, photos: list[Path], k
     assert np.abs(found - liked)[unseen].mean() < np.abs(means - liked)[unseen].mean()
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_somebody_who_agrees_changes_nothing(
-    model: KerasModel, photos: list[Path], kind: dict[str, Any]
-) -> None:
+def test_generic_ratings_change_nothing(prepared: Prepared) -> None:
     """Ratings that are the generic scores leave them; those of a kinder person move all alike."""
-    pupil = Pupil(model, **kind)
-    looked = pupil.look(photos)
-    means = pupil.means(looked.pixels)
-    assert pupil.learn(looked, means, means) == pytest.approx(0, abs=1e-5)
-    assert pupil.means(looked.pixels) == pytest.approx(means, abs=1e-5)
-    assert pupil.learn(looked, means + 0.5, means) == pytest.approx(0.5 * COUNT / (COUNT + 2), abs=1e-5)
-    assert pupil.means(looked.pixels) == pytest.approx(means, abs=1e-5)
+    learner, linearised, means = prepared
+    assert learner.learn(linearised, means, means) == pytest.approx(0, abs=1e-5)
+    assert learner.means(linearised.pixels) == pytest.approx(means, abs=1e-5)
+    assert learner.learn(linearised, means + 0.5, means) == pytest.approx(0.5 * COUNT / (COUNT + 2), abs=1e-5)
+    assert learner.means(linearised.pixels) == pytest.approx(means, abs=1e-5)
 
 
-def test_one_rating_tells_how_kind_somebody_is(model: KerasModel, photos: list[Path]) -> None:
-    """And no more: a third of it, and no other order."""
-    pupil = Pupil(model, method="adapters")
-    looked = pupil.look(photos[:1])
-    means = pupil.means(looked.pixels)
-    assert pupil.learn(looked, means + 1.5, means) == pytest.approx(0.5, abs=1e-5)
-    assert pupil.means(looked.pixels) == pytest.approx(means, abs=1e-6)
+def test_one_rating_moves_the_level_only(full: Prepared) -> None:
+    """By a third of the difference; the order stays."""
+    learner, linearised, means = full
+    one = linearised.subset(np.arange(1))
+    assert learner.learn(one, means[:1] + 1.5, means[:1]) == pytest.approx(0.5, abs=1e-5)
+    assert learner.means(linearised.pixels) == pytest.approx(means, abs=1e-6)
 
 
-def test_forgets_the_one_before(model: KerasModel, photos: list[Path]) -> None:
-    """What it learns is one person's, whoever came first."""
-    random = np.random.default_rng(0)
-    pupil = Pupil(model, method="adapters")
-    looked = pupil.look(photos)
-    means = pupil.means(looked.pixels)
-    ratings = random.uniform(1, 5, (2, COUNT))
-    pupil.learn(looked, ratings[0], means)
-    after = pupil.learn(looked, ratings[1], means), pupil.means(looked.pixels)
-    alone = Pupil(model, method="adapters")
-    assert after[0] == pytest.approx(alone.learn(alone.look(photos), ratings[1], means), abs=1e-6)
-    assert after[1] == pytest.approx(alone.means(looked.pixels), abs=1e-6)
+def test_forgets_the_previous_person(prepared: Prepared) -> None:
+    """It learns only the latest person's taste."""
+    learner, linearised, means = prepared
+    ratings = np.random.default_rng(0).uniform(1, 5, (2, COUNT))
+    learner.learn(linearised, ratings[1], means)
+    first = learner.learn(linearised, ratings[0], means), learner.means(linearised.pixels)
+    learner.learn(linearised, ratings[1], means)
+    second = learner.learn(linearised, ratings[0], means), learner.means(linearised.pixels)
+    assert second[0] == pytest.approx(first[0], abs=1e-6)
+    assert second[1] == pytest.approx(first[1], abs=1e-6)
 
 
-def test_looks_before_it_learns(model: KerasModel, photos: list[Path]) -> None:
-    """What it sees in a picture is what the base does, also after somebody taught it."""
-    pupil = Pupil(model, method="full")
-    looked = pupil.look(photos)
-    pupil.learn(looked, np.linspace(1, 5, COUNT), pupil.means(looked.pixels))
-    again = pupil.look(photos[:2])
-    for one, other in zip(looked.only(np.arange(2)).gradients, again.gradients, strict=True):
+def test_linearises_the_base_model(full: Prepared, photos: list[Path]) -> None:
+    """Also after it learned a person's taste."""
+    learner, linearised, means = full
+    learner.learn(linearised, np.linspace(1, 5, COUNT), means)
+    again = learner.linearise(photos[:2])
+    for one, other in zip(linearised.subset(np.arange(2)).gradients, again.gradients, strict=True):
         assert one == pytest.approx(other, rel=1e-4, abs=1e-6)
 
 
 def test_projected_gradients_keep_their_products(
-    model: KerasModel, photos: list[Path], monkeypatch: pytest.MonkeyPatch
+    full: Prepared, model: KerasModel, photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """But for a little noise: of which pictures are alike, nothing is lost."""
-    exact, _ = Pupil(model, method="full")._gram(Pupil(model, method="full").look(photos))
+    """Except for a little noise."""
+    exact, _ = full[0]._gram(full[1])
     monkeypatch.setattr("nimakit.nn.personal.tangent_learner._WIDTH", 512)
-    projected = Pupil(model, method="full")
-    rough, _ = projected._gram(projected.look(photos))
-    assert {part.shape[1] for part in projected.look(photos[:1]).gradients} & {512}
+    projected = TangentLearner(model, method="full")
+    linearised = projected.linearise(photos)
+    rough, _ = projected._gram(linearised)
+    assert {part.shape[1] for part in linearised.gradients} & {512}
     assert np.linalg.norm(rough - exact) < 0.15 * np.linalg.norm(exact)
 
 
-def test_the_base_stays_as_it_is(model: KerasModel, photos: list[Path]) -> None:
-    """Whatever was taught to its copy."""
+def test_the_base_model_stays_unchanged(full: Prepared, model: KerasModel) -> None:
+    """Only the copy learns."""
     before = [weight.copy() for weight in model.network.get_weights()]
-    pupil = Pupil(model, method="full")
-    looked = pupil.look(photos)
-    pupil.learn(looked, np.linspace(1, 5, COUNT), pupil.means(looked.pixels))
+    learner, linearised, means = full
+    learner.learn(linearised, np.linspace(1, 5, COUNT), means)
     assert all(np.array_equal(a, b) for a, b in zip(before, model.network.get_weights(), strict=True))

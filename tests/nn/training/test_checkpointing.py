@@ -3,6 +3,7 @@
 import csv
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import keras
 import numpy as np
 import pytest
 
+from nimakit.config import TrainConfig
 from nimakit.errors import TrainingError
 from nimakit.jobs import Job
 from nimakit.nn.training.batches import Batches, Features
-from nimakit.nn.training.checkpointing import Epochs
+from nimakit.nn.training.checkpointing import Checkpointing
 from nimakit.nn.training.state import State
 
 pytestmark = [
@@ -25,7 +27,11 @@ pytestmark = [
 VALUES = np.random.default_rng(0).normal(size=(8, 2, 3)).astype(np.float32)
 TARGETS = VALUES[:, 0].sum(axis=1, keepdims=True)
 
-NewEpochs = Callable[..., Epochs]
+CONFIG = TrainConfig(
+    base_model_name="Tiny", epochs_train_dense=2, epochs_train_all=7, seed=5, early_stopping_patience=None
+)
+
+NewCallback = Callable[..., Checkpointing]
 
 
 @pytest.fixture
@@ -51,37 +57,34 @@ def batches() -> Batches:
 
 
 @pytest.fixture
-def said() -> list[str]:
-    """What was said."""
+def messages() -> list[str]:
+    """The messages."""
     return []
 
 
 @pytest.fixture
-def new(job: Job, model: keras.Model, batches: Batches, said: list[str]) -> NewEpochs:
+def new(job: Job, model: keras.Model, batches: Batches, messages: list[str]) -> NewCallback:
     """Makes what happens around the epochs of the second phase, after two of the first."""
 
-    def make(**changes: Any) -> Epochs:
-        options: dict[str, Any] = {
-            "phase": "all",
-            "batches": batches,
-            "whole": model,
-            "base_name": "Tiny",
-            "before": 2,
-            "total": 9,
-            "seed": 5,
-            "patience": None,
-            "keep_last": False,
-            "averages": None,
-            "notify": said.append,
-        }
-        epochs = Epochs(job, State.load(job), **{**options, **changes})
+    def make(**changes: Any) -> Checkpointing:
+        phase = changes.pop("phase", "all")
+        epochs = Checkpointing(
+            job,
+            replace(CONFIG, **changes),
+            State.load(job),
+            phase=phase,
+            batches=batches,
+            network=model,
+            averages=None,
+            notify=messages.append,
+        )
         epochs.set_model(model)
         return epochs
 
     return make
 
 
-def _run(epochs: Epochs, epoch: int, loss: float, val_loss: float | None) -> None:
+def _run(epochs: Checkpointing, epoch: int, loss: float, val_loss: float | None) -> None:
     """What Keras does around one epoch, counted from 0."""
     epochs.on_epoch_begin(epoch)
     if val_loss is not None:
@@ -94,8 +97,8 @@ def _kept(job: Job) -> list[str]:
     return [path.name for path in job.weights.iterdir()]
 
 
-def test_keeps_the_epoch_with_the_least_validation_loss(new: NewEpochs, job: Job) -> None:
-    """Its weights alone are there, and its place in the state."""
+def test_keeps_the_epoch_with_the_least_validation_loss(new: NewCallback, job: Job) -> None:
+    """Only its weights are kept, and the state names them."""
     epochs = new()
     for epoch, val_loss in enumerate((0.5, 0.3, 0.4), start=2):
         _run(epochs, epoch, 0.1, val_loss)
@@ -104,28 +107,32 @@ def test_keeps_the_epoch_with_the_least_validation_loss(new: NewEpochs, job: Job
     assert (state.best_file, state.best_loss, state.epochs("all")) == (_kept(job)[0], 0.3, 3)
 
 
-def test_judges_by_the_loss_where_nothing_is_kept_back(new: NewEpochs, job: Job, said: list[str]) -> None:
-    """Without a validation loss the last epoch stands for the best one."""
+def test_judges_by_the_loss_where_nothing_is_kept_back(
+    new: NewCallback, job: Job, messages: list[str]
+) -> None:
+    """The last epoch counts as the best one."""
     epochs = new()
     for epoch, loss in enumerate((0.5, 0.3), start=2):
         _run(epochs, epoch, loss, None)
     assert _kept(job) == ["weights_Tiny_04_0.300.weights.h5"]
-    assert said[-1].startswith("epoch 4 of 9 (all): loss 0.3000, ")
-    assert "val_loss" not in said[-1]
+    assert messages[-1].startswith("epoch 4 of 9 (all): loss 0.3000, ")
+    assert "val_loss" not in messages[-1]
 
 
-def test_keeps_the_last_epoch_where_asked_to(new: NewEpochs, job: Job) -> None:
+def test_keeps_the_last_epoch_where_asked_to(new: NewCallback, job: Job) -> None:
     """Also one whose validation loss is worse."""
-    epochs = new(keep_last=True)
+    epochs = new(exported_epoch="last")
     for epoch, val_loss in enumerate((0.3, 0.5), start=2):
         _run(epochs, epoch, 0.1, val_loss)
     assert _kept(job) == ["weights_Tiny_04_0.500.weights.h5"]
 
 
-def test_tells_and_notes_every_epoch(new: NewEpochs, job: Job, batches: Batches, said: list[str]) -> None:
-    """A sentence for people, a row for the history, and the batches know which epoch they are of."""
+def test_tells_and_notes_every_epoch(
+    new: NewCallback, job: Job, batches: Batches, messages: list[str]
+) -> None:
+    """A message, a row in the history, and the epoch of the batches."""
     _run(new(), 2, 0.25, 0.5)
-    assert said[0].startswith("epoch 3 of 9 (all): loss 0.2500, val_loss 0.5000, ")
+    assert messages[0].startswith("epoch 3 of 9 (all): loss 0.2500, val_loss 0.5000, ")
     [row] = csv.DictReader(job.history_file.read_text("utf-8").splitlines())
     assert (row["phase"], row["epoch"], row["loss"], row["val_loss"]) == ("all", "3", "0.25", "0.5")
     assert float(row["learning_rate"]) == pytest.approx(0.01)
@@ -133,7 +140,7 @@ def test_tells_and_notes_every_epoch(new: NewEpochs, job: Job, batches: Batches,
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
-def test_refuses_a_loss_that_is_not_finite(new: NewEpochs, job: Job, loss: float) -> None:
+def test_refuses_a_loss_that_is_not_finite(new: NewCallback, job: Job, loss: float) -> None:
     """The epoch is not kept, so that a resumed job does not begin with broken weights."""
     epochs = new()
     with pytest.raises(TrainingError, match=rf"must stay finite. Received: {loss} in epoch 3"):
@@ -153,37 +160,37 @@ def test_refuses_a_loss_that_is_not_finite(new: NewEpochs, job: Job, loss: float
     ids=["falling", "no better", "better in time", "equal"],
 )
 def test_stops_after_epochs_without_a_better_loss(
-    new: NewEpochs, model: keras.Model, said: list[str], val_losses: tuple[float, ...], ended: int
+    new: NewCallback, model: keras.Model, messages: list[str], val_losses: tuple[float, ...], ended: int
 ) -> None:
-    """As many as the patience; that is said."""
+    """After as many as the patience, with a message."""
     model.stop_training = False
-    epochs = new(patience=2)
+    epochs = new(early_stopping_patience=2)
     for count, val_loss in enumerate(val_losses, start=1):
         assert not model.stop_training
         _run(epochs, count + 1, 0.1, val_loss)
     assert model.stop_training == bool(ended)
-    assert ("no better for 2 epochs: the phase ends early" in said) == bool(ended)
+    assert ("no better for 2 epochs: the phase ends early" in messages) == bool(ended)
 
 
-def test_notes_that_a_phase_was_ended(new: NewEpochs, job: Job) -> None:
+def test_notes_that_a_phase_was_ended(new: NewCallback, job: Job) -> None:
     """A resumed job does not begin it again."""
     for epoch, ended in ((2, []), (3, ["all"])):
-        _run(new(patience=1), epoch, 0.1, 0.5)
+        _run(new(early_stopping_patience=1), epoch, 0.1, 0.5)
         assert State.load(job).ended == ended
 
 
-def test_patience_begins_anew_with_a_phase(new: NewEpochs, model: keras.Model) -> None:
+def test_patience_begins_anew_with_a_phase(new: NewCallback, model: keras.Model) -> None:
     """A best epoch of the phase before does not use up the patience of this one."""
-    first, model.stop_training = new(phase="dense", before=0, patience=2), False
+    first, model.stop_training = new(phase="dense", early_stopping_patience=2), False
     _run(first, 0, 0.1, 0.1)
     _run(first, 1, 0.1, 0.2)
-    _run(new(patience=2), 2, 0.1, 0.3)
+    _run(new(early_stopping_patience=2), 2, 0.1, 0.3)
     assert not model.stop_training
-    _run(new(patience=2), 3, 0.1, 0.3)
+    _run(new(early_stopping_patience=2), 3, 0.1, 0.3)
     assert model.stop_training
 
 
-def test_the_same_epoch_drops_the_same_features(new: NewEpochs, model: keras.Model) -> None:
+def test_the_same_epoch_drops_the_same_features(new: NewCallback, model: keras.Model) -> None:
     """Dropout is seeded by seed and epoch, whatever was run before."""
     drawn = []
     for seed, epoch in ((5, 2), (5, 3), (5, 2), (6, 2)):
@@ -196,11 +203,11 @@ def test_the_same_epoch_drops_the_same_features(new: NewEpochs, model: keras.Mod
 
 @pytest.mark.parametrize("is_validated", [True, False])
 def test_a_start_fitted_in_closed_form_may_be_the_best(
-    new: NewEpochs, job: Job, model: keras.Model, batches: Batches, is_validated: bool
+    new: NewCallback, job: Job, model: keras.Model, batches: Batches, is_validated: bool
 ) -> None:
     """It is noted as epoch 0, with the losses it has."""
     data = batches.validation(lambda inputs: inputs)
-    new(phase="dense", before=0).note_start(model, data, data if is_validated else None)
+    new(phase="dense").record_start(model, data, data if is_validated else None)
     loss = float(model.evaluate(VALUES[:, 0], TARGETS, verbose=0))
     assert _kept(job) == [f"weights_Tiny_00_{loss:.3f}.weights.h5"]
     [row] = State.load(job).history

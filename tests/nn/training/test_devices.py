@@ -35,7 +35,7 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
 def test_computes_in_16_bits_where_all_gpus_are_fast_at_it(
     gpus: list[Any], found: list[Any], expected: bool
 ) -> None:
-    """Unless it is said, the GPUs decide; without any, 32 bits stay."""
+    """By default the GPUs decide; without GPUs, 32 bits are used."""
     gpus.extend(found)
     assert devices.set_precision(None) is expected
     assert keras.config.dtype_policy().name == ("mixed_float16" if expected else "float32")

@@ -43,7 +43,7 @@ def test_a_full_disk_is_told_before_anything_is_written(
     with pytest.raises(OutputError) as caught:
         disk_array(path, np.uint8, (2_500_000,))
     assert str(caught.value) == (
-        f"The disk must have room for {path}: 2.5 MB. Received: No space left on device; make room there, and"
-        " go on with --resume."
+        f"{path} needs 2.5 MB on its disk. Received: No space left on device; free some space, then"
+        " continue with --resume."
     )
     assert not path.exists()

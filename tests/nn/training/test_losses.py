@@ -32,9 +32,9 @@ def test_each_head_has_its_loss() -> None:
     """EMD, mean squared error, cross-entropy."""
     label, share = np.array([[0.0, 1.0]], np.float32), np.array([[0.5, 0.5]], np.float32)
     rating, score = np.array([[3.0]], np.float32), np.array([[5.0]], np.float32)
-    assert float(losses.of_head("histogram")(label, share)[0]) == pytest.approx(np.sqrt(0.125), rel=1e-5)
-    assert float(losses.of_head("regression")(rating, score)[0]) == pytest.approx(4)
-    assert float(losses.of_head("classification")(label, share)[0]) == pytest.approx(np.log(2), rel=1e-5)
+    assert float(losses.for_head("histogram")(label, share)[0]) == pytest.approx(np.sqrt(0.125), rel=1e-5)
+    assert float(losses.for_head("regression")(rating, score)[0]) == pytest.approx(4)
+    assert float(losses.for_head("classification")(label, share)[0]) == pytest.approx(np.log(2), rel=1e-5)
 
 
 def _moves(layer_decay: float) -> list[float]:

@@ -12,14 +12,14 @@ from nimakit.errors import ImageError
 from nimakit.images import photo
 from nimakit.images.photo import Preprocessing
 from nimakit.nn.training import pixels
-from nimakit.nn.training.pixels import MEGABYTE, Pixels
+from nimakit.nn.training.pixels import MEGABYTE, PixelCache
 from samples import random_pixels
 
 SIZE = Preprocessing(height=8, width=6, resize_filter="nearest", fit="squash")
 ROW_MB = 8 * 6 * 3 / MEGABYTE
 COUNT = 9
 
-Open = Callable[..., Pixels]
+Open = Callable[..., PixelCache]
 
 
 @pytest.fixture
@@ -33,13 +33,13 @@ def paths(tmp_path: Path) -> list[Path]:
 
 @pytest.fixture
 def opened(paths: list[Path], tmp_path: Path) -> Iterator[Open]:
-    """Opens the pictures with so many of them in memory and on disk, and lets go of them at the end."""
-    every: list[Pixels] = []
+    """Opens caches with this many pictures in memory and on disk, and closes them at the end."""
+    every: list[PixelCache] = []
 
-    def make(in_memory: float, on_disk: float) -> Pixels:
+    def make(in_memory: float, on_disk: float) -> PixelCache:
         bounds: dict[str, Any] = {"memory_mb": in_memory * ROW_MB, "disk_mb": on_disk * ROW_MB}
         scratch = tmp_path / f"{len(every)}.pixels"
-        every.append(Pixels(paths, SIZE, scratch, workers=2, **bounds))
+        every.append(PixelCache(paths, SIZE, scratch, workers=2, **bounds))
         return every[-1]
 
     yield make
@@ -53,7 +53,7 @@ def test_memory_disk_and_decoding_anew_give_the_same(opened: Open, paths: list[P
     order = [8, 0, 4, 4, 7, 1, 2, 6, 3, 5]
     for in_memory, on_disk in ((COUNT, 0), (0, COUNT), (0, 0), (3.5, 3.5), (100, 100)):
         kept = opened(in_memory, on_disk)
-        assert kept.fill("decoding") == {}
+        assert kept.decode_all("decoding") == {}
         taken = kept.take(order)
         assert taken.dtype == np.uint8
         np.testing.assert_array_equal(taken, expected[order])
@@ -68,7 +68,7 @@ def test_decodes_anew_only_what_is_past_both_bounds(
 ) -> None:
     """What was kept is never decoded again: a bound keeps as many whole pictures as fit into it."""
     kept = opened(in_memory, on_disk)
-    kept.fill("decoding")
+    kept.decode_all("decoding")
     again: list[object] = []
 
     def prepare(*arguments: Any) -> photo.PixelArray:
@@ -96,11 +96,11 @@ def test_the_file_is_as_large_as_its_bound(opened: Open, tmp_path: Path) -> None
 def test_filling_names_all_damaged_files(
     opened: Open, paths: list[Path], in_memory: float, on_disk: float
 ) -> None:
-    """Each is told by its index and path; the others are decoded all the same."""
+    """Each is reported by index and path; the others are decoded."""
     paths[1].write_bytes(paths[1].read_bytes()[:-200])
     paths[5].write_bytes(b"no picture")
     kept = opened(in_memory, on_disk)
-    failed = kept.fill("decoding")
+    failed = kept.decode_all("decoding")
     assert sorted(failed) == [1, 5]
     assert all(str(paths[index]) in str(error) for index, error in failed.items())
     expected = photo.prepare(photo.open_photo(paths[6]), SIZE)
@@ -110,7 +110,7 @@ def test_filling_names_all_damaged_files(
 def test_a_file_that_is_damaged_later_is_named_when_taken(opened: Open, paths: list[Path]) -> None:
     """What is not kept is decoded anew, and nothing black slips into a batch."""
     kept = opened(2, 2)
-    assert kept.fill("decoding") == {}
+    assert kept.decode_all("decoding") == {}
     paths[5].write_bytes(b"no picture")
     with pytest.raises(ImageError, match=str(paths[5])):
         kept.take([4, 5, 6])

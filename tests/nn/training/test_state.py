@@ -1,4 +1,4 @@
-"""nimakit.nn.training.state: what a stopped job goes on from."""
+"""nimakit.nn.training.state: the state that a stopped job resumes from."""
 
 import csv
 import json
@@ -123,7 +123,7 @@ def test_writes_the_history_for_people(job: Job) -> None:
 
 
 def test_drops_the_weights_of_other_epochs_alone(job: Job) -> None:
-    """Also what a kill left half written; what somebody put beside them stays."""
+    """Including incomplete files after a kill; other files stay."""
     ours = ("weights_Small_02_0.100.weights.h5", ".weights_EfficientNetLite0_123_12.345.weights.h5")
     others = ("notes.txt", "weights_mine.weights.h5", "weights_Small_01_0.100.weights.h5.bak")
     best = "weights_Small_01_0.200.weights.h5"
@@ -131,7 +131,7 @@ def test_drops_the_weights_of_other_epochs_alone(job: Job) -> None:
         (job.weights / name).touch()
     state = State.load(job)
     state.best_file = best
-    state.drop_other_weights(job)
+    state.delete_other_weights(job)
     assert {path.name for path in job.weights.iterdir()} == {*others, best}
 
 
@@ -139,7 +139,7 @@ def test_drops_the_weights_of_other_epochs_alone(job: Job) -> None:
 def test_an_epoch_is_saved_whole_or_not_at_all(
     job: Job, monkeypatch: pytest.MonkeyPatch, breaks: str
 ) -> None:
-    """Killed while it writes weights or state, a job goes on from the epoch before."""
+    """A job that is killed while it writes weights or state resumes after the previous epoch."""
     state = State.load(job)
     model = _fit(_model())
     state.save(job, model, _row("all", 1))
@@ -177,7 +177,7 @@ def test_tells_a_disk_that_cannot_be_written_to(tmp_path: Path) -> None:
     ids=["half of it", "a list", "unknown keys"],
 )
 def test_refuses_a_damaged_state(job: Job, damage: Callable[[str], str]) -> None:
-    """It is told, and never gone on from."""
+    """A job never resumes from it."""
     State.load(job).save(job, _model(), _row("all", 1))
     path = job.state / "state.json"
     path.write_text(damage(path.read_text("utf-8")), encoding="utf-8")
@@ -195,7 +195,7 @@ def test_refuses_a_state_that_names_files_elsewhere(job: Job, name: Any) -> None
     [(phase, file)] = values["weights"].items()
     values["weights"][phase] = name.format(file=file) if isinstance(name, str) else name
     path.write_text(json.dumps(values), "utf-8")
-    with pytest.raises(UsageError, match="must be as this version of nimakit leaves it"):
+    with pytest.raises(UsageError, match="must have been written by this version"):
         State.load(job)
 
 

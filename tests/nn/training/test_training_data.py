@@ -17,7 +17,7 @@ from nimakit.config import TrainConfig
 from nimakit.errors import ImageError
 from nimakit.images.photo import Preprocessing, open_photo, prepare
 from nimakit.nn.training.batches import Batches
-from nimakit.nn.training.training_data import Material, Photographs
+from nimakit.nn.training.training_data import LabelledPhotos, TrainingData
 from nimakit.stats.histogram import default_bins, normalise
 from samples import random_pixels
 
@@ -27,39 +27,43 @@ TRAINING, VALIDATION = [1, 2, 4, 5, 7, 8], [0, 3, 6]
 COUNT = 9
 CONFIG = TrainConfig(base_model_name="Small", batch_size=4, random_crop=0.8, dropout_rate=0)
 
-Make = Callable[..., Material]
+Make = Callable[..., TrainingData]
+
+
+def _preprocess(pixels: Any) -> Any:
+    return pixels / 255
 
 
 @pytest.fixture
-def photographs(tmp_path: Path) -> Photographs:
+def photographs(tmp_path: Path) -> LabelledPhotos:
     """Nine pictures of noise, six to learn from and three to validate with."""
     paths = [tmp_path / f"{index}.png" for index in range(COUNT)]
     for index, path in enumerate(paths):
         Image.fromarray(random_pixels(60, 70, index)).save(path)
     labels = normalise(np.random.default_rng(0).random((COUNT, 5)) ** 2)
-    return Photographs(
+    return LabelledPhotos(
         paths=paths, labels=labels, bins=default_bins(5), training=TRAINING, validation=VALIDATION
     )
 
 
 @pytest.fixture
-def make(photographs: Photographs, tmp_path: Path) -> Iterator[Make]:
+def make(photographs: LabelledPhotos, tmp_path: Path) -> Iterator[Make]:
     """Makes the photographs ready; keys of the config may be changed."""
-    made: list[Material] = []
+    made: list[TrainingData] = []
     (tmp_path / "scratch").mkdir()
 
     def ready(
-        *, allow_missing: bool = False, said: list[str] | None = None, given: Any = None, **changes: Any
-    ) -> Material:
+        *, allow_missing: bool = False, messages: list[str] | None = None, given: Any = None, **changes: Any
+    ) -> TrainingData:
         made.append(
-            Material(
+            TrainingData(
                 given or photographs,
                 dataclasses.replace(CONFIG, **changes),
                 SIZE,
-                lambda pixels: pixels / 255,
+                _preprocess,
                 scratch=tmp_path / "scratch",
                 allow_missing=allow_missing,
-                notify=([] if said is None else said).append,
+                notify=([] if messages is None else messages).append,
             )
         )
         return made[-1]
@@ -69,23 +73,23 @@ def make(photographs: Photographs, tmp_path: Path) -> Iterator[Make]:
         material.close()
 
 
-def _all(batches: Batches, material: Material, *, training: bool) -> tuple[np.ndarray[Any, Any], ...]:
+def _all(batches: Batches, material: TrainingData, *, training: bool) -> tuple[np.ndarray[Any, Any], ...]:
     """Inputs and targets of an epoch, one after the other."""
-    data = batches.training(material.preprocess) if training else batches.validation(material.preprocess)
+    data = batches.training(_preprocess) if training else batches.validation(_preprocess)
     inputs, targets = zip(*((x.numpy(), y.numpy()) for x, y in data), strict=True)
     return np.concatenate(inputs), np.concatenate(targets)
 
 
-def _prepared(photographs: Photographs, indices: list[int], size: Preprocessing = SIZE) -> Any:
+def _prepared(photographs: LabelledPhotos, indices: list[int], size: Preprocessing = SIZE) -> Any:
     return np.stack([prepare(open_photo(photographs.paths[index]), size) for index in indices]) / 255
 
 
-def test_crops_lie_in_larger_pictures_beside_their_labels(make: Make, photographs: Photographs) -> None:
+def test_crops_lie_in_larger_pictures_beside_their_labels(make: Make, photographs: LabelledPhotos) -> None:
     """Training pictures are kept as much larger as the crop asks for; each view has its own label."""
     material = make(random_flip=False)
-    training, _ = material.crops()
+    training, _ = material.crop_batches()
     inputs, targets = _all(training, material, training=True)
-    assert (inputs.shape, len(training), material.batches_an_epoch) == ((6, HEIGHT, WIDTH, 3), 2, 2)
+    assert (inputs.shape, len(training)) == ((6, HEIGHT, WIDTH, 3), 2)
     larger = _prepared(photographs, TRAINING, dataclasses.replace(SIZE, height=40, width=50))
     for view, target in zip(inputs, targets, strict=True):
         [place] = [p for p, i in enumerate(TRAINING) if np.allclose(photographs.labels[i], target)]
@@ -93,31 +97,31 @@ def test_crops_lie_in_larger_pictures_beside_their_labels(make: Make, photograph
         assert np.isclose(windows, view, atol=1e-6).all(axis=(-3, -2, -1)).any()
 
 
-def test_validates_with_whole_pictures(make: Make, photographs: Photographs) -> None:
+def test_validates_with_whole_pictures(make: Make, photographs: LabelledPhotos) -> None:
     """What validation sees is what scoring sees."""
     material = make()
-    _, validation = material.crops()
+    _, validation = material.crop_batches()
     assert validation is not None
     inputs, targets = _all(validation, material, training=False)
     np.testing.assert_allclose(inputs, _prepared(photographs, VALIDATION), atol=1e-6)
     np.testing.assert_allclose(targets, photographs.labels[VALIDATION], rtol=1e-6)
 
 
-def test_nothing_is_validated_where_nothing_is_kept_back(make: Make, photographs: Photographs) -> None:
+def test_nothing_is_validated_where_nothing_is_kept_back(make: Make, photographs: LabelledPhotos) -> None:
     """There are no batches for it."""
     given = dataclasses.replace(photographs, training=range(COUNT), validation=[])
     material = make(given=given, epochs_train_all=0)
-    assert material.crops()[1] is None
+    assert material.crop_batches()[1] is None
     assert len(material.targets()) == COUNT
 
 
-def test_features_are_of_whole_pictures_and_mirror_images(make: Make, photographs: Photographs) -> None:
+def test_features_are_of_whole_pictures_and_mirror_images(make: Make, photographs: LabelledPhotos) -> None:
     """Those to learn from have both views, those to validate with one; crops to come change nothing."""
     backbone = small_backbone.construct(input_shape=(HEIGHT, WIDTH, 3))
     pictures = _prepared(photographs, TRAINING).astype(np.float32)
     for changes, views in (({}, 2), ({"epochs_train_all": 0}, 2), ({"random_flip": False}, 1)):
         material = make(**changes)
-        _, validation, known = material.frozen(backbone)
+        _, validation, known = material.feature_batches(backbone)
         assert known.values.shape == (6, views, 16)
         np.testing.assert_allclose(known.values[:, 0], np.asarray(backbone(pictures)), atol=1e-5)
         if views == 2:
@@ -129,14 +133,14 @@ def test_features_are_of_whole_pictures_and_mirror_images(make: Make, photograph
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_a_score_is_learned_from_mean_ratings(make: Make, photographs: Photographs) -> None:
+def test_a_score_is_learned_from_mean_ratings(make: Make, photographs: LabelledPhotos) -> None:
     """A regression head's target is one number on the scale of the bins."""
     targets = make(head="regression").targets()
     expected = photographs.labels[TRAINING] @ np.arange(1, 6)
     np.testing.assert_allclose(targets, expected[:, None], rtol=1e-6)
 
 
-def test_rare_ratings_are_drawn_as_often_as_common_ones(make: Make, photographs: Photographs) -> None:
+def test_rare_ratings_are_drawn_as_often_as_common_ones(make: Make, photographs: LabelledPhotos) -> None:
     """With balance_ratings, the one picture people liked is half of what is learned from."""
     labels = np.tile([0.0, 1, 0, 0, 0], (COUNT, 1))
     labels[TRAINING[2]] = [0, 0, 0, 0, 1]
@@ -144,14 +148,14 @@ def test_rare_ratings_are_drawn_as_often_as_common_ones(make: Make, photographs:
     for balanced in (True, False):
         given = dataclasses.replace(photographs, labels=labels, training=TRAINING * 50)
         material = make(given=given, balance_ratings=balanced, batch_size=300)
-        _, targets = _all(material.crops()[0], material, training=True)
+        _, targets = _all(material.crop_batches()[0], material, training=True)
         drawn[balanced] = float(targets[:, 4].mean())
     assert drawn[True] == pytest.approx(0.5, abs=0.1)
     assert drawn[False] == pytest.approx(1 / 6)
 
 
 @pytest.fixture
-def damaged(photographs: Photographs) -> list[Path]:
+def damaged(photographs: LabelledPhotos) -> list[Path]:
     """Two pictures that end in the middle: one to learn from, one to validate with."""
     paths = [photographs.paths[TRAINING[1]], photographs.paths[VALIDATION[2]]]
     for path in paths:
@@ -167,29 +171,29 @@ def test_refuses_damaged_pictures_all_by_name(make: Make, damaged: list[Path]) -
 
 
 def test_leaves_damaged_pictures_out_where_allowed(
-    make: Make, damaged: list[Path], photographs: Photographs
+    make: Make, damaged: list[Path], photographs: LabelledPhotos
 ) -> None:
     """Neither crops nor features nor targets have them, and they are named."""
-    said: list[str] = []
-    material = make(allow_missing=True, said=said)
-    assert "left out 2 photographs that cannot be decoded" in said[0]
-    assert all(str(path) in said[0] for path in damaged)
+    messages: list[str] = []
+    material = make(allow_missing=True, messages=messages)
+    assert "left out 2 photographs that cannot be decoded" in messages[0]
+    assert all(str(path) in messages[0] for path in damaged)
     left = [TRAINING[0], *TRAINING[2:]]
     np.testing.assert_allclose(material.targets(), photographs.labels[left], rtol=1e-6)
     backbone = small_backbone.construct(input_shape=(HEIGHT, WIDTH, 3))
-    dense, validation, known = material.frozen(backbone)
+    dense, validation, known = material.feature_batches(backbone)
     targets = np.concatenate([y.numpy() for _, y in dense.validation(lambda inputs: inputs)])
     np.testing.assert_allclose(targets, photographs.labels[left], rtol=1e-6)
     expected = np.asarray(backbone(_prepared(photographs, left).astype(np.float32)))
     np.testing.assert_allclose(known.values[:, 0], expected, atol=1e-5)
-    training, _ = material.crops()
+    training, _ = material.crop_batches()
     _, targets = _all(training, material, training=True)
     assert sorted(targets[:, 0]) == pytest.approx(sorted(photographs.labels[left, 0]))
     assert validation is not None
     assert len(validation) == 1
 
 
-def test_refuses_a_job_all_of_whose_pictures_are_damaged(make: Make, photographs: Photographs) -> None:
+def test_refuses_a_job_all_of_whose_pictures_are_damaged(make: Make, photographs: LabelledPhotos) -> None:
     """Nothing to learn from is an error, whatever may be left out; twenty are named."""
     for index in range(COUNT):
         photographs.paths[index].write_bytes(b"")
@@ -207,14 +211,14 @@ sys.path.insert(0, sys.argv[2])
 from nimakit.config import TrainConfig
 from nimakit.images.photo import Preprocessing
 from nimakit.nn.training import pixels
-from nimakit.nn.training.training_data import Material, Photographs
+from nimakit.nn.training.training_data import LabelledPhotos, TrainingData
 from nimakit.scoring import items as scoring_items
-from nimakit.training.job import _present, split
+from nimakit.training.job import _available, split
 from nimakit.stats.histogram import default_bins
 
 folder = Path(sys.argv[1])
 
-def peak():  # of this program alone: ru_maxrss would begin with the peak of the one that started it
+def peak():  # of this process: ru_maxrss would include the peak of its parent
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
@@ -222,11 +226,11 @@ def peak():  # of this program alone: ru_maxrss would begin with the peak of the
 scoring_items.match_images = lambda names, image_dir, **_: {name: image_dir / f"{name}.jpg" for name in names}
 size = Preprocessing(height=224, width=224, resize_filter="nearest", fit="squash")
 black = np.zeros((256, 256, 3), np.uint8)
-pixels.Pixels._try = lambda self, index: black[: self.preprocessing.height, : self.preprocessing.width]
+pixels.PixelCache._decode = lambda self, index: black[: self.preprocessing.height, : self.preprocessing.width]
 before = peak()
-items = _present(folder / "labels.json", {"image_dir": str(folder), "allow_missing": False})
+items = _available(folder / "labels.json", {"image_dir": str(folder), "allow_missing": False})
 parts = split(len(items), 0.05, 0)
-photographs = Photographs(
+photographs = LabelledPhotos(
     paths=[item.path for item in items],
     labels=np.stack([item.label for item in items]),
     bins=default_bins(10),
@@ -234,10 +238,10 @@ photographs = Photographs(
 )
 known = peak()
 config = TrainConfig(base_model_name="Small", batch_size=8, cache_memory_mb=200, cache_disk_mb=100)
-made = Material(
+made = TrainingData(
     photographs, config, size, lambda x: x, scratch=folder, allow_missing=False, notify=print
 )
-training, validation = made.crops()
+training, validation = made.crop_batches()
 for step, _ in zip(range(3), training.training(lambda x: x)):
     pass
 json.dump({"count": len(items), "labels": known - before, "pixels": peak() - known}, sys.stdout)

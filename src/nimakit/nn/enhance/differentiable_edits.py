@@ -1,4 +1,4 @@
-"""Edits with a derivative: what a photographer's sliders, and a soft brush, do to pixels."""
+"""Differentiable edits of pixels: a photo editor's sliders, and smooth local edits."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,41 +6,41 @@ from typing import Any
 import tensorflow as tf
 
 _LUMA = (0.299, 0.587, 0.114)
-"""Rec. 601, of encoded values, as Pillow's grey."""
+"""Rec. 601, for encoded values, like Pillow's grey."""
 
 _LINEAR_LUMA = (0.2126, 0.7152, 0.0722)
-"""Rec. 709, of light."""
+"""Rec. 709, for linear light."""
 
 _CONTRAST, _TONES, _TEMPERATURE, _TINT, _SATURATION, _VIBRANCE = 0.4, 0.1, 0.25, 0.1, 0.3, 0.5
-"""What a slider at 1 means: see `nimakit.enhance.adjustments.Adjustments`."""
+"""The effect of a slider at 1; see `nimakit.enhance.adjustments.Adjustments`."""
 
 _BUMP = 256 / 27
-"""Brings x (1 - x)^3, whose top is at a quarter, to 1 there."""
+"""Scales x (1 - x)^3 to a maximum of 1, at a quarter."""
 
 COEFFICIENTS = 3
-"""Of a local edit, at each place: brightness, contrast, saturation."""
+"""Coefficients of a local edit at each position: brightness, contrast, saturation."""
 
 LOCAL_TONE, LOCAL_COLOUR = 0.25, 0.2
-"""Share of the range by which a coefficient of 1 moves a pixel at most, by light and by colour."""
+"""Largest change of a pixel by a coefficient of 1, as a share of the range: of tone and of colour."""
 
 _FINE = 64
-"""Cells each way of a grid made smooth, between which it is linear."""
+"""Cells per side of a smoothed grid, which is interpolated linearly."""
 
 
 def develop(pixels: Any, detail: Any, values: Mapping[str, Any]) -> Any:
     """Edit a whole picture: sharpening, white balance, exposure, tone curve, colour.
 
-    Black stays black and white white: every curve keeps its ends, and colours are made stronger no further
-    than the gamut goes, so nothing clips that was not clipped before. Light is scaled in linear values, by
-    the curve of sRGB; curves and colours are of encoded values, as in photographers' tools.
+    Nothing clips that was not clipped before: every curve maps black to black and white to white, and colours
+    stay within the gamut. Exposure and white balance scale linear light (sRGB); curves and colours use
+    encoded values, as photo editors do.
 
     Args:
         pixels: (..., 3) float32, RGB, 0-1, encoded.
-        detail: (..., 1) float32: grey minus its blurred self, what an unsharp mask adds.
+        detail: (..., 1) float32: grey minus blurred grey, which an unsharp mask adds.
         values: `nimakit.enhance.adjustments.TONES` -> a number or a scalar tensor.
 
     Returns:
-        As pixels.
+        Like pixels.
     """
     x = tf.clip_by_value(pixels + values["sharpening"] * detail, 0.0, 1.0)
     x = _encoded(_exposed(_linear(x), values))
@@ -53,17 +53,17 @@ def develop(pixels: Any, detail: Any, values: Mapping[str, Any]) -> Any:
 
 
 def relight(pixels: Any, coefficients: Any) -> Any:
-    """Edit a picture from place to place: lighter or darker, harder or softer, paler or more colourful.
+    """Edit brightness, contrast and saturation locally.
 
-    ``x + 4 LOCAL_TONE x (1 - x) (b + a (2 x - 1)) / 2``: black and white stay, lighter stays lighter, and
-    grey stays grey, so that no white wall takes on a colour.
+    ``x + 4 LOCAL_TONE x (1 - x) (b + a (2 x - 1)) / 2`` with brightness b and contrast a: black and white
+    are kept, the order of levels is kept, and grey stays grey.
 
     Args:
         pixels: (..., 3) float32, RGB, 0-1, encoded.
         coefficients: (..., `COEFFICIENTS`) float32, -1 to 1.
 
     Returns:
-        As pixels.
+        Like pixels.
     """
     bright, hard, vivid = tf.split(coefficients, COEFFICIENTS, axis=-1)
     move = (bright + hard * (2 * pixels - 1)) / 2
@@ -72,7 +72,7 @@ def relight(pixels: Any, coefficients: Any) -> Any:
 
 
 def spread(grid: Any, boxes: Any, size: tuple[int, int]) -> Any:
-    """A coarse grid of coefficients, smoothly spread over parts of the picture.
+    """Interpolate a coarse grid of coefficients smoothly over parts of the picture.
 
     Args:
         grid: (G, G, C) float32, over the whole picture.
@@ -82,7 +82,7 @@ def spread(grid: Any, boxes: Any, size: tuple[int, int]) -> Any:
     Returns:
         (N, height, width, C) float32.
     """
-    # A binomial filter and cubic steps in between: no cell shows an edge.
+    # A binomial filter and cubic interpolation, so that no cell has a visible edge.
     kernel = tf.constant([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 16
     around = [[0, 0], [1, 1], [1, 1], [0, 0]]
     blurred = tf.nn.depthwise_conv2d(
@@ -92,7 +92,7 @@ def spread(grid: Any, boxes: Any, size: tuple[int, int]) -> Any:
         "VALID",
     )
     fine = tf.pad(tf.image.resize(blurred, [_FINE, _FINE], "bicubic"), around, "SYMMETRIC")
-    # TensorFlow counts a box from the middle of its first cell to that of its last.
+    # TensorFlow measures a box from the centre of its first cell to that of its last.
     pixel = (boxes[:, 2:] - boxes[:, :2]) / tf.constant(size, tf.float32)
     middles = tf.concat([boxes[:, :2] + pixel / 2, boxes[:, 2:] - pixel / 2], axis=1)
     corners = (middles * _FINE + 0.5) / (_FINE + 1)
@@ -109,7 +109,7 @@ def _exposed(light: Any, values: Mapping[str, Any]) -> Any:
 
 
 def _coloured(x: Any, factor: Any) -> Any:
-    """Colours stronger by a factor (..., 1), no further than to the edge of the gamut."""
+    """Scale saturation by a factor (..., 1), within the gamut."""
     grey = tf.reduce_sum(x * _LUMA, axis=-1, keepdims=True)
     away = x - grey
     room = tf.where(away > 0, (1 - grey) / tf.maximum(away, 1e-4), grey / tf.maximum(-away, 1e-4))
@@ -118,7 +118,7 @@ def _coloured(x: Any, factor: Any) -> Any:
 
 
 def _linear(x: Any) -> Any:
-    """Encoded to linear light, by the curve of sRGB (IEC 61966-2-1)."""
+    """Encoded sRGB to linear light (IEC 61966-2-1)."""
     return tf.where(x <= 0.04045, x / 12.92, tf.pow((tf.maximum(x, 0.04045) + 0.055) / 1.055, 2.4))
 
 

@@ -1,12 +1,12 @@
-"""Residual adapters: small layers beside or behind those of a network, which one person's ratings teach.
+"""Residual adapters: small trainable layers added to a network to learn one person's taste.
 
-Rebuffi, Bilen and Vedaldi, "Learning multiple visual domains with residual adapters", 2017 (in series: behind
+Rebuffi, Bilen and Vedaldi, "Learning multiple visual domains with residual adapters", 2017 (in series: after
 the normalisation of a convolution), and "Efficient parametrization of multi-domain deep neural networks",
-2018 (parallel: beside the convolution). Both are 1x1, and of low rank here: two matrices, the first of which
-stays as it was drawn, and the second starts at zero, so that an adapted network begins as the one it adapts.
+2018 (parallel to the convolution). Both are 1x1 convolutions, here of low rank: two matrices, of which the
+first stays random and the second starts at zero, so that an adapted network starts with the base's outputs.
 
-Scale and shift of normalisation can be a person's own too: a factor and a constant for each channel, behind
-it, which come to the same. Its statistics stay those of the base: a hundred pictures are too few for them.
+Scale and shift of batch normalisation can be personal too: a factor and a constant for each channel after it.
+Its statistics stay those of the base network, because a hundred pictures are too few to estimate them.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from nimakit.io.arrays import Arrays
 Placement = Literal["parallel", "series"]
 
 PREFIX = "adapter"
-SHARE = 0.05
+MAX_SHARE = 0.05
 """Adapters have at most this share of the parameters of the network they adapt."""
 
 _RANK = 8
@@ -31,30 +31,27 @@ _DOWN, _BIAS = "_down", "_bias"
 def adapt(
     network: keras.Model, *, placement: Placement = "parallel", batch_norm: bool = False
 ) -> keras.Model:
-    """The same network with adapters, of which what starts at zero is trainable, and nothing else.
+    """Copy a network and add adapters, whose zero-initialised weights are all that is trainable.
 
-    Until they learn it gives the same. The first convolution and depthwise ones get none, and the head
-    neither.
+    The copy has the same outputs until its adapters are trained. The first convolution, depthwise
+    convolutions and the head get no adapter.
 
     Args:
         network: From `nimakit.nn.networks.heads`.
-        placement: Where adapters are put.
-        batch_norm: Whether normalisation has a scale and a shift of its own too.
-
-    Returns:
-        A network of its own, with the same weights.
+        placement: Parallel to convolutions, or in series with them.
+        batch_norm: Whether batch normalisation gets a trainable scale and shift too.
 
     Raises:
-        ModelError: It is too small for even the smallest adapters.
+        ModelError: The network is too small for even the smallest adapters.
     """
-    places = {layer.name: channels for layer, channels in _places(network, placement)}
+    channels = {layer.name: sizes for layer, sizes in _adapted_layers(network, placement)}
     scaled = {layer.name: layer.output.shape[-1] for layer in _norms(network)} if batch_norm else {}
-    room = SHARE * network.count_params() - 2 * sum(scaled.values())
-    rank = min(_RANK, int(room / sum(map(sum, places.values()))))
+    budget = MAX_SHARE * network.count_params() - 2 * sum(scaled.values())
+    rank = min(_RANK, int(budget / sum(map(sum, channels.values()))))
     if rank < 1:
         raise ModelError(
-            f"Adapters have at most {SHARE:.0%} of a network's parameters. Received: one of"
-            f" {network.count_params()}, too few for {len(places)} adapters; the method full changes all."
+            f"Adapters have at most {MAX_SHARE:.0%} of a network's parameters. Received: a network with"
+            f" {network.count_params()}, too few for {len(channels)} adapters; use the method full."
         )
 
     def call(layer: keras.Layer, *inputs: Any, **options: Any) -> Any:
@@ -63,13 +60,13 @@ def adapt(
             outputs = keras.layers.Add(name=f"{PREFIX}_{layer.name}_scaled")(
                 [outputs, _affine(outputs, layer.name)]
             )
-        if layer.name not in places:
+        if layer.name not in channels:
             return outputs
-        channels = places[layer.name][1]
+        filters = channels[layer.name][1]
         if isinstance(layer, keras.layers.BatchNormalization):
-            branch = _branch(outputs, layer.name, rank, channels, 1)
+            branch = _branch(outputs, layer.name, rank, filters, 1)
         else:
-            branch = _branch(_centre(layer, inputs[0]), layer.name, rank, channels, layer.strides)
+            branch = _branch(_centres(layer, inputs[0]), layer.name, rank, filters, layer.strides)
         return keras.layers.Add(name=f"{PREFIX}_{layer.name}_sum")([outputs, branch])
 
     adapted = keras.models.clone_model(network, call_function=call)
@@ -81,12 +78,12 @@ def adapt(
 
 
 def adapter_layers(network: keras.Model) -> list[keras.Layer]:
-    """The layers of the adapters in a network from `adapt`."""
+    """The adapter layers of a network from `adapt`."""
     return [layer for layer in network.layers if layer.name.startswith(PREFIX) and layer.weights]
 
 
 def get_arrays(network: keras.Model) -> Arrays:
-    """The weights of a network's adapters as a graph has them: (out, in, 1, 1) float32, and biases (C,)."""
+    """The weights of a network's adapters in ONNX's layout: (out, in, 1, 1) float32, and biases (C,)."""
     arrays: Arrays = {}
     for layer in adapter_layers(network):
         kernel, *bias = layer.get_weights()
@@ -96,13 +93,13 @@ def get_arrays(network: keras.Model) -> Arrays:
 
 
 def set_arrays(network: keras.Model, arrays: Arrays) -> bool:
-    """Give a network's adapters the weights that `get_arrays` gave.
+    """Set the weights of a network's adapters from arrays of `get_arrays`.
 
     Returns:
-        Whether they are of these adapters; nothing is changed where they are not.
+        Whether names and shapes match; if not, nothing is changed.
     """
-    wanted = {name: array.shape for name, array in get_arrays(network).items()}
-    if {name: array.shape for name, array in arrays.items()} != wanted:
+    expected = {name: array.shape for name, array in get_arrays(network).items()}
+    if {name: array.shape for name, array in arrays.items()} != expected:
         return False
     for layer in adapter_layers(network):
         kernel = arrays[layer.name].transpose(np.argsort(_axes(layer)))
@@ -111,7 +108,7 @@ def set_arrays(network: keras.Model, arrays: Arrays) -> bool:
 
 
 def _axes(layer: keras.Layer) -> tuple[int, int, int, int]:
-    """Of a kernel as Keras has it, in the order that a graph has them in."""
+    """The axes of a Keras kernel in ONNX's order."""
     return (2, 3, 0, 1) if isinstance(layer, keras.layers.DepthwiseConv2D) else (3, 2, 0, 1)
 
 
@@ -119,8 +116,10 @@ def _norms(network: keras.Model) -> list[keras.Layer]:
     return [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
 
 
-def _places(network: keras.Model, placement: Placement) -> Iterator[tuple[keras.Layer, tuple[int, int]]]:
-    """The layers that get an adapter, and the channels before and after it."""
+def _adapted_layers(
+    network: keras.Model, placement: Placement
+) -> Iterator[tuple[keras.Layer, tuple[int, int]]]:
+    """The layers that get an adapter, each with the adapter's input and output channels."""
     convolutions = [layer for layer in network.layers if type(layer) is keras.layers.Conv2D]
     if placement == "parallel":
         for layer in filter(_has_centre, convolutions[1:]):
@@ -133,31 +132,31 @@ def _places(network: keras.Model, placement: Placement) -> Iterator[tuple[keras.
 
 
 def _has_centre(layer: keras.layers.Conv2D) -> bool:
-    """Whether a 1x1 convolution can look at the pixel in the middle of each window."""
-    odd = all(size % 2 for size in layer.kernel_size)
-    plain = layer.groups == 1 and set(layer.dilation_rate) == {1}
-    # Padding by Keras depends on the size of the input where there is a stride.
-    known = layer.padding == "valid" or set(layer.strides) == {1} or set(layer.kernel_size) == {1}
-    return odd and plain and known
+    """Whether each window has a central pixel that a parallel 1x1 convolution can see."""
+    is_odd = all(size % 2 for size in layer.kernel_size)
+    is_plain = layer.groups == 1 and set(layer.dilation_rate) == {1}
+    # With a stride, how Keras pads depends on the size of the input.
+    is_known = layer.padding == "valid" or set(layer.strides) == {1} or set(layer.kernel_size) == {1}
+    return is_odd and is_plain and is_known
 
 
-def _centre(layer: keras.layers.Conv2D, inputs: Any) -> Any:
-    """The part of a layer's input that is ever in the middle of a window."""
+def _centres(layer: keras.layers.Conv2D, inputs: Any) -> Any:
+    """The part of a convolution's input that is at the centre of some window."""
     borders = tuple(size // 2 for size in layer.kernel_size)
     return keras.layers.Cropping2D(borders)(inputs) if layer.padding == "valid" and any(borders) else inputs
 
 
-def _branch(inputs: Any, name: str, rank: int, channels: int, strides: int | tuple[int, int]) -> Any:
-    """(N, H, W, C) to (N, H', W', channels): down to `rank` channels and up again, from zero."""
+def _branch(inputs: Any, name: str, rank: int, filters: int, strides: int | tuple[int, int]) -> Any:
+    """(N, H, W, C) to (N, H', W', filters): down to `rank` channels, then up with weights of zero."""
     down = keras.layers.Conv2D(rank, 1, strides=strides, use_bias=False, name=f"{PREFIX}_{name}{_DOWN}")
     up = keras.layers.Conv2D(
-        channels, 1, use_bias=False, kernel_initializer="zeros", name=f"{PREFIX}_{name}_up"
+        filters, 1, use_bias=False, kernel_initializer="zeros", name=f"{PREFIX}_{name}_up"
     )
     return up(down(inputs))
 
 
 def _affine(inputs: Any, name: str) -> Any:
-    """(N, H, W, C) to the same: each channel times a factor, plus a constant, both from zero."""
+    """(N, H, W, C) to the same shape: each channel times a factor plus a constant, both initially zero."""
     return keras.layers.DepthwiseConv2D(1, depthwise_initializer="zeros", name=f"{PREFIX}_{name}_scale")(
         inputs
     )

@@ -1,4 +1,4 @@
-"""Backbones by name: every image classifier of keras.applications, ResNet18 and EfficientNet-Lite."""
+"""Backbones by name: every image classifier in keras.applications, plus ResNet18 and EfficientNet-Lite."""
 
 import difflib
 import inspect
@@ -18,10 +18,11 @@ from nimakit.errors import DownloadError, ModelError, NimakitError, first_line
 from nimakit.images.photo import Preprocessing
 from nimakit.models import pretrained
 from nimakit.models.pretrained import Notify
-from nimakit.nn.networks import efficientnet_lite, resnet, torch_weights
+from nimakit.nn.networks import efficientnet_lite, resnet
+from nimakit.nn.networks.weights import load_state_dict
 
 INPUT_SIZE = 224
-"""Height and width in pixels where nothing else is asked for: as NIMA was published."""
+"""Default height and width in pixels: those of the published NIMA."""
 
 Weights = Literal["imagenet"] | None
 
@@ -31,11 +32,11 @@ class Backbone:
     """An image classifier that can carry a rating head.
 
     Attributes:
-        name: As keras.applications names it ("MobileNet"); or ResNet18, EfficientNetLite0, EfficientNetLite2.
-        constructor: Builds it: input_shape (H, W, 3) and weights (None or "imagenet") to a flat model.
-        preprocess: (N, H, W, 3) RGB 0-255, a tensor, to what the backbone was trained on.
-        state_dict: Where the constructor knows no ImageNet weights: obtains them as a PyTorch file.
-        input_size: (height, width) in pixels where nothing else is asked for.
+        name: Its name in keras.applications ("MobileNet"); or ResNet18, EfficientNetLite0, EfficientNetLite2.
+        constructor: Takes input_shape (H, W, 3) and weights (None or "imagenet"); returns a flat model.
+        preprocess: Maps a (N, H, W, 3) tensor, RGB 0-255, to the backbone's expected input.
+        state_dict: Fetches ImageNet weights as a PyTorch file, if the constructor cannot load any.
+        input_size: Default (height, width) in pixels.
     """
 
     name: str
@@ -45,7 +46,7 @@ class Backbone:
     input_size: tuple[int, int] = (INPUT_SIZE, INPUT_SIZE)
 
     def preprocessing(self, config: TrainConfig) -> Preprocessing:
-        """What a model of this backbone and this config wants its input to be like."""
+        """The preprocessing of a model with this backbone and this config."""
         height, width = config.input_size or self.input_size
         return Preprocessing(height=height, width=width, resize_filter=config.resize_filter, fit=config.fit)
 
@@ -59,15 +60,15 @@ class Backbone:
         """The backbone without its classifier: (N, H, W, 3) preprocessed to (N, D) float32 features.
 
         Args:
-            weights: None for random ones, "imagenet" for published ones, which may be downloaded now.
-            input_size: (height, width) in pixels; the attribute where None.
-            notify: Told in a sentence when a download is about to start.
+            weights: None for random weights, "imagenet" for published ones, which may be downloaded.
+            input_size: (height, width) in pixels; None for the default.
+            notify: Called with a message before a download.
 
         Returns:
-            A functional model, its layers in one flat list; the same list whatever the weights.
+            A functional model with a flat list of layers, which does not depend on the weights.
 
         Raises:
-            ModelError: It cannot be built at this size.
+            ModelError: The backbone cannot be built at this size.
             DownloadError: Its ImageNet weights are neither cached nor reachable.
         """
         shape = (*(input_size or self.input_size), 3)
@@ -76,51 +77,52 @@ class Backbone:
         try:
             if self.state_dict:
                 model = self._construct(shape, None)
-                torch_weights.load(model, self.state_dict(notify))
+                load_state_dict(model, self.state_dict(notify))
                 return model
-            return _folded(self._construct(shape, weights), partial(self._construct, shape, None))
+            return _without_rescaling(self._construct(shape, weights), partial(self._construct, shape, None))
         except NimakitError:
             raise
         except Exception as error:
             raise DownloadError(
                 f"The ImageNet weights of {self.name} must be cached or reachable. Received:"
-                f" {first_line(error)}; connect once, or name weights you have in the training config:"
-                " existing_weights."
+                f" {first_line(error)}; connect once, or set existing_weights to weights you have."
             ) from error
 
     def _construct(self, shape: tuple[int, int, int], weights: Weights) -> keras.Model:
         try:
             with warnings.catch_warnings():
-                # MobileNets say that their weights were trained at 224x224.
+                # MobileNets warn that their weights were trained at 224x224.
                 warnings.simplefilter("ignore", UserWarning)
-                return self.constructor(input_shape=shape, weights=weights)
+                # Constructors of our own load no weights.
+                options = {} if self.state_dict else {"weights": weights}
+                return self.constructor(input_shape=shape, **options)
         except ValueError as error:
             raise ModelError(
-                f"{self.name} must be given an input size it can be built at. Received: {shape[0]}x{shape[1]}"
-                f" ({first_line(error)}); give another input_size."
+                f"{self.name} cannot be built at every input size. Received: {shape[0]}x{shape[1]}"
+                f" ({first_line(error)}); choose another input_size."
             ) from error
 
 
 def names() -> list[str]:
     """Names of all backbones, sorted."""
-    return sorted([*_keras_constructors(), *_OWN])
+    return sorted([*_keras_constructors(), *_ADDITIONAL])
 
 
 def get(name: str) -> Backbone:
-    """The backbone of that name.
+    """The backbone with this name.
 
     Raises:
-        ModelError: No backbone has the name; the nearest ones are given.
+        ModelError: No backbone has the name; the error lists the nearest names.
     """
-    if name in _OWN:
-        return _OWN[name]
+    if name in _ADDITIONAL:
+        return _ADDITIONAL[name]
     found = _keras_constructors()
     if name not in found:
         known = names()
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
         hint = f"nearest: {', '.join(near)}" if near else f"known: {', '.join(known)}"
         raise ModelError(
-            f"A base model is an image classifier of keras.applications, {', '.join(_OWN)}."
+            f"A base model is an image classifier of keras.applications, {', '.join(_ADDITIONAL)}."
             f" Received: {name} ({hint})"
         )
     constructor, module = found[name]
@@ -132,7 +134,7 @@ def get(name: str) -> Backbone:
 
 
 def _keras_constructors() -> dict[str, tuple[Callable[..., keras.Model], ModuleType]]:
-    """Name -> constructor, and the module that holds the preprocessing it was trained with."""
+    """Name -> constructor, and the module with its preprocess_input."""
     found: dict[str, tuple[Callable[..., keras.Model], ModuleType]] = {}
     for name, member in inspect.getmembers(keras.applications, inspect.isfunction):
         module = inspect.getmodule(member)
@@ -141,10 +143,10 @@ def _keras_constructors() -> dict[str, tuple[Callable[..., keras.Model], ModuleT
     return found
 
 
-def _folded(model: keras.Model, build_plain: Callable[[], keras.Model]) -> keras.Model:
-    """EfficientNet without the layer Keras adds for ImageNet weights alone, folded into its neighbour.
+def _without_rescaling(model: keras.Model, build_plain: Callable[[], keras.Model]) -> keras.Model:
+    """Fold the layer that Keras adds to EfficientNet only with ImageNet weights into its neighbour.
 
-    Otherwise a model rebuilt to load what was trained would lack the layer, and give other scores.
+    A model rebuilt to load trained weights lacks the layer, and would give other scores.
     """
     scalings = [layer for layer in model.layers if isinstance(layer, keras.layers.Rescaling)]
     normalised = [layer for layer in model.layers if isinstance(layer, keras.layers.Normalization)]
@@ -159,41 +161,27 @@ def _folded(model: keras.Model, build_plain: Callable[[], keras.Model]) -> keras
     return plain
 
 
-def _own(build: Callable[[tuple[int, int, int]], keras.Model]) -> Callable[..., keras.Model]:
-    """A constructor of ours as keras.applications has them; its weights are loaded from a state dict."""
-
-    def construct(*, input_shape: tuple[int, int, int], weights: None) -> keras.Model:
-        del weights
-        return build(input_shape)
-
-    return construct
-
-
 def _torchvision_weights(_notify: Notify | None) -> Path:
-    file_name = resnet.WEIGHTS_URL.rpartition("/")[2]
-    return Path(
-        keras.utils.get_file(
-            file_name, resnet.WEIGHTS_URL, cache_subdir="models", file_hash=resnet.WEIGHTS_SHA256
-        )
-    )
+    name, url, sha256 = Path(resnet.WEIGHTS_URL).name, resnet.WEIGHTS_URL, resnet.WEIGHTS_SHA256
+    return Path(keras.utils.get_file(name, url, cache_subdir="models", file_hash=sha256))
 
 
-_OWN = {
+_ADDITIONAL = {
     "ResNet18": Backbone(
         name="ResNet18",
-        constructor=_own(resnet.resnet18),
+        constructor=resnet.resnet18,
         preprocess=resnet.preprocess,
         state_dict=_torchvision_weights,
     ),
     "EfficientNetLite0": Backbone(
         name="EfficientNetLite0",
-        constructor=_own(efficientnet_lite.lite0),
+        constructor=efficientnet_lite.lite0,
         preprocess=efficientnet_lite.preprocess,
         state_dict=partial(pretrained.fetch_weights, "efficientnet-lite0"),
     ),
     "EfficientNetLite2": Backbone(
         name="EfficientNetLite2",
-        constructor=_own(efficientnet_lite.lite2),
+        constructor=efficientnet_lite.lite2,
         preprocess=efficientnet_lite.preprocess,
         state_dict=partial(pretrained.fetch_weights, "efficientnet-lite2"),
         input_size=(260, 260),

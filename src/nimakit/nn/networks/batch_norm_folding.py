@@ -1,4 +1,4 @@
-"""Frozen batch normalisation folded into the convolutions before it: the same numbers, in fewer passes."""
+"""Fold frozen batch normalisation into the preceding convolutions: the same outputs in fewer passes."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ import keras
 _DEPTHWISE = keras.layers.DepthwiseConv2D
 
 
-class _Folded(keras.layers.Layer):  # type: ignore[misc] # Keras has no types
-    """A convolution and the frozen normalisation after it, both with their weights; the kernel is trainable.
+class _FoldedConvolution(keras.layers.Layer):  # type: ignore[misc] # Keras has no types
+    """A convolution and the frozen normalisation after it, sharing their weights; the kernel is trainable.
 
     ``gamma (w * x - mean) / sqrt(variance + epsilon) + beta`` is a convolution with the scaled kernel, plus a
     constant for each channel (Jacob et al., "Quantization and Training of Neural Networks for Efficient
@@ -21,7 +21,7 @@ class _Folded(keras.layers.Layer):  # type: ignore[misc] # Keras has no types
         self.normalisation = normalisation
         self.built = True
 
-    def call(self, inputs: Any, mask: Any = None) -> Any:  # noqa: ARG002 - Keras hands on what the original took
+    def call(self, inputs: Any, mask: Any = None) -> Any:  # noqa: ARG002 - Keras passes it
         """(N, H, W, C) to (N, H', W', C')."""
         conv, norm = self.convolution, self.normalisation
         scale = keras.ops.rsqrt(norm.moving_variance + norm.epsilon)
@@ -30,31 +30,27 @@ class _Folded(keras.layers.Layer):  # type: ignore[misc] # Keras has no types
         shift = -norm.moving_mean * scale
         if norm.center:
             shift = shift + norm.beta
-        depthwise = isinstance(conv, _DEPTHWISE)
-        if depthwise:
+        is_depthwise = isinstance(conv, _DEPTHWISE)
+        if is_depthwise:
             scale = keras.ops.reshape(scale, tuple(conv.kernel.shape[2:]))
-        # Statistics have 32 bits also where the network computes in 16.
+        # Statistics have 32 bits even if the network computes in 16.
         kernel = keras.ops.cast(conv.kernel * scale, self.compute_dtype)
-        run = keras.ops.depthwise_conv if depthwise else keras.ops.conv
+        run = keras.ops.depthwise_conv if is_depthwise else keras.ops.conv
         return run(
             inputs, kernel, strides=conv.strides, padding=conv.padding, dilation_rate=conv.dilation_rate
         ) + keras.ops.cast(shift, self.compute_dtype)
 
 
 def fold(model: keras.Model) -> keras.Model:
-    """The same network, sharing its weights, with each frozen normalisation in the convolution before it.
+    """Fold each frozen normalisation of a functional model into the convolution before it.
 
-    Normalisation that is trainable, or follows anything but a plain convolution of its own, stays as it is.
-
-    Args:
-        model: A functional model.
+    Normalisation that is trainable, or that does not follow a plain convolution of its own, is left alone.
 
     Returns:
-        Another one: it gives the same outputs, and training it trains the given one.
+        Another model with the same outputs and shared weights: training it trains the given model.
     """
-    folded = {
-        id(layer): source for layer in model.layers if (source := _convolution_before(layer)) is not None
-    }
+    sources = {id(layer): _preceding_convolution(layer) for layer in model.layers}
+    folded = {key: source for key, source in sources.items() if source is not None}
     convolutions = {id(source) for source in folded.values()}
     if not folded:
         return model
@@ -62,13 +58,13 @@ def fold(model: keras.Model) -> keras.Model:
     def replace(layer: keras.Layer) -> keras.Layer:
         if id(layer) in convolutions:
             return keras.layers.Identity(dtype=layer.dtype_policy)
-        return _Folded(folded[id(layer)], layer) if id(layer) in folded else layer
+        return _FoldedConvolution(folded[id(layer)], layer) if id(layer) in folded else layer
 
     return keras.models.clone_model(model, clone_function=replace)
 
 
-def _convolution_before(layer: keras.Layer) -> keras.Layer | None:
-    """The convolution that feeds a frozen normalisation and nothing else; None where there is none."""
+def _preceding_convolution(layer: keras.Layer) -> keras.Layer | None:
+    """The plain convolution whose only consumer is this frozen normalisation, if any."""
     if type(layer) is not keras.layers.BatchNormalization or layer.trainable:
         return None
     source = layer.input._keras_history.operation

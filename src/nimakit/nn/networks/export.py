@@ -1,10 +1,11 @@
-"""Keras weights to a model file. `python -m nimakit.nn.networks.export` does it in a process of its own."""
+"""Export Keras weights to a model file (ONNX); `python -m` runs it in a process of its own."""
 
 import json
 import math
 import os
 import secrets
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from nimakit.config import TrainConfig, parse_train_config
 from nimakit.errors import ModelError, NimakitError, first_line
 from nimakit.models.metadata import METADATA_KEY, Metadata
 from nimakit.models.network import Network
-from nimakit.nn.networks import backbones, heads, weights
-from nimakit.stats.histogram import default_bins
+from nimakit.nn.networks import keras_model
+from nimakit.nn.networks.backbones import Backbone
 
 _OPSET = 18
 _TOLERANCE = 1e-4
@@ -32,54 +33,45 @@ def export_weights(
     *,
     config: TrainConfig | None = None,
 ) -> Metadata:
-    """Write the model file of a Keras weight file.
+    """Export a Keras weight file as a model file.
 
     Args:
-        weights_file: As `nimakit.nn.networks.weights.load` takes it.
+        weights_file: A file for `nimakit.nn.networks.weights.load`.
         base_model_name: Backbone the weights were trained with.
-        output: The .onnx file; appears whole or not at all.
+        output: The .onnx file, written atomically.
         metadata: `Metadata` fields that differ from the defaults.
-        config: Head and preprocessing they were trained with. Where None, a softmax over as many bins as the
-            file has, and a squash to the backbone's input size by nearest neighbour, as Keras's own image
-            loading does by default and so most published NIMA weights were trained.
+        config: Head and preprocessing they were trained with. If None, a softmax over as many bins as the
+            file has, and a squash to the backbone's input size by nearest neighbour: the default of Keras's
+            image loading, with which most published NIMA weights were trained.
 
     Returns:
-        The metadata written.
+        The metadata of the file.
 
     Raises:
         ModelError: No such backbone.
-        WeightsError: Weights that cannot be read or do not fit it.
+        WeightsError: Weights that cannot be read or do not fit the backbone.
     """
-    backbone = backbones.get(base_model_name)
+    changes = metadata or {}
     config = config or TrainConfig(base_model_name=base_model_name)
-    size = (metadata or {}).get("input_size", config.input_size)
-    base = backbone.build(input_size=size and tuple(size))
-    is_regression = config.head == "regression"
-    bins = default_bins(config.n_classes if is_regression else weights.count_bins(base, weights_file))
-    defaults = Metadata(
-        name=weights_file.name,
-        base_model=base_model_name,
-        bins=tuple(bins),
-        preprocessing=backbone.preprocessing(config),
-    )
-    complete = Metadata.from_dict({**defaults.to_dict(), **(metadata or {})})
-    model = heads.of_config(base, bins, config)
-    weights.load(model, weights_file)
-    export_model(model, backbone, complete, output)
+    if size := changes.get("input_size"):
+        config = replace(config, input_size=tuple(size))
+    model = keras_model.load_weights(weights_file, config)
+    complete = Metadata.from_dict({**model.metadata.to_dict(), **changes})
+    export_model(model.network, model.backbone, complete, output)
     return complete
 
 
-def export_model(model: keras.Model, backbone: backbones.Backbone, metadata: Metadata, output: Path) -> None:
-    """Write a Keras model as a model file: pixels 0-255 in, histogram (or score) and features out.
+def export_model(model: keras.Model, backbone: Backbone, metadata: Metadata, output: Path) -> None:
+    """Export a Keras model as a model file: pixels 0-255 in, histogram (or score) and features out.
 
     Args:
         model: From `nimakit.nn.networks.heads`: preprocessed input to (N, bins), or to (N, 1) scores.
-        backbone: Its backbone; the preprocessing becomes part of the graph.
-        metadata: Goes into the file.
-        output: The .onnx file; appears whole or not at all.
+        backbone: Its backbone, whose preprocessing becomes part of the graph.
+        metadata: Metadata of the file.
+        output: The .onnx file, written atomically.
 
     Raises:
-        ModelError: The exported graph does not load, or does not give what Keras gives.
+        ModelError: The exported graph does not load, or its outputs differ from those of Keras.
     """
     size = metadata.preprocessing
     image = keras.Input((size.height, size.width, 3), name="image", dtype="float32")
@@ -93,7 +85,7 @@ def export_model(model: keras.Model, backbone: backbones.Backbone, metadata: Met
         head = keras.layers.Identity(name="histogram")
     named_features = keras.layers.Identity(name="features")(features)
     whole = keras.Model(image, {head.name: head(values), "features": named_features})
-    whole(np.zeros((1, size.height, size.width, 3), np.float32))  # Keras exports no model that never ran
+    whole(np.zeros((1, size.height, size.width, 3), np.float32))  # Keras exports only models that were called
     partial = output.with_name(f".{output.stem}.{secrets.token_hex(4)}.onnx")
     try:
         whole.export(partial, format="onnx", verbose=False, opset_version=_OPSET)
@@ -109,9 +101,9 @@ def export_model(model: keras.Model, backbone: backbones.Backbone, metadata: Met
 
 
 def _with_onnx_operations(model: keras.Model) -> keras.Model:
-    """The same network, with the two operations the exporter does not know (ConvNeXt's) as ones it does.
+    """Replace the two operations of ConvNeXt that the exporter does not support.
 
-    A convolution with a group for each channel becomes a depthwise one, and GELU is written out:
+    A convolution with one group per channel becomes a depthwise convolution, and GELU is written out:
     ``x / 2 * (1 + erf(x / sqrt(2)))`` (Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016).
     """
 
@@ -144,17 +136,15 @@ def _with_onnx_operations(model: keras.Model) -> keras.Model:
 
 
 def _check(exported: Path, model: keras.Model) -> None:
-    """Hold an exported file to the contract, and to Keras on noise: no wrong model ever leaves here."""
+    """Check an exported file against the contract, and against Keras on random pixels."""
     network = Network(exported)
     shape = (2, *model.input.shape[1:])
     pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.float32)
     expected = {name: np.asarray(value) for name, value in model(pixels).items()}
     outputs = network.run(pixels)
     values = outputs.values[:, 0] if network.is_regression else outputs.values
-    for name, received in (
-        ("score" if network.is_regression else "histogram", values),
-        ("features", outputs.features),
-    ):
+    head = "score" if network.is_regression else "histogram"
+    for name, received in ((head, values), ("features", outputs.features)):
         worst = float(np.abs(expected[name] - received).max())
         if not worst <= _TOLERANCE * max(1.0, float(np.abs(expected[name]).max())):
             raise ModelError(
@@ -164,7 +154,7 @@ def _check(exported: Path, model: keras.Model) -> None:
 
 
 def _bake_constants(graph: onnx.ModelProto, model: keras.Model) -> None:
-    """Make initialisers of what tf2onnx took for further inputs: constants of the preprocessing, in order."""
+    """Turn the preprocessing constants, which tf2onnx makes further inputs, into initialisers, in order."""
     image, *extra = graph.graph.input
     function = tf.function(model).get_concrete_function(tf.TensorSpec(model.input.shape, tf.float32))
     values = [value.numpy() for value, _ in function.graph.captures if value.dtype != tf.resource]
@@ -180,10 +170,10 @@ def _name_batch_axis(graph: onnx.ModelProto) -> None:
 
 
 def _main() -> int:
-    """Serve one request, JSON on stdin; the answer, JSON on stdout, is {} or {"error": message}."""
+    """Answer one request, JSON on stdin, by JSON on stdout: {} or {"error": message}."""
     request = json.load(sys.stdin)
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever the libraries print goes to stderr
+    os.dup2(2, 1)  # what libraries print goes to stderr
     try:
         config = parse_train_config(request["config"], "The config of the weights")
         export_weights(
@@ -196,7 +186,7 @@ def _main() -> int:
     except NimakitError as error:
         json.dump({"error": str(error)}, answers)
         return 1
-    except Exception as error:  # noqa: BLE001 - of any library; a process has no other way to pass it on
+    except Exception as error:  # noqa: BLE001 - of any library; JSON is the only way to report it
         name = type(error).__name__
         message = f"{request['weights_file']} could not be converted: {name}: {first_line(error)}"
         json.dump({"error": message}, answers)

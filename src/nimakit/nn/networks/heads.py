@@ -1,4 +1,4 @@
-"""Heads: from a backbone's features to a distribution over the bins, or to one score."""
+"""Heads: map a backbone's features to a distribution over the bins, or to one score."""
 
 import math
 from typing import Any
@@ -14,70 +14,55 @@ HEAD_NAME = "rating"
 DROPOUT_NAME = "rating_dropout"
 _LEVELS_NAME = "levels"
 _NEXT_LEVEL = 2
-"""From one resolution to the next, maps have four times the pixels, and never less than this."""
+"""Feature maps of the next resolution have at least this many times the pixels; usually four times."""
 
 
-def add_head(
-    base: keras.Model,
-    bins: FloatArray,
-    *,
-    head: Head = "histogram",
-    score_activation: str = "linear",
-    dropout_rate: float = 0.0,
-    l2_reg: float = 0.0,
-    levels: int = 1,
-) -> keras.Model:
-    """NIMA: the classifier of a backbone replaced by dropout and one dense layer.
+def add_head(base: keras.Model, bins: FloatArray, config: TrainConfig) -> keras.Model:
+    """Build a NIMA network: a backbone, dropout and one dense layer.
 
-    The layout of Talebi and Milanfar, "NIMA: Neural Image Assessment", 2018, flat (backbone and head in one
-    list of layers), as published weight files expect it.
+    Talebi and Milanfar, "NIMA: Neural Image Assessment", 2018. Backbone and head form one flat list of
+    layers, as in published weight files.
 
     Args:
-        base: From `nimakit.nn.networks.backbones`: to (N, D) features.
-        bins: (bins,), their values; for a regression head the ends of the rating scale.
-        head: "histogram" and "classification" end in a softmax over the bins, "regression" in one score.
-        score_activation: Of a regression head: "linear", or "sigmoid" stretched from the first bin to the
-            last.
-        dropout_rate: Share of features dropped while training, 0 to below 1.
-        l2_reg: L2 penalty on the head's kernel, at least 0.
-        levels: How many of the backbone's resolutions are pooled into the features, the coarsest first.
+        base: A backbone from `nimakit.nn.networks.backbones`, with (N, D) features.
+        bins: (bins,), their values; a regression head uses only the ends of the scale.
+        config: Its head, score_activation, dropout_rate, l2_reg and pooled_levels.
 
     Returns:
         (N, H, W, 3) preprocessed to (N, bins) float32, rows sum to 1; or to (N, 1) float32 on the scale of
         the bins.
+
+    Raises:
+        ModelError: The backbone has fewer resolutions than pooled_levels.
     """
-    dropout = keras.layers.Dropout(dropout_rate, name=DROPOUT_NAME)
     dense = keras.layers.Dense(
-        1 if head == "regression" else len(bins),
-        activation=_activation(head, score_activation, bins),
-        kernel_regularizer=keras.regularizers.L2(l2_reg) if l2_reg else None,
+        1 if config.head == "regression" else len(bins),
+        activation=_activation(config.head, config.score_activation, bins),
+        kernel_regularizer=keras.regularizers.L2(config.l2_reg) if config.l2_reg else None,
         name=HEAD_NAME,
-        dtype="float32",  # with mixed precision too: a softmax in 16 bits loses the tails
+        dtype="float32",  # even with mixed precision: a softmax in 16 bits loses the tails
     )
-    features = base.output if levels == 1 else _pooled(base, levels)
-    return keras.Model(base.input, dense(dropout(features)))
+    features = base.output if config.pooled_levels == 1 else _pooled(base, config.pooled_levels)
+    dropped = keras.layers.Dropout(config.dropout_rate, name=DROPOUT_NAME)(features)
+    return keras.Model(base.input, dense(dropped))
 
 
 def feature_blocks(model: keras.Model) -> list[int]:
-    """How many of a model's features come from each resolution, in their order.
-
-    Args:
-        model: From `add_head`.
-    """
+    """The number of features from each resolution, for a model from `add_head`."""
     features = model.get_layer(DROPOUT_NAME).input
     merged = [layer for layer in model.layers if layer.name == _LEVELS_NAME]
     return [part.shape[1] for part in merged[0].input] if merged else [features.shape[1]]
 
 
 def _pooled(base: keras.Model, levels: int) -> Any:
-    """(N, D) features: the last map of each resolution, averaged over its area; coarsest first."""
+    """(N, D) features: the spatial mean of the last map of each resolution, coarsest first."""
     maps = {
         layer.output.shape[1:3]: layer.output
         for layer in base.layers
         if len(layer.output.shape) == 4 and not isinstance(layer, keras.layers.ZeroPadding2D)
     }
     coarsest: list[tuple[int, int]] = []
-    # Attention gates have a map of one pixel, and convolutions without padding lose a pixel or two.
+    # Skip the 1x1 maps of attention gates; unpadded convolutions lose a pixel or two.
     for size in sorted(maps, key=math.prod):
         if size not in ((1, 1), base.input.shape[1:3]) and (
             not coarsest or math.prod(size) > _NEXT_LEVEL * math.prod(coarsest[-1])
@@ -85,8 +70,8 @@ def _pooled(base: keras.Model, levels: int) -> Any:
             coarsest.append(size)
     if levels > len(coarsest):
         raise ModelError(
-            f"pooled_levels must be at most the number of resolutions of the backbone. Received: {levels},"
-            f" it has {len(coarsest)}"
+            "pooled_levels must be at most the number of resolutions of the backbone."
+            f" Received: {levels}, it has {len(coarsest)}"
         )
     coarsest = coarsest[:levels]
     parts = [
@@ -95,44 +80,20 @@ def _pooled(base: keras.Model, levels: int) -> Any:
     return keras.layers.Concatenate(name=_LEVELS_NAME)(parts)
 
 
-def of_config(base: keras.Model, bins: FloatArray, config: TrainConfig) -> keras.Model:
-    """The network a training config stands for, on its backbone: as `add_head`."""
-    return add_head(
-        base,
-        bins,
-        head=config.head,
-        score_activation=config.score_activation,
-        dropout_rate=config.dropout_rate,
-        l2_reg=config.l2_reg,
-        levels=config.pooled_levels,
-    )
+def head_only(model: keras.Model) -> keras.Model:
+    """The head of a model from `add_head`, with shared weights: (N, D) features to the model's outputs."""
+    dropout = model.get_layer(DROPOUT_NAME)
+    features = keras.Input(dropout.input.shape[1:])
+    return keras.Model(features, model.get_layer(HEAD_NAME)(dropout(features)))
 
 
-def head_alone(model: keras.Model) -> keras.Model:
-    """The head of a model as one of its own, with the same weights: (N, D) features to what the model gives.
-
-    Args:
-        model: From `add_head`.
-    """
-    features = keras.Input(model.get_layer(DROPOUT_NAME).input.shape[1:])
-    dropped = model.get_layer(DROPOUT_NAME)(features)
-    return keras.Model(features, model.get_layer(HEAD_NAME)(dropped))
-
-
-def backbone_alone(model: keras.Model) -> keras.Model:
-    """What comes before the head of a model, with the same weights.
-
-    Args:
-        model: From `add_head`.
-
-    Returns:
-        (N, H, W, 3) preprocessed to (N, D) features.
-    """
+def backbone_only(model: keras.Model) -> keras.Model:
+    """A model from `add_head` without its head, with shared weights: preprocessed pixels to (N, D)."""
     return keras.Model(model.input, model.get_layer(DROPOUT_NAME).input)
 
 
 def set_prior(model: keras.Model, average: Float32Array, bins: FloatArray) -> None:
-    """Start a new head at the average target rather than at nothing: only its bias changes.
+    """Set the bias of a new head so that it starts at the average target.
 
     Args:
         model: From `add_head`.

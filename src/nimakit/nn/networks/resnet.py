@@ -1,30 +1,31 @@
-"""ResNet18: He et al., "Deep Residual Learning for Image Recognition", 2015, as torchvision has it."""
+"""ResNet18 with torchvision's layout: He et al., "Deep Residual Learning for Image Recognition", 2015."""
 
 from typing import Any
 
 import keras
+import numpy as np
 
 WEIGHTS_URL = "https://download.pytorch.org/models/resnet18-f37072fd.pth"
 WEIGHTS_SHA256 = "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec"
 """torchvision's ImageNet weights (IMAGENET1K_V1), BSD-3-Clause."""
 
 _STAGES = (64, 128, 256, 512)
-_MEAN = (0.485, 0.456, 0.406)
-_DEVIATION = (0.229, 0.224, 0.225)
+_MEAN = np.array([0.485, 0.456, 0.406])
+_DEVIATION = np.array([0.229, 0.224, 0.225])
 _EPSILON, _MOMENTUM = 1e-5, 0.9
 
 
 def resnet18(input_shape: tuple[int, int, int]) -> keras.Model:
-    """ResNet18 without its classifier, with random weights.
+    """ResNet18 without classifier, randomly initialised.
 
     Args:
         input_shape: (height, width, 3) in pixels.
 
     Returns:
-        (N, height, width, 3) as `preprocess` gives it, to (N, 512) float32.
+        (N, height, width, 3), preprocessed, to (N, 512) float32.
     """
     image = keras.Input(input_shape)
-    x = _normalised(_convolved(image, 64, 7, 2, "conv1"), "bn1")
+    x = _batch_norm(_conv(image, 64, 7, 2, "conv1"), "bn1")
     x = keras.layers.ZeroPadding2D(1)(keras.layers.ReLU()(x))
     x = keras.layers.MaxPooling2D(3, 2)(x)
     for stage, filters in enumerate(_STAGES, start=1):
@@ -34,30 +35,29 @@ def resnet18(input_shape: tuple[int, int, int]) -> keras.Model:
 
 
 def preprocess(pixels: Any) -> Any:
-    """(N, H, W, 3) RGB 0-255, to the mean and the deviation of ImageNet's channels."""
-    mean = keras.ops.convert_to_tensor([255 * value for value in _MEAN], "float32")
-    deviation = keras.ops.convert_to_tensor([255 * value for value in _DEVIATION], "float32")
+    """(N, H, W, 3) RGB 0-255, standardised by the mean and deviation of ImageNet's channels."""
+    mean, deviation = (keras.ops.convert_to_tensor(255 * values, "float32") for values in (_MEAN, _DEVIATION))
     return (pixels - mean) / deviation
 
 
 def _block(x: Any, filters: int, stride: int, name: str) -> Any:
-    """Two convolutions and a bypass, which is a convolution itself where the shape changes."""
-    bypass = x
-    x = keras.layers.ReLU()(_normalised(_convolved(x, filters, 3, stride, f"{name}.conv1"), f"{name}.bn1"))
-    x = _normalised(_convolved(x, filters, 3, 1, f"{name}.conv2"), f"{name}.bn2")
+    """Two convolutions and a shortcut, which is a convolution too if the shape changes."""
+    shortcut = x
+    x = keras.layers.ReLU()(_batch_norm(_conv(x, filters, 3, stride, f"{name}.conv1"), f"{name}.bn1"))
+    x = _batch_norm(_conv(x, filters, 3, 1, f"{name}.conv2"), f"{name}.bn2")
     if stride > 1:
-        bypass = _normalised(
-            _convolved(bypass, filters, 1, stride, f"{name}.downsample.0"), f"{name}.downsample.1"
+        shortcut = _batch_norm(
+            _conv(shortcut, filters, 1, stride, f"{name}.downsample.0"), f"{name}.downsample.1"
         )
-    return keras.layers.ReLU()(keras.layers.Add()([x, bypass]))
+    return keras.layers.ReLU()(keras.layers.Add()([x, shortcut]))
 
 
-def _convolved(x: Any, filters: int, kernel: int, stride: int, name: str) -> Any:
-    # Keras's own "same" pads one side more than the other where there is a stride; PyTorch never does.
+def _conv(x: Any, filters: int, kernel: int, stride: int, name: str) -> Any:
+    # With a stride, Keras's own "same" pads one side more than the other; PyTorch never does.
     if kernel > 1:
         x = keras.layers.ZeroPadding2D(kernel // 2)(x)
     return keras.layers.Conv2D(filters, kernel, stride, use_bias=False, name=name)(x)
 
 
-def _normalised(x: Any, name: str) -> Any:
+def _batch_norm(x: Any, name: str) -> Any:
     return keras.layers.BatchNormalization(epsilon=_EPSILON, momentum=_MOMENTUM, name=name)(x)

@@ -1,19 +1,19 @@
-"""Weights of a file into a model: the backbone's, wherever they are in the file, and the head's."""
+"""Load weight files into Keras models, wherever in the file the backbone is."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
-from nimakit.errors import WeightsError
+from nimakit.errors import WeightsError, first_line
 from nimakit.models import pretrained, torch_files
 from nimakit.models.weight_files import Shapes, StoredLayer, stored_layers
-from nimakit.nn.networks import torch_weights
 
-_LISTED = 5
-_ANOTHER = "give the base model they were trained with"
+_MAX_LISTED = 5
 
 
 def load(model: keras.Model, path: Path) -> None:
@@ -21,8 +21,8 @@ def load(model: keras.Model, path: Path) -> None:
 
     Args:
         model: From `nimakit.nn.networks.heads`.
-        path: As `nimakit.models.weight_files.stored_layers` takes it. The backbone may be one layer of the
-            model that was saved, as Keras's guide to transfer learning builds it.
+        path: A file for `nimakit.models.weight_files.stored_layers`. The backbone may be one layer of the
+            saved model, as in Keras's guide to transfer learning.
 
     Raises:
         WeightsError: Not such a file, or weights of another network.
@@ -33,17 +33,17 @@ def load(model: keras.Model, path: Path) -> None:
         if [layer.shapes for layer in rest] != [_shapes(head)]:
             raise WeightsError(
                 f"The weights must fit the base model and its head ({len(model.layers)} layers)."
-                f" Received: {path}, {_other_head(head, rest)}"
+                f" Received: {path}, {_head_mismatch(head, rest)}"
             )
-        _set([*backbone, head], [*found, *rest], path)
+        _assign([*backbone, head], [*found, *rest], path)
 
 
 def count_bins(base: keras.Model, path: Path) -> int:
-    """Number of bins of the head in a weight file: the width of what the file has besides the backbone.
+    """The number of bins of the head in a weight file.
 
     Args:
         base: The backbone, from `nimakit.nn.networks.backbones`.
-        path: As `load` takes it.
+        path: A file for `load`.
 
     Raises:
         WeightsError: Not a weight file, or one of another backbone, without a head, or with a head of one
@@ -53,11 +53,11 @@ def count_bins(base: keras.Model, path: Path) -> int:
         _, rest = _match(list(_with_weights(base.layers)), stored, path)
         widths = _widths(rest)
     if not widths:
-        raise WeightsError(f"A weight file must hold a dense head. Received: {path}, which has none")
+        raise WeightsError(f"A weight file must contain a dense head. Received: {path}, which has none")
     if min(widths) == 1:
         raise WeightsError(
             f"A histogram has at least 2 bins. Received: {path}, whose weights have a head of one output, a"
-            ' regression; give the config they were trained with (--config-file), its head "regression".'
+            ' regression; pass the config they were trained with (--config-file), with head "regression".'
         )
     return min(widths)
 
@@ -65,13 +65,13 @@ def count_bins(base: keras.Model, path: Path) -> int:
 def load_pretrained(
     model: keras.Model, source: str | Path, *, notify: pretrained.Notify | None = None
 ) -> bool:
-    """Load what training starts from: all weights where the head is the same, else those of the backbone.
+    """Load the weights that training starts from: all if the head is the same, else only the backbone's.
 
     Args:
-        model: From `nimakit.nn.networks.heads`: a flat list of layers that ends in dropout and a dense one.
-        source: A file as `load` takes it, with this head, another one or none; a PyTorch state dict
-            (.pth, .pt) of a backbone whose layers bear PyTorch's names; or a name of `pretrained.PUBLIC`.
-        notify: Told in a sentence where the head is left as it was, and where a download starts.
+        model: From `nimakit.nn.networks.heads`: a flat list of layers that ends in dropout and a dense layer.
+        source: A file for `load`, with this head, another one or none; a PyTorch state dict (.pth, .pt) of a
+            backbone whose layers have PyTorch's names; or a name in `pretrained.PUBLIC`.
+        notify: Called with a message if the head is not loaded, and before a download.
 
     Returns:
         Whether the head was loaded too.
@@ -84,29 +84,74 @@ def load_pretrained(
     path = pretrained.fetch_weights(str(source), notify) if is_public else Path(source)
     backbone, head = _layers_of(model)
     if path.name.endswith(torch_files.SUFFIXES):
-        torch_weights.load(keras.Model(model.input, model.layers[-2].input), path)
-        is_whole, widths = False, []
+        load_state_dict(keras.Model(model.input, model.layers[-2].input), path)
+        has_head, widths = False, []
     else:
         with stored_layers(path) as stored:
             found, rest = _match(backbone, stored, path)
-            is_whole, widths = [layer.shapes for layer in rest] == [_shapes(head)], _widths(rest)
-            if is_whole:
-                _set([*backbone, head], [*found, *rest], path)
-            else:
-                _set(backbone, found, path)
-    if notify and not is_whole:
-        held = f"a head of {', '.join(map(str, widths))} outputs" if widths else "no head"
-        notify(f"{source} has {held}: its backbone is used, and the head of {head.units} starts anew")
-    return is_whole
+            has_head, widths = [layer.shapes for layer in rest] == [_shapes(head)], _widths(rest)
+            _assign([*backbone, head] if has_head else backbone, [*found, *rest] if has_head else found, path)
+    if notify and not has_head:
+        other = f"a head of {', '.join(map(str, widths))} outputs" if widths else "no head"
+        notify(f"{source} has {other}: its backbone is used, and the head of {head.units} starts anew")
+    return has_head
+
+
+def load_state_dict(model: keras.Model, path: Path) -> None:
+    """Load a PyTorch state dict into a model whose layers have the names of PyTorch's modules.
+
+    Leading underscores of module names are ignored, and so are tensors of modules that the model does not
+    have (a classifier).
+
+    Args:
+        model: From `nimakit.nn.networks.efficientnet_lite` or `nimakit.nn.networks.resnet`.
+        path: A .pth or .pt file.
+
+    Raises:
+        WeightsError: Not a state dict, or that of another network.
+    """
+    tensors = torch_files.read(path).items()
+    arrays = {".".join(part.lstrip("_") for part in key.split(".")): array for key, array in tensors}
+    expected = [layer for layer in model.layers if isinstance(layer, _FROM_PYTORCH)]
+    found = [layer for layer in expected if f"{layer.name}.weight" in arrays]
+    try:
+        if not expected or found != expected:
+            raise ValueError(f"{len(found)} of {len(expected)} layers of the model are in it")
+        values = [_from_pytorch(layer, arrays) for layer in expected]
+        for layer, new in zip(expected, values, strict=True):
+            layer.set_weights(new)
+    except (KeyError, ValueError) as error:
+        raise WeightsError(
+            f"A PyTorch state dict must be of the base model. Received: {path} ({first_line(error)});"
+            " choose the base model it belongs to."
+        ) from error
+
+
+_FROM_PYTORCH = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.BatchNormalization)
+
+
+def _from_pytorch(layer: keras.Layer, arrays: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
+    """The weights of a layer, in Keras's order and axes."""
+    if isinstance(layer, keras.layers.BatchNormalization):
+        parts = ("weight", "bias", "running_mean", "running_var")
+        values = [arrays[f"{layer.name}.{part}"] for part in parts]
+    else:
+        # PyTorch: (out, in / groups, height, width); Keras: (height, width, in, out), depthwise (..., in, 1).
+        axes = (2, 3, 0, 1) if isinstance(layer, keras.layers.DepthwiseConv2D) else (2, 3, 1, 0)
+        values = [arrays[f"{layer.name}.weight"].transpose(axes)]
+    for value, weight in zip(values, layer.weights, strict=True):
+        if value.shape != tuple(weight.shape):
+            raise ValueError(f"{layer.name} must be {tuple(weight.shape)}, and is {value.shape}")
+    return [value.astype(np.float32) for value in values]
 
 
 def _layers_of(model: keras.Model) -> tuple[list[keras.Layer], keras.Layer]:
-    """The layers with weights of a model's backbone, in order, and its head."""
+    """The layers of a model's backbone that have weights, in order, and its head."""
     return list(_with_weights(model.layers[:-1])), model.layers[-1]
 
 
 def _with_weights(layers: Sequence[keras.Layer]) -> Iterator[keras.Layer]:
-    """The layers that have weights, also those inside a model that is a layer: ConvNeXt's stem is one."""
+    """The layers that have weights, including those of nested models, such as ConvNeXt's stem."""
     for layer in layers:
         if isinstance(layer, keras.Model):
             yield from _with_weights(layer.layers)
@@ -119,49 +164,48 @@ def _shapes(layer: keras.Layer) -> Shapes:
 
 
 def _widths(layers: Sequence[StoredLayer]) -> list[int]:
-    """How many outputs each dense layer has."""
+    """The number of outputs of each dense layer."""
     return [layer.shapes[0][1] for layer in layers if len(layer.shapes[0]) == 2]
 
 
 def _match(
     backbone: Sequence[keras.Layer], stored: list[StoredLayer], path: Path
 ) -> tuple[list[StoredLayer], list[StoredLayer]]:
-    """What a file has for each layer of a backbone, and the rest of the file.
+    """The stored layer for each layer of a backbone, and the rest of the file.
 
-    Layers are known by their names where the file has them all: of a backbone that is one layer of a legacy
-    file, those that were trained come first. Otherwise they are known by their shapes and their order, or
-    their numbers.
+    Layers are matched by name if the file has all names, because legacy files list the trained layers of a
+    nested backbone first. Otherwise they are matched by shape and order, or by the numbers in their names.
 
     Raises:
-        WeightsError: It lacks some of them.
+        WeightsError: The file lacks some of them.
     """
     names = Counter(layer.name for layer in stored if layer.is_named)
     by_name = {layer.name: layer for layer in stored if layer.is_named and names[layer.name] == 1}
     if all(layer.name in by_name and by_name[layer.name].shapes == _shapes(layer) for layer in backbone):
         found = [by_name[layer.name] for layer in backbone]
     else:
-        inside = _within(backbone, stored)
-        found = list(_in_order(backbone, _by_number(inside, path), path))
-    taken = set(map(id, found))
-    return found, [layer for layer in stored if id(layer) not in taken]
+        nested = _innermost_model(backbone, stored)
+        found = list(_match_in_order(backbone, _sort_by_number(nested, path), path))
+    matched = set(map(id, found))
+    return found, [layer for layer in stored if id(layer) not in matched]
 
 
-def _within(backbone: Sequence[keras.Layer], stored: list[StoredLayer]) -> list[StoredLayer]:
-    """The layers of the innermost model of a file that has the whole backbone; all where none has."""
-    wanted = Counter(map(_shapes, backbone))
-    places = {layer.around[:depth] for layer in stored for depth in range(len(layer.around) + 1)}
-    for place in sorted(places, key=len, reverse=True):
-        inside = [layer for layer in stored if layer.around[: len(place)] == place]
-        if not wanted - Counter(layer.shapes for layer in inside):
+def _innermost_model(backbone: Sequence[keras.Layer], stored: list[StoredLayer]) -> list[StoredLayer]:
+    """The layers of the innermost model in a file that contains the whole backbone; else all layers."""
+    required = Counter(map(_shapes, backbone))
+    paths = {layer.around[:depth] for layer in stored for depth in range(len(layer.around) + 1)}
+    for path in sorted(paths, key=len, reverse=True):
+        inside = [layer for layer in stored if layer.around[: len(path)] == path]
+        if not required - Counter(layer.shapes for layer in inside):
             return inside
     return stored
 
 
-def _by_number(stored: list[StoredLayer], path: Path) -> list[StoredLayer]:
-    """Layers in the order of their model, also where a legacy file has those that were trained first.
+def _sort_by_number(stored: list[StoredLayer], path: Path) -> list[StoredLayer]:
+    """Layers in the order of their model, even if a legacy file lists trained layers first.
 
     Raises:
-        WeightsError: Names without numbers do not tell the order.
+        WeightsError: The names have no numbers to sort by.
     """
     if not any(layer.is_named and layer.around for layer in stored):
         return stored
@@ -171,69 +215,68 @@ def _by_number(stored: list[StoredLayer], path: Path) -> list[StoredLayer]:
     if unclear := [sorted(names) for names in stems.values() if len(names) > 1]:
         raise WeightsError(
             "The weights must be of the base model, layer by layer. Received:"
-            f" {path}, which has other names ({', '.join(unclear[0][:_LISTED])}) and no order; save the"
-            " weights anew, in the format of Keras 3 (.weights.h5)."
+            f" {path}, which has other names ({', '.join(unclear[0][:_MAX_LISTED])}) and no order; save the"
+            " weights again in the format of Keras 3 (.weights.h5)."
         )
     return sorted(stored, key=lambda layer: layer.numbered)
 
 
-def _in_order(
+def _match_in_order(
     backbone: Sequence[keras.Layer], stored: list[StoredLayer], path: Path
 ) -> Iterator[StoredLayer]:
-    """For each layer of a backbone, the next one of its shapes.
+    """For each layer of a backbone, the next stored layer of its shapes.
 
     Raises:
         WeightsError: There is none.
     """
     left = list(stored)
-    lacks = sum((Counter(map(_shapes, backbone)) - Counter(layer.shapes for layer in stored)).values())
+    n_missing = sum((Counter(map(_shapes, backbone)) - Counter(layer.shapes for layer in stored)).values())
     for layer in backbone:
         place = next((n for n, other in enumerate(left) if other.shapes == _shapes(layer)), None)
         if place is None:
             raise WeightsError(
-                f"The weights must be of the base model. Received: {path}, which lacks {lacks} of its"
+                f"The weights must be of the base model. Received: {path}, which lacks {n_missing} of its"
                 f" {len(backbone)} layers with weights, such as {layer.name}"
-                f" {', '.join(map(str, _shapes(layer)))}; {_ANOTHER}."
+                f" {', '.join(map(str, _shapes(layer)))}; choose the base model they were trained with."
             )
         yield left.pop(place)
 
 
-def _other_head(head: keras.Layer, rest: Sequence[StoredLayer]) -> str:
-    """How what a file has besides the backbone differs from a head, and what to do."""
+def _head_mismatch(head: keras.Layer, rest: Sequence[StoredLayer]) -> str:
+    """How the rest of a file differs from the head, and what to do about it, for an error message."""
     inputs, outputs = head.kernel.shape
     if not rest:
-        return "which has the base model alone and no head; give weights that were trained on ratings."
+        return "which has only the base model and no head; use weights that were trained on ratings."
     if len(rest) > 1 or len(rest[0].shapes[0]) != 2 or len(rest[0].shapes) != 2:
-        more = f" and {len(rest) - _LISTED} more" if len(rest) > _LISTED else ""
+        more = f" and {len(rest) - _MAX_LISTED} more" if len(rest) > _MAX_LISTED else ""
         return (
-            f"which has besides the base model {'; '.join(map(str, rest[:_LISTED]))}{more}. A head is one"
-            " dense layer on the averages of the base model's maps; train one from these weights"
-            " (existing_weights in a training config)."
+            f"which has, besides the base model, {'; '.join(map(str, rest[:_MAX_LISTED]))}{more}. A head is"
+            " one dense layer on the averaged feature maps; train one from these weights (existing_weights)."
         )
     width, count = rest[0].shapes[0]
     if width != inputs:
         return (
-            f"whose head takes {width} features, where this one takes {inputs}; give the config they were"
-            " trained with, which has pooled_levels. A head on maps that were not averaged cannot be used."
+            f"whose head takes {width} features, not {inputs}; pass the config they were trained with, which"
+            " has pooled_levels. A head on feature maps that were not averaged cannot be used."
         )
     return (
-        f"whose head has {count} outputs, where this one has {outputs}; give the config they were trained"
-        ' with: "head" is "regression" for one output, "histogram" or "classification" for more.'
+        f"whose head has {count} outputs, not {outputs}; pass the config they were trained with: its head"
+        ' is "regression" for one output, "histogram" or "classification" for more.'
     )
 
 
-def _set(layers: Sequence[keras.Layer], stored: Sequence[StoredLayer], path: Path) -> None:
+def _assign(layers: Sequence[keras.Layer], stored: Sequence[StoredLayer], path: Path) -> None:
     """Set the weights of layers.
 
     Raises:
-        WeightsError: Some of them are no numbers.
+        WeightsError: Some are NaN or infinite.
     """
-    for layer, kept in zip(layers, stored, strict=True):
-        values = kept.values()
+    for layer, source in zip(layers, stored, strict=True):
+        values = source.values()
         if not all(np.isfinite(value).all() for value in values):
             raise WeightsError(
-                f"Weights must be numbers. Received: {path}, with NaN or infinity in {kept}; they are of a"
-                " training that failed."
+                f"Weights must be numbers. Received: {path}, with NaN or infinity in {source}, as left by a"
+                " failed training."
             )
         layer.set_weights(values)
         if isinstance(layer, keras.layers.Normalization):

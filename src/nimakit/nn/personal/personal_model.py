@@ -1,4 +1,4 @@
-"""A network as one person sees pictures, with gradients: what the engine does with a user's file."""
+"""A Keras model with one person's taste, which gives differentiable personal scores."""
 
 from dataclasses import replace
 from typing import Any
@@ -14,22 +14,22 @@ from nimakit.stats.histogram import FloatArray
 
 
 def for_user(model: KerasModel, taste: Taste) -> KerasModel:
-    """The mean score as one person would give it.
+    """Apply one person's taste to a model.
 
     Args:
         model: The base model the taste was learned with (`nimakit.models.taste.Taste.check_base`).
-        taste: Of any method but "full", which leaves no Keras weights.
+        taste: A taste of any method except "full", which has no Keras weights.
 
     Returns:
-        A model of scores, on the scale of the base model.
+        A model that predicts the person's score, on the scale of the base model.
 
     Raises:
-        ModelError: The method has no gradient.
+        ModelError: The method is "full", or the adapters do not fit.
     """
     if taste.method == "full":
         raise ModelError(
-            "Gradients need Keras weights. Received: a user's file of the method full, which is a model file"
-            " without them; learn the user by adapters, head or factors."
+            "Gradients need Keras weights. Received: a user's file of the method full, which has none; learn"
+            " the user's taste by adapters, head or factors."
         )
     network = model.network if taste.method in LINEAR else _adapted(model.network, taste)
     means = network.output
@@ -40,31 +40,31 @@ def for_user(model: KerasModel, taste: Taste) -> KerasModel:
     if taste.method in LINEAR:
         features = network.get_layer(heads.DROPOUT_NAME).input
         shift += keras.ops.matmul(features, taste.arrays["weights"][:, None])
-    moved = means + shift if model.is_regression else _bent(means + shift, model.bins)
-    personal = keras.Model(network.input, moved)
+    scores = means + shift if model.is_regression else _bounded(means + shift, model.bins)
+    personal = keras.Model(network.input, scores)
     return replace(model, network=personal, config=replace(model.config, head="regression"))
 
 
-def _bent(means: Any, bins: FloatArray) -> Any:
-    """Kept inside the scale, as means of distributions are: `nimakit.models.taste.personal_means`."""
+def _bounded(means: Any, bins: FloatArray) -> Any:
+    """Keep scores within the scale, as `nimakit.models.taste.personal_means` does."""
     low, high = float(bins[0]), float(bins[-1])
     margin = MARGIN * (high - low)
     below = keras.ops.relu(low + margin - means)
     above = keras.ops.relu(means - high + margin)
     inside = means + below - above
-    # A part of the way beyond the margin is given back: margin - margin^2 / (margin + x) of x.
+    # x beyond the margin becomes margin * x / (margin + x), which never reaches the end of the scale.
     return inside - below * margin / (margin + below) + above * margin / (margin + above)
 
 
 def _adapted(network: keras.Model, taste: Taste) -> keras.Model:
-    """A network with a person's adapters in it."""
+    """Add a person's adapters, whose placement follows from the names of the arrays."""
     for batch_norm in (False, True):
-        placed: adapters.Placement
-        for placed in ("parallel", "series"):
-            adapted = adapters.adapt(network, placement=placed, batch_norm=batch_norm)
+        placement: adapters.Placement
+        for placement in ("parallel", "series"):
+            adapted = adapters.adapt(network, placement=placement, batch_norm=batch_norm)
             if adapters.set_arrays(adapted, taste.adapters):
                 return adapted
     raise ModelError(
-        "Adapters belong to the layers they were learned in. Received: "
-        f"{', '.join(list(taste.adapters)[:3])}, which this network has not"
+        "Adapters must fit the layers of the network. Received:"
+        f" {', '.join(list(taste.adapters)[:3])}, which this network does not have"
     )

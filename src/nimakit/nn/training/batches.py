@@ -1,48 +1,34 @@
-"""Batches of training examples: drawn, cropped and mirrored the same way whenever an epoch is run again."""
+"""Batches of training examples, drawn, cropped and mirrored reproducibly by seed and epoch."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from nimakit.images.photo import PixelArray
-from nimakit.nn.training.pixels import Pixels
+from nimakit.nn.training.pixels import PixelCache
 from nimakit.progress import track
 from nimakit.stats.histogram import Float32Array
 
 _RATING_GROUPS = 10
 
 
-class Examples(Protocol):
-    """What batches are drawn from."""
-
-    @property
-    def spec(self) -> tf.TensorSpec:
-        """Shape (n, ...) and dtype of both kinds of input."""
-
-    def draw(self, indices: NDArray[np.int64], rng: np.random.Generator) -> NDArray[Any]:
-        """(n, ...) inputs of some examples as training sees them, augmented."""
-
-    def whole(self, indices: NDArray[np.int64]) -> NDArray[Any]:
-        """(n, ...) inputs of some examples as scoring sees them."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Views:
-    """Images with random crops and mirror images.
+class Crops:
+    """Random crops of images, mirrored at random.
 
     Attributes:
-        pixels: Of N images, at the size crops are taken from.
-        height: Of a crop.
-        width: Of a crop.
+        pixels: N images, at the size crops are taken from.
+        height: Height of a crop.
+        width: Width of a crop.
         flip: Whether half of the crops are mirrored.
     """
 
-    pixels: Pixels
+    pixels: PixelCache
     height: int
     width: int
     flip: bool
@@ -52,7 +38,7 @@ class Views:
         """(n, height, width, 3) uint8."""
         return tf.TensorSpec((None, self.height, self.width, 3), tf.uint8)
 
-    def draw(self, indices: NDArray[np.int64], rng: np.random.Generator) -> PixelArray:
+    def augmented(self, indices: NDArray[np.int64], rng: np.random.Generator) -> PixelArray:
         """(n, height, width, 3) uint8."""
         images = self.pixels.take(indices.tolist())
         tops = rng.integers(0, images.shape[1] - self.height + 1, len(images))
@@ -64,14 +50,14 @@ class Views:
             crop[:] = part[:, ::-1] if mirror else part
         return crops
 
-    def whole(self, indices: NDArray[np.int64]) -> PixelArray:
-        """(n, height, width, 3) uint8: as they are, of images that were kept at this very size."""
+    def plain(self, indices: NDArray[np.int64]) -> PixelArray:
+        """(n, height, width, 3) uint8, of images that are cached at this size."""
         return self.pixels.take(indices.tolist())
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Features computed once.
+    """Precomputed features.
 
     Attributes:
         values: (N, views, D) float32; the first view is the whole image.
@@ -84,29 +70,32 @@ class Features:
         """(n, D) float32."""
         return tf.TensorSpec((None, self.values.shape[2]), tf.float32)
 
-    def draw(self, indices: NDArray[np.int64], rng: np.random.Generator) -> Float32Array:
-        """(n, D) float32, of any view."""
+    def augmented(self, indices: NDArray[np.int64], rng: np.random.Generator) -> Float32Array:
+        """(n, D) float32, of random views."""
         return np.asarray(self.values[indices, rng.integers(0, self.values.shape[1], len(indices))])
 
-    def whole(self, indices: NDArray[np.int64]) -> Float32Array:
-        """(n, D) float32, of the whole image."""
+    def plain(self, indices: NDArray[np.int64]) -> Float32Array:
+        """(n, D) float32, of whole images."""
         return np.asarray(self.values[indices, 0])
 
 
+Examples = Crops | Features
+
+
 class Batches:
-    """The batches of any epoch: which they are depends on seed and epoch alone.
+    """The batches of each epoch, which depend only on seed and epoch.
 
     Args:
         examples: N inputs.
         targets: (N, ...) float32.
-        indices: Which of them to use.
-        batch_size: Examples a batch; the last one may be smaller.
-        seed: Of order, crops and flips.
-        shares: Probabilities the indices are drawn by, with replacement; each once an epoch where None.
+        indices: Indices of the examples to use.
+        batch_size: Examples in a batch; the last one may be smaller.
+        seed: Seed of order, crops and flips.
+        probabilities: Draw indices with replacement by these probabilities; if None, each once an epoch.
 
     Attributes:
-        epoch: Which epoch the next iteration gives.
-        title: What the progress of an iteration is called.
+        epoch: The epoch of the next iteration.
+        title: Label of the progress of an iteration.
     """
 
     def __init__(
@@ -117,14 +106,14 @@ class Batches:
         *,
         batch_size: int,
         seed: int,
-        shares: NDArray[np.float64] | None = None,
+        probabilities: NDArray[np.float64] | None = None,
     ) -> None:
         self._examples = examples
         self._targets = targets
         self._indices = np.asarray(indices, np.int64)
         self._batch_size = batch_size
         self._seed = seed
-        self._shares = shares
+        self._probabilities = probabilities
         self.epoch = 0
         self.title = "training"
 
@@ -132,25 +121,25 @@ class Batches:
         return math.ceil(len(self._indices) / self._batch_size)
 
     def training(self, preprocess: Callable[[Any], Any]) -> tf.data.Dataset:
-        """Augmented batches of the epoch that `epoch` says when an iteration begins."""
+        """Augmented batches of the epoch in `epoch` when an iteration begins."""
 
         def generate() -> Iterator[tuple[NDArray[Any], Float32Array]]:
             rng = np.random.default_rng([self._seed, self.epoch])
-            if self._shares is None:
+            if self._probabilities is None:
                 order = rng.permutation(self._indices)
             else:
-                order = rng.choice(self._indices, len(self._indices), p=self._shares)
+                order = rng.choice(self._indices, len(self._indices), p=self._probabilities)
             for chosen in track(self._split(order), len(self), self.title):
-                yield self._examples.draw(chosen, rng), self._targets[chosen]
+                yield self._examples.augmented(chosen, rng), self._targets[chosen]
 
         return self._dataset(generate, preprocess)
 
     def validation(self, preprocess: Callable[[Any], Any]) -> tf.data.Dataset:
-        """Whole inputs, each once, in order."""
+        """Inputs without augmentation, each once, in order."""
 
         def generate() -> Iterator[tuple[NDArray[Any], Float32Array]]:
             for chosen in self._split(self._indices):
-                yield self._examples.whole(chosen), self._targets[chosen]
+                yield self._examples.plain(chosen), self._targets[chosen]
 
         return self._dataset(generate, preprocess)
 
@@ -169,16 +158,16 @@ class Batches:
         return dataset.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(2)
 
 
-def balanced_shares(ratings: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probabilities under which every range of mean ratings is drawn equally often.
+def balanced_probabilities(ratings: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities with which each tenth of the range of mean ratings is drawn equally often.
 
     Args:
         ratings: (N,) mean ratings.
 
     Returns:
-        (N,) float64, sum to 1: the inverse of how many share a tenth of the range of ratings.
+        (N,) float64, sum to 1.
     """
     edges = np.linspace(ratings.min(), ratings.max(), _RATING_GROUPS + 1)[1:-1]
     groups = np.digitize(ratings, edges)
-    shares = 1.0 / np.bincount(groups)[groups]
-    return np.asarray(shares / shares.sum())
+    weights = 1.0 / np.bincount(groups)[groups]
+    return np.asarray(weights / weights.sum())

@@ -1,4 +1,4 @@
-"""Where training computes: one device or several, in 32 or 16 bits, the same way twice."""
+"""Devices, precision and seeds of training."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -8,33 +8,31 @@ import keras
 import tensorflow as tf
 
 _FAST_16_BIT = 7
-"""Major compute capability from which NVIDIA GPUs have units for 16 bits (Volta)."""
+"""Major compute capability from which NVIDIA GPUs have 16-bit units (Volta)."""
 
 
 def scope(devices: Sequence[str] | None = None) -> Callable[[], AbstractContextManager[Any]]:
-    """What models are built and compiled under: copies on several devices that share each batch, or nothing.
+    """The distribution scope in which models are built and compiled, if several devices share each batch.
 
     Args:
-        devices: Names of logical devices; all GPUs where None.
+        devices: Names of logical devices; all GPUs if None.
 
     Returns:
-        Opens it, as often as it is called: models that belong together need the very same one.
+        Opens the scope; models that belong together need the same one.
     """
     if devices is None:
         devices = [device.name for device in tf.config.list_logical_devices("GPU")]
     if len(devices) < 2:
         return nullcontext
-    open_scope: Callable[[], AbstractContextManager[Any]] = tf.distribute.MirroredStrategy(
-        list(devices)
-    ).scope
-    return open_scope
+    strategy: Any = tf.distribute.MirroredStrategy(list(devices))
+    return strategy.scope  # type: ignore[no-any-return] # TensorFlow has no types
 
 
 def set_precision(wanted: bool | None) -> bool:
-    """Choose the number format of all models built from now on.
+    """Set the precision of all models built from now on.
 
     Args:
-        wanted: Whether to compute in 16 bits; None for wherever all GPUs have units for it.
+        wanted: Whether to compute in 16 bits; None to do so if all GPUs have units for it.
 
     Returns:
         Whether 16 bits are used.
@@ -50,7 +48,7 @@ def set_precision(wanted: bool | None) -> bool:
 
 
 def set_seed(seed: int) -> None:
-    """Make the same job give the same metrics again, on a CPU to the last bit."""
+    """Make training reproducible: on a CPU bit by bit."""
     keras.utils.set_random_seed(seed)
     if not tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()

@@ -1,4 +1,4 @@
-"""Arrays kept in files, whose room on the disk is taken before anything is written to them."""
+"""Memory-mapped arrays whose disk space is allocated in advance."""
 
 import math
 import os
@@ -14,33 +14,28 @@ _MEGABYTE = 1_000_000
 
 
 def disk_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
-    """An array of zeros in a file of its own, written anew.
-
-    Mapped as it is, the file would be sparse, and a disk that fills up later would kill the process without a
-    word.
+    """Map a zero-filled array from a new file.
 
     Args:
-        path: The file.
-        dtype: Of the array.
-        shape: Likewise.
-
-    Returns:
-        The array, mapped from the file.
+        path: The file, which is overwritten.
+        dtype: Dtype of the array.
+        shape: Shape of the array.
 
     Raises:
-        OutputError: There is no room for it; no file is left then.
+        OutputError: The disk has no room for it; no file is left behind.
     """
     size = max(1, math.prod(shape) * np.dtype(dtype).itemsize)  # an empty file cannot be mapped
     try:
         with path.open("wb") as file:
+            # Otherwise the file would be sparse, and a full disk would kill the process by a signal later.
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, size)
             else:
-                file.truncate(size)  # macOS cannot be asked for the room
+                file.truncate(size)  # macOS has no posix_fallocate
     except OSError as error:
         path.unlink(missing_ok=True)
         raise OutputError(
-            f"The disk must have room for {path}: {size / _MEGABYTE:.1f} MB. Received: {error.strerror}; make"
-            " room there, and go on with --resume."
+            f"{path} needs {size / _MEGABYTE:.1f} MB on its disk. Received: {error.strerror}; free some"
+            " space, then continue with --resume."
         ) from error
     return np.memmap(path, dtype, "r+", shape=shape)

@@ -1,4 +1,4 @@
-"""What a frozen backbone makes of the images: computed once, and a head fitted to it in closed form."""
+"""Compute the features of a frozen backbone once, for all epochs of the head."""
 
 from pathlib import Path
 
@@ -14,14 +14,14 @@ from nimakit.stats.histogram import Float32Array
 def compute(
     backbone: keras.Model, images: tf.data.Dataset, count: int, *, mirrored: bool, scratch: Path
 ) -> Float32Array:
-    """Features of images, and of their mirror images.
+    """Compute the features of images, and of their mirror images.
 
     Args:
         backbone: (N, H, W, 3) preprocessed to (N, D).
-        images: Batches of preprocessed images, in the order of the result, with anything beside them.
-        count: How many images there are.
+        images: Batches of preprocessed images and targets, in the order of the result.
+        count: The number of images.
         mirrored: Whether to add mirror images.
-        scratch: The file the features are kept in, so that memory does not grow with their number.
+        scratch: File for the features, so that memory does not grow with their number.
 
     Returns:
         (count, 1 or 2 views, D) float32, mapped from the file.
@@ -29,9 +29,7 @@ def compute(
     Raises:
         OutputError: The disk has no room for the file.
     """
-    size = backbone.output.shape[1]
-    shape = (count, 1 + mirrored, size)
-    values = disk_array(scratch, np.float32, shape)
+    values = disk_array(scratch, np.float32, (count, 1 + mirrored, backbone.output.shape[1]))
 
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator] # TensorFlow has no types
     def run(batch: tf.Tensor) -> tf.Tensor:

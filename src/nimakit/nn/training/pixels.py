@@ -1,4 +1,4 @@
-"""Training images: decoded and resized once, kept in memory, then on disk, under a stated bound."""
+"""A cache of decoded and resized training images, in memory and on disk up to given bounds."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,21 +13,21 @@ from nimakit.progress import track
 
 MEGABYTE = 1_000_000
 _AHEAD = 64
-"""Images decoded before the first of them is kept."""
+"""Images decoded at a time."""
 
 
-class Pixels:
-    """N images as a model wants them, (height, width, 3) uint8 each.
+class PixelCache:
+    """N preprocessed images, (height, width, 3) uint8 each.
 
-    The first ones are kept in memory, the next in a file, and what is past both bounds is decoded whenever it
-    is asked for. So the memory needed does not depend on how many images there are.
+    The first images are kept in memory, the next in a file, and the rest is decoded on every access. So
+    memory does not grow with the number of images.
 
     Args:
         paths: N files.
         preprocessing: Size, filter and fit.
-        scratch: Where the file goes; it is written anew.
-        memory_mb: Most megabytes in memory.
-        disk_mb: Most megabytes on disk.
+        scratch: The file, which is overwritten.
+        memory_mb: Maximum megabytes in memory.
+        disk_mb: Maximum megabytes on disk.
         workers: Threads that decode.
 
     Attributes:
@@ -59,17 +59,17 @@ class Pixels:
             self._disk = disk_array(scratch, np.uint8, (on_disk, *self._shape))
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="nimakit-decode")
 
-    def fill(self, label: str) -> dict[int, ImageError]:
-        """Decode all images once, and keep as many as there is room for.
+    def decode_all(self, label: str) -> dict[int, ImageError]:
+        """Decode all images once and cache as many as fit.
 
         Args:
-            label: What is being done, for the progress.
+            label: Label of the progress.
 
         Returns:
-            Index -> error, of those that could not be decoded; they must not be asked for.
+            Index -> error of the images that could not be decoded, which must not be requested.
         """
         failed = {}
-        for index, pixels in enumerate(track(self._decoded(), len(self._paths), label)):
+        for index, pixels in enumerate(track(self._decode_in_order(), len(self._paths), label)):
             if isinstance(pixels, ImageError):
                 failed[index] = pixels
             elif index < len(self._memory):
@@ -78,37 +78,34 @@ class Pixels:
                 self._disk[index - len(self._memory)] = pixels
         return failed
 
-    def _decoded(self) -> Iterator[PixelArray | ImageError]:
-        """All images in order, a few at a time: what is decoded and not yet kept needs memory too."""
+    def _decode_in_order(self) -> Iterator[PixelArray | ImageError]:
+        """Decode all images in order, a few at a time to bound memory."""
         for start in range(0, len(self._paths), _AHEAD):
-            yield from self._pool.map(self._try, range(start, min(start + _AHEAD, len(self._paths))))
+            yield from self._pool.map(self._decode, range(start, min(start + _AHEAD, len(self._paths))))
 
     def take(self, indices: Sequence[int]) -> PixelArray:
-        """The images of some indices.
-
-        Returns:
-            (len(indices), height, width, 3) uint8.
+        """(len(indices), height, width, 3) uint8 images.
 
         Raises:
-            ImageError: One that was not kept could not be decoded; it is named.
+            ImageError: An image that is not cached could not be decoded.
         """
-        return np.stack(list(self._pool.map(self._one, indices)))
+        return np.stack(list(self._pool.map(self._get, indices)))
 
     def close(self) -> None:
-        """Let go of the threads; the file may be deleted then."""
+        """Stop the threads; the file may be deleted then."""
         self._pool.shutdown(cancel_futures=True)
 
-    def _one(self, index: int) -> PixelArray:
+    def _get(self, index: int) -> PixelArray:
         if index < len(self._memory):
             return np.asarray(self._memory[index])
         if index < len(self._memory) + len(self._disk):
             return np.asarray(self._disk[index - len(self._memory)])
-        pixels = self._try(index)
+        pixels = self._decode(index)
         if isinstance(pixels, ImageError):
             raise pixels
         return pixels
 
-    def _try(self, index: int) -> PixelArray | ImageError:
+    def _decode(self, index: int) -> PixelArray | ImageError:
         path = self._paths[index]
         try:
             return prepare(open_photo(path), self.preprocessing)

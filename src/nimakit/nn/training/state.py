@@ -1,4 +1,4 @@
-"""What a stopped job goes on from: weights and optimiser after each epoch, and the history so far."""
+"""The state a stopped job resumes from: weights and optimiser after each epoch, and the history."""
 
 import json
 import math
@@ -18,35 +18,35 @@ from nimakit.jobs import Job, epochs_done
 from nimakit.models import weight_files
 
 _STATE = "state.json"
-_KEPT = re.compile(r"\.?weights_\w+_\d{2,}_(\d+\.\d{3}|inf|nan)\.weights\.h5")
-"""Names of kept weights, and of what a kill left half written."""
+_KEPT_WEIGHTS = re.compile(r"\.?weights_\w+_\d{2,}_(\d+\.\d{3}|inf|nan)\.weights\.h5")
+"""Names of kept weights, and of files that a kill left incomplete."""
 HISTORY_COLUMNS = ("phase", "epoch", "learning_rate", "loss", "val_loss", "seconds")
 
 
 def save_weights(model: keras.Model, path: Path) -> None:
-    """Write weights, and the optimiser where the model has one.
+    """Write weights, with the optimiser of a compiled model, atomically.
 
     Raises:
-        OutputError: They could not be written; what was there before still is.
+        OutputError: They could not be written; an earlier file is untouched.
     """
     partial = path.with_name(f".{path.name}")
     try:
         model.save_weights(partial, overwrite=True)
         partial.replace(path)
-    except OSError as error:  # what h5py makes of a full disk
+    except OSError as error:  # which h5py raises for a full disk
         raise OutputError(f"{path} could not be written: {first_line(error)}.") from error
 
 
 @dataclass
 class State:
-    """How far a job has come. Saved whole or not at all: a kill at any moment loses one epoch at most.
+    """The progress of a job, saved atomically: a kill at any moment loses one epoch at most.
 
     Attributes:
-        folder: Where it is kept.
+        folder: The folder of the state.
         weights: Phase -> file of its latest weights and optimiser.
-        history: A row an epoch: `HISTORY_COLUMNS`.
+        history: A row for each epoch: `HISTORY_COLUMNS`.
         best_file: Name of the weights to export; empty before the first epoch.
-        best_loss: Their validation loss, or training loss where nothing is kept back.
+        best_loss: Their validation loss, or training loss without a validation set.
         ended: Phases that early stopping ended.
     """
 
@@ -59,10 +59,10 @@ class State:
 
     @classmethod
     def load(cls, job: Job) -> "State":
-        """The state of a job: an empty one where it has not begun.
+        """The state of a job; an empty one if it has not begun.
 
         Raises:
-            UsageError: A damaged state.
+            UsageError: The state is damaged.
         """
         job.state.mkdir(exist_ok=True)
         path = job.state / _STATE
@@ -70,24 +70,24 @@ class State:
             return cls(job.state)
         values = read_json(path, UsageError, "The state of a job")
         known = {item.name for item in fields(cls)} - {"folder"}
-        if not isinstance(values, dict) or set(values) != known or not _are_names(values):
+        if not isinstance(values, dict) or set(values) != known or not _are_file_names(values):
             raise UsageError(
-                f"The state of a job must be as this version of nimakit leaves it. Received: {path};"
-                " begin the job anew."
+                f"The state of a job must have been written by this version of nimakit. Received: {path};"
+                " start a new job."
             )
         state = cls(folder=job.state, **values)
-        state._write_history(job)  # a kill may have come between the two files
+        state._write_history(job)  # which a kill may have prevented
         return state
 
     def epochs(self, phase: str) -> int:
-        """How many epochs of a phase are done."""
+        """The number of finished epochs of a phase."""
         return epochs_done(self.history, phase)
 
     def restore(self, model: keras.Model, phase: str) -> None:
-        """Give a compiled model the weights and the optimiser of the last epoch of a phase, if it had one.
+        """Load the weights and the optimiser of the last epoch of a phase, if any, into a compiled model.
 
         Raises:
-            WeightsError: A file that is damaged, or names other files.
+            WeightsError: The file is damaged, or links to other files.
         """
         if phase in self.weights:
             path = self.folder / self.weights[phase]
@@ -95,13 +95,13 @@ class State:
             model.load_weights(path)
 
     def save(self, job: Job, model: keras.Model, row: dict[str, Any], *, ended: bool = False) -> None:
-        """Take note of an epoch: history.csv, and what is needed to go on.
+        """Save an epoch: the state, weights and optimiser to resume from, and history.csv.
 
         Args:
-            job: Its folder.
-            model: Compiled; its weights and its optimiser are saved.
+            job: The job.
+            model: The compiled model.
             row: `HISTORY_COLUMNS`.
-            ended: Whether the phase ends with this epoch, before its time.
+            ended: Whether early stopping ends the phase with this epoch.
 
         Raises:
             OutputError: The disk is full.
@@ -121,10 +121,10 @@ class State:
             (self.folder / previous).unlink(missing_ok=True)
         self._write_history(job)
 
-    def drop_other_weights(self, job: Job) -> None:
-        """Of the weights that jobs keep, leave those of the best epoch alone; other files are not ours."""
+    def delete_other_weights(self, job: Job) -> None:
+        """Delete kept weights except those of the best epoch; files with other names stay."""
         for file in job.weights.iterdir():
-            if _KEPT.fullmatch(file.name) and file.name != self.best_file:
+            if _KEPT_WEIGHTS.fullmatch(file.name) and file.name != self.best_file:
                 file.unlink()
 
     def _write_history(self, job: Job) -> None:
@@ -135,7 +135,7 @@ class State:
                 table.row(row.get(column, "") for column in HISTORY_COLUMNS)
 
 
-def _are_names(values: Mapping[str, Any]) -> bool:
-    """Whether files are named without a folder: a job has its weights in its own."""
+def _are_file_names(values: Mapping[str, Any]) -> bool:
+    """Whether all files are bare names: a job's weights are in its own folder."""
     files = [values["best_file"], *dict(values["weights"]).values()]
     return all(isinstance(file, str) and file == Path(file).name for file in files)
