@@ -43,7 +43,7 @@ def test_says_what_people_must_know() -> None:
     for text in ("nimakit predict --model", "| seed | 7 |", "from 1 to 10", "8x8 pixels", "nearest filter"):
         assert text in card
     assert "not for judging the people in them" in card
-    assert "what the raters of the training set would have said" in card
+    assert "what the raters of the training set would have given" in card
 
 
 def test_has_a_column_a_set() -> None:
