@@ -50,7 +50,7 @@ def enhance(nimakit: Command, job: Path, photo: Path) -> Command:
     """Runs `nimakit enhance` on the photo."""
 
     def run(target: Path, *arguments: Any, source: Path = photo) -> Result:
-        given = ("--inputimage", source, "--outputimage", target)
+        given = ("--image-source", source, "--output", target)
         network = () if "--apply" in arguments else ("--network", job)
         return nimakit("enhance", *given, *network, *arguments)
 
@@ -66,7 +66,7 @@ def edit(tmp_path: Path) -> Path:
 
 
 def test_edits_a_photo(enhance: Command, job: Path, tmp_path: Path, tiny_file: Path) -> None:
-    """The network likes it better; values are on stdout and beside the result, the judge's opinion too."""
+    """The network scores it higher; values and the judge's scores are on stdout and next to the result."""
     result = enhance(tmp_path / "out.png", "--judge", tiny_file, "--report", tmp_path / "sheet.html")
     assert result.code == 0, result.err
     [record] = result.records
@@ -80,7 +80,7 @@ def test_edits_a_photo(enhance: Command, job: Path, tmp_path: Path, tiny_file: P
     assert own["after"] > own["before"]
     assert read_sidecar(tmp_path / "out.edit.json").to_dict() == record["adjustments"]
     assert (tmp_path / "sheet.html").read_text("utf-8").count("data:image") == 2
-    assert "tiny, which took no part, likes" in result.err
+    assert "tiny, which took no part, scores" in result.err
     assert f"report: {tmp_path / 'sheet.html'}" in result.err
 
 
@@ -313,7 +313,7 @@ def test_a_folder_goes_to_a_folder(enhance: Command, tmp_path: Path, edit: Path,
     for target in ("out", "new.jpg"):
         refused = enhance(tmp_path / target, "--apply", edit, source=photo.parent)
         assert (refused.code, refused.out) == (1, "")
-        assert "--outputimage is a folder where --inputimage is one" in refused.err
+        assert "--output must be a folder if --image-source is one" in refused.err
     assert not (tmp_path / "new.jpg").exists()
     for name in ("b.gif", "b.bmp"):
         Image.new("RGB", (8, 8)).save(photo.parent / name)

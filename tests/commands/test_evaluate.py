@@ -131,7 +131,7 @@ def test_ends_with_2_where_some_images_could_not_be_scored(evaluate: Command, tm
     result = evaluate("--output-dir", tmp_path, labels=labels)
     assert result.code == 2
     assert json.loads(result.out)["images"] == 3
-    assert "nimakit: none: The image source holds no image" in result.err
+    assert "nimakit: none: The image source has no image" in result.err
     rows = list(csv.DictReader((tmp_path / "predictions.csv").read_text("utf-8").splitlines()))
     assert "no image of this image_id" in rows[3]["error"]
     assert "1 could not be scored" in (tmp_path / "report.html").read_text("utf-8")
@@ -158,15 +158,18 @@ def test_takes_the_options_of_predict(evaluate: Command, folder: Path, tmp_path:
     assert evaluate("--recursive", "--tta").code == 0
     result = evaluate("--max-pixels", 1)
     assert (result.code, result.out) == (1, "")
-    assert "none of use; the first: a: " in result.err
+    assert "none of them usable; the first: a: " in result.err
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"labels": [{"image_id": "a"}]}, "names images only; nimakit predict scores them"),
+        ({"labels": [{"image_id": "a"}]}, "only names images; nimakit predict scores them"),
         ({"labels": [{"image_id": "a", "label": [0, 0]}]}, "nobody rated it"),
-        ({"arguments": ["--image-dir", "nowhere"]}, "--image-dir is a folder of images. Received: nowhere"),
+        (
+            {"arguments": ["--image-dir", "nowhere"]},
+            "--image-source must be a folder of images. Received: nowhere",
+        ),
         ({"arguments": ["--model", "beauty"]}, "Received: beauty"),
     ],
     ids=["no labels", "bad labels", "no folder", "no model"],
@@ -184,7 +187,7 @@ def test_refuses_folders_in_which_something_would_be_lost(evaluate: Command, tmp
     job = Job.create(tmp_path / "jobs", {}, {})
     result = evaluate("--output-dir", job.folder)
     assert result.code == 1
-    assert "must not be a job's folder" in result.err
+    assert "must not be a job folder" in result.err
     samples = _labels(tmp_path / "metrics.json", LABELS)
     result = evaluate("--samples-file", samples, "--output-dir", tmp_path)
     assert "An output file must not be an input" in result.err

@@ -141,6 +141,6 @@ def test_a_taste_has_no_probabilities(nimakit: Command, job: Path, photos: Path,
     given = ("--model", job, "--user", tmp_path / "ann.taste", "--at-least", 3)
     result = nimakit("explain", "--image-source", photos / "a.png", *given, "--output-dir", tmp_path / "out")
     assert (result.code, result.out) == (1, "")
-    assert "no probability of a rating" in result.err
+    assert "no probabilities of ratings" in result.err
     assert "--at-least 3; leave one of them out" in result.err
     assert not (tmp_path / "out").exists()

@@ -118,9 +118,9 @@ def test_ratings_are_taken_from_the_rating_app(
     [
         ([], "Received: neither"),
         (["--ratings", "x.csv", "--data-dir", "."], "Received: both"),
-        (["--ratings", "x.csv"], "needs the images it is of: --image-dir"),
-        (["--ratings", "x.csv", "--collection", "a"], "--collection goes with"),
-        (["--data-dir", ".", "--scale", 0, 10], "go with --ratings"),
+        (["--ratings", "x.csv"], "needs the folder of its images: --image-source"),
+        (["--ratings", "x.csv", "--collection", "a"], "--collection needs"),
+        (["--data-dir", ".", "--scale", 0, 10], "need --ratings"),
         (["--data-dir", "."], "The data folder is where ./rate kept ratings"),
     ],
     ids=str,
@@ -208,12 +208,12 @@ def refused(nimakit: Command, data: Path, tiny_file: Path) -> Callable[..., Resu
     [
         ([], "The ratings come from 24 people (u0, u1, u2, u3, u4, ...). Choose one with --user-id."),
         (["--user-id", "nobody"], "Received: 'nobody', and ratings by 24 people (u0, u1, "),
-        (["--user-id", "u1", "--method", "factors"], "make a population file"),
+        (["--user-id", "u1", "--method", "factors"], "create one from many raters"),
         (["--user-id", "u1", "--population", "x.npz"], "--population is for the method factors"),
         (["--user-id", "u1", "--batch-norm"], "--batch-norm are for the method adapters. Received: head"),
         (["--user-id", "u1", "--placement", "series", "--method", "full"], "adapters. Received: full"),
-        (["--user-id", "u1", "--scale", 5, 1], "--scale is the lowest and the highest rating"),
-        (["--user-id", "u1", "--image-dir", "none"], "are in a folder"),
+        (["--user-id", "u1", "--scale", 5, 1], "--scale must be the lowest and the highest rating"),
+        (["--user-id", "u1", "--image-dir", "none"], "must be in a folder"),
     ],
     ids=str,
 )

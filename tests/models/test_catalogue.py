@@ -9,7 +9,7 @@ import pytest
 
 from nimakit.errors import UsageError
 from nimakit.jobs import Job
-from nimakit.models.catalogue import Entry, list_models
+from nimakit.models.catalogue import CatalogueEntry, list_models
 from nimakit.scoring.metrics import compare
 from nimakit.stats.histogram import default_bins
 from samples import metadata, write_model
@@ -17,7 +17,7 @@ from samples import metadata, write_model
 FIGURES = {"validation": {"srcc_mean": 0.5, "emd": 0.125}, "test": {"srcc_mean": 0.75, "emd": None}}
 
 
-def _files(folder: Path) -> list[Entry]:
+def _files(folder: Path) -> list[CatalogueEntry]:
     return [entry for entry in list_models([folder]) if entry.status != "public"]
 
 
@@ -56,7 +56,7 @@ def test_shows_a_job_with_its_status_and_figures(tmp_path: Path) -> None:
     job.update("complete")
     [entry] = _files(tmp_path)
     assert (entry.status, entry.metrics, entry.problems) == ("complete", FIGURES, ())
-    row = dict(zip(Entry.COLUMNS, entry.row(), strict=True))
+    row = dict(zip(CatalogueEntry.COLUMNS, entry.row(), strict=True))
     assert (row["SRCC"], row["EMD"], row["SET"]) == ("0.750", "-", "test")
     assert (row["BINS"], row["INPUT"]) == ("10 (1 to 10)", "16x16")
 
@@ -64,7 +64,7 @@ def test_shows_a_job_with_its_status_and_figures(tmp_path: Path) -> None:
 def test_falls_back_to_the_validation_set(tmp_path: Path) -> None:
     """A job without a test set shows what it has."""
     _job(tmp_path, {"validation": FIGURES["validation"]})
-    row = dict(zip(Entry.COLUMNS, _files(tmp_path)[0].row(), strict=True))
+    row = dict(zip(CatalogueEntry.COLUMNS, _files(tmp_path)[0].row(), strict=True))
     assert (row["SRCC"], row["EMD"], row["SET"]) == ("0.500", "0.125", "validation")
 
 
@@ -78,7 +78,7 @@ def test_takes_the_figures_of_an_evaluation(tmp_path: Path) -> None:
     _job(tmp_path, figures)
     [entry] = _files(tmp_path)
     assert (entry.metrics, entry.problems) == ({"test": figures}, ())
-    row = dict(zip(Entry.COLUMNS, entry.row(), strict=True))
+    row = dict(zip(CatalogueEntry.COLUMNS, entry.row(), strict=True))
     assert (row["SRCC"], row["SET"]) == (f"{figures['srcc_mean']:.2f}", "test (4 images)")
 
 
@@ -96,7 +96,7 @@ def test_says_what_the_set_of_an_evaluation_is_to_the_model(
 ) -> None:
     """A test on pictures that the model was trained on is no test."""
     _job(tmp_path, {"images": 40, "emd": 0.1, "srcc_mean": 0.5, "notes": ["a sentence"], **counts})
-    row = dict(zip(Entry.COLUMNS, _files(tmp_path)[0].row(), strict=True))
+    row = dict(zip(CatalogueEntry.COLUMNS, _files(tmp_path)[0].row(), strict=True))
     assert (row["SRCC"], row["SET"]) == ("0.500", name)
 
 

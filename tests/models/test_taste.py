@@ -167,7 +167,7 @@ def test_a_full_taste_that_never_ends_is_refused(
     tmp_path: Path, tiny: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before it keeps anybody's requests waiting."""
-    monkeypatch.setattr(network, "_SECONDS_AN_IMAGE", 0.2)
+    monkeypatch.setattr(network, "_SECONDS_PER_IMAGE", 0.2)
     own = write_endless_model(tmp_path / "own.onnx")
     arrays = {"model": np.frombuffer(own.read_bytes(), np.uint8), "level": np.zeros(2, np.float32)}
     with pytest.raises(ModelError, match="must score 1 images within"):
@@ -215,7 +215,7 @@ def test_refuses_what_nimakit_did_not_write(tmp_path: Path, name: str, content: 
     """Nothing in a file can run, unpack to gigabytes, or give a traceback."""
     path = tmp_path / f"{name}.taste"
     path.write_bytes(content)
-    with pytest.raises(TasteError, match=r"A user's file must be a complete file written by nimakit"):
+    with pytest.raises(TasteError, match=r"A taste file must be one that nimakit wrote"):
         read_taste(path)
 
 

@@ -127,5 +127,5 @@ def test_images_without_a_rating_are_where_their_features_say() -> None:
 
 def test_too_few_raters_are_refused() -> None:
     """They would teach their own taste as everybody's."""
-    with pytest.raises(TasteError, match="20 raters or more"):
+    with pytest.raises(TasteError, match="at least 20 raters"):
         CROWD.population(users=19)

@@ -106,7 +106,7 @@ def test_refuses_arrays_that_do_not_belong_together(tmp_path: Path, changed: dic
     """Directions are of all features, and all images lie in them."""
     path = tmp_path / "crowd.npz"
     write_population(path, replace(POPULATION, **changed))
-    with pytest.raises(TasteError, match="directions of all features, and all images in them"):
+    with pytest.raises(TasteError, match="matching directions, loadings and offsets"):
         read_population(path)
 
 
@@ -116,5 +116,5 @@ def test_an_older_file_is_to_be_learned_anew(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("nimakit.personal.population.FORMAT_VERSION", 1)
     write_population(path, POPULATION)
     monkeypatch.undo()
-    with pytest.raises(TasteError, match="2 \\(learn it anew: nimakit learn-factors\\)"):
+    with pytest.raises(TasteError, match="2 \\(learn it again with nimakit learn-factors\\)"):
         read_population(path)

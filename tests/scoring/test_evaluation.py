@@ -79,7 +79,7 @@ def test_evaluates_what_can_be_scored(tiny: Model, items: list[Item]) -> None:
     assert evaluation.histograms is not None
     assert evaluation.histograms @ default_bins(10) == pytest.approx(evaluation.means)
     assert evaluation.metrics.srcc_mean == pytest.approx(1)
-    assert evaluation.failures == ["none: The image source holds no image of this image_id."]
+    assert evaluation.failures == ["none: The image source has no image with this image_id."]
 
 
 def test_evaluates_a_model_without_distributions(score_file: Path, items: list[Item]) -> None:
@@ -103,6 +103,6 @@ def test_hands_out_the_record_of_every_image(tiny: Model, items: list[Item]) -> 
 def test_rejects_a_set_of_which_nothing_can_be_compared(tiny: Model, tmp_path: Path, *, label: bool) -> None:
     """The message names the first reason."""
     item = Item(image_id="a", path=None, label=normalise(ROW) if label else None)
-    reason = "no image of this image_id" if label else "none with a label"
-    with pytest.raises(UsageError, match=f"Received: 1 images, none of use.*{reason}"):
+    reason = "no image with this image_id" if label else "none with a label"
+    with pytest.raises(UsageError, match=f"Received: 1 images, none of them usable.*{reason}"):
         evaluate(tiny, [item])

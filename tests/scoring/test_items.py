@@ -96,7 +96,7 @@ def test_scores_items_in_order_and_says_which_have_no_file(folder: Path, tiny: M
     assert [item.image_id for item, _ in results] == ["b", "none", "a"]
     dark, missing, bright = (result for _, result in results)
     assert isinstance(missing, ImageError)
-    assert "no image of this image_id" in str(missing)
+    assert "no image with this image_id" in str(missing)
     assert isinstance(dark, Score)
     assert isinstance(bright, Score)
     assert dark.mean < bright.mean

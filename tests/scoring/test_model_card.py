@@ -82,7 +82,7 @@ def test_says_that_nothing_was_measured() -> None:
 def test_says_whether_the_licence_is_known() -> None:
     """An unknown licence is no permission."""
     about = metadata()
-    assert "ask whoever trained it" in model_card.render(metadata=about, metrics={}, facts={})
+    assert "ask the person who trained it" in model_card.render(metadata=about, metrics={}, facts={})
     free = dataclasses.replace(about, licence="Apache-2.0")
     assert "Apache-2.0." in model_card.render(metadata=free, metrics={}, facts={})
 

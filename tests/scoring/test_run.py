@@ -43,7 +43,7 @@ def test_writes_a_record_for_every_image_in_order(folder: Path, tiny: Model) -> 
     records, summary = _score(Run(source=folder), tiny)
     assert [record["image_id"] for record in records] == ["a", "b", "c", "text"]
     assert ["error" in record for record in records] == [False, False, False, True]
-    assert (summary.scored, summary.failed, summary.metrics) == (3, 1, None)
+    assert (summary.scored, len(summary.failures), summary.metrics) == (3, 1, None)
     assert summary.failures[0].startswith("text: The file must be an image")
 
 
@@ -52,7 +52,7 @@ def test_top_gives_the_best_first(folder: Path, tiny: Model) -> None:
     records, summary = _score(Run(source=folder, top=2), tiny)
     assert [record["image_id"] for record in records] == ["b", "c", "text"]
     assert ["error" in record for record in records] == [False, False, True]
-    assert summary.failed == 1
+    assert len(summary.failures) == 1
 
 
 def test_normalises_over_the_whole_set(folder: Path, tiny: Model) -> None:
@@ -90,15 +90,6 @@ def test_writes_metrics_where_no_labelled_image_was_scored(tmp_path: Path, folde
     assert json.loads((tmp_path / "m.json").read_text(encoding="utf-8")) == {"images": 0}
 
 
-def test_lists_twenty_failures_and_counts_the_rest(tmp_path: Path, tiny: Model) -> None:
-    """A folder of broken files gives a list of bounded length."""
-    for i in range(25):
-        (tmp_path / f"{i:02}.jpg").touch()
-    _, summary = _score(Run(source=tmp_path), tiny)
-    assert len(summary.failures) == 21
-    assert summary.failures[-1] == "and 5 more, in their records"
-
-
 def test_refuses_before_the_work_what_would_fail_after_it(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,7 +125,7 @@ def test_holds_the_pixel_limit_for_every_image(folder: Path, tiny: Model) -> Non
     write_photo(folder / "small.png", size=(2, 2))
     records, summary = _score(Run(source=folder, max_pixels=4), tiny)
     assert [record["image_id"] for record in records if "error" not in record] == ["small"]
-    assert summary.failed == 4
+    assert len(summary.failures) == 4
 
 
 def test_scores_a_folder_of_ten_thousand(tmp_path: Path, tiny: Model) -> None:
@@ -144,5 +135,5 @@ def test_scores_a_folder_of_ten_thousand(tmp_path: Path, tiny: Model) -> None:
         os.link(first, tmp_path / f"{i:05}.png")
     records, summary = _score(Run(source=tmp_path), tiny)
     assert [record["image_id"] for record in records] == [f"{i:05}" for i in range(10_000)]
-    assert (summary.scored, summary.failed) == (10_000, 0)
+    assert (summary.scored, summary.failures) == (10_000, [])
     assert len({record["mean_score_prediction"] for record in records}) == 1
