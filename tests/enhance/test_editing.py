@@ -71,7 +71,7 @@ def test_writes_the_values_beside_the_result(tmp_path: Path) -> None:
 
 
 def test_leaves_nothing_behind_where_the_original_is_broken(tmp_path: Path) -> None:
-    """No file, whole or partial."""
+    """No file is written, not even a partial one."""
     (tmp_path / "a.jpg").write_bytes(b"no picture")
     with pytest.raises(ImageError):
         editing.enhance_file(tmp_path / "a.jpg", tmp_path / "b.jpg", brighter, [])
@@ -88,7 +88,7 @@ def test_an_original_stays_whole_where_it_cannot_be_replaced(tmp_path: Path) -> 
 
 
 def test_keeps_what_is_transparent(tmp_path: Path) -> None:
-    """Through a crop; a format without transparency is refused before any work, and nothing is written."""
+    """Transparency is cropped with the photo; a format without it is refused, and nothing is written."""
     alpha = Image.linear_gradient("L").rotate(90)  # from left to right
     picture = Image.new("RGBA", alpha.size, (60, 80, 100, 0))
     picture.putalpha(alpha)
@@ -132,14 +132,14 @@ def test_a_sheet_without_scores_or_values(tmp_path: Path) -> None:
 
 
 def test_a_record_is_text() -> None:
-    """Whatever bytes the names of the files have."""
+    """Names that are not UTF-8 are escaped."""
     source, target = Path("caf\udce9.jpg"), Path("out/caf\udce9.jpg")
     record = Result(source=source, target=target, adjustments=None, scores=(), pictures=()).to_record()
     assert (record["image_id"], record["file"]) == ("caf%E9", "out/caf%E9.jpg")
 
 
 def test_describes_what_was_done_alone() -> None:
-    """With units, and without what stayed as it was."""
+    """Only changed values are described, with units."""
     assert editing.describe(Adjustments(straighten=-1.5, tint=0.04)) == {
         "tint": "+0.04",
         "straighten": "-1.50°",

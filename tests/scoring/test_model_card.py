@@ -60,7 +60,7 @@ def test_has_a_column_a_set() -> None:
 
 
 def test_says_when_figures_are_of_what_was_learned_from() -> None:
-    """So that nobody takes them for what to expect."""
+    """Metrics of training images have a warning."""
     cards = {
         name: model_card.render(
             metadata=metadata(),
@@ -88,7 +88,7 @@ def test_says_whether_the_licence_is_known() -> None:
 
 
 def test_keeps_names_out_of_the_markup() -> None:
-    """A name or a fact with bars, tags or line breaks breaks no table."""
+    """Bars, tags and line breaks in names or facts are escaped."""
     card = model_card.render(metadata=metadata(name="a\n# <b>"), metrics={}, facts={"k|": "x\n| y"})
     assert r"# a \# \<b\>" in card.splitlines()
     assert r"| k\| | x \| y |" in card.splitlines()

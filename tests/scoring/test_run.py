@@ -39,7 +39,7 @@ def _score(run: Run, model: Model) -> tuple[list[dict[str, Any]], Summary]:
 
 
 def test_writes_a_record_for_every_image_in_order(folder: Path, tiny: Model) -> None:
-    """What cannot be scored is listed with the reason, all else is scored."""
+    """Failures are listed with the reason, all other images are scored."""
     records, summary = _score(Run(source=folder), tiny)
     assert [record["image_id"] for record in records] == ["a", "b", "c", "text"]
     assert ["error" in record for record in records] == [False, False, False, True]
@@ -48,7 +48,7 @@ def test_writes_a_record_for_every_image_in_order(folder: Path, tiny: Model) -> 
 
 
 def test_top_gives_the_best_first(folder: Path, tiny: Model) -> None:
-    """The N best come in falling order, and after them what could not be scored."""
+    """The N best come first, in falling order, then failures."""
     records, summary = _score(Run(source=folder, top=2), tiny)
     assert [record["image_id"] for record in records] == ["b", "c", "text"]
     assert ["error" in record for record in records] == [False, False, True]
@@ -56,7 +56,7 @@ def test_top_gives_the_best_first(folder: Path, tiny: Model) -> None:
 
 
 def test_normalises_over_the_whole_set(folder: Path, tiny: Model) -> None:
-    """The lowest of all is 0, not the lowest of those given."""
+    """The lowest score of all images is 0, not the lowest of the output."""
     records, _ = _score(Run(source=folder, top=2, normalise=True), tiny)
     assert records[0]["normalized_score"] == 1
     assert 0 < records[1]["normalized_score"] < 1
@@ -83,7 +83,7 @@ def test_writes_every_file_asked_for(folder: Path, tiny: Model, tmp_path: Path) 
 
 
 def test_writes_metrics_where_no_labelled_image_was_scored(tmp_path: Path, folder: Path, tiny: Model) -> None:
-    """The file asked for is there, and says that nothing was compared."""
+    """The metrics file is written, with 0 images."""
     labels = Labels(image_ids=("text",), histograms=normalise([[1] * 10]))
     run = Run(source=folder, labels=labels, metrics_file=tmp_path / "m.json")
     assert _score(run, tiny)[1].metrics is None
@@ -106,7 +106,7 @@ def test_refuses_before_the_work_what_would_fail_after_it(
 def test_a_failure_leaves_no_predictions(
     folder: Path, tiny: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the disk is full at the end, the old predictions stay and no half of new ones does."""
+    """If the disk is full at the end, the old predictions remain, and no partial new ones."""
     predictions = tmp_path / "p.csv"
     predictions.write_text("old", encoding="utf-8")
 
@@ -121,7 +121,7 @@ def test_a_failure_leaves_no_predictions(
 
 
 def test_holds_the_pixel_limit_for_every_image(folder: Path, tiny: Model) -> None:
-    """Photos over the limit asked for are refused one by one."""
+    """Photos above max_pixels are refused one by one."""
     write_photo(folder / "small.png", size=(2, 2))
     records, summary = _score(Run(source=folder, max_pixels=4), tiny)
     assert [record["image_id"] for record in records if "error" not in record] == ["small"]

@@ -27,7 +27,7 @@ THUMBNAIL_SIDE = 320
 Explain = Callable[[Path], Image.Image | None]
 """Draws what the model looks at in a picture; returns None if the picture can no longer be read."""
 
-_PHASES = {"dense": "head alone", "all": "whole network"}
+_PHASES = {"dense": "head only", "all": "whole network"}
 
 
 def require() -> None:
