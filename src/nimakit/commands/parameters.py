@@ -131,12 +131,35 @@ def recursive(command: Decorated) -> Decorated:
     return advised  # type: ignore[no-any-return]
 
 
+def models(**settings: Any) -> Callable[[Decorated], Decorated]:
+    """The option for one model, or several to average: --model.
+
+    Args:
+        **settings: As for `click.option`, such as required.
+    """
+    return click.option(
+        "--model",
+        "models",
+        multiple=True,
+        metavar="NAME|FILE",
+        help="A public model (aesthetic), an .onnx file, or an ensemble .json. If given several times, the"
+        " models are averaged.",
+        **settings,
+    )
+
+
 def _max_pixels() -> int:
     from nimakit.images.photo import MAX_PIXELS  # not at import: it needs Pillow
 
     return MAX_PIXELS
 
 
+user_file = click.option(
+    "--user",
+    "user_file",
+    type=FILE,
+    help="One person's taste file, from nimakit personalise: use the scores this person would give.",
+)
 max_pixels = click.option(
     "--max-pixels",
     type=click.IntRange(min=1),
@@ -156,26 +179,3 @@ tta = click.option(
     help="Test-time augmentation: average over the photo and its mirror image (flips, the default where --tta"
     " has no value), or also over its corners and centre (crops, 10 times the work).",
 )
-user_file = click.option(
-    "--user",
-    "user_file",
-    type=FILE,
-    help="One person's taste file, from nimakit personalise: use the scores this person would give.",
-)
-
-
-def models(**settings: Any) -> Callable[[Decorated], Decorated]:
-    """The option for one model, or several to average: --model.
-
-    Args:
-        **settings: As for `click.option`, such as required.
-    """
-    return click.option(
-        "--model",
-        "models",
-        multiple=True,
-        metavar="NAME|FILE",
-        help="A public model (aesthetic), an .onnx file, or an ensemble .json. If given several times, the"
-        " models are averaged.",
-        **settings,
-    )
