@@ -1,4 +1,4 @@
-"""nimakit.models.loading: from what people name to a loaded model."""
+"""nimakit.models.loading: models by name."""
 
 import json
 from pathlib import Path
@@ -40,6 +40,13 @@ def _ensemble(folder: Path, *members: dict[str, Any], **more: Any) -> Path:
 def test_loads_a_file(tiny_file: Path) -> None:
     """An .onnx file is a model, as text or as a path, in any case of its suffix."""
     assert loading.load_model(tiny_file).name == loading.load_model(str(tiny_file)).name == "tiny"
+
+
+def test_loads_the_model_of_a_job_folder(tmp_path: Path) -> None:
+    """A job folder stands for its model.onnx."""
+    file = write_model(tmp_path / "model.onnx", metadata(name="job"))
+    assert loading.load_model(tmp_path).name == "job"
+    assert loading.model_files(str(tmp_path), "aesthetic", file) == [file, file]
 
 
 def test_loads_an_ensemble_beside_its_members(tmp_path: Path, models: dict[str, float]) -> None:
