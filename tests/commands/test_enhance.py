@@ -152,7 +152,7 @@ def test_a_name_too_long_for_a_sidecar_leaves_no_photo_without_one(
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_tells_what_was_done_before_it_could_not_go_on(
+def test_reports_finished_photos_when_the_disk_is_full(
     enhance: Command, tmp_path: Path, edit: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A full disk ends the run, because it refuses all photos; those before it are edited and on stdout."""

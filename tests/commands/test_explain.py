@@ -57,7 +57,7 @@ def test_draws_a_photo(nimakit: Command, job: Path, photos: Path, tmp_path: Path
             assert drawn.size == (60, 40) or kind == "side_by_side"
 
 
-def test_draws_no_larger_than_it_is_told(nimakit: Command, job: Path, photos: Path, tmp_path: Path) -> None:
+def test_limits_the_size_of_pictures(nimakit: Command, job: Path, photos: Path, tmp_path: Path) -> None:
     """Pictures are shrunk in proportion; a smaller photo keeps its size."""
     for side, size in ((30, (30, 20)), (100, (60, 40))):
         given = ("--model", job, "--output-dir", tmp_path / str(side), "--max-side", str(side))
@@ -119,7 +119,7 @@ def test_refuses_a_rating_off_the_scale(nimakit: Command, job: Path, photos: Pat
     assert "Received: 9" in result.err
 
 
-def test_refuses_a_model_file_alone(nimakit: Command, photos: Path, tmp_path: Path) -> None:
+def test_refuses_a_model_without_keras_weights(nimakit: Command, photos: Path, tmp_path: Path) -> None:
     """A model file without Keras weights is refused."""
     model = write_model(tmp_path / "tiny.onnx")
     result = nimakit("explain", "--image-source", photos, "--model", model, "--output-dir", tmp_path / "out")

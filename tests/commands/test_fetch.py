@@ -1,4 +1,4 @@
-"""`nimakit fetch`: public weights, before they are needed."""
+"""nimakit.commands.fetch: `nimakit fetch`."""
 
 from pathlib import Path
 

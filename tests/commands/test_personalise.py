@@ -1,4 +1,4 @@
-"""`nimakit personalise` and `nimakit learn-factors`, and scores by what they write."""
+"""nimakit.commands.personalise: `nimakit personalise` and `nimakit learn-factors`."""
 
 import csv
 import json

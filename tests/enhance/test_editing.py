@@ -60,7 +60,7 @@ def test_a_judge_sees_a_photo_and_its_mirror_image(tiny: Model, tmp_path: Path) 
     assert not judge.took_part
 
 
-def test_writes_the_values_beside_the_result(tmp_path: Path) -> None:
+def test_writes_a_sidecar(tmp_path: Path) -> None:
     """A sidecar for other photographs to be edited by, with the scores."""
     source = write_photo(tmp_path / "a.b.png", 100)
     about = {"networks": ["light"]}
@@ -138,7 +138,7 @@ def test_a_record_is_text() -> None:
     assert (record["image_id"], record["file"]) == ("caf%E9", "out/caf%E9.jpg")
 
 
-def test_describes_what_was_done_alone() -> None:
+def test_describes_only_changes() -> None:
     """Only changed values are described, with units."""
     assert editing.describe(Adjustments(straighten=-1.5, tint=0.04)) == {
         "tint": "+0.04",

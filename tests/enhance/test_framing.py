@@ -39,7 +39,7 @@ def test_finds_by_how_much_lines_are_tilted(degrees: float) -> None:
     [lines(0), lines(0.2), lines(20), Photo(Image.fromarray(random_pixels(200, 300)))],
     ids=["upright", "hardly tilted", "meant so", "noise"],
 )
-def test_leaves_alone_what_is_not_clearly_tilted(photo: Photo) -> None:
+def test_keeps_a_photo_that_is_not_clearly_tilted(photo: Photo) -> None:
     """Upright lines, lines at an angle nobody slips into, and no lines at all."""
     assert tilt(photo) == 0
 

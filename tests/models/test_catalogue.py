@@ -1,4 +1,4 @@
-"""nimakit.models.catalogue: which models there are."""
+"""nimakit.models.catalogue: the list of models."""
 
 import json
 from pathlib import Path
@@ -91,9 +91,7 @@ def test_takes_the_figures_of_an_evaluation(tmp_path: Path) -> None:
         ({"training_images": None, "validation_images": None}, "test"),
     ],
 )
-def test_says_what_the_set_of_an_evaluation_is_to_the_model(
-    tmp_path: Path, counts: dict[str, int | None], name: str
-) -> None:
+def test_marks_sets_of_training_images(tmp_path: Path, counts: dict[str, int | None], name: str) -> None:
     """A test set of training pictures is marked."""
     _job(tmp_path, {"images": 40, "emd": 0.1, "srcc_mean": 0.5, "notes": ["a sentence"], **counts})
     row = dict(zip(CatalogueEntry.COLUMNS, _files(tmp_path)[0].row(), strict=True))

@@ -1,4 +1,4 @@
-"""nimakit.models.conversion: Keras weights to cached model files, the public ones among them."""
+"""nimakit.models.conversion: Keras weights to cached model files."""
 
 import dataclasses
 import hashlib
@@ -119,7 +119,7 @@ def test_caches_converted_weights_by_their_content(tools: _Tools, empty_cache: P
     ]
 
 
-def test_knows_the_public_weights_by_their_content(tools: _Tools, empty_cache: Path, tmp_path: Path) -> None:
+def test_recognises_public_weights_by_content(tools: _Tools, empty_cache: Path, tmp_path: Path) -> None:
     """The user's own copy of the public file is the public model, percentiles and all."""
     own = tmp_path / "weights_mobilenet_aesthetic_0.07.hdf5"
     own.write_bytes(WEIGHTS)

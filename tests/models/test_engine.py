@@ -122,7 +122,7 @@ def test_passes_the_pixel_limit_on(tiny: Model) -> None:
     assert "at most 63 pixels" in record["error"]
 
 
-def test_a_regression_head_gives_means_alone(score_file: Path) -> None:
+def test_a_regression_head_only_gives_means(score_file: Path) -> None:
     """Without a distribution there is no standard deviation, and plain predictions are the mean."""
     model = Model([Member(Network(score_file))])
     [record] = model.predict(PHOTOS[2], augmented=True)
@@ -213,7 +213,7 @@ def test_keeps_the_reference_only_where_all_members_share_it(tmp_path: Path) -> 
     assert "percentile" not in mixed.predict(PHOTOS[0], augmented=True)[0]
 
 
-def test_rejects_an_ensemble_of_nobody() -> None:
+def test_rejects_an_empty_ensemble() -> None:
     """A model has at least one member."""
     with pytest.raises(ModelError, match="at least one member"):
         Model([])

@@ -1,4 +1,4 @@
-"""nimakit.models.external_data: files that an ONNX model names for its numbers."""
+"""nimakit.models.external_data: an ONNX model's weights in other files."""
 
 import os
 from collections.abc import Callable

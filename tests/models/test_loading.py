@@ -49,7 +49,7 @@ def test_loads_the_model_of_a_job_folder(tmp_path: Path) -> None:
     assert loading.model_files(str(tmp_path), "aesthetic", file) == [file, file]
 
 
-def test_loads_an_ensemble_beside_its_members(tmp_path: Path, models: dict[str, float]) -> None:
+def test_loads_an_ensemble_next_to_its_members(tmp_path: Path, models: dict[str, float]) -> None:
     """Relative paths start at the folder of the ensemble file, and weights count."""
     path = _ensemble(tmp_path / "models", {"model": "a.onnx"}, {"model": "b.onnx", "weight": 3})
     model = loading.load_model(path)

@@ -1,4 +1,4 @@
-"""nimakit.models.metadata: what a model file says of itself."""
+"""nimakit.models.metadata: metadata in a model file."""
 
 import json
 from typing import Any

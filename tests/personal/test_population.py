@@ -1,4 +1,4 @@
-"""nimakit.personal.population: what many raters teach, and its file."""
+"""nimakit.personal.population: populations and their files."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -60,7 +60,7 @@ def test_images_that_many_rated_lie_where_those_said() -> None:
     assert found == pytest.approx(expected, abs=1e-3)
 
 
-def test_images_that_nobody_rated_lie_where_their_features_say() -> None:
+def test_unrated_images_have_loadings_by_their_features() -> None:
     """Unknown images among known ones keep the loadings by their features."""
     features, means = SEEN[:4].copy(), MEANS[:4]
     features[2:] += 1
@@ -110,7 +110,7 @@ def test_refuses_arrays_that_do_not_belong_together(tmp_path: Path, changed: dic
         read_population(path)
 
 
-def test_an_older_file_is_to_be_learned_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_file_must_be_learned_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the command to use."""
     path = tmp_path / "population.npz"
     monkeypatch.setattr("nimakit.personal.population.FORMAT_VERSION", 1)

@@ -1,4 +1,4 @@
-"""nimakit.scoring.evaluation: a model's scores of a labelled set beside people's ratings."""
+"""nimakit.scoring.evaluation: a model's scores against people's ratings."""
 
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ def items(tmp_path: Path) -> list[Item]:
     return list_items(tmp_path, Labels(image_ids=("dark", "none", "bright"), histograms=rows))
 
 
-def test_agreement_counts_labelled_scores_alone(tiny: Model) -> None:
+def test_agreement_counts_only_labelled_scores(tiny: Model) -> None:
     """Unlabelled images are ignored, errors are listed, and without a labelled score it is None."""
     agreement = Agreement(tiny)
     agreement.add(_item("a"), _score(ROW))

@@ -1,4 +1,4 @@
-"""nimakit.scoring.items: which images a run has, and their agreement with labels."""
+"""nimakit.scoring.items: images to score, and their labels."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""nimakit.scoring.model_card: what a model is, in Markdown."""
+"""nimakit.scoring.model_card: model cards in Markdown."""
 
 import dataclasses
 
@@ -59,7 +59,7 @@ def test_has_a_column_a_set() -> None:
     assert "| SRCC of the standard deviations | - | - |" in card
 
 
-def test_says_when_figures_are_of_what_was_learned_from() -> None:
+def test_warns_about_metrics_of_training_images() -> None:
     """Metrics of training images have a warning."""
     cards = {
         name: model_card.render(

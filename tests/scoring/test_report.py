@@ -1,4 +1,4 @@
-"""nimakit.scoring.report: one HTML file on how good a model is."""
+"""nimakit.scoring.report: the HTML report on a model."""
 
 import html
 import re
@@ -203,7 +203,7 @@ def test_shows_names_as_text() -> None:
     assert "and 5 more" in text
 
 
-def test_needs_no_other_file_and_no_luck() -> None:
+def test_the_page_is_self_contained_and_deterministic() -> None:
     """The page loads no other files, and is deterministic."""
     evaluations = {"validation": _evaluation(9), "test": _evaluation(2000)}
     text = _render(evaluations, HISTORY)

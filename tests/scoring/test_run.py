@@ -120,7 +120,7 @@ def test_a_failure_leaves_no_predictions(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["p.csv", "photos"]
 
 
-def test_holds_the_pixel_limit_for_every_image(folder: Path, tiny: Model) -> None:
+def test_applies_the_pixel_limit_to_every_image(folder: Path, tiny: Model) -> None:
     """Photos above max_pixels are refused one by one."""
     write_photo(folder / "small.png", size=(2, 2))
     records, summary = _score(Run(source=folder, max_pixels=4), tiny)

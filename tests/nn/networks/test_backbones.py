@@ -98,7 +98,7 @@ def _no_network(*_: Any, **__: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["MobileNet", "ResNet18"])
-def test_names_the_way_out_where_there_is_no_network(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_alternatives_without_a_network(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A download of Keras that fails is told as that, with the config key that does without."""
     monkeypatch.setattr(file_utils, "get_file", _no_network)
     monkeypatch.setattr(keras.utils, "get_file", _no_network)
