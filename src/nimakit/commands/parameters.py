@@ -131,10 +131,11 @@ def recursive(command: Decorated) -> Decorated:
     return advised  # type: ignore[no-any-return]
 
 
-def models(**settings: Any) -> Callable[[Decorated], Decorated]:
+def models(note: str = "", **settings: Any) -> Callable[[Decorated], Decorated]:
     """The option for one model, or several to average: --model.
 
     Args:
+        note: Added to the help.
         **settings: As for `click.option`, such as required.
     """
     return click.option(
@@ -143,7 +144,7 @@ def models(**settings: Any) -> Callable[[Decorated], Decorated]:
         multiple=True,
         metavar="NAME|FILE",
         help="A public model (aesthetic), an .onnx file, or an ensemble .json. If given several times, the"
-        " models are averaged.",
+        " models are averaged." + note,
         **settings,
     )
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @image_source(required=True, help="A photo, or a folder of photos.")
-@models(show_default="aesthetic")
+@models("  [default: aesthetic]")
 @click.option("--weights-file", type=FILE, help="Keras weights: .hdf5, .h5, .weights.h5 or .keras.")
 @click.option(
     "--base-model-name", metavar="NAME", help="Backbone of those weights, as keras.applications names it."
