@@ -133,7 +133,7 @@ def test_ends_with_2_where_some_images_could_not_be_scored(evaluate: Command, tm
     assert json.loads(result.out)["images"] == 3
     assert "nimakit: none: The image source has no image" in result.err
     rows = list(csv.DictReader((tmp_path / "predictions.csv").read_text("utf-8").splitlines()))
-    assert "no image of this image_id" in rows[3]["error"]
+    assert "no image with this image_id" in rows[3]["error"]
     assert "1 could not be scored" in (tmp_path / "report.html").read_text("utf-8")
 
 

@@ -54,27 +54,25 @@ class Agreement:
     Args:
         model: The model that predicts.
         split: Images it was trained on and validated with, from `nimakit.jobs.read_splits`.
+
+    Attributes:
+        failures: A line for each labelled image that could not be scored, with the reason.
     """
 
     def __init__(self, model: Model, split: Split | None = None) -> None:
         self._bins = model.bins
         self._split = split
         self._scored: list[tuple[Item, Path, FloatArray, Score]] = []
-        self._failures: list[str] = []
+        self.failures: list[str] = []
 
     def add(self, item: Item, result: Score | ImageError) -> None:
         """Add a result; items without a label are ignored."""
         if item.label is None:
             return
         if isinstance(result, ImageError):
-            self._failures.append(f"{item.image or item.image_id}: {result}")
+            self.failures.append(f"{item.image or item.image_id}: {result}")
         else:
             self._scored.append((item, item.path or Path(item.image_id), item.label, result))
-
-    @property
-    def failures(self) -> list[str]:
-        """A line for each labelled image that could not be scored, with the reason."""
-        return self._failures
 
     def evaluation(self) -> Evaluation | None:
         """The evaluation so far; None while no labelled image has a score.
@@ -113,7 +111,7 @@ class Agreement:
                 training_images=self._count("training", image_ids),
                 validation_images=self._count("validation", image_ids),
             ),
-            failures=self._failures,
+            failures=self.failures,
         )
 
     def _count(self, part: str, image_ids: Sequence[str]) -> int | None:
