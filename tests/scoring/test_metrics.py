@@ -126,10 +126,3 @@ def test_notes_say_which_images_the_model_knows() -> None:
     first, second = dataclasses.replace(found, training_images=7, validation_images=1).notes
     assert first.startswith("The model was trained on 7 of the 40 images")
     assert second.startswith("1 of the 40 images helped choose the model's best epoch")
-
-
-def test_says_how_to_install_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without SciPy the error gives the command to install it."""
-    monkeypatch.setitem(sys.modules, "scipy", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'nimakit\[report\]'"):
-        correlation.require_scipy()

@@ -67,7 +67,6 @@ def evaluate(
     from nimakit.jobs import read_splits
     from nimakit.models import loading
     from nimakit.scoring import evaluation, records
-    from nimakit.stats import correlation
 
     items = _items(samples_file, image_dir, recursive=recursive)
     if output_dir:
@@ -156,7 +155,7 @@ def _write_report(
     from nimakit.scoring import report
 
     metrics = evaluation.metrics
-    name = jobs.set_name(metrics.images, metrics.training_images, metrics.validation_images)
+    name = jobs.part_name(metrics.images, metrics.training_images, metrics.validation_images)
     page = report.render(
         title=f"How well {model.name} judges photographs",
         facts=facts,

@@ -11,7 +11,7 @@ from nimakit.commands.batch import process
 from nimakit.commands.parameters import FILE, image_source, max_pixels, recursive, user_file
 from nimakit.errors import ImageError, UsageError
 from nimakit.images.files import image_id
-from nimakit.io.atomic import atomic_bytes, check_folder, escaped, make_folder, together
+from nimakit.io.atomic import atomic_bytes, atomic_folder, check_folder, escaped, make_folder
 from nimakit.progress import say
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ def render(*, metadata: Metadata, metrics: Mapping[str, Metrics], facts: Mapping
 
 def _figure(metrics: Metrics, key: str) -> str:
     value = getattr(metrics, key)
-    return f"{value:,}" if key == "images" else shown(value, metrics.images, 3) or "-"
+    return f"{value:,}" if key == "images" else format_figure(value, metrics.images, 3) or "-"
 
 
 def _text(value: str) -> str:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import IO
 
-from nimakit.io.atomic import named
+from nimakit.io.atomic import output_errors
 from nimakit.io.delimited import TableWriter
 from nimakit.models.score import DIGITS, Record
 from nimakit.stats import histogram

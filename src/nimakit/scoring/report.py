@@ -78,7 +78,7 @@ def render(
         losses=_loss_chart(history) if history else "",
         metrics={name: evaluation.metrics for name, evaluation in evaluations.items()},
         cut=" and ".join(dict.fromkeys(f"{evaluation.metrics.cut:g}" for evaluation in evaluations.values())),
-        shown=correlation.shown,
+        shown=correlation.format_figure,
         sections=[
             _section(f"set{number}", name, evaluation, bins, max_pixels=max_pixels, explain=explain)
             for number, (name, evaluation) in enumerate(evaluations.items(), start=1)
