@@ -180,3 +180,49 @@ tta = click.option(
     help="Test-time augmentation: average over the photo and its mirror image (flips, the default where --tta"
     " has no value), or also over its corners and centre (crops, 10 times the work).",
 )
+seed = click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of the random choices; the same seed gives the same files.",
+)
+labels_output = click.option(
+    "--output", type=OutputFile(".json"), required=True, help="The label file to write, .json."
+)
+label_bins = click.option(
+    "--bins", type=Bins(), help="The rating of each bin, such as 0-9.  [default: 1, 2, ...]"
+)
+image_column = click.option(
+    "--image-column",
+    default="image_id",
+    show_default=True,
+    help="Column of the image's file name or image_id.",
+)
+_RATING_COLUMNS = {
+    "image_column": image_column,
+    "user_column": click.option(
+        "--user-column",
+        help="Column of the rater; without it each rating counts as a different rater's."
+        "  [default: user_id, if present]",
+    ),
+    "rating_column": click.option(
+        "--rating-column", default="rating", show_default=True, help="Column of the rating."
+    ),
+    "time_column": click.option(
+        "--time-column", help="Column of the time of the rating: ISO 8601, or seconds since 1970."
+    ),
+}
+
+
+def rating_columns(command: Decorated) -> Decorated:
+    """Add the options that name the columns of a table of ratings; they become one dict, `columns`."""
+
+    @wraps(command)
+    def collect(**given: Any) -> Any:
+        return command(columns={name: given.pop(name) for name in _RATING_COLUMNS}, **given)
+
+    collected: Any = collect
+    for option in reversed(_RATING_COLUMNS.values()):
+        collected = option(collected)
+    return collected  # type: ignore[no-any-return]
