@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from nimakit.enhance.adjustments import Adjustments
-from nimakit.enhance.editing import Critic, judge
+from nimakit.enhance.editing import ScoringModel, independent_model
 from nimakit.enhance.framing import reframe
 from nimakit.images.files import find_images, image_id
 from nimakit.images.photo import Photo, open_photo
@@ -109,7 +109,7 @@ class _Folds:
             for number, fold in enumerate(self._folders)
             if any(path.is_dir() for path in fold.iterdir())
         ]
-        self._critics: dict[str, Critic] = {}
+        self._critics: dict[str, ScoringModel] = {}
 
     def covers(self, photo: Path) -> bool:
         """Whether there are models that never saw a photograph."""
@@ -127,11 +127,11 @@ class _Folds:
         [run_file] = (self._folders[self.of(photo)] / name).glob("*/run.json")
         return str(run_file.with_name("model.onnx"))
 
-    def critic(self, name: str, photo: Path) -> Critic:
+    def critic(self, name: str, photo: Path) -> ScoringModel:
         """The same, to be asked for scores; loaded once."""
         file = self.model(name, photo)
         if file not in self._critics:
-            self._critics[file] = judge(loading.load_model(file))
+            self._critics[file] = independent_model(loading.load_model(file))
         return self._critics[file]
 
 
@@ -147,7 +147,7 @@ def _read(results: Path) -> list[dict[str, Any]]:
 
 
 def _judged(
-    path: Path, enhancer: Enhancer, critics: dict[str, Critic], other: dict[str, Any] | None
+    path: Path, enhancer: Enhancer, critics: dict[str, ScoringModel], other: dict[str, Any] | None
 ) -> dict[str, Any]:
     """Scores before and after, those with the edit of another photograph, and how much was changed."""
     photo = open_photo(path)

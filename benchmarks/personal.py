@@ -34,7 +34,7 @@ from nimakit.models import loading
 from nimakit.models.engine import Model
 from nimakit.models.taste import PROBES, Taste
 from nimakit.personal import fit
-from nimakit.personal.learning import Seen, look, rescaled
+from nimakit.personal.learning import RatedImages, rescaled, score_rated
 from nimakit.personal.population import Population
 from nimakit.progress import say
 from nimakit.stats.correlation import srcc
@@ -82,7 +82,7 @@ class Table:
             self._found[method, count][person.number].append(found)
 
     def compare(
-        self, person: Person, count: int, seen: Seen, means: FloatArray, methods: Mapping[str, Learn]
+        self, person: Person, count: int, seen: RatedImages, means: FloatArray, methods: Mapping[str, Learn]
     ) -> None:
         """Learn somebody's taste by each method, and take note of it."""
         chosen = person.pool[:count]
@@ -133,10 +133,10 @@ def main() -> None:
         given = flickr_aes.read_worker_ratings(arguments.ratings_file, rows)
         ratings = rescaled(given, (1.0, 5.0), model.bins)
         run = partial(flickr, workers=flickr_aes.standard_test_workers(given))
-    run(look(model, ratings, arguments.image_dir, notify=say), arguments.seeds).show()
+    run(score_rated(model, ratings, arguments.image_dir, notify=say), arguments.seeds).show()
 
 
-def oasis(seen: Seen, seeds: Sequence[int], *, widths: list[int]) -> Table:
+def oasis(seen: RatedImages, seeds: Sequence[int], *, widths: list[int]) -> Table:
     """People and pictures held out at once; another base, other people and other pictures for each seed.
 
     Args:
@@ -168,7 +168,7 @@ def oasis(seen: Seen, seeds: Sequence[int], *, widths: list[int]) -> Table:
     return table
 
 
-def flickr(seen: Seen, seeds: Sequence[int], *, workers: list[str]) -> Table:
+def flickr(seen: RatedImages, seeds: Sequence[int], *, workers: list[str]) -> Table:
     """Each test worker's pictures divided at random.
 
     Args:
@@ -200,7 +200,9 @@ def by_person(given: Ratings) -> FloatArray:
     return rated
 
 
-def _ridge(seen: Seen, others: FloatArray, is_test: NDArray[np.bool_], widths: list[int]) -> FloatArray:
+def _ridge(
+    seen: RatedImages, others: FloatArray, is_test: NDArray[np.bool_], widths: list[int]
+) -> FloatArray:
     """(N,) mean scores of a histogram head that saw neither the people held out nor the test pictures."""
     from nimakit.stats.ridge import ridge_head
 
@@ -217,7 +219,7 @@ def _ridge(seen: Seen, others: FloatArray, is_test: NDArray[np.bool_], widths: l
     return mean(normalise(np.exp(logits - logits.max(axis=1, keepdims=True))), OASIS_BINS)
 
 
-def learn(seen: Seen, means: FloatArray, others: FloatArray) -> Population:
+def learn(seen: RatedImages, means: FloatArray, others: FloatArray) -> Population:
     """What people teach by their ratings, (people, pictures), NaN for none."""
     user, image = np.nonzero(~np.isnan(others))
     _, user = np.unique(user, return_inverse=True)

@@ -33,7 +33,7 @@ from nimakit.nn.networks import keras_model
 from nimakit.nn.networks.adapters import get_arrays
 from nimakit.nn.personal.tangent_learner import Linearisation, TangentLearner
 from nimakit.personal import fit as linear
-from nimakit.personal.learning import Seen, look
+from nimakit.personal.learning import RatedImages, score_rated
 from nimakit.progress import say
 from nimakit.stats.correlation import srcc
 from nimakit.stats.histogram import FloatArray
@@ -85,7 +85,7 @@ def main() -> None:
     samples = arguments.work_dir / "samples.json"
     write_labels(samples, list(known.image_ids), to_counts(known, OASIS_BINS))
     job = _base(samples, arguments.image_dir, arguments.work_dir)
-    seen = look(model_loading.load_model(job.model_file), ratings, arguments.image_dir, notify=say)
+    seen = score_rated(model_loading.load_model(job.model_file), ratings, arguments.image_dir, notify=say)
     study = Study(job, seen, np.delete(rated, held, axis=0), is_test, arguments.methods)
     found = arguments.work_dir / "found.jsonl"
     done = {(row["method"], row["ratings"], row["person"]) for row in _rows(found)}
@@ -127,7 +127,7 @@ class Study:
     def __init__(
         self,
         job: Job,
-        seen: Seen,
+        seen: RatedImages,
         others: FloatArray,
         is_test: NDArray[np.bool_],
         methods: Sequence[str],

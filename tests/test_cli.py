@@ -57,7 +57,7 @@ def _command(model: Path, source: Path) -> list[str]:
 
 
 def test_puts_json_alone_on_stdout_and_words_on_stderr(predict: Command, folder: Path) -> None:
-    """Exit code 0 where all were scored, with a record an image in order."""
+    """Exit code 0, with a record per image in order."""
     result = predict("--image-source", folder)
     assert result.code == 0
     assert [record["image_id"] for record in result.records] == ["a", "b", "c"]
@@ -72,7 +72,7 @@ def test_scores_a_single_photo(predict: Command, folder: Path) -> None:
 
 
 def test_ends_with_2_where_some_images_could_not_be_scored(predict: Command, folder: Path) -> None:
-    """The bad ones are named with their reasons, on stderr and in their records; all others are scored."""
+    """Failures are reported on stderr and in their records; all others are scored."""
     (folder / "gone.jpg").symlink_to(folder / "nothing.jpg")
     (folder / "bomb.png").write_bytes(png_header(50_000, 50_000))
     result = predict("--image-source", folder)
@@ -93,7 +93,7 @@ def test_ends_with_2_where_some_images_could_not_be_scored(predict: Command, fol
 def test_ends_with_1_on_a_usage_error(
     predict: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
-    """Nothing is on stdout, and one line on stderr says what is wrong."""
+    """Stdout is empty, and one line on stderr gives the error."""
     monkeypatch.chdir(tmp_path)
     result = predict(*arguments)
     assert (result.code, result.out) == (1, "")
@@ -103,7 +103,7 @@ def test_ends_with_1_on_a_usage_error(
 
 @pytest.mark.parametrize("name", ["corrupt.onnx", "bare.onnx", "none.onnx", "beauty"])
 def test_ends_with_1_on_a_model_error(nimakit: Command, folder: Path, tmp_path: Path, name: str) -> None:
-    """A corrupt model, one without metadata, a missing one and an unknown name are refused by name."""
+    """Models that are corrupt, without metadata, missing or unknown are named in the error."""
     (tmp_path / "corrupt.onnx").write_bytes(b"no model")
     write_model(tmp_path / "bare.onnx", written=None)
     model = tmp_path / name if name.endswith(".onnx") else name
@@ -158,7 +158,7 @@ def test_tta_alone_means_flips(predict: Command, slope: Path) -> None:
 def test_averages_models_given_several_times(
     nimakit: Command, slope: Path, tmp_path: Path, tiny_file: Path
 ) -> None:
-    """--model twice is an ensemble in equal shares."""
+    """Several models are averaged with equal weights."""
     other = write_model(tmp_path / "other.onnx", metadata(name="other"), gain=-1.0)
     source = ("predict", "--image-source", slope)
     means = [
@@ -169,7 +169,7 @@ def test_averages_models_given_several_times(
 
 
 def test_recursive_tells_repeated_names_apart(predict: Command, folder: Path) -> None:
-    """Where two files share an image_id every record has its path below the source."""
+    """If two files share an image_id, every record has the path relative to the source."""
     (folder / "sub").mkdir()
     write_photo(folder / "sub" / "a.jpg", 60)
     records = predict("--image-source", folder, "--recursive").records
@@ -182,7 +182,7 @@ def test_recursive_tells_repeated_names_apart(predict: Command, folder: Path) ->
 def test_writes_the_records_to_a_file_too(
     predict: Command, folder: Path, tmp_path: Path, suffix: str
 ) -> None:
-    """The file holds what stdout does, in the form its suffix asks for."""
+    """The file has the records of stdout, in the format of its suffix."""
     path = tmp_path / f"out{suffix}"
     records = predict("--image-source", folder, "--predictions-file", path).records
     text = path.read_text(encoding="utf-8")
@@ -198,7 +198,7 @@ def test_writes_the_records_to_a_file_too(
 
 
 def test_compares_with_labels(predict: Command, folder: Path, tmp_path: Path) -> None:
-    """--samples-file chooses the images and their order; the figures go to stderr and the file."""
+    """--samples-file chooses the images and their order; metrics go to stderr and the file."""
     labels: list[dict[str, Any]] = [
         {"image_id": "c", "label": [0, 0, 0, 0, 0, 0, 0, 0, 1, 9]},
         {"image_id": "none", "label": [1] * 10},
@@ -222,7 +222,7 @@ def test_compares_with_labels(predict: Command, folder: Path, tmp_path: Path) ->
 
 
 def test_draws_a_report(predict: Command, folder: Path, tmp_path: Path) -> None:
-    """--report makes one HTML file with the pictures inside, best first."""
+    """--report writes one HTML file that contains the pictures, best first."""
     result = predict("--image-source", folder, "--report", tmp_path / "sheet.html")
     assert result.err.endswith(f"nimakit: report: {tmp_path / 'sheet.html'}\n")
     page = (tmp_path / "sheet.html").read_text(encoding="utf-8")
@@ -232,7 +232,7 @@ def test_draws_a_report(predict: Command, folder: Path, tmp_path: Path) -> None:
 
 
 def test_max_pixels_refuses_larger_photos(predict: Command, folder: Path) -> None:
-    """--max-pixels holds for every image."""
+    """--max-pixels applies to every image."""
     result = predict("--image-source", folder, "--max-pixels", 12 * 9 - 1)
     assert result.code == 2
     assert all("Received: 12x9 = 108" in record["error"] for record in result.records)
@@ -261,7 +261,7 @@ def test_max_pixels_refuses_larger_photos(predict: Command, folder: Path) -> Non
 def test_rejects_contradictory_and_wrong_options(
     nimakit: Command, folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
 ) -> None:
-    """What cannot be meant is refused before any work, with what to do."""
+    """Contradictory options are refused before any work, with a remedy."""
     monkeypatch.chdir(folder)
     result = nimakit("predict", "--image-source", folder, *arguments)
     assert (result.code, result.out) == (1, "")
@@ -269,7 +269,7 @@ def test_rejects_contradictory_and_wrong_options(
 
 
 def test_rejects_metrics_without_labels(predict: Command, folder: Path, tmp_path: Path) -> None:
-    """A list of names has nothing to compare with."""
+    """A list of names has no labels to compare with."""
     names = _write(tmp_path / "names.json", [{"image_id": "a"}])
     result = predict("--image-source", folder, "--samples-file", names, "--metrics-file", tmp_path / "m.json")
     assert result.code == 1
@@ -277,7 +277,7 @@ def test_rejects_metrics_without_labels(predict: Command, folder: Path, tmp_path
 
 
 def test_rejects_a_broken_config_with_all_its_errors(nimakit: Command, folder: Path, tmp_path: Path) -> None:
-    """--config-file is checked, and every broken rule is told."""
+    """--config-file is checked, and all broken rules are listed."""
     config = _write(tmp_path / "config.json", {"base_model": "MobileNet", "batch_size": 0})
     result = nimakit("predict", "--image-source", folder, "--config-file", config)
     assert (result.code, result.out) == (1, "")
@@ -292,7 +292,7 @@ def test_rejects_a_broken_config_with_all_its_errors(nimakit: Command, folder: P
     ["with space", 'it\'s "quoted"', "-dash", "--tta", "naïve café 写真", "a\nb", "$(touch x);&|", "100%"],
 )
 def test_takes_any_name(predict: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Spaces, quotes, dashes and other scripts in names are only names, alone and in a folder."""
+    """Spaces, quotes, dashes and other scripts in names work, for a photo and in a folder."""
     folder = tmp_path / name
     folder.mkdir()
     monkeypatch.chdir(tmp_path)
@@ -308,7 +308,7 @@ def test_takes_any_name(predict: Command, tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 def test_takes_names_that_are_no_text(tiny_file: Path, tmp_path: Path) -> None:
-    """Bytes that are no UTF-8 go through arguments and messages; whatever is written is UTF-8."""
+    """Names that are not UTF-8 work in arguments and messages; all output is UTF-8."""
     good, bad = (os.fsencode(tmp_path) + b"/" + name for name in (b"caf\xe9.png", b"cut\xff.jpg"))
     write_photo(tmp_path / "x.png").rename(Path(os.fsdecode(good)))
     Path(os.fsdecode(bad)).touch()
@@ -324,7 +324,7 @@ def test_takes_names_that_are_no_text(tiny_file: Path, tmp_path: Path) -> None:
 
 
 def test_names_do_not_steer_the_terminal(predict: Command, tmp_path: Path) -> None:
-    """What is wrong with a picture is shown with its name, control characters written out; logs likewise."""
+    """Control characters in names are escaped in errors and logs."""
     (tmp_path / "a\x1b]0;b\x07.png").touch()
     result = predict("--image-source", tmp_path)
     assert result.code == 2
@@ -339,7 +339,7 @@ def test_names_do_not_steer_the_terminal(predict: Command, tmp_path: Path) -> No
 def test_a_failure_keeps_the_old_file(
     predict: Command, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A disk that is full at the end is exit code 1; the old predictions stay, no half of new ones does."""
+    """A full disk gives exit code 1; the old predictions remain, and no partial new ones."""
     path = tmp_path / "out.json"
     path.write_text("old", encoding="utf-8")
 
@@ -356,7 +356,7 @@ def test_a_failure_keeps_the_old_file(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_a_full_disk_behind_stdout_is_an_error(tiny_file: Path, folder: Path) -> None:
-    """Records that did not reach stdout are not taken for written."""
+    """A full disk behind stdout is an error."""
     command = _command(tiny_file, folder)
     with Path("/dev/full").open("wb") as stdout:
         result = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, check=False, text=True)
@@ -366,7 +366,7 @@ def test_a_full_disk_behind_stdout_is_an_error(tiny_file: Path, folder: Path) ->
 
 
 def test_ends_quietly_where_nobody_reads_stdout(tiny_file: Path, folder: Path) -> None:
-    """`nimakit predict | head -0` is no reason for a traceback."""
+    """`nimakit predict | head -0` gives no traceback."""
     command = _command(tiny_file, folder)
     reading, writing = os.pipe()
     os.close(reading)
@@ -381,7 +381,7 @@ def test_ends_quietly_where_nobody_reads_stdout(tiny_file: Path, folder: Path) -
 
 
 def test_fetch_prints_where_the_model_is(nimakit: Command, public_model: Path) -> None:
-    """`nimakit fetch` puts the path alone on stdout."""
+    """`nimakit fetch` prints only the path on stdout."""
     result = nimakit("fetch")
     assert (result.code, result.out) == (0, f"{public_model}\n")
 
@@ -393,7 +393,7 @@ def test_says_its_version(nimakit: Command) -> None:
 
 @pytest.mark.parametrize("arguments", [[], ["data"]])
 def test_a_group_alone_prints_its_help(nimakit: Command, arguments: list[str]) -> None:
-    """Asking what there is is no error."""
+    """Without a command, the help is printed with exit code 0."""
     alone, asked = nimakit(*arguments), nimakit(*arguments, "--help")
     assert alone == asked
     assert (alone.code, alone.err) == (0, "")
@@ -401,7 +401,7 @@ def test_a_group_alone_prints_its_help(nimakit: Command, arguments: list[str]) -
 
 @pytest.mark.parametrize("group", [cli, cli.commands["data"], cli.commands["rate"]])
 def test_every_command_is_in_one_section_with_its_whole_summary(group: Sections) -> None:
-    """Help lists each command once, by what it is for, and cuts no sentence."""
+    """The help lists each command once, in sections, with full sentences."""
     text = group.get_help(click.Context(group, info_name="x", terminal_width=200))
     for name, command in group.commands.items():
         assert len(re.findall(rf"^  {name}  ", text, re.MULTILINE)) == 1
@@ -412,7 +412,7 @@ def test_every_command_is_in_one_section_with_its_whole_summary(group: Sections)
 
 @pytest.mark.parametrize("arguments", [["--help"], ["predict", "-h"], ["fetch", "--help"]])
 def test_helps(nimakit: Command, arguments: list[str]) -> None:
-    """Help is on stdout, and no error."""
+    """Help goes to stdout with exit code 0."""
     result = nimakit(*arguments)
     assert (result.code, result.err) == (0, "")
     assert "Usage: nimakit" in result.out
@@ -421,7 +421,7 @@ def test_helps(nimakit: Command, arguments: list[str]) -> None:
 def test_ends_with_130_when_interrupted(
     predict: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ctrl-C is no traceback."""
+    """Ctrl-C gives no traceback."""
 
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -453,7 +453,7 @@ cli.main(sys.argv[1:])
 def test_predict_ends_while_its_model_still_runs(
     tmp_path: Path, folder: Path, how: signal.Signals, options: list[str]
 ) -> None:
-    """Even one that would never end; nothing is written."""
+    """Ctrl-C ends even a model that never finishes; nothing is written."""
     written = tmp_path / "scores.json"
     model = write_endless_model(tmp_path / "endless.onnx")
     command = ["predict", "--image-source", str(folder), "--model", str(model), *options]

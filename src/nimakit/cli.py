@@ -1,4 +1,4 @@
-"""The `nimakit` command: its group, and what every command has in common."""
+"""Entry point of the `nimakit` command: its subcommands, exit codes and error handling."""
 
 import io
 import logging
@@ -36,12 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     Exit codes: 0 done; 1 usage or model error; 2 some images could not be scored; 130 interrupted.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopping a container is an interruption too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # sent when a container stops
     logging.setLogRecordFactory(PrintableRecord)
-    warnings.filterwarnings("ignore", module="PIL")  # what matters of it becomes the image's own error
+    warnings.filterwarnings("ignore", module="PIL")  # errors are reported per image
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=ESCAPE)  # paths may have bytes that are no UTF-8
+            stream.reconfigure(errors=ESCAPE)  # paths may contain bytes that are not UTF-8
     try:
         code = cli.main(arguments, prog_name="nimakit", standalone_mode=False)
     except NimakitError as error:
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         say("interrupted")
         code = _INTERRUPTED
     except BrokenPipeError:
-        # Whoever reads stdout wants no more of it.
+        # The reader of stdout, such as head, has closed it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except OSError as error:
@@ -70,6 +70,6 @@ def cli() -> None:
 
 
 cli.add_section("Score photographs", predict, explain, enhance, serve)
-cli.add_section("Train and judge models", train, evaluate, models, fetch, export)
+cli.add_section("Train and evaluate models", train, evaluate, models, fetch, export)
 cli.add_section("Collect ratings", rate, data)
 cli.add_section("Learn one person's taste", personalise, learn_factors)

@@ -50,7 +50,7 @@ def enhance(nimakit: Command, job: Path, photo: Path) -> Command:
     """Runs `nimakit enhance` on the photo."""
 
     def run(target: Path, *arguments: Any, source: Path = photo) -> Result:
-        given = ("--inputimage", source, "--outputimage", target)
+        given = ("--image-source", source, "--output", target)
         network = () if "--apply" in arguments else ("--network", job)
         return nimakit("enhance", *given, *network, *arguments)
 
@@ -66,7 +66,7 @@ def edit(tmp_path: Path) -> Path:
 
 
 def test_edits_a_photo(enhance: Command, job: Path, tmp_path: Path, tiny_file: Path) -> None:
-    """The network likes it better; values are on stdout and beside the result, the judge's opinion too."""
+    """The network scores it higher; values and the judge's scores are on stdout and next to the result."""
     result = enhance(tmp_path / "out.png", "--judge", tiny_file, "--report", tmp_path / "sheet.html")
     assert result.code == 0, result.err
     [record] = result.records
@@ -80,12 +80,12 @@ def test_edits_a_photo(enhance: Command, job: Path, tmp_path: Path, tiny_file: P
     assert own["after"] > own["before"]
     assert read_sidecar(tmp_path / "out.edit.json").to_dict() == record["adjustments"]
     assert (tmp_path / "sheet.html").read_text("utf-8").count("data:image") == 2
-    assert "tiny, which took no part, likes" in result.err
+    assert "tiny, which took no part, scores" in result.err
     assert f"report: {tmp_path / 'sheet.html'}" in result.err
 
 
 def test_gradient_leaves_no_sidecar(enhance: Command, tmp_path: Path) -> None:
-    """Local edits belong to one photo."""
+    """Local edits have no values to apply to another photo."""
     [record] = enhance(tmp_path / "out.jpg", "--method", "gradient", "--epsilon", 0.2).records
     assert record["adjustments"] is None
     assert record["scores"][0]["after"] > record["scores"][0]["before"]
@@ -104,7 +104,7 @@ def test_makes_an_edit_again(enhance: Command, tmp_path: Path, edit: Path, photo
 
 
 def test_edits_a_folder(enhance: Command, tmp_path: Path, edit: Path, photo: Path) -> None:
-    """Names and sub-folders stay; a format that is not written becomes PNG; a broken photo is passed by."""
+    """Names and sub-folders are kept; other formats become PNG; broken photos are skipped."""
     (photo.parent / "below").mkdir()
     Image.new("RGB", (20, 20)).save(photo.parent / "below" / "b.gif")
     (photo.parent / "c.jpg").write_bytes(b"no picture")
@@ -124,7 +124,7 @@ def test_edits_a_folder(enhance: Command, tmp_path: Path, edit: Path, photo: Pat
 def test_goes_past_a_photo_whose_target_cannot_be_written(
     enhance: Command, tmp_path: Path, edit: Path, photo: Path
 ) -> None:
-    """A folder in its place is this photo's own failure: all others are edited, and the exit code is 2."""
+    """If a folder has the name of the result, only this photo fails, and the exit code is 2."""
     for name in ("b.png", "c.png"):
         Image.new("RGB", (20, 20)).save(photo.parent / name)
     (tmp_path / "out" / "b.png").mkdir(parents=True)
@@ -142,18 +142,17 @@ def test_goes_past_a_photo_whose_target_cannot_be_written(
 def test_a_name_too_long_for_a_sidecar_leaves_no_photo_without_one(
     enhance: Command, tmp_path: Path, photo: Path
 ) -> None:
-    """The photo is listed as failed and nothing of it is written; the next one is edited."""
+    """The photo is listed as failed, and nothing of it is written."""
     (tmp_path / "out").mkdir()
     long = "a" * 250
-    photo.with_name("b.jpg").write_bytes(photo.read_bytes())
     photo.rename(photo.with_name(f"{long}.jpg"))
     result = enhance(tmp_path / "out", source=photo.parent)
     assert result.code == 2
     assert [record["image_id"] for record in result.records if "error" in record] == [long]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["b.edit.json", "b.jpg"]
+    assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_tells_what_was_done_before_it_could_not_go_on(
+def test_reports_finished_photos_when_the_disk_is_full(
     enhance: Command, tmp_path: Path, edit: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A full disk ends the run, because it refuses all photos; those before it are edited and on stdout."""
@@ -174,7 +173,7 @@ def test_tells_what_was_done_before_it_could_not_go_on(
 
 
 def test_keeps_the_size_of_a_photo(enhance: Command, tmp_path: Path, photo: Path) -> None:
-    """No edge is cut off unless --frame asks for it, dark though it may be."""
+    """A dark border is only cut off with --frame."""
     edged = Image.new("RGB", (200, 150), (230, 230, 230))
     edged.paste((0, 0, 0), (0, 0, 40, 150))
     edged.save(photo.with_name("edged.png"))
@@ -185,7 +184,7 @@ def test_keeps_the_size_of_a_photo(enhance: Command, tmp_path: Path, photo: Path
 
 
 def test_keeps_transparency(enhance: Command, tmp_path: Path, edit: Path, photo: Path) -> None:
-    """In the frame of the edit; where the format has none, the photo is passed by, and it says why."""
+    """Transparency is cropped like the photo; if the format has none, the photo fails with the reason."""
     picture = Image.open(photo).convert("RGBA")
     picture.putalpha(Image.linear_gradient("L").resize(picture.size))
     picture.save(photo.parent / "cut.png")
@@ -200,7 +199,7 @@ def test_keeps_transparency(enhance: Command, tmp_path: Path, edit: Path, photo:
 
 
 def test_replaces_no_file_unless_asked(enhance: Command, tmp_path: Path, edit: Path, photo: Path) -> None:
-    """Neither the original, nor an earlier result, nor a folder of originals; --overwrite says so."""
+    """Originals and earlier results are only replaced with --overwrite."""
     original = photo.read_bytes()
     for source, target in ((photo, photo), (photo.parent, photo.parent)):
         result = enhance(target, "--apply", edit, source=source)
@@ -212,7 +211,7 @@ def test_replaces_no_file_unless_asked(enhance: Command, tmp_path: Path, edit: P
 
 
 def test_a_sidecar_is_not_replaced_either(enhance: Command, tmp_path: Path) -> None:
-    """Hours of choosing may be in it."""
+    """An existing sidecar is not replaced without --overwrite."""
     (tmp_path / "out.edit.json").write_text("mine")
     result = enhance(tmp_path / "out.jpg")
     assert result.code == 1
@@ -224,7 +223,7 @@ def test_a_sidecar_is_not_replaced_either(enhance: Command, tmp_path: Path) -> N
 def test_a_sidecar_of_another_edit_does_not_stay(
     enhance: Command, tmp_path: Path, edit: Path, how: str
 ) -> None:
-    """It would describe what was not done: it goes with --overwrite; else nothing is done."""
+    """A sidecar of another edit is removed with --overwrite; otherwise the run is refused."""
     write_sidecar(tmp_path / "out.edit.json", Adjustments(exposure=-1.0), {})
     given = ("--apply", edit) if how == "apply" else ("--method", "gradient")
     refused = enhance(tmp_path / "out.jpg", *given)
@@ -240,7 +239,7 @@ def test_a_sidecar_of_another_edit_does_not_stay(
 
 
 def test_the_sidecar_that_is_applied_stays(enhance: Command, tmp_path: Path, edit: Path) -> None:
-    """It describes the photo it comes to lie beside, replaced or not; whatever path it was given by."""
+    """An applied sidecar that belongs to the target is kept, whatever path it was given by."""
     target = tmp_path / "earlier.jpg"
     (tmp_path / "mounted.edit.json").hardlink_to(edit)
     for given in ((), ("--overwrite",)):
@@ -251,7 +250,7 @@ def test_the_sidecar_that_is_applied_stays(enhance: Command, tmp_path: Path, edi
 
 
 def test_a_sheet_is_not_replaced_either(enhance: Command, tmp_path: Path, edit: Path) -> None:
-    """Unless asked for."""
+    """Reports are only replaced with --overwrite."""
     sheet = tmp_path / "sheet.html"
     sheet.write_text("mine")
     result = enhance(tmp_path / "out.jpg", "--apply", edit, "--report", sheet)
@@ -278,7 +277,7 @@ def test_a_sheet_is_not_replaced_either(enhance: Command, tmp_path: Path, edit: 
 def test_refuses_what_cannot_be_done(
     enhance: Command, tmp_path: Path, target: str, arguments: tuple[Any, ...], message: str
 ) -> None:
-    """One sentence, and no file."""
+    """The error is one sentence, and no file is written."""
     before = sorted(tmp_path.rglob("*"))
     result = enhance(tmp_path / target, *arguments)
     assert (result.code, result.out) == (1, "")
@@ -299,7 +298,7 @@ def test_refuses_what_cannot_be_done(
 def test_finding_an_edit_and_applying_one_exclude_each_other(
     enhance: Command, edit: Path, tmp_path: Path, given: tuple[Any, ...]
 ) -> None:
-    """An option that would be passed over in silence is refused."""
+    """Options that would be ignored are refused."""
     result = enhance(tmp_path / "o.jpg", "--apply", edit, *given)
     assert (result.code, result.out) == (1, "")
     assert given[0] in result.err
@@ -308,12 +307,12 @@ def test_finding_an_edit_and_applying_one_exclude_each_other(
 
 
 def test_a_folder_goes_to_a_folder(enhance: Command, tmp_path: Path, edit: Path, photo: Path) -> None:
-    """Not onto a file; and two photos never onto one."""
+    """A file is refused, and so are two photos with the same result."""
     (tmp_path / "out").write_text("")
     for target in ("out", "new.jpg"):
         refused = enhance(tmp_path / target, "--apply", edit, source=photo.parent)
         assert (refused.code, refused.out) == (1, "")
-        assert "--outputimage is a folder where --inputimage is one" in refused.err
+        assert "--output must be a folder if --image-source is one" in refused.err
     assert not (tmp_path / "new.jpg").exists()
     for name in ("b.gif", "b.bmp"):
         Image.new("RGB", (8, 8)).save(photo.parent / name)
@@ -321,7 +320,7 @@ def test_a_folder_goes_to_a_folder(enhance: Command, tmp_path: Path, edit: Path,
 
 
 def test_two_photos_never_share_a_sidecar(enhance: Command, tmp_path: Path, edit: Path, photo: Path) -> None:
-    """a.jpg and a.png have one name for it: they are refused where values are written, and only there."""
+    """a.jpg and a.png would share a sidecar: they are refused if one is written."""
     Image.new("RGB", (8, 8)).save(photo.parent / "a.png")
     refused = enhance(tmp_path / "new", source=photo.parent)
     assert (refused.code, refused.out) == (1, "")
@@ -333,5 +332,5 @@ def test_two_photos_never_share_a_sidecar(enhance: Command, tmp_path: Path, edit
 
 
 def test_the_record_is_json(enhance: Command, tmp_path: Path, edit: Path) -> None:
-    """Stdout holds an array and nothing else."""
+    """Stdout is a JSON array and nothing else."""
     assert isinstance(json.loads(enhance(tmp_path / "o.jpg", "--apply", edit).out), list)

@@ -58,7 +58,7 @@ def test_puts_the_figures_on_stdout_and_a_sentence_on_stderr(evaluate: Command) 
 
 
 def test_writes_figures_report_and_predictions(evaluate: Command, tmp_path: Path) -> None:
-    """--output-dir is made, and holds three files that agree with stdout."""
+    """--output-dir is created, and its three files agree with stdout."""
     folder = tmp_path / "new" / "judged"
     result = evaluate("--output-dir", folder)
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -79,7 +79,7 @@ def test_writes_figures_report_and_predictions(evaluate: Command, tmp_path: Path
 
 
 def test_figures_of_few_images_have_two_decimals_and_a_warning(evaluate: Command) -> None:
-    """On stderr as a sentence; the figures themselves are not rounded."""
+    """Stderr shows rounded metrics with a warning; the JSON is not rounded."""
     result = evaluate()
     assert "SRCC 1.00 " in result.err
     assert "nimakit: These figures are a rough guide, from only 3 images" in result.err
@@ -100,7 +100,7 @@ def test_figures_of_few_images_have_two_decimals_and_a_warning(evaluate: Command
 def test_says_how_many_images_the_model_was_trained_on(
     evaluate: Command, tmp_path: Path, split: Any, counts: tuple[int | None, int | None], name: str
 ) -> None:
-    """By the split.json next to the model: on stdout, on stderr and in the report."""
+    """Training images, by the split.json next to the model, are reported in all outputs."""
     job = Job.create(tmp_path / "jobs", {}, {})
     write_model(job.model_file)
     if split:
@@ -116,7 +116,7 @@ def test_says_how_many_images_the_model_was_trained_on(
 
 
 def test_refuses_a_damaged_split(evaluate: Command, tmp_path: Path) -> None:
-    """Before anything is scored: without it nobody knows what the figures are of."""
+    """A damaged split.json is refused before scoring."""
     job = Job.create(tmp_path / "jobs", {}, {})
     write_model(job.model_file)
     job.split_file.write_text('{"training": 3}', encoding="utf-8")
@@ -126,53 +126,56 @@ def test_refuses_a_damaged_split(evaluate: Command, tmp_path: Path) -> None:
 
 
 def test_ends_with_2_where_some_images_could_not_be_scored(evaluate: Command, tmp_path: Path) -> None:
-    """They are named on stderr, in the report and in predictions.csv; the figures are of all others."""
+    """Failures are on stderr, in the report and in predictions.csv; the metrics are of all others."""
     labels = [*LABELS, {"image_id": "none", "label": [1] * 10}]
     result = evaluate("--output-dir", tmp_path, labels=labels)
     assert result.code == 2
     assert json.loads(result.out)["images"] == 3
-    assert "nimakit: none: The image source holds no image" in result.err
+    assert "nimakit: none: The image source has no image" in result.err
     rows = list(csv.DictReader((tmp_path / "predictions.csv").read_text("utf-8").splitlines()))
-    assert "no image of this image_id" in rows[3]["error"]
+    assert "no image with this image_id" in rows[3]["error"]
     assert "1 could not be scored" in (tmp_path / "report.html").read_text("utf-8")
 
 
 def test_lists_twenty_failures_and_counts_the_rest(evaluate: Command) -> None:
-    """A label file of another folder gives a list of bounded length."""
+    """At most 20 failures are listed."""
     result = evaluate(labels=[*LABELS, *({"image_id": f"x{i}", "label": [1] * 10} for i in range(25))])
     assert len(result.err.splitlines()) == 23
     assert "and 5 more that could not be scored" in result.err
 
 
 def test_averages_models_given_several_times(evaluate: Command, tmp_path: Path) -> None:
-    """--model twice is an ensemble."""
+    """Several models are averaged."""
     other = write_model(tmp_path / "other.onnx", gain=-1.0)
     assert json.loads(evaluate().out)["emd"] != json.loads(evaluate("--model", other).out)["emd"]
 
 
 def test_takes_the_options_of_predict(evaluate: Command, folder: Path, tmp_path: Path) -> None:
-    """--recursive, --tta and --max-pixels mean what they mean there."""
+    """--recursive, --tta and --max-pixels work as in predict."""
     (folder / "sub").mkdir()
     (folder / "c.png").rename(folder / "sub" / "c.png")
     assert evaluate().code == 2
     assert evaluate("--recursive", "--tta").code == 0
     result = evaluate("--max-pixels", 1)
     assert (result.code, result.out) == (1, "")
-    assert "none of use; the first: a: " in result.err
+    assert "none of them usable; the first: a: " in result.err
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"labels": [{"image_id": "a"}]}, "names images only; nimakit predict scores them"),
+        ({"labels": [{"image_id": "a"}]}, "only names images; nimakit predict scores them"),
         ({"labels": [{"image_id": "a", "label": [0, 0]}]}, "nobody rated it"),
-        ({"arguments": ["--image-dir", "nowhere"]}, "--image-dir is a folder of images. Received: nowhere"),
+        (
+            {"arguments": ["--image-dir", "nowhere"]},
+            "--image-source must be a folder of images. Received: nowhere",
+        ),
         ({"arguments": ["--model", "beauty"]}, "Received: beauty"),
     ],
     ids=["no labels", "bad labels", "no folder", "no model"],
 )
 def test_ends_with_1_on_a_usage_error(evaluate: Command, changes: dict[str, Any], message: str) -> None:
-    """Nothing is on stdout, and one line on stderr says what is wrong."""
+    """Stdout is empty, and one line on stderr gives the error."""
     result = evaluate(*changes.get("arguments", ()), labels=changes.get("labels", LABELS))
     assert (result.code, result.out) == (1, "")
     assert message in result.err
@@ -180,11 +183,11 @@ def test_ends_with_1_on_a_usage_error(evaluate: Command, changes: dict[str, Any]
 
 
 def test_refuses_folders_in_which_something_would_be_lost(evaluate: Command, tmp_path: Path) -> None:
-    """A job's own report stays, and so does a label file that is called like an output."""
+    """A job's own report, and a label file with the name of an output, are not overwritten."""
     job = Job.create(tmp_path / "jobs", {}, {})
     result = evaluate("--output-dir", job.folder)
     assert result.code == 1
-    assert "must not be a job's folder" in result.err
+    assert "must not be a job folder" in result.err
     samples = _labels(tmp_path / "metrics.json", LABELS)
     result = evaluate("--samples-file", samples, "--output-dir", tmp_path)
     assert "An output file must not be an input" in result.err
@@ -192,7 +195,7 @@ def test_refuses_folders_in_which_something_would_be_lost(evaluate: Command, tmp
 
 
 def test_refuses_an_output_folder_that_is_a_file(evaluate: Command, tmp_path: Path) -> None:
-    """Before anything is scored."""
+    """An unwritable folder is refused before scoring."""
     (tmp_path / "file").touch()
     result = evaluate("--output-dir", tmp_path / "file")
     assert (result.code, result.out) == (1, "")
@@ -205,7 +208,7 @@ def test_refuses_an_output_folder_that_is_a_file(evaluate: Command, tmp_path: Pa
     "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning",
 )
 def test_shows_what_the_model_looks_at(nimakit: Command, folder: Path, tmp_path: Path) -> None:
-    """In the report, of a model whose Keras weights there are."""
+    """The report shows maps for a model with Keras weights."""
     with small_backbone.registered():
         job = write_job(tmp_path / "job")
         samples = _labels(tmp_path / "labels.json", LABELS)
@@ -217,7 +220,7 @@ def test_shows_what_the_model_looks_at(nimakit: Command, folder: Path, tmp_path:
 
 
 def test_explains_one_model_in_a_report(evaluate: Command, tmp_path: Path, tiny_file: Path) -> None:
-    """Not several, not without a report, and not a model file alone; it is said before anything is scored."""
+    """Several models, no report, or no Keras weights are refused before scoring."""
     assert "needs --output-dir" in evaluate("--explain").err
     several = evaluate("--explain", "--model", tiny_file, "--output-dir", tmp_path / "judged")
     assert "needs --output-dir and one --model" in several.err

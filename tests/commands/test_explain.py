@@ -34,7 +34,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A folder with a photo, and another one below."""
+    """A folder with a photo, and another one in a sub-folder."""
     folder = tmp_path / "photos"
     (folder / "below").mkdir(parents=True)
     for name in ("a.png", "below/b.png"):
@@ -57,8 +57,8 @@ def test_draws_a_photo(nimakit: Command, job: Path, photos: Path, tmp_path: Path
             assert drawn.size == (60, 40) or kind == "side_by_side"
 
 
-def test_draws_no_larger_than_it_is_told(nimakit: Command, job: Path, photos: Path, tmp_path: Path) -> None:
-    """In the photo's proportions; one that is smaller stays as it is."""
+def test_limits_the_size_of_pictures(nimakit: Command, job: Path, photos: Path, tmp_path: Path) -> None:
+    """Pictures are shrunk in proportion; a smaller photo keeps its size."""
     for side, size in ((30, (30, 20)), (100, (60, 40))):
         given = ("--model", job, "--output-dir", tmp_path / str(side), "--max-side", str(side))
         assert nimakit("explain", "--image-source", photos / "a.png", *given).code == 0
@@ -67,7 +67,7 @@ def test_draws_no_larger_than_it_is_told(nimakit: Command, job: Path, photos: Pa
 
 
 def test_draws_a_folder_and_those_below(nimakit: Command, job: Path, photos: Path, tmp_path: Path) -> None:
-    """Sub-folders stay as they are; the probability of a rating is given where it is explained."""
+    """Sub-folders are kept; the record has the explained probability."""
     given = ("--model", job, "--output-dir", tmp_path / "out", "--at-least", 4)
     result = nimakit("explain", "--image-source", photos, "--recursive", *given)
     assert [record["image_id"] for record in result.records] == ["a", "b"]
@@ -76,7 +76,7 @@ def test_draws_a_folder_and_those_below(nimakit: Command, job: Path, photos: Pat
 
 
 def test_goes_past_a_broken_photo(nimakit: Command, job: Path, photos: Path, tmp_path: Path) -> None:
-    """All others are drawn, and the exit code is 2; a name that is no text is written as one."""
+    """All others are drawn, and the exit code is 2; names that are not UTF-8 are escaped."""
     (photos / "caf\udce9.jpg").write_bytes(b"no picture")
     result = nimakit("explain", "--image-source", photos, "--model", job, "--output-dir", tmp_path / "out")
     assert result.code == 2
@@ -88,7 +88,7 @@ def test_goes_past_a_broken_photo(nimakit: Command, job: Path, photos: Path, tmp
 def test_goes_past_a_photo_whose_pictures_cannot_be_written(
     nimakit: Command, job: Path, photos: Path, tmp_path: Path
 ) -> None:
-    """A name too long for its overlay, or a folder in the place of one: none of its pictures stays."""
+    """If one of a photo's pictures cannot be written, none is."""
     long = "a" * 244
     Image.new("RGB", (8, 8)).save(photos / f"{long}.png")
     for name in ("b.png", "c.png"):
@@ -103,7 +103,7 @@ def test_goes_past_a_photo_whose_pictures_cannot_be_written(
 
 
 def test_refuses_names_that_would_meet(nimakit: Command, job: Path, photos: Path, tmp_path: Path) -> None:
-    """Two photos of one name would draw over each other."""
+    """Two photos with the same name are refused."""
     Image.new("RGB", (8, 8)).save(photos / "a.jpg")
     result = nimakit("explain", "--image-source", photos, "--model", job, "--output-dir", tmp_path / "out")
     assert result.code == 1
@@ -112,15 +112,15 @@ def test_refuses_names_that_would_meet(nimakit: Command, job: Path, photos: Path
 
 
 def test_refuses_a_rating_off_the_scale(nimakit: Command, job: Path, photos: Path, tmp_path: Path) -> None:
-    """One sentence, and nothing is written."""
+    """The error is one sentence, and nothing is written."""
     given = ("--model", job, "--output-dir", tmp_path / "out", "--at-least", 9)
     result = nimakit("explain", "--image-source", photos, *given)
     assert (result.code, result.out) == (1, "")
     assert "Received: 9" in result.err
 
 
-def test_refuses_a_model_file_alone(nimakit: Command, photos: Path, tmp_path: Path) -> None:
-    """A model that was trained elsewhere can be scored with, not looked into."""
+def test_refuses_a_model_without_keras_weights(nimakit: Command, photos: Path, tmp_path: Path) -> None:
+    """A model file without Keras weights is refused."""
     model = write_model(tmp_path / "tiny.onnx")
     result = nimakit("explain", "--image-source", photos, "--model", model, "--output-dir", tmp_path / "out")
     assert result.code == 1
@@ -128,7 +128,7 @@ def test_refuses_a_model_file_alone(nimakit: Command, photos: Path, tmp_path: Pa
 
 
 def test_says_where_it_could_not_write(nimakit: Command, job: Path, photos: Path, tmp_path: Path) -> None:
-    """An output folder that is a file is named, before a model is loaded; one below a file, too."""
+    """An output folder that is a file, or in a file, is refused before a model is loaded."""
     (tmp_path / "out").write_text("")
     for folder in (tmp_path / "out", tmp_path / "out" / "below"):
         result = nimakit("explain", "--image-source", photos, "--model", "none", "--output-dir", folder)
@@ -137,10 +137,10 @@ def test_says_where_it_could_not_write(nimakit: Command, job: Path, photos: Path
 
 
 def test_a_taste_has_no_probabilities(nimakit: Command, job: Path, photos: Path, tmp_path: Path) -> None:
-    """Also where the model has: a person gives one score."""
+    """--at-least is refused with --user."""
     given = ("--model", job, "--user", tmp_path / "ann.taste", "--at-least", 3)
     result = nimakit("explain", "--image-source", photos / "a.png", *given, "--output-dir", tmp_path / "out")
     assert (result.code, result.out) == (1, "")
-    assert "no probability of a rating" in result.err
+    assert "no probabilities of ratings" in result.err
     assert "--at-least 3; leave one of them out" in result.err
     assert not (tmp_path / "out").exists()

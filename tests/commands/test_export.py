@@ -43,7 +43,7 @@ def weights_file(tmp_path: Path) -> Path:
 def test_honours_head_and_preprocessing_of_a_config(
     nimakit: Command, weights_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Weights trained with a config of their own score as that config says."""
+    """Weights with a training config are exported with its head and preprocessing."""
     monkeypatch.setenv("NIMAKIT_CACHE", str(tmp_path / "cache"))
     config_file = tmp_path / "config.json"
     config_file.write_text(json.dumps(CONFIG), encoding="utf-8")
@@ -62,14 +62,14 @@ def test_honours_head_and_preprocessing_of_a_config(
 
 @pytest.mark.parametrize("given", [(), ("--base-model-name", "MobileNet", "--config-file", "c.json")])
 def test_rejects_weights_without_one_backbone(nimakit: Command, tmp_path: Path, given: tuple[str]) -> None:
-    """The backbone is said once, by name or by config."""
+    """The backbone is given by name or by config, not both."""
     result = nimakit("export", "--weights-file", "w.h5", "--output", tmp_path / "m.onnx", *given)
     assert result.code == 1
     assert "either --base-model-name or --config-file" in result.err
 
 
 def test_rejects_another_suffix(nimakit: Command, tmp_path: Path) -> None:
-    """A model file ends in .onnx."""
+    """The output must end in .onnx."""
     given = ("--weights-file", "w.h5", "--base-model-name", "MobileNet", "--output", tmp_path / "m.pb")
     result = nimakit("export", *given)
     assert result.code == 1

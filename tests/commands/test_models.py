@@ -9,7 +9,7 @@ from terminal import Command
 
 
 def test_prints_a_table(nimakit: Command, tmp_path: Path) -> None:
-    """A line a model below the headings, columns aligned, and what is wrong below that."""
+    """A table with a line per model, and problems below it."""
     write_model(tmp_path / "good.onnx")
     (tmp_path / "bad.onnx").write_bytes(b"")
     result = nimakit("models", tmp_path)
@@ -23,7 +23,7 @@ def test_prints_a_table(nimakit: Command, tmp_path: Path) -> None:
 
 
 def test_metadata_does_not_steer_the_terminal(nimakit: Command, tmp_path: Path) -> None:
-    """A model file has any name, and says what it likes of itself."""
+    """Control characters in file names and metadata are escaped."""
     write_model(tmp_path / "m\x1b[2J.onnx", metadata(name="\x1b]0;a\x07", reference="\x9b2J"))
     result = nimakit("models", tmp_path)
     assert not set(result.out) & {"\x1b", "\x07", "\x9b"}
@@ -31,7 +31,7 @@ def test_metadata_does_not_steer_the_terminal(nimakit: Command, tmp_path: Path) 
 
 
 def test_prints_json(nimakit: Command, tmp_path: Path) -> None:
-    """--json gives machines all that is known."""
+    """--json prints everything."""
     write_model(tmp_path / "m.onnx")
     _, entry = nimakit("models", "--json", tmp_path).records
     assert entry["model"] == str(tmp_path / "m.onnx")
@@ -41,7 +41,7 @@ def test_prints_json(nimakit: Command, tmp_path: Path) -> None:
 def test_looks_where_models_usually_are(
     nimakit: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a folder, models and train_jobs are looked into where they exist."""
+    """By default models and train_jobs are searched if they exist."""
     monkeypatch.chdir(tmp_path)
     assert len(nimakit("models", "--json").records) == 1
     for folder in ("models", "train_jobs"):
@@ -52,7 +52,7 @@ def test_looks_where_models_usually_are(
 
 
 def test_ends_with_1_on_a_missing_folder(nimakit: Command) -> None:
-    """Nothing is on stdout."""
+    """Stdout is empty."""
     result = nimakit("models", "nowhere")
     assert (result.code, result.out) == (1, "")
     assert "Received: nowhere" in result.err

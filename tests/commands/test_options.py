@@ -1,4 +1,4 @@
-"""The options of all commands: none goes away; --recursive, and which commands advise it."""
+"""Options of all commands: none is removed, and --recursive is advised where it exists."""
 
 import json
 import re

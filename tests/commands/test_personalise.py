@@ -1,4 +1,4 @@
-"""`nimakit personalise` and `nimakit learn-factors`, and scores by what they write."""
+"""nimakit.commands.personalise: `nimakit personalise` and `nimakit learn-factors`."""
 
 import csv
 import json
@@ -64,7 +64,7 @@ def _own_ratings(data: Path, user: str) -> np.ndarray:
 def test_a_head_bends_the_scores_to_a_taste(
     nimakit: Command, data: Path, tiny_file: Path, tmp_path: Path
 ) -> None:
-    """Scored with the user's file, the pictures come in the order the user has them in."""
+    """With the taste file, pictures are ranked as the person ranks them."""
     output = tmp_path / "u1.taste"
     result = nimakit("personalise", *_given(data, tiny_file), "--user-id", "u1", "--output", output)
     assert result.code == 0, result.err
@@ -79,7 +79,7 @@ def test_a_head_bends_the_scores_to_a_taste(
 
 @pytest.fixture
 def app_data(nimakit: Command, data: Path, tmp_path: Path) -> Path:
-    """What the rating app keeps, after these ratings were imported, on a scale from 0 to 10."""
+    """A rating app's data folder with these ratings, on a scale from 0 to 10."""
     folder = tmp_path / "ratings"
     settings = read_settings(folders=(data / "photos",), data_dir=folder, environment={})
     open_collections(settings, {"scale": "0-10", "experiment": "rate"})
@@ -96,7 +96,7 @@ def app_data(nimakit: Command, data: Path, tmp_path: Path) -> Path:
 def test_ratings_are_taken_from_the_rating_app(
     nimakit: Command, data: Path, app_data: Path, tiny_file: Path, tmp_path: Path
 ) -> None:
-    """With the collection's own images and scale; as from a table on that scale."""
+    """Ratings from the app give the same taste as a table on its scale."""
     output, population = tmp_path / "u1.taste", tmp_path / "crowd.npz"
     given = ["--model", tiny_file, "--data-dir", app_data]
     result = nimakit("personalise", *given, "--user-id", "u1", "--output", output)
@@ -118,9 +118,9 @@ def test_ratings_are_taken_from_the_rating_app(
     [
         ([], "Received: neither"),
         (["--ratings", "x.csv", "--data-dir", "."], "Received: both"),
-        (["--ratings", "x.csv"], "needs the images it is of: --image-dir"),
-        (["--ratings", "x.csv", "--collection", "a"], "--collection goes with"),
-        (["--data-dir", ".", "--scale", 0, 10], "go with --ratings"),
+        (["--ratings", "x.csv"], "needs the folder of its images: --image-source"),
+        (["--ratings", "x.csv", "--collection", "a"], "--collection needs"),
+        (["--data-dir", ".", "--scale", 0, 10], "need --ratings"),
         (["--data-dir", "."], "The data folder is where ./rate kept ratings"),
     ],
     ids=str,
@@ -128,7 +128,7 @@ def test_ratings_are_taken_from_the_rating_app(
 def test_refuses_sources_that_are_none(
     nimakit: Command, tiny_file: Path, tmp_path: Path, options: list[Any], message: str
 ) -> None:
-    """One place of ratings is enough, and each has its own options."""
+    """Ratings come from one source, each with its own options."""
     given = ["--model", tiny_file, "--output", tmp_path / "a.taste"]
     result = nimakit("personalise", *given, *options)
     assert (result.code, result.out) == (1, "")
@@ -138,7 +138,7 @@ def test_refuses_sources_that_are_none(
 def test_factors_place_somebody_among_others(
     nimakit: Command, data: Path, tiny_file: Path, tmp_path: Path
 ) -> None:
-    """By what learn-factors learned from everybody."""
+    """The population comes from learn-factors."""
     population, output = tmp_path / "crowd.npz", tmp_path / "u1.taste"
     learned = nimakit("learn-factors", *_given(data, tiny_file), "--output", population)
     assert learned.code == 0, learned.err
@@ -154,7 +154,7 @@ def test_factors_place_somebody_among_others(
 
 
 def test_other_scales_are_stretched(nimakit: Command, data: Path, tiny_file: Path, tmp_path: Path) -> None:
-    """Ratings from 0 to 100 of a model from 1 to 10."""
+    """Ratings from 0 to 100 are rescaled for a model from 1 to 10."""
     table = tmp_path / "percent.csv"
     rows = [f"p{index:02d},{10 + 3 * index}" for index in range(COUNT)]
     table.write_text("\n".join(["image_id,rating", *rows]), "utf-8")
@@ -172,7 +172,7 @@ def test_other_scales_are_stretched(nimakit: Command, data: Path, tiny_file: Pat
 def test_asks_for_the_scale_where_ratings_do_not_reach_its_end(
     nimakit: Command, data: Path, tiny_file: Path, tmp_path: Path
 ) -> None:
-    """Ratings from 2 to 7 may be of 7 or of 10; those from 2 to 10 are on the model's scale."""
+    """Ratings from 2 to 7 need --scale; those from 2 to 10 are on the model's scale."""
     table = tmp_path / "some.csv"
     given = ["--model", tiny_file, "--ratings", table, "--image-dir", data / "photos"]
     table.write_text("image_id,rating\np00,2\np01,7\np02,6\n", "utf-8")
@@ -187,7 +187,7 @@ def test_asks_for_the_scale_where_ratings_do_not_reach_its_end(
 def test_images_that_are_gone_are_left_out(
     nimakit: Command, data: Path, tiny_file: Path, tmp_path: Path
 ) -> None:
-    """And said."""
+    """Ratings of missing images are left out and reported."""
     table = tmp_path / "some.csv"
     table.write_text("image_id,rating\np00,4\ngone,7\np01,6\n", "utf-8")
     given = ["--model", tiny_file, "--ratings", table, "--image-dir", data / "photos", "--scale", 1, 10]
@@ -208,19 +208,19 @@ def refused(nimakit: Command, data: Path, tiny_file: Path) -> Callable[..., Resu
     [
         ([], "The ratings come from 24 people (u0, u1, u2, u3, u4, ...). Choose one with --user-id."),
         (["--user-id", "nobody"], "Received: 'nobody', and ratings by 24 people (u0, u1, "),
-        (["--user-id", "u1", "--method", "factors"], "make a population file"),
+        (["--user-id", "u1", "--method", "factors"], "create one from many raters"),
         (["--user-id", "u1", "--population", "x.npz"], "--population is for the method factors"),
         (["--user-id", "u1", "--batch-norm"], "--batch-norm are for the method adapters. Received: head"),
         (["--user-id", "u1", "--placement", "series", "--method", "full"], "adapters. Received: full"),
-        (["--user-id", "u1", "--scale", 5, 1], "--scale is the lowest and the highest rating"),
-        (["--user-id", "u1", "--image-dir", "none"], "are in a folder"),
+        (["--user-id", "u1", "--scale", 5, 1], "--scale must be the lowest and the highest rating"),
+        (["--user-id", "u1", "--image-dir", "none"], "must be in a folder"),
     ],
     ids=str,
 )
 def test_refuses_what_cannot_be_learned(
     refused: Callable[..., Result], tmp_path: Path, options: list[Any], message: str
 ) -> None:
-    """With one line that says what to do, and no file."""
+    """The error is one line that says what to do, and no file is written."""
     result = refused("--output", tmp_path / "a.taste", *options)
     assert (result.code, result.out) == (1, "")
     assert message in result.err
@@ -230,7 +230,7 @@ def test_refuses_what_cannot_be_learned(
 def test_ratings_without_names_are_one_persons_and_with_some_several(
     nimakit: Command, data: Path, tiny_file: Path, tmp_path: Path
 ) -> None:
-    """Without any, the last rating of an image counts; beside named people they are somebody else's."""
+    """Without user ids, the last rating of an image counts; with others, they are another person's."""
     table, output = tmp_path / "mine.jsonl", tmp_path / "me.taste"
     rows = [{"image_id": f"p{index:02d}", "rating": 2 + index % 9} for index in range(12)]
     rows.append({"image_id": "p00", "rating": 10})
@@ -247,7 +247,7 @@ def test_ratings_without_names_are_one_persons_and_with_some_several(
 
 
 def test_a_file_is_called_taste(refused: Callable[..., Result], tmp_path: Path) -> None:
-    """Which a server of a folder of users relies on."""
+    """A server with a folder of users relies on the suffix."""
     result = refused("--output", tmp_path / "a.json", "--user-id", "u1")
     assert "The output file must end in .taste" in result.err
 
@@ -255,7 +255,7 @@ def test_a_file_is_called_taste(refused: Callable[..., Result], tmp_path: Path) 
 def test_scoring_refuses_the_file_of_another_model(
     nimakit: Command, data: Path, tiny_file: Path, score_file: Path, tmp_path: Path
 ) -> None:
-    """Before any picture is scored."""
+    """A population of another model is refused before scoring."""
     output = tmp_path / "u1.taste"
     nimakit("personalise", *_given(data, tiny_file), "--user-id", "u1", "--output", output)
     result = nimakit("predict", "--image-source", data / "photos", "--model", score_file, "--user", output)
@@ -277,7 +277,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_adapters_come_with_the_model_file_that_takes_them(
     nimakit: Command, data: Path, job: Path, tmp_path: Path
 ) -> None:
-    """The summary names it; once the job has another model, it is made anew."""
+    """The summary names the file; if the job's model changes, it is written again."""
     output = tmp_path / "u1.taste"
     given = [*_given(data, job), "--scale", 1, 10, "--user-id", "u1", "--output", output]
     kind = ["--method", "adapters", "--placement", "series", "--batch-norm"]

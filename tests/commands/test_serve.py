@@ -20,7 +20,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
 
 
 def test_options_win_over_the_config(nimakit: Command, served: list[Settings], tmp_path: Path) -> None:
-    """The config file gives what they leave open."""
+    """Options override the config file."""
     config = tmp_path / "serve.json"
     config.write_text(json.dumps({"port": 1, "queue_size": 9, "models": ["a.onnx"]}), "utf-8")
     result = nimakit(
@@ -38,14 +38,14 @@ def test_options_win_over_the_config(nimakit: Command, served: list[Settings], t
 def test_the_environment_is_read(
     nimakit: Command, served: list[Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Variables with our prefix."""
+    """Environment variables with the prefix are settings."""
     monkeypatch.setenv("NIMAKIT_SERVE_MAX_IMAGES", "3")
     nimakit("serve")
     assert served[0].max_images == 3
 
 
 def test_a_broken_config_is_refused(nimakit: Command, served: list[Settings], tmp_path: Path) -> None:
-    """With every broken rule, and before anything is started."""
+    """All broken rules are listed before the server starts."""
     config = tmp_path / "serve.json"
     config.write_text('{"prot": 1, "queue_size": 0}', "utf-8")
     result = nimakit("serve", "--config-file", config)
@@ -56,14 +56,14 @@ def test_a_broken_config_is_refused(nimakit: Command, served: list[Settings], tm
 
 
 def test_a_new_key_goes_to_stdout(nimakit: Command) -> None:
-    """With the entry that knows it."""
+    """The key is printed with its entry for a config."""
     result = nimakit("serve", "--new-key", "shop")
     made = json.loads(result.out)
     assert find_owner(made["key"], parse_keys([made["entry"]], "a test")) == "shop"
 
 
 def test_a_key_has_a_proper_name(nimakit: Command) -> None:
-    """Names stand in files, one to a line."""
+    """A name with a space is refused."""
     result = nimakit("serve", "--new-key", "a b")
     assert (result.code, result.out) == (1, "")
     assert "NAME:SHA-256" in result.err
@@ -72,7 +72,7 @@ def test_a_key_has_a_proper_name(nimakit: Command) -> None:
 def test_without_its_libraries_the_line_that_installs_them_is_shown(
     nimakit: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No traceback."""
+    """The error is one line, without a traceback."""
     monkeypatch.setitem(sys.modules, "gunicorn", None)
     result = nimakit("serve")
     assert result.code == 1

@@ -35,18 +35,18 @@ def prepared(tmp_path: Path) -> Job:
 
 @pytest.mark.parametrize("left_out", ["--config-file", "--samples-file", "--image-dir"])
 def test_needs_config_labels_and_images(nimakit: Command, given: list[object], left_out: str) -> None:
-    """Each of the three is needed; the message names all, and the other way to begin."""
+    """The message names the three required options, and --resume."""
     place = given.index(left_out)
     result = nimakit("train", *given[:place], *given[place + 2 :])
     assert (result.code, result.out) == (1, "")
-    assert "A job needs --config-file, --samples-file and --image-dir; or --resume JOB." in result.err
+    assert "A job needs --config-file, --samples-file and --image-source; or --resume JOB." in result.err
 
 
 @pytest.mark.parametrize(
     "further", [["--config-file", "c.json"], ["--test-samples-file", "t.json"], ["--prepare-only"]]
 )
 def test_resume_takes_no_other_job(nimakit: Command, prepared: Job, further: list[str]) -> None:
-    """A resumed job is what it was: options that would make it another are refused."""
+    """Options that would change a resumed job are refused."""
     result = nimakit("train", "--resume", prepared.folder, *further)
     assert (result.code, result.out) == (1, "")
     assert "--resume JOB takes everything else from the job folder" in result.err
@@ -56,7 +56,7 @@ def test_resume_takes_no_other_job(nimakit: Command, prepared: Job, further: lis
 def test_a_resumed_job_goes_on_otherwise_where_it_may(
     nimakit: Command, prepared: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Photographs may be left out, the image may be another one; what is not said stays."""
+    """--allow-missing and --docker-image may change on resume; all else is kept."""
     found: list[object] = []
     monkeypatch.setattr(training_job, "train", lambda _job, *, changes, **_: found.append(changes))
     assert nimakit("train", "--resume", prepared.folder).code == 0
@@ -65,7 +65,7 @@ def test_a_resumed_job_goes_on_otherwise_where_it_may(
 
 
 def test_refuses_an_unknown_option(nimakit: Command) -> None:
-    """A typing error ends before anything is looked at."""
+    """An unknown option is refused by name."""
     result = nimakit("train", "--epochs", 3)
     assert (result.code, result.out) == (1, "")
     assert "--epochs" in result.err
@@ -88,7 +88,7 @@ def test_prepare_only_prints_the_folder_and_ends(
 def test_trains_what_it_prepared(
     nimakit: Command, given: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The folder is told on stderr before the job, and is on stdout, alone, after it."""
+    """The folder is on stderr before the job, and is the only output on stdout after it."""
     trained: list[Job] = []
     monkeypatch.setattr(training_job, "train", lambda job, **_: trained.append(job))
     result = nimakit("train", *given)
@@ -99,7 +99,7 @@ def test_trains_what_it_prepared(
 
 
 def test_leaves_no_folder_of_a_refused_job(nimakit: Command, given: list[object], tmp_path: Path) -> None:
-    """A problem ends with 1 and in words, and nothing is made."""
+    """A problem gives exit code 1 and a message, and no folder is created."""
     write_config(tmp_path / "config.json", n_classes=7)
     result = nimakit("train", *given)
     assert (result.code, result.out) == (1, "")
@@ -109,7 +109,7 @@ def test_leaves_no_folder_of_a_refused_job(nimakit: Command, given: list[object]
 
 
 def test_resuming_a_complete_job_changes_nothing(nimakit: Command, prepared: Job) -> None:
-    """It is told to be complete, its folder printed, and the exit code is 0."""
+    """A complete job is reported as such, with exit code 0."""
     write_config(prepared.config_file)
     prepared.update("complete")
     before = prepared.run()
@@ -120,7 +120,7 @@ def test_resuming_a_complete_job_changes_nothing(nimakit: Command, prepared: Job
 
 
 def test_resumes_job_folders_alone(nimakit: Command, tmp_path: Path) -> None:
-    """Another folder is refused by name."""
+    """A folder that is not a job is named in the error."""
     result = nimakit("train", "--resume", tmp_path)
     assert (result.code, result.out) == (1, "")
     assert f"Received: {tmp_path}, without one" in result.err

@@ -13,7 +13,7 @@ EDIT = Adjustments(exposure=0.25, sharpening=0.5, straighten=-1.5, crop=(0.0, 0.
 
 
 def test_a_sidecar_gives_back_what_was_written(tmp_path: Path) -> None:
-    """With what it says about itself left out."""
+    """Fields that have their default value may be left out."""
     path = tmp_path / "a.edit.json"
     write_sidecar(path, EDIT, {"networks": ["aesthetic"]})
     assert read_sidecar(path) == EDIT
@@ -42,7 +42,7 @@ def test_values_left_out_change_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_refuses_values_out_of_bounds(tmp_path: Path, adjustments: dict[str, Any], broken: str) -> None:
-    """No sidecar leads out of the sane."""
+    """Values out of bounds are refused."""
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"format_version": 1, "adjustments": adjustments}))
     with pytest.raises(ConfigError) as error:
@@ -54,7 +54,7 @@ def test_refuses_values_out_of_bounds(tmp_path: Path, adjustments: dict[str, Any
     "content", ["", "[]", "{}", '{"format_version": 2, "adjustments": {}}', '{"adjustments": []}']
 )
 def test_refuses_what_is_no_sidecar(tmp_path: Path, content: str) -> None:
-    """Neither another JSON file nor one of another version."""
+    """Other JSON files and other versions are refused."""
     path = tmp_path / "a.json"
     path.write_text(content)
     with pytest.raises(ConfigError, match="Received"):

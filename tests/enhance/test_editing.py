@@ -1,4 +1,4 @@
-"""nimakit.enhance.editing: edited files, and what models make of them."""
+"""nimakit.enhance.editing: edited files, and their scores."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from PIL import Image
 
 from nimakit.enhance import editing
 from nimakit.enhance.adjustments import Adjustments, read_sidecar
-from nimakit.enhance.editing import Critic, Opinion, Result
+from nimakit.enhance.editing import Result, ScoringModel
 from nimakit.enhance.framing import reframe
 from nimakit.errors import ImageError, OutputError
 from nimakit.images.photo import Photo
@@ -19,7 +19,7 @@ EDIT = Adjustments(exposure=0.3, crop=(0.0, 0.0, 0.5, 1.0))
 
 
 def brighter(photo: Photo, colours: Photo | None) -> tuple[Image.Image, Adjustments]:
-    """An edit that adds 40 levels, and claims to do more."""
+    """An edit that adds 40 levels, with other adjustments than it makes."""
     return (colours or photo).pixels.point(lambda level: level + 40), EDIT
 
 
@@ -29,38 +29,38 @@ def half(photo: Photo, colours: Photo | None) -> tuple[Image.Image, Adjustments]
 
 
 def brightness(photo: Photo) -> float:
-    """What a simple critic goes by."""
+    """The score of a simple model."""
     return float(np.asarray(photo.pixels).mean())
 
 
-LIKES_LIGHT = Critic(name="light", took_part=True, score=brightness)
-LIKES_DARK = Critic(name="dark", took_part=False, score=lambda photo: -brightness(photo))
+LIKES_LIGHT = ScoringModel(name="light", took_part=True, score=brightness)
+LIKES_DARK = ScoringModel(name="dark", took_part=False, score=lambda photo: -brightness(photo))
 
 
-def test_writes_the_edit_and_asks_the_critics(tmp_path: Path, tiny: Model) -> None:
-    """Each critic sees the original, and the file as it was written."""
+def test_writes_the_edit_and_scores_it(tmp_path: Path, tiny: Model) -> None:
+    """Each model scores the original, and the file as it was written."""
     source = write_photo(tmp_path / "a.png", 100)
-    judge = editing.judge(tiny)
+    judge = editing.independent_model(tiny)
     result = editing.enhance_file(source, tmp_path / "b.png", brighter, [LIKES_LIGHT, LIKES_DARK, judge])
     assert Image.open(tmp_path / "b.png").getpixel((0, 0)) == (140, 140, 140)
-    light, dark, tiny_opinion = result.opinions
+    light, dark, tiny_scores = result.scores
     assert (light.before, light.after) == (100, 140)
     assert (dark.before, dark.after) == (-100, -140)
-    assert tiny_opinion.before < tiny_opinion.after
-    assert editing.preferred([result, result]) == {"dark": (0, 2), "tiny": (2, 2)}
+    assert tiny_scores.before < tiny_scores.after
+    assert editing.improvements([result, result]) == {"dark": (0, 2), "tiny": (2, 2)}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]
 
 
 def test_a_judge_sees_a_photo_and_its_mirror_image(tiny: Model, tmp_path: Path) -> None:
     """A model that likes the right half best scores both ways round the same."""
     ramp = np.tile(np.linspace(0, 255, 60, dtype=np.uint8)[None, :, None], (40, 1, 3))
-    judge = editing.judge(tiny)
+    judge = editing.independent_model(tiny)
     one, other = (Photo(Image.fromarray(np.ascontiguousarray(p))) for p in (ramp, ramp[:, ::-1]))
     assert judge.score(one) == pytest.approx(judge.score(other), abs=1e-6)
     assert not judge.took_part
 
 
-def test_writes_the_values_beside_the_result(tmp_path: Path) -> None:
+def test_writes_a_sidecar(tmp_path: Path) -> None:
     """A sidecar for other photographs to be edited by, with the scores."""
     source = write_photo(tmp_path / "a.b.png", 100)
     about = {"networks": ["light"]}
@@ -71,7 +71,7 @@ def test_writes_the_values_beside_the_result(tmp_path: Path) -> None:
 
 
 def test_leaves_nothing_behind_where_the_original_is_broken(tmp_path: Path) -> None:
-    """No file, whole or partial."""
+    """No file is written, not even a partial one."""
     (tmp_path / "a.jpg").write_bytes(b"no picture")
     with pytest.raises(ImageError):
         editing.enhance_file(tmp_path / "a.jpg", tmp_path / "b.jpg", brighter, [])
@@ -88,7 +88,7 @@ def test_an_original_stays_whole_where_it_cannot_be_replaced(tmp_path: Path) -> 
 
 
 def test_keeps_what_is_transparent(tmp_path: Path) -> None:
-    """Through a crop; a format without transparency is refused before any work, and nothing is written."""
+    """Transparency is cropped with the photo; a format without it is refused, and nothing is written."""
     alpha = Image.linear_gradient("L").rotate(90)  # from left to right
     picture = Image.new("RGBA", alpha.size, (60, 80, 100, 0))
     picture.putalpha(alpha)
@@ -114,13 +114,12 @@ def test_draws_a_sheet(tmp_path: Path) -> None:
 
 
 def test_a_sheet_without_scores_or_values(tmp_path: Path) -> None:
-    """Nobody was asked, and the edit has no values."""
-    opinions: tuple[Opinion, ...] = ()
+    """No models, and an edit without values."""
     result = Result(
         source=tmp_path / "a.png",
         target=tmp_path / "b.png",
         adjustments=None,
-        opinions=opinions,
+        scores=(),
         pictures=("x", "y"),
     )
     assert "a.png" in editing.render_sheet([result], "")
@@ -133,14 +132,14 @@ def test_a_sheet_without_scores_or_values(tmp_path: Path) -> None:
 
 
 def test_a_record_is_text() -> None:
-    """Whatever bytes the names of the files have."""
+    """Names that are not UTF-8 are escaped."""
     source, target = Path("caf\udce9.jpg"), Path("out/caf\udce9.jpg")
-    record = Result(source=source, target=target, adjustments=None, opinions=(), pictures=()).to_record()
+    record = Result(source=source, target=target, adjustments=None, scores=(), pictures=()).to_record()
     assert (record["image_id"], record["file"]) == ("caf%E9", "out/caf%E9.jpg")
 
 
-def test_describes_what_was_done_alone() -> None:
-    """With units, and without what stayed as it was."""
+def test_describes_only_changes() -> None:
+    """Only changed values are described, with units."""
     assert editing.describe(Adjustments(straighten=-1.5, tint=0.04)) == {
         "tint": "+0.04",
         "straighten": "-1.50°",

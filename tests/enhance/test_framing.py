@@ -39,7 +39,7 @@ def test_finds_by_how_much_lines_are_tilted(degrees: float) -> None:
     [lines(0), lines(0.2), lines(20), Photo(Image.fromarray(random_pixels(200, 300)))],
     ids=["upright", "hardly tilted", "meant so", "noise"],
 )
-def test_leaves_alone_what_is_not_clearly_tilted(photo: Photo) -> None:
+def test_keeps_a_photo_that_is_not_clearly_tilted(photo: Photo) -> None:
     """Upright lines, lines at an angle nobody slips into, and no lines at all."""
     assert tilt(photo) == 0
 
@@ -60,7 +60,7 @@ def test_cuts_off_what_turning_leaves_empty() -> None:
 
 
 def test_turns_clockwise() -> None:
-    """What was above the middle, far right, comes down."""
+    """A clockwise rotation moves a point on the right down."""
     pixels = np.zeros((300, 300, 3), np.uint8)
     pixels[145:155, 230:240] = 255
     rows = np.nonzero(np.asarray(reframe(open_photo(pixels), 4).pixels)[:, :, 0] > 128)[0]
@@ -97,6 +97,6 @@ def test_frames_the_upright_picture(tmp_path: Path) -> None:
 
 
 def test_nothing_to_do_is_the_same_picture() -> None:
-    """Neither turned nor cropped, not even a copy is made."""
+    """Without changes, the same object is returned."""
     photo = lines(0)
     assert reframe(photo) is photo

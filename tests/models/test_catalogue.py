@@ -1,4 +1,4 @@
-"""nimakit.models.catalogue: which models there are."""
+"""nimakit.models.catalogue: the list of models."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 
 from nimakit.errors import UsageError
 from nimakit.jobs import Job
-from nimakit.models.catalogue import Entry, list_models
+from nimakit.models.catalogue import CatalogueEntry, list_models
 from nimakit.scoring.metrics import compare
 from nimakit.stats.histogram import default_bins
 from samples import metadata, write_model
@@ -17,7 +17,7 @@ from samples import metadata, write_model
 FIGURES = {"validation": {"srcc_mean": 0.5, "emd": 0.125}, "test": {"srcc_mean": 0.75, "emd": None}}
 
 
-def _files(folder: Path) -> list[Entry]:
+def _files(folder: Path) -> list[CatalogueEntry]:
     return [entry for entry in list_models([folder]) if entry.status != "public"]
 
 
@@ -30,13 +30,13 @@ def _job(folder: Path, metrics: Any = None) -> Job:
 
 
 def test_lists_the_public_models_first() -> None:
-    """They are known without being fetched."""
+    """Public models are listed without being downloaded."""
     [entry] = list_models([])
     assert (entry.model, entry.status, entry.base_model) == ("aesthetic", "public", "MobileNet")
 
 
 def test_lists_files_below_the_folders_once(tmp_path: Path) -> None:
-    """Sub-folders are looked into; a file below two of the folders is one model."""
+    """Sub-folders are searched; a file found through two folders is listed once."""
     (tmp_path / "sub").mkdir()
     write_model(tmp_path / "sub" / "b.onnx", metadata(bins=(0, 1, 2), name="b"))
     write_model(tmp_path / "a.onnx")
@@ -51,25 +51,25 @@ def test_lists_files_below_the_folders_once(tmp_path: Path) -> None:
 
 
 def test_shows_a_job_with_its_status_and_figures(tmp_path: Path) -> None:
-    """Status comes from run.json, figures from metrics.json: the test set's where there are any."""
+    """Status comes from run.json, metrics from metrics.json: those of the test set if it has them."""
     job = _job(tmp_path, FIGURES)
     job.update("complete")
     [entry] = _files(tmp_path)
     assert (entry.status, entry.metrics, entry.problems) == ("complete", FIGURES, ())
-    row = dict(zip(Entry.COLUMNS, entry.row(), strict=True))
+    row = dict(zip(CatalogueEntry.COLUMNS, entry.row(), strict=True))
     assert (row["SRCC"], row["EMD"], row["SET"]) == ("0.750", "-", "test")
     assert (row["BINS"], row["INPUT"]) == ("10 (1 to 10)", "16x16")
 
 
 def test_falls_back_to_the_validation_set(tmp_path: Path) -> None:
-    """A job without a test set shows what it has."""
+    """A job without a test set shows its validation metrics."""
     _job(tmp_path, {"validation": FIGURES["validation"]})
-    row = dict(zip(Entry.COLUMNS, _files(tmp_path)[0].row(), strict=True))
+    row = dict(zip(CatalogueEntry.COLUMNS, _files(tmp_path)[0].row(), strict=True))
     assert (row["SRCC"], row["EMD"], row["SET"]) == ("0.500", "0.125", "validation")
 
 
 def test_takes_the_figures_of_an_evaluation(tmp_path: Path) -> None:
-    """What `nimakit evaluate` wrote beside a model is of one set, and counts as its test."""
+    """A metrics.json from `nimakit evaluate` counts as one of a test set."""
     labels, bins = np.eye(3)[[0, 1, 2, 1]], default_bins(3)
     means = np.array([1.2, 2.1, 2.2, 1.9])
     figures = compare(
@@ -78,7 +78,7 @@ def test_takes_the_figures_of_an_evaluation(tmp_path: Path) -> None:
     _job(tmp_path, figures)
     [entry] = _files(tmp_path)
     assert (entry.metrics, entry.problems) == ({"test": figures}, ())
-    row = dict(zip(Entry.COLUMNS, entry.row(), strict=True))
+    row = dict(zip(CatalogueEntry.COLUMNS, entry.row(), strict=True))
     assert (row["SRCC"], row["SET"]) == (f"{figures['srcc_mean']:.2f}", "test (4 images)")
 
 
@@ -91,18 +91,16 @@ def test_takes_the_figures_of_an_evaluation(tmp_path: Path) -> None:
         ({"training_images": None, "validation_images": None}, "test"),
     ],
 )
-def test_says_what_the_set_of_an_evaluation_is_to_the_model(
-    tmp_path: Path, counts: dict[str, int | None], name: str
-) -> None:
-    """A test on pictures that the model was trained on is no test."""
+def test_marks_sets_of_training_images(tmp_path: Path, counts: dict[str, int | None], name: str) -> None:
+    """A test set of training pictures is marked."""
     _job(tmp_path, {"images": 40, "emd": 0.1, "srcc_mean": 0.5, "notes": ["a sentence"], **counts})
-    row = dict(zip(Entry.COLUMNS, _files(tmp_path)[0].row(), strict=True))
+    row = dict(zip(CatalogueEntry.COLUMNS, _files(tmp_path)[0].row(), strict=True))
     assert (row["SRCC"], row["SET"]) == ("0.500", name)
 
 
 @pytest.mark.parametrize("metrics", [[], {"images": 3}, {"test": {"emd": "low"}}])
 def test_lists_a_model_with_damaged_figures(tmp_path: Path, metrics: Any) -> None:
-    """What cannot be read beside a model is a problem, and no more."""
+    """An unreadable file next to a model is reported as a problem of that model."""
     _job(tmp_path, metrics)
     [entry] = _files(tmp_path)
     assert (entry.status, entry.metrics) == ("prepared", {})
@@ -110,7 +108,7 @@ def test_lists_a_model_with_damaged_figures(tmp_path: Path, metrics: Any) -> Non
 
 
 def test_lists_a_damaged_file_with_its_problem(tmp_path: Path) -> None:
-    """A file that is no model, or holds no metadata, hides none of the others."""
+    """A file that is not a model, or has no metadata, does not hide the others."""
     (tmp_path / "a.onnx").write_bytes(b"no model")
     write_model(tmp_path / "b.onnx", written=None)
     write_model(tmp_path / "c.onnx")
@@ -121,7 +119,7 @@ def test_lists_a_damaged_file_with_its_problem(tmp_path: Path) -> None:
 
 
 def test_lists_a_model_whose_job_is_damaged(tmp_path: Path) -> None:
-    """A broken run.json costs the status alone."""
+    """A broken run.json only loses the status."""
     job = _job(tmp_path)
     job.run_file.write_text("{", encoding="utf-8")
     [entry] = _files(tmp_path)
@@ -130,6 +128,6 @@ def test_lists_a_model_whose_job_is_damaged(tmp_path: Path) -> None:
 
 
 def test_rejects_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    """A typo is not taken for an empty folder."""
+    """A missing folder is an error."""
     with pytest.raises(UsageError, match=r"Received: .*nowhere"):
         list_models([tmp_path / "nowhere"])

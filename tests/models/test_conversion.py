@@ -1,4 +1,4 @@
-"""nimakit.models.conversion: Keras weights to cached model files, the public ones among them."""
+"""nimakit.models.conversion: Keras weights to cached model files."""
 
 import dataclasses
 import hashlib
@@ -82,8 +82,8 @@ def test_finds_models_that_came_with_the_container(
 
 
 def test_rejects_a_name_no_public_model_has(empty_cache: Path) -> None:
-    """The message lists the names there are, and what else a model can be."""
-    with pytest.raises(ModelError, match=r"\(aesthetic\), an \.onnx file.*Received: beauty"):
+    """The message lists the public names and the other kinds of models."""
+    with pytest.raises(ModelError, match=r"\(aesthetic\), a job folder, an \.onnx file.*Received: beauty"):
         conversion.fetch("beauty")
 
 
@@ -97,7 +97,7 @@ def test_rejects_weights_of_another_hash(tools: _Tools, empty_cache: Path) -> No
 
 
 def test_says_how_to_install_what_converts(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without TensorFlow the error holds the line that installs it, before anything is downloaded."""
+    """Without TensorFlow the error gives the command to install it, before anything is downloaded."""
     find_spec = util.find_spec
     monkeypatch.setattr(util, "find_spec", lambda n, *p: None if n == "tensorflow" else find_spec(n, *p))
     with pytest.raises(MissingExtraError, match=r"pip install 'nimakit\[train\]'"):
@@ -105,7 +105,7 @@ def test_says_how_to_install_what_converts(empty_cache: Path, monkeypatch: pytes
 
 
 def test_caches_converted_weights_by_their_content(tools: _Tools, empty_cache: Path, tmp_path: Path) -> None:
-    """Other content is another model; the same content under another name is not."""
+    """Files are cached by content, not by name."""
     first, same, other = (tmp_path / f"{name}.hdf5" for name in ("first", "same", "other"))
     for path, content in ((first, b"1"), (same, b"1"), (other, b"2")):
         path.write_bytes(content)
@@ -119,7 +119,7 @@ def test_caches_converted_weights_by_their_content(tools: _Tools, empty_cache: P
     ]
 
 
-def test_knows_the_public_weights_by_their_content(tools: _Tools, empty_cache: Path, tmp_path: Path) -> None:
+def test_recognises_public_weights_by_content(tools: _Tools, empty_cache: Path, tmp_path: Path) -> None:
     """The user's own copy of the public file is the public model, percentiles and all."""
     own = tmp_path / "weights_mobilenet_aesthetic_0.07.hdf5"
     own.write_bytes(WEIGHTS)
@@ -129,7 +129,7 @@ def test_knows_the_public_weights_by_their_content(tools: _Tools, empty_cache: P
 
 
 def test_rejects_a_missing_weights_file(tmp_path: Path) -> None:
-    """A path without a file is refused by name."""
+    """A missing file is named in the error."""
     with pytest.raises(WeightsError, match=r"must exist. Received: .*none\.hdf5"):
         conversion.convert(tmp_path / "none.hdf5", "MobileNet")
 
@@ -157,7 +157,7 @@ def test_rejects_a_missing_weights_file(tmp_path: Path) -> None:
 def test_tells_why_a_conversion_failed(
     tools: _Tools, empty_cache: Path, answer: SimpleNamespace, error: Any, message: str
 ) -> None:
-    """What the converter says is passed on; where it died, the end of its log is, without a traceback."""
+    """The converter's error is passed on; if it crashed, the end of its log without the traceback."""
     empty_cache.mkdir()
     path = empty_cache / "w.hdf5"
     path.touch()
@@ -169,7 +169,7 @@ def test_tells_why_a_conversion_failed(
 def test_rejects_a_cache_that_cannot_be_made(
     tools: _Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a file stands in the folder's place the error names the setting."""
+    """If a file is in the place of the folder, the error names the setting."""
     (tmp_path / "cache").touch()
     monkeypatch.setenv("NIMAKIT_CACHE", str(tmp_path / "cache"))
     with pytest.raises(OutputError, match=r"must be writable.*set NIMAKIT_CACHE"):

@@ -100,14 +100,14 @@ def test_rejects_a_folder_without_images(tiny: Model, tmp_path: Path) -> None:
 
 
 def test_names_every_image_that_could_not_be_scored(tiny: Model, tmp_path: Path) -> None:
-    """Plain predictions cannot hold an error: one is raised that names all of them."""
+    """Plain predictions cannot contain errors: one is raised that names all broken images."""
     images: list[ImageInput] = [PHOTOS[0], tmp_path / "none.jpg", b"text"]
     with pytest.raises(ImageError, match=r"2 of 3 images .*none\.jpg: .*no such file.*image 2: "):
         tiny.predict(images)
 
 
 def test_scores_the_others_where_some_images_are_broken(tiny: Model, tmp_path: Path) -> None:
-    """Records carry the error of the broken image, and the scores of its neighbours are untouched."""
+    """Only the record of the broken image has an error; its neighbours have their scores."""
     first, broken, last = tiny.predict([PHOTOS[0], b"text", PHOTOS[1]], augmented=True)
     assert "none of these" in broken["error"]
     assert "mean_score_prediction" not in broken
@@ -117,13 +117,13 @@ def test_scores_the_others_where_some_images_are_broken(tiny: Model, tmp_path: P
 
 
 def test_passes_the_pixel_limit_on(tiny: Model) -> None:
-    """An image over the limit asked for is refused."""
+    """An image above max_pixels is refused."""
     [record] = tiny.predict([PHOTOS[0]], augmented=True, max_pixels=SIDE * SIDE - 1)
     assert "at most 63 pixels" in record["error"]
 
 
-def test_a_regression_head_gives_means_alone(score_file: Path) -> None:
-    """Without a distribution there is no spread, and plain predictions hold the mean."""
+def test_a_regression_head_only_gives_means(score_file: Path) -> None:
+    """Without a distribution there is no standard deviation, and plain predictions are the mean."""
     model = Model([Member(Network(score_file))])
     [record] = model.predict(PHOTOS[2], augmented=True)
     assert (record["sd_score_prediction"], record["predictions"]) == (None, [])
@@ -160,7 +160,7 @@ def test_crops_average_ten_views(tiny: Model) -> None:
 
 
 def test_averages_distributions_over_the_same_bins_by_weight(tmp_path: Path) -> None:
-    """Shares count, not sums: weights 1 and 3 are a quarter and three quarters."""
+    """Weights are relative: 1 and 3 are a quarter and three quarters."""
     members = [_member(tmp_path, metadata()), _member(tmp_path, metadata(), 3.0, gain=-1.0)]
     first, second = (_alone(member) for member in members)
     rows = Model(members).predict(PHOTOS)
@@ -213,7 +213,7 @@ def test_keeps_the_reference_only_where_all_members_share_it(tmp_path: Path) -> 
     assert "percentile" not in mixed.predict(PHOTOS[0], augmented=True)[0]
 
 
-def test_rejects_an_ensemble_of_nobody() -> None:
+def test_rejects_an_empty_ensemble() -> None:
     """A model has at least one member."""
     with pytest.raises(ModelError, match="at least one member"):
         Model([])
@@ -225,7 +225,7 @@ def test_rejects_an_ensemble_of_nobody() -> None:
 @pytest.mark.parametrize("count", [0, 1, 2, 7, 8, 9, 63])
 @pytest.mark.parametrize("workers", [1, 3])
 def test_scores_any_number_of_images(tiny: Model, count: int, workers: int) -> None:
-    """Batches that do not come out even lose and repeat nothing."""
+    """No image is lost or repeated when batches do not divide the stream evenly."""
     images = [PHOTOS[i % len(PHOTOS)] for i in range(count)]
     expected = _means(tiny)
     means = _means(tiny, images, workers=workers, batch_size=4)
@@ -235,7 +235,7 @@ def test_scores_any_number_of_images(tiny: Model, count: int, workers: int) -> N
 def test_gives_results_in_input_order_whatever_decoding_takes(
     tiny: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Images that decode slowly do not fall behind quick ones."""
+    """Results stay in order when some images decode slowly."""
     delays = np.random.default_rng(0).permutation(24) / 2000
 
     def slow_open(source: tuple[int, Any], **options: Any) -> Photo:
@@ -253,7 +253,7 @@ def _means_of_repeats(model: Model, count: int) -> list[float]:
 
 
 def test_takes_images_a_bounded_number_ahead(tiny: Model) -> None:
-    """Memory does not grow with the number of images: they are taken as results are."""
+    """Memory does not grow with the number of images: only a few are read ahead."""
     taken = 0
 
     def sources() -> Iterator[ImageInput]:
@@ -274,7 +274,7 @@ def _scoring_threads() -> list[str]:
 
 
 def test_leaves_no_thread_behind_when_closed_early(tiny: Model) -> None:
-    """Whoever takes three results of an endless stream and goes leaves nothing running."""
+    """Closing the generator early ends all threads."""
 
     def endless() -> Iterator[ImageInput]:
         while True:
@@ -300,7 +300,7 @@ def test_passes_on_what_the_source_of_images_raises(tiny: Model) -> None:
 
 
 def test_gives_an_error_in_the_place_of_a_broken_image(tiny: Model, tmp_path: Path) -> None:
-    """One bad file among many costs its own score alone, whole bad batches included."""
+    """A broken file only loses its own score, even in a batch of broken files."""
     write_photo(tmp_path / "cut.jpg", size=(64, 64))
     data = (tmp_path / "cut.jpg").read_bytes()[:-100]
     images: list[ImageInput] = [PHOTOS[0], data, PHOTOS[1], *[b""] * 6, PHOTOS[2]]
@@ -311,6 +311,6 @@ def test_gives_an_error_in_the_place_of_a_broken_image(tiny: Model, tmp_path: Pa
 
 
 def test_refuses_large_images_one_by_one(tiny: Model) -> None:
-    """The pixel limit holds for each image of a stream."""
+    """The pixel limit applies to each image of a stream."""
     results = list(Scorer(tiny, max_pixels=64).score([PHOTOS[0], random_pixels(9, 9)]))
     assert [type(result) for result in results] == [Score, ImageTooLargeError]

@@ -1,4 +1,4 @@
-"""nimakit.models.external_data: files that an ONNX model names for its numbers."""
+"""nimakit.models.external_data: an ONNX model's weights in other files."""
 
 import os
 from collections.abc import Callable
@@ -33,7 +33,7 @@ PIXELS = random_pixels(8, 8)[None]
 
 
 def _outside(location: str, tensor: TensorProto | None = None) -> TensorProto:
-    """A tensor whose numbers are in another file."""
+    """A tensor with external data."""
     moved = tensor or numpy_helper.from_array(np.zeros(4, np.float32), "moved")
     moved.ClearField("raw_data")
     moved.data_location = TensorProto.EXTERNAL
@@ -64,7 +64,7 @@ def _sparse(tensor: TensorProto, *, values: bool) -> SparseTensorProto:
 
 
 def _deep(tensor: TensorProto) -> GraphProto:
-    """A graph in a graph, and so on, with the tensor in the innermost."""
+    """Nested graphs, with the tensor in the innermost."""
     graph = GraphProto(initializer=[tensor])
     for _ in range(30):
         graph = helper.make_graph([helper.make_node("If", ["x"], ["y"], then_branch=graph)], "g", [], [])
@@ -105,10 +105,10 @@ PLACES: dict[str, Callable[[ModelProto], object]] = {
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_model_inside_another_file_names_no_file(tiny_file: Path, place: str) -> None:
-    """Wherever the tensor is, the file is not opened, and the message names it."""
+    """Wherever the tensor is, the other file is not opened, and the message names it."""
     model = onnx.load(tiny_file)
     PLACES[place](model)
-    with pytest.raises(ModelError, match=r"must contain all of its numbers.*the file 'etc/passwd'"):
+    with pytest.raises(ModelError, match=r"must contain all of its weights.*the file 'etc/passwd'"):
         Network(model.SerializeToString())
 
 
@@ -124,12 +124,12 @@ def test_a_user_s_own_model_reads_no_file_of_the_working_directory(
         "level": np.zeros(2, np.float32),
     }
     taste = Taste(method="full", arrays=arrays, base=tiny.probe()[0], base_name="tiny", ratings=1)
-    with pytest.raises(ModelError, match=r"must contain all of its numbers.*'secret'"):
+    with pytest.raises(ModelError, match=r"must contain all of its weights.*'secret'"):
         tiny.for_user(taste)
 
 
 def test_a_file_may_have_its_numbers_in_its_own_folder(tmp_path: Path) -> None:
-    """Beside it or below, as large models do; the scores are the same."""
+    """Weights in the model's folder or a sub-folder, as in large models, give the same scores."""
     expected = Network(write_model(tmp_path / "whole.onnx")).run(PIXELS).values
     for location in ("model.onnx.data", "data/ramp.bin"):
         path = write_model(tmp_path / "model.onnx")
@@ -169,7 +169,7 @@ def test_links_to_a_model_and_to_its_numbers_are_followed_together(tmp_path: Pat
     ],
 )
 def test_a_file_names_no_other_file(tmp_path: Path, location: str) -> None:
-    """No absolute path, no way up, no link that leads out, nothing but a regular file, no address."""
+    """Absolute paths, '..', links to elsewhere, other than regular files, and addresses are refused."""
     folder = tmp_path / "model"
     (folder / "*" / "_ORT_MEM_ADDR_").mkdir(parents=True)
     (folder / "*" / "_ORT_MEM_ADDR_" / "*").touch()
@@ -185,7 +185,7 @@ def test_a_file_names_no_other_file(tmp_path: Path, location: str) -> None:
 
 
 def test_the_last_of_two_values_counts() -> None:
-    """As it does for the runtime: protobuf lets every field stand twice."""
+    """Protobuf allows a field to occur twice; the last one counts, as in the runtime."""
     entry = b"\x0a\x06offset\x12\x0210\x0a\x08location\x12\x06secret"
     content = entry
     for tag in (b"\x6a", b"\x2a", b"\x3a"):  # in a tensor, in a graph, in a model
@@ -198,7 +198,7 @@ def test_the_last_of_two_values_counts() -> None:
 
 
 def test_only_the_format_that_was_checked_is_loaded(tmp_path: Path, tiny_file: Path) -> None:
-    """The runtime knows another one by its first bytes."""
+    """The runtime recognises another format by its first bytes."""
     options = SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "tiny.ort")
     options.add_session_config_entry("session.save_model_format", "ORT")
@@ -208,7 +208,7 @@ def test_only_the_format_that_was_checked_is_loaded(tmp_path: Path, tiny_file: P
 
 
 def test_damaged_bytes_are_refused_and_nothing_else(tiny_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever stands in them, within a bounded number of steps."""
+    """Any bytes are handled within a bounded number of steps."""
     content = np.frombuffer(tiny_file.read_bytes(), np.uint8)
     chance = np.random.default_rng(0)
     refused = 0
@@ -220,6 +220,6 @@ def test_damaged_bytes_are_refused_and_nothing_else(tiny_file: Path, monkeypatch
         except ModelError:
             refused += 1
     assert 0 < refused < 2000
-    monkeypatch.setattr(external_data, "_MOST_FIELDS", 20)
+    monkeypatch.setattr(external_data, "_MAX_FIELDS", 20)
     with pytest.raises(ModelError, match="more than 20 fields"):
         external_data.check(content.tobytes(), "long")

@@ -1,4 +1,4 @@
-"""nimakit.models.loading: from what people name to a loaded model."""
+"""nimakit.models.loading: models by name."""
 
 import json
 from pathlib import Path
@@ -42,7 +42,14 @@ def test_loads_a_file(tiny_file: Path) -> None:
     assert loading.load_model(tiny_file).name == loading.load_model(str(tiny_file)).name == "tiny"
 
 
-def test_loads_an_ensemble_beside_its_members(tmp_path: Path, models: dict[str, float]) -> None:
+def test_loads_the_model_of_a_job_folder(tmp_path: Path) -> None:
+    """A job folder stands for its model.onnx."""
+    file = write_model(tmp_path / "model.onnx", metadata(name="job"))
+    assert loading.load_model(tmp_path).name == "job"
+    assert loading.model_files(str(tmp_path), "aesthetic", file) == [file, file]
+
+
+def test_loads_an_ensemble_next_to_its_members(tmp_path: Path, models: dict[str, float]) -> None:
     """Relative paths start at the folder of the ensemble file, and weights count."""
     path = _ensemble(tmp_path / "models", {"model": "a.onnx"}, {"model": "b.onnx", "weight": 3})
     model = loading.load_model(path)
@@ -51,7 +58,7 @@ def test_loads_an_ensemble_beside_its_members(tmp_path: Path, models: dict[str, 
 
 
 def test_loads_members_by_absolute_path(tmp_path: Path, models: dict[str, float]) -> None:
-    """An ensemble file may lie anywhere."""
+    """An ensemble file may be in any folder."""
     path = _ensemble(tmp_path, {"model": str(tmp_path / "models" / "a.onnx")}, name="one")
     model = loading.load_model(path)
     assert model.name == "one"
@@ -59,13 +66,13 @@ def test_loads_members_by_absolute_path(tmp_path: Path, models: dict[str, float]
 
 
 def test_rejects_an_ensemble_of_ensembles(tmp_path: Path) -> None:
-    """A member is one model."""
+    """A member must not be an ensemble."""
     with pytest.raises(ConfigError, match=r"one model. Received: other\.json"):
         loading.load_model(_ensemble(tmp_path, {"model": "other.json"}))
 
 
 def test_rejects_an_ensemble_with_a_missing_member(tmp_path: Path) -> None:
-    """The member that is not there is named."""
+    """A missing member is named in the error."""
     with pytest.raises(ModelError, match=r"must exist. Received: .*none\.onnx"):
         loading.load_model(_ensemble(tmp_path, {"model": "none.onnx"}))
 
@@ -81,13 +88,13 @@ def test_averages_several_models_in_equal_shares(tmp_path: Path, models: dict[st
 
 
 def test_one_model_of_several_is_that_model(tiny_file: Path) -> None:
-    """A list of one is averaged with nobody."""
+    """A list of one model gives that model."""
     assert loading.load_models([str(tiny_file)]).name == "tiny"
 
 
 @pytest.mark.parametrize("name", ["w.hdf5", "W.H5", "w.weights.h5", "w.keras"])
 def test_asks_for_the_base_model_of_keras_weights(name: str) -> None:
-    """Keras weights given as a model are met with the options they need."""
+    """For Keras weights passed as a model, the error names the right options."""
     with pytest.raises(UsageError, match=r"--weights-file .* --base-model-name NAME"):
         loading.load_model(name)
 
@@ -111,7 +118,7 @@ def test_a_config_without_weights_falls_back_to_the_public_ones(public_model: Pa
 
 
 def test_a_config_may_name_a_public_model(public_model: Path) -> None:
-    """In place of a file."""
+    """A config may name a public model instead of a file."""
     config = TrainConfig(base_model_name="MobileNet", existing_weights="aesthetic")
     assert loading.load_config(config).name == "aesthetic"
 
@@ -128,7 +135,7 @@ def test_rejects_a_config_nothing_can_be_scored_with(base_model: str, weights: s
 
 
 def test_rejects_weights_that_are_missing(tmp_path: Path) -> None:
-    """A weights file that is not there is refused by name."""
+    """A missing weights file is named in the error."""
     with pytest.raises(WeightsError, match="must exist"):
         loading.load_weights(tmp_path / "none.h5", "MobileNet")
 
@@ -136,7 +143,7 @@ def test_rejects_weights_that_are_missing(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not AVA.is_dir(), reason="../shared/data/ava/images is not here")
 def test_weights_of_the_users_own_give_the_reference_scores(public_weights: Path, empty_cache: Path) -> None:
-    """Converted anew, in a process of its own, the published weights score as published."""
+    """The published weights, converted in a separate process, give the published scores."""
     said: list[str] = []
     model = loading.load_weights(public_weights, "MobileNet", notify=said.append)
     assert said == [f"converting MobileNet weights to ONNX, once; kept in {empty_cache}"]
@@ -150,7 +157,7 @@ def test_weights_of_the_users_own_give_the_reference_scores(public_weights: Path
 def test_rejects_the_weights_of_another_backbone(
     public_weights: Path, empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """MobileNet's weights do not fit MobileNetV2: that is told, and no json.py beside the photos is run."""
+    """Weights of another backbone are refused, and a json.py in the working directory is not run."""
     (tmp_path / "json.py").write_text("raise SystemExit('run')", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(WeightsError, match=r"must be of the base model.*base model they were trained"):

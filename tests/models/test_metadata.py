@@ -1,4 +1,4 @@
-"""nimakit.models.metadata: what a model file says of itself."""
+"""nimakit.models.metadata: metadata in a model file."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ from samples import metadata
 
 
 def test_survives_the_way_into_the_file_and_back() -> None:
-    """What is written is what is read."""
+    """Reading returns what was written."""
     about = metadata(bins=(1, 2.5, 7), fit="pad", resize_filter="lanczos", quantiles=(1.0, 1.0, 2.0))
     assert Metadata.from_json(about.to_json()) == about
 
@@ -76,7 +76,7 @@ def test_rejects_all_broken_fields_together() -> None:
     ],
 )
 def test_rejects_other_text(text: str, message: str) -> None:
-    """What is no metadata of this version is refused with the reason."""
+    """Other content is refused with the reason."""
     with pytest.raises(ModelError, match=message):
         Metadata.from_json(text)
 
@@ -111,7 +111,7 @@ def test_any_text_is_metadata_or_refused(amount: int) -> None:
 
 @pytest.mark.parametrize("depth", range(100, 1100, 10))
 def test_lists_in_lists_are_refused_however_deep(depth: int) -> None:
-    """What can just be parsed may be too deep for the message that says what it is."""
+    """A value that can barely be parsed may be too deep to be shown in the message."""
     values = metadata().to_dict() | {"format_version": 1, "fit": "DEEP"}
     text = json.dumps(values).replace('"DEEP"', depth * "[" + depth * "]")
     with pytest.raises(ModelError, match="must be"):

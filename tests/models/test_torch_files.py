@@ -36,7 +36,7 @@ def test_reads_both_layouts(tmp_path: Path, write: Any) -> None:
 
 
 def test_a_fault_of_the_machine_is_not_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is raised as it is."""
+    """The original error is raised."""
 
     def fail(_: Path) -> Any:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
@@ -49,7 +49,7 @@ def test_a_fault_of_the_machine_is_not_the_files(tmp_path: Path, monkeypatch: py
 
 @WRITERS
 def test_reads_a_tensor_that_is_stored_transposed(tmp_path: Path, write: Any) -> None:
-    """What was converted from TensorFlow often lies the other way round in its storage."""
+    """Weights converted from TensorFlow are often transposed in their storage."""
     turned = np.asfortranarray(ARRAYS["conv.weight"])
     read = torch_files.read(write(tmp_path / "w.pth", {"conv.weight": turned}))
     np.testing.assert_array_equal(read["conv.weight"], turned)
@@ -69,7 +69,9 @@ def test_runs_no_code(tmp_path: Path, write: Any, place: str) -> None:
     """A pickle that would call anything is refused before it does."""
     trap: Any = _Trap(tmp_path / "sprung")
     content = trap if place == "whole" else OrderedDict(weight=trap)
-    with pytest.raises(WeightsError, match=r"no code\. Received: .*w\.pth .* is no tensor\); save it anew"):
+    with pytest.raises(
+        WeightsError, match=r"no code\. Received: .*w\.pth .* is not a tensor\); save it with"
+    ):
         torch_files.read(write(tmp_path / "w.pth", ARRAYS, content))
     assert not (tmp_path / "sprung").exists()
 
@@ -79,17 +81,17 @@ def test_runs_no_code(tmp_path: Path, write: Any, place: str) -> None:
 def test_reads_nothing_outside_a_storage(
     tmp_path: Path, write: Any, offset: int, strides: tuple[int, ...]
 ) -> None:
-    """A tensor that claims more than its storage holds is refused."""
+    """A tensor larger than its storage is refused."""
     arrays: dict[str, Array] = {"w": np.zeros((3, 4), np.float32)}
     content = stored(arrays)
     content["w"].offset, content["w"].strides = offset, strides
-    with pytest.raises(WeightsError, match="reaches out of its storage"):
+    with pytest.raises(WeightsError, match="a tensor extends beyond its storage"):
         torch_files.read(write(tmp_path / "w.pth", arrays, content))
 
 
 @WRITERS
 def test_reads_no_tensor_larger_than_its_storage(tmp_path: Path, write: Any) -> None:
-    """A stride of 0 would make terabytes of one number."""
+    """A stride of 0 would repeat one element without limit."""
     arrays: dict[str, Array] = {"w": np.zeros((3, 4), np.float32)}
     content = stored(arrays)
     content["w"].array = np.broadcast_to(arrays["w"][0, 0], (2**20, 2**20))
@@ -99,7 +101,7 @@ def test_reads_no_tensor_larger_than_its_storage(tmp_path: Path, write: Any) -> 
 
 
 def test_unpacks_no_archive_that_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """PyTorch packs nothing."""
+    """Compressed archives are refused: PyTorch does not compress."""
     monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("unpacked"))
     with zipfile.ZipFile(tmp_path / "w.pth", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("model/data.pkl", pickled(stored(ARRAYS)))
@@ -109,25 +111,25 @@ def test_unpacks_no_archive_that_grows(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_reads_no_storage_larger_than_the_file(tmp_path: Path) -> None:
-    """Before memory is taken for it."""
+    """A storage declared larger than the file is refused before memory is allocated."""
     path = write_legacy(tmp_path / "w.pth", {"w": np.zeros(3, np.float32)})
     content = path.read_bytes()
     path.write_bytes(content[:-20] + struct.pack("<q", 2**40) + content[-12:])
-    with pytest.raises(WeightsError, match="claim to be larger than the file"):
+    with pytest.raises(WeightsError, match="are declared larger than the file"):
         torch_files.read(path)
 
 
 @WRITERS
 def test_rejects_what_is_no_state_dict(tmp_path: Path, write: Any) -> None:
-    """A checkpoint with more than tensors by name is told to be saved anew."""
+    """A checkpoint with more than tensors by name is refused."""
     content = {"epoch": 3, "state_dict": stored(ARRAYS)}
-    with pytest.raises(WeightsError, match="holds more than tensors by name"):
+    with pytest.raises(WeightsError, match="contains more than tensors by name"):
         torch_files.read(write(tmp_path / "w.pth", ARRAYS, content))
 
 
 @pytest.mark.parametrize("content", [b"", b"no weights", b"PK\x05\x06" + bytes(18)])
 def test_rejects_a_damaged_file(tmp_path: Path, content: bytes) -> None:
-    """What is neither layout is refused by name."""
+    """A file of neither layout is named in the error."""
     (tmp_path / "w.pth").write_bytes(content)
     with pytest.raises(WeightsError, match=r"must be a state dict.*w\.pth"):
         torch_files.read(tmp_path / "w.pth")
@@ -135,7 +137,7 @@ def test_rejects_a_damaged_file(tmp_path: Path, content: bytes) -> None:
 
 @WRITERS
 def test_rejects_a_truncated_file(tmp_path: Path, write: Any) -> None:
-    """A download that stopped halfway is refused."""
+    """A truncated file is refused."""
     path = write(tmp_path / "w.pth", ARRAYS)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(WeightsError, match="must be a state dict"):
@@ -143,6 +145,6 @@ def test_rejects_a_truncated_file(tmp_path: Path, write: Any) -> None:
 
 
 def test_rejects_a_missing_file(tmp_path: Path) -> None:
-    """A path without a file is refused by name."""
+    """A missing file is named in the error."""
     with pytest.raises(WeightsError, match=r"must exist. Received: .*none\.pth"):
         torch_files.read(tmp_path / "none.pth")

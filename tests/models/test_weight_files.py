@@ -1,4 +1,4 @@
-"""nimakit.models.weight_files: what may be in a Keras weight file of others."""
+"""nimakit.models.weight_files: checks of Keras weight files."""
 
 import json
 import struct
@@ -57,7 +57,7 @@ def _large_chunk(file: h5py.File, secret: Path) -> None:
 
 
 def _lying(file: h5py.File, secret: Path) -> None:
-    """More is declared than the file has, both of the array and of where it is stored."""
+    """Both the array and its storage are declared larger than the file."""
     file[f"{VARIABLES}/0"] = np.ones(12345, np.float32)
     name = Path(file.filename)
     file.close()
@@ -76,11 +76,11 @@ def _in_circles(file: h5py.File, secret: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (_external, "must contain its numbers"),
+        (_external, "must contain all its arrays"),
         (_external_link, "must have no links"),
         (_soft_link, "must have no links"),
-        (_virtual, "must contain its numbers"),
-        (_never_written, r"no larger than what is stored of it.*0 bytes"),
+        (_virtual, "must contain all its arrays"),
+        (_never_written, r"not be larger than its stored data.*0 bytes"),
         (_barely_written, "at most 4 times the bytes of the file"),
         (_large_chunk, "at most 4 times the bytes of the file"),
         (_lying, "must be whole"),
@@ -91,7 +91,7 @@ def _in_circles(file: h5py.File, secret: Path) -> None:
 def test_refuses_numbers_that_are_not_in_the_file(
     tmp_path: Path, write: Callable[[h5py.File, Path], None], message: str, name: str
 ) -> None:
-    """No file is read but the one that was named, and no memory is filled with what is not there."""
+    """No other file is read, and no memory is allocated for missing data."""
     secret, path = tmp_path / "secret", tmp_path / "w.h5"
     secret.write_bytes(b"root:x:0:0:root:")
     with h5py.File(path, "w") as file:
@@ -103,14 +103,14 @@ def test_refuses_numbers_that_are_not_in_the_file(
 
 
 def test_reads_compressed_numbers(tmp_path: Path) -> None:
-    """Files that were packed anew are as good as others."""
+    """Files may be compressed."""
     with h5py.File(tmp_path / "w.h5", "w") as file:
         file.create_dataset(f"{VARIABLES}/0", data=np.arange(4096, dtype=np.float32), compression="gzip")
     assert _read(tmp_path / "w.h5")["dense"][:3] == [0, 1, 2]
 
 
 def test_reads_layers_of_the_last_releases_of_keras_2(tmp_path: Path) -> None:
-    """Their .weights.h5 has another name for the list of layers; the tenth comes after the second."""
+    """Their list of layers has another name; the tenth layer comes after the second."""
     with h5py.File(tmp_path / "w.weights.h5", "w") as file:
         for number, name in enumerate(("conv2d", "conv2d_1", "conv2d_2", "conv2d_10")):
             file[f"_layer_checkpoint_dependencies/{name}/vars/0"] = np.full(1, number, np.float32)
@@ -130,7 +130,7 @@ def _archive(weights: Path, config: object, *, padding: int = 0, packing: int = 
 def test_looks_at_the_sizes_in_an_archive_before_it_unpacks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Megabytes that would become gigabytes are refused by what the archive says of them."""
+    """An archive that would unpack to gigabytes is refused by its declared sizes."""
     monkeypatch.setattr(zipfile.ZipFile, "extract", lambda *_: pytest.fail("unpacked"))
     monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("unpacked"))
     weights = tmp_path / "w.h5"
@@ -163,5 +163,5 @@ def test_refuses_an_archive_of_absurd_depth(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("config.json", "[" * 100_000)
         archive.writestr("model.weights.h5", b"")
-    with pytest.raises(WeightsError, match="is a Keras 3 archive"):
+    with pytest.raises(WeightsError, match="must be a Keras 3 archive"):
         _read(path)

@@ -1,4 +1,4 @@
-"""nimakit.personal.population: what many raters teach, and its file."""
+"""nimakit.personal.population: populations and their files."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,12 +19,12 @@ MEANS = RANDOM.uniform(3, 7, IMAGES)
 
 
 def _population() -> Population:
-    """Three directions, in which the raters saw images otherwise than their features say."""
+    """Three directions, with image loadings that differ from those by features."""
     directions = RANDOM.normal(size=(FEATURES + 2, DIRECTIONS))
     expected = np.c_[SEEN - 0.5, MEANS - 5, np.ones(IMAGES)] @ directions
     return Population(
         base=np.arange(float(PROBES)),
-        base_name="crowd",
+        base_name="base",
         centre=np.full(FEATURES, 0.5),
         middle=5.0,
         directions=directions,
@@ -45,14 +45,14 @@ def _shift(arrays: array_files.Arrays, features: Any, means: Any) -> Any:
 
 
 def _placed(known: Any, offsets: Any, ratings: Any) -> Any:
-    """The shifts of all images, by the other form of Bayesian linear regression."""
+    """The shifts of all images, by the primal form of Bayesian linear regression."""
     precision = known.T @ known / POPULATION.noise + np.eye(DIRECTIONS)
     position = np.linalg.solve(precision, known.T @ (ratings - offsets) / POPULATION.noise)
     return POPULATION.expected @ position
 
 
 def test_images_that_many_rated_lie_where_those_said() -> None:
-    """Found again by their features, though these were computed anew; the shift of all images follows."""
+    """Images are recognised by recomputed features, which changes the shift of all images."""
     ratings = MEANS[:5] + np.array([1.0, -2, 0, 3, 1])
     again = SEEN[:5] * (1 + 1e-5)
     found = _shift(POPULATION.place(again, MEANS[:5], ratings), SEEN, MEANS)
@@ -60,8 +60,8 @@ def test_images_that_many_rated_lie_where_those_said() -> None:
     assert found == pytest.approx(expected, abs=1e-3)
 
 
-def test_images_that_nobody_rated_lie_where_their_features_say() -> None:
-    """With others among them, too, which keep their own places."""
+def test_unrated_images_have_loadings_by_their_features() -> None:
+    """Unknown images among known ones keep the loadings by their features."""
     features, means = SEEN[:4].copy(), MEANS[:4]
     features[2:] += 1
     ratings = means + np.array([1.0, -2, 0, 3])
@@ -73,18 +73,18 @@ def test_images_that_nobody_rated_lie_where_their_features_say() -> None:
 
 
 def test_a_population_comes_back_as_it_was(tmp_path: Path) -> None:
-    """To the precision of single floats."""
-    size = write_population(tmp_path / "crowd.npz", POPULATION)
-    again = read_population(tmp_path / "crowd.npz")
-    assert size == (tmp_path / "crowd.npz").stat().st_size
-    assert (again.raters, again.noise, again.base_name) == (300, POPULATION.noise, "crowd")
+    """Reading returns what was written, in single precision."""
+    size = write_population(tmp_path / "population.npz", POPULATION)
+    again = read_population(tmp_path / "population.npz")
+    assert size == (tmp_path / "population.npz").stat().st_size
+    assert (again.raters, again.noise, again.base_name) == (300, POPULATION.noise, "base")
     given = (SEEN, MEANS, MEANS + RANDOM.normal(size=IMAGES))
     first, second = POPULATION.place(*given), again.place(*given)
     assert first["weights"] == pytest.approx(second["weights"], abs=1e-5)
 
 
 def test_refuses_the_file_of_something_else(tmp_path: Path) -> None:
-    """A user's file is no population."""
+    """A taste file is not a population file."""
     path = tmp_path / "ann.taste"
     array_files.write(path, {"format_version": 1, "method": "head"}, {})
     with pytest.raises(TasteError, match="A population file breaks a rule"):
@@ -103,18 +103,18 @@ def test_refuses_the_file_of_something_else(tmp_path: Path) -> None:
     ids=lambda changed: next(iter(changed)),
 )
 def test_refuses_arrays_that_do_not_belong_together(tmp_path: Path, changed: dict[str, Any]) -> None:
-    """Directions are of all features, and all images lie in them."""
-    path = tmp_path / "crowd.npz"
+    """Arrays with shapes that do not match are refused."""
+    path = tmp_path / "population.npz"
     write_population(path, replace(POPULATION, **changed))
-    with pytest.raises(TasteError, match="directions of all features, and all images in them"):
+    with pytest.raises(TasteError, match="matching directions, loadings and offsets"):
         read_population(path)
 
 
-def test_an_older_file_is_to_be_learned_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error says by which command."""
-    path = tmp_path / "crowd.npz"
+def test_an_older_file_must_be_learned_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the command to use."""
+    path = tmp_path / "population.npz"
     monkeypatch.setattr("nimakit.personal.population.FORMAT_VERSION", 1)
     write_population(path, POPULATION)
     monkeypatch.undo()
-    with pytest.raises(TasteError, match="2 \\(learn it anew: nimakit learn-factors\\)"):
+    with pytest.raises(TasteError, match="2 \\(learn it again with nimakit learn-factors\\)"):
         read_population(path)

@@ -24,7 +24,7 @@ def _all(real: FloatArray) -> list[str]:
     rows = normalise(np.ones((len(real), 7)))
     epochs = list(range(1, len(real[:100]) + 1))
     return [
-        charts.losses("losses", epochs, predicted[:100], real[:100], ["head alone"] * len(epochs)),
+        charts.losses("losses", epochs, predicted[:100], real[:100], ["head only"] * len(epochs)),
         charts.agreement("agreement", real, predicted, "mean score"),
         charts.mean_scores("means", real, predicted),
         charts.distributions("ratings", rows, rows, default_bins(7)),
@@ -35,7 +35,7 @@ def _all(real: FloatArray) -> list[str]:
 
 @pytest.mark.parametrize("real", [ONE, SAME, MANY[:100], MANY], ids=["one", "equal", "some", "many"])
 def test_draws_any_number_of_pictures(real: FloatArray) -> None:
-    """One picture, equal scores and thousands make charts: whole, of bounded size, text as text."""
+    """One picture, equal scores and thousands give valid charts of bounded size, with real text."""
     for svg in _all(real):
         ElementTree.fromstring(svg.replace("xlink:", ""))  # noqa: S314 - our own
         assert svg.startswith('<svg role="img" aria-label="')
@@ -44,13 +44,13 @@ def test_draws_any_number_of_pictures(real: FloatArray) -> None:
 
 
 def test_gives_the_same_bytes_for_the_same_scores() -> None:
-    """Neither the time nor chance is in a chart."""
+    """Charts contain no time stamps or random ids."""
     assert _all(MANY[:50]) == _all(MANY[:50])
     assert _all(MANY) == _all(MANY)
 
 
 def test_takes_its_colours_from_the_page() -> None:
-    """Light and dark are the page's: no stand-in is left, and no colour of Matplotlib's own."""
+    """All colours come from the page's style, none from Matplotlib."""
     text = "".join(_all(MANY[:20]))
     assert {"var(--ink)", "var(--bar)", "var(--people)"} <= set(re.findall(r"var\(--\w+\)", text))
     assert set(re.findall(r"#[0-9a-f]{6}\b", text)) <= {"#ffffff"}
@@ -68,9 +68,9 @@ def test_is_an_element_of_a_page() -> None:
 def test_marks_phases_and_the_best_epoch() -> None:
     """Each phase has its name above; without validation there is no line and no lowest point of it."""
     training, validation = np.array([3.0, 2.0, 1.0]), np.array([3.0, np.nan, 2.0])
-    phases = ["head alone", "head alone", "whole network"]
+    phases = ["head only", "head alone", "whole network"]
     svg = charts.losses("x", [1, 2, 3], training, validation, phases)
-    for text in ("head alone", "whole network", "lowest", "validation"):
+    for text in ("head only", "whole network", "lowest", "validation"):
         assert svg.count(f">{text}</text>") == 1
     svg = charts.losses("x", [1, 2, 3], training, np.full(3, np.nan), phases)
     assert "lowest" not in svg
@@ -78,7 +78,7 @@ def test_marks_phases_and_the_best_epoch() -> None:
 
 
 def test_draws_in_silence_where_nothing_can_be_kept(tmp_path: Path) -> None:
-    """In a container without a home a chart costs no word on stderr, which is for people."""
+    """In a container without a home folder, a chart prints nothing on stderr."""
     (tmp_path / "file").touch()
     code = "import numpy; from nimakit.scoring import charts; charts.residual_counts('x', numpy.ones(3))"
     environment = {"HOME": str(tmp_path / "file"), "MPLCONFIGDIR": str(tmp_path / "file" / "none")}

@@ -1,4 +1,4 @@
-"""nimakit.scoring.evaluation: a model's scores of a labelled set beside people's ratings."""
+"""nimakit.scoring.evaluation: a model's scores against people's ratings."""
 
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,8 @@ def items(tmp_path: Path) -> list[Item]:
     return list_items(tmp_path, Labels(image_ids=("dark", "none", "bright"), histograms=rows))
 
 
-def test_agreement_counts_labelled_scores_alone(tiny: Model) -> None:
-    """Unlabelled images are left out, errors are listed, and without a labelled score there is nothing."""
+def test_agreement_counts_only_labelled_scores(tiny: Model) -> None:
+    """Unlabelled images are ignored, errors are listed, and without a labelled score it is None."""
     agreement = Agreement(tiny)
     agreement.add(_item("a"), _score(ROW))
     agreement.add(_item("b"), ImageError("unlabelled"))
@@ -53,7 +53,7 @@ def test_agreement_counts_labelled_scores_alone(tiny: Model) -> None:
 
 
 def test_agreement_compares_other_scales_without_distances(tiny: Model) -> None:
-    """Labels of seven bins and a model of ten have no distance, but sides of the cut."""
+    """With different bins, EMD is undefined, but accuracy is not."""
     agreement = Agreement(tiny)
     agreement.add(_item("a", [0, 0, 0, 0, 0, 1, 1]), _score([0, 0, 0, 0, 0, 0, 0, 1, 1, 1]))
     evaluation = agreement.evaluation()
@@ -64,13 +64,13 @@ def test_agreement_compares_other_scales_without_distances(tiny: Model) -> None:
 
 
 def test_labels_have_the_bins_of_the_model_where_there_are_as_many() -> None:
-    """A model of 0 to 4 is judged on 0 to 4 by labels of five bins."""
+    """Labels with as many bins as the model are on its scale."""
     assert bins_of_labels(np.arange(5.0), 5).tolist() == [0, 1, 2, 3, 4]
     assert bins_of_labels(np.arange(5.0), 3).tolist() == [1, 2, 3]
 
 
 def test_evaluates_what_can_be_scored(tiny: Model, items: list[Item]) -> None:
-    """Scores, labels and files stand side by side; what failed has a line with the reason."""
+    """Scores, labels and files match; each failure is listed with its reason."""
     evaluation = evaluate(tiny, items)
     assert evaluation.image_ids == ("dark", "bright")
     assert [path.name for path in evaluation.paths] == ["dark.png", "bright.png"]
@@ -79,11 +79,11 @@ def test_evaluates_what_can_be_scored(tiny: Model, items: list[Item]) -> None:
     assert evaluation.histograms is not None
     assert evaluation.histograms @ default_bins(10) == pytest.approx(evaluation.means)
     assert evaluation.metrics.srcc_mean == pytest.approx(1)
-    assert evaluation.failures == ["none: The image source holds no image of this image_id."]
+    assert evaluation.failures == ["none: The image source has no image with this image_id."]
 
 
 def test_evaluates_a_model_without_distributions(score_file: Path, items: list[Item]) -> None:
-    """A regression head has means alone."""
+    """A regression head only has means."""
     evaluation = evaluate(Model([Member(Network(score_file))]), items)
     assert (evaluation.sds, evaluation.histograms, evaluation.metrics.emd) == (None, None, None)
     assert evaluation.metrics.mae_mean is not None
@@ -101,8 +101,8 @@ def test_hands_out_the_record_of_every_image(tiny: Model, items: list[Item]) -> 
 
 @pytest.mark.parametrize("label", [True, False])
 def test_rejects_a_set_of_which_nothing_can_be_compared(tiny: Model, tmp_path: Path, *, label: bool) -> None:
-    """The message names the first reason."""
+    """The message gives the first reason."""
     item = Item(image_id="a", path=None, label=normalise(ROW) if label else None)
-    reason = "no image of this image_id" if label else "none with a label"
-    with pytest.raises(UsageError, match=f"Received: 1 images, none of use.*{reason}"):
+    reason = "no image with this image_id" if label else "none with a label"
+    with pytest.raises(UsageError, match=f"Received: 1 images, none of them usable.*{reason}"):
         evaluate(tiny, [item])

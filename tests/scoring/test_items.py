@@ -1,4 +1,4 @@
-"""nimakit.scoring.items: which images a run has, and their agreement with labels."""
+"""nimakit.scoring.items: images to score, and their labels."""
 
 import os
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_tells_repeated_names_apart_by_path(folder: Path) -> None:
 
 
 def test_paths_are_text(tmp_path: Path) -> None:
-    """A byte of a name that is no UTF-8 is escaped in what is written, and the file is still opened by it."""
+    """A byte that is not UTF-8 is escaped in output, and the file can still be opened."""
     (tmp_path / "sub").mkdir()
     files = [
         Path(os.fsdecode(os.fsencode(tmp_path) + name)) for name in (b"/caf\xe9.jpg", b"/sub/caf\xe9.jpg")
@@ -69,7 +69,7 @@ def test_takes_the_images_and_the_order_of_the_labels(folder: Path) -> None:
 
 
 def test_takes_the_own_label_of_a_single_photo(folder: Path) -> None:
-    """Of a single photo its own label is taken, and none where it has none."""
+    """A single photo gets its own label, if it has one."""
     [item] = list_items(folder / "a.jpg", LABELS)
     assert item.label is not None
     assert item.label.tolist() == [0.75, 0.25]
@@ -91,12 +91,12 @@ def test_rejects_a_missing_source(tmp_path: Path) -> None:
 
 
 def test_scores_items_in_order_and_says_which_have_no_file(folder: Path, tiny: Model) -> None:
-    """An image_id without a file gets an error in its place."""
+    """An image_id without a file gets an error."""
     results = list(score_items(Scorer(tiny), list_items(folder, LABELS)))
     assert [item.image_id for item, _ in results] == ["b", "none", "a"]
     dark, missing, bright = (result for _, result in results)
     assert isinstance(missing, ImageError)
-    assert "no image of this image_id" in str(missing)
+    assert "no image with this image_id" in str(missing)
     assert isinstance(dark, Score)
     assert isinstance(bright, Score)
     assert dark.mean < bright.mean
@@ -123,7 +123,7 @@ def test_a_batch_goes_on_where_the_machine_failed(folder: Path, tiny: Model, fau
 def test_an_image_whose_views_do_not_fit_into_memory_is_one_of_its_batch(
     folder: Path, tiny: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The others are scored."""
+    """The other images are scored."""
 
     def fail(photo: Photo, *args: Any) -> Any:
         if photo.pixels.getpixel((0, 0)) == (50, 50, 50):

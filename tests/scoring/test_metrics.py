@@ -70,7 +70,7 @@ def test_figures_that_are_not_defined_are_none() -> None:
 
 
 def test_a_model_without_distributions_has_no_distances() -> None:
-    """Only the means can be compared."""
+    """Without distributions, only means are compared."""
     result = _compare(_rows(9, 0), _rows(9, 1), histograms=None, sds=None)
     assert (result.emd, result.emd_r2, result.lcc_sd, result.srcc_sd) == (None, None, None, None)
     assert result.lcc_mean is not None
@@ -86,7 +86,7 @@ def test_labels_on_another_scale_are_compared_by_rank_and_side() -> None:
 
 
 def test_two_ends_are_the_scale_of_all_bins_between() -> None:
-    """A regression head says only where its scale ends: the error and the side are those of that scale."""
+    """For a regression head, MAE and accuracy use the ends of its scale."""
     labels = np.eye(10)[[0, 9]]
     result = _compare(
         labels, labels, means=np.array([1.5, 9.0]), sds=None, histograms=None, bins=BINS[[0, 9]]
@@ -101,7 +101,7 @@ def test_cuts_at_the_lower_middle_bin(count: int, cut: int) -> None:
 
 
 def test_says_undefined_in_words() -> None:
-    """The line for people has no None in it."""
+    """Undefined metrics are printed as words."""
     text = str(_compare(_rows(1, 0), _rows(1, 1)))
     assert text.startswith("1 labelled image: EMD 0.")
     assert "LCC undefined" in text
@@ -109,7 +109,7 @@ def test_says_undefined_in_words() -> None:
 
 
 def test_figures_of_few_images_have_two_decimals_and_a_note() -> None:
-    """So that nobody takes the SRCC of three pictures for a result."""
+    """Metrics of few images have two decimals and a warning."""
     few, many = (_compare(_rows(count, 0), _rows(count, 0)) for count in (29, 30))
     assert "SRCC 1.00 " in str(few)
     assert "SRCC 1.0000 " in str(many)
@@ -120,7 +120,7 @@ def test_figures_of_few_images_have_two_decimals_and_a_note() -> None:
 
 
 def test_notes_say_which_images_the_model_knows() -> None:
-    """Those it was trained on, and those that chose its best epoch."""
+    """Training and validation images among the test images give a warning."""
     found = _compare(_rows(40, 0), _rows(40, 1))
     assert found.notes == []
     first, second = dataclasses.replace(found, training_images=7, validation_images=1).notes

@@ -1,4 +1,4 @@
-"""nimakit.scoring.model_card: what a model is, in Markdown."""
+"""nimakit.scoring.model_card: model cards in Markdown."""
 
 import dataclasses
 
@@ -43,7 +43,7 @@ def test_says_what_people_must_know() -> None:
     for text in ("nimakit predict --model", "| seed | 7 |", "from 1 to 10", "8x8 pixels", "nearest filter"):
         assert text in card
     assert "not for judging the people in them" in card
-    assert "what the raters of the training set would have said" in card
+    assert "what the raters of the training set would have given" in card
 
 
 def test_has_a_column_a_set() -> None:
@@ -59,8 +59,8 @@ def test_has_a_column_a_set() -> None:
     assert "| SRCC of the standard deviations | - | - |" in card
 
 
-def test_says_when_figures_are_of_what_was_learned_from() -> None:
-    """So that nobody takes them for what to expect."""
+def test_warns_about_metrics_of_training_images() -> None:
+    """Metrics of training images have a warning."""
     cards = {
         name: model_card.render(
             metadata=metadata(),
@@ -82,13 +82,13 @@ def test_says_that_nothing_was_measured() -> None:
 def test_says_whether_the_licence_is_known() -> None:
     """An unknown licence is no permission."""
     about = metadata()
-    assert "ask whoever trained it" in model_card.render(metadata=about, metrics={}, facts={})
+    assert "ask the person who trained it" in model_card.render(metadata=about, metrics={}, facts={})
     free = dataclasses.replace(about, licence="Apache-2.0")
     assert "Apache-2.0." in model_card.render(metadata=free, metrics={}, facts={})
 
 
 def test_keeps_names_out_of_the_markup() -> None:
-    """A name or a fact with bars, tags or line breaks breaks no table."""
+    """Bars, tags and line breaks in names or facts are escaped."""
     card = model_card.render(metadata=metadata(name="a\n# <b>"), metrics={}, facts={"k|": "x\n| y"})
     assert r"# a \# \<b\>" in card.splitlines()
     assert r"| k\| | x \| y |" in card.splitlines()

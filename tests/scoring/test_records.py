@@ -47,7 +47,7 @@ def test_min_max_leaves_errors_alone() -> None:
 
 
 def test_ranks_best_first_equals_by_name_and_errors_last() -> None:
-    """The order is complete: the same set always comes out the same."""
+    """Ties are broken by image_id."""
     records: list[dict[str, Any]] = [
         {"image_id": "x", "error": "broken"},
         {"image_id": "b", "mean_score_prediction": 5.0},
@@ -74,7 +74,7 @@ def test_writes_json_that_reads_back(records: list[dict[str, Any]]) -> None:
 
 
 def test_writes_a_json_object_a_line() -> None:
-    """Each line of .jsonl stands alone."""
+    """Each line of .jsonl is a record."""
     assert [json.loads(line) for line in _written(".jsonl", RECORDS).splitlines()] == RECORDS
 
 

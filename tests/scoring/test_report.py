@@ -1,4 +1,4 @@
-"""nimakit.scoring.report: one HTML file on how good a model is."""
+"""nimakit.scoring.report: the HTML report on a model."""
 
 import html
 import re
@@ -71,7 +71,7 @@ def test_has_every_section() -> None:
     assert _titles(text) == ["Loss by epoch", *per_set, *per_set]
     assert "<dt>Seed</dt><dd>0</dd>" in text
     assert "Validation: 30 pictures" in text
-    assert ">head alone</text>" in text
+    assert ">head only</text>" in text
     assert "All 2 epochs" in text
 
 
@@ -94,7 +94,7 @@ def test_a_model_that_was_not_measured_has_its_losses() -> None:
 
 
 def test_shows_a_model_without_distributions() -> None:
-    """Means alone make all but the chart of ratings; what is not defined is a dash."""
+    """Without distributions only their charts are missing; undefined metrics are dashes."""
     text = _render({"test": _evaluation(20, sds=None, histograms=None)})
     assert not {"Ratings", "Disagreement"} & set(_titles(text))
     assert '<td class="number">\N{EN DASH}</td>' in text
@@ -104,7 +104,7 @@ def test_shows_a_model_without_distributions() -> None:
 
 
 def test_moves_scores_to_the_scale_of_the_labels() -> None:
-    """Ten bins judged by seven: the page says so, and the middle of the one is that of the other."""
+    """With different scales, the page has a note, and scores are stretched."""
     evaluation = _evaluation(2, rated_in=7, means=np.array([5.5, 10.0]), histograms=None, sds=None)
     text = _render({"test": evaluation})
     assert "People rated from 1 to 7, the model scores from 1 to 10" in text
@@ -114,14 +114,14 @@ def test_moves_scores_to_the_scale_of_the_labels() -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_shows_a_handful_of_pictures(count: int) -> None:
-    """One picture is not at the same time the best and the worst."""
+    """A single picture is not shown as both the best and the worst."""
     text = _render({"test": _evaluation(count)})
     assert ("Model's lowest" in _titles(text)) == (count > 1)
     assert f"Test: {count} picture{'s' * (count > 1)}<" in text
 
 
 def test_shows_scores_that_are_all_equal() -> None:
-    """A model that always says the same makes a page; perfect predictions are in no list of errors."""
+    """Constant scores give a page; perfect predictions are not listed as errors."""
     same = np.repeat(normalise([[1, 2, 3, 4, 5, 5, 4, 3, 2, 1]]), 6, axis=0)
     changes: dict[str, Any] = {
         "labels": same,
@@ -135,7 +135,7 @@ def test_shows_scores_that_are_all_equal() -> None:
 
 
 def test_figures_of_few_pictures_have_two_decimals_and_a_warning() -> None:
-    """Each set as many decimals as its pictures support; what limits a figure stands in its section."""
+    """Decimals depend on the number of pictures; warnings are in the section of the set."""
     few = _evaluation(3)
     few = replace(few, metrics=replace(few.metrics, srcc_mean=1.0, training_images=2))
     many = _evaluation(30)
@@ -147,7 +147,7 @@ def test_figures_of_few_pictures_have_two_decimals_and_a_warning() -> None:
 
 
 def test_bounds_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    """25,000 pictures make a page of a bounded size, with a bounded number of pictures to open."""
+    """25,000 pictures give a page of bounded size, and few of them are opened."""
     opened: list[int] = []
 
     def count(sources: list[Path], **_: object) -> list[str]:
@@ -173,7 +173,7 @@ def test_shows_the_pictures(tmp_path: Path) -> None:
 
 
 def test_shows_what_the_model_looks_at(tmp_path: Path) -> None:
-    """Below each picture that is shown, once asked for; a picture that vanished has none."""
+    """Maps are shown below each picture if requested; a missing picture has none."""
     evaluation = _evaluation(3)
     paths = tuple(write_photo(tmp_path / f"{name}.png") for name in range(3))
     asked: list[Path] = []
@@ -192,7 +192,7 @@ def test_shows_what_the_model_looks_at(tmp_path: Path) -> None:
 
 
 def test_shows_names_as_text() -> None:
-    """Titles, facts, sets, names of pictures and failures that are markup stay text."""
+    """Markup in titles, facts, sets, names and failures is escaped."""
     one = _evaluation(3)
     values = {name: getattr(one, name) for name in one.__dataclass_fields__}
     evil = Evaluation(**{**values, "image_ids": (MARKUP,) * 3, "failures": [MARKUP] * 25})
@@ -203,8 +203,8 @@ def test_shows_names_as_text() -> None:
     assert "and 5 more" in text
 
 
-def test_needs_no_other_file_and_no_luck() -> None:
-    """The page loads nothing, and is the same for the same input."""
+def test_the_page_is_self_contained_and_deterministic() -> None:
+    """The page loads no other files, and is deterministic."""
     evaluations = {"validation": _evaluation(9), "test": _evaluation(2000)}
     text = _render(evaluations, HISTORY)
     assert not re.search(r"<script|<link|https?://|url\((?!#)|@import", text)

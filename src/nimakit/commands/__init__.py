@@ -1,1 +1,1 @@
-"""The commands of `nimakit`, one module each. Heavy imports stand inside them, so that --help is instant."""
+"""Commands of `nimakit`, one module each; they import heavy modules when run, so that --help is fast."""

@@ -1,14 +1,15 @@
-"""`nimakit evaluate`: how well a model agrees with people."""
+"""`nimakit evaluate`: agreement of a model's scores with people's ratings."""
 
 import json
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from nimakit.commands.parameters import recursive
+from nimakit.commands.batch import say_failures
+from nimakit.commands.parameters import FILE, image_source, max_pixels, models, recursive, tta
 from nimakit.errors import ImageError, UsageError
 from nimakit.progress import say
 
@@ -18,51 +19,29 @@ if TYPE_CHECKING:
     from nimakit.scoring.items import Item
     from nimakit.scoring.report import Explain
 
-_FILE = click.Path(path_type=Path)
-_LISTED = 20
-_OUTPUTS = ("predictions.csv", "metrics.json", "report.html")
+_PREDICTIONS, _METRICS, _REPORT = "predictions.csv", "metrics.json", "report.html"
 
 
 @click.command()
+@models(required=True)
 @click.option(
-    "--model",
-    "models",
-    multiple=True,
-    required=True,
-    metavar="NAME|FILE",
-    help="A public model (aesthetic), an .onnx file, or an ensemble .json. Given several times, the models"
-    " are averaged.",
+    "--samples-file", required=True, type=FILE, help="Label file: the images and people's ratings of them."
 )
-@click.option(
-    "--samples-file", required=True, type=_FILE, help="A label file: the images, and what people said."
-)
-@click.option("--image-dir", required=True, type=_FILE, help="The folder of those images.")
+@image_source("image_dir", required=True, help="The folder of those images.")
 @recursive
-@click.option(
-    "--tta",
-    is_flag=False,
-    flag_value="flips",
-    default="none",
-    type=click.Choice(["none", "flips", "crops"]),
-    help="Test-time augmentation: average the photo and its mirror image (flips, which is what --tta alone"
-    " means), or also corners and centre (crops, 10 times the work).",
-)
+@tta
 @click.option(
     "--output-dir",
-    type=_FILE,
-    help="Write metrics.json, report.html and predictions.csv into this folder; it is made where missing.",
+    type=FILE,
+    help="Write metrics.json, report.html and predictions.csv to this folder; created if missing.",
 )
 @click.option(
     "--explain",
     is_flag=True,
-    help="Show in the report what the model looks at (Grad-CAM), below each of its pictures; needs a single"
-    " model with Keras weights, as nimakit explain does.",
+    help="Show in the report, below each picture, what the model looks at (Grad-CAM); needs a single model"
+    " with Keras weights, as nimakit explain does.",
 )
-@click.option(
-    "--max-pixels",
-    type=click.IntRange(min=1),
-    help="Refuse larger images before decoding them.  [default: 89478485]",
-)
+@max_pixels
 def evaluate(
     *,
     models: tuple[str, ...],
@@ -72,51 +51,60 @@ def evaluate(
     tta: "Augmentation",
     output_dir: Path | None,
     explain: bool,
-    max_pixels: int | None,
+    max_pixels: int,
 ) -> int:
-    """Compare a model's scores with people's ratings; the figures go to stdout as a JSON object.
+    """Compare a model's scores with people's ratings, and print the metrics as a JSON object.
 
-    Exit code: 0 all scored, 1 usage or model error, 2 some images could not be scored (the figures are of all
+    Exit code: 0 all scored, 1 usage or model error, 2 some images could not be scored (the metrics are of all
     others).
 
     \b
     Example:
-      nimakit evaluate --model aesthetic --samples-file labels.json --image-dir photos --output-dir judged
+      nimakit evaluate --model aesthetic --samples-file labels.json --image-source photos \\
+        --output-dir evaluation
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
-    from nimakit.images.photo import MAX_PIXELS
+    from nimakit.io.atomic import atomic_bytes, atomic_writer
     from nimakit.jobs import read_splits
     from nimakit.models import loading
-    from nimakit.scoring.evaluation import evaluate as evaluate_model
+    from nimakit.scoring import evaluation, records
 
     items = _items(samples_file, image_dir, recursive=recursive)
     if output_dir:
         _prepare(output_dir, samples_file)
-    drawn = _explainer(models, output_dir, max_pixels or MAX_PIXELS) if explain else None
+    drawer = _explainer(models, output_dir, max_pixels) if explain else None
     model = loading.load_models(models, notify=say)
-    split = read_splits((file for name in models for file in loading.model_files(name)), notify=say)
-    score = partial(evaluate_model, model, items, tta=tta, max_pixels=max_pixels or MAX_PIXELS, split=split)
+    with ExitStack() as files:
+        writer = None
+        if output_dir:
+            path = output_dir / _PREDICTIONS
+            stream = files.enter_context(atomic_writer(path))
+            columns = ("image_id", evaluation.LABEL_MEAN, *records.CSV_COLUMNS[1:])
+            writer = records.RecordWriter(stream, str(path), ".csv", columns=columns)
+            files.callback(writer.close)
+        found = evaluation.evaluate(
+            model,
+            items,
+            tta=tta,
+            max_pixels=max_pixels,
+            split=read_splits(loading.model_files(*models), notify=say),
+            on_record=writer.write if writer else None,
+        )
+    metrics = json.dumps(found.metrics.to_dict(), indent=2)
     if output_dir:
-        evaluation = _score_into(output_dir, score)
+        atomic_bytes(f"{metrics}\n".encode(), output_dir / _METRICS)
         facts = {
             "Model": model.name,
-            **_about(model),
+            **_facts(model),
             "Test-time augmentation": tta,
             "Labels": str(samples_file),
             "Images": str(image_dir),
         }
-        limit = max_pixels or MAX_PIXELS
-        _write_report(output_dir, evaluation, model, facts, max_pixels=limit, explain=drawn)
-    else:
-        evaluation = score()
-    click.echo(json.dumps(evaluation.metrics.to_dict(), indent=2))
-    say(str(evaluation.metrics))
-    for note in evaluation.metrics.notes:
-        say(note)
-    for line in evaluation.failures[:_LISTED]:
+        _write_report(output_dir / _REPORT, found, model, facts, max_pixels=max_pixels, explain=drawer)
+    click.echo(metrics)
+    for line in found.metrics.lines():
         say(line)
-    if len(evaluation.failures) > _LISTED:
-        say(f"and {len(evaluation.failures) - _LISTED} more that could not be scored")
-    return ImageError.exit_code if evaluation.failures else 0
+    say_failures(found.failures)
+    return ImageError.exit_code if found.failures else 0
 
 
 def _items(samples_file: Path, image_dir: Path, *, recursive: bool) -> list["Item"]:
@@ -126,52 +114,35 @@ def _items(samples_file: Path, image_dir: Path, *, recursive: bool) -> list["Ite
     labels = read_labels(samples_file)
     if labels.histograms is None:
         raise UsageError(
-            f"An evaluation needs labels. Received: {samples_file}, which names images only;"
+            f"An evaluation needs labels. Received: {samples_file}, which only names images;"
             " nimakit predict scores them."
         )
     if not image_dir.is_dir():
-        raise UsageError(f"--image-dir is a folder of images. Received: {image_dir}")
+        raise UsageError(f"--image-source must be a folder of images. Received: {image_dir}")
     return list_items(image_dir, labels, recursive=recursive, notify=say)
 
 
 def _prepare(output_dir: Path, samples_file: Path) -> None:
-    """What would fail only after the work is done, or lose something, is refused here."""
+    """Create the output folder; refuse what would fail only after scoring, or overwrite inputs."""
     from nimakit.io.atomic import check_output, make_folder
     from nimakit.jobs import Job
-    from nimakit.scoring import report as training_report
+    from nimakit.scoring import report
 
-    training_report.require()
+    report.require()
     if Job(output_dir).run_file.exists():
         raise UsageError(
-            "--output-dir must not be a job's folder, whose own metrics and report would be lost."
+            "--output-dir must not be a job folder: its own metrics and report would be lost."
             f" Received: {output_dir}"
         )
     make_folder(output_dir)
-    for name in _OUTPUTS:
-        check_output(output_dir / name, (Path(name).suffix,))
-        if (output_dir / name).resolve() == samples_file.resolve():
-            raise UsageError(f"An output file must not be an input. Received: {output_dir / name}")
-
-
-def _score_into(output_dir: Path, score: Callable[..., "Evaluation"]) -> "Evaluation":
-    """Score, with a row of predictions.csv an image, and write the figures."""
-    from nimakit.io import atomic
-    from nimakit.scoring import evaluation, records
-
-    predictions = output_dir / "predictions.csv"
-    with atomic.atomic_writer(predictions) as stream:
-        columns = ("image_id", evaluation.LABEL_MEAN, *records.CSV_COLUMNS[1:])
-        writer = records.RecordWriter(stream, str(predictions), ".csv", columns=columns)
-        found = score(on_record=writer.write)
-        writer.close()
-    with atomic.atomic_writer(output_dir / "metrics.json") as stream:
-        json.dump(found.metrics.to_dict(), stream, indent=2)
-        stream.write("\n")
-    return found
+    for file in (output_dir / name for name in (_PREDICTIONS, _METRICS, _REPORT)):
+        check_output(file, (file.suffix,))
+        if file.resolve() == samples_file.resolve():
+            raise UsageError(f"An output file must not be an input. Received: {file}")
 
 
 def _write_report(
-    output_dir: Path,
+    file: Path,
     evaluation: "Evaluation",
     model: "Model",
     facts: dict[str, str],
@@ -181,11 +152,11 @@ def _write_report(
 ) -> None:
     from nimakit import jobs
     from nimakit.io import atomic
-    from nimakit.scoring import report as training_report
+    from nimakit.scoring import report
 
-    found = evaluation.metrics
-    name = jobs.part_name(found.images, found.training_images, found.validation_images)
-    report = training_report.render(
+    metrics = evaluation.metrics
+    name = jobs.part_name(metrics.images, metrics.training_images, metrics.validation_images)
+    page = report.render(
         title=f"How well {model.name} judges photographs",
         facts=facts,
         history=[],
@@ -194,31 +165,28 @@ def _write_report(
         max_pixels=max_pixels,
         explain=explain,
     )
-    file = output_dir / "report.html"
     with atomic.atomic_writer(file) as stream:
-        stream.write(report)
+        stream.write(page)
     say(f"report: {file}")
 
 
 def _explainer(models: Sequence[str], output_dir: Path | None, max_pixels: int) -> "Explain":
-    """What draws the maps of the report; loaded before hours of scoring."""
+    """What draws the maps in the report; loaded before hours of scoring."""
     if output_dir is None or len(models) > 1:
-        raise UsageError(
-            "--explain draws into the report of one model: it needs --output-dir and one --model."
-        )
+        raise UsageError("--explain adds to the report of one model: it needs --output-dir and one --model.")
     from nimakit.nn import saliency
-    from nimakit.personal import keras_loading
+    from nimakit.personal.keras_loading import load_keras_model
     from nimakit.scoring.report import THUMBNAIL_SIDE
 
-    network = keras_loading.load_keras_model(models[0], notify=say)
+    network = load_keras_model(models[0], notify=say)
     return saliency.drawer(network, side=THUMBNAIL_SIDE, max_pixels=max_pixels)
 
 
-def _about(model: "Model") -> dict[str, str]:
-    """What the members' files say of themselves."""
+def _facts(model: "Model") -> dict[str, str]:
+    """Metadata of the members' files, for the report."""
+    fields = {"Base model": "base_model", "Trained on": "trained_on", "Licence": "licence"}
     metadata = [member.network.metadata for member in model.members]
     return {
-        "Base model": ", ".join(dict.fromkeys(one.base_model for one in metadata)),
-        "Trained on": ", ".join(dict.fromkeys(one.trained_on for one in metadata)),
-        "Licence": ", ".join(dict.fromkeys(one.licence for one in metadata)),
+        title: ", ".join(dict.fromkeys(getattr(values, field) for values in metadata))
+        for title, field in fields.items()
     }

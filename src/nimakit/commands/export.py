@@ -1,26 +1,25 @@
-"""`nimakit export`: a model file of Keras weights."""
+"""`nimakit export`: write the model file of Keras weights."""
 
 from pathlib import Path
 
 import click
 
+from nimakit.commands.parameters import FILE
 from nimakit.errors import UsageError
 from nimakit.progress import say
-
-_FILE = click.Path(path_type=Path)
 
 
 @click.command()
 @click.option(
-    "--weights-file", required=True, type=_FILE, help="Keras weights: .hdf5, .h5, .weights.h5 or .keras."
+    "--weights-file", required=True, type=FILE, help="Keras weights: .hdf5, .h5, .weights.h5 or .keras."
 )
-@click.option("--base-model-name", metavar="NAME", help="Backbone they were trained with.")
+@click.option("--base-model-name", metavar="NAME", help="Backbone of the weights.")
 @click.option(
     "--config-file",
-    type=_FILE,
-    help="Or the training config they were trained with, which also tells head, input size and fit.",
+    type=FILE,
+    help="Or their training config, which also gives head, input size and fit.",
 )
-@click.option("--output", required=True, type=_FILE, help="The model file: .onnx.")
+@click.option("--output", required=True, type=FILE, help="The model file: .onnx.")
 def export(
     *, weights_file: Path, base_model_name: str | None, config_file: Path | None, output: Path
 ) -> None:
@@ -35,7 +34,7 @@ def export(
     from nimakit.models.conversion import convert
 
     if bool(base_model_name) == bool(config_file):
-        raise UsageError("Weights need their backbone: either --base-model-name or --config-file.")
+        raise UsageError("Weights need their backbone: give either --base-model-name or --config-file.")
     check_output(output, (".onnx",))
     config = (
         read_train_config(config_file) if config_file else TrainConfig(base_model_name=str(base_model_name))

@@ -1,4 +1,4 @@
-"""`nimakit fetch`: obtain public weights before they are needed."""
+"""`nimakit fetch`: download public weights before they are needed."""
 
 import click
 
@@ -8,10 +8,10 @@ from nimakit.progress import say
 @click.command()
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 def fetch(names: tuple[str, ...]) -> None:
-    """Obtain public weights now, so that no later use needs a network; prints where each is kept.
+    """Download public weights now, so that later commands work offline; prints where each file is kept.
 
-    NAME is a model to score with (aesthetic, also where none is given), whose model file is made too; or
-    ImageNet weights to train from (efficientnet-lite0, efficientnet-lite2).
+    NAME is a model to score with (aesthetic, the default), whose model file is also created; or ImageNet
+    weights to train from (efficientnet-lite0, efficientnet-lite2).
 
     \b
     Example:

@@ -131,12 +131,36 @@ def recursive(command: Decorated) -> Decorated:
     return advised  # type: ignore[no-any-return]
 
 
+def models(note: str = "", **settings: Any) -> Callable[[Decorated], Decorated]:
+    """The option for one model, or several to average: --model.
+
+    Args:
+        note: Added to the help.
+        **settings: As for `click.option`, such as required.
+    """
+    return click.option(
+        "--model",
+        "models",
+        multiple=True,
+        metavar="NAME|FILE",
+        help="A public model (aesthetic), an .onnx file, or an ensemble .json. If given several times, the"
+        " models are averaged." + note,
+        **settings,
+    )
+
+
 def _max_pixels() -> int:
     from nimakit.images.photo import MAX_PIXELS  # not at import: it needs Pillow
 
     return MAX_PIXELS
 
 
+user_file = click.option(
+    "--user",
+    "user_file",
+    type=FILE,
+    help="One person's taste file, from nimakit personalise: use the scores this person would give.",
+)
 max_pixels = click.option(
     "--max-pixels",
     type=click.IntRange(min=1),

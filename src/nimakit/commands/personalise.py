@@ -1,13 +1,14 @@
-"""`nimakit personalise` and `nimakit learn-factors`: one person's taste, and how people differ."""
+"""`nimakit personalise` and `nimakit learn-factors`: one person's taste, and how people's tastes differ."""
 
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from nimakit.commands.rating_source import Source, source
+from nimakit.commands.parameters import FILE
+from nimakit.commands.rating_source import Source, rating_source
 from nimakit.errors import UsageError
 from nimakit.progress import say
 
@@ -15,41 +16,39 @@ if TYPE_CHECKING:
     from nimakit.models.engine import Model
     from nimakit.models.taste import Method, Taste
     from nimakit.nn.networks.adapters import Placement
-    from nimakit.personal.learning import Seen
-
-_FILE = click.Path(path_type=Path)
+    from nimakit.personal.learning import RatedImages
 
 
 @click.command()
-@source
-@click.option("--user-id", help="Whose taste, where the ratings are by several people.")
+@rating_source
+@click.option("--user-id", help="The person, if the ratings are by several people.")
 @click.option(
     "--method",
     type=click.Choice(["head", "factors", "adapters", "full"]),
     default="head",
     show_default=True,
-    help="head: the last layer, in seconds. factors: the same, in the directions in which people differ: the"
-    " best from few ratings. adapters: small layers in the network, up to a minute. full: every layer.",
+    help="head: the last layer, in seconds. factors: the same, along the directions in which people differ;"
+    " best with few ratings. adapters: small layers in the network, up to a minute. full: every layer.",
 )
 @click.option(
     "--placement",
     type=click.Choice(["parallel", "series"]),
     default="parallel",
     show_default=True,
-    help="For adapters: beside the convolutions, or behind their normalisation.",
+    help="For adapters: parallel to the convolutions, or after their normalisation.",
 )
 @click.option(
     "--batch-norm",
     is_flag=True,
-    help="For adapters: scale and shift of the network's normalisation are the user's own too.",
+    help="For adapters: also learn scale and shift of the network's normalisation.",
 )
 @click.option(
     "--population",
     "population_file",
-    type=_FILE,
-    help="For factors: what many raters taught, from nimakit learn-factors with the same model.",
+    type=FILE,
+    help="For factors: the population file, from nimakit learn-factors with the same model.",
 )
-@click.option("--output", required=True, type=_FILE, help="The user's file to write: .taste.")
+@click.option("--output", required=True, type=FILE, help="The taste file to write: .taste.")
 def personalise(
     *,
     model: str,
@@ -59,20 +58,21 @@ def personalise(
     batch_norm: bool,
     population_file: Path | None,
     output: Path,
-    **given: Any,
+    **source: Any,
 ) -> int:
-    """Learn one person's taste from their ratings; a JSON object with the figures goes to stdout.
+    """Learn one person's taste from their ratings, and print a JSON object with the results.
 
-    The file is used with its base model: nimakit predict --model MODEL --user FILE.
+    Use the file with its base model: nimakit predict --model MODEL --user FILE.
 
     \b
     Example:
-      nimakit personalise --ratings ratings.csv --user-id ann --image-dir photos --output ann.taste
+      nimakit personalise --ratings ratings.csv --user-id ann --image-source photos --output ann.taste
       nimakit personalise --data-dir ratings --output me.taste
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
     from nimakit.io.atomic import check_output
+    from nimakit.models.loading import load_model
     from nimakit.models.taste import LINEAR, SUFFIX, write_taste
-    from nimakit.personal import learning as personalising
+    from nimakit.personal import learning
     from nimakit.personal.population import read_population
 
     check_output(output, (SUFFIX,))
@@ -81,110 +81,114 @@ def personalise(
     if method != "adapters" and (placement != "parallel" or batch_norm):
         raise UsageError(f"--placement and --batch-norm are for the method adapters. Received: {method}")
     population = read_population(population_file) if population_file else None
-    base = _load(model)
-    ratings, looking = Source(**given).read(base)
-    ratings = personalising.of_user(ratings, user_id)
+    base = load_model(model, notify=say)
+    ratings, images = Source(**source).read(base)
+    ratings = learning.of_user(ratings, user_id)
+    if method == "factors":
+        learning.check_population(population, base)
     started = time.monotonic()
+    rated = learning.score_rated(base, ratings, **images)
     facts: dict[str, Any] = {}
     if method in LINEAR:
-        taste = personalising.personalise(base, ratings, method=method, population=population, **looking)
+        taste = learning.personalise(base, rated, method, population)
     else:
-        seen = personalising.look(base, ratings.latest(), **looking)
-        kind = {"placement": placement, "batch_norm": batch_norm} if method == "adapters" else None
-        taste, facts = _teach(model, base, seen, kind, looking["max_pixels"])
+        adapters = {"placement": placement, "batch_norm": batch_norm} if method == "adapters" else None
+        taste, facts = _fine_tune(model, base, rated, adapters, images["max_pixels"])
     size = write_taste(output, taste)
-    summary: dict[str, Any] = {"user_id": user_id, "method": method, "ratings": taste.ratings, "bytes": size}
-    summary |= {"seconds": round(time.monotonic() - started, 1), "file": str(output), **facts}
-    click.echo(json.dumps(summary, indent=2))
+    summary = {"user_id": user_id, "method": method, "ratings": taste.ratings}
+    _print_summary(summary, output, size, started, facts)
     return 0
 
 
 @click.command("learn-factors")
-@source
-@click.option("--output", required=True, type=_FILE, help="The population file to write: .npz.")
-def learn_factors(
-    *,
-    model: str,
-    output: Path,
-    **given: Any,
-) -> int:
+@rating_source
+@click.option("--output", required=True, type=FILE, help="The population file to write: .npz.")
+def learn_factors(*, model: str, output: Path, **source: Any) -> int:
     """Learn how tastes differ from many people's ratings, for nimakit personalise --method factors.
 
     \b
     Example:
-      nimakit learn-factors --ratings ratings.csv --image-dir photos --output population.npz
+      nimakit learn-factors --ratings ratings.csv --image-source photos --output population.npz
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
     from nimakit.io.atomic import check_output
-    from nimakit.personal import learning as personalising
+    from nimakit.models.loading import load_model
+    from nimakit.personal import learning
     from nimakit.personal.population import write_population
 
     check_output(output, (".npz",))
-    base = _load(model)
-    ratings, looking = Source(**given).read(base)
+    base = load_model(model, notify=say)
+    ratings, images = Source(**source).read(base)
+    learning.check_named(ratings)
     started = time.monotonic()
-    population = personalising.learn_factors(base, ratings, **looking)
+    rated = learning.score_rated(base, ratings, **images)
+    population = learning.learn_factors(base, rated, notify=say)
     size = write_population(output, population)
     summary = {
         "raters": population.raters,
         "directions": population.directions.shape[1],
         "noise_sd": round(population.noise**0.5, 3),
-        "bytes": size,
-        "seconds": round(time.monotonic() - started, 1),
-        "file": str(output),
     }
-    click.echo(json.dumps(summary, indent=2))
+    _print_summary(summary, output, size, started)
     return 0
 
 
-def _teach(
-    name: str, base: "Model", seen: "Seen", kind: dict[str, Any] | None, max_pixels: int
+def _print_summary(
+    summary: dict[str, Any],
+    output: Path,
+    size: int,
+    started: float,
+    facts: dict[str, Any] | None = None,
+) -> None:
+    seconds = round(time.monotonic() - started, 1)
+    summary |= {"bytes": size, "seconds": seconds, "file": str(output), **(facts or {})}
+    click.echo(json.dumps(summary, indent=2))
+
+
+def _fine_tune(
+    name: str, base: "Model", rated: "RatedImages", adapters: dict[str, Any] | None, max_pixels: int
 ) -> tuple["Taste", dict[str, Any]]:
-    """A taste in adapters of a kind, with the model file that takes them; or, without, in every layer."""
+    """Learn a taste in adapters, or without them in every layer.
+
+    Returns:
+        The taste; and, of adapters, the model file that takes them.
+    """
     from nimakit.io.cache import writable_cache
     from nimakit.jobs import Job
     from nimakit.models.pretrained import public_models
     from nimakit.models.taste import Taste
     from nimakit.nn.networks import keras_model
-    from nimakit.nn.personal import fine_tuning as deep
+    from nimakit.nn.personal import fine_tuning
 
     model = keras_model.load(name, notify=say)
     facts: dict[str, Any] = {}
-    if kind:
-        file_name = deep.adaptable_name(**kind)
-        folder = Path(name) if Path(name).is_dir() else Path(name).parent
-        file = writable_cache() / f"{name}-{file_name}" if name in public_models() else None
-        file = file or Job(folder).folder / file_name
-        if not _is_of(file, base):
+    if adapters:
+        file_name = fine_tuning.adaptable_name(**adapters)
+        if name in public_models():
+            file = writable_cache() / f"{name}-{file_name}"
+        else:
+            file = Job(Path(name) if Path(name).is_dir() else Path(name).parent).folder / file_name
+        if not _is_adaptable(file, base):
             say(f"writing {file}, which takes the adapters of any user")
-            deep.write_adaptable(model, file, **kind)
+            fine_tuning.write_adaptable(model, file, **adapters)
         facts = {"model": str(file)}
-    given = seen.ratings
-    arrays = deep.teach(
+    method: Literal["adapters", "full"] = "adapters" if adapters else "full"
+    ratings = rated.ratings
+    arrays = fine_tuning.teach(
         model,
-        [seen.paths[place] for place in given.image],
-        given.rating,
-        seen.means[given.image],
-        method="adapters" if kind else "full",
+        [rated.paths[image] for image in ratings.image],
+        ratings.rating,
+        rated.means[ratings.image],
+        method=method,
         max_pixels=max_pixels,
-        **(kind or {}),
+        **(adapters or {}),
     )
     probe, _ = base.probe()
-    method: Method = "adapters" if kind else "full"
-    return Taste(method=method, base=probe, base_name=base.name, ratings=len(given), arrays=arrays), facts
+    return Taste(method=method, base=probe, base_name=base.name, ratings=len(ratings), arrays=arrays), facts
 
 
-def _is_of(file: Path, base: "Model") -> bool:
-    """Whether a model file is there, and of this model: a job that went on has another one."""
+def _is_adaptable(file: Path, base: "Model") -> bool:
+    """Whether a model file exists and is of this model: a resumed job has another one."""
+    from nimakit.models.loading import load_model
     from nimakit.models.taste import is_same_base
 
-    if not file.is_file():
-        return False
-    return is_same_base(_load(str(file)).probe()[0], base.probe()[0])
-
-
-def _load(name: str) -> "Model":
-    """A model by what people call it, a job's folder included."""
-    from nimakit.jobs import Job
-    from nimakit.models import loading as model_loading
-
-    return model_loading.load_model(Job(Path(name)).model_file if Path(name).is_dir() else name, notify=say)
+    return file.is_file() and is_same_base(load_model(file, notify=say).probe()[0], base.probe()[0])

@@ -1,4 +1,4 @@
-"""Options and reading of the ratings that a personal taste is learned from."""
+"""Options for the ratings that a taste is learned from, and how they are read."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +22,13 @@ _OPTIONS = (
         default="aesthetic",
         show_default=True,
         metavar="NAME|FOLDER|FILE",
-        help="The base model: a public model, a job's folder, an .onnx file, or an ensemble .json.",
+        help="The base model: a public model, a job folder, an .onnx file, or an ensemble .json.",
     ),
     click.option(
         "--ratings",
         "ratings_file",
         type=FILE,
-        help="Ratings, a row each, with the columns image_id, rating and user_id: .csv, .tsv or .jsonl.",
+        help="A table of ratings, with the columns image_id, rating and user_id: .csv, .tsv or .jsonl.",
     ),
     image_source("image_dir", help="The folder of the rated images."),
     recursive,
@@ -37,19 +37,21 @@ _OPTIONS = (
         type=float,
         nargs=2,
         metavar="LOW HIGH",
-        help="The lowest and the highest rating people could give. Needed where those in --ratings do not"
-        " reach the end of the model's own scale, or go beyond it.",
+        help="The lowest and the highest possible rating. Needed if those in --ratings do not reach the ends"
+        " of the model's own scale, or go beyond them.",
     ),
     click.option(
         "--data-dir",
         type=FILE,
-        help="In place of these, the folder in which ./rate keeps ratings; images and scale are those of the"
+        help="Instead of --ratings, the folder where ./rate keeps ratings; images and scale are those of the"
         " collection.",
     ),
     click.option(
-        "--database", metavar="URL", help="Or the rating app's database: postgresql://USER@HOST/NAME."
+        "--database",
+        metavar="URL",
+        help="Instead of --ratings, the rating app's database: postgresql://USER@HOST/NAME.",
     ),
-    click.option("--collection", metavar="NAME", help="Which of its collections, where there are several."),
+    click.option("--collection", metavar="NAME", help="The collection, if the rating app has several."),
     skip_bad,
     max_pixels,
 )
@@ -57,17 +59,17 @@ _OPTIONS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """Where ratings come from, as the options have it.
+    """The options for ratings: a table and its images, or a collection of the rating app.
 
     Attributes:
-        ratings_file: A table.
-        image_dir: The folder of the images it is of.
-        recursive: Whether to look into its sub-folders too.
-        scale: The lowest and the highest rating, where that is not the model's own scale.
-        data_dir: Or the folder in which the rating app keeps ratings.
-        database: Or its database.
-        collection: Which of its collections.
-        skip_bad: Whether bad rows of the table are left out.
+        ratings_file: The table.
+        image_dir: The folder of its images.
+        recursive: Whether to also look into sub-folders.
+        scale: The lowest and the highest possible rating; None if the ratings are on the model's own scale.
+        data_dir: The folder where the rating app keeps ratings.
+        database: URL of the rating app's database.
+        collection: Name of the collection, if there are several.
+        skip_bad: Whether to leave out bad rows of the table.
         max_pixels: Largest width times height of an image.
     """
 
@@ -82,10 +84,13 @@ class Source:
     max_pixels: int
 
     def read(self, model: "Model") -> tuple["Ratings", dict[str, Any]]:
-        """The ratings on the scale of a model, and what `nimakit.personal.learning.look` needs of images.
+        """Read the ratings, on the scale of a model.
+
+        Returns:
+            The ratings, and arguments of `nimakit.personal.learning.score_rated` about their images.
 
         Raises:
-            UsageError: No source, or several, or options that go with another one.
+            UsageError: No source, or several, or options for another kind of source.
             LabelError: A broken table, or a collection without ratings.
         """
         from nimakit.personal.learning import rescaled
@@ -97,9 +102,9 @@ class Source:
                 f" Received: {'both' if is_app else 'neither'}"
             )
         ratings, folder, scale = self._from_app() if is_app else self._from_table(model)
-        looking: dict[str, Any] = {"image_dir": folder, "recursive": is_app or self.recursive}
-        looking |= {"max_pixels": self.max_pixels, "notify": say}
-        return (rescaled(ratings, scale, model.bins) if scale else ratings), looking
+        images: dict[str, Any] = {"image_dir": folder, "recursive": is_app or self.recursive}
+        images |= {"max_pixels": self.max_pixels, "notify": say}
+        return (rescaled(ratings, scale, model.bins) if scale else ratings), images
 
     def _from_table(self, model: "Model") -> tuple["Ratings", Path, tuple[float, float] | None]:
         import numpy as np
@@ -110,11 +115,15 @@ class Source:
 
         scale = self.scale
         if self.collection is not None:
-            raise UsageError("--collection goes with --data-dir or --database. Received: --ratings")
+            raise UsageError("--collection needs --data-dir or --database. Received: --ratings")
         if self.ratings_file is None or self.image_dir is None:
-            raise UsageError("A table of ratings needs the images it is of: --image-dir. Received: none")
+            raise UsageError(
+                "A table of ratings needs the folder of its images: --image-source. Received: none"
+            )
         if scale and not scale[0] < scale[1] < float("inf"):
-            raise UsageError(f"--scale is the lowest and the highest rating. Received: {scale[0]} {scale[1]}")
+            raise UsageError(
+                f"--scale must be the lowest and the highest rating. Received: {scale[0]} {scale[1]}"
+            )
         rows = BadRows(skip=self.skip_bad)
         ends = np.array(scale, np.float64) if scale else None
         ratings = read_ratings(self.ratings_file, bins=ends, first_only=True, rows=rows, notify=say)
@@ -127,8 +136,8 @@ class Source:
     def _from_app(self) -> tuple["Ratings", Path, tuple[float, float]]:
         if self.image_dir is not None or self.scale or self.recursive or self.skip_bad:
             raise UsageError(
-                "--image-dir, --recursive, --scale and --skip-bad go with --ratings: a collection has its own"
-                " images and scale. Received: one of them with --data-dir or --database"
+                "--image-source, --recursive, --scale and --skip-bad need --ratings: a collection has its"
+                " own images and scale. Received: one of them with --data-dir or --database"
             )
         with open_collection(self.data_dir or Path(), self.database, self.collection) as (opened, found):
             from nimakit.web.transfer.exports import ratings_of
@@ -138,8 +147,8 @@ class Source:
         return ratings, Path(found.folder), (float(found.low), float(found.high))
 
 
-def source(command: Decorated) -> Decorated:
-    """The options that say which ratings of which images are compared with which model."""
+def rating_source(command: Decorated) -> Decorated:
+    """Add the options for a base model and the ratings to learn from."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

@@ -1,4 +1,4 @@
-"""`nimakit serve`: the scoring server."""
+"""`nimakit serve`: score photographs over HTTP."""
 
 import json
 import os
@@ -6,36 +6,36 @@ from pathlib import Path
 
 import click
 
-_FILE = click.Path(path_type=Path)
+from nimakit.commands.parameters import FILE
 
 
 @click.command()
 @click.option(
     "--config-file",
-    type=_FILE,
-    help="A serving config: JSON with settings from docs/serving.md. Variables NIMAKIT_SERVE_<KEY> override"
-    " it; options override both.",
+    type=FILE,
+    help="A serving config: JSON with any of the settings in docs/serving.md. Environment variables"
+    " NIMAKIT_SERVE_<KEY> override it, options override both.",
 )
 @click.option(
     "--model",
     "models",
     multiple=True,
     metavar="[NAME=]MODEL",
-    help="A public model (aesthetic), an .onnx file, or an ensemble .json, and optionally the name to serve"
-    " it under. Repeat for several models; the first is the default.  [default: aesthetic]",
+    help="A public model (aesthetic), an .onnx file, or an ensemble .json, served under its own name or as"
+    " NAME. If given several times, all are served, the first by default.  [default: aesthetic]",
 )
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=int, help="Port to listen on; 0 for any free port.  [default: 8080]")
 @click.option(
     "--users-dir",
     type=click.Path(),
-    help="Folder of users' files (USER.taste, from nimakit personalise): /predict?user=USER gives that user's"
-    " scores.",
+    help="Folder of taste files, USER.taste, from nimakit personalise: /predict?user=USER returns the scores"
+    " that this person would give.",
 )
 @click.option(
     "--new-key",
     metavar="NAME",
-    help="Create an API key for NAME, print it and its entry for a config or key file, and exit.",
+    help="Create an API key for NAME, print it with its entry for a config or key file, and exit.",
 )
 def serve(
     *,
@@ -46,7 +46,7 @@ def serve(
     users_dir: str | None,
     new_key: str | None,
 ) -> int:
-    """Serve scores over HTTP; each request is logged as a line of JSON on stdout.
+    """Serve scores over HTTP until stopped, and print a line of JSON for each request.
 
     \b
     Example:

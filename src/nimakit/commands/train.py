@@ -1,59 +1,57 @@
-"""`nimakit train`: fine-tune a model on label histograms."""
+"""`nimakit train`: fine-tune a model on histograms of ratings."""
 
 from pathlib import Path
 
 import click
 
-from nimakit.commands.parameters import recursive
+from nimakit.commands.parameters import FILE, image_source, recursive
 from nimakit.errors import UsageError
 from nimakit.progress import say
 
-_FILE = click.Path(path_type=Path)
-
 
 @click.command()
-@click.option("--config-file", type=_FILE, help="Training config, JSON.")
-@click.option("--samples-file", type=_FILE, help="Label file to learn from, JSON.")
-@click.option("--image-dir", type=_FILE, help="Folder of the images that the label files name.")
+@click.option("--config-file", type=FILE, help="Training config: .json.")
+@click.option("--samples-file", type=FILE, help="Label file to learn from: .json.")
+@image_source("image_dir", help="Folder of the images that the label files name.")
 @recursive
-@click.option("--test-samples-file", type=_FILE, help="Label file to test with: never seen while training.")
+@click.option("--test-samples-file", type=FILE, help="Label file to test with, never used in training.")
 @click.option(
     "--jobs-dir",
-    type=_FILE,
+    type=FILE,
     default=Path("train_jobs"),
     show_default=True,
-    help="Where the job folder is made; it is named after the time.",
+    help="Where the job folder is created, named after the current time.",
 )
 @click.option(
     "--allow-missing",
     is_flag=True,
-    help="Leave out images that are not there or cannot be decoded, instead of refusing the job; also with"
-    " --resume.",
+    help="Leave out images that are missing or cannot be decoded, instead of refusing the job; also works"
+    " with --resume.",
 )
 @click.option(
-    "--prepare-only", is_flag=True, help="Check everything, make the job folder, print it, and end."
+    "--prepare-only", is_flag=True, help="Check everything, create the job folder, print its path, and exit."
 )
 @click.option(
     "--resume",
-    type=_FILE,
+    type=FILE,
     metavar="JOB",
-    help="Go on with a job folder that was prepared, stopped or killed, from its last epoch.",
+    help="Continue a job that was prepared, stopped or killed, from its last epoch.",
 )
 @click.option(
     "--detach",
     is_flag=True,
-    help="For the ./train-local launcher: do not follow the job. Without effect inside it.",
+    help="For the ./train-local launcher: do not follow the job. No effect inside the container.",
 )
 @click.option(
     "--docker-image",
     metavar="IMAGE",
-    help="For the ./train-local launcher: the image it runs; only noted in run.json inside it.",
+    help="For the ./train-local launcher: the image to run; inside the container only noted in run.json.",
 )
 @click.option(
     "--trust-image",
     metavar="IMAGE",
-    help="For the ./train-local launcher: run this image if the config or the job chooses it, though it is"
-    " not ours. Without effect inside it.",
+    help="For the ./train-local launcher: run this image if the config or the job names it, although it is"
+    " not ours. No effect inside the container.",
 )
 def train(
     *,
@@ -70,15 +68,15 @@ def train(
     docker_image: str | None,
     trust_image: str | None,  # noqa: ARG001 - the launcher's
 ) -> int:
-    """Fine-tune a model on label histograms; the job folder goes to stdout, all else to stderr.
+    """Fine-tune a model on histograms of ratings, and print the path of the job folder.
 
-    Exit code: 0 done; 1 refused or failed; 2 failed, as photographs cannot be decoded; 130 stopped (the job
-    folder is usable, and --resume goes on).
+    Exit code: 0 done; 1 refused or failed; 2 failed because photographs cannot be decoded; 130 stopped (the
+    job folder is usable, and --resume continues it).
 
     \b
     Example:
       nimakit train --config-file models/MobileNet/config_small_data.json \\
-        --samples-file labels.json --image-dir photos
+        --samples-file labels.json --image-source photos
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
     from nimakit.jobs import Job
     from nimakit.training.preparation import Request, prepare
@@ -86,30 +84,29 @@ def train(
     given = [config_file, samples_file, image_dir]
     if resume and (any(given) or recursive or test_samples_file or prepare_only):
         raise UsageError(
-            "--resume JOB takes everything else from the job folder. Leave the other options out, all but"
+            "--resume JOB takes everything else from the job folder: leave out all other options except"
             " --allow-missing."
         )
     changes: dict[str, object] = {}
     if resume:
         job = Job.open(resume)
-        if allow_missing:
-            changes["allow_missing"] = True
-        if docker_image:
-            changes["docker_image"] = docker_image
+        options = {"allow_missing": allow_missing, "docker_image": docker_image}
+        changes = {name: value for name, value in options.items() if value}
     elif config_file and samples_file and image_dir:
-        request = Request(
-            config_file=config_file,
-            samples_file=samples_file,
-            image_dir=image_dir,
-            recursive=recursive,
-            test_samples_file=test_samples_file,
-            jobs_dir=jobs_dir,
-            allow_missing=allow_missing,
-            docker_image=docker_image,
+        job = prepare(
+            Request(
+                config_file=config_file,
+                samples_file=samples_file,
+                image_dir=image_dir,
+                recursive=recursive,
+                test_samples_file=test_samples_file,
+                jobs_dir=jobs_dir,
+                allow_missing=allow_missing,
+                docker_image=docker_image,
+            )
         )
-        job = prepare(request)
     else:
-        raise UsageError("A job needs --config-file, --samples-file and --image-dir; or --resume JOB.")
+        raise UsageError("A job needs --config-file, --samples-file and --image-source; or --resume JOB.")
     if not prepare_only:
         from nimakit.training.job import train as train_job
 

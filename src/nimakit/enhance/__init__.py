@@ -1,1 +1,1 @@
-"""Edit photographs so that a model scores them higher."""
+"""Editing photos so that a model scores them higher: adjustments, framing, and writing the results."""

@@ -1,4 +1,4 @@
-"""The edits a photographer makes to a whole picture: their values, and the sidecar files that keep them."""
+"""Adjustments of a whole picture (exposure, contrast, crop, ...), and the sidecar files that store them."""
 
 import json
 from collections.abc import Mapping
@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from nimakit.errors import ConfigError
-from nimakit.io.atomic import atomic_writer
+from nimakit.io.atomic import atomic_bytes
 from nimakit.io.rules import Rule, broken_rules, is_number, read_json
 
 FORMAT_VERSION = 1
 MAX_ANGLE = 4.0
-"""Degrees a picture is straightened by, at most."""
+"""Maximum degrees by which a picture is straightened."""
 
 MIN_KEPT = 0.5
-"""Share of each side that a crop keeps, at least."""
+"""Minimum share of each side that a crop keeps."""
 
 Crop = tuple[float, float, float, float]
 WHOLE: Crop = (0.0, 0.0, 1.0, 1.0)
@@ -23,20 +23,21 @@ WHOLE: Crop = (0.0, 0.0, 1.0, 1.0)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Adjustments:
-    """One edit of a whole picture; the defaults leave it as it is.
+    """An edit of a whole picture; the defaults change nothing.
 
     Attributes:
         exposure: In stops, -1 to 1; white stays white.
-        contrast: -1 to 1: how much steeper the middle of the tone curve is, 1 being 40 %.
-        highlights: -1 to 1: darker to brighter, 1 being a tenth of the range at three quarters of it.
-        shadows: -1 to 1, likewise at one quarter.
-        temperature: -1 (blue) to 1 (amber), 1 being a quarter of a stop more red and as much less blue.
-        tint: -1 (green) to 1 (magenta), 1 being a tenth of a stop less green.
-        saturation: -1 to 1, 1 being 30 % more of every colour.
-        vibrance: -1 to 1, 1 being up to 50 % more, of pale colours most.
-        sharpening: 0 to 1: how much of an unsharp mask is added.
-        straighten: Degrees clockwise, `MAX_ANGLE` at most each way.
-        crop: (left, top, right, bottom) of what is kept of the straightened picture, as shares of its sides.
+        contrast: -1 to 1: steepness of the middle of the tone curve; 1 is 40 % steeper.
+        highlights: -1 to 1: darker to brighter; 1 adds a tenth of the range at three quarters of it.
+        shadows: -1 to 1: the same at one quarter.
+        temperature: -1 (blue) to 1 (amber); 1 is a quarter of a stop more red and as much less blue.
+        tint: -1 (green) to 1 (magenta); 1 is a tenth of a stop less green.
+        saturation: -1 to 1; 1 is 30 % more of every colour.
+        vibrance: -1 to 1; 1 is up to 50 % more, most for pale colours.
+        sharpening: 0 to 1: share of an unsharp mask that is added.
+        straighten: Degrees clockwise, at most `MAX_ANGLE` either way.
+        crop: (left, top, right, bottom) of the part of the straightened picture to keep, as shares of its
+            sides.
     """
 
     exposure: float = 0.0
@@ -67,38 +68,33 @@ TONES = (
     "vibrance",
     "sharpening",
 )
-"""The edits of light and colour, which have a derivative; the others frame the picture."""
+"""Adjustments of light and colour, which are differentiable; the others change the frame."""
 
 
 def write_sidecar(path: Path, adjustments: Adjustments, about: Mapping[str, Any]) -> None:
-    """Write what was done to a picture, to look at and to apply to another one.
+    """Write the edit of a picture to a file, from which it can be applied to other pictures.
 
     Args:
         path: .json.
         adjustments: The edit.
-        about: How it came about: networks, scores; not read again.
+        about: Further information, such as networks and scores; never read again.
 
     Raises:
         OutputError: It could not be written.
     """
     values = {"format_version": FORMAT_VERSION, "adjustments": adjustments.to_dict(), "about": about}
-    with atomic_writer(path) as stream:
-        json.dump(values, stream, indent=2)
-        stream.write("\n")
+    atomic_bytes(f"{json.dumps(values, indent=2)}\n".encode(), path)
 
 
 def read_sidecar(path: Path) -> Adjustments:
-    """Read the edit in a sidecar.
-
-    Args:
-        path: As `write_sidecar` wrote it; fields that are left out stay as they are in a picture.
+    """Read the edit in a sidecar; missing fields change nothing.
 
     Raises:
-        ConfigError: No sidecar, or values out of bounds, all of them listed.
+        ConfigError: Not a sidecar, or values out of bounds; the message lists all of them.
     """
     values = read_json(path, ConfigError, "A sidecar")
     if not isinstance(values, dict) or not isinstance(values.get("adjustments"), dict):
-        raise ConfigError(f'A sidecar is a JSON object with "adjustments". Received: {path}')
+        raise ConfigError(f'A sidecar must be a JSON object with "adjustments". Received: {path}')
     if values.get("format_version") != FORMAT_VERSION:
         raise ConfigError(
             f"This nimakit reads sidecars of format version {FORMAT_VERSION}."

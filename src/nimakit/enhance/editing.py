@@ -1,4 +1,4 @@
-"""Photographs edited file by file: what was done, and what models make of it before and after."""
+"""Editing of photo files: the edited file and its sidecar, and scores before and after."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,26 +16,28 @@ from nimakit.images.files import image_id
 from nimakit.images.photo import MAX_PIXELS, Photo, open_photo, prepare
 from nimakit.io.atomic import atomic_bytes, atomic_folder, escaped
 from nimakit.models.engine import Model
+from nimakit.models.score import DIGITS
 from nimakit.reports import html
 
 SIDECAR_SUFFIX = ".edit.json"
 
 _THUMBNAIL_SIDE = 720
-_DIGITS = 6
 
 Edit = Callable[[Photo, Photo | None], tuple[Image.Image, Adjustments | None]]
-"""From a photograph to its edited self: RGB, upright; and what was done, where that has values. The second
-photo has the colours to edit where those of the first, which networks see, are laid over a background."""
+"""Edits a photo: returns it RGB and upright, and the adjustments, if they describe the edit.
+
+The second photo has the colours to edit if the first, which networks see, has a background behind its
+transparent parts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Critic:
-    """A model whose opinion is asked.
+class ScoringModel:
+    """A model that scores photos before and after the edit.
 
     Attributes:
-        name: What people call it.
-        took_part: Whether the edit was made to please it.
-        score: Its mean score of a photograph.
+        name: Its display name.
+        took_part: Whether the edit was made to raise its score.
+        score: Its mean score of a photo.
     """
 
     name: str
@@ -44,31 +46,39 @@ class Critic:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Opinion:
-    """A critic's mean scores of the original and of the edited file."""
+class ScoreChange:
+    """A model's mean scores of the original and of the edited file."""
 
     model: str
     took_part: bool
     before: float
     after: float
 
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {
+            **asdict(self),
+            "before": round(self.before, DIGITS),
+            "after": round(self.after, DIGITS),
+        }
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """One edited photograph.
+    """One edited photo.
 
     Attributes:
         source: The original.
         target: The edited file.
-        adjustments: What was done, where that has values.
-        opinions: Of every critic.
-        pictures: Thumbnails before and after, data URLs; empty where no sheet is asked for.
+        adjustments: The edit, if it can be described by them.
+        scores: Of every model.
+        pictures: Thumbnails before and after, data URLs; empty if no page is asked for.
     """
 
     source: Path
     target: Path
     adjustments: Adjustments | None
-    opinions: tuple[Opinion, ...]
+    scores: tuple[ScoreChange, ...]
     pictures: tuple[str, ...]
 
     def to_record(self) -> dict[str, Any]:
@@ -77,17 +87,17 @@ class Result:
             "image_id": image_id(self.source),
             "file": escaped(str(self.target)),
             "adjustments": None if self.adjustments is None else self.adjustments.to_dict(),
-            "scores": [_rounded(opinion) for opinion in self.opinions],
+            "scores": [score.to_dict() for score in self.scores],
         }
 
 
-def sidecar_of(target: Path) -> Path:
-    """The file next to an edited photograph that contains its adjustments."""
+def sidecar_path(target: Path) -> Path:
+    """The file next to an edited photo that contains its adjustments."""
     return target.with_suffix(SIDECAR_SUFFIX)
 
 
-def judge(model: Model) -> Critic:
-    """A model that took no part; it sees a photograph and its mirror image, which steadies its scores."""
+def independent_model(model: Model) -> ScoringModel:
+    """A model that took no part in the edit; it averages a photo and its mirror image to reduce noise."""
 
     def score(photo: Photo) -> float:
         prepared = {}
@@ -97,33 +107,33 @@ def judge(model: Model) -> Critic:
         [found] = model.score_prepared(prepared, views=2)
         return found.mean
 
-    return Critic(name=model.name, took_part=False, score=score)
+    return ScoringModel(name=model.name, took_part=False, score=score)
 
 
 def enhance_file(
     source: Path,
     target: Path,
     edit: Edit,
-    critics: Sequence[Critic],
+    models: Sequence[ScoringModel],
     *,
     about: Mapping[str, Any] | None = None,
     sheet: bool = False,
     max_pixels: int = MAX_PIXELS,
 ) -> Result:
-    """Edit one photograph into a file, which appears with its sidecar, whole, or not at all.
+    """Edit one photo into a file, which appears complete with its sidecar, or not at all.
 
     Args:
         source: The original.
-        target: Ends in one of `nimakit.images.saving.SUFFIXES`; replaced where it exists.
-        edit: What to do.
-        critics: Asked for their scores of the original, and of the file as it was written.
-        about: For the sidecar beside the target, which holds the adjustments; none is written where None.
-        sheet: Whether thumbnails are wanted.
+        target: Ends in one of `nimakit.images.saving.SUFFIXES`; replaced if it exists.
+        edit: The edit.
+        models: Score the original, and the file as it was written.
+        about: Information for the sidecar next to the target; None to write no sidecar.
+        sheet: Whether to make thumbnails.
         max_pixels: As for `nimakit.images.photo.open_photo`.
 
     Raises:
-        ImageError: The original cannot be decoded, is an animation, or has transparent parts and the target
-            can have none.
+        ImageError: The original cannot be decoded, is an animation, or has transparent parts and the target's
+            format has none.
         OutputError: The target cannot be written.
     """
     photo = open_photo(source, max_pixels=max_pixels)
@@ -131,10 +141,10 @@ def enhance_file(
     layers = saving.read_layers(source, photo)
     if layers and target.suffix.lower() in saving.OPAQUE:
         raise ImageError(
-            "A picture with transparent parts goes to a format that has them: .png, .webp or .tif."
+            "A picture with transparent parts needs a format that supports them: .png, .webp or .tif."
             f" Received: {target}"
         )
-    before = [critic.score(photo) for critic in critics]
+    before = [model.score(photo) for model in models]
     picture, adjustments = edit(photo, layers.colours if layers else None)
     if layers:
         done = adjustments or Adjustments()
@@ -142,9 +152,9 @@ def enhance_file(
         picture.putalpha(alpha.resize(picture.size, "nearest"))
     content = saving.encode(picture, origin, target.suffix)
     written = open_photo(content, max_pixels=max(max_pixels, picture.width * picture.height))
-    opinions = tuple(
-        Opinion(model=critic.name, took_part=critic.took_part, before=first, after=critic.score(written))
-        for critic, first in zip(critics, before, strict=True)
+    scores = tuple(
+        ScoreChange(model=model.name, took_part=model.took_part, before=first, after=model.score(written))
+        for model, first in zip(models, before, strict=True)
     )
     pictures: tuple[str, ...] = ()
     if sheet:
@@ -153,39 +163,29 @@ def enhance_file(
     with atomic_folder(target.parent) as partial:
         atomic_bytes(content, partial / target.name)
         if about is not None and adjustments is not None:
-            scores = [_rounded(opinion) for opinion in opinions]
-            write_sidecar(partial / sidecar_of(target).name, adjustments, {**about, "scores": scores})
-    return Result(source=source, target=target, adjustments=adjustments, opinions=opinions, pictures=pictures)
+            about = {**about, "scores": [score.to_dict() for score in scores]}
+            write_sidecar(partial / sidecar_path(target).name, adjustments, about)
+    return Result(source=source, target=target, adjustments=adjustments, scores=scores, pictures=pictures)
 
 
-def render_sheet(results: Sequence[Result], how: str) -> str:
-    """A page of pictures before and after, with scores and values.
+def render_sheet(results: Sequence[Result], title: str) -> str:
+    """A page of pictures before and after, with scores and adjustments.
 
     Args:
         results: With pictures.
-        how: What was done, in a sentence.
+        title: A sentence about the edit.
 
     Returns:
-        HTML, everything inside.
+        HTML in one file.
 
     Raises:
         MissingExtraError: Jinja2 is not installed.
     """
-    cards = [
-        {
-            "name": result.source.name,
-            "before": result.pictures[0],
-            "after": result.pictures[1],
-            "scores": result.opinions,
-            "adjustments": [] if result.adjustments is None else list(describe(result.adjustments).items()),
-        }
-        for result in results
-    ]
-    return html.fill("before_after.html", cards=cards, how=how)
+    return html.fill("before_after.html", results=results, how=title, describe=describe)
 
 
 def describe(adjustments: Adjustments) -> dict[str, str]:
-    """What was done, in words: name -> value with its unit; nothing of what was left as it was."""
+    """Adjustment -> its value with unit; only those that changed something."""
     texts = {}
     for name, value in asdict(adjustments).items():
         if name == "crop":
@@ -198,19 +198,10 @@ def describe(adjustments: Adjustments) -> dict[str, str]:
     return texts
 
 
-def preferred(results: Sequence[Result]) -> dict[str, tuple[int, int]]:
-    """How many photographs each model that took no part likes better than before, of how many."""
+def improvements(results: Sequence[Result]) -> dict[str, tuple[int, int]]:
+    """Model that took no part -> number of photos it scores higher than before, and number of photos."""
     counts: dict[str, tuple[int, int]] = {}
-    for opinion in (one for result in results for one in result.opinions if not one.took_part):
-        better, total = counts.get(opinion.model, (0, 0))
-        counts[opinion.model] = (better + (opinion.after > opinion.before), total + 1)
+    for score in (score for result in results for score in result.scores if not score.took_part):
+        better, total = counts.get(score.model, (0, 0))
+        counts[score.model] = (better + (score.after > score.before), total + 1)
     return counts
-
-
-def _rounded(opinion: Opinion) -> dict[str, Any]:
-    return {
-        "model": opinion.model,
-        "took_part": opinion.took_part,
-        "before": round(opinion.before, _DIGITS),
-        "after": round(opinion.after, _DIGITS),
-    }

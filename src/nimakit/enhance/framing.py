@@ -1,4 +1,4 @@
-"""The frame of a photograph: straightened by its lines, cropped."""
+"""Framing of a photo: straightening by its lines, and cropping."""
 
 import math
 
@@ -10,41 +10,41 @@ from nimakit.images.photo import Photo
 from nimakit.stats.histogram import FloatArray
 
 _SIDE = 1000
-"""Longer side, in pixels, at which lines are looked for."""
+"""Longer side, in pixels, of the copy in which edges are detected."""
 
-_LOOKED_AT = MAX_ANGLE + 1
-"""Degrees: a tilt lies inside, not where the counting ends."""
+_MAX_LEAN = MAX_ANGLE + 1
+"""Degrees up to which edges are counted: more than a tilt may be, so that its peak is not cut off."""
 
 _BLUR = 3
-"""Standard deviation, in pixels, of the blur before that."""
+"""Standard deviation, in pixels, of the blur before edges are detected."""
 
 _STEP = 0.1
-"""Degrees between the angles that are tried."""
+"""Degrees between candidate angles."""
 
 _WIDTH = 0.6
-"""Standard deviation, in degrees, of the edges that count for an angle."""
+"""Standard deviation, in degrees, of the kernel by which edges count for an angle."""
 
-_CLEARLY = 1.25
-"""How much more edges must lie along the tilted axes than along the upright ones."""
+_MIN_RATIO_TO_UPRIGHT = 1.25
+"""Minimum ratio of the edges at the tilt to upright edges."""
 
-_DISTINCT = 2.0
-"""How much more than along the axes of an average angle: lines of a cat or a face have no common one."""
+_MIN_RATIO_TO_MEDIAN = 2.0
+"""Minimum ratio of the edges at the tilt to those at a median angle: the lines of a cat have no direction."""
 
-_LEAST = 0.4
-"""Degrees nobody would see."""
+_MIN_TILT = 0.4
+"""Degrees below which nobody notices a tilt."""
 
 
 def reframe(photo: Photo, straighten: float = 0.0, crop: Crop = WHOLE) -> Photo:
-    """Turn a photograph, cut off the corners that turning leaves empty, and crop.
+    """Rotate a photo, cut off the empty corners, and crop.
 
     Args:
-        photo: The photograph.
+        photo: The photo.
         straighten: Degrees clockwise.
-        crop: (left, top, right, bottom) of what is kept, as shares of the sides of the straightened picture,
-            which has the proportions of the photograph.
+        crop: (left, top, right, bottom) of the part to keep, as shares of the sides of the straightened
+            picture, which has the aspect ratio of the photo.
 
     Returns:
-        The photograph in its new frame, upright; itself where nothing changes.
+        The reframed photo, upright; the same object if nothing changes.
     """
     if straighten == 0 and crop == WHOLE:
         return photo
@@ -52,7 +52,7 @@ def reframe(photo: Photo, straighten: float = 0.0, crop: Crop = WHOLE) -> Photo:
     width, height = upright.size
     turn = math.radians(straighten)
     cos, sin = math.cos(turn), math.sin(turn)
-    # The largest part of the same proportions that lies inside the turned picture.
+    # The largest part with the same aspect ratio inside the rotated picture.
     lean = abs(sin)
     scale = min(width / (width * cos + height * lean), height / (width * lean + height * cos))
     kept_width, kept_height = width * scale, height * scale
@@ -60,7 +60,7 @@ def reframe(photo: Photo, straighten: float = 0.0, crop: Crop = WHOLE) -> Photo:
         max(1, round(kept_width * (crop[2] - crop[0]))),
         max(1, round(kept_height * (crop[3] - crop[1]))),
     )
-    # From the middle of the old picture to the corner of the new one.
+    # From the centre of the old picture to the corner of the new one.
     left, top = kept_width * (crop[0] - 0.5), kept_height * (crop[1] - 0.5)
     if straighten == 0:
         box = (round(width / 2 + left), round(height / 2 + top))
@@ -73,13 +73,13 @@ def reframe(photo: Photo, straighten: float = 0.0, crop: Crop = WHOLE) -> Photo:
 
 
 def tilt(photo: Photo) -> float:
-    """By how much a photograph should be straightened, going by its lines.
+    """Estimate by how much to straighten a photo from its lines.
 
-    Edges near the horizontal and the vertical are counted by their direction; where clearly more of them are
-    tilted by one angle than are upright, the camera was.
+    Edges that are nearly horizontal or vertical are counted by direction. If clearly more of them share one
+    tilt than are upright, the camera was tilted.
 
     Returns:
-        Degrees clockwise, within `MAX_ANGLE`; 0 where the lines tell nothing.
+        Degrees clockwise, within `MAX_ANGLE`; 0 if there is no clear tilt.
     """
     grey = photo.resize(photo.size, "nearest").convert("F")
     scale = min(1.0, _SIDE / max(grey.size))
@@ -87,26 +87,29 @@ def tilt(photo: Photo) -> float:
     small = _smooth(np.asarray(grey.resize(size, Image.Resampling.BICUBIC), np.float64))
     down, across = np.gradient(small)
     strength = np.hypot(down, across)
-    # Of an upright edge the gradient points along an axis: what is left is how far it leans from the nearer.
+    # The gradient of an upright edge points along an axis; the lean is its angle to the nearer axis.
     lean = (np.degrees(np.arctan2(down, across)) + 45) % 90 - 45
-    counted = (np.abs(lean) <= _LOOKED_AT) & (strength > strength.mean())
+    counted = (np.abs(lean) <= _MAX_LEAN) & (strength > strength.mean())
     if not counted.any():
         return 0.0
-    edges = np.arange(-_LOOKED_AT, _LOOKED_AT + _STEP, _STEP)
+    edges = np.arange(-_MAX_LEAN, _MAX_LEAN + _STEP, _STEP)
     counts, _ = np.histogram(lean[counted], edges, weights=strength[counted])
     offsets = np.arange(-20, 21) * _STEP
     density = np.convolve(counts, np.exp(-((offsets / _WIDTH) ** 2) / 2), mode="same")
     centres = (edges[:-1] + edges[1:]) / 2
     best = float(centres[np.argmax(density)])
     upright = density[np.argmin(np.abs(centres))]
-    needed = max(_CLEARLY * upright, _DISTINCT * np.median(density))
-    if not _LEAST <= abs(best) <= MAX_ANGLE or density.max() < needed:
+    needed = max(_MIN_RATIO_TO_UPRIGHT * upright, _MIN_RATIO_TO_MEDIAN * np.median(density))
+    if not _MIN_TILT <= abs(best) <= MAX_ANGLE or density.max() < needed:
         return 0.0
     return -round(best, 1)
 
 
 def _smooth(grey: FloatArray) -> FloatArray:
-    """Blurred by a Gaussian: on the stairs of a slanting edge, every step is upright."""
+    """Apply a Gaussian blur: without it, each pixel step of a slanted edge is an upright edge.
+
+    By hand, because Pillow only approximates a Gaussian, and SciPy is an optional dependency.
+    """
     reach = 3 * _BLUR
     kernel = np.exp(-((np.arange(-reach, reach + 1) / _BLUR) ** 2) / 2)
     kernel /= kernel.sum()

@@ -1,1 +1,1 @@
-"""Models as files: their metadata, how they are obtained and loaded, and the engine that scores with them."""
+"""Model files: metadata, downloading, conversion, loading, and the engine that scores with them."""

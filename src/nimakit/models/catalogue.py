@@ -1,9 +1,10 @@
-"""Which models there are: the public ones, and the files below some folders, with what is known of each."""
+"""Catalogue of models: the public ones and those in folders, with metadata and metrics."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from nimakit.errors import NimakitError, UsageError
 from nimakit.io.rules import is_number, read_json
@@ -12,28 +13,28 @@ from nimakit.models.network import Network
 from nimakit.models.pretrained import public_models
 from nimakit.stats.correlation import FEW_IMAGES, format_figure
 
-Result = TypeVar("Result")
-Figures = Mapping[str, Mapping[str, Any]]
+SetMetrics = Mapping[str, Mapping[str, Any]]
 
+_METADATA = ("name", "base_model", "bins", "trained_on", "licence")
 _SETS = ("test", "validation", "training")
-"""Whose figures say most about a model, best first."""
+"""Sets by how much their metrics tell about a model, best first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
-    """A model, and what is known of it.
+class CatalogueEntry:
+    """A model in the catalogue; unknown texts are empty.
 
     Attributes:
-        model: What ``--model`` takes: a public name, or the path of a file.
-        status: "public", "file", the status of the job it came from, or "damaged".
-        name: What people call it; empty where unknown, as all text here.
+        model: Value for ``--model``: a public name, or the path of a file.
+        status: "public", "file", the status of its job, or "damaged".
+        name: Display name.
         base_model: Backbone.
-        bins: Value of each bin; None where only the file would tell, and it is not here or not readable.
-        input_size: (height, width) in pixels; None likewise.
-        trained_on: The data it learned from.
+        bins: Value of each bin; None if the file is missing or unreadable.
+        input_size: (height, width) in pixels; None if the file is missing or unreadable.
+        trained_on: The training data.
         licence: SPDX identifier.
-        metrics: Name of the set -> figures, from the metrics.json beside the file.
-        problems: What is wrong with the file, or with what lies beside it.
+        metrics: Name of the set -> metrics, from the metrics.json next to the file.
+        problems: Problems with the file, or with the files next to it.
     """
 
     COLUMNS: ClassVar = ("MODEL", "STATUS", "BASE MODEL", "BINS", "INPUT", "SRCC", "EMD", "SET", "TRAINED ON")
@@ -46,7 +47,7 @@ class Entry:
     input_size: tuple[int, int] | None = None
     trained_on: str = ""
     licence: str = ""
-    metrics: Figures = field(default_factory=dict)
+    metrics: SetMetrics = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -54,7 +55,7 @@ class Entry:
         return asdict(self)
 
     def row(self) -> tuple[str, ...]:
-        """The cells of `COLUMNS`; a dash where nothing is known."""
+        """The cells of `COLUMNS`; a dash if unknown."""
         measured = next((name for name in _SETS if name in self.metrics), "")
         figures = self.metrics.get(measured, {})
         images = figures.get("images", FEW_IMAGES)
@@ -75,23 +76,17 @@ class Entry:
         return tuple(" ".join(cell.split()) or "-" for cell in cells)
 
 
-def list_models(folders: Sequence[Path]) -> list[Entry]:
-    """The public models, then every .onnx file below the folders, by path.
-
-    Args:
-        folders: Looked into with all their sub-folders.
-
-    Returns:
-        An entry a model; one that cannot be used says why.
+def list_models(folders: Sequence[Path]) -> list[CatalogueEntry]:
+    """List the public models, then every .onnx file in the folders and their sub-folders, by path.
 
     Raises:
-        UsageError: A folder that does not exist.
+        UsageError: A folder does not exist.
     """
     for folder in folders:
         if not folder.is_dir():
-            raise UsageError(f"Models are listed below a folder. Received: {folder}")
+            raise UsageError(f"Models are listed from a folder. Received: {folder}")
     public = [
-        Entry(
+        CatalogueEntry(
             model=name,
             status="public",
             name=name,
@@ -105,44 +100,36 @@ def list_models(folders: Sequence[Path]) -> list[Entry]:
     return public + [_read(path) for path in files]
 
 
-def _read(path: Path) -> Entry:
+def _read(path: Path) -> CatalogueEntry:
     job = Job(path.parent)
     problems: list[str] = []
-
-    def attempt(read: Callable[[], Result], otherwise: Result) -> Result:
-        try:
-            return read()
-        except NimakitError as error:
-            problems.append(str(error))
-            return otherwise
-
-    metadata = attempt(lambda: Network(path).metadata, None)
-    status = attempt(lambda: str(job.run()["status"]), "file") if job.run_file.is_file() else "file"
-    unmeasured: Figures = {}
-    measured = (
-        attempt(lambda: _read_metrics(job.metrics_file), unmeasured)
-        if job.metrics_file.is_file()
-        else unmeasured
-    )
-    if metadata is None:
-        return Entry(model=str(path), status="damaged", metrics=measured, problems=tuple(problems))
-    prepared = metadata.preprocessing
-    return Entry(
-        model=str(path),
-        status=status,
-        name=metadata.name,
-        base_model=metadata.base_model,
-        bins=metadata.bins,
-        input_size=(prepared.height, prepared.width),
-        trained_on=metadata.trained_on,
-        licence=metadata.licence,
-        metrics=measured,
-        problems=tuple(problems),
-    )
+    status = "file"
+    known: dict[str, Any] = {}
+    with _collected(problems):
+        metadata = Network(path).metadata
+        known = {name: getattr(metadata, name) for name in _METADATA}
+        known["input_size"] = (metadata.preprocessing.height, metadata.preprocessing.width)
+    with _collected(problems):
+        if job.run_file.is_file():
+            status = str(job.run()["status"])
+    with _collected(problems):
+        if job.metrics_file.is_file():
+            known["metrics"] = _read_metrics(job.metrics_file)
+    status = status if "name" in known else "damaged"
+    return CatalogueEntry(model=str(path), status=status, problems=tuple(problems), **known)
 
 
-def _read_metrics(path: Path) -> Figures:
-    """The figures of each set, of a job; or of one set, as `nimakit evaluate` writes them."""
+@contextmanager
+def _collected(problems: list[str]) -> Iterator[None]:
+    """Add an error to the list instead of raising it."""
+    try:
+        yield
+    except NimakitError as error:
+        problems.append(str(error))
+
+
+def _read_metrics(path: Path) -> SetMetrics:
+    """Read the metrics of each set from a job, or of one set from `nimakit evaluate`."""
     values = read_json(path, UsageError, "metrics.json")
     if isinstance(values, dict) and {"images", "emd"} <= set(values):
         counts = (values.get("training_images"), values.get("validation_images"))
@@ -153,5 +140,7 @@ def _read_metrics(path: Path) -> Figures:
         and all(value is None or number(value) for key, value in figures.items() if key != "notes")
         for figures in values.values()
     ):
-        raise UsageError(f"metrics.json holds the figures of each set, or those of one. Received: {path}")
+        raise UsageError(
+            f"metrics.json must contain the metrics of each set, or of one set. Received: {path}"
+        )
     return values

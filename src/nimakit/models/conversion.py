@@ -1,6 +1,6 @@
-"""Keras weights to cached model files: the user's own, and those of the public models.
+"""Conversion of Keras weights to cached .onnx model files.
 
-TensorFlow is needed once, in a process of its own, and never while scoring.
+TensorFlow is only needed for the conversion, in a separate process, and never for scoring.
 """
 
 import hashlib
@@ -18,25 +18,25 @@ from nimakit.models.metadata import FORMAT_VERSION
 from nimakit.models.pretrained import Notify, fetch_weights, public_models
 
 _EXPORTER_VERSION = 1
-"""One more whenever nimakit.nn.networks.export writes another graph from the same weights."""
+"""To be raised when nimakit.nn.networks.export writes another graph for the same weights."""
 
-# -P: a keras.py beside the photographs is none of ours, and is not to be run.
+# -P: a keras.py in the working directory must not be imported.
 _PYTHON = (sys.executable, "-P")
 
 
 def fetch(name: str, *, notify: Notify | None = None) -> Path:
-    """The model file of a public model: cached, or obtained, hash-checked, converted and cached now.
+    """The model file of a public model; unless cached, its weights are downloaded, checked and converted.
 
     Raises:
-        ModelError: No public model has the name.
+        ModelError: There is no public model of this name.
         DownloadError: Its weights are not reachable.
-        WeightsError: What came has the wrong hash.
+        WeightsError: The downloaded weights have the wrong hash.
     """
     models = public_models()
     if name not in models:
         raise ModelError(
-            f"A model is a public one ({', '.join(models)}), an .onnx file, or an ensemble .json."
-            f" Received: {name}; nimakit export makes an .onnx file from Keras weights."
+            f"A model must be a public one ({', '.join(models)}), a job folder, an .onnx file, or an ensemble"
+            f" .json. Received: {name}; nimakit export creates an .onnx file from Keras weights."
         )
     public = models[name]
     file_name = _file_name(name, public.sha256, _metadata(name))
@@ -55,13 +55,13 @@ def convert(
     config: TrainConfig | None = None,
     notify: Notify | None = None,
 ) -> Path:
-    """The model file of Keras weights, made once and cached by their content.
+    """The model file of Keras weights, converted once and cached by content.
 
     Args:
         weights_file: .hdf5, .h5, .weights.h5, or a .keras archive without code.
-        base_model_name: Backbone they were trained with.
-        config: Head and preprocessing they were trained with; where None, those of published NIMA models.
-        notify: Told in a sentence when the conversion is about to start.
+        base_model_name: Their backbone.
+        config: Their head and preprocessing; those of published NIMA models if None.
+        notify: Called with a sentence before the conversion starts.
 
     Raises:
         WeightsError: A missing or unsafe file, or weights of another network.
@@ -72,7 +72,7 @@ def convert(
     digest = sha256(weights_file)
     name, metadata = base_model_name, {"name": weights_file.name}
     layout = _layout(config)
-    file_name = _file_name(name, digest, layout)  # one file, whatever the weights are called
+    file_name = _file_name(name, digest, layout)  # the same for any name of the weights file
     for public_name, public in public_models().items():
         if (public.sha256, public.base_model) == (digest, base_model_name) and not layout:
             name, metadata = public_name, _metadata(public_name)
@@ -84,7 +84,7 @@ def convert(
 
 
 def _layout(config: TrainConfig | None) -> dict[str, Any]:
-    """Where a config differs from a published NIMA model; n_classes matters where the file does not tell."""
+    """Differences of a config from published NIMA models; n_classes only if the weights do not tell it."""
     if config is None:
         return {}
     plain = TrainConfig(base_model_name=config.base_model_name)
@@ -93,9 +93,9 @@ def _layout(config: TrainConfig | None) -> dict[str, Any]:
 
 
 def _file_name(name: str, digest: str, metadata: dict[str, Any]) -> str:
-    """Another name for whatever makes another file: weights, metadata, exporter."""
-    made_of = json.dumps([digest, metadata, FORMAT_VERSION, _EXPORTER_VERSION], sort_keys=True)
-    return f"{name}-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.onnx"
+    """A name that depends on everything that determines the file: weights, metadata, exporter."""
+    sources = json.dumps([digest, metadata, FORMAT_VERSION, _EXPORTER_VERSION], sort_keys=True)
+    return f"{name}-{hashlib.sha256(sources.encode()).hexdigest()[:16]}.onnx"
 
 
 def _metadata(name: str) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def _convert(
 
 
 def _tail(log: str) -> str:
-    """The end of what a process said that died; of a traceback the last line, which has the error."""
+    """The end of a failed process's log; of a traceback only the last line, which has the error."""
     _, traceback, last = log.rpartition("Traceback (most recent call last):")
     lines = last.strip().splitlines()
     return "\n".join(lines[-1:] if traceback else lines[-5:])

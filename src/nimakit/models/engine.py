@@ -1,4 +1,4 @@
-"""Score images: one model or several averaged, decoding and inference side by side, in input order."""
+"""Scoring engine: a model or an average of several, and the scorer that runs it on a stream of images."""
 
 import logging
 import os
@@ -46,12 +46,12 @@ _CENTRE = (0.5, 0.5)
 _CORNERS = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
 
 Prepared = dict[Preprocessing, PixelArray]
-"""The views of one image, for each of the inputs a model wants: (views, height, width, 3) uint8."""
+"""The views of one image, for each of the inputs of a model: (views, height, width, 3) uint8."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A network and its share in a model."""
+    """A network and its weight in a model."""
 
     network: Network
     weight: float = 1.0
@@ -60,21 +60,20 @@ class Member:
 class Model:
     """One network, or several scored as one.
 
-    Where the members' bins agree, their histograms are averaged, each by its weight. Where they do not,
-    each member's mean is first moved to the first member's scale (ends to ends), and only means and spreads
-    are averaged.
+    If all members have the same bins, their histograms are averaged by weight. Otherwise each member's mean
+    is moved to the first member's scale (ends to ends), and only means and standard deviations are averaged.
 
     Args:
         members: At least one.
-        name: What people call the model; the first member's name where None.
+        name: Display name; the first member's name if None.
         taste: The person whose scores it gives; None for people in general.
 
     Attributes:
-        name: What people call the model.
+        name: Display name.
         bins: (bins,) float64, value of each bin, ascending.
-        reference_quantiles: Means a score is ranked among, lowest first; None where the members have none
-            in common.
-        reference: What those were taken from; empty where there are none.
+        reference_quantiles: Mean scores among which a score is ranked, ascending; None if the members have
+            none in common.
+        reference: Source of those mean scores; empty if there are none.
 
     Raises:
         ModelError: No member.
@@ -84,7 +83,7 @@ class Model:
         self, members: Sequence[Member], *, name: str | None = None, taste: Taste | None = None
     ) -> None:
         if not members:
-            raise ModelError("A model has at least one member. Received: none")
+            raise ModelError("A model must have at least one member. Received: none")
         self.members = tuple(members)
         self._taste = taste
         first = members[0].network.metadata
@@ -104,30 +103,30 @@ class Model:
 
     @property
     def preprocessings(self) -> tuple[Preprocessing, ...]:
-        """The different inputs its members want, each once."""
+        """The distinct preprocessings of the members."""
         return tuple(dict.fromkeys(member.network.metadata.preprocessing for member in self.members))
 
     @property
     def device(self) -> str:
-        """What it runs on: "CPU", or "GPU" where any member does."""
+        """Either "GPU", if any member runs on one, or "CPU"."""
         providers = {member.network.provider for member in self.members}
         return "CPU" if providers == {"CPUExecutionProvider"} else "GPU"
 
     def score_prepared(
         self, prepared: dict[Preprocessing, PixelArray], views: int = 1, stop: Stop | None = None
     ) -> list[Score]:
-        """Score images that are already fitted and resized.
+        """Score images that are already cropped and resized.
 
         Args:
             prepared: For each of `preprocessings`, (N * views, height, width, 3) uint8.
-            views: How many consecutive rows show the same image; their outputs are averaged.
+            views: Number of consecutive rows that show the same image; their outputs are averaged.
             stop: Ends the run when it is set.
 
         Returns:
             N scores.
 
         Raises:
-            ModelError: A member fails or takes too long, or its histogram holds no probabilities.
+            ModelError: A member fails or takes too long, or its histogram contains no probabilities.
         """
         outputs = [
             member.network.run(prepared[member.network.metadata.preprocessing], stop)
@@ -149,10 +148,10 @@ class Model:
         return self._scores(means, histogram.standard_deviation(rows, self.bins), rows, features)
 
     def probe(self) -> tuple[FloatArray, int]:
-        """What the model is known by, whichever file it is in: what it makes of one fixed picture.
+        """Identify the model by its outputs for a fixed picture, which do not depend on the file it is in.
 
         Returns:
-            (PROBES,) float64, the mean score and averages of features; and how many features there are.
+            (PROBES,) float64, the mean score and averages of features; and the number of features.
         """
         if self._probe is None:
             self._probe = self._make_probe()
@@ -171,26 +170,28 @@ class Model:
         return np.array([score.mean, *averages]), len(features)
 
     def for_user(self, taste: Taste) -> "Model":
-        """The same model as one person sees pictures.
+        """The same model with one person's scores.
 
         Args:
             taste: Learned with this model.
 
         Raises:
-            TasteError: It was learned with another one.
-            ModelError: Adapters, and the model file takes none; or a network that cannot be used.
+            TasteError: It was learned with another model.
+            ModelError: The taste has adapters and the model file takes none; or its network cannot be used.
         """
         taste.check_base(*self.probe(), self.name)
         if taste.method in LINEAR:
             return Model(self.members, name=self.name, taste=taste)
         if len(self.members) > 1:
-            raise ModelError("Adapters, and a whole network, belong to one model. Received: an ensemble")
+            raise ModelError(
+                "A taste in adapters, or in a whole network, needs a single model. Received: an ensemble"
+            )
         if taste.method == "full":
             own = Network(taste.arrays["model"].tobytes())
         else:
             own = self.members[0].network.with_adapters(taste.adapters)
         personal = Model([Member(own)], name=self.name, taste=taste)
-        personal.probe()  # a person's own network is tried as any model is, before it is asked to score
+        personal.probe()  # fails now if the person's own network does not run
         return personal
 
     def predict(
@@ -206,20 +207,20 @@ class Model:
         Args:
             images: One image or several: paths, encoded bytes, Pillow images, or arrays (H, W, 3) uint8 or
                 float, 0-255, RGB. A folder stands for the images in it.
-            augmented: Whether each result is a record rather than a distribution alone.
-            tta: Test-time augmentation: True or "flips" averages the image and its mirror image, "crops"
-                also the corners and the centre.
+            augmented: Whether to return records instead of distributions.
+            tta: Test-time augmentation: True or "flips" averages over the image and its mirror image, "crops"
+                also over its corners and centre.
             max_pixels: Largest width times height of an image.
 
         Returns:
-            A list in the order of the images. Plain: (bins,) float64, sums to 1; (1,), the mean score, from
-            a model without a distribution. Augmented: a dict with ``image`` (as it was given),
-            ``predictions`` (list of the distribution), ``mean_score_prediction``, ``sd_score_prediction``,
-            ``percentile`` where the model has reference quantiles; with ``error`` in place of the scores for
-            an image that could not be scored.
+            A list in the order of the images. Plain: (bins,) float64, sums to 1; from a model without
+            distributions (1,), the mean score. Augmented: a dict with ``image`` (as passed), ``predictions``
+            (the distribution as a list), ``mean_score_prediction``, ``sd_score_prediction``, and
+            ``percentile`` if the model has reference quantiles; with ``error`` instead of scores for an image
+            that could not be scored.
 
         Raises:
-            ImageError: Plain only: one or more images could not be scored; all are named.
+            ImageError: Plain only: one or more images could not be scored; the message names all of them.
             UsageError: A folder without images.
 
         Example:
@@ -241,7 +242,7 @@ class Model:
             listed = "; ".join(f"{_describe(sources[i], i)}: {error}" for i, error in failed)
             raise ImageError(
                 f"{len(failed)} of {len(sources)} images could not be scored: {listed}"
-                " (augmented=True returns the scores of the others)"
+                " (use augmented=True to get the scores of the others)"
             )
         return [
             np.array([r.mean]) if r.histogram is None else r.histogram
@@ -289,21 +290,21 @@ class Model:
 
 
 class Scorer:
-    """Scores a stream of images with all cores, in order, in memory that does not grow with their number.
+    """Scores a stream of images in order, on all cores, in memory that does not grow with their number.
 
-    Decoding and inference are tasks of one pool with as many threads as there are cores, so the cores are
-    shared as the work needs, and never over-subscribed.
+    Decoding and inference are tasks in one pool with as many threads as cores, so that both get the cores
+    they need, and never compete for more.
 
     Args:
-        model: What to score with.
+        model: The model.
         tta: Test-time augmentation: "none", "flips" (2 views) or "crops" (10 views).
         max_pixels: Largest width times height of an image.
-        formats: The formats that are decoded, of `nimakit.images.photo.FORMATS`.
-        workers: Threads; the cores this process may use where None.
-        batch_size: Images a run; 8 on a CPU, 32 on a GPU where None.
+        formats: Formats to decode, from `nimakit.images.photo.FORMATS`.
+        workers: Number of threads; by default the number of cores this process may use.
+        batch_size: Images per run; by default 8 on a CPU, 32 on a GPU.
 
     Attributes:
-        batch_size: Images a run.
+        batch_size: Images per run.
         max_pixels: Largest width times height of an image.
 
     Raises:
@@ -331,17 +332,17 @@ class Scorer:
 
     @property
     def views(self) -> int:
-        """How many views of an image are scored."""
+        """Number of views of each image that are scored and averaged."""
         return {"none": 1, "flips": 2, "crops": 2 * len((_CENTRE, *_CORNERS))}[self._tta]
 
     def score(self, images: Iterable[ImageInput]) -> Iterator[Score | ImageError]:
-        """Score images as they come.
+        """Score a stream of images.
 
         Args:
-            images: Any number; they are taken a few ahead of the results.
+            images: Any number; a bounded number is read ahead of the results.
 
         Yields:
-            For each image, in order, its score, or the error that says why it has none.
+            For each image, in order, its score, or the error.
         """
         sources = iter(images)
         decoding: deque[Future[Prepared | ImageError]] = deque()
@@ -357,7 +358,7 @@ class Scorer:
             fill()
             while decoding:
                 size = self.batch_size
-                if len(decoding) < ahead:  # the end: what is left is shared out evenly
+                if len(decoding) < ahead:  # the end: the rest is divided evenly
                     size = min(size, -(-len(decoding) // self._workers))
                 batch = [decoding.popleft() for _ in range(size)]
                 fill()
@@ -367,15 +368,15 @@ class Scorer:
             while scoring:
                 yield from result(scoring.popleft())
         finally:
-            stop.set()  # an interruption does not wait for a run
+            stop.set()  # do not wait for runs after an interruption
             pool.shutdown(cancel_futures=True)
 
     def prepare(self, source: ImageInput, max_pixels: int | None = None) -> Prepared | ImageError:
-        """Decode an image, and make the views of it that the model wants.
+        """Decode an image and make the views for the model.
 
         Args:
             source: The image.
-            max_pixels: Largest width times height, where that is to be less than the scorer's.
+            max_pixels: Largest width times height, if less than the scorer's.
         """
         limit = min(max_pixels or self.max_pixels, self.max_pixels)
         try:
@@ -399,10 +400,10 @@ class Scorer:
     def score_batch(
         self, batch: Sequence[Prepared | ImageError], stop: Stop | None = None
     ) -> list[Score | ImageError]:
-        """Score prepared images in one run, which a stop ends; an error stays where it is.
+        """Score prepared images in one run; errors are passed through in their places.
 
         Raises:
-            ModelError: The model fails, or gives what is no score.
+            ModelError: The model fails, or its output is not a score.
         """
         good = [item for item in batch if not isinstance(item, ImageError)]
         scores: Iterator[Score] = iter(())
@@ -419,7 +420,7 @@ def _normalise(values: FloatArray, member: Member) -> FloatArray:
     except ValueError as error:
         name = member.network.metadata.name
         raise ModelError(
-            f"A histogram output must hold probabilities. Received from {name}: {error}"
+            f"A histogram output must contain probabilities. Received from {name}: {error}"
         ) from error
 
 

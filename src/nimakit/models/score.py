@@ -11,16 +11,16 @@ from nimakit.stats.histogram import FloatArray
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What a model says of one image.
+    """A model's score of one image.
 
     Attributes:
         mean: Mean score, on the scale of the bins.
         sd: Standard deviation of the distribution, on that scale; None from a regression head.
-        histogram: (bins,) float64, sums to 1; None from a regression head, or from several models whose
-            bins differ.
-        percentile: Per cent of the model's reference scores below the mean, 0 to 100; None where the model
+        histogram: (bins,) float64, sums to 1; None from a regression head, or from several models with
+            different bins.
+        percentile: Percentage of the model's reference scores below the mean, 0 to 100; None if the model
             has no reference.
-        features: (D,) float32, what the model saw, all its networks in their order; None where it is unknown.
+        features: (D,) float32, features of all networks in their order; None if unknown.
     """
 
     mean: float
@@ -32,21 +32,21 @@ class Score:
 
 Record = dict[str, Any]
 
-
-_DIGITS = 6
+DIGITS = 6
+"""Decimals of scores in records."""
 
 
 def score_record(score: Score) -> Record:
-    """The scores of one image as plain values, rounded to six decimals.
+    """The score of one image as plain values, rounded to six decimals.
 
     Returns:
         ``mean_score_prediction``, ``sd_score_prediction`` (None without a distribution), ``predictions``
-        (list of floats; empty without a distribution), and ``percentile`` where there is one.
+        (list of floats; empty without a distribution) and, if known, ``percentile``.
     """
     record: Record = {
-        "mean_score_prediction": round(score.mean, _DIGITS),
-        "sd_score_prediction": None if score.sd is None else round(score.sd, _DIGITS),
-        "predictions": [] if score.histogram is None else score.histogram.round(_DIGITS).tolist(),
+        "mean_score_prediction": round(score.mean, DIGITS),
+        "sd_score_prediction": None if score.sd is None else round(score.sd, DIGITS),
+        "predictions": [] if score.histogram is None else score.histogram.round(DIGITS).tolist(),
     }
     if score.percentile is not None:
         record["percentile"] = round(score.percentile, 2)
@@ -54,5 +54,5 @@ def score_record(score: Score) -> Record:
 
 
 def error_record(error: ImageError | UnwritableError) -> Record:
-    """What stands in place of the scores of an image that has none."""
+    """The record's entry for an image that could not be scored."""
     return {"error": str(error)}

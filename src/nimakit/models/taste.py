@@ -1,4 +1,4 @@
-"""One person's taste: the small file kept for each user, and what it makes of a model's scores."""
+"""One person's taste: the taste file, and how it changes a model's scores."""
 
 import re
 from collections.abc import Mapping
@@ -20,38 +20,38 @@ from nimakit.stats.histogram import FloatArray
 Method = Literal["head", "factors", "adapters", "full"]
 METHODS: tuple[str, ...] = get_args(Method)
 LINEAR: tuple[Method, ...] = ("head", "factors")
-"""Methods whose user is a linear function of the model's features."""
+"""Methods whose shift of scores is a linear function of the model's features."""
 
 SUFFIX = ".taste"
 USER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""What a user is called where their file is named after them."""
+"""User ids that are allowed as file names."""
 FORMAT_VERSION = 1
 PROBES = 16
-"""How many numbers a model is known by."""
+"""Length of the vector that identifies a model."""
 
-_WHAT = "A user's file"
+_WHAT = "A taste file"
 _LEVEL = "level"
 _TOLERANCE = 1e-3
-"""By which the numbers that a model is known by may differ."""
+"""Difference up to which two probes belong to the same model."""
 MARGIN = 0.05
-"""Share of the scale before its ends from which on personal means bend."""
+"""Margin at each end of the scale, as a share of it, in which personal means are compressed."""
 
-_LEAST_SHARE = 1e-6
+_MIN_SHARE = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Taste:
-    """What one person's ratings taught, to be used with the model they were compared with.
+    """A person's taste, learned with a base model, with which it must be used.
 
     Attributes:
         method: How it was learned.
-        base: (PROBES,) float64, what the base model is known by: `nimakit.models.engine.Model.probe`.
-        base_name: What people call it.
-        ratings: How many it was learned from.
-        arrays: "level" (2,) float32, a factor of the generic mean and a constant, both added to it. With it,
-            of linear methods "weights" (D,); of "adapters" the arrays the graph takes, by their names in it,
-            all float32; of "full" the bytes of the person's own model file, "model" (bytes,) uint8.
-        created: When, as ISO 8601 in UTC.
+        base: (PROBES,) float64, identifies the base model: `nimakit.models.engine.Model.probe`.
+        base_name: Display name of the base model.
+        ratings: Number of ratings it was learned from.
+        arrays: "level" (2,) float32, a multiple of the generic mean and a constant, both added to that mean.
+            Besides it, linear methods have "weights" (D,) float32; "adapters" the float32 inputs of the
+            graph, by name; "full" the content of the person's own model file, "model" (bytes,) uint8.
+        created: Time of creation, ISO 8601 in UTC.
     """
 
     method: Method
@@ -62,10 +62,10 @@ class Taste:
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def shift(self, means: FloatArray, features: ArrayLike) -> FloatArray:
-        """How much more this person likes images than the network says.
+        """The difference between this person's scores and the network's.
 
         Args:
-            means: (N,) its mean scores.
+            means: (N,) mean scores of the network.
             features: (N, D).
 
         Returns:
@@ -79,39 +79,39 @@ class Taste:
 
     @property
     def adapters(self) -> Arrays:
-        """The arrays that a graph takes."""
+        """The inputs of the graph, by name."""
         return {name: array for name, array in self.arrays.items() if name != _LEVEL}
 
     def check_base(self, probe: FloatArray, width: int, name: str) -> None:
-        """Refuse another model than the one it was learned with.
+        """Refuse any model except the base model.
 
         Args:
-            probe: (PROBES,), of the model at hand.
-            width: How many features it gives.
-            name: What people call it.
+            probe: (PROBES,), of the model to check.
+            width: Its number of features.
+            name: Its display name.
 
         Raises:
-            TasteError: It is another one.
+            TasteError: It is not the base model.
         """
         if not is_same_base(self.base, probe) or (
             self.method in LINEAR and self.arrays["weights"].shape != (width,)
         ):
             raise TasteError(
-                "A user's file is used with the model it was learned with. Received: one for"
-                f" {self.base_name} with {name}; learn it anew: nimakit personalise"
+                "A taste file must be used with the model it was learned with. Received: one for"
+                f" {self.base_name} with {name}; learn it again with nimakit personalise"
             )
 
 
 def is_same_base(known: ArrayLike, probe: ArrayLike) -> bool:
-    """Whether two models are the same by what they are known by, however each was run."""
+    """Whether two probes are of the same model; the tolerance allows for different hardware."""
     return bool(np.allclose(known, probe, rtol=_TOLERANCE, atol=_TOLERANCE))
 
 
 def personal_means(generic: FloatArray, shift: FloatArray, bins: FloatArray) -> FloatArray:
-    """Mean scores moved by a person's shift, and kept inside the scale without changing their order.
+    """Mean scores plus a person's shift, kept inside the scale without changing their order.
 
-    Up to a margin (a twentieth of the scale) before its ends they are the sum; from there on they come
-    ever nearer to the end. Where there is no shift they are the generic ones, exactly.
+    Within a margin (a twentieth of the scale) at each end, sums are compressed so that they approach the end
+    but never reach it. Without a shift the means are exactly the generic ones.
 
     Args:
         generic: (N,), on the scale of the bins.
@@ -119,7 +119,7 @@ def personal_means(generic: FloatArray, shift: FloatArray, bins: FloatArray) -> 
         bins: (bins,), ascending.
 
     Returns:
-        (N,) float64, strictly inside the scale wherever there is a shift.
+        (N,) float64, strictly inside the scale where the shift is not 0.
     """
     low, high = float(bins[0]), float(bins[-1])
     margin = MARGIN * (high - low)
@@ -131,26 +131,26 @@ def personal_means(generic: FloatArray, shift: FloatArray, bins: FloatArray) -> 
 
 
 def personal_histograms(rows: FloatArray, means: FloatArray, bins: FloatArray) -> FloatArray:
-    """The distributions nearest to generic ones with the means of a person.
+    """The distributions closest to the generic ones that have a person's means.
 
     Args:
         rows: (N, bins), rows sum to 1.
-        means: (N,), strictly inside the scale wherever they differ from those of the rows.
+        means: (N,), strictly inside the scale where they differ from those of the rows.
         bins: (bins,), ascending.
 
     Returns:
-        (N, bins) float64, rows sum to 1; a row whose mean is the same stays as it is.
+        (N, bins) float64, rows sum to 1; rows with the same mean are unchanged.
     """
     changed = histogram.mean(rows, bins) != means
     personal = rows.copy()
     if changed.any():
-        floored = np.maximum(rows[changed], _LEAST_SHARE)
+        floored = np.maximum(rows[changed], _MIN_SHARE)
         personal[changed] = histogram.tilt(floored, means[changed], bins)
     return personal
 
 
 def write_taste(path: Path, taste: Taste) -> int:
-    """Write a user's file; it appears whole or not at all.
+    """Write a taste file; it appears complete or not at all.
 
     Returns:
         Its size in bytes.
@@ -170,10 +170,10 @@ def write_taste(path: Path, taste: Taste) -> int:
 
 
 def read_taste(path: Path) -> Taste:
-    """Read and check a user's file.
+    """Read and check a taste file.
 
     Raises:
-        TasteError: It is missing, truncated, of another kind or version, or holds what it must not.
+        TasteError: It is missing, truncated, of another kind or version, or has wrong content.
     """
     found = array_files.read(path, _RULES, _WHAT, TasteError)
     facts, arrays = found.metadata, found.arrays
@@ -185,10 +185,10 @@ def read_taste(path: Path) -> Taste:
         arrays=arrays,
         created=facts["created"],
     )
-    if not _has_its_arrays(taste.method, arrays):
+    if not _has_valid_arrays(taste.method, arrays):
         shapes = ", ".join(f"{name} {array.dtype}{array.shape}" for name, array in list(arrays.items())[:8])
         raise TasteError(
-            f"{_WHAT} holds the arrays of its method, {taste.method}. Received: {path}, {shapes}"
+            f"{_WHAT} must contain the arrays of its method, {taste.method}. Received: {path}, {shapes}"
         )
     return taste
 
@@ -197,9 +197,9 @@ def linear(weights: ArrayLike, slope: float, constant: float) -> Arrays:
     """The arrays of a linear method.
 
     Args:
-        weights: (D,), what a feature adds to the score.
-        slope: What a point of the generic mean adds.
-        constant: What is added to every score.
+        weights: (D,), one per feature.
+        slope: Multiple of the generic mean that is added to it.
+        constant: Added to every score.
     """
     return {
         "weights": np.asarray(weights, np.float32),
@@ -207,7 +207,7 @@ def linear(weights: ArrayLike, slope: float, constant: float) -> Arrays:
     }
 
 
-def _has_its_arrays(method: str, arrays: Mapping[str, np.ndarray[Any, Any]]) -> bool:
+def _has_valid_arrays(method: str, arrays: Mapping[str, np.ndarray[Any, Any]]) -> bool:
     kinds = {name: (array.dtype.name, array.ndim) for name, array in arrays.items()}
     if kinds.pop(_LEVEL, None) != ("float32", 1) or arrays[_LEVEL].shape != (2,):
         return False
@@ -219,7 +219,7 @@ def _has_its_arrays(method: str, arrays: Mapping[str, np.ndarray[Any, Any]]) -> 
 
 
 def is_probe(value: Any) -> bool:
-    """Whether a value of a file is what a base model is known by."""
+    """Whether a JSON value is a probe of a model."""
     return isinstance(value, list) and len(value) == PROBES and all(map(is_number(), value))
 
 

@@ -1,6 +1,7 @@
-"""PyTorch state dicts without PyTorch: read for their numbers alone, nothing in them is ever executed.
+"""Reader of PyTorch state dicts that needs no PyTorch and never executes code in a file.
 
-Both layouts that ``torch.save`` has written: the zip archive, and the row of pickles before release 1.6.
+It reads both layouts of ``torch.save``: the zip archive, and the sequence of pickles before release 1.6.
+PyTorch itself would be gigabytes, to read a few megabytes.
 """
 
 import math
@@ -33,7 +34,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class _Tensor(NamedTuple):
-    """Where the numbers of a tensor are in a storage; offset and strides count numbers."""
+    """Location of a tensor in a storage; offset and strides count elements."""
 
     key: str
     storage: str
@@ -43,24 +44,24 @@ class _Tensor(NamedTuple):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows tensors and the dictionary they come in; all else is refused before it is even looked up."""
+    """Unpickles tensors in dictionaries; anything else is refused before it is imported."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """What a global of the pickle stands for."""
-        # A bound method and texts: a pickle can call the one, and change none of them.
+        """The object for a global name in the pickle."""
+        # A bound method and strings: a pickle can call the method, but cannot modify either.
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return self._tensor
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if module == "torch" and name in _DTYPES:
             return name
-        raise pickle.UnpicklingError(f"{module}.{name} in it is no tensor")
+        raise pickle.UnpicklingError(f"it contains {module}.{name}, which is not a tensor")
 
     def persistent_load(self, pid: Any) -> Any:
         """Key and type of a storage."""
         kind, storage, key, *_ = pid
         if kind != "storage" or storage not in _DTYPES:
-            raise pickle.UnpicklingError("a storage in it is of no known type")
+            raise pickle.UnpicklingError("it contains a storage of unknown type")
         return str(key), storage
 
     def _tensor(self, stored: tuple[str, str], offset: int, size: Any, stride: Any, *_: Any) -> _Tensor:
@@ -72,13 +73,13 @@ def read(path: Path) -> Arrays:
     """Read a state dict.
 
     Args:
-        path: A .pth or .pt file that holds tensors by name, and nothing else.
+        path: A .pth or .pt file that contains tensors by name, and nothing else.
 
     Returns:
         Name -> array, of the tensor's shape and dtype.
 
     Raises:
-        WeightsError: A missing or damaged file, or one that holds anything else (a whole model, code).
+        WeightsError: A missing or damaged file, or one that contains anything else (a whole model, code).
     """
     if not path.is_file():
         raise WeightsError(f"A weights file must exist. Received: {path}")
@@ -94,7 +95,7 @@ def read(path: Path) -> Arrays:
             raise
         raise WeightsError(
             f"A PyTorch file must be a state dict: tensors by name, no code. Received: {path}"
-            f" ({first_line(error)}); save it anew with torch.save(model.state_dict(), FILE)."
+            f" ({first_line(error)}); save it with torch.save(model.state_dict(), FILE)."
         ) from error
 
 
@@ -114,7 +115,7 @@ def _read_archive(path: Path) -> tuple[Mapping[str, _Tensor], Mapping[str, bytes
 def _read_pickles(file: IO[bytes]) -> tuple[Mapping[str, _Tensor], Mapping[str, bytes]]:
     """Magic number, version, system, tensors, keys of the storages; then each storage, its length first."""
     if _Unpickler(file).load() != _LEGACY_MAGIC:
-        raise ValueError("it does not begin as one")
+        raise ValueError("it does not start like one")
     for _ in ("version", "system"):
         _Unpickler(file).load()
     tensors = _mapping(_Unpickler(file).load())
@@ -125,14 +126,14 @@ def _read_pickles(file: IO[bytes]) -> tuple[Mapping[str, _Tensor], Mapping[str, 
         size = int.from_bytes(file.read(8), "little") * widths[key]
         left -= size
         if left < 0:
-            raise ValueError("its storages claim to be larger than the file")
+            raise ValueError("its storages are declared larger than the file")
         storages[key] = file.read(size)
     return tensors, storages
 
 
 def _mapping(content: Any) -> Mapping[str, _Tensor]:
     if not isinstance(content, dict) or not all(isinstance(value, _Tensor) for value in content.values()):
-        raise TypeError("it holds more than tensors by name")
+        raise TypeError("it contains more than tensors by name")
     return content
 
 
@@ -141,8 +142,8 @@ def _array(tensor: _Tensor, storages: Mapping[str, bytes]) -> NDArray[Any]:
     numbers = np.frombuffer(storages[tensor.key], dtype)
     last = tensor.offset + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True))
     if min(tensor.offset, *tensor.strides, 0) < 0 or min(tensor.shape, default=1) < 1 or last >= numbers.size:
-        raise ValueError("a tensor in it reaches out of its storage")
-    if math.prod(tensor.shape) > numbers.size:  # a stride of 0 repeats numbers without end
-        raise ValueError("a tensor in it is larger than its storage")
+        raise ValueError("a tensor extends beyond its storage")
+    if math.prod(tensor.shape) > numbers.size:  # a stride of 0 repeats elements without limit
+        raise ValueError("a tensor is larger than its storage")
     strides = [step * dtype.itemsize for step in tensor.strides]
     return np.lib.stride_tricks.as_strided(numbers[tensor.offset :], tensor.shape, strides, writeable=False)

@@ -1,10 +1,10 @@
-"""From ratings to a taste, in closed form: one person's alone, or with what many raters taught.
+"""Closed-form fits: one person's taste from their ratings, and a population from many people's ratings.
 
-A person's rating of an image is taken for the generic mean score, plus a shift that is linear in the image's
-features, plus noise. `fit_head` knows of nobody else: every direction of the features is as likely a one to
-differ in. `learn` makes a `Population` of many raters: in which directions people do differ, and how far.
-Both place a person by the mean of what they may be after their ratings (Bayesian linear regression: Lindley
-and Smith, "Bayes Estimates for the Linear Model", 1972), so that no rating means no shift.
+Model: a person's rating of an image is the generic mean score, plus a shift that is linear in the image's
+features, plus noise. `fit_head` treats all directions of the features as equally likely for the shift.
+`learn` estimates a `Population` from many raters: the directions in which people differ, and by how much.
+Both use the posterior mean of the shift (Bayesian linear regression: Lindley and Smith, "Bayes Estimates for
+the Linear Model", 1972), so that without ratings there is no shift.
 """
 
 import numpy as np
@@ -17,39 +17,38 @@ from nimakit.personal.population import Population, design
 from nimakit.stats.histogram import FloatArray
 from nimakit.stats.ridge import fit_gram
 
-FEWEST_RATERS = 20
+MIN_RATERS = 20
 
-_COMPONENTS = 100
-"""Principal components of the features that people may differ in."""
-_ROUNDS = 10
-"""More make the directions those of the raters they are learned from, and place new ones worse."""
-_UNRELATED = 500.0
-"""So many raters must show that two components go together in what people like, before half of it counts."""
+_MAX_COMPONENTS = 100
+"""Principal components of the features in which people may differ."""
+_EM_ITERATIONS = 10
+"""More iterations overfit the directions to the raters they are learned from."""
+_COVARIANCE_PRIOR_RATERS = 500.0
+"""Number of raters at which half of an observed covariance of two components is kept; shrinkage for fewer."""
 _NEGLIGIBLE = 1e-6
-_TOLD = 30
-"""Directions, those with most variance, in which raters tell of an image what its features do not say."""
-_UNSAID = 0.3
-"""Variance of what they tell, as a share of that between images in the same direction."""
-_LISTENED = 3
-"""How often places of people and of images are estimated in turn; more changes little."""
-_MISFIT = 0.3
-"""Variance of what the features cannot say of an image, as a share of the noise."""
-_AGREED = 0.5
-"""Of what all think of an image beyond its generic score, and so does a person before their taste counts.
-Taking it all off would leave nothing to learn from where the model is wrong."""
+_N_DIRECTIONS = 30
+"""Directions, those with most variance, in which ratings may move an image away from its features."""
+_IMAGE_PRIOR_VARIANCE = 0.3
+"""Prior variance of such a move, as a share of the variance between images in the same direction."""
+_FACTORISATION_ITERATIONS = 3
+"""Alternations between estimates of raters and images; more changes little."""
+_RESIDUAL_VARIANCE = 0.3
+"""Variance of an image's loadings that features cannot explain, as a share of the noise."""
+_CONSENSUS_SHRINKAGE = 0.5
+"""Share of the consensus (mean rating minus generic score) that is subtracted before a person's taste is
+fitted. Subtracting all of it would leave nothing to learn where the model is wrong."""
 
 IntArray = NDArray[np.intp]
 
 
 def fit_head(features: ArrayLike, means: FloatArray, ratings: FloatArray) -> Arrays:
-    """Fit one person's last layer: ridge regression of what their ratings differ by from the generic scores.
+    """Fit one person's last layer by ridge regression of their ratings minus the generic scores.
 
-    Each of several penalties counts by its evidence (MacKay, "Bayesian Interpolation", 1992) and by what is
-    known of people beforehand, and the fit is the average of theirs: ten ratings cannot tell which penalty is
-    the best.
+    The fit is an average over several penalties, weighted by evidence (MacKay, "Bayesian Interpolation",
+    1992) and a prior: ten ratings cannot determine which penalty is best.
 
     Args:
-        features: (K, D) of the images rated; K may be 0.
+        features: (K, D) of the rated images; K may be 0.
         means: (K,) generic mean scores.
         ratings: (K,), on the same scale.
 
@@ -78,49 +77,50 @@ def learn(
 ) -> Population:
     """Learn from many raters in which directions people differ.
 
-    What each person adds is estimated in turn with the covariance and the noise that all have in common
-    (expectation and maximisation: Dempster, Laird and Rubin, 1977), in the principal components of the
-    features, its covariances shrunk towards none. It is told from what all said of the same image, the
-    generic score being one more rater: what a model gets wrong is no matter of taste.
+    First, the covariance of people's shifts and the noise are estimated by expectation maximisation
+    (Dempster, Laird and Rubin, 1977), in principal components of the features, with covariances shrunk
+    towards 0. Shifts are relative to the consensus on each image, in which the generic score counts as one
+    more rater, because a model's errors are not taste.
 
-    Then the raters tell of each image where it lies in these directions, starting from where its features
-    say (a factorisation of the ratings with the features as prior knowledge: Agarwal and Chen,
-    "Regression-based Latent Factor Models", 2009), and the directions are fitted anew to where images lie.
+    Then ratings refine where each image lies in these directions, with the position by its features as prior
+    (Agarwal and Chen, "Regression-based Latent Factor Models", 2009), and the directions are fitted again to
+    these positions.
 
     Args:
         features: (N, D) of images.
         means: (N,) generic mean scores.
-        image: (R,), which image was rated.
-        user: (R,), by whom; from 0.
+        image: (R,), index of the image of each rating.
+        user: (R,), index of its rater.
         rating: (R,), on the scale of the means.
-        base: What the model is known by.
-        base_name: What people call it.
+        base: Probe of the base model.
+        base_name: Its display name.
 
     Raises:
         TasteError: There are too few raters.
     """
     users = int(user.max()) + 1 if len(user) else 0
-    if users < FEWEST_RATERS:
+    if users < MIN_RATERS:
         raise TasteError(
-            f"Directions in which people differ are learned from {FEWEST_RATERS} raters or more."
-            f" Received: ratings by {users}; the method head needs nobody else's."
+            f"Directions in which people differ need at least {MIN_RATERS} raters."
+            f" Received: ratings by {users}; the method head needs no other raters."
         )
     x = np.asarray(features, np.float64)
     centre, middle = x.mean(axis=0), float(means.mean())
     x = x - centre
     _, lengths, axes = np.linalg.svd(x, full_matrices=False)
-    count = min(_COMPONENTS, int((lengths > _NEGLIGIBLE * lengths[0]).sum()))
+    count = min(_MAX_COMPONENTS, int((lengths > _NEGLIGIBLE * lengths[0]).sum()))
     basis = axes[:count].T / (lengths[0] / np.sqrt(len(x)))
     known = design(x @ basis, means - middle)
     consensus = (np.bincount(image, rating, len(means)) + means) / (np.bincount(image, None, len(means)) + 1)
-    covariance, noise = _estimate(known[image], rating - consensus[image], user, users)
-    variances, turned = np.linalg.eigh(covariance)
+    residual = rating - consensus[image]
+    covariance, noise = _estimate_covariance(known[image], residual, user, users)
+    variances, vectors = np.linalg.eigh(covariance)
     kept = variances > _NEGLIGIBLE * variances[-1]
-    factors = (turned[:, kept] * np.sqrt(variances[kept]))[:, ::-1]
-    said = known @ factors
-    loadings = _listen(said, rating - consensus[image], image, user, noise)
-    misfit = _MISFIT * noise * np.eye(factors.shape[1])
-    factors = factors @ np.linalg.solve(said.T @ said + misfit, said.T @ loadings)
+    factors = (vectors[:, kept] * np.sqrt(variances[kept]))[:, ::-1]
+    prior = known @ factors
+    loadings = _factorise(prior, residual, image, user, noise)
+    ridge = _RESIDUAL_VARIANCE * noise * np.eye(factors.shape[1])
+    factors = factors @ np.linalg.solve(prior.T @ prior + ridge, prior.T @ loadings)
     return Population(
         base=base,
         base_name=base_name,
@@ -129,87 +129,88 @@ def learn(
         directions=np.concatenate([basis @ factors[:-2], factors[-2:]]),
         expected=known @ factors,
         loadings=loadings,
-        offsets=_AGREED * (consensus - means),
+        offsets=_CONSENSUS_SHRINKAGE * (consensus - means),
         noise=noise,
         raters=users,
     )
 
 
-def _estimate(
-    known: FloatArray, difference: FloatArray, user: IntArray, users: int
+def _estimate_covariance(
+    known: FloatArray, residual: FloatArray, user: IntArray, users: int
 ) -> tuple[FloatArray, float]:
-    """Covariance of what people add, and the noise.
+    """Covariance of people's coefficients and variance of the noise, by expectation maximisation.
 
     Args:
-        known: (R, P), what is known of the image of each rating.
-        difference: (R,), of each rating from the generic score.
-        user: (R,), by whom.
-        users: How many.
+        known: (R, P), design row of each rating.
+        residual: (R,), of each rating from the consensus.
+        user: (R,), index of the rater.
+        users: Number of raters.
 
     Returns:
         (P, P) float64, and the variance of the noise.
     """
     size = known.shape[1]
     by_user = _groups(user)
-    grams = np.stack([known[places].T @ known[places] for places in by_user])
-    products = np.stack([known[places].T @ difference[places] for places in by_user])
-    noise = float(difference.var())
+    grams = np.stack([known[rows].T @ known[rows] for rows in by_user])
+    products = np.stack([known[rows].T @ residual[rows] for rows in by_user])
+    noise = float(residual.var())
     covariance = np.eye(size) * noise / size
-    for _ in range(_ROUNDS):
+    for _ in range(_EM_ITERATIONS):
         inverse = np.linalg.inv(covariance + 1e-10 * np.eye(size))
         spread = np.linalg.inv(inverse + grams / noise)
         mean = np.einsum("uij,uj->ui", spread, products) / noise
         total = mean.T @ mean + spread.sum(axis=0)
-        alone = np.diag(np.diag(total))
-        covariance = (total + _UNRELATED / users * alone) / (users + _UNRELATED)
+        diagonal = np.diag(np.diag(total))
+        prior = _COVARIANCE_PRIOR_RATERS
+        covariance = (total + prior / users * diagonal) / (users + prior)
         error = (
-            float(difference @ difference)
+            float(residual @ residual)
             - 2 * float((mean * products).sum())
             + float(np.einsum("ui,uij,uj->", mean, grams, mean, optimize=True))
             + float((spread * grams).sum())
         )
-        noise = max(error / len(difference), 1e-6)
+        noise = max(error / len(residual), 1e-6)
     return covariance, noise
 
 
-def _listen(
-    said: FloatArray, difference: FloatArray, image: IntArray, user: IntArray, noise: float
+def _factorise(
+    prior: FloatArray, residual: FloatArray, image: IntArray, user: IntArray, noise: float
 ) -> FloatArray:
-    """Where images lie in the directions in which people differ, by their features and by people's ratings.
+    """Loadings of images in the directions in which people differ, from their features and ratings.
 
-    Places of people, given those of images, and of images, given those of people, are estimated in turn.
+    Alternates between estimates of raters given images, and of images given raters.
 
     Args:
-        said: (N, R), where their features say; the direction with most variance first.
-        difference: (R,), of each rating from the generic score.
-        image: (R,), which image was rated.
-        user: (R,), by whom.
-        noise: Variance of a rating that nothing explains.
+        prior: (N, R), loadings by the features; the direction with most variance first.
+        residual: (R,), of each rating from the consensus.
+        image: (R,), index of the image.
+        user: (R,), index of the rater.
+        noise: Variance of a rating's noise.
 
     Returns:
         (N, R) float64.
     """
-    prior = said[:, :_TOLD]
+    prior, unchanged = prior[:, :_N_DIRECTIONS], prior[:, _N_DIRECTIONS:]
     loadings = prior.copy()
     size = prior.shape[1]
-    spread = np.maximum(_UNSAID * prior.var(axis=0), _NEGLIGIBLE * noise)
+    variance = np.maximum(_IMAGE_PRIOR_VARIANCE * prior.var(axis=0), _NEGLIGIBLE * noise)
     by_user, by_image = _groups(user), _groups(image)
-    for _ in range(_LISTENED):
-        places = np.empty((len(by_user), size))
-        doubts = np.empty((len(by_user), size, size))
-        for number, own in enumerate(by_user):
-            seen = loadings[image[own]]
-            doubts[number] = np.linalg.inv(seen.T @ seen / noise + np.eye(size))
-            places[number] = doubts[number] @ (seen.T @ difference[own]) / noise
-        for number, own in enumerate(by_image):
-            people = user[own]
-            gram = places[people].T @ places[people] + doubts[people].sum(axis=0)
-            pull = places[people].T @ difference[own] / noise + prior[number] / spread
-            loadings[number] = np.linalg.solve(gram / noise + np.diag(1 / spread), pull)
-    return np.concatenate([loadings, said[:, _TOLD:]], axis=1)
+    for _ in range(_FACTORISATION_ITERATIONS):
+        means = np.empty((len(by_user), size))
+        covariances = np.empty((len(by_user), size, size))
+        for number, rows in enumerate(by_user):
+            rated = loadings[image[rows]]
+            covariances[number] = np.linalg.inv(rated.T @ rated / noise + np.eye(size))
+            means[number] = covariances[number] @ (rated.T @ residual[rows]) / noise
+        for number, rows in enumerate(by_image):
+            raters = user[rows]
+            gram = means[raters].T @ means[raters] + covariances[raters].sum(axis=0)
+            product = means[raters].T @ residual[rows] / noise + prior[number] / variance
+            loadings[number] = np.linalg.solve(gram / noise + np.diag(1 / variance), product)
+    return np.concatenate([loadings, unchanged], axis=1)
 
 
-def _groups(of: IntArray) -> list[IntArray]:
-    """For each number up to the highest, the places it stands at."""
-    order = np.argsort(of, kind="stable")
-    return np.split(order, np.cumsum(np.bincount(of))[:-1])
+def _groups(numbers: IntArray) -> list[IntArray]:
+    """For each number from 0 to the highest, the indices where it occurs."""
+    order = np.argsort(numbers, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(numbers))[:-1])

@@ -1,4 +1,4 @@
-"""What many raters teach: the directions in which people differ, and where pictures lie in them."""
+"""Population: the directions in which people's tastes differ, learned from many raters, and its file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,26 +16,26 @@ from nimakit.stats.histogram import FloatArray
 FORMAT_VERSION = 2
 
 _WHAT = "A population file"
-_ALIKE = 0.01
-"""Images this near each other, as a share of how far they are from their mean, are the same one."""
+_MAX_DISTANCE = 0.01
+"""Distance up to which two images are the same one, as a share of their distance from the mean."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Population:
-    """The directions in which people differ, and where the images that many rated lie in them.
+    """The directions in which people differ, and the positions of the rated images along them.
 
     Attributes:
-        base: (PROBES,) float64, what the base model is known by.
-        base_name: What people call it.
+        base: (PROBES,) float64, probe of the base model.
+        base_name: Its display name.
         centre: (D,) float64, mean features.
         middle: Mean of the generic mean scores.
         directions: (D + 2, R) float64, of features, generic mean score and a constant; the one with most
-            variance first. A person's shift is a sum of these, each times a standard normal number.
-        expected: (N, R) float64, what the directions make of each image that many rated: it is known by that.
-        loadings: (N, R) float64, what the raters told of the same images.
-        offsets: (N,) float64, how far such an image is above its generic mean score before anybody's taste.
-        noise: Variance of a rating that nothing explains.
-        raters: How many people it was learned from.
+            variance first. A person's shift is a sum of these with standard normal coefficients.
+        expected: (N, R) float64, loadings of the rated images by their features, which identify an image.
+        loadings: (N, R) float64, loadings of the same images by their features and ratings.
+        offsets: (N,) float64, consensus on each of these images minus its generic mean score.
+        noise: Variance of a rating's noise.
+        raters: Number of people it was learned from.
     """
 
     base: FloatArray
@@ -50,10 +50,10 @@ class Population:
     raters: int
 
     def place(self, features: ArrayLike, means: FloatArray, ratings: FloatArray) -> Arrays:
-        """Place a person by some ratings; of images that many rated, what those said counts too.
+        """Fit a person's taste to their ratings; other people's ratings of the same images count, too.
 
         Args:
-            features: (K, D) of the images rated; K may be 0.
+            features: (K, D) of the rated images; K may be 0.
             means: (K,) generic mean scores.
             ratings: (K,), on the same scale.
 
@@ -68,16 +68,16 @@ class Population:
         return linear(weights, slope, constant - float(self.centre @ weights) - slope * self.middle)
 
     def _look_up(self, expected: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Loadings (K, R) and offsets (K,) of images; those nobody rated are taken for what is expected."""
+        """Loadings (K, R) and offsets (K,) of images; of unrated images those expected by their features."""
         loadings, offsets = expected.copy(), np.zeros(len(expected))
         if len(self.expected) and len(expected):
             middle = self.expected.mean(axis=0)
-            reach = _ALIKE**2 * float(((self.expected - middle) ** 2).sum(axis=1).mean())
-            for place, row in enumerate(expected):
+            reach = _MAX_DISTANCE**2 * float(((self.expected - middle) ** 2).sum(axis=1).mean())
+            for number, row in enumerate(expected):
                 distances = ((self.expected - row) ** 2).sum(axis=1)
                 nearest = int(distances.argmin())
                 if distances[nearest] <= reach:
-                    loadings[place], offsets[place] = self.loadings[nearest], self.offsets[nearest]
+                    loadings[number], offsets[number] = self.loadings[nearest], self.offsets[nearest]
         return loadings, offsets
 
 
@@ -87,7 +87,7 @@ def design(features: FloatArray, means: FloatArray) -> FloatArray:
 
 
 def write_population(path: Path, population: Population) -> int:
-    """Write a population file; it appears whole or not at all.
+    """Write a population file; it appears complete or not at all.
 
     Returns:
         Its size in bytes.
@@ -118,7 +118,7 @@ def read_population(path: Path) -> Population:
     shapes = {name: array.shape for name, array in found.arrays.items()}
     if not _fit(shapes):
         raise TasteError(
-            f"{_WHAT} holds directions of all features, and all images in them. Received: {path}, {shapes}"
+            f"{_WHAT} must contain matching directions, loadings and offsets. Received: {path}, {shapes}"
         )
     facts = found.metadata
     return Population(
@@ -132,7 +132,7 @@ def read_population(path: Path) -> Population:
 
 
 def _fit(shapes: dict[str, tuple[int, ...]]) -> bool:
-    """Whether the arrays of a file are all there and belong together."""
+    """Whether all arrays are present, with matching shapes."""
     if set(shapes) != set(_ARRAYS) or len(shapes["directions"]) != 2 or len(shapes["offsets"]) != 1:
         return False
     (rows, count), (images,) = shapes["directions"], shapes["offsets"]
@@ -144,7 +144,7 @@ _ARRAYS = ("centre", "directions", "expected", "loadings", "offsets")
 _RULES = {
     "format_version": Rule(
         lambda value: value == FORMAT_VERSION,
-        f"{FORMAT_VERSION} (learn it anew: nimakit learn-factors)",
+        f"{FORMAT_VERSION} (learn it again with nimakit learn-factors)",
         required=True,
     ),
     "kind": Rule(lambda value: value == "population", "population", required=True),

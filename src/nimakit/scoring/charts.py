@@ -1,4 +1,4 @@
-"""Charts of a model beside people."""
+"""Charts for the report on a model: losses, and its scores against people's ratings."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 def losses(
     name: str, epochs: Sequence[int], training: FloatArray, validation: FloatArray, phases: Sequence[str]
 ) -> str:
-    """Loss by epoch; where the phase changes, a line.
+    """Loss by epoch, with a line where the phase changes.
 
     Args:
         name: Unique on the page.
         epochs: N numbers, ascending; N at least 1.
         training: (N,) float64.
-        validation: (N,) float64, NaN where there is none.
+        validation: (N,) float64, NaN if not measured.
         phases: N names.
 
     Returns:
-        An ``<svg>`` element, as from all functions here.
+        An ``<svg>`` element, as do all functions of this module.
     """
 
     def plot(axes: "Axes") -> None:
@@ -63,7 +63,7 @@ def agreement(name: str, real: FloatArray, predicted: FloatArray, what: str) -> 
         name: Unique on the page.
         real: (N,) float64; N at least 1.
         predicted: (N,) float64, on the same scale.
-        what: What they are, such as "mean score".
+        what: Name of the values, such as "mean score".
     """
 
     def plot(axes: "Axes") -> None:
@@ -77,7 +77,7 @@ def agreement(name: str, real: FloatArray, predicted: FloatArray, what: str) -> 
 
 
 def mean_scores(name: str, real: FloatArray, predicted: FloatArray) -> str:
-    """How many pictures have which mean score, by people and by the model.
+    """Histograms of the mean scores, by people and by the model.
 
     Args:
         name: Unique on the page.
@@ -122,7 +122,7 @@ def distributions(name: str, real: FloatArray, predicted: FloatArray, bins: Floa
 
 
 def residuals(name: str, real: FloatArray, residual: FloatArray) -> str:
-    """Predicted minus real mean score against the real one.
+    """Errors (predicted minus real mean score) against real mean scores.
 
     Args:
         name: Unique on the page.
@@ -141,7 +141,7 @@ def residuals(name: str, real: FloatArray, residual: FloatArray) -> str:
 
 
 def residual_counts(name: str, residual: FloatArray) -> str:
-    """How many pictures are off by how much.
+    """Histogram of the errors.
 
     Args:
         name: Unique on the page.

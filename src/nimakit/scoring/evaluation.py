@@ -1,4 +1,4 @@
-"""How well a model agrees with people over a labelled set: the figures, and what they were taken from."""
+"""Evaluation of a model on a labelled set: its scores, people's ratings, and their agreement."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from nimakit.errors import ImageError, UsageError
 from nimakit.images.photo import MAX_PIXELS
 from nimakit.jobs import Split
 from nimakit.models.engine import Augmentation, Model, Scorer
-from nimakit.models.score import Record, Score
+from nimakit.models.score import DIGITS, Record, Score
 from nimakit.progress import track
 from nimakit.scoring import metrics
 from nimakit.scoring.items import Item, score_items, to_record
@@ -18,24 +18,22 @@ from nimakit.stats import histogram
 from nimakit.stats.histogram import FloatArray
 
 LABEL_MEAN = "mean_score_label"
-"""The key of an evaluation's records that holds the mean of people's ratings."""
-
-_DIGITS = 6
+"""Key for the mean of people's ratings in the records of an evaluation."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:
-    """A model's scores of a labelled set beside people's ratings.
+    """A model's scores of a labelled set, and people's ratings of it.
 
     Attributes:
         image_ids: N names of the images that could be scored, in the order of the set.
         paths: Their N files.
-        labels: (N, label bins) float64, rows sum to 1: what people said; N at least 1.
+        labels: (N, label bins) float64, rows sum to 1: ratings; N at least 1.
         label_bins: (label bins,) float64, ascending.
         means: (N,) float64, predicted means on the scale of the model's bins.
-        sds: (N,) float64, predicted standard deviations on that scale; None where the model gives none.
-        histograms: (N, bins) float64, rows sum to 1; None where the model gives none.
-        metrics: Agreement of the two.
+        sds: (N,) float64, predicted standard deviations on that scale; None if the model predicts none.
+        histograms: (N, bins) float64, rows sum to 1; None if the model predicts none.
+        metrics: Agreement of scores and ratings.
         failures: A line for each image that could not be scored, with the reason.
     """
 
@@ -51,35 +49,37 @@ class Evaluation:
 
 
 class Agreement:
-    """Collects labels and predictions of the labelled items of a run.
+    """Collects labels and predictions during a run.
 
     Args:
-        model: What predicts.
-        split: What it was trained on and validated with, as `nimakit.jobs.read_splits` gives it.
+        model: The model that predicts.
+        split: Images it was trained on and validated with, from `nimakit.jobs.read_splits`.
+
+    Attributes:
+        failures: A line for each labelled image that could not be scored, with the reason.
     """
 
     def __init__(self, model: Model, split: Split | None = None) -> None:
         self._bins = model.bins
         self._split = split
         self._scored: list[tuple[Item, Path, FloatArray, Score]] = []
-        self._failures: list[str] = []
+        self.failures: list[str] = []
 
     def add(self, item: Item, result: Score | ImageError) -> None:
-        """Take note of one result; items without a label are left out."""
+        """Add a result; items without a label are ignored."""
         if item.label is None:
             return
         if isinstance(result, ImageError):
-            self._failures.append(f"{item.image or item.image_id}: {result}")
+            self.failures.append(f"{item.image or item.image_id}: {result}")
         else:
             self._scored.append((item, item.path or Path(item.image_id), item.label, result))
 
-    @property
-    def failures(self) -> list[str]:
-        """A line for each labelled image that could not be scored."""
-        return self._failures
-
     def evaluation(self) -> Evaluation | None:
-        """The evaluation so far; None before the first labelled score."""
+        """The evaluation so far; None while no labelled image has a score.
+
+        Raises:
+            MissingExtraError: SciPy is not installed.
+        """
         if not self._scored:
             return None
         items, paths, rows, scores = zip(*self._scored, strict=True)
@@ -111,11 +111,11 @@ class Agreement:
                 training_images=self._count("training", image_ids),
                 validation_images=self._count("validation", image_ids),
             ),
-            failures=self._failures,
+            failures=self.failures,
         )
 
     def _count(self, part: str, image_ids: Sequence[str]) -> int | None:
-        """How many of the images are of a part of the split; None where it is not known."""
+        """Number of images in a part of the split; None if the split is unknown."""
         if not self._split:
             return None
         known = self._split.get(part, frozenset())
@@ -123,7 +123,7 @@ class Agreement:
 
 
 def bins_of_labels(bins: FloatArray, count: int) -> FloatArray:
-    """The values of the bins of labels: the model's where there are as many, else 1 to count.
+    """Values of the bins of labels: the model's if their number is the same, else 1 to count.
 
     Args:
         bins: (bins,), values of the model's bins.
@@ -145,19 +145,16 @@ def evaluate(
     split: Split | None = None,
     on_record: Callable[[Record], None] | None = None,
 ) -> Evaluation:
-    """Score a labelled set and compare.
+    """Score a labelled set and compare the scores with the labels.
 
     Args:
-        model: What to judge.
-        items: From `nimakit.scoring.items.list_items`; those without a label are scored and left out.
+        model: The model to evaluate.
+        items: From `nimakit.scoring.items.list_items`; those without a label are scored, but not compared.
         tta: Test-time augmentation.
         max_pixels: Largest width times height of an image.
-        label: What progress calls the work.
+        label: Name of the work in progress messages.
         split: As for `Agreement`.
-        on_record: Given the score record of each item, with ``mean_score_label`` where it has a label.
-
-    Returns:
-        The evaluation of all images that could be scored.
+        on_record: Called with the score record of each item, which has ``mean_score_label`` if labelled.
 
     Raises:
         UsageError: No labelled image could be scored.
@@ -173,7 +170,7 @@ def evaluate(
         first = f"; the first: {agreement.failures[0]}" if agreement.failures else ", none with a label"
         raise UsageError(
             "An evaluation needs at least one labelled image that can be scored."
-            f" Received: {len(items)} images, none of use{first}"
+            f" Received: {len(items)} images, none of them usable{first}"
         )
     return evaluation
 
@@ -182,5 +179,5 @@ def _record(item: Item, result: Score | ImageError, bins: FloatArray) -> Record:
     record = to_record(item, result)
     if item.label is not None:
         label_bins = bins_of_labels(bins, len(item.label))
-        record[LABEL_MEAN] = round(float(histogram.mean(item.label, label_bins)), _DIGITS)
+        record[LABEL_MEAN] = round(float(histogram.mean(item.label, label_bins)), DIGITS)
     return record

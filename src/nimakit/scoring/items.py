@@ -1,4 +1,4 @@
-"""One run over a photo or a folder: which images, and their records in order."""
+"""Images to score, with their labels, and their results in order."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,9 +21,9 @@ class Item:
 
     Attributes:
         image_id: File name without its last suffix.
-        path: The file; None where the folder has none of that image_id.
-        image: Path below the image source, where image_ids alone do not tell the files apart; else None.
-        label: (bins,) float64, sums to 1: what people said; None where unknown.
+        path: The file; None if the folder has no image with that image_id.
+        image: Path relative to the image source, if several files share an image_id; else None.
+        label: (bins,) float64, sums to 1: people's ratings; None if unknown.
     """
 
     image_id: str
@@ -35,12 +35,11 @@ class Item:
 def list_items(
     source: Path, labels: Labels | None = None, *, recursive: bool = False, notify: Notify | None = None
 ) -> list[Item]:
-    """The images of a run, in order.
+    """List the images of a run, in order.
 
     Args:
         source: A photo or a folder.
-        labels: Where given, the images it names are scored, in its order; of a single photo, its own label
-            alone is taken.
+        labels: Images to score, in this order. If the source is a photo, only its own label is used.
         recursive: Whether to look into sub-folders.
         notify: As for `nimakit.images.files.match_images`.
 
@@ -48,7 +47,7 @@ def list_items(
         At least one item.
 
     Raises:
-        UsageError: The source is missing, unreadable, or holds no image.
+        UsageError: The source is missing, unreadable, or contains no image.
     """
     if labels is None:
         paths = find_images(source, recursive=recursive, notify=notify)
@@ -77,17 +76,17 @@ def list_items(
 
 
 def score_items(scorer: Scorer, items: Sequence[Item]) -> Iterator[tuple[Item, Score | ImageError]]:
-    """Score items in their order; one without a file gets the error that says so."""
+    """Score items in order; an item without a file gets an error."""
     results = scorer.score(item.path for item in items if item.path is not None)
     for item in items:
         if item.path is None:
-            yield item, ImageError("The image source holds no image of this image_id.")
+            yield item, ImageError("The image source has no image with this image_id.")
         else:
             yield item, next(results)
 
 
 def to_record(item: Item, result: Score | ImageError) -> Record:
-    """The score record of an item."""
+    """The score record of an item, or its record with the error."""
     record: Record = {"image_id": item.image_id}
     if item.image is not None:
         record["image"] = item.image

@@ -1,4 +1,4 @@
-"""How well predicted distributions agree with what people said."""
+"""Agreement of predicted scores and distributions with people's ratings."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,12 +14,12 @@ from nimakit.stats.histogram import FloatArray
 class Metrics:
     """Agreement of predictions with labels over a set of images.
 
-    A figure is None where it is not defined: fewer than two images, scores that are all equal, labels with
+    A metric is None if it is not defined: fewer than two images, scores that are all equal, labels with
     other bins than the model (EMD) or on another scale (MAE), a model without distributions (EMD, LCC and
     SRCC of the standard deviations).
 
     Attributes:
-        images: How many images were compared.
+        images: Number of images compared.
         emd: Mean earth mover's distance, r=1 (as the NIMA paper reports it).
         emd_r2: Mean earth mover's distance, r=2 (as NIMA is trained).
         lcc_mean: Pearson's linear correlation (LCC, PLCC) of the mean scores, -1 to 1.
@@ -29,8 +29,8 @@ class Metrics:
         mae_mean: Mean absolute error (MAE) of the mean scores, on the scale of the labels.
         accuracy: Share of images on the same side of the cut by prediction and by label.
         cut: The lower middle bin of the labels: 5 for AVA.
-        training_images: How many of the images the model was trained on; None where that is not known.
-        validation_images: How many its training was validated with; None likewise.
+        training_images: Number of images the model was trained on; None if unknown.
+        validation_images: Number of images its training was validated with; None if unknown.
     """
 
     images: int
@@ -47,12 +47,12 @@ class Metrics:
     validation_images: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Field -> figure, and ``notes``."""
+        """Name -> value, and ``notes``."""
         return asdict(self) | {"notes": self.notes}
 
     @property
     def notes(self) -> list[str]:
-        """What to know before relying on the figures, in sentences."""
+        """Warnings about how far the metrics can be relied on."""
         found = []
         if self.training_images:
             found.append(
@@ -70,6 +70,10 @@ class Metrics:
                 f" very different ones. Use {FEW_IMAGES} or more."
             )
         return found
+
+    def lines(self) -> list[str]:
+        """The metrics on one line, then the notes."""
+        return [str(self), *self.notes]
 
     def __str__(self) -> str:
         def show(value: float | None) -> str:
@@ -98,12 +102,9 @@ def compare(
         labels: (N, label bins) float64, rows sum to 1; N at least 1.
         label_bins: (label bins,), their values.
         means: (N,) predicted means, on the scale of bins.
-        sds: (N,) predicted standard deviations; None where the model gives none.
-        histograms: (N, bins), rows sum to 1; None where the model gives none.
+        sds: (N,) predicted standard deviations; None if the model predicts none.
+        histograms: (N, bins), rows sum to 1; None if the model predicts none.
         bins: (bins,), values of the model's bins.
-
-    Returns:
-        The metrics.
 
     Raises:
         MissingExtraError: SciPy is not installed.
@@ -137,10 +138,10 @@ def _images(count: int, kind: str = "") -> str:
 
 
 def on_same_scale(first: FloatArray, second: FloatArray) -> bool:
-    """Whether two arrays of bins have the same ends; a regression head has no bins between them."""
+    """Whether two arrays of bins have the same ends, which is all a regression head has."""
     return bool(first[0] == second[0] and first[-1] == second[-1])
 
 
 def middle_cut(bins: FloatArray) -> float:
-    """The lower middle bin, above which a picture counts as good: 5 of 1 to 10, 4 of 1 to 7."""
+    """The lower middle bin, above which a picture counts as good: 5 for 1 to 10, 4 for 1 to 7."""
     return float(bins[(len(bins) - 1) // 2])

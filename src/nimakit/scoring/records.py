@@ -1,16 +1,12 @@
-"""Score records: what the command line, HTTP and Python give for each image, and the files they go to."""
+"""Score records of images: normalising, ranking and writing them as JSON, JSON lines or CSV."""
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import IO
 
-from nimakit.errors import ImageError, UnwritableError
-from nimakit.images.files import image_id
 from nimakit.io.atomic import output_errors
 from nimakit.io.delimited import TableWriter
-from nimakit.models.score import _DIGITS, Record, error_record
-from nimakit.progress import say
+from nimakit.models.score import DIGITS, Record
 from nimakit.stats import histogram
 
 FILE_SUFFIXES = (".json", ".jsonl", ".csv")
@@ -23,13 +19,7 @@ CSV_COLUMNS = (
     "normalized_score",
     "error",
 )
-"""Columns of a .csv; the distribution comes last."""
-
-
-def failed_record(path: Path, error: ImageError | UnwritableError) -> Record:
-    """Report one image of a batch that failed, on stderr and as its record; the batch continues."""
-    say(f"{path}: {error}")
-    return {"image_id": image_id(path), **error_record(error)}
+"""Columns of a .csv, followed by ``predictions``."""
 
 
 def add_min_max(records: Sequence[Record]) -> None:
@@ -37,22 +27,22 @@ def add_min_max(records: Sequence[Record]) -> None:
     scored = [record for record in records if "error" not in record]
     stretched = histogram.min_max([record["mean_score_prediction"] for record in scored])
     for record, value in zip(scored, stretched, strict=True):
-        record["normalized_score"] = round(float(value), _DIGITS)
+        record["normalized_score"] = round(float(value), DIGITS)
 
 
 def rank(record: Record) -> tuple[bool, float, str]:
-    """Sort key for best first: falling mean, equal ones by image_id, and errors at the end."""
+    """Sort key, best first: by falling mean, then by image_id; errors last."""
     return "error" in record, -record.get("mean_score_prediction", 0.0), record["image_id"]
 
 
 class RecordWriter:
-    """Writes records one by one, so that a list of any length needs no memory.
+    """Writes records one by one, so that memory does not grow with their number.
 
     Args:
         stream: Text stream.
-        name: What the stream is called in an error.
-        suffix: ``.json`` (an array, a record a line), ``.jsonl`` or ``.csv``.
-        columns: Keys a .csv has a column for, before ``predictions``.
+        name: Name of the stream in error messages.
+        suffix: ``.json`` (an array, one record per line), ``.jsonl`` or ``.csv``.
+        columns: Keys that are columns of a .csv, before ``predictions``.
     """
 
     def __init__(

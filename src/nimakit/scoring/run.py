@@ -1,4 +1,4 @@
-"""One run of `nimakit predict`: scores stream to stdout and to the files asked for."""
+"""Scoring of a photo or folder: records to stdout and files, metrics, contact sheet."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -21,42 +21,38 @@ from nimakit.scoring.evaluation import Agreement
 from nimakit.scoring.items import Item, list_items, score_items, to_record
 from nimakit.scoring.records import RecordWriter
 
-_LISTED = 20
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Summary:
-    """How a run ended.
+    """Outcome of a run.
 
     Attributes:
-        scored: Images with a score.
-        failed: Images without.
-        failures: A line for each of the first of those, with the reason.
-        metrics: Agreement with the labels, where there were any.
+        scored: Number of images with a score.
+        failures: A line for each image without a score, with the reason.
+        metrics: Agreement with the labels; None without labels.
     """
 
     scored: int
-    failed: int
     failures: list[str]
     metrics: metrics.Metrics | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """What to score, how, and where the results go.
+    """Settings of a run: images, scoring and output files.
 
     Attributes:
         source: A photo or a folder.
-        labels: The images to score, with labels or without; None for all of the source.
+        labels: The images to score, with labels or without; None for all images of the source.
         recursive: Whether to look into sub-folders.
         tta: Test-time augmentation.
-        normalise: Whether records get a ``normalized_score``.
-        top: How many of the best to give; None for all, in the source's order.
-        predictions_file: .json, .jsonl or .csv; None for none.
-        metrics_file: .json; None for none.
-        report_file: .html; None for none.
-        max_pixels: Largest width times height of an image; None for the default.
-        split: What the model was trained on and validated with; None where that is not known.
+        normalise: Whether to add ``normalized_score`` to the records.
+        top: Number of best images to output; None for all, in the order of the source.
+        predictions_file: .json, .jsonl or .csv; optional.
+        metrics_file: .json; optional.
+        report_file: .html; optional.
+        max_pixels: Largest width times height of an image.
+        split: Images the model was trained on and validated with; None if unknown.
     """
 
     source: Path
@@ -68,19 +64,19 @@ class Run:
     predictions_file: Path | None = None
     metrics_file: Path | None = None
     report_file: Path | None = None
-    max_pixels: int | None = None
+    max_pixels: int = MAX_PIXELS
     split: Split | None = None
 
     def items(self) -> list[Item]:
-        """The images to score; what would fail only after the work is done is refused here.
+        """List the images to score, and refuse what would fail only after scoring.
 
         Returns:
             At least one item.
 
         Raises:
-            UsageError: The source is missing, unreadable, or holds no image; an output path that cannot be
+            UsageError: The source is missing, unreadable, or contains no image; or an output path cannot be
                 written.
-            MissingExtraError: A package that is needed for the metrics or the report.
+            MissingExtraError: A package for the metrics or the report is not installed.
         """
         if self.predictions_file:
             atomic.check_output(self.predictions_file, records.FILE_SUFFIXES)
@@ -92,33 +88,26 @@ class Run:
         return list_items(self.source, self.labels, recursive=self.recursive, notify=say)
 
     def score(self, items: Sequence[Item], model: Model, stdout: IO[str]) -> Summary:
-        """Score everything.
+        """Score the images.
 
         Args:
             items: From `items`.
-            model: What to score with.
-            stdout: Gets a JSON array of score records.
-
-        Returns:
-            How it ended.
+            model: The model.
+            stdout: Receives a JSON array of score records.
 
         Raises:
             OutputError: A file could not be written.
         """
-        scorer = Scorer(model, tta=self.tta, max_pixels=self._max_pixels)
+        scorer = Scorer(model, tta=self.tta, max_pixels=self.max_pixels)
         agreement = Agreement(model, self.split)
         failures: list[str] = []
-        failed = 0
 
         def scored() -> Iterator[tuple[Item, Record]]:
-            nonlocal failed
             for item, result in track(score_items(scorer, items), len(items), "scoring"):
                 agreement.add(item, result)
                 record = to_record(item, result)
                 if isinstance(result, ImageError):
-                    failed += 1
-                    if failed <= _LISTED:
-                        failures.append(f"{item.image or item.image_id}: {result}")
+                    failures.append(f"{item.image or item.image_id}: {result}")
                 yield item, record
 
         with ExitStack() as files:
@@ -128,22 +117,15 @@ class Run:
             else:
                 for _, record in scored():
                     write(record)
-        if failed > _LISTED:
-            failures.append(f"and {failed - _LISTED} more, in their records")
         evaluation = agreement.evaluation()
         result = evaluation.metrics if evaluation else None
         if self.metrics_file:
-            with atomic.atomic_writer(self.metrics_file) as stream:
-                json.dump(result.to_dict() if result else {"images": 0}, stream, indent=2)
-                stream.write("\n")
-        return Summary(scored=len(items) - failed, failed=failed, failures=failures, metrics=result)
-
-    @property
-    def _max_pixels(self) -> int:
-        return MAX_PIXELS if self.max_pixels is None else self.max_pixels
+            values = result.to_dict() if result else {"images": 0}
+            atomic.atomic_bytes(f"{json.dumps(values, indent=2)}\n".encode(), self.metrics_file)
+        return Summary(scored=len(items) - len(failures), failures=failures, metrics=result)
 
     def _open_outputs(self, stdout: IO[str], files: ExitStack) -> Callable[[Record], None]:
-        """A function that writes a record everywhere it goes; the lists end when `files` closes."""
+        """A function that writes a record to all outputs, which are closed with `files`."""
         writers = [RecordWriter(stdout, "stdout", ".json")]
         if self.predictions_file:
             stream = files.enter_context(atomic.atomic_writer(self.predictions_file))
@@ -161,7 +143,7 @@ class Run:
     def _write_all(
         self, scored: list[tuple[Item, Record]], model: Model, write: Callable[[Record], None]
     ) -> None:
-        """For what needs the whole set: normalisation, the best N, the contact sheet."""
+        """Write records where all are needed first: normalisation, the best N, the contact sheet."""
         if self.normalise:
             records.add_min_max([record for _, record in scored])
         ranked = sorted(scored, key=lambda pair: records.rank(pair[1]))
@@ -177,7 +159,7 @@ class Run:
                 model_name=model.name,
                 bins=model.bins,
                 reference=model.reference,
-                max_pixels=self._max_pixels,
+                max_pixels=self.max_pixels,
             )
             with atomic.atomic_writer(self.report_file) as stream:
                 stream.write(sheet)
