@@ -1,6 +1,6 @@
 """Keras weights to cached model files: the user's own, and those of the public models.
 
-TensorFlow is needed once, in a process of its own, and never while scoring.
+NIMA on MobileNet is converted here. Other networks need Keras once, in a process of its own.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from importlib import resources, util
 from pathlib import Path
 from typing import Any
 
-from nimakit.config import LAYOUT_KEYS, TrainConfig
+from nimakit.config import LAYOUT_KEYS, TrainConfig, parse_train_config
 from nimakit.errors import MissingExtraError, ModelError, WeightsError
 from nimakit.io.cache import find_cached, sha256, writable_cache
 from nimakit.models.metadata import FORMAT_VERSION
@@ -43,7 +43,6 @@ def fetch(name: str, *, notify: Notify | None = None) -> Path:
     cached = find_cached(file_name)
     if cached:
         return cached
-    _require_converter(f"the first use of the public model {name!r}")
     config = {"base_model_name": public.base_model}
     return _convert(fetch_weights(name, notify), config, file_name, _metadata(name), notify)
 
@@ -118,9 +117,11 @@ def _convert(
     metadata: dict[str, Any],
     notify: Notify | None,
 ) -> Path:
-    _require_converter("a Keras weights file")
     folder = writable_cache()
     output = folder / file_name
+    if _convert_here(weights, config, output, metadata):
+        return output
+    _require_converter("these weights")
     if notify:
         notify(f"converting {config['base_model_name']} weights to ONNX, once; kept in {folder}")
     request = {
@@ -148,6 +149,15 @@ def _convert(
     raise WeightsError(message)
 
 
+def _convert_here(weights: Path, config: dict[str, Any], output: Path, metadata: dict[str, Any]) -> bool:
+    """Convert weights without Keras, where that is possible."""
+    from nimakit.models import mobilenet
+
+    is_plain = config["base_model_name"] == mobilenet.BASE_MODEL and config.keys() <= mobilenet.CONFIG_KEYS
+    parsed = parse_train_config(config, "The config of the weights")
+    return is_plain and mobilenet.export_weights(weights, output, metadata, parsed)
+
+
 def _tail(log: str) -> str:
     """The end of what a process said that died; of a traceback the last line, which has the error."""
     _, traceback, last = log.rpartition("Traceback (most recent call last):")
@@ -156,8 +166,8 @@ def _tail(log: str) -> str:
 
 
 def _require_converter(purpose: str) -> None:
-    if any(util.find_spec(name) is None for name in ("tensorflow", "keras", "tf2onnx", "h5py")):
+    if any(util.find_spec(name) is None for name in ("tensorflow", "keras", "tf2onnx")):
         raise MissingExtraError(
-            f"Keras is needed for {purpose} (it is converted to ONNX once)."
-            " Install it: pip install 'nimakit[train]'"
+            f"Keras is needed to convert {purpose}, once: without it only MobileNet with a head of 2 or more"
+            " outputs is converted. Install it: pip install 'nimakit[train]'"
         )

@@ -1,19 +1,17 @@
 """Weights of a file into a model: the backbone's, wherever they are in the file, and the head's."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from nimakit.errors import WeightsError
 from nimakit.models import pretrained, torch_files
-from nimakit.models.weight_files import Shapes, StoredLayer, stored_layers
+from nimakit.models.weight_files import Shapes, StoredLayer, finite_values, stored_layers
+from nimakit.models.weight_matching import ExpectedLayer, match_layers
 from nimakit.nn.networks import torch_weights
 
 _LISTED = 5
-_ANOTHER = "give the base model they were trained with"
 
 
 def load(model: keras.Model, path: Path) -> None:
@@ -29,7 +27,7 @@ def load(model: keras.Model, path: Path) -> None:
     """
     with stored_layers(path) as stored:
         backbone, head = _layers_of(model)
-        found, rest = _match(backbone, stored, path)
+        found, rest = match_layers(_expected(backbone), stored, path)
         if [layer.shapes for layer in rest] != [_shapes(head)]:
             raise WeightsError(
                 f"The weights must fit the base model and its head ({len(model.layers)} layers)."
@@ -50,7 +48,7 @@ def count_bins(base: keras.Model, path: Path) -> int:
             output.
     """
     with stored_layers(path) as stored:
-        _, rest = _match(list(_with_weights(base.layers)), stored, path)
+        _, rest = match_layers(_expected(_with_weights(base.layers)), stored, path)
         widths = _widths(rest)
     if not widths:
         raise WeightsError(f"A weight file must hold a dense head. Received: {path}, which has none")
@@ -88,7 +86,7 @@ def load_pretrained(
         is_whole, widths = False, []
     else:
         with stored_layers(path) as stored:
-            found, rest = _match(backbone, stored, path)
+            found, rest = match_layers(_expected(backbone), stored, path)
             is_whole, widths = [layer.shapes for layer in rest] == [_shapes(head)], _widths(rest)
             if is_whole:
                 _set([*backbone, head], [*found, *rest], path)
@@ -114,6 +112,10 @@ def _with_weights(layers: Sequence[keras.Layer]) -> Iterator[keras.Layer]:
             yield layer
 
 
+def _expected(layers: Iterable[keras.Layer]) -> list[ExpectedLayer]:
+    return [(layer.name, _shapes(layer)) for layer in layers]
+
+
 def _shapes(layer: keras.Layer) -> Shapes:
     return tuple(tuple(weight.shape) for weight in layer.weights)
 
@@ -121,81 +123,6 @@ def _shapes(layer: keras.Layer) -> Shapes:
 def _widths(layers: Sequence[StoredLayer]) -> list[int]:
     """How many outputs each dense layer has."""
     return [layer.shapes[0][1] for layer in layers if len(layer.shapes[0]) == 2]
-
-
-def _match(
-    backbone: Sequence[keras.Layer], stored: list[StoredLayer], path: Path
-) -> tuple[list[StoredLayer], list[StoredLayer]]:
-    """What a file has for each layer of a backbone, and the rest of the file.
-
-    Layers are known by their names where the file has them all: of a backbone that is one layer of a legacy
-    file, those that were trained come first. Otherwise they are known by their shapes and their order, or
-    their numbers.
-
-    Raises:
-        WeightsError: It lacks some of them.
-    """
-    names = Counter(layer.name for layer in stored if layer.is_named)
-    by_name = {layer.name: layer for layer in stored if layer.is_named and names[layer.name] == 1}
-    if all(layer.name in by_name and by_name[layer.name].shapes == _shapes(layer) for layer in backbone):
-        found = [by_name[layer.name] for layer in backbone]
-    else:
-        inside = _within(backbone, stored)
-        found = list(_in_order(backbone, _by_number(inside, path), path))
-    taken = set(map(id, found))
-    return found, [layer for layer in stored if id(layer) not in taken]
-
-
-def _within(backbone: Sequence[keras.Layer], stored: list[StoredLayer]) -> list[StoredLayer]:
-    """The layers of the innermost model of a file that has the whole backbone; all where none has."""
-    wanted = Counter(map(_shapes, backbone))
-    places = {layer.around[:depth] for layer in stored for depth in range(len(layer.around) + 1)}
-    for place in sorted(places, key=len, reverse=True):
-        inside = [layer for layer in stored if layer.around[: len(place)] == place]
-        if not wanted - Counter(layer.shapes for layer in inside):
-            return inside
-    return stored
-
-
-def _by_number(stored: list[StoredLayer], path: Path) -> list[StoredLayer]:
-    """Layers in the order of their model, also where a legacy file has those that were trained first.
-
-    Raises:
-        WeightsError: Names without numbers do not tell the order.
-    """
-    if not any(layer.is_named and layer.around for layer in stored):
-        return stored
-    stems: dict[Shapes, set[str]] = {}
-    for layer in stored:
-        stems.setdefault(layer.shapes, set()).add(layer.numbered[0])
-    if unclear := [sorted(names) for names in stems.values() if len(names) > 1]:
-        raise WeightsError(
-            "The weights must be of the base model, layer by layer. Received:"
-            f" {path}, which has other names ({', '.join(unclear[0][:_LISTED])}) and no order; save the"
-            " weights anew, in the format of Keras 3 (.weights.h5)."
-        )
-    return sorted(stored, key=lambda layer: layer.numbered)
-
-
-def _in_order(
-    backbone: Sequence[keras.Layer], stored: list[StoredLayer], path: Path
-) -> Iterator[StoredLayer]:
-    """For each layer of a backbone, the next one of its shapes.
-
-    Raises:
-        WeightsError: There is none.
-    """
-    left = list(stored)
-    lacks = sum((Counter(map(_shapes, backbone)) - Counter(layer.shapes for layer in stored)).values())
-    for layer in backbone:
-        place = next((n for n, other in enumerate(left) if other.shapes == _shapes(layer)), None)
-        if place is None:
-            raise WeightsError(
-                f"The weights must be of the base model. Received: {path}, which lacks {lacks} of its"
-                f" {len(backbone)} layers with weights, such as {layer.name}"
-                f" {', '.join(map(str, _shapes(layer)))}; {_ANOTHER}."
-            )
-        yield left.pop(place)
 
 
 def _other_head(head: keras.Layer, rest: Sequence[StoredLayer]) -> str:
@@ -229,12 +156,6 @@ def _set(layers: Sequence[keras.Layer], stored: Sequence[StoredLayer], path: Pat
         WeightsError: Some of them are no numbers.
     """
     for layer, kept in zip(layers, stored, strict=True):
-        values = kept.values()
-        if not all(np.isfinite(value).all() for value in values):
-            raise WeightsError(
-                f"Weights must be numbers. Received: {path}, with NaN or infinity in {kept}; they are of a"
-                " training that failed."
-            )
-        layer.set_weights(values)
+        layer.set_weights(finite_values(kept, path))
         if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()
