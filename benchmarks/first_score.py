@@ -1,11 +1,11 @@
-"""How long the first score takes on a fresh machine, and what it takes on the disk, against an earlier commit.
+"""How long the first score takes on a fresh machine, and its size on the disk, against an earlier commit.
 
     python benchmarks/first_score.py [--before COMMIT] [--docker] > table.md
 
-Each row makes a clone of its own, with an empty cache and a fresh environment, and scores one photograph of
-data/samples. Packages come from the package registry that pip is set up with, so the seconds depend on the network;
-both commits are measured in the same run, and the ratio is what counts. With --docker the base image must be there
-already; images are built without Docker's cache, under names of their own, and removed again.
+Each row has a fresh clone, a fresh environment and an empty cache, and scores one photograph of data/samples.
+Packages come from the package registry that pip is set up with, so the seconds depend on the network. Both
+commits are measured in the same run, and the ratio is what counts. With --docker the base image must be there
+already. Images are built without Docker's cache, under names of their own, and removed again.
 """
 
 import argparse
