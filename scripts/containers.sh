@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Shared by the launchers: Docker images, mounts, and running containers. Sourced after runtime.sh, not run.
 
-readonly OUR_IMAGES=(nima-cpu nima-gpu nima-serve)
+readonly OUR_IMAGES=(nima-light nima-cpu nima-gpu nima-serve)
 
 # Configs come from other people, so they are read with jq and never evaluated by the shell.
 require_jq() {

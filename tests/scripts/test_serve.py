@@ -64,28 +64,13 @@ def test_the_image_is_built_once(serve: Launcher) -> None:
 
 
 def test_the_image_is_built_anew_after_a_change(copied: Launcher) -> None:
-    """The lock files of both its stages are sources of the image."""
+    """Its lock file is a source of the image."""
     serve = replace(copied, program="serve")
     serve()
-    for change in ("Dockerfile.serve", "requirements/serve.txt", "requirements/cpu.txt"):
+    for change in ("Dockerfile.serve", "requirements/serve.txt"):
         with (copied.repository / change).open("a") as file:
             file.write("# changed\n")
         assert len(serve().asked("build")) == 1, change
-
-
-def test_the_two_images_share_their_first_layers() -> None:
-    """Up to the public model, Dockerfile.serve has the instructions of Dockerfile.cpu, word for word."""
-    cpu, serve = (
-        [
-            line
-            for line in (ROOT / f"Dockerfile.{kind}").read_text().splitlines()
-            if line.strip(" ")[:1] not in "#"
-        ]
-        for kind in ("cpu", "serve")
-    )
-    shared = cpu[: cpu.index("    && NIMAKIT_CACHE=/opt/nimakit/models nimakit fetch aesthetic") + 1]
-    assert len(shared) > 10
-    assert [line.removesuffix(" AS export") for line in serve[: len(shared)]] == shared
 
 
 # --- where it is reached -------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Conversion of Keras weights to cached .onnx model files.
 
-TensorFlow is only needed for the conversion, in a separate process, and never for scoring.
+MobileNet is converted without Keras. Other networks need it once, in a separate process. Scoring never does.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from importlib import resources, util
 from pathlib import Path
 from typing import Any
 
-from nimakit.config import LAYOUT_KEYS, TrainConfig
+from nimakit.config import LAYOUT_KEYS, TrainConfig, parse_train_config
 from nimakit.errors import MissingExtraError, ModelError, WeightsError
 from nimakit.io.cache import find_cached, sha256, writable_cache
 from nimakit.models.metadata import FORMAT_VERSION
@@ -43,7 +43,6 @@ def fetch(name: str, *, notify: Notify | None = None) -> Path:
     cached = find_cached(file_name)
     if cached:
         return cached
-    _require_converter(f"the first use of the public model {name!r}")
     config = {"base_model_name": public.base_model}
     return _convert(fetch_weights(name, notify), config, file_name, _metadata(name), notify)
 
@@ -118,9 +117,11 @@ def _convert(
     metadata: dict[str, Any],
     notify: Notify | None,
 ) -> Path:
-    _require_converter("a Keras weights file")
     folder = writable_cache()
     output = folder / file_name
+    if _convert_here(weights, config, output, metadata):
+        return output
+    _require_keras()
     if notify:
         notify(f"converting {config['base_model_name']} weights to ONNX, once; kept in {folder}")
     request = {
@@ -148,6 +149,15 @@ def _convert(
     raise WeightsError(message)
 
 
+def _convert_here(weights: Path, config: dict[str, Any], output: Path, metadata: dict[str, Any]) -> bool:
+    """Convert weights without Keras, where that is possible."""
+    from nimakit.models import mobilenet
+
+    is_plain = config["base_model_name"] == mobilenet.BASE_MODEL and config.keys() <= mobilenet.CONFIG_KEYS
+    parsed = parse_train_config(config, "The config of the weights")
+    return is_plain and mobilenet.export_weights(weights, output, metadata, parsed)
+
+
 def _tail(log: str) -> str:
     """The end of a failed process's log; of a traceback only the last line, which has the error."""
     _, traceback, last = log.rpartition("Traceback (most recent call last):")
@@ -155,9 +165,9 @@ def _tail(log: str) -> str:
     return "\n".join(lines[-1:] if traceback else lines[-5:])
 
 
-def _require_converter(purpose: str) -> None:
-    if any(util.find_spec(name) is None for name in ("tensorflow", "keras", "tf2onnx", "h5py")):
+def _require_keras() -> None:
+    if any(util.find_spec(name) is None for name in ("tensorflow", "keras", "tf2onnx")):
         raise MissingExtraError(
-            f"Keras is needed for {purpose} (it is converted to ONNX once)."
-            " Install it: pip install 'nimakit[train]'"
+            "Converting these weights, once, needs Keras: without it, only MobileNet with a head of 2 or more"
+            " outputs can be converted. Install it: pip install 'nimakit[train]'"
         )

@@ -108,6 +108,21 @@ def stored_layers(path: Path) -> Iterator[list[StoredLayer]]:
         yield layers
 
 
+def finite_values(layer: StoredLayer, path: Path) -> list[NDArray[np.float32]]:
+    """The arrays of a layer, read now.
+
+    Raises:
+        WeightsError: They cannot be, or contain NaN or infinity.
+    """
+    values = layer.values()
+    if not all(np.isfinite(value).all() for value in values):
+        raise WeightsError(
+            f"Weights must be numbers. Received: {path}, with NaN or infinity in {layer}; they are of"
+            " a training that failed."
+        )
+    return values
+
+
 def check(path: Path) -> None:
     """Refuse a file before Keras reads it, as `stored_layers` does.
 

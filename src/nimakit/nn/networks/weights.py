@@ -1,7 +1,6 @@
 """Load weight files into Keras models, wherever in the file the backbone is."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,8 @@ from numpy.typing import NDArray
 
 from nimakit.errors import WeightsError, first_line
 from nimakit.models import pretrained, torch_files
-from nimakit.models.weight_files import Shapes, StoredLayer, stored_layers
+from nimakit.models.weight_files import Shapes, StoredLayer, finite_values, stored_layers
+from nimakit.models.weight_matching import ExpectedLayer, match_layers
 
 _MAX_LISTED = 5
 
@@ -29,7 +29,7 @@ def load(model: keras.Model, path: Path) -> None:
     """
     with stored_layers(path) as stored:
         backbone, head = _layers_of(model)
-        found, rest = _match(backbone, stored, path)
+        found, rest = match_layers(_expected(backbone), stored, path)
         if [layer.shapes for layer in rest] != [_shapes(head)]:
             raise WeightsError(
                 f"The weights must fit the base model and its head ({len(model.layers)} layers)."
@@ -50,7 +50,7 @@ def count_bins(base: keras.Model, path: Path) -> int:
             output.
     """
     with stored_layers(path) as stored:
-        _, rest = _match(list(_with_weights(base.layers)), stored, path)
+        _, rest = match_layers(_expected(_with_weights(base.layers)), stored, path)
         widths = _widths(rest)
     if not widths:
         raise WeightsError(f"A weight file must contain a dense head. Received: {path}, which has none")
@@ -88,7 +88,7 @@ def load_pretrained(
         has_head, widths = False, []
     else:
         with stored_layers(path) as stored:
-            found, rest = _match(backbone, stored, path)
+            found, rest = match_layers(_expected(backbone), stored, path)
             has_head, widths = [layer.shapes for layer in rest] == [_shapes(head)], _widths(rest)
             _assign([*backbone, head] if has_head else backbone, [*found, *rest] if has_head else found, path)
     if notify and not has_head:
@@ -159,6 +159,10 @@ def _with_weights(layers: Sequence[keras.Layer]) -> Iterator[keras.Layer]:
             yield layer
 
 
+def _expected(layers: Iterable[keras.Layer]) -> list[ExpectedLayer]:
+    return [(layer.name, _shapes(layer)) for layer in layers]
+
+
 def _shapes(layer: keras.Layer) -> Shapes:
     return tuple(tuple(weight.shape) for weight in layer.weights)
 
@@ -166,80 +170,6 @@ def _shapes(layer: keras.Layer) -> Shapes:
 def _widths(layers: Sequence[StoredLayer]) -> list[int]:
     """The number of outputs of each dense layer."""
     return [layer.shapes[0][1] for layer in layers if len(layer.shapes[0]) == 2]
-
-
-def _match(
-    backbone: Sequence[keras.Layer], stored: list[StoredLayer], path: Path
-) -> tuple[list[StoredLayer], list[StoredLayer]]:
-    """The stored layer for each layer of a backbone, and the rest of the file.
-
-    Layers are matched by name if the file has all names, because legacy files list the trained layers of a
-    nested backbone first. Otherwise they are matched by shape and order, or by the numbers in their names.
-
-    Raises:
-        WeightsError: The file lacks some of them.
-    """
-    names = Counter(layer.name for layer in stored if layer.is_named)
-    by_name = {layer.name: layer for layer in stored if layer.is_named and names[layer.name] == 1}
-    if all(layer.name in by_name and by_name[layer.name].shapes == _shapes(layer) for layer in backbone):
-        found = [by_name[layer.name] for layer in backbone]
-    else:
-        nested = _innermost_model(backbone, stored)
-        found = list(_match_in_order(backbone, _sort_by_number(nested, path), path))
-    matched = set(map(id, found))
-    return found, [layer for layer in stored if id(layer) not in matched]
-
-
-def _innermost_model(backbone: Sequence[keras.Layer], stored: list[StoredLayer]) -> list[StoredLayer]:
-    """The layers of the innermost model in a file that contains the whole backbone; else all layers."""
-    required = Counter(map(_shapes, backbone))
-    paths = {layer.around[:depth] for layer in stored for depth in range(len(layer.around) + 1)}
-    for path in sorted(paths, key=len, reverse=True):
-        inside = [layer for layer in stored if layer.around[: len(path)] == path]
-        if not required - Counter(layer.shapes for layer in inside):
-            return inside
-    return stored
-
-
-def _sort_by_number(stored: list[StoredLayer], path: Path) -> list[StoredLayer]:
-    """Layers in the order of their model, even if a legacy file lists trained layers first.
-
-    Raises:
-        WeightsError: The names have no numbers to sort by.
-    """
-    if not any(layer.is_named and layer.around for layer in stored):
-        return stored
-    stems: dict[Shapes, set[str]] = {}
-    for layer in stored:
-        stems.setdefault(layer.shapes, set()).add(layer.numbered[0])
-    if unclear := [sorted(names) for names in stems.values() if len(names) > 1]:
-        raise WeightsError(
-            "The weights must be of the base model, layer by layer. Received:"
-            f" {path}, which has other names ({', '.join(unclear[0][:_MAX_LISTED])}) and no order; save the"
-            " weights again in the format of Keras 3 (.weights.h5)."
-        )
-    return sorted(stored, key=lambda layer: layer.numbered)
-
-
-def _match_in_order(
-    backbone: Sequence[keras.Layer], stored: list[StoredLayer], path: Path
-) -> Iterator[StoredLayer]:
-    """For each layer of a backbone, the next stored layer of its shapes.
-
-    Raises:
-        WeightsError: There is none.
-    """
-    left = list(stored)
-    n_missing = sum((Counter(map(_shapes, backbone)) - Counter(layer.shapes for layer in stored)).values())
-    for layer in backbone:
-        place = next((n for n, other in enumerate(left) if other.shapes == _shapes(layer)), None)
-        if place is None:
-            raise WeightsError(
-                f"The weights must be of the base model. Received: {path}, which lacks {n_missing} of its"
-                f" {len(backbone)} layers with weights, such as {layer.name}"
-                f" {', '.join(map(str, _shapes(layer)))}; choose the base model they were trained with."
-            )
-        yield left.pop(place)
 
 
 def _head_mismatch(head: keras.Layer, rest: Sequence[StoredLayer]) -> str:
@@ -272,12 +202,6 @@ def _assign(layers: Sequence[keras.Layer], stored: Sequence[StoredLayer], path: 
         WeightsError: Some are NaN or infinite.
     """
     for layer, source in zip(layers, stored, strict=True):
-        values = source.values()
-        if not all(np.isfinite(value).all() for value in values):
-            raise WeightsError(
-                f"Weights must be numbers. Received: {path}, with NaN or infinity in {source}, as left by a"
-                " failed training."
-            )
-        layer.set_weights(values)
+        layer.set_weights(finite_values(source, path))
         if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()
