@@ -30,6 +30,7 @@ _KINDS = {
 """Options whose type does not tell their kind. Any other option for a path is an input."""
 
 _KINDS_BY_COMMAND = {
+    ("enhance", "--output"): "folder",
     ("data balance", "--output-dir"): "output",  # the folder is new, and appears under its name once complete
     ("data link", "--output-dir"): "output",
     ("data link", "--part"): "part",

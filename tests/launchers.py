@@ -266,7 +266,7 @@ def write_json(path: Path, value: object) -> Path:
 
 def settle(launcher: Launcher) -> None:
     """Make the fake .venv count as installed."""
-    result = replace(launcher, program="predict")("--image-source", "photos", runtime="native")
+    result = replace(launcher, program="nimakit")("data", "index", "photos", runtime="native")
     assert result.code == 0, result.stderr
 
 

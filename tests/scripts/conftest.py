@@ -46,7 +46,7 @@ def copied(fake_bin: Path, folder: Path, tmp_path: Path) -> Launcher:
         shutil.copy(ROOT / name, copy / name)
     for name in ("nimakit", "predict", "rate", "serve", "train-local", "pyproject.toml"):
         shutil.copy(ROOT / name, copy / name)
-    for kind in ("cpu", "gpu", "serve"):
+    for kind in ("light", "cpu", "gpu", "serve"):
         shutil.copy(ROOT / f"Dockerfile.{kind}", copy)
     programs = copy / ".venv" / "bin"
     programs.mkdir(parents=True)

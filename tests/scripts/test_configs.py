@@ -54,7 +54,7 @@ def test_a_broken_ensemble_is_left_to_the_command(predict: Launcher) -> None:
         (predict.folder / names[-1]).write_text(text)
     result = predict(*(f"--model={name}" for name in names))
     assert set(result.container.mounts) == {str(predict.folder / name) for name in names}
-    assert result.stderr.splitlines()[0] == "predict: runtime docker (image nima-cpu)"
+    assert result.stderr.splitlines()[0] == "predict: runtime docker (image nima-light)"
 
 
 def test_a_config_chooses_the_image_and_mounts_its_weights(predict: Launcher) -> None:
@@ -177,4 +177,4 @@ def test_jq_is_asked_for_where_it_is_missing(predict: Launcher, tmp_path: Path) 
         result = predict(option, "c.json", env=env)
         assert result.code == 1
         assert "Reading c.json needs jq, and none was found. Install it" in result.stderr
-    assert predict("--image-source", "photos", env=env).container.image == "nima-cpu"
+    assert predict("--image-source", "photos", env=env).container.image == "nima-light"

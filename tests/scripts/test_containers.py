@@ -78,7 +78,7 @@ def test_the_base_image_can_be_chosen(predict: Launcher) -> None:
 def test_our_image_is_built_anew_after_a_change(copied: Launcher) -> None:
     """A changed or renamed source of the image leads to a new build."""
     copied("--image-source", "photos")
-    for change in ("src/nimakit/cli.py", "Dockerfile.cpu", "requirements/cpu.txt", "entrypoints/predict"):
+    for change in ("src/nimakit/cli.py", "Dockerfile.light", "requirements/light.txt", "entrypoints/predict"):
         with (copied.repository / change).open("a") as file:
             file.write("# changed\n")
         assert len(copied("--image-source", "photos").asked("build")) == 1, change

@@ -2,19 +2,20 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
-from launchers import ROOT, RUN_CODE, Launcher, settle, without
+from launchers import ROOT, RUN_CODE, Launcher, settle, without, write_json
 from nimakit.cli import cli
 
 
 def test_docker_is_chosen_where_an_engine_answers(predict: Launcher) -> None:
     """With an engine the container runs; its output and exit code come through, and one line names it."""
     result = predict("--image-source", "photos")
-    assert result.runtime_lines == ["predict: runtime docker (image nima-cpu)"]
-    assert result.container.image == "nima-cpu"
+    assert result.runtime_lines == ["predict: runtime docker (image nima-light)"]
+    assert result.container.image == "nima-light"
     assert (result.code, result.stdout) == (RUN_CODE, "[]\n")
 
 
@@ -55,7 +56,7 @@ def test_native_scores_as_the_command_does(predict: Launcher, public_model: Path
 def test_docker_is_used_where_it_is_forced(predict: Launcher) -> None:
     """NIMAKIT_RUNTIME=docker runs the container."""
     result = predict("--image-source", "photos", runtime="docker")
-    assert result.runtime_lines == ["predict: runtime docker (image nima-cpu)"]
+    assert result.runtime_lines == ["predict: runtime docker (image nima-light)"]
     assert len(result.asked("run")) == 1
 
 
@@ -85,8 +86,9 @@ def test_help_needs_no_set_up_and_no_engine(copied: Launcher) -> None:
         assert (result.code, result.stderr, result.calls) == (0, "", [])
     assert result.stdout.startswith("Usage: ./predict [OPTIONS]\n")
     assert "\n    ./predict --image-source data/samples" in result.stdout
+    assert len(cli.commands["predict"].params) > 10
     for option in cli.commands["predict"].params:
-        assert f"  {option.opts[-1]}" in result.stdout
+        assert f"  {option.opts[0]}" in result.stdout
     assert "```" not in result.stdout
 
 
@@ -105,19 +107,44 @@ def test_native_installs_once_from_the_lock_file(copied: Launcher) -> None:
     first = copied("--image-source", "my photos", runtime="native")
     assert first.stdout == "nimakit<predict --image-source my photos>\n"
     requirements, package = (line for line in first.stderr.splitlines() if line.startswith("python<"))
-    assert requirements.endswith(f"--require-hashes -r {copied.repository}/requirements/cpu.txt>")
+    assert requirements.endswith(f"--require-hashes -r {copied.repository}/requirements/light.txt>")
     assert "--no-deps --no-build-isolation -e" in package
     second = copied("--image-source", "my photos", runtime="native")
     assert (second.stdout, second.stderr) == (first.stdout, "predict: runtime native (.venv)\n")
 
 
+def test_native_installs_tensorflow_only_for_what_needs_it(copied: Launcher) -> None:
+    """Weights of MobileNet do not need it; those of another network do, and a config may name them."""
+    weights = ["--image-source", "x", "--weights-file", "w.hdf5", "--base-model-name"]
+    for arguments, lock in (
+        ([*weights, "MobileNet"], "light"),
+        ([*weights, "VGG16"], "cpu"),
+        (["--image-source", "x", "--config-file", "c.json"], ""),
+    ):
+        stderr = copied(*arguments, runtime="native").stderr
+        assert re.findall(r"installing the (\w+) requirements", stderr) == [lock] * bool(lock), arguments
+
+
+def test_in_docker_an_image_with_tensorflow_is_used_only_for_what_needs_it(predict: Launcher) -> None:
+    """A config names an image; weights of another network than MobileNet need nima-cpu."""
+    write_json(predict.folder / "c.json", {"base_model_name": "MobileNet"})
+    weights = ["--image-source", "photos", "--weights-file", "w.hdf5", "--base-model-name"]
+    for arguments, image in (
+        ([*weights, "MobileNet"], "nima-light"),
+        ([*weights, "VGG16"], "nima-cpu"),
+        (["--image-source", "photos", "--config-file", "c.json"], "nima-cpu"),
+        (["--image-source", "photos", "--docker-image", "nima-gpu"], "nima-gpu"),
+    ):
+        assert predict(*arguments).container.image == image
+
+
 def test_native_installs_anew_after_a_change(copied: Launcher) -> None:
     """A changed lock file or pyproject.toml leads to a new installation."""
     settle(copied)
-    for name in ("requirements/cpu.txt", "pyproject.toml"):
+    for name in ("requirements/light.txt", "pyproject.toml"):
         with (copied.repository / name).open("a") as file:
             file.write("# changed\n")
-        assert "installing the cpu requirements" in copied("--image-source", "x", runtime="native").stderr
+        assert "installing the light requirements" in copied("--image-source", "x", runtime="native").stderr
 
 
 def test_a_failed_installation_is_not_taken_for_done(copied: Launcher) -> None:

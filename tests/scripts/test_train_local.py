@@ -227,4 +227,4 @@ def test_help_is_that_of_the_command(train: Launcher) -> None:
     assert (result.code, result.stderr, result.calls) == (0, "", [])
     assert result.stdout.startswith("Usage: ./train-local [OPTIONS]\n")
     for option in cli.commands["train"].params:
-        assert f"  {option.opts[-1]}" in result.stdout
+        assert f"  {option.opts[0]}" in result.stdout
