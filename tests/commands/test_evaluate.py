@@ -122,7 +122,7 @@ def test_refuses_a_damaged_split(evaluate: Command, tmp_path: Path) -> None:
     job.split_file.write_text('{"training": 3}', encoding="utf-8")
     result = evaluate("--model", job.model_file)
     assert (result.code, result.out) == (1, "")
-    assert "split.json lists the image_ids of each part. Received: " in result.err
+    assert "split.json must list the image_ids of each part. Received: " in result.err
 
 
 def test_ends_with_2_where_some_images_could_not_be_scored(evaluate: Command, tmp_path: Path) -> None:

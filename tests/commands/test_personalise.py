@@ -121,7 +121,7 @@ def test_ratings_are_taken_from_the_rating_app(
         (["--ratings", "x.csv"], "needs the folder of its images: --image-source"),
         (["--ratings", "x.csv", "--collection", "a"], "--collection needs"),
         (["--data-dir", ".", "--scale", 0, 10], "need --ratings"),
-        (["--data-dir", "."], "The data folder is where ./rate kept ratings"),
+        (["--data-dir", "."], "--data-dir must be a data folder of ./rate"),
     ],
     ids=str,
 )

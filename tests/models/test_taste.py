@@ -215,7 +215,7 @@ def test_refuses_what_nimakit_did_not_write(tmp_path: Path, name: str, content: 
     """Broken or hostile files are refused without running code or unpacking gigabytes."""
     path = tmp_path / f"{name}.taste"
     path.write_bytes(content)
-    with pytest.raises(TasteError, match=r"A taste file must be one that nimakit wrote"):
+    with pytest.raises(TasteError, match=r"must be a complete file written by nimakit"):
         read_taste(path)
 
 

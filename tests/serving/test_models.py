@@ -119,7 +119,7 @@ def test_a_broken_model_keeps_its_name_and_says_why_without_a_path(
     tiny_file: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The others are served; whoever asks is told what is wrong, not where the file lies."""
-    monkeypatch.setattr(network, "_SECONDS_AN_IMAGE", 1.0)
+    monkeypatch.setattr(network, "_SECONDS_PER_IMAGE", 1.0)
     said: list[str] = []
     models = _load(("broken", _broken(tmp_path)[name]), ("tiny", tiny_file), said=said)
     broken = models.find("broken")

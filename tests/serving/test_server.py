@@ -36,7 +36,7 @@ def test_a_server_without_a_model_that_works_ends() -> None:
     ended = _serve("--model", "nowhere.onnx", "--port", 0)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == (
-        "nimakit: error: A server has at least one model that works."
+        "nimakit: error: A server needs at least one model that works."
         " Received: nowhere: A model file must exist. Received: nowhere.onnx\n"
     )
 

@@ -91,7 +91,7 @@ def test_a_user_of_another_model_file_is_told_which(personal: Client, folder: Pa
     write_taste(folder / "bea.taste", own)
     response = personal.post("/predict?user=bea", data=form(("a.png", encode(120))))
     assert response.status_code == 404
-    assert "made for them" in response.text
+    assert "adaptable.onnx" in response.text
 
 
 def test_a_server_without_users_has_none(web: Client) -> None:

@@ -98,7 +98,7 @@ def test_many_examples_are_drawn_from_all_of_them(monkeypatch: pytest.MonkeyPatc
     """Label files are often sorted, so the first ones alone would not do; a seed draws the same ones."""
     x = _normal(400, 1, 1)
     y = x[:, 0] * np.repeat([1.0, 3.0], 200)[:, None]
-    monkeypatch.setattr(ridge, "_RIDGE_EXAMPLES", 200)
+    monkeypatch.setattr(ridge, "_MAX_EXAMPLES", 200)
     found = [ridge_head(x, y, blocks=[1], is_distribution=False, seed=seed)[0].item() for seed in (0, 0, 1)]
     assert found[0] == found[1] != found[2]
     assert all(1.5 < slope < 2.5 for slope in found)
@@ -106,7 +106,7 @@ def test_many_examples_are_drawn_from_all_of_them(monkeypatch: pytest.MonkeyPatc
 
 def test_fits_as_the_solution_in_closed_form_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """With fewer examples than features and with more, in several rounds, by one penalty."""
-    monkeypatch.setattr(ridge, "_ROWS", 16)
+    monkeypatch.setattr(ridge, "_CHUNK", 16)
     monkeypatch.setattr(ridge, "_HEAD_PENALTIES", (0.1,))
     for count in (30, 100):
         x, y = _normal(count, 2, 40), _normal(count, 3, seed=1)

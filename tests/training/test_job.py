@@ -241,7 +241,7 @@ def test_evaluates_on_the_training_set_where_nothing_is_kept_back(
     figures = json.loads(job.metrics_file.read_text("utf-8"))
     assert {name: figure["images"] for name, figure in figures.items()} == {"training": COUNT}
     report, card = (file.read_text("utf-8") for file in (job.report_file, job.card_file))
-    assert "As no pictures were kept back" in report
+    assert "No pictures were kept for validation" in report
     for page in (report, card):
         assert "The model was trained on 24 of the 24 images" in page
 

@@ -254,7 +254,7 @@ def test_refuses_what_can_be_read_only_once(ask: Callable[..., Request], field: 
         ({"pooled_levels": 8}, "pooled_levels must be at most the number of resolutions of the backbone"),
         (
             {"base_model_name": "InceptionV3", "input_size": [32, 32]},
-            "InceptionV3 must be given an input size it can be built at. Received: 32x32",
+            "InceptionV3 cannot be built at every input size. Received: 32x32",
         ),
     ],
     ids=["levels", "size"],

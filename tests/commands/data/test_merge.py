@@ -38,7 +38,7 @@ def test_refuses_an_image_in_both_by_default(nimakit: Command, files: list[Path]
     output = files[0].parent / "out.json"
     result = nimakit("data", "merge", *files, "--output", output)
     assert (result.code, output.exists()) == (1, False)
-    assert "'b' in several; --repeated add" in result.err
+    assert "'b' in several; add up their ratings with --repeated add" in result.err
 
 
 @pytest.mark.parametrize("which", ["one", "same", "output"])

@@ -95,8 +95,8 @@ def test_refuses_to_overwrite_what_it_reads(pairs: Command, tmp_path: Path) -> N
         (ROWS, ["--left-column", "one"], "needs one column 'one'"),
         (ROWS, ["--prior-sd", "0"], "'--prior-sd'"),
         (ROWS, ["--bins", "5-1"], "a rising list"),
-        (ROWS, ["--output", "labels.csv"], "ends in .json"),
-        (ROWS, ["--scores-file", "scores.json"], "ends in .csv"),
+        (ROWS, ["--output", "labels.csv"], "end in .json"),
+        (ROWS, ["--scores-file", "scores.json"], "end in .csv"),
     ],
 )
 def test_ends_with_1_on_an_error(

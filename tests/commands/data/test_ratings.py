@@ -92,8 +92,8 @@ def test_says_what_names_may_mean(nimakit: Command, tmp_path: Path) -> None:
     table = _table(tmp_path / "r.csv", "my%20lake.jpg,jo,5", "/data/upload/1/0a1b2c3d-a.jpg,jo,1")
     result = nimakit("data", "ratings", table, "--output", tmp_path / "labels.json")
     assert result.code == 0
-    assert f"\nnimakit: {table} names images as Label Studio does" in f"\n{result.err}"
-    assert f"\nnimakit: {table} names images as URLs do" in f"\n{result.err}"
+    assert f"\nnimakit: {table} has names of Label Studio" in f"\n{result.err}"
+    assert f"\nnimakit: {table} has names with escapes as in URLs" in f"\n{result.err}"
     assert read_labels(tmp_path / "labels.json").image_ids == ("my%20lake", "a")
 
 

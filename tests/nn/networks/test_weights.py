@@ -104,7 +104,7 @@ def test_rejects_a_damaged_weights_file(tmp_path: Path, name: str, content: byte
     """What is no HDF5 is refused by name."""
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(WeightsError, match=rf"are an HDF5 file. Received: .*{name}"):
+    with pytest.raises(WeightsError, match=rf"must be an HDF5 file. Received: .*{name}"):
         _bins(path)
 
 
@@ -124,7 +124,7 @@ def test_rejects_a_damaged_archive(tmp_path: Path) -> None:
     with zipfile.ZipFile(empty, "w") as archive:
         archive.writestr("readme.txt", "nothing")
     for path in (text, empty):
-        with pytest.raises(WeightsError, match=r"is a Keras 3 archive. Received: .*\.keras"):
+        with pytest.raises(WeightsError, match=r"must be a Keras 3 archive. Received: .*\.keras"):
             _bins(path)
 
 
@@ -494,7 +494,7 @@ def test_no_way_in_reads_a_file_that_was_not_named(tmp_path: Path, way: str) -> 
         "count_bins": lambda: weights.count_bins(_trunk(model), path),
         "load_pretrained": lambda: weights.load_pretrained(model, path),
     }
-    with pytest.raises(WeightsError, match="must contain its numbers"):
+    with pytest.raises(WeightsError, match="must contain all its arrays"):
         ways[way]()
 
 

@@ -131,7 +131,7 @@ def test_blind_raters_see_the_prediction_they_correct_alone(study: Study) -> Non
     for page in ("ratings", picture):
         assert "or you" not in ann.get(ann.address(page)).text
         assert "or you" in local.get(local.address(page)).text
-    assert "learned from 10 of your ratings" in local.get(local.address("ratings")).text
+    assert "based on 10 of your ratings" in local.get(local.address("ratings")).text
     study.set(blind=False)
     for page in ("ratings", picture):
         assert "or you" in ann.get(ann.address(page)).text
