@@ -1,4 +1,4 @@
-"""Score how good photographs look, and learn it from people's ratings.
+"""Score how good photographs look, with models that learn from people's ratings.
 
     import nimakit
     nimakit.predict("photo.jpg")

@@ -1,4 +1,4 @@
-"""Images processed one by one: a record of each on stdout, failures on stderr, and the batch continues."""
+"""Process images one by one: each record goes to stdout, each failure to stderr, and the batch continues."""
 
 import json
 from collections.abc import Callable, Sequence

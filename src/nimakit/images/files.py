@@ -1,4 +1,4 @@
-"""Find the image files in a folder, and the one that an image_id or a name in a table means."""
+"""Find the image files in a folder, and the file for an image_id or a name from a table."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Perceptual fingerprints, nearly equal for resized, re-encoded, grey or mirrored copies; and their cache."""
+"""Compute and cache perceptual fingerprints, which hardly change when a picture is resized or re-encoded."""
 
 import os
 import sqlite3

@@ -1,4 +1,4 @@
-"""Resolve the image names in a column of a table: which of them mean the same file."""
+"""Match the image names in a table's column to each other: which of them are the same file."""
 
 import re
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""Charts of people's ratings; with all arguments but the axes, each is a `nimakit.reports.plots.Plot`."""
+"""Charts of people's ratings, as functions that draw on given axes."""
 
 from typing import TYPE_CHECKING, Any
 

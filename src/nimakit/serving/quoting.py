@@ -1,4 +1,4 @@
-"""Flask request that accepts query strings with bytes that should have been percent-encoded."""
+"""A Flask request class that accepts query strings with bytes that are not percent-encoded."""
 
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote

@@ -1,4 +1,4 @@
-"""Limits of the worker that receives requests for the app."""
+"""The rating app's limits on incoming requests, which the HTTP worker enforces."""
 
 import tempfile
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""`nimakit data flickr-aes`: make label files and rating files from means and ratings by worker."""
+"""`nimakit data flickr-aes`: make label and rating files from the mean scores and the workers' ratings."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""`nimakit data tid2013`: make label files from mean opinion scores."""
+"""`nimakit data tid2013`: make label files from TID2013's mean opinion scores."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A Keras callback that seeds each epoch, keeps the best weights, saves the state and stops early."""
+"""Keras callback: seed each epoch, keep the best weights, save the state, end training early."""
 
 import math
 import time

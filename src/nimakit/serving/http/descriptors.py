@@ -1,4 +1,4 @@
-"""Number of connections that the process's limit of open files allows."""
+"""Compute how many connections the process can accept within its limit of open files."""
 
 import os
 import resource

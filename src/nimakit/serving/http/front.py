@@ -1,4 +1,4 @@
-"""Interface between the worker and the application it receives requests for."""
+"""What an application tells the HTTP worker: limits, and the answers before a request reaches it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

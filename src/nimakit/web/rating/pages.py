@@ -1,4 +1,4 @@
-"""The pages of the experiments: Score, Rate with the predicted score, and Preference."""
+"""The pages where raters work, one for each kind of experiment: Score, Rate and Preference."""
 
 from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue

@@ -1,4 +1,4 @@
-"""Stores events, and updates the current ratings and choices and the pictures' sums from them."""
+"""Store events, and update the current ratings and choices, and each picture's totals."""
 
 import uuid
 from collections import defaultdict
