@@ -1,6 +1,6 @@
 """Scoring server: scores over HTTP, decoded, batched and computed in one process."""
 
-from nimakit.errors import MissingExtraError
+from nimakit.errors import require_extra
 
 EXTENSION = "nimakit"
 """Key of an application's `Service` in its extensions."""
@@ -12,11 +12,4 @@ def require() -> None:
     Raises:
         MissingExtraError: One of them is not.
     """
-    try:
-        import flask_limiter  # noqa: F401
-        import gunicorn  # type: ignore[import-untyped]  # noqa: F401
-        import prometheus_client  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(
-            "Serving needs more libraries. Install them: pip install 'nimakit[serve]'"
-        ) from error
+    require_extra("serve", "Serving needs more libraries.", "flask_limiter", "gunicorn", "prometheus_client")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from nimakit.errors import MissingExtraError, OutputError, UsageError, first_line
+from nimakit.errors import OutputError, UsageError, first_line, require_extra
 from nimakit.progress import track
 
 _EXCLUDED_FOLDERS = {"state"}
@@ -26,12 +26,7 @@ def require() -> None:
     Raises:
         MissingExtraError: boto3 is not installed.
     """
-    try:
-        import boto3  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(
-            "Copying a job to a bucket needs boto3. Install it: pip install 'nimakit[s3]'"
-        ) from error
+    require_extra("s3", "Copying a job to a bucket needs boto3.", "boto3")
 
 
 def upload_job(folder: Path, bucket: str, *, notify: Callable[[str], None]) -> str:

@@ -49,7 +49,7 @@ SMALLEST_SIDE = {
 """Of the input of some backbones, in pixels; of all others 32. On a single pixel the ONNX exporter gets the
 layer normalisation of a ConvNeXt wrong, and ResNet50V2's own, of two values, divides by nearly nothing."""
 FAMILIES = ("EfficientNetB0", "MobileNetV3Small", "ResNet50V2", "VGG16")
-"""Trained by slow tests: the smallest backbones of the families that differ most: layer normalisation, inner
+"""Trained by slow tests: the smallest backbones of the families that differ most: inner
 scaling, gates, activations before convolutions, and no normalisation at all. Others are exhaustive tests."""
 
 NewJob = Callable[..., Job]

@@ -14,7 +14,7 @@ from nimakit.commands.data.outcome import (
     report_list,
 )
 from nimakit.commands.parameters import FILE, Bins, Decorated, max_pixels
-from nimakit.errors import ImageError, LabelError, MissingExtraError, UsageError
+from nimakit.errors import ImageError, LabelError, UsageError, require_extra
 from nimakit.progress import say, track
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def posts(
     Example:
       nimakit data posts posts.csv --output-dir data/rooms --outside drop
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
-    _require_httpx()
+    require_extra("data", "Downloading images needs httpx.", "httpx")
     from nimakit.datasets.posts import importer
     from nimakit.datasets.posts.downloads import Limits
     from nimakit.datasets.posts.image_store import ImageStore
@@ -160,15 +160,6 @@ def posts(
     say(f"{manifest} lists the result for each post")
     outcome.finish({**importer.count(verdicts), "downloaded": store.added}, bins)
     return ImageError.exit_code if failed else 0
-
-
-def _require_httpx() -> None:
-    try:
-        import httpx  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(
-            "Downloading images needs httpx. Install it: pip install 'nimakit[data]'"
-        ) from error
 
 
 def _pull(account: str, posts_file: Path) -> None:

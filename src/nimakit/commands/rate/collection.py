@@ -1,6 +1,5 @@
 """Options that the rate commands share, and access to the collection they name."""
 
-import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nimakit.errors import MissingExtraError, UsageError
+from nimakit.errors import UsageError, require_extra
 
 if TYPE_CHECKING:
     from nimakit.web.db.database import Database
@@ -47,13 +46,8 @@ def require() -> None:
     Raises:
         MissingExtraError: One of them is missing.
     """
-    try:
-        for library in ("alembic", "flask_login", "flask_wtf", "gunicorn", "sqlalchemy"):
-            importlib.import_module(library)
-    except ImportError as error:
-        raise MissingExtraError(
-            "The rating app needs more libraries. Install them: pip install 'nimakit[rate]'"
-        ) from error
+    libraries = ("alembic", "flask_login", "flask_wtf", "gunicorn", "sqlalchemy")
+    require_extra("rate", "The rating app needs more libraries.", *libraries)
 
 
 @contextmanager

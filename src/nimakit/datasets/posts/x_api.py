@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nimakit.errors import AccessError, MissingExtraError, UsageError
+from nimakit.errors import AccessError, UsageError, require_extra
 from nimakit.io.atomic import atomic_writer
 
 TOKEN_VARIABLE = "X_BEARER_TOKEN"  # noqa: S105 - the name of the variable, not the token
@@ -98,12 +98,9 @@ class _Api:
     """The X API with retries."""
 
     def __init__(self, token: str, notify: Callable[[str], None], backoff: float) -> None:
-        try:
-            import tweepy  # type: ignore[import-untyped] # no types published
-        except ImportError as error:
-            raise MissingExtraError(
-                "Downloading the posts of an account needs tweepy. Install it: pip install 'nimakit[x]'"
-            ) from error
+        require_extra("x", "Downloading the posts of an account needs tweepy.", "tweepy")
+        import tweepy  # type: ignore[import-untyped] # no types published
+
         self._tweepy = tweepy
         self._client = tweepy.Client(bearer_token=token, return_type=dict)
         self._client.session.request = partial(self._client.session.request, timeout=_TIMEOUT)
