@@ -75,11 +75,7 @@ class Agreement:
             self._scored.append((item, item.path or Path(item.image_id), item.label, result))
 
     def evaluation(self) -> Evaluation | None:
-        """The evaluation so far; None while no labelled image has a score.
-
-        Raises:
-            MissingExtraError: SciPy is not installed.
-        """
+        """The evaluation so far; None while no labelled image has a score."""
         if not self._scored:
             return None
         items, paths, rows, scores = zip(*self._scored, strict=True)

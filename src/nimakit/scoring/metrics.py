@@ -105,9 +105,6 @@ def compare(
         sds: (N,) predicted standard deviations; None if the model predicts none.
         histograms: (N, bins), rows sum to 1; None if the model predicts none.
         bins: (bins,), values of the model's bins.
-
-    Raises:
-        MissingExtraError: SciPy is not installed.
     """
     label_means = histogram.mean(labels, label_bins)
     label_sds = histogram.standard_deviation(labels, label_bins)

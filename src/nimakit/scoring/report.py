@@ -34,7 +34,7 @@ def require() -> None:
     """Check that the packages for reports are installed, before hours of scoring.
 
     Raises:
-        MissingExtraError: Jinja2, Matplotlib or SciPy is not installed.
+        MissingExtraError: Jinja2 or Matplotlib is not installed.
     """
     html.require_jinja()
     plots.require_matplotlib()
