@@ -61,8 +61,10 @@ class Launcher:
 
 @pytest.fixture(scope="session")
 def image(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The name of our CPU image, built by the launcher where it is missing or old."""
-    _build(Launcher(cache=tmp_path_factory.mktemp("cache")), "--image-source", SAMPLES / "coffee.jpg")
+    """The name of our CPU image; it and the light one are built by the launcher if missing or old."""
+    launcher = Launcher(cache=tmp_path_factory.mktemp("cache"))
+    for options in ([], ["--docker-image", "nima-cpu"]):
+        _build(launcher, "--image-source", SAMPLES / "coffee.jpg", *options)
     return "nima-cpu"
 
 
