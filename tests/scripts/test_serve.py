@@ -64,13 +64,28 @@ def test_the_image_is_built_once(serve: Launcher) -> None:
 
 
 def test_the_image_is_built_anew_after_a_change(copied: Launcher) -> None:
-    """Its lock file is a source of the image."""
+    """The lock files of both its stages are sources of the image."""
     serve = replace(copied, program="serve")
     serve()
-    for change in ("Dockerfile.serve", "requirements/serve.txt"):
+    for change in ("Dockerfile.serve", "requirements/serve.txt", "requirements/light.txt"):
         with (copied.repository / change).open("a") as file:
             file.write("# changed\n")
         assert len(serve().asked("build")) == 1, change
+
+
+def test_the_two_images_share_their_first_layers() -> None:
+    """Up to the public model, Dockerfile.serve has the instructions of Dockerfile.light, word for word."""
+    light, serve = (
+        [
+            line
+            for line in (ROOT / f"Dockerfile.{kind}").read_text().splitlines()
+            if line.strip(" ")[:1] not in "#"
+        ]
+        for kind in ("light", "serve")
+    )
+    shared = light[: light.index("    && rm /opt/nimakit/models/*.hdf5") + 1]
+    assert len(shared) > 10
+    assert [line.removesuffix(" AS export") for line in serve[: len(shared)]] == shared
 
 
 # --- where it is reached -------------------------------------------------------------------------------
