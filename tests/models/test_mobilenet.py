@@ -12,6 +12,7 @@ import pytest
 from nimakit.config import TrainConfig
 from nimakit.errors import WeightsError
 from nimakit.models import mobilenet
+from nimakit.models.conversion import convert
 from nimakit.models.network import Network
 from nimakit.nn.networks import backbones, heads, weights
 from nimakit.stats.histogram import default_bins
@@ -92,3 +93,11 @@ def test_refuses_weights_that_are_not_numbers(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"must be numbers.*conv_pw_3"):
         mobilenet.export_weights(path, tmp_path / "m.onnx", {}, CONFIG)
     assert not (tmp_path / "m.onnx").exists()
+
+
+def test_a_config_may_choose_the_input(tmp_path: Path, empty_cache: Path) -> None:
+    """Its size and fit are those of the model file, through the conversion too."""
+    config = TrainConfig(base_model_name="MobileNet", input_size=(32, 64), fit="pad")
+    path = convert(_write(tmp_path / "w.hdf5", 10), "MobileNet", config=config)
+    found = Network(path).metadata.preprocessing
+    assert (found.height, found.width, found.fit) == (32, 64, "pad")

@@ -154,7 +154,7 @@ def _convert_here(weights: Path, config: dict[str, Any], output: Path, metadata:
     from nimakit.models import mobilenet
 
     is_plain = config["base_model_name"] == mobilenet.BASE_MODEL and config.keys() <= mobilenet.CONFIG_KEYS
-    parsed = parse_train_config(config, "The config of the weights")
+    parsed = parse_train_config(json.loads(json.dumps(config)), "The config of the weights")
     return is_plain and mobilenet.export_weights(weights, output, metadata, parsed)
 
 
