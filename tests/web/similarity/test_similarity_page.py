@@ -102,7 +102,7 @@ def test_a_picture_of_ones_own_is_drawn_and_compared(page: Page, study: Study, s
     arrive(page, "#upload")
     field = page.locator("input[type=file]")
     field.set_input_files(file((10, 10, 230)))  # type: ignore[arg-type]
-    expect(page.locator("#result")).to_contain_text("most like mine.png")
+    expect(page.locator("#result")).to_contain_text("most similar to mine.png")
     expect(page.locator("#preview")).to_be_visible()
     drawn = page.evaluate(
         "[...document.getElementById('preview').getContext('2d').getImageData(9, 9, 1, 1).data]"
@@ -115,7 +115,7 @@ def test_a_picture_of_ones_own_is_drawn_and_compared(page: Page, study: Study, s
     expect(page.locator("#result [role=alert]")).to_contain_text("bad.jpg")
     expect(page.locator(".match")).to_have_count(0)
     field.set_input_files(file((230, 10, 10), "red.png"))  # type: ignore[arg-type]
-    expect(page.locator("#result")).to_contain_text("most like red.png")
+    expect(page.locator("#result")).to_contain_text("most similar to red.png")
     expect(page.locator("#preview")).to_be_visible()
     page.route("**/upload", lambda route: route.abort())
     field.set_input_files(file((0, 200, 10), "green.png"))  # type: ignore[arg-type]
@@ -127,7 +127,7 @@ def test_a_picture_of_ones_own_is_drawn_and_compared(page: Page, study: Study, s
     expect(page.locator("#result [role=alert]")).to_have_text("60 per 1 minute")
     page.unroute("**/upload")
     page.locator("#find").click()
-    expect(page.locator("#result")).to_contain_text("most like green.png")
+    expect(page.locator("#result")).to_contain_text("most similar to green.png")
     page.keyboard.press("1")
     expect(page.locator("h1")).to_have_text("Similar pictures")
 
@@ -139,7 +139,7 @@ def test_a_picture_chosen_before_the_script_came_is_sent(page: Page, study: Stud
     page.goto(serve(study) + f"c/{study.collection.slug}/similarity/upload", wait_until="commit")
     page.locator("input[type=file]").set_input_files(file((10, 10, 230)))  # type: ignore[arg-type]
     scripts[0].continue_()
-    expect(page.locator("#result")).to_contain_text("most like mine.png")
+    expect(page.locator("#result")).to_contain_text("most similar to mine.png")
 
 
 def test_a_picture_that_is_too_large_is_not_even_sent(page: Page, study: Study, serve: Serve) -> None:
