@@ -148,7 +148,7 @@ def test_a_picture_that_is_too_large_is_not_even_sent(page: Page, study: Study, 
     page.evaluate("document.getElementById('similarity').dataset.largest = 70000")
     large = {"name": "large.png", "mimeType": "image/png", "buffer": b"x" * 10_000}
     page.locator("input[type=file]").set_input_files(large)  # type: ignore[arg-type]
-    expect(page.locator("#result [role=alert]")).to_contain_text("large.png has more")
+    expect(page.locator("#result [role=alert]")).to_contain_text("large.png is too large")
 
 
 def test_without_scripts_everything_is_there(browser: Browser, study: Study, serve: Serve) -> None:
