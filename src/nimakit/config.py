@@ -8,7 +8,7 @@ from types import NoneType
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 from nimakit.errors import ConfigError
-from nimakit.images.photo import Fit, ResizeFilter
+from nimakit.images.photo import Fit, Preprocessing, ResizeFilter
 from nimakit.io.rules import (
     Rule,
     broken_rules,
@@ -153,6 +153,11 @@ class TrainConfig:
     mixed_precision: bool | None = None
     cache_memory_mb: _Count = 2048
     cache_disk_mb: _Count = 20480
+
+    def preprocessing(self, default_size: tuple[int, int]) -> Preprocessing:
+        """How an image becomes the model's input; the default (height, width) is that of the backbone."""
+        height, width = self.input_size or default_size
+        return Preprocessing(height=height, width=width, resize_filter=self.resize_filter, fit=self.fit)
 
 
 TRAIN_RULES = _rules(TrainConfig)

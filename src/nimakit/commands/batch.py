@@ -25,6 +25,8 @@ def process(paths: Sequence[Path], label: str, work: Callable[[Path], dict[str, 
     Returns:
         The number of images that failed, each with ``error`` in its record.
     """
+    from nimakit.models.score import error_record
+
     records: list[dict[str, Any]] = []
     failed = 0
     try:
@@ -34,7 +36,7 @@ def process(paths: Sequence[Path], label: str, work: Callable[[Path], dict[str, 
             except (ImageError, UnwritableError) as error:
                 failed += 1
                 say(f"{path}: {error}")
-                records.append({"image_id": image_id(path), "error": str(error)})
+                records.append({"image_id": image_id(path), **error_record(error)})
     finally:  # also where a full disk or Ctrl-C ends the run: what is done is reported
         if records:
             click.echo(json.dumps(records, indent=2))

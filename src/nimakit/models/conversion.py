@@ -7,11 +7,12 @@ import hashlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import resources, util
 from pathlib import Path
 from typing import Any
 
-from nimakit.config import LAYOUT_KEYS, TrainConfig, parse_train_config
+from nimakit.config import LAYOUT_KEYS, TrainConfig
 from nimakit.errors import MissingExtraError, ModelError, WeightsError
 from nimakit.io.cache import find_cached, sha256, writable_cache
 from nimakit.models.metadata import FORMAT_VERSION
@@ -19,6 +20,9 @@ from nimakit.models.pretrained import Notify, fetch_weights, public_models
 
 _EXPORTER_VERSION = 1
 """To be raised when nimakit.nn.networks.export writes another graph for the same weights."""
+
+_PREPROCESSING_KEYS = {"input_size", "resize_filter", "fit"}
+"""Keys of a layout that change no layer."""
 
 # -P: a keras.py in the working directory must not be imported.
 _PYTHON = (sys.executable, "-P")
@@ -43,7 +47,7 @@ def fetch(name: str, *, notify: Notify | None = None) -> Path:
     cached = find_cached(file_name)
     if cached:
         return cached
-    config = {"base_model_name": public.base_model}
+    config = TrainConfig(base_model_name=public.base_model)
     return _convert(fetch_weights(name, notify), config, file_name, _metadata(name), notify)
 
 
@@ -68,6 +72,7 @@ def convert(
     """
     if not weights_file.is_file():
         raise WeightsError(f"A weights file must exist. Received: {weights_file}")
+    config = replace(config or TrainConfig(base_model_name=base_model_name), base_model_name=base_model_name)
     digest = sha256(weights_file)
     name, metadata = base_model_name, {"name": weights_file.name}
     layout = _layout(config)
@@ -77,15 +82,11 @@ def convert(
             name, metadata = public_name, _metadata(public_name)
             file_name = _file_name(name, digest, metadata)
     cached = find_cached(file_name)
-    return cached or _convert(
-        weights_file, {"base_model_name": base_model_name, **layout}, file_name, metadata, notify
-    )
+    return cached or _convert(weights_file, config, file_name, metadata, notify)
 
 
-def _layout(config: TrainConfig | None) -> dict[str, Any]:
+def _layout(config: TrainConfig) -> dict[str, Any]:
     """Differences of a config from published NIMA models; n_classes only if the weights do not tell it."""
-    if config is None:
-        return {}
     plain = TrainConfig(base_model_name=config.base_model_name)
     keys = [key for key in LAYOUT_KEYS if getattr(config, key) != getattr(plain, key)]
     return {key: getattr(config, key) for key in keys if key != "n_classes" or config.head == "regression"}
@@ -112,23 +113,24 @@ def _metadata(name: str) -> dict[str, Any]:
 
 def _convert(
     weights: Path,
-    config: dict[str, Any],
+    config: TrainConfig,
     file_name: str,
     metadata: dict[str, Any],
     notify: Notify | None,
 ) -> Path:
     folder = writable_cache()
     output = folder / file_name
-    if _convert_here(weights, config, output, metadata):
+    layout = _layout(config)
+    if _convert_here(weights, config, layout, output, metadata):
         return output
     _require_keras()
     if notify:
-        notify(f"converting {config['base_model_name']} weights to ONNX, once; kept in {folder}")
+        notify(f"converting {config.base_model_name} weights to ONNX, once; kept in {folder}")
     request = {
         "weights_file": str(weights.resolve()),
         "output": str(output.resolve()),
         "metadata": metadata,
-        "config": config,
+        "config": {"base_model_name": config.base_model_name, **layout},
     }
     result = subprocess.run(
         [*_PYTHON, "-m", "nimakit.nn.networks.export"],
@@ -149,13 +151,15 @@ def _convert(
     raise WeightsError(message)
 
 
-def _convert_here(weights: Path, config: dict[str, Any], output: Path, metadata: dict[str, Any]) -> bool:
+def _convert_here(
+    weights: Path, config: TrainConfig, layout: dict[str, Any], output: Path, metadata: dict[str, Any]
+) -> bool:
     """Convert weights without Keras, where that is possible."""
-    from nimakit.models import mobilenet
+    if config.base_model_name != "MobileNet" or not layout.keys() <= _PREPROCESSING_KEYS:
+        return False
+    from nimakit.models import mobilenet  # not at import: onnx takes a while
 
-    is_plain = config["base_model_name"] == mobilenet.BASE_MODEL and config.keys() <= mobilenet.CONFIG_KEYS
-    parsed = parse_train_config(json.loads(json.dumps(config)), "The config of the weights")
-    return is_plain and mobilenet.export_weights(weights, output, metadata, parsed)
+    return mobilenet.export_weights(weights, output, metadata, config)
 
 
 def _tail(log: str) -> str:

@@ -60,6 +60,17 @@ class Metadata:
             "fit": prepared["fit"],
         }
 
+    def changed(self, changes: dict[str, Any]) -> "Metadata":
+        """The same metadata with other values of some fields.
+
+        Args:
+            changes: Field -> value, as `to_dict` gives them.
+
+        Raises:
+            ModelError: Broken rules, all of them listed.
+        """
+        return self.from_dict({**self.to_dict(), **changes})
+
     @classmethod
     def from_json(cls, text: str) -> "Metadata":
         """Parse and check the output of `to_json`.

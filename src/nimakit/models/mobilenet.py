@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from nimakit.config import TrainConfig
-from nimakit.images.photo import Preprocessing
 from nimakit.io.atomic import atomic_bytes
 from nimakit.models.metadata import METADATA_KEY, Metadata
 from nimakit.models.weight_files import Shapes, finite_values, stored_layers
@@ -23,11 +22,7 @@ from nimakit.stats.histogram import default_bins
 
 Weights = Sequence[NDArray[np.float32]]
 
-BASE_MODEL = "MobileNet"
-CONFIG_KEYS = frozenset({"base_model_name", "input_size", "resize_filter", "fit"})
-"""Keys of a training config that may differ from their defaults; any other asks for Keras."""
-
-_SIDE = 224
+_INPUT_SIZE = (224, 224)
 _FEATURES = 1024
 _OPSET = 18
 _IR_VERSION = 8
@@ -50,7 +45,7 @@ def export_weights(weights_file: Path, output: Path, metadata: dict[str, Any], c
         weights_file: As `nimakit.models.weight_files.stored_layers` takes it.
         output: The .onnx file; appears whole or not at all.
         metadata: `Metadata` fields that differ from the defaults.
-        config: Its `CONFIG_KEYS` are respected.
+        config: The base model and the preprocessing that they were trained with.
 
     Returns:
         Whether it was written: only where the head is a dense layer of 2 or more outputs on averaged maps.
@@ -58,7 +53,7 @@ def export_weights(weights_file: Path, output: Path, metadata: dict[str, Any], c
     Raises:
         WeightsError: Weights that cannot be read, or of another base model.
     """
-    height, width = config.input_size or (_SIDE, _SIDE)
+    preprocessing = config.preprocessing(_INPUT_SIZE)
     with stored_layers(weights_file) as stored:
         backbone, rest = match_layers(list(layers()), stored, weights_file)
         shapes = [layer.shapes for layer in rest]
@@ -68,19 +63,16 @@ def export_weights(weights_file: Path, output: Path, metadata: dict[str, Any], c
         graph = build(
             [finite_values(layer, weights_file) for layer in backbone],
             finite_values(rest[0], weights_file),
-            height=height,
-            width=width,
+            height=preprocessing.height,
+            width=preprocessing.width,
         )
     defaults = Metadata(
         name=weights_file.name,
-        base_model=BASE_MODEL,
+        base_model=config.base_model_name,
         bins=tuple(default_bins(bins)),
-        preprocessing=Preprocessing(
-            height=height, width=width, resize_filter=config.resize_filter, fit=config.fit
-        ),
+        preprocessing=preprocessing,
     )
-    complete = Metadata.from_dict({**defaults.to_dict(), **metadata})
-    helper.set_model_props(graph, {METADATA_KEY: complete.to_json()})
+    helper.set_model_props(graph, {METADATA_KEY: defaults.changed(metadata).to_json()})
     atomic_bytes(graph.SerializeToString(), output)
     return True
 

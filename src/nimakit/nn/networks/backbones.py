@@ -47,8 +47,7 @@ class Backbone:
 
     def preprocessing(self, config: TrainConfig) -> Preprocessing:
         """The preprocessing of a model with this backbone and this config."""
-        height, width = config.input_size or self.input_size
-        return Preprocessing(height=height, width=width, resize_filter=config.resize_filter, fit=config.fit)
+        return config.preprocessing(self.input_size)
 
     def build(
         self,

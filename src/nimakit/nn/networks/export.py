@@ -56,7 +56,7 @@ def export_weights(
     if size := changes.get("input_size"):
         config = replace(config, input_size=tuple(size))
     model = keras_model.load_weights(weights_file, config)
-    complete = Metadata.from_dict({**model.metadata.to_dict(), **changes})
+    complete = model.metadata.changed(changes)
     export_model(model.network, model.backbone, complete, output)
     return complete
 
