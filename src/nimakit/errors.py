@@ -5,6 +5,7 @@ A message gives the rule, then ``Received: ...``, then the remedy.
 
 import errno
 import os
+from collections.abc import Sequence
 from importlib import import_module
 
 
@@ -134,6 +135,26 @@ class UnknownModelError(ModelError):
     """The name of a model that is not served."""
 
     http_status = 404
+
+
+def first_few(lines: Sequence[str], most: int) -> list[str]:
+    """The first lines of a list in a message, and how many more there are.
+
+    >>> first_few(["a", "b", "c"], 2)
+    ['a', 'b', 'and 1 more']
+    """
+    more = len(lines) - most
+    return [*lines[:most], *([f"and {more} more"] if more > 0 else [])]
+
+
+def shortened(names: Sequence[str], most: int, separator: str = ", ") -> str:
+    """The first names of a list in a sentence, and how many more there are.
+
+    >>> shortened(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    more = len(names) - most
+    return separator.join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def first_line(error: Exception) -> str:

@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
+from nimakit.errors import shortened
 from nimakit.images.files import UPLOAD, WHOLE_NUMBER, path_parts, plain_id, without_suffix
 from nimakit.stats.histogram import IntArray
 
@@ -101,6 +102,4 @@ def whole_numbers(names: Iterable[str]) -> dict[str, str]:
 
 def _listed(names: Iterable[str]) -> str:
     """The first five names, and how many more there are."""
-    first = [repr(name) for name in names]
-    more = f" and {len(first) - _LISTED} more" if len(first) > _LISTED else ""
-    return ", ".join(first[:_LISTED]) + more
+    return shortened([repr(name) for name in names], _LISTED)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from nimakit.errors import LabelError
+from nimakit.errors import LabelError, first_few
 from nimakit.io.delimited import column_name, decimal_point, read_header, rows_of, unescape_formula
 from nimakit.io.rules import described
 
@@ -56,8 +56,7 @@ class BadRows:
 
     def listed(self) -> list[str]:
         """The first twenty problems, and how many more there are."""
-        more = len(self.problems) - _MAX_LISTED
-        return [*self.problems[:_MAX_LISTED], *([f"and {more} more"] if more > 0 else [])]
+        return first_few(self.problems, _MAX_LISTED)
 
     def _count(self) -> str:
         count = len(self.problems)

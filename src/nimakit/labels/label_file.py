@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nimakit.errors import LabelError
+from nimakit.errors import LabelError, first_few
 from nimakit.images.files import canonical
 from nimakit.io.atomic import atomic_writer
 from nimakit.io.rules import described, is_number, is_text, read_json
@@ -59,11 +59,9 @@ def read_labels(path: str | os.PathLike[str]) -> Labels:
         if problem:
             problems.append(f"entry {number}: {problem}")
     if problems:
-        more = f"; and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
         raise LabelError(
             f"{path} has {len(problems)} bad entr{'y' if len(problems) == 1 else 'ies'}: "
-            + "; ".join(problems[:_LISTED])
-            + more
+            + "; ".join(first_few(problems, _LISTED))
         )
     counts = np.array([entry["label"] for entry in entries], np.float64) if labelled else None
     return Labels(

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nimakit.errors import LabelError, UsageError
+from nimakit.errors import LabelError, UsageError, shortened
 from nimakit.labels.label_file import Labels
 from nimakit.stats import histogram
 from nimakit.stats.histogram import FloatArray, default_bins
@@ -173,5 +173,4 @@ def listed(names: Sequence[str]) -> str:
     >>> listed(["a", "b"])
     "'a', 'b'"
     """
-    more = len(names) - _LISTED
-    return ", ".join(map(repr, names[:_LISTED])) + (f" and {more} more" if more > 0 else "")
+    return shortened([repr(name) for name in names], _LISTED)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nimakit.errors import ImageError, TasteError, UsageError
+from nimakit.errors import ImageError, TasteError, UsageError, first_few
 from nimakit.images.files import match_images
 from nimakit.images.photo import MAX_PIXELS
 from nimakit.labels.ratings import Ratings, infer_bins
@@ -72,8 +72,8 @@ def score_rated(
     problems += [f"{paths[n].name}: {error}" for n, error in results.items() if isinstance(error, ImageError)]
     scores = {n: result for n, result in results.items() if not isinstance(result, ImageError)}
     if notify and problems:
-        more = f"; and {len(problems) - _MAX_LISTED} more" if len(problems) > _MAX_LISTED else ""
-        notify(f"{len(problems)} rated images are left out: " + "; ".join(problems[:_MAX_LISTED]) + more)
+        shown = "; ".join(first_few(problems, _MAX_LISTED))
+        notify(f"{len(problems)} rated images are left out: {shown}")
     if not scores:
         raise UsageError(
             f"At least one of the rated images must be in the folder. Received: {image_dir}, with none of"

@@ -9,6 +9,7 @@ from flask import Request
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
+from nimakit.errors import shortened
 from nimakit.images.files import CONTROLS, image_id
 from nimakit.serving.admission import Admission
 from nimakit.serving.quoting import QuotedRequest
@@ -93,11 +94,10 @@ def _read_parts(request: Request, max_images: int) -> list[Upload]:
     except RequestEntityTooLarge as error:
         raise RequestEntityTooLarge(f"A request has at most {max_images} images. Received: more.") from error
     if others:
-        listed = ", ".join(repr(name[:_SHOWN_LENGTH]) for name in others[:_SHOWN])
-        more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+        shown = shortened([repr(name[:_SHOWN_LENGTH]) for name in others], _SHOWN)
         raise BadRequest(
             f"Each part of a form must be a file called `{_PART}`; options go into the query"
-            f" (/predict?tta=flips). Received: {listed}{more}."
+            f" (/predict?tta=flips). Received: {shown}."
         )
     if _PART in request.form:
         raise BadRequest(

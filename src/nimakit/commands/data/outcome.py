@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nimakit.commands.parameters import FILE, Decorated, Finite, skip_bad
-from nimakit.errors import ImageError, UsageError
+from nimakit.errors import ImageError, UsageError, first_few
 from nimakit.io.atomic import atomic_folder, check_output, make_folder
 from nimakit.io.tables import BadRows
 from nimakit.progress import say
@@ -268,8 +268,7 @@ def report_list(title: str, lines: Sequence[str]) -> None:
         lines: One for each item.
     """
     if lines:
-        more = [f"and {len(lines) - _LISTED} more"] if len(lines) > _LISTED else []
-        say("\n  ".join([f"{title} ({len(lines)}):", *lines[:_LISTED], *more]))
+        say("\n  ".join([f"{title} ({len(lines)}):", *first_few(lines, _LISTED)]))
 
 
 def finish(summary: dict[str, Any], files: Mapping[Path, int], rows: BadRows | None = None) -> None:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from nimakit.errors import WeightsError, first_line
+from nimakit.errors import WeightsError, first_line, shortened
 from nimakit.models import pretrained, torch_files
 from nimakit.models.weight_files import Shapes, StoredLayer, finite_values, stored_layers
 from nimakit.models.weight_matching import ExpectedLayer, match_layers
@@ -178,9 +178,9 @@ def _head_mismatch(head: keras.Layer, rest: Sequence[StoredLayer]) -> str:
     if not rest:
         return "which has only the base model and no head; use weights that were trained on ratings."
     if len(rest) > 1 or len(rest[0].shapes[0]) != 2 or len(rest[0].shapes) != 2:
-        more = f" and {len(rest) - _MAX_LISTED} more" if len(rest) > _MAX_LISTED else ""
+        shown = shortened([str(layer) for layer in rest], _MAX_LISTED, "; ")
         return (
-            f"which has, besides the base model, {'; '.join(map(str, rest[:_MAX_LISTED]))}{more}. A head is"
+            f"which has, besides the base model, {shown}. A head is"
             " one dense layer on the averaged feature maps; train one from these weights (existing_weights)."
         )
     width, count = rest[0].shapes[0]

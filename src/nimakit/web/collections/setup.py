@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nimakit.errors import UsageError
+from nimakit.errors import UsageError, shortened
 from nimakit.io.rules import Rule, is_integer, is_number, is_one_of, is_true_or_false, or_null
 from nimakit.models.pretrained import public_models
 from nimakit.progress import say
@@ -90,7 +90,7 @@ def open_collections(settings: Settings, values: dict[str, Any]) -> str:
         database.close()
     if not names:
         raise UsageError("There is nothing to rate yet. Give a folder of photographs: --images DIR.")
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return shortened(names, 3)
 
 
 def ensure_admin(database: Database, settings: Settings) -> None:

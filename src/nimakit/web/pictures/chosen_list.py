@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
-from nimakit.errors import LabelError
+from nimakit.errors import LabelError, first_few
 from nimakit.images.files import canonical
 from nimakit.io.rules import read_json
 from nimakit.web.db.database import Database
@@ -58,12 +58,8 @@ def choose_listed(
                 f"A list of pictures must name pictures of the folder. Received: {path}, which names none"
             )
         if problems and not skip_bad:
-            more = f"\n  and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
-            raise LabelError(
-                f"{len(problems)} entries name no picture of the folder:\n  "
-                + "\n  ".join(problems[:_LISTED])
-                + more
-            )
+            shown = "\n  ".join(first_few(problems, _LISTED))
+            raise LabelError(f"{len(problems)} entries name no picture of the folder:\n  {shown}")
         # Missing or broken pictures are left out too, because they may return; chosen ones stay so.
         _set_state(
             session, {key for key, *_ in rows} - chosen, Image.state != LEFT_OUT, state=LEFT_OUT, problem=""
