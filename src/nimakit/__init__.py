@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nimakit.images.photo import ImageInput
-    from nimakit.models.engine import Augmentation, Model, Scorer
+    from nimakit.models.engine import Model, Scorer
     from nimakit.models.loading import load_weights
+    from nimakit.models.preparation import Augmentation
 
 __all__ = ["Scorer", "load_model", "load_weights", "predict"]
 __version__ = "0.1.0"

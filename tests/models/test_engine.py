@@ -13,7 +13,7 @@ from PIL import Image
 
 from nimakit.errors import ImageError, ImageTooLargeError, ModelError, UsageError
 from nimakit.images.photo import ImageInput, Photo, open_photo
-from nimakit.models import engine
+from nimakit.models import preparation
 from nimakit.models.engine import Member, Model, Scorer
 from nimakit.models.metadata import Metadata
 from nimakit.models.network import Network
@@ -242,7 +242,7 @@ def test_gives_results_in_input_order_whatever_decoding_takes(
         time.sleep(delays[source[0]])
         return open_photo(source[1], **options)
 
-    monkeypatch.setattr(engine, "open_photo", slow_open)
+    monkeypatch.setattr(preparation, "open_photo", slow_open)
     sources: Any = [(i, PHOTOS[i % len(PHOTOS)]) for i in range(24)]
     assert _means(tiny, sources, workers=8, batch_size=4) == pytest.approx(_means_of_repeats(tiny, 24))
 

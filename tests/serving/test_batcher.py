@@ -1,18 +1,24 @@
 """nimakit.serving.batcher: one set of threads scores the images of all requests."""
 
+import io
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from nimakit.errors import BusyError, ImageError, ImageTooLargeError
-from nimakit.models.engine import Prepared, Scorer
+from nimakit.io.child_process import ChildProcess
+from nimakit.models.engine import Scorer
 from nimakit.models.score import Score
 from nimakit.serving.batcher import Batcher
 from nimakit.serving.metrics import Metrics
+
+if TYPE_CHECKING:
+    from nimakit.models.preparation import Prepared
 
 NOBODY_WAITS = 10.0
 
@@ -31,11 +37,14 @@ class StandIn:
         self.decoding.set()
         self.scoring.set()
 
-    max_pixels = 20_000
+    @property
+    def preparation(self) -> "StandIn":
+        """Prepares images, as this class does."""
+        return self
 
-    def prepare(self, source: Any, max_pixels: int | None = None) -> Any:
+    def make(self, source: Any, *, briefly: bool = False) -> Any:
         """The number itself, which has as many pixels; an error for a negative one."""
-        if source > (max_pixels or self.max_pixels):
+        if source > (10_000 if briefly else 20_000):
             return ImageTooLargeError("too large")
         self.begun.set()
         assert self.decoding.wait(NOBODY_WAITS)
@@ -257,19 +266,26 @@ def test_a_prepared_image_is_what_the_scorer_gave(start: Start, tiny: Any) -> No
     assert found.mean == expected.mean
 
 
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large images are decoded in this process: stand-ins cannot be sent to another."""
+    monkeypatch.setattr(ChildProcess, "run", lambda _, call, *args: call(*args))
+
+
+@pytest.mark.usefixtures("here")
 def test_of_large_images_one_is_decoded_at_a_time(start: Start) -> None:
     """Small ones that come later do not wait for them; all get their own scores."""
-    stand_in, batcher = StandIn(), start(workers=2, wait=0.0)
+    stand_in, batcher = StandIn(), start(workers=1, wait=0.0)
     entered = threading.Semaphore(0)
-    passing, let_go = stand_in.prepare, threading.Event()
+    passing, let_go = stand_in.make, threading.Event()
 
-    def prepare(source: Any, max_pixels: int | None = None) -> Any:
-        if source > 10_000 and max_pixels is None:
+    def make(source: Any, *, briefly: bool = False) -> Any:
+        if source > 10_000 and not briefly:
             entered.release()
             assert let_go.wait(NOBODY_WAITS)
-        return passing(source, max_pixels)
+        return passing(source, briefly=briefly)
 
-    stand_in.prepare = prepare  # type: ignore[method-assign]
+    stand_in.make = make  # type: ignore[method-assign]
     large = batcher.submit(scorer(stand_in), images(15_000, 16_000))
     assert entered.acquire(timeout=NOBODY_WAITS)
     small = batcher.submit(scorer(stand_in), images(1, 2)).wait(NOBODY_WAITS)
@@ -280,6 +296,32 @@ def test_of_large_images_one_is_decoded_at_a_time(start: Start) -> None:
     assert [score.mean for score in found if isinstance(score, Score)] == [150_000, 160_000]
 
 
+@pytest.mark.usefixtures("here")
+def test_closing_waits_for_large_images(start: Start) -> None:
+    """An image that is decoded last is scored, too."""
+    stand_in, batcher = StandIn(), start()
+    stand_in.decoding.clear()
+    jobs = [batcher.submit(scorer(stand_in), images(number)) for number in (15_000, 1)]
+    closing = threading.Thread(target=batcher.close)
+    closing.start()
+    stand_in.decoding.set()
+    closing.join(NOBODY_WAITS)
+    assert [_means(job.wait(0)) for job in jobs] == [[150_000], [10]]
+
+
+def test_formats_that_block_threads_are_decoded_in_another_process(start: Start, tiny: Any) -> None:
+    """The scores are those of this process, for encoded bytes and for views of a request's body."""
+    stream = io.BytesIO()
+    Image.linear_gradient("L").resize((2000, 1500)).convert("RGB").save(stream, "WEBP", method=0)
+    real = Scorer(tiny)
+    assert isinstance(real.preparation.make(stream.getvalue(), briefly=True), ImageTooLargeError)
+    [expected] = real.score([stream.getvalue()])
+    found = start().submit(real, [stream.getvalue(), memoryview(stream.getvalue())]).wait(6 * NOBODY_WAITS)
+    assert isinstance(expected, Score)
+    assert _means(found) == [expected.mean, expected.mean]
+
+
+@pytest.mark.usefixtures("here")
 def test_what_is_too_large_is_refused(start: Start) -> None:
     """As its request's own error, after the large ones before it."""
     [result] = start().submit(scorer(StandIn()), images(20_001)).wait(NOBODY_WAITS)

@@ -14,7 +14,8 @@ from nimakit.errors import ImageError, UsageError
 from nimakit.progress import say
 
 if TYPE_CHECKING:
-    from nimakit.models.engine import Augmentation, Model
+    from nimakit.models.engine import Model
+    from nimakit.models.preparation import Augmentation
     from nimakit.scoring.evaluation import Evaluation
     from nimakit.scoring.items import Item
     from nimakit.scoring.report import Explain

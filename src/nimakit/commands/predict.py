@@ -16,7 +16,8 @@ from nimakit.progress import say
 
 if TYPE_CHECKING:
     from nimakit.config import TrainConfig
-    from nimakit.models.engine import Augmentation, Model
+    from nimakit.models.engine import Model
+    from nimakit.models.preparation import Augmentation
 
 
 @click.command()

@@ -43,8 +43,13 @@ DECODED_BYTES = 9
 """Most bytes per pixel while a picture is decoded and fitted."""
 
 _COSTS = {"WEBP": 2}
-"""Format -> weight of its pixels. A pixel of a WebP takes 16 bytes, and Pillow blocks all other threads while
-it decodes one."""
+"""Format -> weight of its pixels. A pixel of a WebP takes 16 bytes."""
+
+_BLOCKING = ("WEBP", "AVIF")
+"""Formats whose decoders in Pillow block all other threads."""
+
+_BRIEF_PIXELS = 2_000_000
+"""Pixels of a blocking format that take about 20 ms."""
 
 ResizeFilter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 RESIZE_FILTERS: tuple[str, ...] = get_args(ResizeFilter)
@@ -164,6 +169,7 @@ def open_photo(
     max_pixels: int = MAX_PIXELS,
     at_least: int | None = None,
     formats: tuple[str, ...] = FORMATS,
+    briefly: bool = False,
 ) -> Photo:
     """Decode an image after checking its format and number of pixels.
 
@@ -180,6 +186,8 @@ def open_photo(
         at_least: For thumbnails: decode a JPEG at a half, a quarter or an eighth of its size, but with sides
             of at least so many pixels. None for full size.
         formats: Those of `FORMATS` to accept.
+        briefly: Refuse what would take long or block other threads: more than half of max_pixels, or 2
+            megapixels of a format whose decoder lets no other thread run.
 
     Returns:
         The decoded picture.
@@ -197,7 +205,7 @@ def open_photo(
     _raise_pillow_limit(max_pixels)
     with decoding(source, max_pixels=max_pixels, formats=formats):
         if isinstance(source, Image.Image):
-            return _decode(source, max_pixels, at_least)
+            return _decode(source, max_pixels, at_least, briefly)
         if isinstance(source, Encoded):
             stream: io.BytesIO | str | os.PathLike[str] = io.BytesIO(source)
         else:
@@ -205,7 +213,7 @@ def open_photo(
             if not stat.S_ISREG(os.stat(source).st_mode):  # noqa: PTH116 - the source may be text
                 raise ImageError("An image must be a regular file, not a folder, a pipe or a device.")
         with Image.open(stream, formats=formats) as image:
-            return _decode(image, max_pixels, at_least)
+            return _decode(image, max_pixels, at_least, briefly)
 
 
 @contextmanager
@@ -327,9 +335,11 @@ def _decoded_size(image: Image.Image) -> tuple[int, int]:
     return max(image.size, (tile[0], tile[1]), key=math.prod)
 
 
-def _decode(image: Image.Image, max_pixels: int, at_least: int | None) -> Photo:
+def _decode(image: Image.Image, max_pixels: int, at_least: int | None, briefly: bool) -> Photo:
     width, height = _decoded_size(image)
     limit = max_pixels // _COSTS.get(image.format or "", 1)
+    if briefly:
+        limit = min(limit // 2, _BRIEF_PIXELS if image.format in _BLOCKING else limit)
     if width * height > limit:
         kind = f"A {image.format} image" if limit < max_pixels else "An image"
         raise ImageTooLargeError(

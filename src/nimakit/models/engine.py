@@ -8,27 +8,24 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from nimakit.errors import ImageError, ModelError, UsageError, machine_fault
+from nimakit.errors import ImageError, ModelError, UsageError
 from nimakit.images.files import find_images
 from nimakit.images.photo import (
     FORMATS,
     MAX_PIXELS,
     Encoded,
     ImageInput,
-    Photo,
     PixelArray,
     Preprocessing,
-    open_photo,
-    prepare,
-    unread,
 )
 from nimakit.io.threads import cores, result
 from nimakit.models.network import Network, Stop
+from nimakit.models.preparation import AUGMENTATIONS, Augmentation, Preparation, Prepared
 from nimakit.models.score import Score, error_record, score_record
 from nimakit.models.taste import LINEAR, PROBES, Taste, personal_histograms, personal_means
 from nimakit.stats import histogram
@@ -36,17 +33,8 @@ from nimakit.stats.histogram import Float32Array, FloatArray
 
 _LOG = logging.getLogger("nimakit")
 
-Augmentation = Literal["none", "flips", "crops"]
-AUGMENTATIONS: tuple[str, ...] = get_args(Augmentation)
-
 _CPU_BATCH = 8
 _GPU_BATCH = 32
-_CROP = 0.875
-_CENTRE = (0.5, 0.5)
-_CORNERS = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
-
-Prepared = dict[Preprocessing, PixelArray]
-"""The views of one image, for each of the inputs of a model: (views, height, width, 3) uint8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +294,7 @@ class Scorer:
     Attributes:
         batch_size: Images per run.
         max_pixels: Largest width times height of an image.
+        preparation: Makes the views of an image.
 
     Raises:
         UsageError: An unknown augmentation.
@@ -324,16 +313,17 @@ class Scorer:
         if tta not in AUGMENTATIONS:
             raise UsageError(f"tta must be one of {', '.join(AUGMENTATIONS)}. Received: {tta!r}")
         self._model = model
-        self._tta = tta
         self.max_pixels = max_pixels
-        self._formats = formats
+        self.preparation = Preparation(
+            preprocessings=tuple(model.preprocessings), tta=tta, max_pixels=max_pixels, formats=formats
+        )
         self._workers = workers or cores()
         self.batch_size = batch_size or (_CPU_BATCH if model.device == "CPU" else _GPU_BATCH)
 
     @property
     def views(self) -> int:
         """Number of views of each image that are scored and averaged."""
-        return {"none": 1, "flips": 2, "crops": 2 * len((_CENTRE, *_CORNERS))}[self._tta]
+        return self.preparation.views
 
     def score(self, images: Iterable[ImageInput]) -> Iterator[Score | ImageError]:
         """Score a stream of images.
@@ -371,31 +361,9 @@ class Scorer:
             stop.set()  # do not wait for runs after an interruption
             pool.shutdown(cancel_futures=True)
 
-    def prepare(self, source: ImageInput, max_pixels: int | None = None) -> Prepared | ImageError:
-        """Decode an image and make the views for the model.
-
-        Args:
-            source: The image.
-            max_pixels: Largest width times height, if less than the scorer's.
-        """
-        limit = min(max_pixels or self.max_pixels, self.max_pixels)
-        try:
-            return self._views_of(open_photo(source, max_pixels=limit, formats=self._formats))
-        except ImageError as error:
-            return error
-        except MemoryError as error:
-            return unread(machine_fault(error))
-
-    def _views_of(self, photo: Photo) -> Prepared:
-        prepared = {}
-        for wanted in self._model.preprocessings:
-            views = [prepare(photo, wanted)]
-            if self._tta == "crops":
-                views = [prepare(photo, wanted, _CROP, at) for at in (_CENTRE, *_CORNERS)]
-            if self._tta != "none":
-                views += [view[:, ::-1] for view in views]
-            prepared[wanted] = np.stack(views)
-        return prepared
+    def prepare(self, source: ImageInput) -> Prepared | ImageError:
+        """Decode an image and make the views for the model."""
+        return self.preparation.make(source)
 
     def score_batch(
         self, batch: Sequence[Prepared | ImageError], stop: Stop | None = None

@@ -9,7 +9,8 @@ import numpy as np
 from nimakit.errors import ImageError, UsageError
 from nimakit.images.photo import MAX_PIXELS
 from nimakit.jobs import Split
-from nimakit.models.engine import Augmentation, Model, Scorer
+from nimakit.models.engine import Model, Scorer
+from nimakit.models.preparation import Augmentation
 from nimakit.models.score import DIGITS, Record, Score
 from nimakit.progress import track
 from nimakit.scoring import metrics

@@ -12,7 +12,8 @@ from nimakit.images.photo import MAX_PIXELS
 from nimakit.io import atomic
 from nimakit.jobs import Split
 from nimakit.labels.label_file import Labels
-from nimakit.models.engine import Augmentation, Model, Scorer
+from nimakit.models.engine import Model, Scorer
+from nimakit.models.preparation import Augmentation
 from nimakit.models.score import Record
 from nimakit.progress import say, track
 from nimakit.reports import contact_sheet, html

@@ -6,10 +6,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, field
 
+import numpy as np
+
 from nimakit.errors import BusyError, ImageError, ImageTooLargeError, ImageUnreadError
 from nimakit.images.photo import ImageInput
-from nimakit.models.engine import Prepared, Scorer
+from nimakit.io.child_process import ChildProcess
+from nimakit.models.engine import Scorer
+from nimakit.models.preparation import Preparation, Prepared
 from nimakit.models.score import Score
+from nimakit.serving.http.memory import configure_child
 from nimakit.serving.metrics import Metrics
 
 
@@ -88,8 +93,8 @@ class Batcher:
     has waited long enough; else an image to decode; else, with nothing to decode, all decoded images. So a
     single image never waits for others, and batches fill up under load.
 
-    Images with more than half of the allowed pixels are decoded one at a time, so that they do not occupy all
-    threads and take their memory only once.
+    Images that take long to decode, or whose decoder blocks all threads, are decoded one at a time in a child
+    process of lower priority, so that they do not delay other images and take their memory only once.
 
     Args:
         workers: Number of threads.
@@ -99,14 +104,16 @@ class Batcher:
     """
 
     def __init__(self, *, workers: int, batch_wait: float, queue_size: int, metrics: Metrics) -> None:
+        self._workers = workers
         self._batch_wait = batch_wait
         self._queue_size = queue_size
         self._metrics = metrics
         metrics.queue_size.set(queue_size)
-        self._changed = threading.Condition()
+        lock = threading.RLock()
+        self._changed = threading.Condition(lock)
+        self._large_changed = threading.Condition(lock)
         self._undecoded: deque[_Task] = deque()
         self._large: deque[_Task] = deque()
-        self._decodes_large = False
         self._decoded: dict[Scorer, deque[_Task]] = {}
         self._waiting = 0
         self._closed = False
@@ -114,6 +121,8 @@ class Batcher:
             threading.Thread(target=self._work, name=f"nimakit-batch-{number}", daemon=True)
             for number in range(workers)
         ]
+        self._child = ChildProcess(configure_child)
+        self._threads.append(threading.Thread(target=self._work_large, name="nimakit-large", daemon=True))
         for thread in self._threads:
             thread.start()
 
@@ -150,21 +159,43 @@ class Batcher:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+            self._large_changed.notify_all()
         for thread in self._threads:
             thread.join()
+        self._child.close()
 
     def _count(self, views: int) -> None:
         self._waiting += views
         self._metrics.queue_depth.set(self._waiting)
+        if self._closed and not self._waiting:  # the threads wait for nothing more
+            self._changed.notify_all()
+            self._large_changed.notify_all()
 
     def _work(self) -> None:
         while True:
             with self._changed:
                 while (work := self._next()) is None:
-                    if self._closed:
+                    if self._closed and not self._waiting:
                         return
                     self._changed.wait()
             work()
+
+    def _work_large(self) -> None:
+        while True:
+            with self._changed:
+                while not self._large:
+                    if self._closed and not self._waiting:
+                        return
+                    self._large_changed.wait()
+                    self._drop_abandoned()
+                task = self._large.popleft()
+            self._decode(task)
+
+    def _make_elsewhere(self, preparation: Preparation, source: ImageInput) -> Prepared | ImageError:
+        """Decode a large image; an array needs no decoding, and a view of a body cannot be pickled."""
+        if isinstance(source, np.ndarray):
+            return preparation.make(source)
+        return self._child.run(preparation.make, bytes(source) if isinstance(source, memoryview) else source)
 
     def _next(self) -> Callable[[], None] | None:
         """The most urgent work, removed from its queue; None if there is none."""
@@ -173,10 +204,6 @@ class Batcher:
         if urgent is not None:
             batch = self._take_batch(urgent)
             return lambda: self._score(urgent, batch)
-        if self._large and not self._decodes_large:
-            self._decodes_large = True
-            large = self._large.popleft()
-            return lambda: self._decode_large(large)
         if self._undecoded:
             task = self._undecoded.popleft()
             return lambda: self._decode(task)
@@ -186,7 +213,7 @@ class Batcher:
         queue = self._decoded[scorer]
         size = min(len(queue), max(1, scorer.batch_size // scorer.views))
         if not self._undecoded:  # nothing else to do, so the threads share the rest evenly
-            size = min(size, -(-len(queue) // len(self._threads)))
+            size = min(size, -(-len(queue) // self._workers))
         batch = [queue.popleft() for _ in range(size)]
         if not queue:
             del self._decoded[scorer]
@@ -211,20 +238,15 @@ class Batcher:
             while waiting and waiting[0].job.abandoned:
                 self._count(-waiting.popleft().job.scorer.views)
 
-    def _decode_large(self, task: _Task) -> None:
-        try:
-            self._decode(task)
-        finally:
-            with self._changed:
-                self._decodes_large = False
-                self._changed.notify()
-
     def _decode(self, task: _Task) -> None:
         started = time.monotonic()
         task.timing.queue = 1000 * (started - task.since)
         scorer = task.job.scorer
         try:
-            prepared = scorer.prepare(task.source, None if task.is_large else scorer.max_pixels // 2)
+            if task.is_large:
+                prepared = self._make_elsewhere(scorer.preparation, task.source)
+            else:
+                prepared = scorer.preparation.make(task.source, briefly=True)
             if isinstance(prepared, ImageUnreadError):
                 raise prepared
         except Exception as error:  # noqa: BLE001 - the request gets any error, and the thread continues
@@ -236,7 +258,7 @@ class Batcher:
             task.is_large = True
             with self._changed:
                 self._large.append(task)
-                self._changed.notify()
+                self._large_changed.notify()
             return
         task.since = time.monotonic()
         task.timing.decode = 1000 * (task.since - started)

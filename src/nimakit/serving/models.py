@@ -10,7 +10,8 @@ import numpy as np
 
 from nimakit.errors import ModelError, NimakitError, UnknownModelError, first_line
 from nimakit.models import loading
-from nimakit.models.engine import Augmentation, Model, Scorer
+from nimakit.models.engine import Model, Scorer
+from nimakit.models.preparation import Augmentation
 from nimakit.models.score import Score
 from nimakit.serving.settings import ModelSource, Settings
 

@@ -13,7 +13,8 @@ from flask import current_app, g
 from nimakit.errors import BusyError, ImageError
 from nimakit.images.photo import ImageInput
 from nimakit.io.threads import cores
-from nimakit.models.engine import Augmentation, Scorer
+from nimakit.models.engine import Scorer
+from nimakit.models.preparation import Augmentation
 from nimakit.models.score import Score
 from nimakit.serving import EXTENSION
 from nimakit.serving.admission import Admission

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nimakit.errors import ModelError, NimakitError, TasteError, UnknownUserError, first_line
-from nimakit.models.engine import Augmentation, Model, Scorer
+from nimakit.models.engine import Model, Scorer
+from nimakit.models.preparation import Augmentation
 from nimakit.models.taste import SUFFIX, USER_ID, read_taste
 from nimakit.serving.admission import Admission
 

@@ -18,10 +18,12 @@ from werkzeug.utils import cached_property
 
 from nimakit.errors import ImageUnreadError, NimakitError, OutputError, StorageError, machine_fault
 from nimakit.images.photo import DECODED_BYTES
+from nimakit.io.child_process import ChildProcess
 from nimakit.io.sockets import LOOPBACK
 from nimakit.io.threads import cores
 from nimakit.serving.admission import Admission
 from nimakit.serving.http.front import FRONT
+from nimakit.serving.http.memory import configure_child
 from nimakit.serving.http.request_reader import OVERSIZED
 from nimakit.serving.proxies import TrustedProxies
 from nimakit.serving.quoting import QuotedRequest
@@ -153,6 +155,7 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
         database=database,
         write_queue=WriteQueue(database),
         comparing=Admission(DECODED_BYTES * settings.max_compared_pixels, at_once=1),
+        child=ChildProcess(configure_child),
         renditions=Renditions(settings.data_dir / "pictures", decoding, settings.max_pixels),
         candidates=candidates,
         reservations=Reservations(),

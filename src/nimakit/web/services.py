@@ -7,6 +7,7 @@ from flask import current_app
 
 if TYPE_CHECKING:
     # The packages of these parts import this module.
+    from nimakit.io.child_process import ChildProcess
     from nimakit.serving.admission import Admission
     from nimakit.web.accounts.raters import Links
     from nimakit.web.dashboard.cache import StatisticsCache
@@ -33,6 +34,7 @@ class Services:
         database: Stores the ratings.
         write_queue: Writes events from raters to the database.
         comparing: Admits uploaded pictures to be decoded, one at a time.
+        child: Decodes the uploaded pictures that would block other threads.
         renditions: Serves pictures at the sizes browsers ask for.
         candidates: The pictures of each collection that can be shown.
         reservations: Pictures served to raters and not yet rated.
@@ -47,6 +49,7 @@ class Services:
     database: "Database"
     write_queue: "WriteQueue"
     comparing: "Admission"
+    child: "ChildProcess"
     renditions: "Renditions"
     candidates: "CandidateCache"
     reservations: "Reservations"

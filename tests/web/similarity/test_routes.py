@@ -2,8 +2,10 @@
 
 import io
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
 from faults import INSTALLED, failing
+from nimakit.io.child_process import ChildProcess
 from nimakit.web.collections.setup import add_collection
 from nimakit.web.db.tables import Features, Image
 from nimakit.web.settings import Settings
@@ -137,6 +140,25 @@ def test_what_is_no_picture_is_refused(visitor: Visitor, content: bytes, status:
     assert said in page
     assert 'role="alert"' in page
     assert 'name="picture"' in page
+
+
+def test_a_large_webp_is_decoded_by_a_child_process(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Raters do not wait for a decoder that blocks all threads."""
+    calls: list[str] = []
+
+    def run(_child: ChildProcess, call: Callable[..., Any], *args: Any) -> Any:
+        calls.append(call.__name__)
+        return call(*args)
+
+    monkeypatch.setattr(ChildProcess, "run", run)
+    stream = io.BytesIO()
+    Picture.new("RGB", (2000, 1500)).save(stream, "WEBP", method=0)
+    stream.seek(0)
+    status, page = bring(visitor, stream, "mine.webp")
+    assert (status, calls) == (200, ["make"])
+    assert found(page)
 
 
 def test_a_form_without_a_picture_is_refused(visitor: Visitor) -> None:

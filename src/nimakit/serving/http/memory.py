@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import os
 
 from PIL import Image
 
@@ -18,6 +19,12 @@ def configure_allocator() -> None:
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _MAPPED)
         mallopt(_M_ARENA_MAX, _ARENAS)
+
+
+def configure_child() -> None:
+    """Set up the allocators of a child process that decodes images: it keeps no memory of an image."""
+    configure_allocator()
+    os.environ["PILLOW_BLOCKS_MAX"] = "0"  # `nimakit.images.photo`, not imported yet, would set more
 
 
 def freeze_loaded() -> None:

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from nimakit.errors import ImageError, UsageError
 from nimakit.io.rules import Rule, broken_rules, is_one_of, is_text
-from nimakit.models.engine import AUGMENTATIONS
+from nimakit.models.preparation import AUGMENTATIONS
 from nimakit.models.score import Record, error_record, score_record
 from nimakit.models.taste import USER_ID
 from nimakit.scoring.records import add_min_max

@@ -11,7 +11,7 @@ from msgspec import Meta, Raw
 
 from nimakit.errors import UsageError
 from nimakit.images.photo import ImageInput
-from nimakit.models.engine import AUGMENTATIONS, Augmentation
+from nimakit.models.preparation import AUGMENTATIONS, Augmentation
 from nimakit.models.score import Score
 from nimakit.serving.routes.tensor_data import (
     PIECE,

@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 
 from nimakit.errors import ImageError, ImageUnreadError, NimakitError
 from nimakit.images.photo import ImageInput, decoded_bytes
-from nimakit.models.engine import Model, Prepared, Scorer
+from nimakit.models.engine import Model, Scorer
 from nimakit.models.loading import load_model
+from nimakit.models.preparation import Prepared
 from nimakit.models.score import Score
 from nimakit.progress import say
 from nimakit.serving.admission import Admission
@@ -40,11 +41,11 @@ class _AdmittedScorer(Scorer):
         super().__init__(model, max_pixels=max_pixels)
         self._decoding = decoding
 
-    def prepare(self, source: ImageInput, max_pixels: int | None = None) -> Prepared | ImageError:
+    def prepare(self, source: ImageInput) -> Prepared | ImageError:
         """Decode a picture, and prepare the model's input."""
         assert isinstance(source, Path)  # noqa: S101 - for mypy: pictures of collections are files
         with self._decoding.admit(decoded_bytes(source, self.max_pixels), timeout=None):
-            return super().prepare(source, max_pixels)
+            return super().prepare(source)
 
 
 class Predictor:

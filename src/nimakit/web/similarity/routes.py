@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from nimakit.errors import ImageError
+from nimakit.errors import ImageError, ImageTooLargeError
 from nimakit.images.photo import decoded_bytes
 from nimakit.models.engine import Model, Scorer
 from nimakit.web.access import current_collection, current_rater, limiter, viewable_by
@@ -185,7 +185,9 @@ def _features(model: Model, content: bytes) -> Float32Array:
     max_pixels = services().settings.max_compared_pixels
     scorer = Scorer(model, workers=1, max_pixels=max_pixels)
     with services().comparing.admit(decoded_bytes(content, max_pixels)):
-        prepared = scorer.prepare(content)
+        prepared = scorer.preparation.make(content, briefly=True)
+        if isinstance(prepared, ImageTooLargeError):
+            prepared = services().child.run(scorer.preparation.make, content)
         [result] = scorer.score_batch([prepared])
     if isinstance(result, ImageError):
         raise result

@@ -1,0 +1,64 @@
+"""Decode an image and make the views that a model scores, without loading the model."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from nimakit.errors import ImageError, machine_fault
+from nimakit.images.photo import ImageInput, Photo, PixelArray, Preprocessing, open_photo, prepare, unread
+
+Augmentation = Literal["none", "flips", "crops"]
+AUGMENTATIONS: tuple[str, ...] = get_args(Augmentation)
+
+_CROP = 0.875
+_CENTRE = (0.5, 0.5)
+_CORNERS = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
+
+Prepared = dict[Preprocessing, PixelArray]
+"""The views of one image, for each of the inputs of a model: (views, height, width, 3) uint8."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparation:
+    """Decodes images and makes the views that a scorer scores; it can be pickled.
+
+    Attributes:
+        preprocessings: Those of the model's inputs.
+        tta: Test-time augmentation.
+        max_pixels: Largest width times height of an image.
+        formats: Formats to decode.
+    """
+
+    preprocessings: tuple[Preprocessing, ...]
+    tta: Augmentation
+    max_pixels: int
+    formats: tuple[str, ...]
+
+    @property
+    def views(self) -> int:
+        """Number of views of each image."""
+        return {"none": 1, "flips": 2, "crops": 2 * len((_CENTRE, *_CORNERS))}[self.tta]
+
+    def make(self, source: ImageInput, *, briefly: bool = False) -> Prepared | ImageError:
+        """Decode an image and make its views.
+
+        Args:
+            source: The image.
+            briefly: As for `nimakit.images.photo.open_photo`.
+        """
+        try:
+            photo = open_photo(source, max_pixels=self.max_pixels, formats=self.formats, briefly=briefly)
+            return {wanted: self._of(photo, wanted) for wanted in self.preprocessings}
+        except ImageError as error:
+            return error
+        except MemoryError as error:
+            return unread(machine_fault(error))
+
+    def _of(self, photo: Photo, wanted: Preprocessing) -> PixelArray:
+        views = [prepare(photo, wanted)]
+        if self.tta == "crops":
+            views = [prepare(photo, wanted, _CROP, at) for at in (_CENTRE, *_CORNERS)]
+        if self.tta != "none":
+            views += [view[:, ::-1] for view in views]
+        return np.stack(views)
