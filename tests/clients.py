@@ -10,10 +10,11 @@ from flask.testing import FlaskClient
 from PIL import Image
 from werkzeug.datastructures import FileStorage, MultiDict
 
+from nimakit.models.names import ModelSource
 from nimakit.serving import EXTENSION
 from nimakit.serving.app import create_app
 from nimakit.serving.service import Service
-from nimakit.serving.settings import ModelSource, Settings
+from nimakit.serving.settings import Settings
 from samples import random_pixels
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from nimakit.commands.rate import rate
+from nimakit.models.names import ModelSource
 from nimakit.serving.app import create_app
-from nimakit.serving.settings import ENVIRONMENT_PREFIX, RULES, ModelSource, Settings
+from nimakit.serving.settings import ENVIRONMENT_PREFIX, RULES, Settings
 from nimakit.web.settings import PASSWORD_VARIABLE
 
 ROOT = Path(__file__).parent.parent

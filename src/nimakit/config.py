@@ -24,6 +24,7 @@ RANDOM_WEIGHTS = "random"
 """Value of `existing_weights` for new, random weights."""
 
 Head = Literal["histogram", "regression", "classification"]
+PublicModel = Literal["aesthetic", "technical"]
 
 
 def _is_size(value: Any) -> bool:
@@ -73,6 +74,8 @@ class TrainConfig:
         docker_image: Container image the launchers run; one with "gpu" in its name gets the GPUs.
         existing_weights: Initial weights: a Keras file (relative to the working directory), the name of
             public weights, `RANDOM_WEIGHTS`, or None for ImageNet weights.
+        public_model: The public model that scores with this config if `existing_weights` names no weights of
+            its own; training ignores it.
         n_classes: Number of bins, at least 2.
         batch_size: Images per training step, at least 1.
         epochs_train_dense: Epochs that train only the head.
@@ -118,6 +121,7 @@ class TrainConfig:
     train_env: str = "local"
     docker_image: str = "nima-cpu"
     existing_weights: str | None = None
+    public_model: PublicModel | None = None
     n_classes: _Bins = 10
     batch_size: _AtLeast1 = 96
     epochs_train_dense: _Count = 5
@@ -168,11 +172,12 @@ class MemberConfig:
     """One model of an ensemble.
 
     Attributes:
-        model: A model name or an .onnx file; a relative path starts at the folder of the ensemble file.
+        model: A public model, a job folder or an .onnx file; a relative path starts at the folder of the
+            ensemble file.
         weight: Its weight in the average, above 0; weights need not sum to 1.
     """
 
-    model: Annotated[str, Rule(is_text, "a model name or an .onnx file", required=True)]
+    model: Annotated[str, Rule(is_text, "a public model, a job folder or an .onnx file", required=True)]
     weight: _Positive = 1.0
 
 

@@ -89,7 +89,9 @@ def test_finds_models_that_came_with_the_container(
 
 def test_rejects_a_name_no_public_model_has(empty_cache: Path) -> None:
     """The message lists the public names and the other kinds of models."""
-    with pytest.raises(ModelError, match=r"\(aesthetic\), a job folder, an \.onnx file.*Received: beauty"):
+    with pytest.raises(
+        ModelError, match=r"\(aesthetic, technical\), a job folder, an \.onnx file.*Received: beauty"
+    ):
         conversion.fetch("beauty")
 
 

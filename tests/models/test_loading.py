@@ -2,15 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
-from nimakit.config import TrainConfig
+from nimakit.config import PublicModel, TrainConfig
 from nimakit.errors import ConfigError, ModelError, UsageError, WeightsError
 from nimakit.models import loading
 from nimakit.models.engine import Model
+from nimakit.models.pretrained import public_models
 from samples import metadata, random_pixels, write_model
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +48,15 @@ def test_loads_the_model_of_a_job_folder(tmp_path: Path) -> None:
     file = write_model(tmp_path / "model.onnx", metadata(name="job"))
     assert loading.load_model(tmp_path).name == "job"
     assert loading.model_files(str(tmp_path), "aesthetic", file) == [file, file]
+
+
+def test_an_ensemble_may_name_job_folders(tmp_path: Path) -> None:
+    """A member may be the folder of a job, next to the ensemble file."""
+    (tmp_path / "job").mkdir()
+    file = write_model(tmp_path / "job" / "model.onnx", metadata(name="job"))
+    path = _ensemble(tmp_path, {"model": "job"}, {"model": "aesthetic"})
+    assert loading.model_files(path) == [path, file]
+    assert loading.load_model(_ensemble(tmp_path, {"model": "job"})).members[0].network.metadata.name == "job"
 
 
 def test_loads_an_ensemble_next_to_its_members(tmp_path: Path, models: dict[str, float]) -> None:
@@ -112,26 +122,41 @@ def test_a_config_stands_for_its_weights(tiny_file: Path, monkeypatch: pytest.Mo
     assert asked == [("w.h5", "VGG16")]
 
 
-def test_a_config_without_weights_falls_back_to_the_public_ones(public_model: Path) -> None:
-    """MobileNet has public weights."""
-    assert loading.load_config(TrainConfig(base_model_name="MobileNet")).name == "aesthetic"
-
-
-def test_a_config_may_name_a_public_model(public_model: Path) -> None:
-    """A config may name a public model instead of a file."""
-    config = TrainConfig(base_model_name="MobileNet", existing_weights="aesthetic")
+@pytest.mark.parametrize("named", [{"existing_weights": "aesthetic"}, {"public_model": "aesthetic"}])
+def test_a_config_may_name_a_public_model(public_model: Path, named: dict[str, Any]) -> None:
+    """A config without a weights file scores with the public model that it names, in either key."""
+    config = TrainConfig(base_model_name="MobileNet", **named)
     assert loading.load_config(config).name == "aesthetic"
 
 
+def test_every_public_model_may_be_named_in_a_config() -> None:
+    """The values of the key are the names of the public models."""
+    assert get_args(PublicModel) == tuple(public_models())
+
+
 @pytest.mark.parametrize(
-    ("base_model", "weights"),
-    [("VGG16", None), ("VGG16", "aesthetic"), ("EfficientNetLite2", "efficientnet-lite2")],
+    ("base_model", "weights", "public"),
+    [
+        ("MobileNet", None, None),  # two public models
+        ("MobileNet", "aesthetic", "technical"),
+        ("VGG16", None, None),
+        ("VGG16", "aesthetic", None),
+        ("VGG16", None, "technical"),
+        ("EfficientNetLite2", "efficientnet-lite2", None),
+    ],
 )
-def test_rejects_a_config_nothing_can_be_scored_with(base_model: str, weights: str | None) -> None:
-    """Neither a base model without a public one, nor a public one of another, nor a backbone, is a model."""
-    received = f"Received: {base_model}, existing_weights {weights or 'null'}; give --weights-file"
-    with pytest.raises(ConfigError, match=rf"\(aesthetic: MobileNet\)\. {received}"):
-        loading.load_config(TrainConfig(base_model_name=base_model, existing_weights=weights))
+def test_rejects_a_config_that_names_no_one_model(
+    base_model: str, weights: str | None, public: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No name, two names, a public model of another backbone, or a backbone: nothing is loaded."""
+    monkeypatch.setattr(loading, "load_model", lambda *_, **__: pytest.fail("loaded"))
+    received = (
+        f"Received: {base_model}, existing_weights {weights or 'null'}, public_model {public or 'null'}"
+    )
+    with pytest.raises(ConfigError, match=rf"{received}; set public_model"):
+        loading.load_config(
+            TrainConfig(base_model_name=base_model, existing_weights=weights, public_model=public)
+        )
 
 
 def test_rejects_weights_that_are_missing(tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
-"""nimakit.models.pretrained: public weights from Python packages."""
+"""nimakit.models.pretrained: public weights, from Python packages and from an address."""
 
 import dataclasses
 import hashlib
 import subprocess
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +14,9 @@ import pytest
 from nimakit.errors import DownloadError, ModelError, OutputError, WeightsError
 from nimakit.io import cache
 from nimakit.models import pretrained
+from picture_server import PictureServer, picture_server
 
-NAMES = list(pretrained.PUBLIC)
+PACKAGED = [name for name, public in pretrained.PUBLIC.items() if public.package]
 WEIGHTS = b"the weights"
 
 
@@ -26,7 +27,7 @@ class _Pip:
         self.commands: list[Sequence[str]] = []
         self.content = WEIGHTS
         self.packing = zipfile.ZIP_STORED
-        self.members = [public.member for public in pretrained.PUBLIC.values()]
+        self.members = [pretrained.PUBLIC[name].member for name in PACKAGED]
 
     def __call__(self, command: Sequence[str], **_options: Any) -> SimpleNamespace:
         self.commands.append(command)
@@ -44,8 +45,9 @@ def pip(monkeypatch: pytest.MonkeyPatch) -> _Pip:
     pip = _Pip()
     monkeypatch.setattr(subprocess, "run", pip)
     digest = hashlib.sha256(WEIGHTS).hexdigest()
-    for name, public in pretrained.PUBLIC.items():
-        monkeypatch.setitem(pretrained.PUBLIC, name, dataclasses.replace(public, sha256=digest))
+    for name in PACKAGED:
+        public = dataclasses.replace(pretrained.PUBLIC[name], sha256=digest)
+        monkeypatch.setitem(pretrained.PUBLIC, name, public)
     return pip
 
 
@@ -58,10 +60,10 @@ def test_the_public_weights_are_those_of_the_reference() -> None:
 
 def test_distinguishes_models_from_backbones() -> None:
     """Only a whole model scores as it is."""
-    assert list(pretrained.public_models()) == ["aesthetic"]
+    assert list(pretrained.public_models()) == ["aesthetic", "technical"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PACKAGED)
 def test_obtains_weights_once(pip: _Pip, empty_cache: Path, name: str) -> None:
     """The first use asks pip for the one package and says so, the second finds the file."""
     said: list[str] = []
@@ -91,7 +93,7 @@ def test_finds_weights_that_came_with_the_container(
 
 def test_rejects_a_name_no_public_weights_have(empty_cache: Path) -> None:
     """The message lists the public names."""
-    with pytest.raises(ModelError, match=r"aesthetic, efficientnet-lite0, .*Received: beauty"):
+    with pytest.raises(ModelError, match=r"aesthetic, technical, efficientnet-lite0, .*Received: beauty"):
         pretrained.fetch_weights("beauty")
 
 
@@ -158,3 +160,87 @@ def test_caches_weights_in_the_configured_folder(
     monkeypatch.setenv("XDG_CACHE_HOME", xdg and str(tmp_path / xdg))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert cache.cache_folder() == tmp_path / expected
+
+
+# --- weights with an address ---------------------------------------------------------------------------
+
+TECHNICAL = pretrained.PUBLIC["technical"]
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[PictureServer]:
+    """A server with technical weights of its own, and their address and blob id as those of the public ones."""
+    blob = hashlib.sha1(b"blob 11\0" + WEIGHTS, usedforsecurity=False).hexdigest()
+    monkeypatch.delenv(pretrained.MIRROR_VARIABLE, raising=False)
+    with picture_server() as server:
+        server.scripts[f"/{TECHNICAL.file_name}"] = lambda exchange: exchange.answer(body=WEIGHTS)
+        public = dataclasses.replace(TECHNICAL, url=f"{server.base}/{TECHNICAL.file_name}", blob_id=blob)
+        monkeypatch.setitem(pretrained.PUBLIC, "technical", public)
+        yield server
+
+
+def test_the_technical_weights_are_pinned() -> None:
+    """The commit and git's id of the file are the contract; without a reference there is no percentile."""
+    assert "/idealo/image-quality-assessment/dceaf7c2d218bc6e80b21d6e147e3b56a21b7f31/" in TECHNICAL.url
+    assert TECHNICAL.blob_id == "5e4a4ca2ce639309bfa4038d0bc10ba92b93bd26"
+    assert (TECHNICAL.base_model, TECHNICAL.reference) == ("MobileNet", "")
+
+
+def test_downloads_weights_with_an_address_once(server: PictureServer, empty_cache: Path) -> None:
+    """The first use downloads and says so, the second finds the file."""
+    said: list[str] = []
+    first = pretrained.fetch_weights("technical", said.append)
+    assert first.read_bytes() == WEIGHTS
+    assert list(empty_cache.iterdir()) == [first]
+    assert said == [f"downloading the public weights ({pretrained.PUBLIC['technical'].url}), once"]
+    assert pretrained.fetch_weights("technical", said.append) == first
+    assert server.requests.total() == len(said) == 1
+
+
+def test_rejects_a_download_of_another_blob_id(server: PictureServer, empty_cache: Path) -> None:
+    """Other bytes than the published ones are not cached."""
+    server.scripts[f"/{TECHNICAL.file_name}"] = lambda exchange: exchange.answer(body=b"other bytes")
+    with pytest.raises(WeightsError, match=r"git blob id \w{40}\. Received: \w{40}; .* not used\.$"):
+        pretrained.fetch_weights("technical")
+    assert not empty_cache.exists()
+
+
+def test_uses_a_file_put_into_the_cache_by_hand(server: PictureServer, empty_cache: Path) -> None:
+    """Under its published name and with the right blob id; another one is refused, and stays."""
+    empty_cache.mkdir()
+    own = empty_cache / TECHNICAL.file_name
+    own.write_bytes(WEIGHTS)
+    assert pretrained.fetch_weights("technical") == own
+    own.write_bytes(b"other bytes")
+    with pytest.raises(WeightsError, match=rf"{own.name} must have the git blob id .*delete the file"):
+        pretrained.fetch_weights("technical")
+    assert (server.requests.total(), list(empty_cache.iterdir())) == (0, [own])
+
+
+def test_says_where_to_get_weights_that_cannot_be_downloaded(
+    server: PictureServer, empty_cache: Path
+) -> None:
+    """The address, the reason, and each way out."""
+    server.scripts[f"/{TECHNICAL.file_name}"] = lambda exchange: exchange.answer(404)
+    with pytest.raises(DownloadError) as caught:
+        pretrained.fetch_weights("technical")
+    for part in (
+        f"from {server.base}/{TECHNICAL.file_name} (HTTP 404 Not Found)",
+        "nimakit fetch technical",
+        "set NIMAKIT_WEIGHTS_MIRROR",
+        f"download that file elsewhere and put it into {empty_cache}",
+        "nimakit export --weights-file",
+    ):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["technical", "aesthetic"])
+def test_a_mirror_replaces_every_source(
+    server: PictureServer, pip: _Pip, empty_cache: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The mirror has all weights by their published file names; pip and the publisher are not asked."""
+    file_name = pretrained.PUBLIC[name].file_name
+    server.scripts[f"/mirror/{file_name}"] = lambda exchange: exchange.answer(body=WEIGHTS)
+    monkeypatch.setenv(pretrained.MIRROR_VARIABLE, f"{server.base}/mirror/")
+    assert pretrained.fetch_weights(name).read_bytes() == WEIGHTS
+    assert (dict(server.requests), pip.commands) == ({f"/mirror/{file_name}": 1}, [])

@@ -24,9 +24,7 @@ def _render(records: list[dict[str, Any]], paths: list[Path | None], reference: 
     return contact_sheet.render(
         records,
         paths,
-        model_name="<tiny>",
-        bins=default_bins(10),
-        reference=reference,
+        [contact_sheet.Scale(key="", name="<tiny>", bins=default_bins(10), reference=reference)],
         max_pixels=MAX_PIXELS,
     )
 

@@ -12,6 +12,7 @@ from nimakit.errors import MissingExtraError, OutputError, UsageError
 from nimakit.labels.label_file import Labels
 from nimakit.models.engine import Model
 from nimakit.reports import html
+from nimakit.scoring.records import ONLY
 from nimakit.scoring.run import Run, Summary
 from nimakit.stats.histogram import normalise
 from samples import write_photo
@@ -43,7 +44,7 @@ def test_writes_a_record_for_every_image_in_order(folder: Path, tiny: Model) -> 
     records, summary = _score(Run(source=folder), tiny)
     assert [record["image_id"] for record in records] == ["a", "b", "c", "text"]
     assert ["error" in record for record in records] == [False, False, False, True]
-    assert (summary.scored, len(summary.failures), summary.metrics) == (3, 1, None)
+    assert (summary.scored, len(summary.failures), summary.metrics) == (3, 1, {})
     assert summary.failures[0].startswith("text: The file must be an image")
 
 
@@ -74,9 +75,9 @@ def test_writes_every_file_asked_for(folder: Path, tiny: Model, tmp_path: Path) 
     )
     records, summary = _score(run, tiny)
     assert json.loads((tmp_path / "p.JSON").read_text(encoding="utf-8")) == records
-    assert summary.metrics is not None
-    assert json.loads((tmp_path / "m.json").read_text(encoding="utf-8")) == summary.metrics.to_dict()
-    assert summary.metrics.images == 2
+    metrics = summary.metrics[ONLY]
+    assert json.loads((tmp_path / "m.json").read_text(encoding="utf-8")) == metrics.to_dict()
+    assert metrics.images == 2
     sheet = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "2 photographs, best first" in sheet
     assert "1 could not be scored" in sheet
@@ -86,7 +87,7 @@ def test_writes_metrics_where_no_labelled_image_was_scored(tmp_path: Path, folde
     """The metrics file is written, with 0 images."""
     labels = Labels(image_ids=("text",), histograms=normalise([[1] * 10]))
     run = Run(source=folder, labels=labels, metrics_file=tmp_path / "m.json")
-    assert _score(run, tiny)[1].metrics is None
+    assert _score(run, tiny)[1].metrics == {}
     assert json.loads((tmp_path / "m.json").read_text(encoding="utf-8")) == {"images": 0}
 
 

@@ -10,8 +10,9 @@ import pytest
 from nimakit.errors import ModelError, UnknownModelError
 from nimakit.models import loading, network
 from nimakit.models.engine import Model
+from nimakit.models.names import ModelSource
 from nimakit.serving.models import Models, load_models
-from nimakit.serving.settings import ModelSource, Settings
+from nimakit.serving.settings import Settings
 from samples import metadata, write_endless_model, write_model
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from nimakit.errors import ConfigError
+from nimakit.models.names import ModelSource
 from nimakit.serving.keys import make_key
-from nimakit.serving.settings import RULES, ModelSource, Settings, read_settings
+from nimakit.serving.settings import RULES, Settings, read_settings
 
 PAGE = Path(__file__).parents[2] / "docs" / "serving.md"
 

@@ -143,8 +143,8 @@ def models(note: str = "", **settings: Any) -> Callable[[Decorated], Decorated]:
         "models",
         multiple=True,
         metavar="NAME|FILE",
-        help="A public model (aesthetic), an .onnx file, or an ensemble .json. If given several times, the"
-        " models are averaged." + note,
+        help="A public model (aesthetic, technical), an .onnx file, or an ensemble .json. If given several"
+        " times, the models are averaged." + note,
         **settings,
     )
 

@@ -17,12 +17,20 @@ from nimakit.progress import say
 if TYPE_CHECKING:
     from nimakit.config import TrainConfig
     from nimakit.models.engine import Model
+    from nimakit.models.names import ModelSource
     from nimakit.models.preparation import Augmentation
+    from nimakit.models.side_by_side import SideBySide
 
 
 @click.command()
 @image_source(required=True, help="A photo, or a folder of photos.")
 @models("  [default: aesthetic]")
+@click.option(
+    "--side-by-side",
+    is_flag=True,
+    help="Score with each --model on its own instead of averaging them: every record has each model's scores"
+    " under its name, which --model NAME=MODEL sets. The first model decides the order.",
+)
 @click.option("--weights-file", type=FILE, help="Keras weights: .hdf5, .h5, .weights.h5 or .keras.")
 @click.option(
     "--base-model-name", metavar="NAME", help="Backbone of those weights, as keras.applications names it."
@@ -66,6 +74,7 @@ def predict(
     *,
     image_source: Path,
     models: tuple[str, ...],
+    side_by_side: bool,
     weights_file: Path | None,
     base_model_name: str | None,
     config_file: Path | None,
@@ -96,13 +105,16 @@ def predict(
     from nimakit.labels.label_file import read_labels
     from nimakit.models import loading
     from nimakit.models.taste import read_taste
+    from nimakit.scoring.records import ONLY
     from nimakit.scoring.run import Run
 
     _check_model_options(
         {"--model": models, "--config-file": config_file, "--base-model-name": base_model_name}, weights_file
     )
+    sources = _side_by_side(models, user_file) if side_by_side else ()
+    named = [source.model for source in sources] or models
     _refuse_overwriting(
-        [image_source, samples_file, config_file, weights_file, user_file, *map(Path, models)],
+        [image_source, samples_file, config_file, weights_file, user_file, *map(Path, named)],
         [predictions_file, metrics_file, report],
     )
     labels = read_labels(samples_file) if samples_file else None
@@ -112,7 +124,9 @@ def predict(
     if base_model_name:
         config = TrainConfig(base_model_name=base_model_name)
     weights = weights_file or (config.existing_weights if config else None)
-    files = [*loading.model_files(*models), *([Path(weights)] if weights else [])]
+    files = {source.name: loading.model_files(source.model) for source in sources} or {
+        ONLY: [*loading.model_files(*models), *([Path(weights)] if weights else [])]
+    }
     run = Run(
         source=image_source,
         labels=labels,
@@ -124,17 +138,21 @@ def predict(
         metrics_file=metrics_file,
         report_file=report,
         max_pixels=max_pixels,
-        split=read_splits(files, notify=say) if labels else None,
+        splits={name: read_splits(own, notify=say) for name, own in files.items()} if labels else {},
     )
     items = run.items()
     taste = read_taste(user_file) if user_file else None
-    model = _load(models, weights_file, config)
-    if taste:
-        model = model.for_user(taste)
+    model: Model | SideBySide
+    if sources:
+        model = loading.load_side_by_side(sources, notify=say)
+    else:
+        model = _load(models, weights_file, config)
+        model = model.for_user(taste) if taste else model
     started = time.monotonic()
     summary = run.score(items, model, sys.stdout)
-    for line in summary.metrics.lines() if summary.metrics else ():
-        say(line)
+    for name, metrics in summary.metrics.items():
+        for line in metrics.lines():
+            say(f"{name}: {line}" if name else line)
     say(
         f"scored {summary.scored} of {len(items)} images with {model.name}"
         f" on the {model.device} in {time.monotonic() - started:.1f} s"
@@ -151,11 +169,25 @@ def _check_model_options(options: dict[str, object], weights_file: Path | None) 
     if len(given) > 1 or (weights_file and "--model" in given):
         received = ", ".join([*given, *(["--weights-file"] if weights_file else [])])
         raise UsageError(
-            "Name the model by one of --model, --config-file and --base-model-name (the latter two with"
-            f" --weights-file or without). Received: {received}"
+            "Name the model by one of --model, --config-file (with --weights-file or without) and"
+            f" --base-model-name with --weights-file. Received: {received}"
         )
     if weights_file and not given:
         raise UsageError("--weights-file needs --base-model-name (or a --config-file that names it).")
+    if "--base-model-name" in given and not weights_file:
+        raise UsageError("--base-model-name needs --weights-file. Name a public model by --model aesthetic.")
+
+
+def _side_by_side(models: Sequence[str], user_file: Path | None) -> "tuple[ModelSource, ...]":
+    from nimakit.models.names import parse_sources
+
+    if len(models) < 2:
+        raise UsageError("--side-by-side needs two or more --model.")
+    if user_file:
+        raise UsageError(
+            f"One person's scores come from one model. Received: --user {user_file} and --side-by-side"
+        )
+    return parse_sources(models)
 
 
 def _load(models: tuple[str, ...], weights_file: Path | None, config: "TrainConfig | None") -> "Model":

@@ -21,8 +21,8 @@ from nimakit.commands.parameters import FILE
     "models",
     multiple=True,
     metavar="[NAME=]MODEL",
-    help="A public model (aesthetic), an .onnx file, or an ensemble .json, served under its own name or as"
-    " NAME. If given several times, all are served, the first by default.  [default: aesthetic]",
+    help="A public model (aesthetic, technical), an .onnx file, or an ensemble .json, served under its own"
+    " name or as NAME. If given several times, all are served, the first by default.  [default: aesthetic]",
 )
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=int, help="Port to listen on; 0 for any free port.  [default: 8080]")

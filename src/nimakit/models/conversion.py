@@ -43,7 +43,7 @@ def fetch(name: str, *, notify: Notify | None = None) -> Path:
             f" .json. Received: {name}; nimakit export creates an .onnx file from Keras weights."
         )
     public = models[name]
-    file_name = _file_name(name, public.sha256, _metadata(name))
+    file_name = _file_name(name, public.digest, _metadata(name))
     cached = find_cached(file_name)
     if cached:
         return cached
@@ -78,9 +78,11 @@ def convert(
     layout = _layout(config)
     file_name = _file_name(name, digest, layout)  # the same for any name of the weights file
     for public_name, public in public_models().items():
-        if (public.sha256, public.base_model) == (digest, base_model_name) and not layout:
+        if layout or public.base_model != base_model_name:
+            continue
+        if public.digest_of(weights_file) == public.digest:
             name, metadata = public_name, _metadata(public_name)
-            file_name = _file_name(name, digest, metadata)
+            file_name = _file_name(name, public.digest, metadata)
     cached = find_cached(file_name)
     return cached or _convert(weights_file, config, file_name, metadata, notify)
 
@@ -99,16 +101,17 @@ def _file_name(name: str, digest: str, metadata: dict[str, Any]) -> str:
 
 
 def _metadata(name: str) -> dict[str, Any]:
-    """Fields of `nimakit.models.metadata.Metadata` for a public model, with its reference quantiles."""
+    """Fields of `nimakit.models.metadata.Metadata` for a public model, with any reference quantiles."""
     public = public_models()[name]
-    text = resources.files("nimakit.models").joinpath("data", f"{name}_quantiles.json").read_text("utf-8")
-    return {
+    metadata: dict[str, Any] = {
         "name": name,
         "trained_on": public.trained_on,
         "licence": public.licence,
-        "reference": public.reference,
-        "reference_quantiles": json.loads(text),
     }
+    if not public.reference:
+        return metadata
+    text = resources.files("nimakit.models").joinpath("data", f"{name}_quantiles.json").read_text("utf-8")
+    return metadata | {"reference": public.reference, "reference_quantiles": json.loads(text)}
 
 
 def _convert(
@@ -157,8 +160,14 @@ def _convert_here(
     """Convert weights without Keras, where that is possible."""
     if config.base_model_name != "MobileNet" or not layout.keys() <= _PREPROCESSING_KEYS:
         return False
-    from nimakit.models import mobilenet  # not at import: onnx takes a while
-
+    try:
+        from nimakit.models import mobilenet  # not at import: onnx takes a while
+    except ImportError as error:
+        raise MissingExtraError(
+            "Converting MobileNet weights, once, needs the packages h5py and onnx, which the serving image"
+            " leaves out: convert them where nimakit is installed (nimakit fetch, nimakit export), or build"
+            " the image with the converted model (docs/serving.md)."
+        ) from error
     return mobilenet.export_weights(weights, output, metadata, config)
 
 

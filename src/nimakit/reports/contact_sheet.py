@@ -1,6 +1,7 @@
 """A contact sheet of scored pictures: one self-contained HTML file, best first."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,28 @@ _THUMBNAIL_SIDE = 480
 _HISTOGRAM_BARS = 24
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scale:
+    """A model whose scores are shown.
+
+    Attributes:
+        key: Key of its scores in the records; empty if they are in the records themselves.
+        name: Its name, for the heading.
+        bins: (bins,), values of its bins.
+        reference: Name of the scores that its percentiles refer to; empty without percentiles.
+    """
+
+    key: str
+    name: str
+    bins: FloatArray
+    reference: str
+
+
 def render(
     records: Sequence[dict[str, Any]],
     paths: Sequence[Path | None],
+    scales: Sequence[Scale],
     *,
-    model_name: str,
-    bins: FloatArray,
-    reference: str,
     max_pixels: int,
 ) -> str:
     """Render a contact sheet.
@@ -30,9 +46,7 @@ def render(
     Args:
         records: Score records, best first; those with an error last.
         paths: The image of each record.
-        model_name: Name of the model, for the heading.
-        bins: (bins,), values of the model's bins.
-        reference: Name of the scores that percentiles refer to; empty without percentiles.
+        scales: The models, one or more; the first one decides the order.
         max_pixels: As for `nimakit.images.photo.open_photo`.
 
     Returns:
@@ -45,20 +59,29 @@ def render(
     failed = [r for r in records if "error" in r]
     shown = scored[:MAX_PICTURES]
     pictures = html.thumbnails([p for _, p in shown], side=_THUMBNAIL_SIDE, max_pixels=max_pixels)
-    cards = [
-        {"rank": rank, "record": record, "thumbnail": thumbnail, "bars": html.heights(record["predictions"])}
-        for rank, ((record, _), thumbnail) in enumerate(zip(shown, pictures, strict=True), start=1)
-    ]
-    means = np.array([record["mean_score_prediction"] for record, _ in scored])
+    cards = []
+    for rank, ((record, _), thumbnail) in enumerate(zip(shown, pictures, strict=True), start=1):
+        parts = [record.get(scale.key, record) for scale in scales]
+        cards.append(
+            {
+                "rank": rank,
+                "image_id": record["image_id"],
+                "name": record.get("image", record["image_id"]),
+                "thumbnail": thumbnail,
+                "parts": parts,
+                "bars": [html.heights(part["predictions"]) for part in parts],
+            }
+        )
+    first = scales[0]
+    means = np.array([record.get(first.key, record)["mean_score_prediction"] for record, _ in scored])
     return html.fill(
         "contact_sheet.html",
         cards=cards,
         failed=failed,
         scored=len(scored),
-        model_name=model_name,
-        bins=bins.tolist(),
-        reference=reference,
-        spread=_spread(means, bins),
+        scales=scales,
+        references=", or ".join(dict.fromkeys(scale.reference for scale in scales if scale.reference)),
+        spread=_spread(means, first.bins),
         average=float(means.mean()) if len(means) else None,
     )
 

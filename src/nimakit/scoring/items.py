@@ -9,9 +9,9 @@ from nimakit.errors import ImageError
 from nimakit.images.files import find_images, image_id, match_images
 from nimakit.io.atomic import escaped
 from nimakit.labels.label_file import Labels
-from nimakit.models.engine import Scorer
+from nimakit.models.engine import Result, Scorer
 from nimakit.models.pretrained import Notify
-from nimakit.models.score import Record, Score, error_record, score_record
+from nimakit.models.score import Record, Score, Scores, error_record, score_record
 from nimakit.stats.histogram import FloatArray
 
 
@@ -75,7 +75,7 @@ def list_items(
     ]
 
 
-def score_items(scorer: Scorer, items: Sequence[Item]) -> Iterator[tuple[Item, Score | ImageError]]:
+def score_items(scorer: Scorer[Result], items: Sequence[Item]) -> Iterator[tuple[Item, Result | ImageError]]:
     """Score items in order; an item without a file gets an error."""
     results = scorer.score(item.path for item in items if item.path is not None)
     for item in items:
@@ -85,7 +85,7 @@ def score_items(scorer: Scorer, items: Sequence[Item]) -> Iterator[tuple[Item, S
             yield item, next(results)
 
 
-def to_record(item: Item, result: Score | ImageError) -> Record:
+def to_record(item: Item, result: Score | Scores | ImageError) -> Record:
     """The score record of an item, or its record with the error."""
     record: Record = {"image_id": item.image_id}
     if item.image is not None:

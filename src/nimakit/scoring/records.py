@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import IO
+from typing import IO, Any
 
 from nimakit.io.atomic import output_errors
 from nimakit.io.delimited import TableWriter
@@ -10,29 +10,44 @@ from nimakit.models.score import DIGITS, Record
 from nimakit.stats import histogram
 
 FILE_SUFFIXES = (".json", ".jsonl", ".csv")
-CSV_COLUMNS = (
-    "image_id",
-    "image",
-    "mean_score_prediction",
-    "sd_score_prediction",
-    "percentile",
-    "normalized_score",
-    "error",
-)
-"""Columns of a .csv, followed by ``predictions``."""
+ONLY = ""
+"""In place of a model's name where there is only one, whose scores are in the record itself."""
+
+_SCORE_KEYS = ("mean_score_prediction", "sd_score_prediction", "percentile", "normalized_score")
+CSV_COLUMNS = ("image_id", "image", *_SCORE_KEYS, "error", "predictions")
+"""Columns of a .csv of one model's records."""
 
 
-def add_min_max(records: Sequence[Record]) -> None:
+def csv_columns(models: Sequence[str]) -> tuple[str, ...]:
+    """Columns of a .csv: those of one model, or ``NAME.KEY`` for each of several side by side.
+
+    >>> csv_columns(["a", "b"])[2:4]
+    ('a.mean_score_prediction', 'a.sd_score_prediction')
+    """
+    if list(models) == [ONLY]:
+        return CSV_COLUMNS
+    scores = [f"{model}.{key}" for model in models for key in (*_SCORE_KEYS, "predictions")]
+    return ("image_id", "image", *scores, "error")
+
+
+def scores_in(record: Record, model: str = ONLY) -> Record:
+    """The part of a record with the scores of a model; of one without scores, the record itself."""
+    scores: Record = record.get(model, record)
+    return scores
+
+
+def add_min_max(records: Sequence[Record], model: str = ONLY) -> None:
     """Add ``normalized_score`` to each scored record: 0 for the lowest mean of the set, 1 for the highest."""
-    scored = [record for record in records if "error" not in record]
-    stretched = histogram.min_max([record["mean_score_prediction"] for record in scored])
-    for record, value in zip(scored, stretched, strict=True):
-        record["normalized_score"] = round(float(value), DIGITS)
+    scored = [scores_in(record, model) for record in records if "error" not in record]
+    stretched = histogram.min_max([scores["mean_score_prediction"] for scores in scored])
+    for scores, value in zip(scored, stretched, strict=True):
+        scores["normalized_score"] = round(float(value), DIGITS)
 
 
-def rank(record: Record) -> tuple[bool, float, str]:
+def rank(record: Record, model: str = ONLY) -> tuple[bool, float, str]:
     """Sort key, best first: by falling mean, then by image_id; errors last."""
-    return "error" in record, -record.get("mean_score_prediction", 0.0), record["image_id"]
+    mean = scores_in(record, model).get("mean_score_prediction", 0.0)
+    return "error" in record, -mean, record["image_id"]
 
 
 class RecordWriter:
@@ -42,7 +57,7 @@ class RecordWriter:
         stream: Text stream.
         name: Name of the stream in error messages.
         suffix: ``.json`` (an array, one record per line), ``.jsonl`` or ``.csv``.
-        columns: Keys that are columns of a .csv, before ``predictions``.
+        columns: Columns of a .csv: keys, or ``NAME.KEY`` for a key of the model NAME.
     """
 
     def __init__(
@@ -67,9 +82,8 @@ class RecordWriter:
     def _write(self, record: Record) -> None:
         if self._csv:
             if self._count == 0:
-                self._csv.row([*self._columns, "predictions"])
-            predictions = " ".join(str(p) for p in record.get("predictions", ()))
-            self._csv.row([*(record.get(column, "") for column in self._columns), predictions])
+                self._csv.row(self._columns)
+            self._csv.row([_cell(record, column) for column in self._columns])
         else:
             if self._suffix == ".json":
                 self._stream.write("[\n" if self._count == 0 else ",\n")
@@ -88,3 +102,9 @@ class RecordWriter:
             if self._suffix == ".json":
                 self._stream.write("[]\n" if self._count == 0 else "\n]\n")
             self._stream.flush()
+
+
+def _cell(record: Record, column: str) -> Any:
+    model, _, key = column.rpartition(".")
+    value = scores_in(record, model).get(key, "")
+    return " ".join(map(str, value)) if isinstance(value, list) else value

@@ -1,11 +1,11 @@
 """Scoring of a photo or folder: records to stdout and files, metrics, contact sheet."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from nimakit.errors import ImageError
 from nimakit.images.photo import MAX_PIXELS
@@ -14,13 +14,14 @@ from nimakit.jobs import Split
 from nimakit.labels.label_file import Labels
 from nimakit.models.engine import Model, Scorer
 from nimakit.models.preparation import Augmentation
-from nimakit.models.score import Record
+from nimakit.models.score import Record, Score, Scores
+from nimakit.models.side_by_side import SideBySide
 from nimakit.progress import say, track
 from nimakit.reports import contact_sheet, html
 from nimakit.scoring import metrics, records
 from nimakit.scoring.evaluation import Agreement
 from nimakit.scoring.items import Item, list_items, score_items, to_record
-from nimakit.scoring.records import RecordWriter
+from nimakit.scoring.records import ONLY, RecordWriter
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,12 +31,13 @@ class Summary:
     Attributes:
         scored: Number of images with a score.
         failures: A line for each image without a score, with the reason.
-        metrics: Agreement with the labels; None without labels.
+        metrics: Agreement with the labels: name of the model, or `nimakit.scoring.records.ONLY`, -> metrics;
+            empty without labels.
     """
 
     scored: int
     failures: list[str]
-    metrics: metrics.Metrics | None
+    metrics: Mapping[str, metrics.Metrics]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +55,8 @@ class Run:
         metrics_file: .json; optional.
         report_file: .html; optional.
         max_pixels: Largest width times height of an image.
-        split: Images the model was trained on and validated with; None if unknown.
+        splits: Name of a model, or `nimakit.scoring.records.ONLY`, -> images it was trained on and validated
+            with; unknown for models that are missing.
     """
 
     source: Path
@@ -66,7 +69,7 @@ class Run:
     metrics_file: Path | None = None
     report_file: Path | None = None
     max_pixels: int = MAX_PIXELS
-    split: Split | None = None
+    splits: Mapping[str, Split] = field(default_factory=dict)
 
     def items(self) -> list[Item]:
         """List the images to score, and refuse what would fail only after scoring.
@@ -88,50 +91,57 @@ class Run:
             html.require_jinja()
         return list_items(self.source, self.labels, recursive=self.recursive, notify=say)
 
-    def score(self, items: Sequence[Item], model: Model, stdout: IO[str]) -> Summary:
+    def score(self, items: Sequence[Item], model: Model | SideBySide, stdout: IO[str]) -> Summary:
         """Score the images.
 
         Args:
             items: From `items`.
-            model: The model.
+            model: The model, or several side by side, of which the first decides the order.
             stdout: Receives a JSON array of score records.
 
         Raises:
             OutputError: A file could not be written.
         """
-        scorer = Scorer(model, tta=self.tta, max_pixels=self.max_pixels)
-        agreement = Agreement(model, self.split)
+        models = _by_name(model)
+        scorer: Scorer[Score | Scores] = Scorer(model, tta=self.tta, max_pixels=self.max_pixels)
+        agreements = {name: Agreement(one, self.splits.get(name)) for name, one in models.items()}
         failures: list[str] = []
 
         def scored() -> Iterator[tuple[Item, Record]]:
             for item, result in track(score_items(scorer, items), len(items), "scoring"):
-                agreement.add(item, result)
+                for name, agreement in agreements.items():
+                    agreement.add(item, _score_of(name, result))
                 record = to_record(item, result)
                 if isinstance(result, ImageError):
                     failures.append(f"{item.image or item.image_id}: {result}")
                 yield item, record
 
         with ExitStack() as files:
-            write = self._open_outputs(stdout, files)
+            write = self._open_outputs(stdout, files, records.csv_columns(list(models)))
             if self.normalise or self.top or self.report_file:
-                self._write_all(list(scored()), model, write)
+                self._write_all(list(scored()), models, write)
             else:
                 for _, record in scored():
                     write(record)
-        evaluation = agreement.evaluation()
-        result = evaluation.metrics if evaluation else None
+        evaluations = {name: agreement.evaluation() for name, agreement in agreements.items()}
+        found = {name: evaluation.metrics for name, evaluation in evaluations.items() if evaluation}
         if self.metrics_file:
-            values = result.to_dict() if result else {"images": 0}
-            atomic.atomic_bytes(f"{json.dumps(values, indent=2)}\n".encode(), self.metrics_file)
-        return Summary(scored=len(items) - len(failures), failures=failures, metrics=result)
+            values: dict[str, Any] = {
+                name: found[name].to_dict() if name in found else {"images": 0} for name in models
+            }
+            text = json.dumps(values.get(ONLY, values), indent=2)
+            atomic.atomic_bytes(f"{text}\n".encode(), self.metrics_file)
+        return Summary(scored=len(items) - len(failures), failures=failures, metrics=found)
 
-    def _open_outputs(self, stdout: IO[str], files: ExitStack) -> Callable[[Record], None]:
+    def _open_outputs(
+        self, stdout: IO[str], files: ExitStack, columns: Sequence[str]
+    ) -> Callable[[Record], None]:
         """A function that writes a record to all outputs, which are closed with `files`."""
         writers = [RecordWriter(stdout, "stdout", ".json")]
         if self.predictions_file:
             stream = files.enter_context(atomic.atomic_writer(self.predictions_file))
             suffix = self.predictions_file.suffix.lower()
-            writers.append(RecordWriter(stream, str(self.predictions_file), suffix))
+            writers.append(RecordWriter(stream, str(self.predictions_file), suffix, columns=columns))
         for writer in writers:
             files.callback(writer.close)
 
@@ -142,25 +152,44 @@ class Run:
         return write
 
     def _write_all(
-        self, scored: list[tuple[Item, Record]], model: Model, write: Callable[[Record], None]
+        self,
+        scored: list[tuple[Item, Record]],
+        models: Mapping[str, Model],
+        write: Callable[[Record], None],
     ) -> None:
         """Write records where all are needed first: normalisation, the best N, the contact sheet."""
         if self.normalise:
-            records.add_min_max([record for _, record in scored])
-        ranked = sorted(scored, key=lambda pair: records.rank(pair[1]))
+            for name in models:
+                records.add_min_max([record for _, record in scored], name)
+        first = next(iter(models))
+        ranked = sorted(scored, key=lambda pair: records.rank(pair[1], first))
         if self.top:
             best = [pair for pair in ranked if "error" not in pair[1]][: self.top]
             ranked = scored = best + [pair for pair in ranked if "error" in pair[1]]
         for _, record in scored:
             write(record)
         if self.report_file:
+            scales = [
+                contact_sheet.Scale(
+                    key=name, name=name or model.name, bins=model.bins, reference=model.reference
+                )
+                for name, model in models.items()
+            ]
             sheet = contact_sheet.render(
                 [record for _, record in ranked],
                 [item.path for item, _ in ranked],
-                model_name=model.name,
-                bins=model.bins,
-                reference=model.reference,
+                scales,
                 max_pixels=self.max_pixels,
             )
             with atomic.atomic_writer(self.report_file) as stream:
                 stream.write(sheet)
+
+
+def _by_name(model: Model | SideBySide) -> Mapping[str, Model]:
+    """Models side by side by name; a single one by `ONLY`."""
+    return {ONLY: model} if isinstance(model, Model) else model.models
+
+
+def _score_of(name: str, result: Score | Scores | ImageError) -> Score | ImageError:
+    """The score by one of the models."""
+    return result if isinstance(result, Score | ImageError) else result[name]

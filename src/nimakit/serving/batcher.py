@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -13,9 +14,12 @@ from nimakit.images.photo import ImageInput
 from nimakit.io.child_process import ChildProcess
 from nimakit.models.engine import Scorer
 from nimakit.models.preparation import Preparation, Prepared
-from nimakit.models.score import Score
+from nimakit.models.score import Score, Scores
 from nimakit.serving.http.memory import configure_child
 from nimakit.serving.metrics import Metrics
+
+Result: TypeAlias = Score | Scores | ImageError
+"""The score of an image by one model, its scores by several, or why it has none."""
 
 
 @dataclass(slots=True)
@@ -35,7 +39,7 @@ class _Task:
     source: ImageInput
     since: float
     prepared: Prepared | None = None
-    result: Score | ImageError | None = None
+    result: Result | None = None
     is_large: bool = False
     timing: Timing = field(default_factory=Timing)
 
@@ -43,7 +47,7 @@ class _Task:
 class Job:
     """The images of one request."""
 
-    def __init__(self, scorer: Scorer, sources: Sequence[ImageInput]) -> None:
+    def __init__(self, scorer: Scorer[Any], sources: Sequence[ImageInput]) -> None:
         now = time.monotonic()
         self.scorer = scorer
         self.tasks = [_Task(self, source, now) for source in sources]
@@ -52,7 +56,7 @@ class Job:
         self._error: Exception | None = None
         self._done = threading.Event()
 
-    def wait(self, seconds: float) -> list[Score | ImageError]:
+    def wait(self, seconds: float) -> list[Result]:
         """Wait for the results, in the order of the images; after `seconds` the job is abandoned.
 
         Raises:
@@ -71,7 +75,7 @@ class Job:
         """Longest time of any of the images, by stage."""
         return Timing(*map(max, zip(*(astuple(task.timing) for task in self.tasks), strict=True)))
 
-    def finish(self, task: _Task, result: Score | ImageError) -> None:
+    def finish(self, task: _Task, result: Result) -> None:
         """Set the result of an image; call it under the batcher's lock."""
         task.result = result
         task.prepared = None
@@ -114,7 +118,7 @@ class Batcher:
         self._large_changed = threading.Condition(lock)
         self._undecoded: deque[_Task] = deque()
         self._large: deque[_Task] = deque()
-        self._decoded: dict[Scorer, deque[_Task]] = {}
+        self._decoded: dict[Scorer[Any], deque[_Task]] = {}
         self._waiting = 0
         self._closed = False
         self._threads = [
@@ -135,7 +139,7 @@ class Batcher:
         if self._waiting and self._waiting + views > self._queue_size:
             raise BusyError("The queue is full. Try again later.")
 
-    def submit(self, scorer: Scorer, sources: Sequence[ImageInput]) -> Job:
+    def submit(self, scorer: Scorer[Any], sources: Sequence[ImageInput]) -> Job:
         """Queue the images of a request.
 
         Args:
@@ -209,7 +213,7 @@ class Batcher:
             return lambda: self._decode(task)
         return None
 
-    def _take_batch(self, scorer: Scorer) -> list[_Task]:
+    def _take_batch(self, scorer: Scorer[Any]) -> list[_Task]:
         queue = self._decoded[scorer]
         size = min(len(queue), max(1, scorer.batch_size // scorer.views))
         if not self._undecoded:  # nothing else to do, so the threads share the rest evenly
@@ -220,7 +224,7 @@ class Batcher:
         self._count(-scorer.views * size)
         return batch
 
-    def _most_urgent(self) -> Scorer | None:
+    def _most_urgent(self) -> Scorer[Any] | None:
         """The scorer whose first decoded image has waited longest, if a batch is due; else None."""
         if not self._decoded:
             return None
@@ -272,7 +276,7 @@ class Batcher:
                 self._changed.notify()
             task.source = b""
 
-    def _score(self, scorer: Scorer, batch: list[_Task]) -> None:
+    def _score(self, scorer: Scorer[Any], batch: list[_Task]) -> None:
         wanted = [task for task in batch if not task.job.abandoned and task.prepared is not None]
         if not wanted:
             return

@@ -10,10 +10,11 @@ import numpy as np
 
 from nimakit.errors import ModelError, NimakitError, UnknownModelError, first_line
 from nimakit.models import loading
-from nimakit.models.engine import Model, Scorer
+from nimakit.models.engine import Model, Result, Scorer, Scoring
+from nimakit.models.names import ModelSource
 from nimakit.models.preparation import Augmentation
 from nimakit.models.score import Score
-from nimakit.serving.settings import ModelSource, Settings
+from nimakit.serving.settings import Settings
 
 _FOLDERS = re.compile(r"(?<![\w.])/(?:[^/\s:'\"]+/)+")
 
@@ -33,7 +34,7 @@ class ServedModel:
     name: str
     model: Model | None = None
     problem: str = ""
-    scorers: dict[Augmentation, Scorer] = field(default_factory=dict)
+    scorers: dict[Augmentation, Scorer[Score]] = field(default_factory=dict)
     sample: Score | None = None
 
     @property
@@ -129,8 +130,8 @@ def _load(source: ModelSource, settings: Settings, notify: Callable[[str], None]
     return ServedModel(name=source.name, model=model, scorers=make_scorers(model, settings), sample=sample)
 
 
-def make_scorers(model: Model, settings: Settings) -> dict[Augmentation, Scorer]:
-    """Scorers of a model, one for each augmentation."""
+def make_scorers(model: Scoring[Result], settings: Settings) -> dict[Augmentation, Scorer[Result]]:
+    """Scorers of a model, or of several side by side: one for each augmentation."""
     return {
         tta: Scorer(
             model,

@@ -5,24 +5,26 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 from flask import current_app, g
 
-from nimakit.errors import BusyError, ImageError
+from nimakit.errors import BusyError, ImageError, UsageError
 from nimakit.images.photo import ImageInput
 from nimakit.io.threads import cores
 from nimakit.models.engine import Scorer
 from nimakit.models.preparation import Augmentation
-from nimakit.models.score import Score
+from nimakit.models.score import Scores
+from nimakit.models.side_by_side import SideBySide
 from nimakit.serving import EXTENSION
 from nimakit.serving.admission import Admission
-from nimakit.serving.batcher import Batcher
+from nimakit.serving.batcher import Batcher, Result
 from nimakit.serving.http.front import Limits
 from nimakit.serving.http.request_reader import MAX_HEAD_BYTES
 from nimakit.serving.metrics import Metrics
-from nimakit.serving.models import Models, ServedModel, make_scorers
+from nimakit.serving.models import Models, make_scorers
 from nimakit.serving.request_log import write_line
 from nimakit.serving.settings import Settings
 from nimakit.serving.uploads import FORM_COPIES
@@ -32,6 +34,9 @@ _MOST_PARSED = 16
 """JSON bodies, and forms, that may wait to be parsed."""
 
 _FORM = re.compile(rb"\r\ncontent-type[ \t]*:[ \t]*multipart/", re.IGNORECASE)
+
+_MOST_COMBINATIONS = 64
+"""Combinations of models side by side whose scorers are cached, so that their requests share batches."""
 
 _SPARE_THREADS = 32
 """Threads in addition to the requests that can wait for scores: for refusals, and for parsing."""
@@ -75,6 +80,7 @@ class Service:
             settings.max_users,
             partial(make_scorers, settings=settings),
         )
+        self._side_by_side = lru_cache(_MOST_COMBINATIONS)(self._make_side_by_side)
         self._draining = threading.Event()
         self._batcher = Batcher(
             workers=workers,
@@ -110,12 +116,16 @@ class Service:
         self._draining.set()
 
     def score(
-        self, model: str, tta: Augmentation, sources: Sequence[ImageInput], user: str | None = None
-    ) -> list[Score | ImageError]:
+        self,
+        models: Sequence[str],
+        tta: Augmentation,
+        sources: Sequence[ImageInput],
+        user: str | None = None,
+    ) -> list[Result]:
         """Score images by the deadline of the current request, in batches with those of other requests.
 
         Args:
-            model: Name of a served model.
+            models: Name of a served model, or of several, each with its own score.
             tta: Test-time augmentation.
             sources: One or more images.
             user: User for personal scores; None for general ones.
@@ -126,32 +136,52 @@ class Service:
         Raises:
             UnknownModelError: There is no such model.
             UnknownUserError: There is no such user.
-            BusyError: The model is broken, the queue is full, or the time is up.
+            UsageError: Personal scores of several models.
+            BusyError: A model is broken, the queue is full, or the time is up.
         """
-        served = self.models.find(model)
-        g.log_fields |= {"model": served.name, "images": len(sources)}
+        scorers = self.scorers(models, user)
+        g.log_fields |= {"model": ", ".join(models), "images": len(sources)}
         deadline = g.started + self.settings.request_timeout_s
-        job = self._batcher.submit(self.scorers(served, user)[tta], sources)
+        job = self._batcher.submit(scorers[tta], sources)
         results = job.wait(deadline - time.monotonic())
         for stage, milliseconds in asdict(job.timing).items():
             self.metrics.stage_seconds.labels(stage).observe(milliseconds / 1000)
             g.log_fields[f"{stage}_ms"] = round(milliseconds, 2)
         failed = sum(isinstance(result, ImageError) for result in results)
-        self.metrics.images.labels(served.name, "scored").inc(len(results) - failed)
-        self.metrics.images.labels(served.name, "failed").inc(failed)
+        for model in models:
+            self.metrics.images.labels(model, "scored").inc(len(results) - failed)
+            self.metrics.images.labels(model, "failed").inc(failed)
         return results
 
-    def scorers(self, served: ServedModel, user: str | None) -> dict[Augmentation, Scorer]:
-        """Scorers of a model, personal ones for a user.
+    def scorers(self, models: Sequence[str], user: str | None = None) -> dict[Augmentation, Scorer[Any]]:
+        """Scorers of a model, or of several side by side; personal ones for a user.
 
         Raises:
-            BusyError: The model is broken.
+            UnknownModelError: There is no such model.
             UnknownUserError: There is no such user.
+            UsageError: Personal scores of several models, or a model whose name is a key of score records.
+            BusyError: A model is broken.
             TasteError: The user's file is broken.
         """
-        if served.model is None:
-            raise BusyError(f"The model {served.name} is not ready: {served.problem}")
-        return served.scorers if user is None else self._users.find(user, served.name, served.model)
+        served = [self.models.find(name) for name in models]
+        for one in served:
+            if one.model is None:
+                raise BusyError(f"The model {one.name} is not ready: {one.problem}")
+        if len(served) > 1:
+            if user is not None:
+                raise UsageError(
+                    f"Scores of one user come from one model. Received: user {user} and {len(served)} models"
+                )
+            return self._side_by_side(*models)
+        [only] = served
+        if user is None or only.model is None:
+            return only.scorers
+        return self._users.find(user, only.name, only.model)
+
+    def _make_side_by_side(self, *names: str) -> dict[Augmentation, Scorer[Scores]]:
+        found = [self.models.find(name) for name in names]
+        models = {served.name: served.model for served in found if served.model is not None}
+        return make_scorers(SideBySide(models), self.settings)
 
     def close(self) -> None:
         """Finish the work in progress and stop the threads."""

@@ -10,30 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from nimakit.config import read_object, refuse
-from nimakit.errors import ConfigError
+from nimakit.errors import ConfigError, UsageError
 from nimakit.images.photo import FORMATS
 from nimakit.io.rules import Rule, broken_rules, is_integer, is_number, is_text, or_null
+from nimakit.models.names import ModelSource, parse_sources
 from nimakit.models.pretrained import DEFAULT_MODEL
 from nimakit.serving.keys import ApiKey, parse_keys, read_keys
 from nimakit.serving.proxies import Network, parse_proxies
 
 ENVIRONMENT_PREFIX = "NIMAKIT_SERVE_"
 """Prefix of environment variables: NIMAKIT_SERVE_PORT is the key ``port``."""
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ModelSource:
-    """A model to serve.
-
-    Attributes:
-        name: Its name in requests: letters, digits, dots, hyphens and underscores.
-        model: A public model's name, an .onnx file, or an ensemble .json.
-    """
-
-    name: str
-    model: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -207,27 +193,10 @@ def _parsed(values: Mapping[str, Any], shown: str, folder: Path) -> dict[str, An
 
 
 def _parse_models(texts: list[str], shown: str, folder: Path) -> tuple[ModelSource, ...]:
-    sources = []
-    for text in texts:
-        name, _, model = text.partition("=")
-        if not model or not _NAME.fullmatch(name):
-            path, model = Path(text), text
-            name = path.parent.name if path.name == "model.onnx" and path.parent.name else path.stem
-        is_file = Path(model).suffix.lower() in (".onnx", ".json")
-        if not _NAME.fullmatch(name):
-            raise ConfigError(
-                f"{shown}: a model name must consist of letters, digits, dots, hyphens and underscores."
-                f" Received: {text}; give it a name: NAME={model}"
-            )
-        sources.append(ModelSource(name=name, model=str(folder / model) if is_file else model))
-    names = [source.name for source in sources]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ConfigError(
-            f"{shown}: each model needs a name of its own. Received: {', '.join(repeated)} more than once;"
-            " give them names: NAME=MODEL"
-        )
-    return tuple(sources)
+    try:
+        return parse_sources(texts, folder)
+    except UsageError as error:
+        raise ConfigError(f"{shown}: {error}") from error
 
 
 def _check_rate(text: str, shown: str) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 from nimakit.errors import ModelError, NimakitError, TasteError, UnknownUserError, first_line
 from nimakit.models.engine import Model, Scorer
 from nimakit.models.preparation import Augmentation
+from nimakit.models.score import Score
 from nimakit.models.taste import SUFFIX, USER_ID, read_taste
 from nimakit.serving.admission import Admission
 
-Scorers = dict[Augmentation, Scorer]
+Scorers = dict[Augmentation, Scorer[Score]]
 
 _MOST_WAITING = 8
 _TIMEOUT_S = 2.0

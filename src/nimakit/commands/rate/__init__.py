@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 @click.option(
     "--model",
     metavar="NAME|FILE",
-    help="Model that predicts scores in a new collection: a public model (aesthetic), an .onnx file, or an"
-    " ensemble .json.  [default: aesthetic if scores are shown, else none]",
+    help="Model that predicts scores in a new collection: a public model (aesthetic, technical), an .onnx"
+    " file, or an ensemble .json.  [default: aesthetic if scores are shown, else none]",
 )
 @click.option(
     "--personal",

@@ -1,9 +1,7 @@
 """Concurrent download of images, with checks, limits and retries."""
 
 import asyncio
-import email.utils
 import random
-import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from nimakit import __version__
 from nimakit.datasets.posts.image_store import ImageStore, Stored, image_suffix
 from nimakit.errors import ImageError, first_line
 from nimakit.images.photo import MAX_PIXELS
+from nimakit.io.downloads import TEMPORARY_STATUSES, retry_after
 from nimakit.io.public_http import Origin, RefusedAddressError, open_pool, origin
 from nimakit.io.threads import cores
 
@@ -28,8 +27,6 @@ Source: TypeAlias = str | Path
 """The URL or file an image is read from."""
 
 _REDIRECTS = {301, 302, 303, 307, 308}
-_TEMPORARY = {408, 425, 429, 500, 502, 503, 504}
-"""HTTP statuses worth a retry."""
 _PORTS = 65_536
 
 
@@ -246,9 +243,9 @@ class _Downloader:
 
     def _refuse(self, status: int, answer: httpx.Headers, host: Origin) -> None:
         reason = f"HTTP {status} {responses.get(status, '')}".rstrip()
-        if status not in _TEMPORARY:
+        if status not in TEMPORARY_STATUSES:
             raise _PermanentError(reason)
-        wait = _retry_after(answer.get("retry-after", ""))
+        wait = retry_after(answer.get("retry-after", ""))
         if 0 < wait <= self._limits.longest_wait_seconds:
             self._retry_after[host] = asyncio.get_running_loop().time() + wait
         raise _TemporaryError(reason, wait)
@@ -278,13 +275,3 @@ def _parse(text: str, base: httpx.URL | None = None) -> httpx.URL:
     if not origin(url)[1] < _PORTS:
         raise _PermanentError(f"not a URL: {text[:200]} (there is no such port)")
     return url
-
-
-def _retry_after(value: str) -> float:
-    """Seconds that a Retry-After header asks for, as a number or a date; 0 if it is neither."""
-    if value.isdecimal():
-        return float(value)
-    try:
-        return max(email.utils.parsedate_to_datetime(value).timestamp() - time.time(), 0)
-    except (ValueError, OverflowError):
-        return 0

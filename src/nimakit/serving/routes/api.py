@@ -9,7 +9,7 @@ from nimakit.io.rules import Rule, broken_rules, is_one_of, is_text
 from nimakit.models.preparation import AUGMENTATIONS
 from nimakit.models.score import Record, error_record, score_record
 from nimakit.models.taste import USER_ID
-from nimakit.scoring.records import add_min_max
+from nimakit.scoring.records import ONLY, add_min_max
 from nimakit.serving import problems
 from nimakit.serving.service import current_service
 from nimakit.serving.uploads import read_uploads
@@ -17,7 +17,10 @@ from nimakit.serving.uploads import read_uploads
 api = Blueprint("api", __name__)
 
 _QUERY = {
-    "model": Rule(is_text, "the name of a served model"),
+    "model": Rule(
+        lambda names: all(map(is_text, names)) and len(set(names)) == len(names),
+        "the name of a served model, or of several, each once",
+    ),
     "tta": Rule(is_one_of(*AUGMENTATIONS), "one of " + ", ".join(AUGMENTATIONS)),
     "user": Rule(lambda value: USER_ID.fullmatch(value) is not None, "1 to 64 of A-Z, a-z, 0-9, _ and -"),
     "normalize": Rule(is_one_of("minmax"), "minmax"),
@@ -30,11 +33,11 @@ def predict() -> Response:
     service = current_service()
     service.check_room()
     query = _read_query()
-    model = query.get("model", service.models.default)
+    models = request.args.getlist("model") or [service.models.default]
     user = query.get("user")
-    service.scorers(service.models.find(model), user)  # refuses unknown ones before the body is parsed
+    service.scorers(models, user)  # refuses unknown ones before the body is parsed
     uploads = read_uploads(request, service.settings.max_images, service.forms)
-    results = service.score(model, query.get("tta", "none"), [upload.content for upload in uploads], user)
+    results = service.score(models, query.get("tta", "none"), [upload.content for upload in uploads], user)
     records: list[Record] = [
         {"image_id": upload.image_id}
         | (error_record(result) if isinstance(result, ImageError) else score_record(result))
@@ -44,7 +47,8 @@ def predict() -> Response:
         detail = "None of the images could be scored; see the records for the reasons."
         return problems.answer(ImageError.http_status, detail, records=records)
     if "normalize" in query:
-        add_min_max(records)
+        for model in models if len(models) > 1 else [ONLY]:
+            add_min_max(records, model)
     return jsonify(records)
 
 
@@ -62,8 +66,9 @@ def describe_model(name: str) -> Response:
 
 def _read_query() -> dict[str, Any]:
     query = request.args.to_dict()
-    broken = [f"{key!r} is given more than once" for key, values in request.args.lists() if len(values) > 1]
-    broken += broken_rules(query, _QUERY)
+    repeated = [key for key, values in request.args.lists() if len(values) > 1 and key != "model"]
+    broken = [f"{key!r} is given more than once" for key in repeated]
+    broken += broken_rules(query | {"model": request.args.getlist("model")}, _QUERY)
     if broken:
         raise UsageError("The query breaks a rule: " + "; ".join(broken))
     return query

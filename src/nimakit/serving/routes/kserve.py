@@ -81,11 +81,11 @@ def infer(name: str, version: str = VERSION) -> Response:
     with service.parsing.admit(parsing_size(body, json_size)):
         wanted = read_request(body, json_size, service.settings.max_images)
     del body
-    results = service.score(name, wanted.tta, wanted.images)
+    results = service.score([name], wanted.tta, wanted.images)
     errors = [f"image {i}: {result}" for i, result in enumerate(results) if isinstance(result, ImageError)]
     if errors:
         raise ImageError("; ".join(errors))
-    body, json_size = write_response(wanted, name, [r for r in results if not isinstance(r, ImageError)])
+    body, json_size = write_response(wanted, name, [r for r in results if isinstance(r, Score)])
     if json_size is None:
         return Response(body, content_type="application/json")
     return Response(body, headers={_JSON_SIZE: str(json_size)}, content_type="application/octet-stream")

@@ -34,7 +34,7 @@ _DELETED_AT_ONCE = 200
 _Files = Sequence[Row[int, str, int]]
 
 
-class _AdmittedScorer(Scorer):
+class _AdmittedScorer(Scorer[Score]):
     """A scorer that waits with each picture until there is memory to decode it."""
 
     def __init__(self, model: Model, decoding: Admission, max_pixels: int) -> None:

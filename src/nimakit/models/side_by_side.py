@@ -1,0 +1,68 @@
+"""Several models that each score the same images."""
+
+from collections.abc import Mapping
+
+from nimakit.errors import UsageError
+from nimakit.images.photo import Preprocessing
+from nimakit.models.engine import Model
+from nimakit.models.network import Stop
+from nimakit.models.preparation import Prepared
+from nimakit.models.score import RECORD_KEYS, Score
+
+
+class SideBySide:
+    """Models side by side: a `Scorer` decodes each image once, and every model scores it.
+
+    Args:
+        models: Name -> model, at least two; in a score record, the name is the key of the model's scores.
+
+    Attributes:
+        models: As given.
+        name: Display name.
+
+    Raises:
+        UsageError: Fewer than two models, or a name that is a key of score records.
+    """
+
+    def __init__(self, models: Mapping[str, Model]) -> None:
+        if len(models) < 2:
+            raise UsageError(
+                f"Side by side there must be two or more models. Received: {', '.join(models) or 'none'}"
+            )
+        taken = sorted(RECORD_KEYS & models.keys())
+        if taken:
+            raise UsageError(
+                "Side by side, a model's name must not be a key of score records. Received:"
+                f" {', '.join(taken)}; give it another: NAME=MODEL"
+            )
+        self.models = dict(models)
+        self.name = f"{', '.join(models)} side by side"
+
+    @property
+    def preprocessings(self) -> tuple[Preprocessing, ...]:
+        """The distinct preprocessings of all models."""
+        return tuple(dict.fromkeys(p for model in self.models.values() for p in model.preprocessings))
+
+    @property
+    def device(self) -> str:
+        """Either "GPU", if any model runs on one, or "CPU"."""
+        return "GPU" if "GPU" in {model.device for model in self.models.values()} else "CPU"
+
+    def score_prepared(
+        self, prepared: Prepared, views: int = 1, stop: Stop | None = None
+    ) -> list[dict[str, Score]]:
+        """Score images that are already cropped and resized.
+
+        Args:
+            prepared: As for `Model.score_prepared`, for `preprocessings`.
+            views: As for `Model.score_prepared`.
+            stop: As for `Model.score_prepared`.
+
+        Returns:
+            For each of the N images, name -> score.
+
+        Raises:
+            ModelError: As for `Model.score_prepared`.
+        """
+        scores = [model.score_prepared(prepared, views, stop) for model in self.models.values()]
+        return [dict(zip(self.models, row, strict=True)) for row in zip(*scores, strict=True)]
