@@ -78,6 +78,9 @@ declare -A MOUNTS=()
 # The same paths -> what they lead to outside, with links followed.
 declare -A SOURCES=()
 
+# Public models that are named and are in none of our images: they have to be in the cache.
+declare -A DOWNLOADED=()
+
 # The next container sees only what is mounted after this.
 forget_mounts() { MOUNTS=() SOURCES=(); }
 
@@ -128,29 +131,43 @@ mount_option() {
 # What a launcher mounts for an option of the kind model; some define it differently.
 mount_named_model() { mount_model "$1"; }
 
+# read_model VARIABLE [NAME=]MODEL: assigns MODEL.
+read_model() {
+  if [[ $2 =~ ^[[:alnum:]][[:alnum:]._-]*=(.+)$ ]]; then
+    printf -v "$1" '%s' "${BASH_REMATCH[1]}"
+  else
+    printf -v "$1" '%s' "$2"
+  fi
+}
+
 # With the list of images that its job was trained on, so that an evaluation on the same images can warn.
 mount_model_file() {
   mount_input "$1"
   mount_input "$(dirname -- "$1")/split.json"
 }
 
-# A model file, or an ensemble of model files. Another person may have written the ensemble, and it may name any path:
+# A model file, the folder of a job, or an ensemble of these. Another person may have written the ensemble, and it may name any path:
 # a member is mounted only if both its name and that of the file it leads to are names of model files.
 mount_model() {
   local member name suffix='\.[oO][nN][nN][xX]$'
   case $1 in
+    aesthetic) ;;
+    technical) DOWNLOADED[$1]=yes ;;
     *.[oO][nN][nN][xX]) mount_model_file "$1" ;;
     *.[jJ][sS][oO][nN])
       mount_input "$1"
       [[ -f $1 ]] || return 0
       require_jq "$1"
       while IFS= read -r -d '' member; do
+        if [[ $member == technical ]]; then DOWNLOADED[$member]=yes; fi
         [[ $member == /* ]] || member=$(dirname -- "$1")/$member
+        if [[ -d $member ]]; then member+=/model.onnx; fi
         [[ -f $member ]] || continue
         name=$(realpath -- "$member")
         if [[ $member =~ $suffix && $name =~ $suffix ]]; then mount_model_file "$member"; fi
       done < <(jq -j '.members[]?.model? | strings | . + "\u0000"' -- "$1" 2>/dev/null)
       ;;
+    *) if [[ -f $1/model.onnx ]]; then mount_model_file "$1/model.onnx"; fi ;;
   esac
 }
 
@@ -229,9 +246,33 @@ is_system_folder() {
 # run_container IMAGE ENTRYPOINT ARGUMENT...: replaces this shell with a container that has no network and is removed
 # when it ends.
 run_container() {
+  download_models "$1"
   set_run "$@"
   exec docker run --rm --network none "${RUN[@]}"
 }
+
+# download_models IMAGE: downloads public models that are named and not in the cache, in a container that has a network and
+# sees only the cache.
+download_models() {
+  local name
+  for name in "${!DOWNLOADED[@]}"; do
+    if compgen -G "$(cache_folder)/$name-*.onnx" >/dev/null; then continue; fi
+    (
+      forget_mounts
+      set_run "$1" nimakit fetch "$name"
+      docker run --rm "${download_options[@]}" "${RUN[@]}" >/dev/null
+    ) || exit
+  done
+}
+
+# What a container that downloads public weights gets from the environment. By name: a proxy's address may have a password.
+download_options=()
+for variable in NIMAKIT_WEIGHTS_MIRROR {http,https,no}_proxy {HTTP,HTTPS,NO}_PROXY; do
+  if [[ -n ${!variable:-} ]]; then download_options+=(--env "$variable"); fi
+done
+
+# The cache of this machine, which containers share.
+cache_folder() { printf '%s' "${NIMAKIT_CACHE:-${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/nimakit}"; }
 
 # set_run IMAGE ENTRYPOINT ARGUMENT...: sets RUN, the end of every `docker run`: as the calling user, without capabilities,
 # with a read-only root, the mounts, and the cache if it can be made. Servers get no cache: they need none, and talk to
@@ -241,7 +282,7 @@ set_run() {
   RUN=(--cap-drop ALL --security-opt no-new-privileges --pids-limit 4096)
   RUN+=(--init --read-only --tmpfs /run/nimakit:mode=1777 --user "$(id -u):$(id -g)")
   RUN+=(--env HOME=/run/nimakit --env TMPDIR=/run/nimakit --workdir "$PWD")
-  cache=${NIMAKIT_CACHE:-${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/nimakit}
+  cache=$(cache_folder)
   if [[ $entrypoint != serve && $entrypoint != rate ]] && mkdir -p -- "$cache" 2>/dev/null && [[ -w $cache ]]; then
     add_mount "$cache" rw
     RUN+=(--env "NIMAKIT_CACHE=$cache" --env "KERAS_HOME=$cache/keras")

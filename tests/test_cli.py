@@ -238,6 +238,41 @@ def test_max_pixels_refuses_larger_photos(predict: Command, folder: Path) -> Non
     assert all("Received: 12x9 = 108" in record["error"] for record in result.records)
 
 
+def test_models_side_by_side_keep_their_scores_apart(
+    nimakit: Command, folder: Path, tiny_file: Path, score_file: Path, tmp_path: Path
+) -> None:
+    """All outputs have each model's scores under its name; the first model decides the order."""
+    labels = [{"image_id": name, "label": [1] * 10} for name in ("a", "b", "c")]
+    models = ("--model", f"aesthetic={tiny_file}", "--model", score_file)
+    result = nimakit(
+        "predict",
+        *("--image-source", folder, *models, "--side-by-side", "--top", 2, "--normalize", "minmax"),
+        *("--samples-file", _write(tmp_path / "labels.json", labels), "--metrics-file", tmp_path / "m.json"),
+        *("--predictions-file", tmp_path / "p.csv", "--report", tmp_path / "r.html"),
+    )
+    assert result.code == 0, result.err
+    alone = {
+        name: {
+            record["image_id"]: record
+            for record in nimakit("predict", "--image-source", folder, "--model", file).records
+        }
+        for name, file in (("aesthetic", tiny_file), ("score", score_file))
+    }
+    assert [record["image_id"] for record in result.records] == ["c", "b"]
+    for record in result.records:
+        assert list(record) == ["image_id", "aesthetic", "score"]
+        for name, records in alone.items():
+            assert 0 <= record[name].pop("normalized_score") <= 1
+            assert {"image_id": record["image_id"], **record[name]} == records[record["image_id"]]
+    assert list(json.loads((tmp_path / "m.json").read_text("utf-8"))) == ["aesthetic", "score"]
+    assert "nimakit: aesthetic: 3 labelled images" in result.err
+    assert "with aesthetic, score side by side" in result.err
+    assert "score.mean_score_prediction" in (tmp_path / "p.csv").read_text("utf-8").splitlines()[0]
+    page = (tmp_path / "r.html").read_text("utf-8")
+    assert "Also scored by <b>score</b>" in page
+    assert page.count("<b>aesthetic</b>") == 3  # in the heading and on both cards
+
+
 # Options that contradict one another
 
 
@@ -248,6 +283,10 @@ def test_max_pixels_refuses_larger_photos(predict: Command, folder: Path) -> Non
         (["--model", "a.onnx", "--base-model-name", "MobileNet"], "Received: --model, --base-model-name"),
         (["--config-file", "c.json", "--model", "a.onnx"], "Received: --model, --config-file"),
         (["--weights-file", "w.h5"], "--weights-file needs --base-model-name"),
+        (["--base-model-name", "MobileNet"], "--base-model-name needs --weights-file"),
+        (["--side-by-side"], "--side-by-side needs two or more --model"),
+        (["--side-by-side", *2 * ["--model", "a.onnx"]], "a more than once"),
+        (["--side-by-side", *2 * ["--model", "a.onnx"], "--user", "u.taste"], "come from one model"),
         (["--metrics-file", "m.json"], "--metrics-file needs a --samples-file with labels"),
         (["--tta", "rotations"], "'rotations' is not one of 'none', 'flips', 'crops'"),
         (["--normalize"], "'--normalize' requires an argument"),

@@ -139,3 +139,16 @@ def test_rejects_an_empty_label_file(tmp_path: Path) -> None:
     with pytest.raises(LabelError, match="at least one image"):
         write_labels(tmp_path / "labels.json", [], None)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_says_how_to_make_missing_labels_of_ava(tmp_path: Path) -> None:
+    """A missing file with the name of AVA's label files is answered with the command that makes it."""
+    made = r"ava_labels_train\.json \(No such file or directory\)\. Make AVA's .*: nimakit data ava AVA"
+    for read in (read_labels, outline):
+        with pytest.raises(LabelError, match=made):
+            read(tmp_path / "ava_labels_train.json")
+    with pytest.raises(LabelError, match=r"No such file or directory\)$"):
+        read_labels(tmp_path / "labels.json")
+    (tmp_path / "ava_labels_test.json").touch()
+    with pytest.raises(LabelError, match="must be JSON"):
+        read_labels(tmp_path / "ava_labels_test.json")

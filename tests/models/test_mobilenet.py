@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+from mobilenet_weights import write_weights
 from nimakit.config import TrainConfig
 from nimakit.errors import WeightsError
 from nimakit.models import mobilenet
@@ -20,26 +21,10 @@ from nimakit.stats.histogram import default_bins
 CONFIG = TrainConfig(base_model_name="MobileNet")
 
 
-def _write(path: Path, bins: int, *, changed: str = "", value: float = 1.0) -> Path:
-    """Weights as Keras 2 kept them; of one layer all are a value."""
-    generator = np.random.default_rng(0)
-    layers = [*mobilenet.layers(), ("rating", ((1024, bins), (bins,)))]
-    with h5py.File(path, "w") as file:
-        file.attrs["layer_names"] = [name.encode() for name, _ in layers]
-        for name, shapes in layers:
-            group = file.create_group(name)
-            names = [f"{name}/{number}:0" for number in range(len(shapes))]
-            group.attrs["weight_names"] = [text.encode() for text in names]
-            for text, shape in zip(names, shapes, strict=True):
-                values = generator.uniform(0.5, 1.0, shape) / np.prod(shape[:-1] or (1,))
-                group[text] = np.full(shape, value, "f4") if name == changed else values.astype("f4")
-    return path
-
-
 @pytest.mark.parametrize("bins", [10, 7])
 def test_scores_as_keras_does(tmp_path: Path, bins: int) -> None:
     """Histograms of noise are those of the Keras model with the same weights."""
-    path, size = _write(tmp_path / "w.hdf5", bins), (64, 96)
+    path, size = write_weights(tmp_path / "w.hdf5", bins), (64, 96)
     model = heads.add_head(backbones.get("MobileNet").build(input_size=size), default_bins(bins), CONFIG)
     weights.load(model, path)
     config = TrainConfig(base_model_name="MobileNet", input_size=size, fit="crop")
@@ -55,7 +40,7 @@ def test_scores_as_keras_does(tmp_path: Path, bins: int) -> None:
 
 def test_needs_no_tensorflow(tmp_path: Path) -> None:
     """Neither TensorFlow nor Keras is imported."""
-    path = _write(tmp_path / "w.hdf5", 10)
+    path = write_weights(tmp_path / "w.hdf5", 10)
     code = (
         "import sys; sys.modules.update(tensorflow=None, keras=None, tf2onnx=None);"
         "from pathlib import Path; from nimakit.models.conversion import convert;"
@@ -73,13 +58,14 @@ def test_needs_no_tensorflow(tmp_path: Path) -> None:
 
 def test_leaves_other_heads_to_keras(tmp_path: Path) -> None:
     """A head of one output, or none at all, is not this network."""
-    assert not mobilenet.export_weights(_write(tmp_path / "w.hdf5", 1), tmp_path / "m.onnx", {}, CONFIG)
+    path = write_weights(tmp_path / "w.hdf5", 1)
+    assert not mobilenet.export_weights(path, tmp_path / "m.onnx", {}, CONFIG)
     assert not (tmp_path / "m.onnx").exists()
 
 
 def test_refuses_weights_of_another_network(tmp_path: Path) -> None:
     """What is missing is named."""
-    path = _write(tmp_path / "w.hdf5", 10)
+    path = write_weights(tmp_path / "w.hdf5", 10)
     with h5py.File(path, "r+") as file:
         del file["conv_pw_3"]["conv_pw_3/0:0"]
         file["conv_pw_3"]["conv_pw_3/0:0"] = np.zeros((1, 1, 128, 64), "f4")
@@ -89,7 +75,7 @@ def test_refuses_weights_of_another_network(tmp_path: Path) -> None:
 
 def test_refuses_weights_that_are_not_numbers(tmp_path: Path) -> None:
     """Infinity anywhere: the training failed."""
-    path = _write(tmp_path / "w.hdf5", 10, changed="conv_pw_3", value=float("inf"))
+    path = write_weights(tmp_path / "w.hdf5", 10, changed="conv_pw_3", value=float("inf"))
     with pytest.raises(WeightsError, match=r"must be numbers.*conv_pw_3"):
         mobilenet.export_weights(path, tmp_path / "m.onnx", {}, CONFIG)
     assert not (tmp_path / "m.onnx").exists()
@@ -98,6 +84,6 @@ def test_refuses_weights_that_are_not_numbers(tmp_path: Path) -> None:
 def test_a_config_may_choose_the_input(tmp_path: Path, empty_cache: Path) -> None:
     """Its size and fit are those of the model file, through the conversion too."""
     config = TrainConfig(base_model_name="MobileNet", input_size=(32, 64), fit="pad")
-    path = convert(_write(tmp_path / "w.hdf5", 10), "MobileNet", config=config)
+    path = convert(write_weights(tmp_path / "w.hdf5", 10), "MobileNet", config=config)
     found = Network(path).metadata.preprocessing
     assert (found.height, found.width, found.fit) == (32, 64, "pad")

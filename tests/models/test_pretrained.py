@@ -169,7 +169,7 @@ TECHNICAL = pretrained.PUBLIC["technical"]
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[PictureServer]:
-    """A server with technical weights of its own, and their address and blob id as those of the public ones."""
+    """A server with weights of its own, whose address and blob id are those of the technical model."""
     blob = hashlib.sha1(b"blob 11\0" + WEIGHTS, usedforsecurity=False).hexdigest()
     monkeypatch.delenv(pretrained.MIRROR_VARIABLE, raising=False)
     with picture_server() as server:

@@ -10,7 +10,7 @@ import pytest
 
 from nimakit.errors import ImageError
 from nimakit.models.score import Score, error_record, score_record
-from nimakit.scoring.records import RecordWriter, add_min_max, rank
+from nimakit.scoring.records import RecordWriter, add_min_max, csv_columns, rank
 
 RECORDS: list[dict[str, Any]] = [
     {"image_id": 'a, "b"', **score_record(Score(5.25, 1.5, np.array([0.25, 0.75]), 62.0))},
@@ -58,9 +58,9 @@ def test_ranks_best_first_equals_by_name_and_errors_last() -> None:
     assert "".join(record["image_id"] for record in sorted(records, key=rank)) == "dabcx"
 
 
-def _written(suffix: str, records: list[dict[str, Any]]) -> str:
+def _written(suffix: str, records: list[dict[str, Any]], **options: Any) -> str:
     stream = io.StringIO()
-    writer = RecordWriter(stream, "a stream", suffix)
+    writer = RecordWriter(stream, "a stream", suffix, **options)
     for record in records:
         writer.write(record)
     writer.close()
@@ -85,3 +85,27 @@ def test_writes_csv_with_a_column_for_each_field() -> None:
     assert rows[0]["predictions"] == "0.25 0.75"
     assert float(rows[0]["mean_score_prediction"]) == 5.25
     assert (rows[1]["mean_score_prediction"], rows[1]["error"]) == ("", "It is broken.")
+
+
+def test_the_scores_of_several_models_have_their_names() -> None:
+    """Each model's scores are under its name, in JSON as in a .csv; an error is the whole record's."""
+    scores = {"a": Score(5.25, 1.5, np.array([0.25, 0.75]), 62.0), "b": Score(2.0, None, None, None)}
+    records = [{"image_id": "x", **score_record(scores)}, {"image_id": "y", "error": "It is broken."}]
+    assert records[0]["b"] == {"mean_score_prediction": 2.0, "sd_score_prediction": None, "predictions": []}
+    add_min_max(records, "b")
+    assert records[0]["b"]["normalized_score"] == 0.5
+    assert [record["image_id"] for record in sorted(records, key=lambda r: rank(r, "b"))] == ["x", "y"]
+    rows = list(csv.DictReader(io.StringIO(_written(".csv", records, columns=csv_columns(["a", "b"])))))
+    filled = [{key: value for key, value in row.items() if value} for row in rows]
+    assert filled == [
+        {
+            "image_id": "x",
+            "a.mean_score_prediction": "5.25",
+            "a.sd_score_prediction": "1.5",
+            "a.percentile": "62.0",
+            "a.predictions": "0.25 0.75",
+            "b.mean_score_prediction": "2.0",
+            "b.normalized_score": "0.5",
+        },
+        {"image_id": "y", "error": "It is broken."},
+    ]

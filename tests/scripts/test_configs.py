@@ -178,3 +178,53 @@ def test_jq_is_asked_for_where_it_is_missing(predict: Launcher, tmp_path: Path) 
         assert result.code == 1
         assert "Reading c.json needs jq, and none was found. Install it" in result.stderr
     assert predict("--image-source", "photos", env=env).container.image == "nima-light"
+
+
+def test_job_folders_of_an_ensemble_are_mounted(predict: Launcher) -> None:
+    """Of a job, its model and the list of images it was trained on; of any other folder, nothing."""
+    job = predict.folder / "train_jobs" / "7"
+    job.mkdir(parents=True)
+    for name in ("model.onnx", "split.json", "config.json"):
+        (job / name).touch()
+    members = [{"model": "train_jobs/7"}, {"model": "photos"}]
+    ensemble = write_json(predict.folder / "e.json", {"members": members})
+    expected = {str(ensemble), str(job / "model.onnx"), str(job / "split.json")}
+    assert set(predict("--model", "e.json").container.mounts) == expected
+    assert set(predict("--model", "train_jobs/7").container.mounts) == expected - {str(ensemble)}
+
+
+# --- public models that no image contains --------------------------------------------------------------
+
+
+def test_the_technical_model_is_downloaded_first(predict: Launcher) -> None:
+    """A container with a network and only the cache fetches it; the one with the photos has none."""
+    arguments = ("--model", "technical", "--image-source", "photos")
+    result = predict(*arguments, env={"NIMAKIT_WEIGHTS_MIRROR": "http://mirror.example/weights"})
+    fetches, scores = result.containers
+    assert (fetches.image, fetches.arguments, fetches.mounts) == ("nima-light", ["fetch", "technical"], {})
+    assert "--network" not in fetches.options
+    assert "NIMAKIT_WEIGHTS_MIRROR" in fetches.options["--env"]
+    assert scores.options["--network"] == ["none"]
+    assert "NIMAKIT_WEIGHTS_MIRROR" not in scores.options["--env"]
+    assert result.stdout == "[]\n"
+    assert len(predict(*arguments).containers) == 1
+
+
+def test_nothing_is_scored_without_the_model_that_is_named(predict: Launcher) -> None:
+    """If the download fails, the launcher ends with its exit code."""
+    (predict.bin / "has-no-network").touch()
+    result = predict("--model", "technical", "--image-source", "photos")
+    assert (result.code, len(result.containers), result.stdout) == (1, 1, "")
+
+
+def test_what_names_the_technical_model_has_it_downloaded(predict: Launcher) -> None:
+    """A config, an ensemble or an option; but a file is a file, whatever its name in the records."""
+    write_json(predict.folder / "c.json", {"public_model": "technical"})
+    write_json(predict.folder / "e.json", {"members": [{"model": "technical"}]})
+    (predict.folder / "m.onnx").touch()
+    (predict.bin / "has-no-network").touch()
+    both = ("--side-by-side", "--model", "aesthetic", "--model")
+    for named in (("--config-file", "c.json"), ("--model", "e.json"), (*both, "quality=technical")):
+        assert predict(*named).container.arguments == ["fetch", "technical"]
+    container = predict(*both, "technical=m.onnx").container
+    assert set(container.mounts) == {str(predict.folder / "m.onnx")}

@@ -206,3 +206,12 @@ def test_help_needs_no_set_up_and_no_engine(serve: Launcher) -> None:
     assert result.stdout.startswith("Usage: ./serve [OPTIONS]\n")
     for option in cli.commands["serve"].params:
         assert f"  {option.opts[-1]}" in result.stdout
+
+
+def test_the_technical_model_is_downloaded_by_the_light_image(serve: Launcher) -> None:
+    """The server sees that one file of the cache, read-only, where it looks for models."""
+    fetches, serves = serve("--model", "quality=technical").containers
+    assert (fetches.image, fetches.arguments) == ("nima-light", ["fetch", "technical"])
+    [model] = (serve.bin.parent / "nimakit-cache").iterdir()
+    assert serves.image == "nima-serve"
+    assert serves.mounts == {f"/run/nimakit/.cache/nimakit/{model.name}": (str(model), "ro")}

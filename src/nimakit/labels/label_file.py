@@ -19,6 +19,11 @@ from nimakit.io.rules import described, is_number, is_text, read_json
 from nimakit.stats.histogram import FloatArray, normalise
 
 _LISTED = 20
+_AVA = "ava_labels_"
+_MAKE_AVA = (
+    "Make AVA's label files from the data set: nimakit data ava AVA.txt --tags-file tags.txt --tag interior"
+    " (data/AVA/README.md)"
+)
 _DIGITS = 6
 
 
@@ -48,7 +53,7 @@ def read_labels(path: str | os.PathLike[str]) -> Labels:
             negative, all zero, too short, or of another length than most; up to twenty are listed.
     """
     path = Path(path)
-    entries = read_json(path, LabelError, "A label file")
+    entries = _read(path)
     if not isinstance(entries, list) or not entries:
         raise LabelError(f"A label file must be a JSON list with at least one entry. Received: {path}")
     bins, labelled = _usual_shape(entries)
@@ -93,7 +98,7 @@ def outline(path: Path) -> Outline:
     Raises:
         LabelError: It is not JSON.
     """
-    entries = read_json(path, LabelError, "A label file")
+    entries = _read(path)
     found = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
     names = (entry.get("image_id") for entry in found)
     named = dict.fromkeys(canonical(name) for name in names if isinstance(name, str) and name)
@@ -126,6 +131,15 @@ def write_labels(path: Path, image_ids: Sequence[str], labels: ArrayLike | None)
         for number, entry in enumerate(entries):
             stream.write((",\n" if number else "") + json.dumps(entry))
         stream.write("\n]\n")
+
+
+def _read(path: Path) -> Any:
+    try:
+        return read_json(path, LabelError, "A label file")
+    except LabelError as error:
+        if path.name.startswith(_AVA) and isinstance(error.__cause__, FileNotFoundError):
+            raise LabelError(f"{error}. {_MAKE_AVA}") from error
+        raise
 
 
 def _usual_shape(entries: Sequence[Any]) -> tuple[int, bool]:

@@ -271,3 +271,44 @@ def test_a_line_tells_of_each_request(web: Client, capsys: pytest.CaptureFixture
     assert re.fullmatch(r"[0-9a-f]{32}", scored["id"])
     assert (unknown["route"], unknown["status"], unknown["images"]) == (None, 404, None)
     assert "private" not in json.dumps([scored, unknown])
+
+
+def test_several_models_answer_side_by_side(web: Client) -> None:
+    """Each record has every model's scores under its name, as each gives them on its own; all are counted."""
+    files = [("a.png", noise(1)), ("b.png", b"broken"), ("c.png", noise(2))]
+    both = web.post("/predict?model=score&model=tiny", data=form(*files)).json
+    for name in ("tiny", "score"):
+        alone = web.post(f"/predict?model={name}", data=form(*files)).json
+        assert [{"image_id": r["image_id"], **r.get(name, {"error": r.get("error")})} for r in both] == alone
+    assert list(both[0]) == ["image_id", "score", "tiny"]
+    value = service(web).metrics.registry.get_sample_value
+    assert value("nimakit_images_total", {"model": "tiny", "result": "scored"}) == 4
+    stretched = web.post("/predict?model=score&model=tiny&normalize=minmax", data=form(*files)).json
+    assert [
+        {r[name]["normalized_score"] for r in stretched if "error" not in r} for name in ("tiny", "score")
+    ] == [
+        {0, 1},
+        {0, 1},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "message"),
+    [
+        (
+            "model=tiny&model=tiny",
+            400,
+            "'model' must be the name of a served model, or of several, each once",
+        ),
+        ("model=tiny&model=other", 404, "one of tiny, score. Received: 'other'"),
+        ("model=tiny&model=", 400, "'model' must be"),
+        ("model=tiny&model=score&user=me", 400, "Scores of one user come from one model"),
+    ],
+)
+def test_refuses_models_that_cannot_answer_side_by_side(
+    web: Client, query: str, status: int, message: str
+) -> None:
+    """Before the body is read."""
+    response = web.post(f"/predict?{query}", data=form(("a.png", noise())))
+    assert response.status_code == status
+    assert message in response.json["detail"]
