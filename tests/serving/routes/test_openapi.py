@@ -76,6 +76,7 @@ def test_open_routes_are_said_to_be_open(web: Client) -> None:
         ("POST", "/predict", "/predict"),
         ("POST", "/predict?normalize=minmax", "/predict"),
         ("POST", "/predict?model=score", "/predict"),
+        ("POST", "/predict?model=score&model=tiny", "/predict"),
         ("POST", "/predict?model=other", "/predict"),
     ],
 )
