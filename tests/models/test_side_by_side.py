@@ -6,7 +6,7 @@ import pytest
 
 from nimakit.errors import UsageError
 from nimakit.images import photo
-from nimakit.models import engine, loading
+from nimakit.models import loading, preparation
 from nimakit.models.engine import Model, Scorer
 from nimakit.models.names import parse_sources
 from nimakit.models.score import Score
@@ -33,7 +33,7 @@ def test_every_model_scores_as_on_its_own(
         opened.append(source)
         return photo.open_photo(source, **options)
 
-    monkeypatch.setattr(engine, "open_photo", count)
+    monkeypatch.setattr(preparation, "open_photo", count)
     both = SideBySide({"a": tiny, "b": other})
     assert both.preprocessings == (*tiny.preprocessings, *other.preprocessings)
     *results, error = Scorer(both).score([*images, tmp_path / "none.png"])

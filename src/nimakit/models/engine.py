@@ -20,7 +20,6 @@ from nimakit.images.photo import (
     MAX_PIXELS,
     Encoded,
     ImageInput,
-    PixelArray,
     Preprocessing,
 )
 from nimakit.io.threads import cores, result
