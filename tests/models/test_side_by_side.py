@@ -1,6 +1,7 @@
 """nimakit.models.side_by_side: several models on the same images."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ def test_every_model_scores_as_on_its_own(
     alone = {name: list(Scorer(m).score(images)) for name, m in (("a", tiny), ("b", other))}
     opened: list[object] = []
 
-    def count(source: photo.ImageInput, **options: int) -> photo.Photo:
+    def count(source: photo.ImageInput, **options: Any) -> photo.Photo:
         opened.append(source)
         return photo.open_photo(source, **options)
 
@@ -45,8 +46,8 @@ def test_every_model_scores_as_on_its_own(
             expected = scores[position]
             assert isinstance(expected, Score)
             assert result[name].mean == pytest.approx(expected.mean, abs=1e-6)
-    assert results[0]["a"].percentile is not None
-    assert results[0]["b"].percentile is None
+        assert result["a"].percentile is not None
+        assert result["b"].percentile is None
 
 
 @pytest.mark.parametrize(

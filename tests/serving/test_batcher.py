@@ -62,9 +62,9 @@ class StandIn:
         return [Score(mean=10.0 * number, sd=None, histogram=None, percentile=None) for number in batch]
 
 
-def scorer(stand_in: StandIn) -> Scorer:
+def scorer(stand_in: StandIn) -> Scorer[Score]:
     """The stand-in as what it stands in for."""
-    return cast("Scorer", stand_in)
+    return cast("Scorer[Score]", stand_in)
 
 
 def images(*numbers: int) -> Any:

@@ -158,7 +158,8 @@ def evaluate(
     """
     scorer = Scorer(model, tta=tta, max_pixels=max_pixels)
     agreement = Agreement(model, split)
-    for item, result in track(score_items(scorer, items), len(items), label):
+    results = score_items(scorer, items)
+    for item, result in track(results, len(items), label):
         agreement.add(item, result)
         if on_record:
             on_record(_record(item, result, model.bins))

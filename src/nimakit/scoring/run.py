@@ -108,7 +108,8 @@ class Run:
         failures: list[str] = []
 
         def scored() -> Iterator[tuple[Item, Record]]:
-            for item, result in track(score_items(scorer, items), len(items), "scoring"):
+            results = score_items(scorer, items)
+            for item, result in track(results, len(items), "scoring"):
                 for name, agreement in agreements.items():
                     agreement.add(item, _score_of(name, result))
                 record = to_record(item, result)

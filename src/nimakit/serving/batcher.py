@@ -5,21 +5,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Generic
 
 import numpy as np
 
 from nimakit.errors import BusyError, ImageError, ImageTooLargeError, ImageUnreadError
 from nimakit.images.photo import ImageInput
 from nimakit.io.child_process import ChildProcess
-from nimakit.models.engine import Scorer
+from nimakit.models.engine import Result, Scorer
 from nimakit.models.preparation import Preparation, Prepared
-from nimakit.models.score import Score, Scores
 from nimakit.serving.http.memory import configure_child
 from nimakit.serving.metrics import Metrics
-
-Result: TypeAlias = Score | Scores | ImageError
-"""The score of an image by one model, its scores by several, or why it has none."""
 
 
 @dataclass(slots=True)
@@ -35,19 +31,19 @@ class Timing:
 class _Task:
     """An image to be decoded and scored."""
 
-    job: "Job"
+    job: "Job[Any]"
     source: ImageInput
     since: float
     prepared: Prepared | None = None
-    result: Result | None = None
+    result: Any = None  # what the scorer makes of the image, or an ImageError
     is_large: bool = False
     timing: Timing = field(default_factory=Timing)
 
 
-class Job:
+class Job(Generic[Result]):
     """The images of one request."""
 
-    def __init__(self, scorer: Scorer[Any], sources: Sequence[ImageInput]) -> None:
+    def __init__(self, scorer: Scorer[Result], sources: Sequence[ImageInput]) -> None:
         now = time.monotonic()
         self.scorer = scorer
         self.tasks = [_Task(self, source, now) for source in sources]
@@ -56,7 +52,7 @@ class Job:
         self._error: Exception | None = None
         self._done = threading.Event()
 
-    def wait(self, seconds: float) -> list[Result]:
+    def wait(self, seconds: float) -> list[Result | ImageError]:
         """Wait for the results, in the order of the images; after `seconds` the job is abandoned.
 
         Raises:
@@ -75,7 +71,7 @@ class Job:
         """Longest time of any of the images, by stage."""
         return Timing(*map(max, zip(*(astuple(task.timing) for task in self.tasks), strict=True)))
 
-    def finish(self, task: _Task, result: Result) -> None:
+    def finish(self, task: _Task, result: Result | ImageError) -> None:
         """Set the result of an image; call it under the batcher's lock."""
         task.result = result
         task.prepared = None
@@ -139,7 +135,7 @@ class Batcher:
         if self._waiting and self._waiting + views > self._queue_size:
             raise BusyError("The queue is full. Try again later.")
 
-    def submit(self, scorer: Scorer[Any], sources: Sequence[ImageInput]) -> Job:
+    def submit(self, scorer: Scorer[Result], sources: Sequence[ImageInput]) -> Job[Result]:
         """Queue the images of a request.
 
         Args:

@@ -16,11 +16,11 @@ from nimakit.images.photo import ImageInput
 from nimakit.io.threads import cores
 from nimakit.models.engine import Scorer
 from nimakit.models.preparation import Augmentation
-from nimakit.models.score import Scores
+from nimakit.models.score import Score, Scores
 from nimakit.models.side_by_side import SideBySide
 from nimakit.serving import EXTENSION
 from nimakit.serving.admission import Admission
-from nimakit.serving.batcher import Batcher, Result
+from nimakit.serving.batcher import Batcher
 from nimakit.serving.http.front import Limits
 from nimakit.serving.http.request_reader import MAX_HEAD_BYTES
 from nimakit.serving.metrics import Metrics
@@ -121,7 +121,7 @@ class Service:
         tta: Augmentation,
         sources: Sequence[ImageInput],
         user: str | None = None,
-    ) -> list[Result]:
+    ) -> list[Score | Scores | ImageError]:
         """Score images by the deadline of the current request, in batches with those of other requests.
 
         Args:

@@ -88,7 +88,10 @@ def test_refuses_invalid_settings(
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
-        ("nonsense", "a public model (aesthetic), an .onnx file or an ensemble .json. Received: nonsense"),
+        (
+            "nonsense",
+            "a public model (aesthetic, technical), an .onnx file or an ensemble .json. Received: nonsense",
+        ),
         ("weights.hdf5", "Received: weights.hdf5"),
         ("nowhere.onnx", "must exist. Received: nowhere.onnx"),
         ("nowhere.json", "nowhere.json"),

@@ -54,7 +54,7 @@ def test_what_is_asked_for_is_done_while_scores_are_predicted(
     work, score = study.services.background, Scorer.score
     monkeypatch.setattr("nimakit.web.predictions.scores._BATCH", 1)
 
-    def interrupted(scorer: Scorer, images: Iterable[Any]) -> Iterator[Any]:
+    def interrupted(scorer: Scorer[Any], images: Iterable[Any]) -> Iterator[Any]:
         if not (study.folder / "new.jpg").exists():
             write_photo(study.folder / "new.jpg")
             work.wake(study.collection.id)
@@ -156,7 +156,7 @@ def test_a_folder_that_is_away_breaks_no_picture(study: Study, monkeypatch: pyte
     assert {image.state for image in study.images} == {OK}
     elsewhere.rename(study.folder)
 
-    def unplugged(scorer: Scorer, images: Iterable[Any]) -> Iterator[Any]:
+    def unplugged(scorer: Scorer[Any], images: Iterable[Any]) -> Iterator[Any]:
         study.folder.rename(elsewhere)
         return score(scorer, images)
 
@@ -177,7 +177,7 @@ def test_a_file_that_goes_before_it_is_scored_is_missing(
     file = study.folder / "photo 1.jpg"
     content = file.read_bytes()
 
-    def gone(scorer: Scorer, images: Iterable[Any]) -> Iterator[Any]:
+    def gone(scorer: Scorer[Any], images: Iterable[Any]) -> Iterator[Any]:
         file.unlink(missing_ok=True)
         return score(scorer, images)
 

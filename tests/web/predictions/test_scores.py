@@ -182,7 +182,7 @@ def test_a_model_that_is_changed_meanwhile_takes_effect_at_once(
     score = Scorer.score
     changes = iter([str(score_file)])
 
-    def interrupted(scorer: Scorer, images: Iterable[Any]) -> Iterator[Any]:
+    def interrupted(scorer: Scorer[Any], images: Iterable[Any]) -> Iterator[Any]:
         for name in changes:
             study.set(model=name)
         return score(scorer, images)
