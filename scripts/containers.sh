@@ -265,6 +265,18 @@ download_models() {
   done
 }
 
+# mount_downloaded: gives a server the public models that are named and in no image. The serving image can neither download nor
+# convert them, and servers do not get the cache.
+mount_downloaded() {
+  local name file
+  if ((${#DOWNLOADED[@]} == 0)); then return; fi
+  ensure_image nima-light
+  download_models nima-light
+  for name in "${!DOWNLOADED[@]}"; do
+    for file in "$(cache_folder)/$name"-*.onnx; do set_mount "/run/nimakit/.cache/nimakit/${file##*/}" ro "$file"; done
+  done
+}
+
 # What a container that downloads public weights gets from the environment. By name: a proxy's address may have a password.
 download_options=()
 for variable in NIMAKIT_WEIGHTS_MIRROR {http,https,no}_proxy {HTTP,HTTPS,NO}_PROXY; do

@@ -66,6 +66,7 @@ def test_gives_what_is_sound_of_a_broken_config(tmp_path: Path) -> None:
         ("dropout_rate", "half"),
         ("multiprocessing_data_load", 1),
         ("existing_weights", ""),
+        ("public_model", "beauty"),
         ("s3_bucket", 5),
         ("head", "histogramm"),
         ("score_activation", "softmax"),

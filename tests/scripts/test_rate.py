@@ -262,3 +262,11 @@ def test_without_docker_it_runs_natively(copied: Launcher) -> None:
     assert result.code == 0, result.stderr
     assert "runtime native" in result.stderr
     assert "nimakit<rate --images photos>" in result.stdout
+
+
+def test_the_technical_model_is_mounted(rate: Launcher) -> None:
+    """As for a server: downloaded by the light image, and mounted where the app looks for models."""
+    fetches, app = rate("--images", "photos", "--model", "technical").containers
+    assert (fetches.image, fetches.arguments) == ("nima-light", ["fetch", "technical"])
+    [model] = (rate.bin.parent / "nimakit-cache").iterdir()
+    assert app.mounts[f"/run/nimakit/.cache/nimakit/{model.name}"] == (str(model), "ro")
