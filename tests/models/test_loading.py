@@ -129,6 +129,19 @@ def test_a_config_may_name_a_public_model(public_model: Path, named: dict[str, A
     assert loading.load_config(config).name == "aesthetic"
 
 
+def test_the_file_name_of_a_config_may_name_the_public_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Configs of other NIMA toolkits are told apart only by their names."""
+    asked: list[str] = []
+    monkeypatch.setattr(loading, "load_model", lambda name, **_: asked.append(name))
+    config = TrainConfig(base_model_name="MobileNet")
+    for name in ("config_aesthetic_gpu.json", "Technical.json"):
+        loading.load_config(config, name)
+    assert asked == ["aesthetic", "technical"]
+    for name in ("config.json", "aesthetic_and_technical.json", "technically.json"):
+        with pytest.raises(ConfigError, match="set public_model"):
+            loading.load_config(config, name)
+
+
 def test_every_public_model_may_be_named_in_a_config() -> None:
     """The values of the key are the names of the public models."""
     assert get_args(PublicModel) == tuple(public_models())

@@ -146,7 +146,7 @@ def predict(
     if sources:
         model = loading.load_side_by_side(sources, notify=say)
     else:
-        model = _load(models, weights_file, config)
+        model = _load(models, weights_file, config, config_file.name if config_file else "")
         model = model.for_user(taste) if taste else model
     started = time.monotonic()
     summary = run.score(items, model, sys.stdout)
@@ -190,7 +190,9 @@ def _side_by_side(models: Sequence[str], user_file: Path | None) -> "tuple[Model
     return parse_sources(models)
 
 
-def _load(models: tuple[str, ...], weights_file: Path | None, config: "TrainConfig | None") -> "Model":
+def _load(
+    models: tuple[str, ...], weights_file: Path | None, config: "TrainConfig | None", config_name: str
+) -> "Model":
     from nimakit.models import loading
 
     if models:
@@ -199,7 +201,7 @@ def _load(models: tuple[str, ...], weights_file: Path | None, config: "TrainConf
         return loading.load_model(notify=say)
     if weights_file:
         return loading.load_weights(weights_file, config.base_model_name, config=config, notify=say)
-    return loading.load_config(config, notify=say)
+    return loading.load_config(config, config_name, notify=say)
 
 
 def _refuse_overwriting(inputs: Sequence[Path | None], outputs: Sequence[Path | None]) -> None:

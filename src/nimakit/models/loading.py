@@ -1,6 +1,7 @@
 """Loading a model by name: public models, files, job folders, ensembles, Keras weights, configs."""
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -120,8 +121,14 @@ def load_weights(
     return Model([Member(Network(path))])
 
 
-def load_config(config: TrainConfig, *, notify: Notify | None = None) -> Model:
+def load_config(config: TrainConfig, file_name: str = "", *, notify: Notify | None = None) -> Model:
     """Load the model of a training config: its weights, or the public model that it names.
+
+    Args:
+        config: The config.
+        file_name: Name of its file, which names the public model if the config does not: configs of other
+            NIMA toolkits have only names such as config_technical_gpu.json.
+        notify: As for `load_model`.
 
     Raises:
         ConfigError: The config names no weights to make a model from, or two that differ.
@@ -129,7 +136,8 @@ def load_config(config: TrainConfig, *, notify: Notify | None = None) -> Model:
     weights, models = config.existing_weights, public_models()
     if weights and weights not in PUBLIC:
         return load_weights(weights, config.base_model_name, config=config, notify=notify)
-    named = {name for name in (weights, config.public_model) if name}
+    words = re.split(r"[^a-z]+", file_name.lower())
+    named = {name for name in (weights, config.public_model) if name} or {*models} & {*words}
     if len(named) == 1:
         [name] = named
         if name in models and models[name].base_model == config.base_model_name:
