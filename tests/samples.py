@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from nimakit.images.photo import Fit, Preprocessing, ResizeFilter
+from nimakit.images.photo import Decode, Fit, Preprocessing, ResizeFilter
 from nimakit.models.metadata import METADATA_KEY, Metadata
 from nimakit.stats.histogram import default_bins
 
@@ -25,6 +25,7 @@ def metadata(
     bins: Sequence[float] = tuple(default_bins(10)),
     resize_filter: ResizeFilter = "nearest",
     fit: Fit = "squash",
+    decode: Decode = "full",
     side: int = SIDE,
     name: str = "tiny",
     quantiles: Sequence[float] = (),
@@ -35,7 +36,9 @@ def metadata(
         name=name,
         base_model="Tiny",
         bins=tuple(float(b) for b in bins),
-        preprocessing=Preprocessing(height=side, width=side, resize_filter=resize_filter, fit=fit),
+        preprocessing=Preprocessing(
+            height=side, width=side, resize_filter=resize_filter, fit=fit, decode=decode
+        ),
         reference_quantiles=tuple(quantiles),
         reference=reference,
     )

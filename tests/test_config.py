@@ -77,6 +77,7 @@ def test_gives_what_is_sound_of_a_broken_config(tmp_path: Path) -> None:
         ("input_size", [224.0, 224]),
         ("resize_filter", "near"),
         ("fit", "stretch"),
+        ("decode", "half"),
         ("random_crop", 0),
         ("random_crop", 1.1),
         ("random_flip", "yes"),
@@ -161,6 +162,16 @@ def test_reads_the_configs_of_the_first_nima_toolkit(
     assert (config.docker_image, config.decay_all) == (image, 0.000023)
 
 
+def test_new_configs_decode_scaled_and_old_ones_whole(tmp_path: Path) -> None:
+    """Configs that come with nimakit have the key where the filter weighs pixels; for others it is off."""
+    shipped = [read_train_config(path) for path in sorted((ROOT / "models").glob("*/config_*.json"))]
+    assert {config.decode for config in shipped if config.resize_filter != "nearest"} == {"scaled"}
+    assert {config.decode for config in shipped if config.resize_filter == "nearest"} == {"full"}
+    old = read_train_config(_write(tmp_path, {"base_model_name": "MobileNet", "resize_filter": "bicubic"}))
+    assert old.preprocessing((8, 8)).decode == "full"
+    assert dataclasses.replace(old, decode="scaled").preprocessing((8, 8)).decode == "scaled"
+
+
 def test_rejects_unknown_keys_with_the_nearest_known_one(tmp_path: Path) -> None:
     """A typing error is met with the key that was meant, and all errors come together."""
     path = _write(tmp_path, {"base_model_nam": "MobileNet", "batch_sise": 3, "n_classes": 0})
@@ -235,6 +246,7 @@ def test_rejects_a_broken_ensemble(tmp_path: Path, value: Any, message: str) -> 
             "'ridge_start' fits linear scores",
         ),
         ({"learning_rate_schedule": "cosine", "decay_all": 0.1}, "'decay_all' must be left out, or 0, with"),
+        ({"decode": "scaled"}, "'decode' must be \"full\" with the 'resize_filter' nearest"),
     ],
 )
 def test_rejects_keys_that_contradict_each_other(

@@ -8,7 +8,7 @@ from types import NoneType
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 from nimakit.errors import ConfigError
-from nimakit.images.photo import Fit, Preprocessing, ResizeFilter
+from nimakit.images.photo import SCALED_NEAREST, Decode, Fit, Preprocessing, ResizeFilter
 from nimakit.io.rules import (
     Rule,
     broken_rules,
@@ -98,6 +98,7 @@ class TrainConfig:
         resize_filter: One of `nimakit.images.photo.RESIZE_FILTERS`; published NIMA weights expect
             nearest.
         fit: One of `nimakit.images.photo.FITS`.
+        decode: One of `nimakit.images.photo.DECODES`; "scaled" not with the filter nearest.
         random_crop: Share of each side that a training step uses, 0.25 to 1: 0.875 is 224 of 256 pixels.
         random_flip: Whether to mirror half of the pictures in a training step.
         validation_split: Share of the labelled images set aside to choose the best epoch, 0 to below 1.
@@ -141,6 +142,7 @@ class TrainConfig:
     input_size: _Size | None = None
     resize_filter: ResizeFilter = "nearest"
     fit: Fit = "squash"
+    decode: Decode = "full"
     random_crop: _Crop = 0.875
     random_flip: bool = True
     validation_split: _ShareBelow1 = 0.05
@@ -161,7 +163,13 @@ class TrainConfig:
     def preprocessing(self, default_size: tuple[int, int]) -> Preprocessing:
         """How an image becomes the model's input; the default (height, width) is that of the backbone."""
         height, width = self.input_size or default_size
-        return Preprocessing(height=height, width=width, resize_filter=self.resize_filter, fit=self.fit)
+        return Preprocessing(
+            height=height,
+            width=width,
+            resize_filter=self.resize_filter,
+            fit=self.fit,
+            decode=self.decode,
+        )
 
 
 TRAIN_RULES = _rules(TrainConfig)
@@ -203,7 +211,16 @@ class EnsembleConfig:
 
 _MEMBER_RULES, _ENSEMBLE_RULES = _rules(MemberConfig), _rules(EnsembleConfig)
 
-LAYOUT_KEYS = ("n_classes", "head", "score_activation", "pooled_levels", "input_size", "resize_filter", "fit")
+LAYOUT_KEYS = (
+    "n_classes",
+    "head",
+    "score_activation",
+    "pooled_levels",
+    "input_size",
+    "resize_filter",
+    "fit",
+    "decode",
+)
 """Keys that, with base model and weights, determine the layers and input of a trained network."""
 
 
@@ -272,6 +289,8 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
             broken.append("'ridge_start' fits linear scores: 'score_activation' must be \"linear\"")
     if values.get("learning_rate_schedule") == "cosine" and values.get("decay_all"):
         broken.append("'decay_all' must be left out, or 0, with a 'learning_rate_schedule' of \"cosine\"")
+    if values.get("decode") == "scaled" and values.get("resize_filter", "nearest") == "nearest":
+        broken.append(SCALED_NEAREST)
     return broken
 
 

@@ -203,6 +203,54 @@ def test_members_get_the_input_each_of_them_wants(tmp_path: Path) -> None:
     assert len(Model(members).preprocessings) == 2
 
 
+@pytest.fixture
+def jpeg(tmp_path: Path) -> Path:
+    """A photograph that is 10 times as wide and high as the input of a small model."""
+    pixels = np.linspace(0, 255, 80 * 80 * 3).reshape(80, 80, 3).astype(np.uint8)
+    Image.fromarray(pixels ^ random_pixels(80, 80) // 8).save(tmp_path / "photo.jpg", quality=90)
+    return tmp_path / "photo.jpg"
+
+
+def _scaled(side: int = SIDE) -> Metadata:
+    return metadata(side=side, resize_filter="bilinear", decode="scaled")
+
+
+def test_a_member_sees_in_an_ensemble_what_it_sees_alone(tmp_path: Path, jpeg: Path) -> None:
+    """Each needs another reduction: 4, 2, 1, and the whole picture for nearest neighbour."""
+    abouts = [metadata(), _scaled(), _scaled(20), _scaled(40)]
+    members = [_member(tmp_path, about) for about in abouts]
+    together = Scorer(Model(members)).prepare(jpeg)
+    assert not isinstance(together, ImageError)
+    for member in members:
+        alone = Scorer(Model([member])).prepare(jpeg)
+        assert not isinstance(alone, ImageError)
+        [(wanted, pixels)] = alone.items()
+        np.testing.assert_array_equal(together[wanted], pixels)
+
+
+@pytest.mark.parametrize(("tta", "reductions"), [("flips", [4, 2, 1]), ("crops", [2, 1])])
+def test_decodes_once_for_members_that_need_the_same_pixels(
+    tmp_path: Path, jpeg: Path, monkeypatch: pytest.MonkeyPatch, tta: Any, reductions: list[int]
+) -> None:
+    """The crops of 10 pixels' side show less of the picture, so they need more of its pixels."""
+    opened: list[int] = []
+
+    def watched(source: Any, **options: Any) -> Photo:
+        photo = open_photo(source, **options)
+        opened.append(photo.reduction)
+        return photo
+
+    abouts = [_scaled(10), _scaled(9), _scaled(20), metadata(), _scaled(40)]
+    model = Model([_member(tmp_path, about) for about in abouts])
+    monkeypatch.setattr(preparation, "open_photo", watched)
+    Scorer(model, tta=tta).prepare(jpeg)
+    assert opened == reductions
+    opened.clear()
+    Image.open(jpeg).save(tmp_path / "photo.png")
+    Scorer(model, tta=tta).prepare(tmp_path / "photo.png")
+    assert opened == [1]
+
+
 def test_keeps_the_reference_only_where_all_members_share_it(tmp_path: Path) -> None:
     """Percentiles among different references cannot be mixed."""
     ranked = metadata(quantiles=(1.0, 2.0), reference="a set")

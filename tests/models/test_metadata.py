@@ -18,10 +18,31 @@ def test_survives_the_way_into_the_file_and_back() -> None:
     assert Metadata.from_json(about.to_json()) == about
 
 
+def test_scaled_decoding_is_version_2_of_the_file_and_nothing_else_is() -> None:
+    """Earlier versions of nimakit must refuse what they would decode otherwise, and read all other files."""
+    scaled = metadata(resize_filter="bilinear", decode="scaled")
+    assert Metadata.from_json(scaled.to_json()) == scaled
+    written = json.loads(scaled.to_json())
+    assert (written["format_version"], written["decode"]) == (2, "scaled")
+    whole = json.loads(metadata(resize_filter="bilinear").to_json())
+    assert whole["format_version"] == 1
+    assert "decode" not in whole
+    for values in (written | {"decode": "full"}, whole | {"format_version": 2}):
+        assert Metadata.from_json(json.dumps(values)).preprocessing.decode == "full"
+    with pytest.raises(ModelError, match="must have the format version 2"):
+        Metadata.from_json(json.dumps(written | {"format_version": 1}))
+
+
+def test_rejects_scaled_decoding_with_nearest_neighbour() -> None:
+    """This filter picks single pixels of the whole picture."""
+    with pytest.raises(ModelError, match="'decode' must be \"full\" with the 'resize_filter' nearest"):
+        Metadata.from_dict(metadata().to_dict() | {"decode": "scaled"})
+
+
 def test_fills_in_what_may_be_left_out() -> None:
     """The data, the licence and the reference are optional."""
     values = metadata().to_dict()
-    for key in ("trained_on", "licence", "reference", "reference_quantiles"):
+    for key in ("trained_on", "licence", "reference", "reference_quantiles", "decode"):
         del values[key]
     about = Metadata.from_dict(values)
     assert (about.trained_on, about.licence, about.reference_quantiles) == ("unknown", "unknown", ())
@@ -45,6 +66,7 @@ def test_fills_in_what_may_be_left_out() -> None:
         ("input_size", [224, 100_000]),
         ("resize_filter", "smooth"),
         ("fit", "stretch"),
+        ("decode", "half"),
         ("licence", None),
         ("reference_quantiles", [3, 2]),
         ("reference_quantiles", [3]),
@@ -71,8 +93,8 @@ def test_rejects_all_broken_fields_together() -> None:
         ("[]", "must be a JSON object"),
         (100_000 * "[", "must be JSON"),
         (5000 * "1", "must be JSON"),
-        ("{}", "format version 1. Received: null"),
-        ('{"format_version": 2}', "Received: 2; install the nimakit that wrote"),
+        ("{}", "format versions 1 and 2. Received: null"),
+        ('{"format_version": 3}', "Received: 3; install the nimakit that wrote"),
     ],
 )
 def test_rejects_other_text(text: str, message: str) -> None:

@@ -82,8 +82,10 @@ def test_refuses_weights_that_are_not_numbers(tmp_path: Path) -> None:
 
 
 def test_a_config_may_choose_the_input(tmp_path: Path, empty_cache: Path) -> None:
-    """Its size and fit are those of the model file, through the conversion too."""
-    config = TrainConfig(base_model_name="MobileNet", input_size=(32, 64), fit="pad")
+    """Size, fit and decoding are those of the model file, through the conversion too."""
+    config = TrainConfig(
+        base_model_name="MobileNet", input_size=(32, 64), resize_filter="box", fit="pad", decode="scaled"
+    )
     path = convert(write_weights(tmp_path / "w.hdf5", 10), "MobileNet", config=config)
     found = Network(path).metadata.preprocessing
-    assert (found.height, found.width, found.fit) == (32, 64, "pad")
+    assert (found.height, found.width, found.fit, found.decode) == (32, 64, "pad", "scaled")

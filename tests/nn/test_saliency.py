@@ -1,11 +1,14 @@
 """nimakit.nn.saliency: what a model looks at."""
 
+import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.stats import spearmanr
 
 from nimakit.config import TrainConfig
@@ -147,6 +150,21 @@ def test_draws_the_map() -> None:
     assert found.overlay.getpixel((3, 3)) != found.overlay.getpixel((60, 3))
     small = explain_image(corner_model(), random_pixels(50, 70), side=35)
     assert small.heat.size == (35, 25)
+
+
+def test_explains_the_pixels_that_are_scored() -> None:
+    """Of a model that decodes scaled, in drawings as large as the whole picture."""
+    model = corner_model()
+    wanted = replace(model.metadata.preprocessing, decode="scaled")
+    model = replace(model, metadata=replace(model.metadata, preprocessing=wanted))
+    stream = io.BytesIO()
+    Image.fromarray(random_pixels(131, 140)).save(stream, "JPEG")
+    found = explain_image(model, stream.getvalue())
+    assert found.heat.size == found.overlay.size == (140, 131)
+    seen = open_photo(stream.getvalue(), preprocessing=wanted)
+    assert seen.size == (70, 66)
+    assert found.saliency.mean == pytest.approx(model.score(seen), abs=1e-6)
+    assert found.saliency.mean != pytest.approx(model.score(open_photo(stream.getvalue())), abs=1e-6)
 
 
 def test_refuses_what_is_no_picture() -> None:

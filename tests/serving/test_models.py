@@ -51,6 +51,7 @@ def test_details_are_the_metadata_of_the_file(tiny_file: Path) -> None:
     assert details["reference"] == "scores of a test"
     [member] = details["members"]
     assert (member["input_size"], member["resize_filter"], member["fit"]) == ([8, 8], "nearest", "squash")
+    assert member["decode"] == "full"
     assert member["head"] == "histogram"
     json.dumps(details)
 

@@ -6,7 +6,7 @@ import math
 import mmap  # noqa: F401 - needed by Pillow for BMP files
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +55,18 @@ ResizeFilter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanc
 RESIZE_FILTERS: tuple[str, ...] = get_args(ResizeFilter)
 Fit = Literal["squash", "pad", "crop"]
 FITS: tuple[str, ...] = get_args(Fit)
+Decode = Literal["full", "scaled"]
+DECODES: tuple[str, ...] = get_args(Decode)
+SCALED_NEAREST = (
+    "'decode' must be \"full\" with the 'resize_filter' nearest, which picks single pixels of the whole"
+    ' picture; choose another filter for "scaled"'
+)
+"""The rule for `Preprocessing.decode` that a config or metadata breaks."""
+
+OVERSAMPLING = 2
+"""Decoded pixels along each side, at least, for a pixel of the input of a model with scaled decoding."""
+_JPEG_REDUCTIONS = (1, 2, 4, 8)
+"""What libjpeg can divide the sides by while decoding."""
 
 EXIF_ORIENTATION = 0x0112
 HEAD = 16
@@ -84,12 +96,16 @@ class Preprocessing:
         resize_filter: One of `RESIZE_FILTERS` (Pillow's filters).
         fit: ``squash`` ignores the aspect ratio, ``pad`` keeps it and fills the rest with black, ``crop``
             keeps it and crops the longer side evenly.
+        decode: ``full`` decodes every pixel; ``scaled`` decodes a JPEG at a half, a quarter or an eighth of
+            its size, with at least `OVERSAMPLING` times the pixels of the input along each side. Not with
+            the filter nearest, which picks single pixels.
     """
 
     height: int
     width: int
     resize_filter: ResizeFilter
     fit: Fit
+    decode: Decode = "full"
 
 
 # Orientation -> transpose that makes the picture upright, and whether that reverses the stored x and y axes.
@@ -113,16 +129,44 @@ class Photo:
     Attributes:
         pixels: Pillow image, mode RGB.
         orientation: 1 to 8, as in EXIF.
+        reduction: What the sides were divided by while decoding, rounded up.
+        stored_size: (width, height) before that, as stored; None for those of `pixels`.
+        reductions: What the sides could have been divided by, ascending from 1.
     """
 
     pixels: Image.Image
     orientation: int = 1
+    reduction: int = 1
+    stored_size: tuple[int, int] | None = None
+    reductions: tuple[int, ...] = (1,)
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of the upright picture, in pixels."""
-        width, height = self.pixels.size
-        return (height, width) if self.orientation >= 5 else (width, height)
+        """Width and height of the upright picture as decoded, in pixels."""
+        return _upright(self.pixels.size, self.orientation)
+
+    @property
+    def whole_size(self) -> tuple[int, int]:
+        """Width and height of the upright picture in its file, in pixels."""
+        return _upright(self.stored_size or self.pixels.size, self.orientation)
+
+    def suits(self, preprocessing: Preprocessing, zoom: float = 1.0) -> bool:
+        """Whether `open_photo` with these arguments would decode the same pixels."""
+        limit = largest_reduction(self.whole_size, preprocessing, zoom)
+        return self.reduction == _choose(self.reductions, limit)
+
+    def in_pixels(self, box: Box) -> Box:
+        """Convert a box of the picture in its file, upright, to one of the picture as decoded."""
+        if self.stored_size is None:
+            return box
+        # The last pixel may be covered only in part. On an axis that the turn reverses it is the first.
+        _, *backwards = _TURNS.get(self.orientation, (None, False, False))
+        sides = zip(backwards, self.pixels.size, self.stored_size, strict=True)
+        shifts = [reverse * (decoded - stored / self.reduction) for reverse, decoded, stored in sides]
+        if self.orientation >= 5:
+            shifts.reverse()
+        edges = zip(box, shifts * 2, strict=True)
+        return cast("Box", tuple(edge / self.reduction + shift for edge, shift in edges))
 
     def resize(
         self,
@@ -168,6 +212,8 @@ def open_photo(
     *,
     max_pixels: int = MAX_PIXELS,
     at_least: int | None = None,
+    preprocessing: Preprocessing | None = None,
+    zoom: float = 1.0,
     formats: tuple[str, ...] = FORMATS,
     briefly: bool = False,
 ) -> Photo:
@@ -181,10 +227,13 @@ def open_photo(
     Args:
         source: A path, encoded bytes, a Pillow image, or an array: (H, W, 3), (H, W, 1) or (H, W), uint8 or
             float, 0-255, RGB.
-        max_pixels: Largest width times height; half of that for a WebP, which takes twice the memory. A value
-            above Pillow's limit (179 megapixels) raises that limit for the whole process.
+        max_pixels: Largest width times height, as stored; half of that for a WebP, which takes twice the
+            memory. A value above Pillow's limit (179 megapixels) raises that limit for the whole process.
         at_least: For thumbnails: decode a JPEG at a half, a quarter or an eighth of its size, but with sides
             of at least so many pixels. None for full size.
+        preprocessing: For the model that sees the image: decode a JPEG as its `Preprocessing.decode` says.
+            A Pillow image or an array is always taken whole. None for full size.
+        zoom: As for `place`.
         formats: Those of `FORMATS` to accept.
         briefly: Refuse what would take long or block other threads: more than half of max_pixels, or 2
             megapixels of a format whose decoder lets no other thread run.
@@ -203,9 +252,15 @@ def open_photo(
         kind = type(source).__name__
         raise ImageError(f"An image must be a path, bytes, a Pillow image or a NumPy array. Received: {kind}")
     _raise_pillow_limit(max_pixels)
+
+    def largest(size: tuple[int, int]) -> float:
+        if preprocessing is not None:
+            return largest_reduction(size, preprocessing, zoom)
+        return min(size) / at_least if at_least else 1.0
+
     with decoding(source, max_pixels=max_pixels, formats=formats):
         if isinstance(source, Image.Image):
-            return _decode(source, max_pixels, at_least, briefly)
+            return _decode(source, max_pixels, briefly)
         if isinstance(source, Encoded):
             stream: io.BytesIO | str | os.PathLike[str] = io.BytesIO(source)
         else:
@@ -213,7 +268,7 @@ def open_photo(
             if not stat.S_ISREG(os.stat(source).st_mode):  # noqa: PTH116 - the source may be text
                 raise ImageError("An image must be a regular file, not a folder, a pipe or a device.")
         with Image.open(stream, formats=formats) as image:
-            return _decode(image, max_pixels, at_least, briefly)
+            return _decode(image, max_pixels, briefly, largest)
 
 
 @contextmanager
@@ -296,6 +351,27 @@ def place(
     return Placement(box, inner, ((target[0] - inner[0]) // 2, (target[1] - inner[1]) // 2))
 
 
+def largest_reduction(size: tuple[int, int], preprocessing: Preprocessing, zoom: float = 1.0) -> float:
+    """Compute what the sides of a picture may be divided by at most while it is decoded for a model.
+
+    It depends on nothing but the arguments, so a model sees the same pixels wherever it is trained or scores.
+
+    Args:
+        size: (width, height) of the upright picture in its file, in pixels.
+        preprocessing: From the model's metadata.
+        zoom: As for `place`.
+
+    Returns:
+        1 or more.
+    """
+    if preprocessing.decode == "full":
+        return 1.0
+    placement = place(size, preprocessing, zoom)
+    left, top, right, bottom = placement.box
+    width, height = placement.size
+    return max(1.0, min((right - left) / width, (bottom - top) / height) / OVERSAMPLING)
+
+
 def prepare(
     photo: Photo, preprocessing: Preprocessing, zoom: float = 1.0, at: tuple[float, float] = (0.5, 0.5)
 ) -> PixelArray:
@@ -310,8 +386,9 @@ def prepare(
     Returns:
         (height, width, 3) uint8, RGB.
     """
-    placement = place(photo.size, preprocessing, zoom, at)
-    seen = photo.resize(placement.size, preprocessing.resize_filter, placement.box)
+    placement = place(photo.whole_size, preprocessing, zoom, at)
+    box = photo.in_pixels(placement.box)
+    seen = photo.resize(placement.size, preprocessing.resize_filter, box)
     target = (preprocessing.width, preprocessing.height)
     if placement.size == target:
         return np.asarray(seen)
@@ -335,7 +412,13 @@ def _decoded_size(image: Image.Image) -> tuple[int, int]:
     return max(image.size, (tile[0], tile[1]), key=math.prod)
 
 
-def _decode(image: Image.Image, max_pixels: int, at_least: int | None, briefly: bool) -> Photo:
+def _decode(
+    image: Image.Image,
+    max_pixels: int,
+    briefly: bool,
+    largest: Callable[[tuple[int, int]], float] | None = None,
+) -> Photo:
+    """Decode an opened image; a JPEG at a fraction, by the largest reduction for its upright size."""
     width, height = _decoded_size(image)
     limit = max_pixels // _COSTS.get(image.format or "", 1)
     if briefly:
@@ -354,10 +437,27 @@ def _decode(image: Image.Image, max_pixels: int, at_least: int | None, briefly: 
         ended = check_scans(image.fp)
         if ended is not None:
             image = Image.open(ended, formats=(JpegImagePlugin.JpegImageFile.format,))
-    if at_least is not None:
-        image.draft("RGB", (at_least, at_least))
+    if orientation not in _TURNS:
+        orientation = 1
+    if largest is None or not isinstance(image, JpegImagePlugin.JpegImageFile):
+        image.load()
+        return Photo(to_rgb(image), orientation)
+    stored = image.size
+    reduction = _choose(_JPEG_REDUCTIONS, largest(_upright(stored, orientation)))
+    if reduction > 1:
+        image.draft("RGB", (stored[0] // reduction, stored[1] // reduction))
     image.load()
-    return Photo(to_rgb(image), orientation if orientation in _TURNS else 1)
+    return Photo(to_rgb(image), orientation, reduction, stored, _JPEG_REDUCTIONS)
+
+
+def _choose(reductions: tuple[int, ...], limit: float) -> int:
+    """The largest reduction up to a limit; none if even the first is above it."""
+    return max((reduction for reduction in reductions if reduction <= limit), default=1)
+
+
+def _upright(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """Width and height after the turn for an orientation."""
+    return (size[1], size[0]) if orientation >= 5 else size
 
 
 def unidentified(head: bytes, formats: tuple[str, ...] = FORMATS) -> str:

@@ -21,7 +21,7 @@ from nimakit.models.pretrained import Notify, fetch_weights, public_models
 _EXPORTER_VERSION = 1
 """To be raised when nimakit.nn.networks.export writes another graph for the same weights."""
 
-_PREPROCESSING_KEYS = {"input_size", "resize_filter", "fit"}
+_PREPROCESSING_KEYS = {"input_size", "resize_filter", "fit", "decode"}
 """Keys of a layout that change no layer."""
 
 # -P: a keras.py in the working directory must not be imported.

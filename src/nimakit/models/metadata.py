@@ -6,11 +6,14 @@ from itertools import pairwise
 from typing import Any
 
 from nimakit.errors import ModelError, first_line
-from nimakit.images.photo import FITS, RESIZE_FILTERS, Preprocessing
+from nimakit.images.photo import DECODES, FITS, RESIZE_FILTERS, SCALED_NEAREST, Preprocessing
 from nimakit.io.rules import Rule, broken_rules, described, is_integer, is_number, is_one_of, is_text
 
 METADATA_KEY = "nimakit"
 FORMAT_VERSION = 1
+"""Version of a model file, which every nimakit reads, unless it needs more."""
+SCALED_VERSION = 2
+"""Version of a model file with scaled decoding."""
 
 _LARGEST = 1e6
 _MIN_STEP = 1e-6
@@ -44,8 +47,12 @@ class Metadata:
     reference: str = ""
 
     def to_json(self) -> str:
-        """The value stored in the model file."""
-        return json.dumps({"format_version": FORMAT_VERSION, **self.to_dict()}, ensure_ascii=False)
+        """The value stored in the model file, in the oldest version that can express it."""
+        values = self.to_dict()
+        version = SCALED_VERSION if values["decode"] == "scaled" else FORMAT_VERSION
+        if version == FORMAT_VERSION:
+            del values["decode"]
+        return json.dumps({"format_version": version, **values}, ensure_ascii=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields, with preprocessing flattened, as plain JSON values."""
@@ -58,6 +65,7 @@ class Metadata:
             "input_size": [prepared["height"], prepared["width"]],
             "resize_filter": prepared["resize_filter"],
             "fit": prepared["fit"],
+            "decode": prepared["decode"],
         }
 
     def changed(self, changes: dict[str, Any]) -> "Metadata":
@@ -85,11 +93,16 @@ class Metadata:
         if not isinstance(values, dict):
             raise ModelError("Model metadata must be a JSON object.")
         version = values.pop("format_version", None)
-        if version != FORMAT_VERSION:
+        if version not in (FORMAT_VERSION, SCALED_VERSION):
             raise ModelError(
-                f"This nimakit reads model format version {FORMAT_VERSION}."
+                f"This nimakit reads model format versions {FORMAT_VERSION} and {SCALED_VERSION}."
                 f" Received: {described(version)}; install the nimakit that wrote the model, or export it"
                 " again."
+            )
+        if version == FORMAT_VERSION and values.get("decode") == "scaled":
+            raise ModelError(
+                f"Model metadata whose 'decode' is \"scaled\" must have the format version {SCALED_VERSION},"
+                f" which earlier versions of nimakit refuse. Received: {described(version)}"
             )
         return cls.from_dict(values)
 
@@ -101,6 +114,8 @@ class Metadata:
             ModelError: Broken rules, all of them listed.
         """
         broken = broken_rules(values, _RULES)
+        if values.get("decode") == "scaled" and values.get("resize_filter") == "nearest":
+            broken.append(SCALED_NEAREST)
         if broken:
             raise ModelError("Model metadata breaks a rule: " + "; ".join(broken))
         height, width = values["input_size"]
@@ -109,7 +124,11 @@ class Metadata:
             base_model=values["base_model"],
             bins=tuple(float(b) for b in values["bins"]),
             preprocessing=Preprocessing(
-                height=height, width=width, resize_filter=values["resize_filter"], fit=values["fit"]
+                height=height,
+                width=width,
+                resize_filter=values["resize_filter"],
+                fit=values["fit"],
+                decode=values.get("decode", "full"),
             ),
             trained_on=values.get("trained_on", "unknown"),
             licence=values.get("licence", "unknown"),
@@ -145,6 +164,7 @@ _RULES = {
     "input_size": Rule(_is_size, "[height, width], 1 to 8192 each", required=True),
     "resize_filter": Rule(is_one_of(*RESIZE_FILTERS), "one of " + ", ".join(RESIZE_FILTERS), required=True),
     "fit": Rule(is_one_of(*FITS), "one of " + ", ".join(FITS), required=True),
+    "decode": Rule(is_one_of(*DECODES), "one of " + ", ".join(DECODES)),
     "trained_on": _TEXT,
     "licence": _TEXT,
     "reference": _TEXT,

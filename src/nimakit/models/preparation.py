@@ -48,17 +48,35 @@ class Preparation:
             briefly: As for `nimakit.images.photo.open_photo`.
         """
         try:
-            photo = open_photo(source, max_pixels=self.max_pixels, formats=self.formats, briefly=briefly)
-            return {wanted: self._of(photo, wanted) for wanted in self.preprocessings}
+            photos = self._open(source, briefly)
+            return {wanted: self._of(photo, wanted) for wanted, photo in photos.items()}
         except ImageError as error:
             return error
         except MemoryError as error:
             return unread(machine_fault(error))
 
+    def _open(self, source: ImageInput, briefly: bool) -> dict[Preprocessing, Photo]:
+        """Decode an image for each of the inputs: once, unless they need different reductions."""
+        photos: dict[Preprocessing, Photo] = {}
+        for wanted in self.preprocessings:
+            suitable = (photo for photo in photos.values() if photo.suits(wanted, self._zoom))
+            photos[wanted] = next(suitable, None) or open_photo(
+                source,
+                max_pixels=self.max_pixels,
+                preprocessing=wanted,
+                zoom=self._zoom,
+                formats=self.formats,
+                briefly=briefly,
+            )
+        return photos
+
+    @property
+    def _zoom(self) -> float:
+        return _CROP if self.tta == "crops" else 1.0
+
     def _of(self, photo: Photo, wanted: Preprocessing) -> PixelArray:
-        views = [prepare(photo, wanted)]
-        if self.tta == "crops":
-            views = [prepare(photo, wanted, _CROP, at) for at in (_CENTRE, *_CORNERS)]
+        places = (_CENTRE, *_CORNERS) if self.tta == "crops" else (_CENTRE,)
+        views = [prepare(photo, wanted, self._zoom, at) for at in places]
         if self.tta != "none":
             views += [view[:, ::-1] for view in views]
         return np.stack(views)

@@ -63,10 +63,10 @@ def saliency(
 
     Args:
         model: From `nimakit.nn.networks.keras_model`.
-        photo: The picture.
+        photo: The picture, decoded for the model (`nimakit.images.photo.open_photo`).
         method: One of `METHODS`.
         at_least: Explain the probability of this rating and above; the mean score if None.
-        size: (width, height) of the result; that of the picture if None.
+        size: (width, height) of the result; that of the picture in its file if None.
 
     Raises:
         UsageError: at_least is outside the scale, or the model does not predict a distribution.
@@ -84,7 +84,7 @@ def saliency(
     top = float(np.quantile(np.abs(grid), 1.0 if method == "gradcam" else 0.99))
     grid = np.clip(grid / max(top, _TINY), -1, 1)
     return Saliency(
-        grid=_on_picture(grid, place(photo.size, model.metadata.preprocessing), photo.size, size),
+        grid=_on_picture(grid, place(photo.whole_size, model.metadata.preprocessing), photo.whole_size, size),
         mean=float(model.means(values)[0]),
         probability=None if at_least is None else float(_objective(model, values, at_least)[0]),
     )
@@ -134,7 +134,10 @@ def explain_image(
     photo = open_photo(image, max_pixels=max_pixels)
     scale = min(1.0, (side or max(photo.size)) / max(photo.size))
     size = (max(1, round(photo.size[0] * scale)), max(1, round(photo.size[1] * scale)))
-    result = saliency(model, photo, method, at_least=at_least, size=size)
+    seen, wanted = photo, model.metadata.preprocessing
+    if not photo.suits(wanted):
+        seen = open_photo(image, max_pixels=max_pixels, preprocessing=wanted)
+    result = saliency(model, seen, method, at_least=at_least, size=size)
     picture = photo.resize(size, "lanczos")
     overlay = heatmap.overlay(picture, result.grid)
     score = f"mean score {result.mean:.2f}"

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nimakit.images.photo import Photo, open_photo
 from nimakit.nn.networks import keras_model
 from nimakit.nn.networks.keras_model import KerasModel
+from nimakit.nn.personal import tangent_learner
 from nimakit.nn.personal.tangent_learner import Linearisation, TangentLearner
 from nimakit.stats.histogram import FloatArray
 from nn.conftest import SmallJob
@@ -122,6 +124,21 @@ def test_linearises_the_base_model(full: Prepared, photos: list[Path]) -> None:
     again = learner.linearise(photos[:2])
     for one, other in zip(linearised.subset(np.arange(2)).gradients, again.gradients, strict=True):
         assert one == pytest.approx(other, rel=1e-4, abs=1e-6)
+
+
+def test_sees_pictures_as_the_model_does(
+    full: Prepared, model: KerasModel, photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are decoded for it."""
+    asked: list[Any] = []
+
+    def watched(path: Path, **options: Any) -> Photo:
+        asked.append(options["preprocessing"])
+        return open_photo(path, **options)
+
+    monkeypatch.setattr(tangent_learner, "open_photo", watched)
+    full[0].linearise(photos[:1])
+    assert asked == [model.metadata.preprocessing]
 
 
 def test_projected_gradients_keep_their_products(

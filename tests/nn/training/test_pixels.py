@@ -11,9 +11,11 @@ from PIL import Image
 from nimakit.errors import ImageError
 from nimakit.images import photo
 from nimakit.images.photo import Preprocessing
+from nimakit.models.engine import Member, Model, Scorer
+from nimakit.models.network import Network
 from nimakit.nn.training import pixels
 from nimakit.nn.training.pixels import MEGABYTE, PixelCache
-from samples import random_pixels
+from samples import metadata, random_pixels, write_model
 
 SIZE = Preprocessing(height=8, width=6, resize_filter="nearest", fit="squash")
 ROW_MB = 8 * 6 * 3 / MEGABYTE
@@ -114,3 +116,19 @@ def test_a_file_that_is_damaged_later_is_named_when_taken(opened: Open, paths: l
     paths[5].write_bytes(b"no picture")
     with pytest.raises(ImageError, match=str(paths[5])):
         kept.take([4, 5, 6])
+
+
+@pytest.mark.parametrize("resize_filter", ["nearest", "bicubic"])
+def test_training_sees_a_jpeg_as_scoring_will(tmp_path: Path, resize_filter: Any) -> None:
+    """One rule decodes for both, at a quarter of the size where the model allows it."""
+    about = metadata(resize_filter=resize_filter, decode="full" if resize_filter == "nearest" else "scaled")
+    path = tmp_path / "photo.jpg"
+    Image.fromarray(random_pixels(70, 90)).save(path, quality=90)
+    size = about.preprocessing
+    cache = PixelCache([path], size, tmp_path / "pixels", workers=1, memory_mb=0, disk_mb=0)
+    learned = cache.take([0])
+    cache.close()
+    scored = Scorer(Model([Member(Network(write_model(tmp_path / "model.onnx", about)))])).prepare(path)
+    assert not isinstance(scored, ImageError)
+    np.testing.assert_array_equal(learned, scored[size])
+    assert (learned == photo.prepare(photo.open_photo(path), size)).all() == (resize_filter == "nearest")

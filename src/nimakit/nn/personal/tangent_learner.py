@@ -106,10 +106,11 @@ class TangentLearner:
             ImageError: A picture cannot be read.
         """
         self._move(0.0, self._start)
-        preprocessing = self._model.metadata.preprocessing
+        wanted = self._model.metadata.preprocessing
         pixels, rows = [], []
         for path in track(paths, len(paths), "learning one person's taste"):
-            pixels.append(prepare(open_photo(path, max_pixels=max_pixels), preprocessing))
+            photo = open_photo(path, max_pixels=max_pixels, preprocessing=wanted)
+            pixels.append(prepare(photo, wanted))
             rows.append([row.numpy() for row in self._gradient(self._preprocessed(pixels[-1][None]))])
         return Linearisation(np.stack(pixels), [np.stack(parts) for parts in zip(*rows, strict=True)])
 

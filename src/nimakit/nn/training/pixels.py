@@ -24,7 +24,7 @@ class PixelCache:
 
     Args:
         paths: N files.
-        preprocessing: Size, filter and fit.
+        preprocessing: Size, filter, fit and decoding.
         scratch: The file, which is overwritten.
         memory_mb: Maximum megabytes in memory.
         disk_mb: Maximum megabytes on disk.
@@ -108,6 +108,6 @@ class PixelCache:
     def _decode(self, index: int) -> PixelArray | ImageError:
         path = self._paths[index]
         try:
-            return prepare(open_photo(path), self.preprocessing)
+            return prepare(open_photo(path, preprocessing=self.preprocessing), self.preprocessing)
         except ImageError as error:
             return ImageError(f"{path}: {error}")
