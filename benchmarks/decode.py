@@ -4,11 +4,10 @@
     python benchmarks/decode.py --samples-file LABELS --image-dir IMAGES > accuracy.md
 
 The first form makes JPEGs of 12 megapixels from data/samples, without noise and with as much as a camera
-has at a medium and a high sensitivity, and decodes and scores them in turn whole and scaled. Models are
-trained on a few of them, which needs the train extra; scaled and whole, a model has the same weights. The
-second form enlarges rated photographs until they are decoded at a quarter, and cross-validates a ridge
-regression on the features that the frozen EfficientNetLite2 of config_small_data computes of either decode.
-Weights need a network the first time.
+has at a medium and a high sensitivity, and decodes and scores them in turn whole and scaled, by a model with
+the same weights. The second form, which needs the train extra, enlarges rated photographs until they are
+decoded at a quarter, and cross-validates a ridge regression on the features that the frozen EfficientNetLite0
+of config_small_data computes of either decode. Weights need a network the first time.
 """
 
 import argparse
@@ -26,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from PIL import Image
 
 from nimakit.config import TrainConfig
@@ -79,47 +79,58 @@ def speed(folder: Path, count: int, runs: int) -> None:
     """Whole / scaled: decoding and resizing by itself, and whole processes of `nimakit predict`."""
     print("| JPEGs of 12 megapixels | each | seconds: whole / scaled |\n|---|---|---|")
     for noise, deviation in NOISE.items():
-        images = make_images(folder / noise, count, deviation)
+        images = make_images(folder / noise, 12 if deviation else count, deviation)
         paths = sorted(images.iterdir())
         megabytes = sum(path.stat().st_size for path in paths) / len(paths) / 1e6
         for height, width in ((224, 224), (256, 320), (320, 400)):
             wanted = Preprocessing(height=height, width=width, resize_filter="bicubic", fit="squash")
-            ratio = decoding(paths, wanted, runs)
+            ratio = decoding(paths[:12], wanted)
             print(f"| decode and resize to {width}x{height} | {megabytes:.1f} MB | {ratio:.2f} |", flush=True)
     photographs = folder / "none"
     print("\n| `nimakit predict` on them | seconds: whole / scaled | processor seconds |\n|---|---|---|")
-    for label, scaled in models(folder, sorted(photographs.iterdir())):
+    weights = pretrained.fetch_weights("aesthetic")
+    for height, width in ((224, 224), (256, 320)):
+        config = TrainConfig(
+            base_model_name="MobileNet",
+            input_size=(height, width),
+            resize_filter="bicubic",
+            decode="scaled",
+        )
+        scaled = conversion.convert(weights, "MobileNet", config=config)
         whole = with_decode(scaled, folder / "whole.onnx", "full")
-        pairs = [(predict(whole, photographs), predict(scaled, photographs)) for _ in range(runs + 1)][1:]
+        pairs = [(predict(whole, photographs), predict(scaled, photographs)) for _ in range(runs)]
         elapsed = statistics.median(slow.elapsed / fast.elapsed for slow, fast in pairs)
         processor = statistics.median(slow.processor / fast.processor for slow, fast in pairs)
-        print(f"| {label} | {elapsed:.2f} | {processor:.2f} |", flush=True)
+        print(f"| MobileNet at {width}x{height} | {elapsed:.2f} | {processor:.2f} |", flush=True)
 
 
 def make_images(folder: Path, count: int, deviation: float) -> Path:
     """A folder of JPEGs of 12 megapixels, out of the sample photographs."""
     folder.mkdir()
-    random = np.random.default_rng(0)
     sources = [Image.open(path).convert("RGB") for path in sorted(SAMPLES.glob("*.jpg"))]
+    noise = noise_of(SIZE, deviation)
     for number in range(count):
-        (folder / f"{number:03d}.jpg").write_bytes(
-            enlarged(sources[number % len(sources)], SIZE, deviation, random)
-        )
+        content = enlarged(sources[number % len(sources)], np.roll(noise, 17 * number, axis=(0, 1)))
+        (folder / f"{number:03d}.jpg").write_bytes(content)
     return folder
 
 
-def enlarged(
-    image: Image.Image, size: tuple[int, int], deviation: float, random: np.random.Generator
-) -> bytes:
-    """A JPEG of a picture at another size, with noise."""
-    pixels = np.asarray(image.resize(size, Image.Resampling.BICUBIC), np.float32)
-    noise = deviation * random.standard_normal((size[1], size[0], 1), np.float32)
+def noise_of(size: tuple[int, int], deviation: float) -> NDArray[np.int16]:
+    """(height, width, 1) Gaussian noise in grey levels."""
+    random = np.random.default_rng(0)
+    return (deviation * random.standard_normal((size[1], size[0], 1), np.float32)).round().astype(np.int16)
+
+
+def enlarged(image: Image.Image, noise: NDArray[np.int16]) -> bytes:
+    """A JPEG of a picture at the size of the noise, which is added."""
+    height, width, _ = noise.shape
+    pixels = np.asarray(image.resize((width, height), Image.Resampling.BICUBIC)) + noise
     stream = io.BytesIO()
-    Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8)).save(stream, "JPEG", quality=90)
+    Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(stream, "JPEG", quality=90)
     return stream.getvalue()
 
 
-def decoding(paths: Sequence[Path], wanted: Preprocessing, runs: int) -> float:
+def decoding(paths: Sequence[Path], wanted: Preprocessing) -> float:
     """Processor seconds of decoding and resizing, whole / scaled: of each JPEG in turn, on one core."""
 
     def seconds(source: bytes, preprocessing: Preprocessing) -> float:
@@ -128,22 +139,9 @@ def decoding(paths: Sequence[Path], wanted: Preprocessing, runs: int) -> float:
         return time.thread_time() - started
 
     scaled = replace(wanted, decode="scaled")
-    sources = [path.read_bytes() for path in paths[: 5 * runs]]
+    sources = [path.read_bytes() for path in paths]
     pairs = [(seconds(source, wanted), seconds(source, scaled)) for source in sources]
     return statistics.median(slow / fast for slow, fast in pairs)
-
-
-def models(folder: Path, photographs: Sequence[Path]) -> Iterator[tuple[str, Path]]:
-    """Models with scaled decoding: two that are trained with their config, and NIMA's MobileNet."""
-    public = TrainConfig(base_model_name="MobileNet", resize_filter="bicubic", decode="scaled")
-    yield (
-        "MobileNet at 224x224",
-        conversion.convert(pretrained.fetch_weights("aesthetic"), "MobileNet", config=public),
-    )
-    for name in ("MobileNet", "EfficientNetLite2"):
-        config = json.loads((CONFIGS / name / "config_small_data.json").read_text("utf-8"))
-        height, width = config["input_size"]
-        yield f"{name}/config_small_data, {width}x{height}", trained(folder / name, config, photographs[:12])
 
 
 def trained(folder: Path, config: dict[str, object], photographs: Sequence[Path]) -> Path:
@@ -190,7 +188,7 @@ def accuracy(folder: Path, samples_file: Path, image_dir: Path) -> None:
     items = [item for item in list_items(image_dir, read_labels(samples_file)) if item.path is not None]
     paths = [item.path for item in items if item.path is not None]
     labels = np.stack([item.label for item in items if item.label is not None])
-    config = json.loads((CONFIGS / "EfficientNetLite2" / "config_small_data.json").read_text("utf-8"))
+    config = json.loads((CONFIGS / "EfficientNetLite0" / "config_small_data.json").read_text("utf-8"))
     scaled_file = trained(folder / "job", config, paths[:12])
     whole_file = with_decode(scaled_file, folder / "whole.onnx", "full")
     whole, scaled = features([whole_file, scaled_file], paths)
@@ -207,21 +205,21 @@ def accuracy(folder: Path, samples_file: Path, image_dir: Path) -> None:
 
 def features(models: Sequence[Path], paths: Sequence[Path]) -> list[Float32Array]:
     """For each model (N, D) features of enlarged photographs."""
-    random = np.random.default_rng(0)
     both = Model([Member(Network(path)) for path in models])
     wanted = both.preprocessings[0]
     size = (4 * OVERSAMPLING * wanted.width, 4 * OVERSAMPLING * wanted.height)
+    noise = noise_of(size, NOISE["medium"])
 
     def photographs() -> Iterator[bytes]:
-        for path in paths:
+        for number, path in enumerate(paths):
             with Image.open(path) as image:
-                yield enlarged(image.convert("RGB"), size, NOISE["medium"], random)
+                yield enlarged(image.convert("RGB"), np.roll(noise, 17 * number, axis=(0, 1)))
 
     rows = []
     for result in track(Scorer(both).score(photographs()), len(paths), "computing features"):
         if isinstance(result, ImageError):
             raise result
-        rows.append(result.features)
+        rows.append(np.asarray(result.features, np.float32))
     return np.split(np.stack(rows), len(models), axis=1)
 
 
@@ -232,7 +230,10 @@ def cross_validated(learned: Float32Array, seen: Float32Array, labels: FloatArra
     for part in np.array_split(np.random.default_rng(0).permutation(len(labels)), FOLDS):
         rest = np.setdiff1d(np.arange(len(labels)), part)
         kernel, bias = ridge_head(
-            learned[rest][:, None], labels[rest], blocks=[learned.shape[1]], is_distribution=True
+            learned[rest][:, None],
+            labels[rest].astype(np.float32),
+            blocks=[learned.shape[1]],
+            is_distribution=True,
         )
         logits = np.exp(seen[part] @ kernel + bias)
         scores = logits @ bins / logits.sum(axis=1)

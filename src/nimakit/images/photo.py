@@ -354,7 +354,7 @@ def place(
 def largest_reduction(size: tuple[int, int], preprocessing: Preprocessing, zoom: float = 1.0) -> float:
     """Compute what the sides of a picture may be divided by at most while it is decoded for a model.
 
-    It depends on nothing but the arguments, so a model sees the same pixels wherever it is trained or scores.
+    It depends only on the arguments, so a model sees the same pixels wherever it is trained or scores.
 
     Args:
         size: (width, height) of the upright picture in its file, in pixels.
