@@ -54,7 +54,8 @@ def new_job(tmp_path: Path) -> NewJob:
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, list[str]]:
     """A finished job with a test set, and its messages."""
     messages: list[str] = []
-    job = small_job(tmp_path_factory.mktemp("done"), test=True, seed=7, **HEAD_ALONE)
+    decoded = {"resize_filter": "bilinear", "decode": "scaled"}
+    job = small_job(tmp_path_factory.mktemp("done"), test=True, seed=7, **HEAD_ALONE, **decoded)
     training_job.train(job, notify=messages.append)
     return job, messages
 
@@ -89,6 +90,15 @@ def test_ranks_scores_among_the_ratings_it_learned_from(done: tuple[Job, list[st
     assert about.reference == "mean ratings people gave the 18 photographs it learned from"
     assert about.trained_on == "18 photographs with ratings from 1 to 5"
     assert (about.name, about.base_model) == (f"Small-{job.name}", "Small")
+
+
+def test_writes_how_photographs_are_decoded(done: tuple[Job, list[str]]) -> None:
+    """Into the model file, which earlier versions refuse, and the model card."""
+    job, _ = done
+    written = Network(job.model_file).metadata
+    assert (written.preprocessing.resize_filter, written.preprocessing.decode) == ("bilinear", "scaled")
+    assert json.loads(written.to_json())["format_version"] == 2
+    assert "after a JPEG was decoded at a fraction of its size" in job.card_file.read_text("utf-8")
 
 
 def test_writes_the_figures_of_validation_and_test_set(done: tuple[Job, list[str]]) -> None:
