@@ -161,6 +161,7 @@ def test_the_ranking_is_that_of_the_data_commands(
     assert by_command(nimakit, exported) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CALISTA.is_file(), reason="../shared/data/calista is not here")
 def test_the_ranking_of_real_votes_is_that_of_the_data_commands(
     settings: Settings, make_study: MakeStudy, nimakit: Command, tmp_path: Path
