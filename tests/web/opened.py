@@ -42,7 +42,7 @@ class Opened:
             or "model" in values
             or len(settings.folders) != 1
             or _listed(settings.folders[0]) != _listed(self._photographs)
-            or database.read_bytes() != self._tables.read_bytes()
+            or (database.exists() and database.read_bytes() != self._tables.read_bytes())
         ):
             return False
         key = repr((sorted(values.items()), settings.host, settings.url, settings.password))

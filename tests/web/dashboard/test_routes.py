@@ -233,8 +233,10 @@ def test_slow_figures_are_waited_for_by_the_page(
 
 
 @pytest.mark.parametrize("experiment", ["score", "preference"])
-def test_it_is_for_everybody(page: Page, make_study: MakeStudy, serve: Serve, experiment: str) -> None:
-    """No violation by axe, in light and dark; on a phone nothing sticks out; numbers are in tables, too."""
+def test_the_dashboard_is_accessible(
+    page: Page, make_study: MakeStudy, serve: Serve, experiment: str
+) -> None:
+    """Axe finds nothing in light and dark; on a phone nothing sticks out; figures are also in tables."""
     study = make_study(experiment=experiment)
     visitor = study.visitor()
     for image in study.images[:3]:
