@@ -1,14 +1,16 @@
 """Applications for tests, without a server, and what is sent to them."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 from werkzeug.datastructures import FileStorage, MultiDict
+from werkzeug.routing import Rule
 
 from nimakit.models.names import ModelSource
 from nimakit.serving import EXTENSION
@@ -16,6 +18,23 @@ from nimakit.serving.app import create_app
 from nimakit.serving.service import Service
 from nimakit.serving.settings import Settings
 from samples import random_pixels
+
+
+@pytest.fixture(scope="session", autouse=True)
+def routes_compiled_once() -> Iterator[None]:
+    """Applications share what Werkzeug compiles for each route: most of the time that making one takes."""
+    compile_builder = Rule._compile_builder
+    compiled: dict[object, Callable[..., tuple[str, str]]] = {}
+
+    def look_up(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+        key = (repr(rule._trace), repr(rule.defaults), append_unknown)
+        if key not in compiled:
+            compiled[key] = compile_builder(rule, append_unknown)
+        return compiled[key]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Rule, "_compile_builder", look_up)
+        yield
 
 
 class Client(FlaskClient):

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -21,15 +22,14 @@ TRAINING = "nimakit-2026_01_02_03_04_05"  # the container of the fake job
 FLAGS = {"--rm", "--init", "--read-only", "--detach", "--no-healthcheck"}  # without a value
 
 # Keeps the label a build gives, as an engine does; writes to stdout what the real one writes there.
-FAKE_DOCKER = """\
+_FAKE_DOCKER = """\
 #!/usr/bin/env bash
-here=$(dirname -- "$(realpath -- "$0")")
 printf '%s\\0' "$#" "$@" >>"$here/calls"
 case $1 in
   info) [[ ! -e $here/engine-is-down ]] ;;
   image) if [[ -e $here/label ]]; then cat "$here/label"; else exit 1; fi ;;
   build)
-    echo 'Step 1/13'
+    BUILDS
     while (($#)); do
       if [[ $1 == --label ]]; then printf '%s\\n' "${2#nimakit.sources=}" >"$here/label"; fi
       shift
@@ -75,6 +75,8 @@ case $1 in
 esac
 """
 
+_BUILDS = "echo 'Step 1/13'"
+
 # Prepares the job it finds beside itself; trains until the file keeps-running goes away or a signal comes.
 FAKE_NIMAKIT = """\
 #!/usr/bin/env bash
@@ -90,6 +92,19 @@ while [[ -e $here/keeps-running ]]; do sleep 0.05; done
 echo 'on stdout'
 exit "$(cat "$here/exit-code" 2>/dev/null || echo 0)"
 """
+
+
+def write_fake_docker(folder: Path, builds: str = _BUILDS) -> None:
+    """Write the fake docker into the folder where it also keeps its files.
+
+    Args:
+        folder: Where to write it.
+        builds: The line of bash that stands for a build.
+    """
+    docker = folder / "docker"
+    lines = _FAKE_DOCKER.replace("BUILDS", builds).splitlines(keepends=True)
+    docker.write_text("".join([lines[0], f"here={shlex.quote(str(folder))}\n", *lines[1:]]))
+    docker.chmod(0o755)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -76,6 +76,12 @@ def test_writes_figures_report_and_predictions(evaluate: Command, tmp_path: Path
     assert "How well tiny judges photographs" in report
     assert "Test: 3 pictures" in report
     assert "How it learned" not in report
+    assert "The model was trained on" not in report + result.err
+    assert "best epoch (its validation" not in report + result.err
+    assert (json.loads(result.out)["training_images"], json.loads(result.out)["validation_images"]) == (
+        None,
+        None,
+    )
 
 
 def test_figures_of_few_images_have_two_decimals_and_a_warning(evaluate: Command) -> None:
@@ -94,17 +100,15 @@ def test_figures_of_few_images_have_two_decimals_and_a_warning(evaluate: Command
         ({"training": ["a", "b", "c"], "validation": []}, (3, 0), "Training"),
         ({"training": ["a", "x"], "validation": ["b"]}, (1, 1), "Test"),
         ({"training": ["x"], "validation": ["a", "b", "c"]}, (0, 3), "Validation"),
-        (None, (None, None), "Test"),
     ],
 )
 def test_says_how_many_images_the_model_was_trained_on(
-    evaluate: Command, tmp_path: Path, split: Any, counts: tuple[int | None, int | None], name: str
+    evaluate: Command, tmp_path: Path, split: Any, counts: tuple[int, int], name: str
 ) -> None:
     """Training images, by the split.json next to the model, are reported in all outputs."""
     job = Job.create(tmp_path / "jobs", {}, {})
     write_model(job.model_file)
-    if split:
-        job.split_file.write_text(json.dumps(split), encoding="utf-8")
+    job.split_file.write_text(json.dumps(split), encoding="utf-8")
     result = evaluate("--model", job.model_file, "--output-dir", tmp_path / "judged")
     figures = json.loads(result.out)
     assert (figures["training_images"], figures["validation_images"]) == counts

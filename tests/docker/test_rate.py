@@ -79,7 +79,7 @@ def test_ratings_outlive_the_container(rate: Launcher, work: Path) -> None:
 
 def test_no_other_container_reaches_the_app(rate: Launcher, work: Path, serving_image: str) -> None:
     """Nobody has to sign in: neither the default network nor a neighbour on the app's own leads to it."""
-    ask = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=5)"
+    ask = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=2)"
     with opened(rate, work) as address:
         assert httpx.get(f"{address}health", trust_env=False).status_code == 200
         port = httpx.URL(address).port

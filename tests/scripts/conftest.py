@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from launchers import FAKE_DOCKER, FAKE_NIMAKIT, ROOT, SAMPLE, Launcher, settle, write_json
+from launchers import FAKE_NIMAKIT, ROOT, SAMPLE, Launcher, settle, write_fake_docker, write_json
 
 
 @pytest.fixture
@@ -15,8 +15,7 @@ def fake_bin(tmp_path: Path) -> Path:
     """A folder with the fake docker."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    (folder / "docker").write_text(FAKE_DOCKER)
-    (folder / "docker").chmod(0o755)
+    write_fake_docker(folder)
     return folder
 
 
@@ -29,25 +28,32 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def predict(fake_bin: Path, folder: Path) -> Launcher:
-    """The launcher of this checkout."""
-    return Launcher(repository=ROOT, bin=fake_bin, folder=folder)
-
-
-@pytest.fixture
-def copied(fake_bin: Path, folder: Path, tmp_path: Path) -> Launcher:
-    """The launcher of a copy of the checkout, to change; in its .venv, fakes print their arguments."""
-    copy = tmp_path / "copy"
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What launchers need of the checkout; of more files only the checksum would take longer."""
+    copy = tmp_path_factory.mktemp("checkout") / "copy"
     for name in ("scripts", "entrypoints", "requirements"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("docs/cli.md", "src/nimakit/cli.py"):  # of more files only the checksum takes longer
+    for name in ("docs/cli.md", "src/nimakit/cli.py"):
         (copy / name).parent.mkdir(parents=True)
         shutil.copy(ROOT / name, copy / name)
     for name in ("nimakit", "predict", "rate", "serve", "train-local", "pyproject.toml"):
         shutil.copy(ROOT / name, copy / name)
     for kind in ("light", "cpu", "gpu", "serve"):
         shutil.copy(ROOT / f"Dockerfile.{kind}", copy)
+    return copy
+
+
+@pytest.fixture
+def predict(checkout: Path, fake_bin: Path, folder: Path) -> Launcher:
+    """The launcher of a copy of the checkout that all tests share."""
+    return Launcher(repository=checkout, bin=fake_bin, folder=folder)
+
+
+@pytest.fixture
+def copied(checkout: Path, fake_bin: Path, folder: Path, tmp_path: Path) -> Launcher:
+    """The launcher of a copy of the checkout, to change; in its .venv, fakes print their arguments."""
+    copy = shutil.copytree(checkout, tmp_path / "copy")
     programs = copy / ".venv" / "bin"
     programs.mkdir(parents=True)
     for name in ("python", "nimakit"):
@@ -70,7 +76,7 @@ def job(folder: Path) -> Path:
 
 @pytest.fixture
 def train(predict: Launcher, job: Path) -> Launcher:
-    """The training launcher of this checkout; the fake docker prepares the job, and trains it."""
+    """The training launcher; the fake docker prepares the job, and trains it."""
     (predict.bin / "prepared").write_text(f"{job}\n")
     (predict.bin / "exit-code").write_text("0\n")
     return replace(predict, program="train-local")
@@ -78,7 +84,7 @@ def train(predict: Launcher, job: Path) -> Launcher:
 
 @pytest.fixture
 def serve(predict: Launcher) -> Launcher:
-    """The serving launcher of this checkout."""
+    """The serving launcher."""
     return replace(predict, program="serve")
 
 
@@ -89,5 +95,8 @@ def native(copied: Launcher, job: Path) -> Launcher:
     programs = copied.repository / ".venv" / "bin"
     (programs / "python").write_text(f'#!/usr/bin/env bash\nexec "{sys.executable}" "$@"\n')
     (programs / "nimakit").write_text(FAKE_NIMAKIT)
+    sleep = copied.bin / "sleep"  # between two looks at the log: a second takes too long
+    sleep.write_text(f"#!/usr/bin/env bash\nexec {shutil.which('sleep')} 0.05\n")
+    sleep.chmod(0o755)
     (programs / "prepared").write_text(f"{job}\n")
     return replace(copied, program="train-local")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from launchers import FAKE_DOCKER, ROOT, Launcher
+from launchers import Launcher, write_fake_docker
 
 
 def test_the_container_is_confined(predict: Launcher) -> None:
@@ -58,10 +58,10 @@ def test_our_image_is_built_once(predict: Launcher, kind: str) -> None:
     """A missing image is built from its Dockerfile, off stdout; with its label on, it is not built again."""
     first = predict("--docker-image", f"nima-{kind}")
     (build,) = first.asked("build")
-    assert build[1:5] == ["--file", str(ROOT / f"Dockerfile.{kind}"), "--tag", f"nima-{kind}"]
+    assert build[1:5] == ["--file", str(predict.repository / f"Dockerfile.{kind}"), "--tag", f"nima-{kind}"]
     assert build[5] == "--label"
     assert re.fullmatch(r"nimakit\.sources=[0-9a-f]{64}", build[6])
-    assert build[7:] == [str(ROOT)]
+    assert build[7:] == [str(predict.repository)]
     assert first.stdout == "[]\n"
     assert "Step 1/13" in first.stderr
     second = predict("--docker-image", f"nima-{kind}")
@@ -108,7 +108,6 @@ def test_other_images_are_used_as_they_are(predict: Launcher, image: str) -> Non
 
 def test_a_failed_build_ends_the_launcher(predict: Launcher) -> None:
     """Where the build fails, nothing is run."""
-    docker = predict.bin / "docker"
-    docker.write_text(FAKE_DOCKER.replace("echo 'Step 1/13'", "exit 7"))
+    write_fake_docker(predict.bin, builds="exit 7")
     result = predict("--image-source", "photos")
     assert (result.code, result.asked("run")) == (7, [])

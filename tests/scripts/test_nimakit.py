@@ -12,7 +12,7 @@ from launchers import Launcher, run_functions, settle, write_json
 
 @pytest.fixture
 def nimakit(predict: Launcher) -> Launcher:
-    """The launcher of this checkout."""
+    """The launcher of all commands."""
     return replace(predict, program="nimakit")
 
 

@@ -23,7 +23,7 @@ SCREEN = {"DISPLAY": ":1"}
 
 @pytest.fixture
 def rate(predict: Launcher) -> Launcher:
-    """The launcher of this checkout."""
+    """The launcher of the rating app."""
     return replace(predict, program="rate")
 
 
@@ -121,23 +121,13 @@ def test_from_a_terminal_it_opens_a_browser(rate: Launcher, port: int) -> None:
     assert opened(rate, within=20) == f"http://127.0.0.1:{port}/\n"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "env"),
-    [(("--no-browser",), SCREEN), ((), {}), ((), {**SCREEN, "SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"})],
-)
-def test_opens_no_browser_that_nobody_asked_for_or_sees(
-    rate: Launcher, port: int, arguments: tuple[str, ...], env: dict[str, str]
-) -> None:
-    """Not with --no-browser, without a screen, or from afar."""
-    started_at_a_terminal(rate, "--port", str(port), *arguments, env=env)
-    assert opened(rate, within=0.5) == ""
-
-
-def test_a_script_opens_no_browser(rate: Launcher, port: int) -> None:
-    """Its output goes to a file or a pipe."""
-    (rate.bin / "xdg-open").write_text(OPENER)
-    (rate.bin / "xdg-open").chmod(0o755)
-    rate("--images", "photos", "--port", str(port), env=SCREEN)
+def test_opens_no_browser_that_nobody_asked_for_or_sees(rate: Launcher, port: int) -> None:
+    """Not with --no-browser, without a screen, over SSH, or if the output goes to a file or a pipe."""
+    number = ("--port", str(port))
+    started_at_a_terminal(rate, *number, "--no-browser", env=SCREEN)
+    started_at_a_terminal(rate, *number, env={})
+    started_at_a_terminal(rate, *number, env={**SCREEN, "SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"})
+    rate("--images", "photos", *number, env=SCREEN)
     assert opened(rate, within=0.5) == ""
 
 

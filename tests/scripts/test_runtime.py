@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 from launchers import ROOT, RUN_CODE, Launcher, settle, without, write_json
@@ -19,13 +20,13 @@ def test_docker_is_chosen_where_an_engine_answers(predict: Launcher) -> None:
     assert (result.code, result.stdout) == (RUN_CODE, "[]\n")
 
 
-def test_native_is_chosen_where_no_engine_answers(predict: Launcher) -> None:
-    """Without an engine the real .venv runs; one line names the runtime."""
-    predict.stop_engine()
-    result = predict("--image-source", "missing folder")
-    assert result.runtime_lines == ["predict: runtime native (.venv)"]
-    assert (result.code, result.stdout) == (1, "")
-    assert result.stderr.splitlines()[-1].endswith("Received: missing folder")
+def test_native_is_chosen_where_no_engine_answers(copied: Launcher) -> None:
+    """Without an engine the .venv runs; one line names the runtime."""
+    settle(copied)
+    copied.stop_engine()
+    result = copied("--image-source", "photos")
+    assert result.stderr == "predict: runtime native (.venv)\n"
+    assert result.stdout == "nimakit<predict --image-source photos>\n"
     assert result.asked("run") == []
 
 
@@ -39,7 +40,8 @@ def test_native_is_chosen_where_docker_is_not_installed(copied: Launcher, tmp_pa
 def test_native_scores_as_the_command_does(predict: Launcher, public_model: Path) -> None:
     """Forced native, the real .venv gives the very output of `nimakit predict`, and docker is not asked."""
     cache = {"NIMAKIT_CACHE": str(public_model.parent)}
-    result = predict("--image-source", "photos", runtime="native", env=cache)
+    real = replace(predict, repository=ROOT)
+    result = real("--image-source", "photos", runtime="native", env=cache)
     direct = subprocess.run(
         [ROOT / ".venv" / "bin" / "nimakit", "predict", "--image-source", "photos"],
         cwd=predict.folder,

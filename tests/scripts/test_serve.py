@@ -59,7 +59,7 @@ def test_its_logs_end_and_its_requests_are_finished(serve: Launcher) -> None:
 def test_the_image_is_built_once(serve: Launcher) -> None:
     """A missing image is built from Dockerfile.serve; with its label on, it is not built again."""
     (build,) = serve().asked("build")
-    assert build[1:5] == ["--file", str(ROOT / "Dockerfile.serve"), "--tag", "nima-serve"]
+    assert build[1:5] == ["--file", str(serve.repository / "Dockerfile.serve"), "--tag", "nima-serve"]
     assert serve().asked("build") == []
 
 

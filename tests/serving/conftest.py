@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from clients import Client, client, service
+from clients import Client, client, routes_compiled_once, service  # noqa: F401 - a fixture
 
 
 @pytest.fixture

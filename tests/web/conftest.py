@@ -4,21 +4,26 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from jinja2 import FileSystemBytecodeCache
 from playwright.sync_api import Browser, Page, expect
+from werkzeug.security import generate_password_hash
 from werkzeug.serving import make_server
 from werkzeug.wsgi import ClosingIterator
 
+from clients import routes_compiled_once  # noqa: F401 - a fixture
+from nimakit.web.accounts import raters
 from nimakit.web.app import create_app, services_of
 from nimakit.web.collections.setup import open_collections
 from nimakit.web.db.database import Database, sqlite_url
 from nimakit.web.settings import Settings, read_settings
 from postgres import Postgres, running
 from samples import write_photo
+from web.opened import Opened
 from web.study import SQLITE, Study, Visitor
 
 if TYPE_CHECKING:
@@ -31,15 +36,30 @@ Serve = Callable[[Study], str]
 expect.set_options(timeout=20_000)  # a busy machine is slow, and not wrong
 
 
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """Six small photographs, one of them in a sub-folder, with spaces in their names."""
-    folder = tmp_path / "photos"
+@pytest.fixture(scope="session", autouse=True)
+def cheap_passwords() -> Iterator[None]:
+    """Passwords are hashed in microseconds: the real hash is made to take long."""
+    with pytest.MonkeyPatch.context() as patched:
+        cheap = partial(generate_password_hash, method="pbkdf2:sha256:1")
+        patched.setattr(raters, "generate_password_hash", cheap)
+        yield
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six small photographs, one of them in a sub-folder, with spaces in their names; to be copied."""
+    folder = tmp_path_factory.mktemp("photographs") / "photos"
     (folder / "more").mkdir(parents=True)
     for number, level in enumerate(LEVELS):
         name = f"more/photo {number}.png" if number == 5 else f"photo {number}.jpg"
         write_photo(folder / name, level, (60, 40))
     return folder
+
+
+@pytest.fixture
+def photos(photographs: Path, tmp_path: Path) -> Path:
+    """A test's own copy of the photographs."""
+    return shutil.copytree(photographs, tmp_path / "photos")
 
 
 @pytest.fixture(scope="session")
@@ -102,17 +122,26 @@ def settings(tmp_path: Path, photos: Path, database_url: str) -> Settings:
     return read_settings(folders=(photos,), data_dir=tmp_path / "data", database=database_url, environment={})
 
 
+@pytest.fixture(scope="session")
+def opened(photographs: Path, sqlite_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Opened:
+    """Databases whose collection has been created and scanned, to be copied."""
+    return Opened(photographs, sqlite_tables, tmp_path_factory.mktemp("opened"))
+
+
 @pytest.fixture
-def make_study(settings: Settings, templates: FileSystemBytecodeCache) -> Iterator[MakeStudy]:
+def make_study(settings: Settings, templates: FileSystemBytecodeCache, opened: Opened) -> Iterator[MakeStudy]:
     """A function that creates the app from the photographs, with settings for the collection."""
     made: list[Study] = []
 
     def make(settings: Settings = settings, **values: object) -> Study:
-        open_collections(settings, values)
+        known = opened.copy(settings, values)
+        if not known:
+            open_collections(settings, values)
         app = create_app(settings, background=False)
         app.testing = True
         app.jinja_env.bytecode_cache = templates
-        services_of(app).background.once()
+        if not known:
+            services_of(app).background.once()
         made.append(Study(app))
         return made[-1]
 

@@ -24,8 +24,10 @@ JSON = {"Accept": "application/json"}
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 
-on_both = pytest.mark.parametrize("engine", [SQLITE, POSTGRESQL], indirect=True)
-"""Marks tests that run on either database."""
+on_both = pytest.mark.parametrize(
+    "engine", [SQLITE, pytest.param(POSTGRESQL, marks=pytest.mark.slow)], indirect=True
+)
+"""Marks tests that run on either database: on PostgreSQL among the slow tests."""
 
 
 class Study:

@@ -12,7 +12,7 @@ from samples import write_model, write_photo
 from web.conftest import MakeStudy
 from web.study import POSTGRESQL, Study
 
-pytestmark = pytest.mark.parametrize("engine", [POSTGRESQL], indirect=True)
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("engine", [POSTGRESQL], indirect=True)]
 
 
 @pytest.fixture

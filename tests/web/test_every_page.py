@@ -1,25 +1,21 @@
 """Accessibility of every page of the app, checked by axe in light and dark, on desktop and phone."""
 
 from pathlib import Path
-from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nimakit.web.accounts import raters
 from nimakit.web.db.tables import CHOICE, Choice, Collection, Image, Invitation, now
 from nimakit.web.rating.store import NewEvent, store_events
-from web.accessibility import sticks_out, violations
+from web.accessibility import problems
 from web.conftest import MakeStudy, Serve
 from web.study import Study
 
-WIDTHS = (1200, 390)
-SCHEMES: dict[Literal["light", "dark"], tuple[str, ...]] = {"light": (), "dark": ("color-contrast",)}
-"""Colours, and which of axe's rules are asked: all where there are none."""
 EXPERIMENTS = {"rating": ("rate", 2), "pairs": ("preference", 2), "fours": ("preference", 4)}
-"""Collections beside the one to be scored: experiment and pictures of a comparison."""
+"""Further collections: experiment and pictures of a comparison."""
 
 
 @pytest.fixture
@@ -110,22 +106,9 @@ def test_axe_finds_nothing(browser: Browser, study: Study, serve: Serve) -> None
     for address, shown in pages(study).items():
         page.goto(base + address)
         expect(page.locator(shown).first).to_be_visible()
-        found += seen(page, address)
+        found += [f"{address}, {what}" for what in problems(page)]
         if address.endswith("/score"):
             page.keyboard.press("?")
-            found += seen(page, "the list of keys")
+            found += [f"list of keys, {what}" for what in problems(page)]
     context.close()
     assert found == []
-
-
-def seen(page: Page, name: str) -> list[str]:
-    """The problems of the current page; in dark colours only the contrast is checked."""
-    found = []
-    for scheme, rules in SCHEMES.items():
-        page.emulate_media(color_scheme=scheme)
-        for width in WIDTHS:
-            page.set_viewport_size({"width": width, "height": 800})
-            found += [f"{name}, {scheme}, {width} wide: {what}" for what in violations(page, *rules)]
-            if sticks_out(page):
-                found.append(f"{name}, {width} wide: it sticks out")
-    return found

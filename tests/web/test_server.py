@@ -174,6 +174,7 @@ def test_on_a_full_disk_nothing_is_acknowledged_and_nothing_lost(
     assert started.stop() == 0
 
 
+@pytest.mark.slow
 def test_photographs_are_never_written_to(photos: Path, processes: list[Process]) -> None:
     """Their folder can be read-only."""
     for folder in (photos / "more", photos):

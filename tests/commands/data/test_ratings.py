@@ -108,6 +108,7 @@ def test_draws_a_report(nimakit: Command, tmp_path: Path) -> None:
     assert "Ratings: r.csv" in (tmp_path / "report.html").read_text("utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is not here")
 def test_counts_real_ratings(nimakit: Command, tmp_path: Path) -> None:
     """114,439 ratings of 605 photographs give the published histograms; 808 of 8 rooms their means."""

@@ -538,6 +538,7 @@ def test_a_stop_lets_requests_finish_and_takes_no_more(tmp_path: Path, tiny_file
         assert "abort" not in server.err.read_text("utf-8").lower()
 
 
+@pytest.mark.slow
 def test_a_stop_waits_no_longer_than_it_may(tmp_path: Path, tiny_file: Path) -> None:
     """A request that never becomes whole does not keep the server."""
     with (
@@ -551,6 +552,7 @@ def test_a_stop_waits_no_longer_than_it_may(tmp_path: Path, tiny_file: Path) -> 
         assert time.monotonic() - started < 6
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced(tmp_path: Path, tiny_file: Path) -> None:
     """Ready within three seconds, and its scores are the same."""
     with running(tmp_path, models=[str(tiny_file)]) as server:
@@ -572,6 +574,7 @@ def test_a_killed_worker_is_replaced(tmp_path: Path, tiny_file: Path) -> None:
         assert server.ask("POST", "/predict", noise(), IMAGE)[2] == body
 
 
+@pytest.mark.slow
 def test_large_pictures_do_not_keep_probes_waiting(tmp_path: Path, tiny_file: Path) -> None:
     """While every core decodes, the server still says that it is there."""
     with running(tmp_path, models=[str(tiny_file)]) as server:

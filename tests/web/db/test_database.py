@@ -242,6 +242,7 @@ def _migrate(url: str) -> None:
     Database(url).migrate()
 
 
+@pytest.mark.slow
 @on_both
 def test_processes_that_start_together_migrate_once(empty_url: str) -> None:
     """Each waits for its turn, and none fails."""
@@ -346,6 +347,7 @@ def test_text_that_does_not_fit_the_database_is_refused(database: Database, engi
         session.add(Rater(code="nul\0"))
 
 
+@pytest.mark.slow
 def test_a_server_that_was_away_is_found_again(postgres: Postgres, postgres_tables: str) -> None:
     """While the server is down, the error does not show the password; afterwards everything works again."""
     database = Database(postgres.url(postgres_tables))

@@ -233,10 +233,10 @@ def test_batches_per_minute_are_limited(study: Study) -> None:
     first, second = study.rater("Ann"), study.rater("Bea")
     limiter.reset()
     event = {"id": "one", "kind": "rating", "image": study.images[0].id, "value": 7}
-    limit = f"{events._BATCHES.split()[0]}"
-    token = first.token()
-    answers = [first.post_json(first.address("events"), {}, token).status_code for _ in range(int(limit))]
-    assert set(answers) == {400}
+    assert first.post_json(first.address("events"), {}).status_code == 400
+    [counter] = limiter.storage.storage  # type: ignore[attr-defined]
+    limiter.storage.incr(counter, 60, amount=int(events._BATCHES.split()[0]) - 2)
+    assert first.post_json(first.address("events"), {}).status_code == 400
     assert first.send(event).status_code == 429
     assert second.send(event | {"id": "two"}).status_code == 200
     limiter.reset()

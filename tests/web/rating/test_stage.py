@@ -292,6 +292,7 @@ def test_the_end_offers_raters_what_they_may_open(page: Page, study: Study, serv
     assert page.locator(".onward a").all_inner_texts() == ["Ratings"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choices", ["2", "4"])
 @pytest.mark.parametrize("device", ["page", "phone"])
 def test_no_button_covers_a_picture_to_choose(  # noqa: PLR0917

@@ -6,12 +6,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import alembic.command
 import alembic.config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
@@ -26,6 +28,7 @@ _CONNECTIONS = 20
 _SECONDS_TO_WAIT = 15
 _SECONDS_TRUSTED = 1.0
 """A PostgreSQL connection that was used within this time is not pinged again."""
+_MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 6_290_173
 """Key of the PostgreSQL advisory lock of a migration."""
 
@@ -108,19 +111,19 @@ class Database:
             StorageError: The database cannot be used, or was made by a newer version.
         """
         config = alembic.config.Config()
-        folder = Path(__file__).parent / "migrations"
         if self.is_sqlite:
             _keep_private(Path(str(self)))
-        config.set_main_option("script_location", str(folder).replace("%", "%%"))
+        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
         try:
             with _translated_errors(self), self._writing.begin() as connection:
                 if not self.is_sqlite:
                     connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
                 config.attributes["connection"] = connection
-                if MigrationContext.configure(connection).get_current_revision() is None:
+                revision = MigrationContext.configure(connection).get_current_revision()
+                if revision is None:
                     Base.metadata.create_all(connection, checkfirst=False)
                     alembic.command.stamp(config, "head")
-                else:
+                elif revision != _newest_revision():
                     alembic.command.upgrade(config, "head")
         except CommandError as error:
             raise StorageError(
@@ -131,6 +134,12 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+@cache
+def _newest_revision() -> str | None:
+    """Read once: Alembic runs every file of the migrations for it."""
+    return ScriptDirectory(str(_MIGRATIONS)).get_current_head()
 
 
 def sqlite_url(path: Path) -> str:
