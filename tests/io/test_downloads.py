@@ -1,6 +1,6 @@
 """nimakit.io.downloads: one known file, whatever the connection does."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -124,6 +124,24 @@ def test_does_not_retry_what_stays_so(
     ):
         with pytest.raises(FailedDownloadError, match=reason):
             download(url, tmp_path / "file", max_bytes=1, label="downloading")
+
+
+def test_shows_progress_in_hundredths(
+    server: PictureServer, get: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bar has a hundred steps, whatever the size."""
+    totals: list[int] = []
+
+    def track(pieces: Iterable[bytes], total: int, label: str) -> Iterator[bytes]:
+        totals.append(total)
+        assert label == "downloading"
+        yield from pieces
+
+    monkeypatch.setattr(downloads, "track", track)
+    monkeypatch.setattr(downloads, "_SMALLEST_PART", 1)
+    server.scripts["/file"] = lambda exchange: exchange.answer(body=CONTENT)
+    assert get() == CONTENT
+    assert totals == [100]
 
 
 def test_limits_the_size(server: PictureServer, get: Callable[..., bytes]) -> None:
