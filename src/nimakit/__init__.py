@@ -80,7 +80,7 @@ def load_model(name: "str | os.PathLike[str]" = "aesthetic") -> "Model":
     """Load a model for repeated use.
 
     Args:
-        name: A public model ("aesthetic"), an .onnx file, or an ensemble .json.
+        name: A public model ("aesthetic", "technical"), an .onnx file, a job folder, or an ensemble .json.
 
     Returns:
         The model; its ``predict`` takes the same arguments as `predict`.

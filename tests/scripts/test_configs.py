@@ -220,11 +220,19 @@ def test_nothing_is_scored_without_the_model_that_is_named(predict: Launcher) ->
 def test_what_names_the_technical_model_has_it_downloaded(predict: Launcher) -> None:
     """A config, an ensemble or an option; but a file is a file, whatever its name in the records."""
     write_json(predict.folder / "c.json", {"public_model": "technical"})
+    write_json(predict.folder / "config_technical_cpu.json", {"public_model": None})
+    write_json(
+        predict.folder / "my_technical.json", {"existing_weights": "w.h5", "public_model": "technical"}
+    )
+    write_json(predict.folder / "technically.json", {})
     write_json(predict.folder / "e.json", {"members": [{"model": "technical"}]})
     (predict.folder / "m.onnx").touch()
     (predict.bin / "has-no-network").touch()
     both = ("--side-by-side", "--model", "aesthetic", "--model")
-    for named in (("--config-file", "c.json"), ("--model", "e.json"), (*both, "quality=technical")):
+    configs = [("--config-file", name) for name in ("c.json", "config_technical_cpu.json")]
+    for named in (*configs, ("--model", "e.json"), (*both, "quality=technical")):
         assert predict(*named).container.arguments == ["fetch", "technical"]
+    for name in ("my_technical.json", "technically.json"):
+        assert predict("--config-file", name).container.arguments == ["--config-file", name]
     container = predict(*both, "technical=m.onnx").container
     assert set(container.mounts) == {str(predict.folder / "m.onnx")}
