@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import subprocess
+import sys
 import zipfile
 from collections.abc import Sequence
 from importlib import util
@@ -113,6 +114,17 @@ def test_says_how_to_install_what_converts(
     monkeypatch.setattr(util, "find_spec", lambda n, *p: None if n == "tensorflow" else find_spec(n, *p))
     with pytest.raises(MissingExtraError, match=r"pip install 'nimakit\[train\]'"):
         conversion.convert(tmp_path / "w.hdf5", "VGG16")
+
+
+def test_says_where_to_convert_in_an_image_without_onnx(
+    empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The serving image has no h5py and onnx: its error names other places, and is no crash."""
+    (tmp_path / "w.hdf5").touch()
+    monkeypatch.delattr("nimakit.models.mobilenet")
+    monkeypatch.setitem(sys.modules, "nimakit.models.mobilenet", None)
+    with pytest.raises(MissingExtraError, match=r"needs the packages h5py and onnx.*nimakit fetch"):
+        conversion.convert(tmp_path / "w.hdf5", "MobileNet")
 
 
 def test_caches_converted_weights_by_their_content(tools: _Tools, empty_cache: Path, tmp_path: Path) -> None:
