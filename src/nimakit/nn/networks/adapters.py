@@ -25,7 +25,7 @@ MAX_SHARE = 0.05
 """Adapters have at most this share of the parameters of the network they adapt."""
 
 _RANK = 8
-_DOWN, _BIAS = "_down", "_bias"
+_DOWN, _UP, _SCALE, _BIAS = "_down", "_up", "_scale", "_bias"
 
 
 def adapt(
@@ -107,6 +107,14 @@ def set_arrays(network: keras.Model, arrays: Arrays) -> bool:
     return True
 
 
+def kind(network: keras.Model, arrays: Arrays) -> tuple[Placement, bool]:
+    """Placement and batch_norm of the adapters of a network that have these arrays, if any have."""
+    norms = _norms(network)
+    is_in_series = any(f"{PREFIX}_{norm.name}{_UP}" in arrays for norm in norms)
+    is_scaled = any(f"{PREFIX}_{norm.name}{_SCALE}" in arrays for norm in norms)
+    return "series" if is_in_series else "parallel", is_scaled
+
+
 def _axes(layer: keras.Layer) -> tuple[int, int, int, int]:
     """The axes of a Keras kernel in ONNX's order."""
     return (2, 3, 0, 1) if isinstance(layer, keras.layers.DepthwiseConv2D) else (3, 2, 0, 1)
@@ -150,13 +158,12 @@ def _branch(inputs: Any, name: str, rank: int, filters: int, strides: int | tupl
     """(N, H, W, C) to (N, H', W', filters): down to `rank` channels, then up with weights of zero."""
     down = keras.layers.Conv2D(rank, 1, strides=strides, use_bias=False, name=f"{PREFIX}_{name}{_DOWN}")
     up = keras.layers.Conv2D(
-        filters, 1, use_bias=False, kernel_initializer="zeros", name=f"{PREFIX}_{name}_up"
+        filters, 1, use_bias=False, kernel_initializer="zeros", name=f"{PREFIX}_{name}{_UP}"
     )
     return up(down(inputs))
 
 
 def _affine(inputs: Any, name: str) -> Any:
     """(N, H, W, C) to the same shape: each channel times a factor plus a constant, both initially zero."""
-    return keras.layers.DepthwiseConv2D(1, depthwise_initializer="zeros", name=f"{PREFIX}_{name}_scale")(
-        inputs
-    )
+    name = f"{PREFIX}_{name}{_SCALE}"
+    return keras.layers.DepthwiseConv2D(1, depthwise_initializer="zeros", name=name)(inputs)

@@ -75,8 +75,9 @@ class Backbone:
             return self._construct(shape, None)
         try:
             if self.state_dict:
+                file = self.state_dict(notify)  # before seconds are spent on building a network
                 model = self._construct(shape, None)
-                load_state_dict(model, self.state_dict(notify))
+                load_state_dict(model, file)
                 return model
             return _without_rescaling(self._construct(shape, weights), partial(self._construct, shape, None))
         except NimakitError:

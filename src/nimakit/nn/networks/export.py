@@ -156,6 +156,8 @@ def _check(exported: Path, model: keras.Model) -> None:
 def _bake_constants(graph: onnx.ModelProto, model: keras.Model) -> None:
     """Turn the preprocessing constants, which tf2onnx makes further inputs, into initialisers, in order."""
     image, *extra = graph.graph.input
+    if not extra:  # tracing a large network takes seconds
+        return
     function = tf.function(model).get_concrete_function(tf.TensorSpec(model.input.shape, tf.float32))
     values = [value.numpy() for value, _ in function.graph.captures if value.dtype != tf.resource]
     for constant, value in zip(extra, values, strict=True):

@@ -58,12 +58,10 @@ def _bounded(means: Any, bins: FloatArray) -> Any:
 
 def _adapted(network: keras.Model, taste: Taste) -> keras.Model:
     """Add a person's adapters, whose placement follows from the names of the arrays."""
-    for batch_norm in (False, True):
-        placement: adapters.Placement
-        for placement in ("parallel", "series"):
-            adapted = adapters.adapt(network, placement=placement, batch_norm=batch_norm)
-            if adapters.set_arrays(adapted, taste.adapters):
-                return adapted
+    placement, batch_norm = adapters.kind(network, taste.adapters)
+    adapted = adapters.adapt(network, placement=placement, batch_norm=batch_norm)
+    if adapters.set_arrays(adapted, taste.adapters):
+        return adapted
     raise ModelError(
         "Adapters must fit the layers of the network. Received:"
         f" {', '.join(list(taste.adapters)[:3])}, which this network does not have"
