@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-FEW, MANY = 50, 10_000
+FEW, MANY = 25, 10_000
 LONGEST_MESSAGE = 2000
 
 amounts = pytest.mark.parametrize("amount", [FEW, pytest.param(MANY, marks=pytest.mark.exhaustive)])

@@ -1,6 +1,8 @@
 """Keras models made on the spot, in the folder of a job that never ran."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import small_backbone
 from nimakit.config import TrainConfig, parse_train_config
 from nimakit.images.photo import Fit, Preprocessing
 from nimakit.models.metadata import Metadata
-from nimakit.nn.networks import backbones, export, heads
+from nimakit.nn.networks import backbones, export, heads, weights
 from nimakit.nn.networks.keras_model import KerasModel
 from nimakit.stats.histogram import default_bins
 
@@ -21,11 +23,12 @@ CORNER_SIDE = 32
 """Height and width, in pixels, of the input of `corner_model`."""
 
 
-def write_job(folder: Path, **changes: Any) -> Path:
-    """Write config.json, weights and model.onnx of a network with random weights.
+def write_job(folder: Path, *, pretrained: Path | None = None, **changes: Any) -> Path:
+    """Write config.json, weights and model.onnx of a network with a random head.
 
     Args:
         folder: Created within `small_backbone.registered`.
+        pretrained: Weights of the backbone; random ones if None.
         changes: Keys of the config.
 
     Returns:
@@ -41,8 +44,11 @@ def write_job(folder: Path, **changes: Any) -> Path:
     backbone = backbones.get(config.base_model_name)
     keras.utils.set_random_seed(0)
     model = heads.add_head(backbone.build(input_size=config.input_size), default_bins(BINS), config)
-    kernel, bias = model.layers[-1].get_weights()
-    model.layers[-1].set_weights([10 * kernel, bias])
+    if pretrained:
+        weights.load_pretrained(model, pretrained)
+    else:  # whose features are small
+        kernel, bias = model.layers[-1].get_weights()
+        model.layers[-1].set_weights([10 * kernel, bias])
     (folder / "weights").mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(values), encoding="utf-8")
     model.save_weights(folder / "weights" / "weights_Small_01_0.100.weights.h5")
@@ -89,3 +95,13 @@ def corner_model(
         preprocessing=Preprocessing(height=CORNER_SIDE, width=CORNER_SIDE, resize_filter="bilinear", fit=fit),
     )
     return KerasModel(network=network, backbone=backbone, config=config, metadata=metadata)
+
+
+@contextmanager
+def indifferent(model: KerasModel) -> Iterator[None]:
+    """The model gives every picture the same score; afterwards it scores as before."""
+    head = model.network.layers[-1]
+    kept = head.get_weights()
+    head.set_weights([0 * value for value in kept])
+    yield
+    head.set_weights(kept)

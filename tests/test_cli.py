@@ -56,7 +56,7 @@ def _command(model: Path, source: Path) -> list[str]:
 # What comes out
 
 
-def test_puts_json_alone_on_stdout_and_words_on_stderr(predict: Command, folder: Path) -> None:
+def test_writes_only_json_to_stdout_and_messages_to_stderr(predict: Command, folder: Path) -> None:
     """Exit code 0, with a record per image in order."""
     result = predict("--image-source", folder)
     assert result.code == 0
@@ -144,7 +144,7 @@ def slope(tmp_path: Path) -> Path:
     return path
 
 
-def test_tta_alone_means_flips(predict: Command, slope: Path) -> None:
+def test_tta_without_a_value_means_flips(predict: Command, slope: Path) -> None:
     """--tta needs no value, not even with another option behind it."""
     plain = predict("--image-source", slope).records
     flips = predict("--image-source", slope, "--tta", "flips").records
@@ -404,7 +404,7 @@ def test_a_full_disk_behind_stdout_is_an_error(tiny_file: Path, folder: Path) ->
     assert "Traceback" not in result.stderr
 
 
-def test_ends_quietly_where_nobody_reads_stdout(tiny_file: Path, folder: Path) -> None:
+def test_ends_quietly_if_stdout_is_closed(tiny_file: Path, folder: Path) -> None:
     """`nimakit predict | head -0` gives no traceback."""
     command = _command(tiny_file, folder)
     reading, writing = os.pipe()
@@ -431,7 +431,7 @@ def test_says_its_version(nimakit: Command) -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["data"]])
-def test_a_group_alone_prints_its_help(nimakit: Command, arguments: list[str]) -> None:
+def test_a_group_without_a_command_prints_its_help(nimakit: Command, arguments: list[str]) -> None:
     """Without a command, the help is printed with exit code 0."""
     alone, asked = nimakit(*arguments), nimakit(*arguments, "--help")
     assert alone == asked
@@ -487,8 +487,7 @@ cli.main(sys.argv[1:])
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("options", [[], ["--top", "1"]])
+@pytest.mark.parametrize(("how", "options"), [(signal.SIGTERM, []), (signal.SIGINT, ["--top", "1"])])
 def test_predict_ends_while_its_model_still_runs(
     tmp_path: Path, folder: Path, how: signal.Signals, options: list[str]
 ) -> None:

@@ -1,6 +1,6 @@
 """Files that an earlier version made (data/earlier): each is opened and gives what it gave then.
 
-These tests use only commands, public names, HTTP and files, so they hold whatever moves within the package.
+These tests use only commands, public names, HTTP and files, so they stay valid when modules move.
 """
 
 import csv
@@ -152,10 +152,11 @@ def test_weights_of_a_finished_job_are_read(nimakit: Command) -> None:
     assert result.code == 0, result.err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small", "earlier")
 @behind_numpy
 @without_copy
-def test_a_job_that_was_killed_goes_on(nimakit: Command) -> None:
+def test_a_killed_job_resumes(nimakit: Command) -> None:
     """Its history becomes that of the same job which was never killed."""
     result = nimakit("train", "--resume", "train_jobs/killed")
     assert result.code == 0, result.err
@@ -220,7 +221,8 @@ def app(earlier: Path) -> Iterator[Rater]:
             process.terminate()
 
 
-def test_the_rating_app_goes_on_with_its_database(app: Rater, nimakit: Command) -> None:
+@pytest.mark.slow
+def test_the_rating_app_opens_its_database(app: Rater, nimakit: Command) -> None:
     """The rater is the same, has the same last ratings and own predictions, and rates on."""
     assert app.code == EXPECTED["rater"]
     app.images()

@@ -46,6 +46,7 @@ def _write_flickr_aes(folder: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_flickr_aes_protocol_runs(
     benchmark: Any,
     tiny_file: Path,

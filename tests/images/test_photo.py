@@ -149,7 +149,7 @@ def test_rejects_a_truncated_jpeg(share: float) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"This is a diary, not a photograph."], ids=["empty", "text"])
 def test_rejects_a_file_that_is_no_image(tmp_path: Path, content: bytes) -> None:
-    """A file of zero bytes and a text named .jpg are told apart from images by their content."""
+    """A file of zero bytes and a text named .jpg are refused because of their content."""
     path = tmp_path / "photo.jpg"
     path.write_bytes(content)
     with pytest.raises(ImageError, match=r"must be an image \(JPEG, PNG.*its content is none of these"):
@@ -171,7 +171,7 @@ def test_rejects_floating_point_pixels() -> None:
 @pytest.mark.parametrize("size", [(50_000, 50_000), (10_000, 9_000)])
 @pytest.mark.parametrize("action", ["error", "ignore"])
 def test_rejects_too_many_pixels_before_decoding(size: tuple[int, int], action: Any) -> None:
-    """The claimed size alone decides: this file has no pixels, and decoding it would be another error."""
+    """Only the claimed size decides: this file has no pixels, and decoding it would be another error."""
     with warnings.catch_warnings():
         warnings.simplefilter(action, Image.DecompressionBombWarning)
         with pytest.raises(ImageTooLargeError, match="at most 89478485 pixels"):
@@ -179,7 +179,7 @@ def test_rejects_too_many_pixels_before_decoding(size: tuple[int, int], action: 
 
 
 def test_names_the_size_of_a_picture_over_the_limit_asked_for() -> None:
-    """A lower limit holds as well, for files, pictures and arrays."""
+    """A lower limit applies to files, pictures and arrays."""
     sources = (png_header(20, 30), Image.new("RGB", (20, 30)), np.zeros((30, 20, 3), np.uint8))
     for source in sources:
         with pytest.raises(ImageTooLargeError, match=r"at most 599 pixels\. Received: 20x30"):
@@ -187,7 +187,7 @@ def test_names_the_size_of_a_picture_over_the_limit_asked_for() -> None:
 
 
 def test_a_limit_above_pillows_own_lets_larger_pictures_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever allows more pixels than Pillow does gets them: only the missing pixels are an error."""
+    """The limit may be higher than that of Pillow: only the missing pixels are an error."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
     with pytest.raises(ImageError) as caught:
         open_photo(png_header(20_000, 10_000), max_pixels=200_000_000)
@@ -195,7 +195,7 @@ def test_a_limit_above_pillows_own_lets_larger_pictures_in(monkeypatch: pytest.M
 
 
 def test_rejects_a_missing_file_a_folder_and_a_broken_link(tmp_path: Path) -> None:
-    """Each is told with its own reason."""
+    """Each error has its own reason."""
     link = tmp_path / "link.jpg"
     link.symlink_to(tmp_path / "none.jpg")
     for source, reason in ((tmp_path / "none.jpg", "no such file"), (link, "points to nothing")):
@@ -207,7 +207,7 @@ def test_rejects_a_missing_file_a_folder_and_a_broken_link(tmp_path: Path) -> No
 
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may read everything")
 def test_rejects_a_file_without_read_permission(tmp_path: Path) -> None:
-    """A file that may not be read is told as that."""
+    """The error says that the file may not be read."""
     path = write_photo(tmp_path / "closed.jpg")
     path.chmod(0)
     with pytest.raises(ImageError, match="permission was denied"):
@@ -250,10 +250,11 @@ _ROUNDING = {"nearest": 0, "box": 1, "bilinear": 1, "hamming": 1, "bicubic": 2, 
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("size", [(640, 480), (61, 47), (32, 64)])
-@pytest.mark.parametrize("target", [(224, 224), (32, 16), (7, 90)])
+@pytest.mark.parametrize(
+    ("size", "target"), [((320, 240), (112, 112)), ((61, 47), (7, 90)), ((32, 64), (32, 16))]
+)
 def test_resizes_as_if_turned_first(orientation: int, size: tuple[int, int], target: tuple[int, int]) -> None:
-    """Every orientation equals transpose-then-resize: exactly by nearest, but for rounding by others."""
+    """Every orientation equals transpose-then-resize: exactly for nearest, up to rounding for others."""
     data = _turned(orientation, size)
     photo = open_photo(data)
     upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
@@ -360,7 +361,7 @@ def test_every_format_is_turned_once(form: str, orientation: int) -> None:
     assert np.abs(upright.astype(int) - expected).mean() < 8
 
 
-def test_scales_wide_integers_by_what_they_hold() -> None:
+def test_scales_wide_integers_by_their_largest_value() -> None:
     """32-bit pixels up to 255 are 8-bit grey, up to 65,535 16-bit grey; more has no agreed white."""
     for value, expected in ((200, 200), (51_400, 200)):
         photo = open_photo(Image.fromarray(np.full((4, 4), value, np.int32)))
@@ -370,7 +371,7 @@ def test_scales_wide_integers_by_what_they_hold() -> None:
 
 
 def test_says_that_permission_was_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the system refuses to open is told as that, whoever runs the test."""
+    """The error says that the system refuses to open the file."""
 
     def refuse(*args: object, **options: object) -> None:
         raise PermissionError(13, "Permission denied")

@@ -191,6 +191,7 @@ def test_weights_of_the_users_own_give_the_reference_scores(public_weights: Path
     assert len(list(empty_cache.iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_rejects_the_weights_of_another_backbone(
     public_weights: Path, empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

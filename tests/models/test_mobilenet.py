@@ -1,6 +1,7 @@
 """nimakit.models.mobilenet: NIMA on MobileNet converted without Keras."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,10 +22,16 @@ from nimakit.stats.histogram import default_bins
 CONFIG = TrainConfig(base_model_name="MobileNet")
 
 
-@pytest.mark.parametrize("bins", [10, 7])
-def test_scores_as_keras_does(tmp_path: Path, bins: int) -> None:
+@pytest.fixture(scope="module")
+def ten_bins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights with a head of ten bins; not to be changed."""
+    return write_weights(tmp_path_factory.mktemp("weights") / "w.hdf5", 10)
+
+
+def test_gives_the_scores_of_keras(tmp_path: Path) -> None:
     """Histograms of noise are those of the Keras model with the same weights."""
-    path, size = write_weights(tmp_path / "w.hdf5", bins), (64, 96)
+    bins, size = 7, (64, 96)
+    path = write_weights(tmp_path / "w.hdf5", bins)
     model = heads.add_head(backbones.get("MobileNet").build(input_size=size), default_bins(bins), CONFIG)
     weights.load(model, path)
     config = TrainConfig(base_model_name="MobileNet", input_size=size, fit="crop")
@@ -38,9 +45,9 @@ def test_scores_as_keras_does(tmp_path: Path, bins: int) -> None:
     assert network.metadata.preprocessing.fit == "crop"
 
 
-def test_needs_no_tensorflow(tmp_path: Path) -> None:
+def test_needs_no_tensorflow(ten_bins: Path, tmp_path: Path) -> None:
     """Neither TensorFlow nor Keras is imported."""
-    path = write_weights(tmp_path / "w.hdf5", 10)
+    path = ten_bins
     code = (
         "import sys; sys.modules.update(tensorflow=None, keras=None, tf2onnx=None);"
         "from pathlib import Path; from nimakit.models.conversion import convert;"
@@ -58,14 +65,13 @@ def test_needs_no_tensorflow(tmp_path: Path) -> None:
 
 def test_leaves_other_heads_to_keras(tmp_path: Path) -> None:
     """A head of one output, or none at all, is not this network."""
-    path = write_weights(tmp_path / "w.hdf5", 1)
-    assert not mobilenet.export_weights(path, tmp_path / "m.onnx", {}, CONFIG)
+    assert not mobilenet.export_weights(write_weights(tmp_path / "w.hdf5", 1), tmp_path / "m.onnx", {}, CONFIG)
     assert not (tmp_path / "m.onnx").exists()
 
 
-def test_refuses_weights_of_another_network(tmp_path: Path) -> None:
-    """What is missing is named."""
-    path = write_weights(tmp_path / "w.hdf5", 10)
+def test_refuses_weights_of_another_network(ten_bins: Path, tmp_path: Path) -> None:
+    """The error names what is missing."""
+    path = Path(shutil.copy(ten_bins, tmp_path))
     with h5py.File(path, "r+") as file:
         del file["conv_pw_3"]["conv_pw_3/0:0"]
         file["conv_pw_3"]["conv_pw_3/0:0"] = np.zeros((1, 1, 128, 64), "f4")
@@ -73,19 +79,21 @@ def test_refuses_weights_of_another_network(tmp_path: Path) -> None:
         mobilenet.export_weights(path, tmp_path / "m.onnx", {}, CONFIG)
 
 
-def test_refuses_weights_that_are_not_numbers(tmp_path: Path) -> None:
-    """Infinity anywhere: the training failed."""
-    path = write_weights(tmp_path / "w.hdf5", 10, changed="conv_pw_3", value=float("inf"))
+def test_refuses_weights_that_are_not_numbers(ten_bins: Path, tmp_path: Path) -> None:
+    """An infinite weight anywhere shows that the training failed."""
+    path = Path(shutil.copy(ten_bins, tmp_path))
+    with h5py.File(path, "r+") as file:
+        file["conv_pw_3"]["conv_pw_3/0:0"][0] = np.inf
     with pytest.raises(WeightsError, match=r"must be numbers.*conv_pw_3"):
         mobilenet.export_weights(path, tmp_path / "m.onnx", {}, CONFIG)
     assert not (tmp_path / "m.onnx").exists()
 
 
-def test_a_config_may_choose_the_input(tmp_path: Path, empty_cache: Path) -> None:
-    """Size, fit and decoding are those of the model file, through the conversion too."""
+def test_a_config_may_choose_the_input(ten_bins: Path, empty_cache: Path) -> None:
+    """The conversion gives the model file the config's size, fit and decoding."""
     config = TrainConfig(
         base_model_name="MobileNet", input_size=(32, 64), resize_filter="box", fit="pad", decode="scaled"
     )
-    path = convert(write_weights(tmp_path / "w.hdf5", 10), "MobileNet", config=config)
+    path = convert(ten_bins, "MobileNet", config=config)
     found = Network(path).metadata.preprocessing
     assert (found.height, found.width, found.fit, found.decode) == (32, 64, "pad", "scaled")

@@ -3,9 +3,12 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:  # it loads TensorFlow
+    from nimakit.nn.networks.keras_model import KerasModel
 
 SmallJob = Callable[..., Path]
 Adaptable = Callable[..., Path]
@@ -20,6 +23,14 @@ def small_adapters() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched, small_backbone.registered():
         patched.setattr(adapters, "MAX_SHARE", 1.0)
         yield
+
+
+@pytest.fixture(scope="session")
+def aesthetic(public_weights: Path) -> "KerasModel":
+    """The public model with its Keras weights, which take seconds to load; not to be changed."""
+    from nimakit.nn.networks import keras_model
+
+    return keras_model.load("aesthetic")
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,9 @@ import pytest
 from PIL import Image
 from scipy.stats import spearmanr
 
-from nimakit.config import TrainConfig
 from nimakit.errors import ImageError, ModelError, UsageError
 from nimakit.images.photo import Photo, open_photo
-from nimakit.nn.networks import keras_model
+from nimakit.nn.networks.keras_model import KerasModel
 from nimakit.nn.saliency import METHODS, drawer, explain_image, saliency
 from samples import random_pixels, write_photo
 from small_models import CORNER_SIDE as SIDE
@@ -44,12 +43,12 @@ def test_the_corner_that_is_looked_at_lights_up(method: Any, at_least: float | N
 
 @pytest.mark.parametrize("method", METHODS)
 def test_explains_a_regression_head(method: Any) -> None:
-    """A score is explained as a mean score is."""
+    """The score is explained like a mean score."""
     assert share(saliency(corner_model(head="regression"), bright(), method).grid, (0, 0, 20, 20)) > 0.98
 
 
-def test_gradcam_tells_what_lowers_the_score() -> None:
-    """Of the same corner, where bright is bad, the map is negative."""
+def test_gradcam_shows_what_lowers_the_score() -> None:
+    """Where brightness lowers the score, the map of the same corner is negative."""
     model = corner_model()
     kernel, bias = model.network.layers[-1].get_weights()
     model.network.layers[-1].set_weights([-kernel, bias])
@@ -64,8 +63,8 @@ def test_a_squashed_picture_has_the_map_stretched_back() -> None:
     assert share(found.grid, (0, 0, 34, 17)) > 0.98
 
 
-def test_what_a_crop_cuts_off_is_not_seen() -> None:
-    """Of a wide picture, both sides are NaN, and the corner is where the middle begins."""
+def test_the_map_is_undefined_outside_the_crop() -> None:
+    """Both sides of a wide picture are NaN, and the corner is that of the part in the middle."""
     found = saliency(corner_model(fit="crop"), bright(128, 64), "gradient")
     assert np.isnan(found.grid[:, :32]).all()
     assert np.isnan(found.grid[:, 96:]).all()
@@ -73,8 +72,8 @@ def test_what_a_crop_cuts_off_is_not_seen() -> None:
     assert share(found.grid, (32, 0, 49, 17)) > 0.98
 
 
-def test_the_border_of_a_pad_is_no_part_of_the_picture() -> None:
-    """Of a wide picture the upper quarter of the input is black; what is seen of the corner is the rest."""
+def test_the_map_has_no_padding() -> None:
+    """The padding above a wide picture covers the corner, so the map of the picture is empty."""
     found = saliency(corner_model(fit="pad"), bright(128, 32), "gradcam")
     assert not np.isnan(found.grid).any()
     assert np.abs(found.grid).max() < 0.05  # black adds nothing, and the picture begins below the corner
@@ -100,38 +99,39 @@ def test_gives_the_score_it_explains() -> None:
     ("method", "most"),
     [
         ("gradcam", 0.5),
-        pytest.param("smoothgrad", 0.5, marks=pytest.mark.slow),
+        pytest.param("smoothgrad", 0.5, marks=pytest.mark.exhaustive),
         pytest.param("gradient", 0.7, marks=pytest.mark.slow),
     ],
 )
-def test_randomised_weights_change_the_map(public_weights: Any, method: Any, most: float) -> None:
+def test_randomised_weights_change_the_map(aesthetic: KerasModel, method: Any, most: float) -> None:
     """The sanity check of Adebayo et al. 2018: a map that survives other weights explains nothing.
 
-    The plain gradient keeps some order of its pixels: which of them the first layers, left as they were, see.
+    With the plain gradient, the unchanged first layers still determine some of the order of the pixels.
     """
-    config = TrainConfig(base_model_name="MobileNet")
-    model = keras_model.load_weights(public_weights, config)
+    model = aesthetic
     photo = open_photo("data/samples/portrait.jpg")
     before = saliency(model, photo, method, size=(56, 56)).grid
     np.testing.assert_array_equal(saliency(model, photo, method, size=(56, 56)).grid, before)
     random = np.random.default_rng(0)
+    kept = model.network.get_weights()
     for layer in model.network.layers[-20:]:
         layer.set_weights(
             [random.permutation(value.ravel()).reshape(value.shape) for value in layer.get_weights()]
         )
     after = saliency(model, photo, method, size=(56, 56)).grid
+    model.network.set_weights(kept)
     assert abs(spearmanr(before.ravel(), after.ravel()).statistic) < most
 
 
 @pytest.mark.parametrize("at_least", [1, 5.5, 0])
 def test_refuses_a_rating_off_the_scale(at_least: float) -> None:
-    """Every picture is rated 1 or above, and none above 5: there is nothing to explain."""
+    """Every rating is at least 1 and at most 5, so there is nothing to explain."""
     with pytest.raises(UsageError, match="above 1 and at most 5"):
         saliency(corner_model(), bright(), at_least=at_least)
 
 
 def test_refuses_a_probability_of_a_model_of_scores() -> None:
-    """A regression head has none, and no person's taste."""
+    """A regression head has no probabilities, like a personal model."""
     with pytest.raises(UsageError, match="only predicts a score, like any regression head or personal model"):
         saliency(corner_model(head="regression"), bright(), at_least=3)
 
@@ -167,8 +167,8 @@ def test_explains_the_pixels_that_are_scored() -> None:
     assert found.saliency.mean != pytest.approx(model.score(open_photo(stream.getvalue())), abs=1e-6)
 
 
-def test_refuses_what_is_no_picture() -> None:
-    """As everywhere."""
+def test_refuses_a_file_without_a_picture() -> None:
+    """The error is that of any command."""
     with pytest.raises(ImageError):
         explain_image(corner_model(), b"no picture")
 

@@ -129,6 +129,7 @@ def test_applies_the_pixel_limit_to_every_image(folder: Path, tiny: Model) -> No
     assert len(summary.failures) == 4
 
 
+@pytest.mark.slow
 def test_scores_a_folder_of_ten_thousand(tmp_path: Path, tiny: Model) -> None:
     """A large folder gives a record for each of its files."""
     first = write_photo(tmp_path / "00000.png", size=(16, 16))

@@ -172,7 +172,7 @@ def test_halves_that_contradict_each_other_have_no_reliability() -> None:
     [([0], [0]), ([0, 0, 0], [0, 1, 2]), ([0, 1, 2, 3], [0, 0, 0, 0]), ([0, 1, 2, 3], [0, 1, 2, 3])],
     ids=["one rating", "one picture", "one person", "nothing shared"],
 )
-def test_says_when_agreement_cannot_be_told(image: list[int], user: list[int], value: float) -> None:
+def test_reports_undefined_agreement(image: list[int], user: list[int], value: float) -> None:
     """Too few pictures or people give None, neither NaN nor a warning."""
     columns = (np.array(image), np.array(user), value * np.arange(1.0, len(image) + 1))
     _assert_undefined(*columns)
@@ -228,6 +228,7 @@ def test_moments_are_those_of_each_picture() -> None:
     np.testing.assert_allclose(found.deviations, [g.std(ddof=1) if len(g) > 1 else np.nan for g in groups])
 
 
+@pytest.mark.slow
 @with_oasis
 def test_oasis_halves_agree_as_known() -> None:
     """The halves of OASIS's beauty ratings correlate by about 0.98; alpha is the other package's."""

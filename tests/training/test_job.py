@@ -17,6 +17,7 @@ from nimakit.errors import MissingExtraError, ModelError, OutputError, TrainingE
 from nimakit.jobs import Job
 from nimakit.models.network import Network
 from nimakit.nn.networks import keras_model
+from nimakit.scoring import charts
 from nimakit.scoring import report as training_report
 from nimakit.stats.histogram import default_bins, mean
 from nimakit.training import job as training_job
@@ -112,7 +113,7 @@ def test_writes_the_figures_of_validation_and_test_set(done: tuple[Job, list[str
 
 
 def test_writes_a_report_and_a_model_card(done: tuple[Job, list[str]]) -> None:
-    """Both say what was trained on what, and how good it is."""
+    """Both name the model, its training data and its figures."""
     job, _ = done
     figures = json.loads(job.metrics_file.read_text("utf-8"))
     report, card = job.report_file.read_text("utf-8"), job.card_file.read_text("utf-8")
@@ -131,6 +132,18 @@ def test_shows_what_the_model_looks_at(done: tuple[Job, list[str]]) -> None:
     report = job.report_file.read_text("utf-8")
     assert report.count("What the model looks at in test") >= 6
     assert not any("no saliency maps" in text for text in messages)
+
+
+@pytest.fixture
+def no_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The charts of reports, which take a second, are empty."""
+    monkeypatch.setattr(charts, "svg", lambda name, *_: f'<svg id="{name}"></svg>')
+
+
+@pytest.fixture
+def no_maps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports have no saliency maps, which take a second too."""
+    monkeypatch.setattr(training_job, "_explainer", lambda *_: None)
 
 
 def _judged(job: Job, folder: Path, messages: list[str], **changes: Any) -> Job:
@@ -153,10 +166,11 @@ def _judged(job: Job, folder: Path, messages: list[str], **changes: Any) -> Job:
     return copy
 
 
+@pytest.mark.usefixtures("no_charts")
 def test_a_report_without_maps_is_better_than_none(
     done: tuple[Job, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Weights that give other scores than the model file, as on some devices, leave out the maps only."""
+    """Weights that give other scores than the model file, as on some devices, cost only the maps."""
 
     def refuse(name: Path) -> None:
         raise ModelError(f"other scores: {name.name}")
@@ -210,8 +224,8 @@ def test_keeps_its_split_whatever_goes_missing(tmp_path: Path, monkeypatch: pyte
     assert json.loads(job.split_file.read_text("utf-8")) == parts
 
 
-def test_goes_on_with_a_split_in_the_spelling_of_a_mac(tmp_path: Path) -> None:
-    """As earlier versions wrote it: each photograph stays in its part."""
+def test_resumes_with_a_split_in_the_spelling_of_a_mac(tmp_path: Path) -> None:
+    """Each photograph stays in its part of a split that an earlier version wrote."""
     names = write_photographs(tmp_path / "photographs", prefix="Zu\u0308rich")
     write_labels(tmp_path / "labels.json", names)
     job = small_job(tmp_path, **HEAD_ALONE)
@@ -220,8 +234,8 @@ def test_goes_on_with_a_split_in_the_spelling_of_a_mac(tmp_path: Path) -> None:
     assert data.parts == {"training": list(range(5, COUNT)), "validation": list(range(5))}
 
 
-def test_leaves_a_complete_job_alone(done: tuple[Job, list[str]]) -> None:
-    """Doing it again says so and touches nothing."""
+def test_leaves_a_complete_job_unchanged(done: tuple[Job, list[str]]) -> None:
+    """Training it again reports that it is complete, and changes no file."""
     job, _ = done
     kept = [path for path in job.folder.rglob("*") if path.is_file() and path.name != ".lock"]
     before = {path: path.stat().st_mtime_ns for path in kept}
@@ -231,6 +245,7 @@ def test_leaves_a_complete_job_alone(done: tuple[Job, list[str]]) -> None:
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
+@pytest.mark.usefixtures("no_charts", "no_maps")
 def test_says_what_the_weights_it_started_from_have_learned_from(
     done: tuple[Job, list[str]], tmp_path: Path
 ) -> None:
@@ -243,6 +258,7 @@ def test_says_what_the_weights_it_started_from_have_learned_from(
     assert figures["validation_images"] == len(now & before)
 
 
+@pytest.mark.usefixtures("no_charts", "no_maps")
 def test_evaluates_on_the_training_set_where_nothing_is_kept_back(
     done: tuple[Job, list[str]], tmp_path: Path
 ) -> None:
@@ -264,8 +280,8 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("untrained")
-def test_a_failed_job_says_why_and_can_go_on(new_job: NewJob) -> None:
-    """Photographs that went away fail it; once they are back it is done."""
+def test_a_failed_job_says_why_and_can_be_resumed(new_job: NewJob) -> None:
+    """A missing photograph fails the job; once it is back, the job completes."""
     job = new_job()
     photograph = Path(job.run()["image_dir"], "p03.jpg")
     away = photograph.with_suffix(".away")
@@ -280,10 +296,11 @@ def test_a_failed_job_says_why_and_can_go_on(new_job: NewJob) -> None:
     assert (run["status"], run["error"], len(run["starts"])) == ("complete", None, 2)
 
 
-def test_a_job_goes_on_without_what_is_damaged_where_that_is_allowed_later(
+@pytest.mark.slow
+def test_a_job_resumes_without_damaged_photographs_if_allowed(
     new_job: NewJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the error says to do works: the job is done, and run.json says how it was resumed."""
+    """The advice in the error works: the job completes, and run.json says how it was resumed."""
     monkeypatch.setattr(training_job, "_evaluate_and_report", lambda *_: None)
     job = new_job()
     photographs = Path(job.run()["image_dir"])
@@ -313,7 +330,7 @@ def test_an_unforeseen_error_fails_a_job_too(new_job: NewJob, monkeypatch: pytes
 
 
 def test_a_job_in_training_is_not_trained_twice(new_job: NewJob) -> None:
-    """A second one is refused, and changes nothing."""
+    """A second training is refused, and changes nothing."""
     job = new_job()
     with job.lock(), pytest.raises(UsageError, match="in training already"):
         training_job.train(job, notify=_ignore)

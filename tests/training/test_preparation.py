@@ -17,7 +17,7 @@ from nimakit.nn.networks import backbones, heads
 from nimakit.stats.histogram import default_bins
 from nimakit.training.preparation import Request, prepare
 from samples import write_photo
-from small_jobs import label_of, write_config
+from small_jobs import CONFIG, label_of, write_config
 
 pytestmark = [
     # Keras and TensorFlow are behind NumPy 2 in two places.
@@ -26,6 +26,18 @@ pytestmark = [
 ]
 
 Entries = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _registered() -> Iterator[None]:
+    """Let configs name the small backbone, which is built in no time."""
+    with small_backbone.registered():
+        yield
+
+
+SMALL = {"base_model_name": small_backbone.NAME}
+PUBLIC = {"base_model_name": CONFIG["base_model_name"]}
+"""A config of the backbone that has public weights."""
 
 
 def _entries(*names: str) -> Entries:
@@ -39,7 +51,7 @@ def _labels(path: Path, entries: Entries) -> Path:
 
 @pytest.fixture
 def ask(tmp_path: Path) -> Callable[..., Request]:
-    """Makes requests for a job with photographs a, b and c, and t to test with; all of it may be changed."""
+    """Makes requests for a job with photographs a, b and c, and t as a test set; all can be changed."""
     photographs = tmp_path / "photographs"
     photographs.mkdir()
     for name in "abct":
@@ -47,7 +59,7 @@ def ask(tmp_path: Path) -> Callable[..., Request]:
 
     def make(config: dict[str, Any] | None = None, entries: Entries | None = None, **fields: Any) -> Request:
         request = Request(
-            config_file=write_config(tmp_path / "config.json", **(config or {})),
+            config_file=write_config(tmp_path / "config.json", **{**SMALL, **(config or {})}),
             samples_file=_labels(tmp_path / "labels.json", entries or _entries("a", "b", "c")),
             image_dir=photographs,
             recursive=False,
@@ -62,7 +74,7 @@ def ask(tmp_path: Path) -> Callable[..., Request]:
 
 
 def _refusal(request: Request) -> str:
-    """What a job is refused with; that nothing was made is checked too."""
+    """The error for a refused job; checks that nothing was created."""
     with pytest.raises(UsageError) as caught:
         prepare(request)
     assert not request.jobs_dir.exists()
@@ -85,8 +97,8 @@ def test_keeps_what_was_given(ask: Callable[..., Request], tmp_path: Path) -> No
     assert (run["image_dir"], run["allow_missing"]) == (str(request.image_dir), False)
 
 
-def test_tells_all_problems_at_once(ask: Callable[..., Request], tmp_path: Path) -> None:
-    """Config, labels, images and weights are each looked at, whatever is wrong with the others."""
+def test_reports_all_problems_at_once(ask: Callable[..., Request], tmp_path: Path) -> None:
+    """Config, labels, images and weights are each checked, even if others have problems."""
     request = ask(
         {"base_model_name": "MobilNet", "existing_weights": "none.hdf5", "n_classes": 7},
         _entries("a", "gone", "lost"),
@@ -139,10 +151,10 @@ def test_a_bad_label_file_does_not_hide_a_missing_folder(ask: Callable[..., Requ
 
 
 @pytest.mark.parametrize("content", ["[1, 2]", "nonsense", '[{"image_id": "a"}'])
-def test_a_config_or_label_file_that_is_none_is_told_once(
+def test_reports_a_file_that_is_no_config_or_label_file_once(
     ask: Callable[..., Request], tmp_path: Path, content: str
 ) -> None:
-    """Together with what is wrong with the folder."""
+    """The problem of the folder is reported too."""
     (tmp_path / "odd.json").write_text(content, encoding="utf-8")
     nowhere = tmp_path / "nowhere"
     for field in ("config_file", "samples_file"):
@@ -153,7 +165,7 @@ def test_a_config_or_label_file_that_is_none_is_told_once(
 
 
 def test_lists_every_missing_image(ask: Callable[..., Request]) -> None:
-    """However many there are: people look for them by name."""
+    """All names are listed, because people search for them."""
     gone = [f"gone{index}" for index in range(100)]
     message = _refusal(ask(entries=_entries("a", *gone)))
     assert "100 of 101 images" in message
@@ -162,7 +174,7 @@ def test_lists_every_missing_image(ask: Callable[..., Request]) -> None:
 
 
 def test_leaves_missing_images_out_where_allowed(ask: Callable[..., Request], tmp_path: Path) -> None:
-    """Their names, those of the test set too, are kept in run.json."""
+    """run.json has their names, including those of the test set."""
     test = _labels(tmp_path / "test.json", _entries("t", "lost"))
     request = ask(entries=_entries("a", "gone"), test_samples_file=test, allow_missing=True)
     run = prepare(request).run()
@@ -171,14 +183,14 @@ def test_leaves_missing_images_out_where_allowed(ask: Callable[..., Request], tm
 
 @pytest.mark.parametrize("allow_missing", [False, True])
 def test_refuses_a_folder_with_none_of_the_images(ask: Callable[..., Request], allow_missing: bool) -> None:
-    """That is the wrong folder, whatever may be left out."""
+    """It is the wrong folder, even if images may be left out."""
     message = _refusal(ask(entries=_entries("x", "y"), allow_missing=allow_missing))
     assert "must contain images that" in message
     assert "Received: none of them" in message
 
 
 def test_refuses_a_missing_image_folder_once(ask: Callable[..., Request], tmp_path: Path) -> None:
-    """Two label files complain of the same folder once."""
+    """Two label files report the same folder only once."""
     test = _labels(tmp_path / "test.json", _entries("t"))
     message = _refusal(ask(image_dir=tmp_path / "nowhere", test_samples_file=test))
     assert message == f"The image directory must be a folder that exists. Received: {tmp_path / 'nowhere'}"
@@ -210,13 +222,13 @@ def test_refuses_bad_labels(
 
 
 def test_refuses_test_labels_with_another_number_of_bins(ask: Callable[..., Request], tmp_path: Path) -> None:
-    """A test set is rated on the scale that is learned."""
+    """A test set must have the scale of the training set."""
     test = _labels(tmp_path / "test.json", [{"image_id": "t", "label": [1, 2, 3]}])
     assert "Received: 5 in " in (message := _refusal(ask(test_samples_file=test)))
     assert f"3 bins in {test}" in message
 
 
-def test_refuses_to_test_with_what_was_learned_from(ask: Callable[..., Request], tmp_path: Path) -> None:
+def test_refuses_to_test_with_training_images(ask: Callable[..., Request], tmp_path: Path) -> None:
     """Images that are in both label files are named."""
     test = _labels(tmp_path / "test.json", _entries("t", "b", "a"))
     message = _refusal(ask(test_samples_file=test))
@@ -224,7 +236,7 @@ def test_refuses_to_test_with_what_was_learned_from(ask: Callable[..., Request],
 
 
 def test_refuses_an_unknown_key_with_the_nearest(ask: Callable[..., Request]) -> None:
-    """The complaint of the config comes through, among the others."""
+    """The problem of the config is reported among the others."""
     message = _refusal(ask({"batch_sise": 4}, _entries("a", "gone")))
     assert "'batch_sise' is unknown (nearest known: 'batch_size')" in message
     assert "gone" in message
@@ -232,13 +244,13 @@ def test_refuses_an_unknown_key_with_the_nearest(ask: Callable[..., Request]) ->
 
 @pytest.mark.parametrize("field", ["config_file", "samples_file", "test_samples_file"])
 def test_refuses_a_missing_file(ask: Callable[..., Request], tmp_path: Path, field: str) -> None:
-    """It is named."""
+    """The error names the file."""
     assert f"Received: {tmp_path / 'none.json'}" in _refusal(ask(**{field: tmp_path / "none.json"}))
 
 
 @pytest.mark.parametrize("field", ["config_file", "samples_file", "test_samples_file"])
-def test_refuses_what_can_be_read_only_once(ask: Callable[..., Request], field: str) -> None:
-    """A pipe is named; a job with the empty rest of it would fail when it starts."""
+def test_refuses_a_file_that_can_be_read_only_once(ask: Callable[..., Request], field: str) -> None:
+    """A pipe is refused, because the job would later read an empty file."""
     request = ask()
     reader, writer = os.pipe()
     os.write(writer, (request.config_file if field == "config_file" else request.samples_file).read_bytes())
@@ -262,7 +274,7 @@ def test_refuses_what_can_be_read_only_once(ask: Callable[..., Request], field: 
 def test_refuses_a_network_that_cannot_be_built(
     ask: Callable[..., Request], config: dict[str, Any], expected: str
 ) -> None:
-    """Among what else is wrong, also where that is in the config itself."""
+    """The problem is reported among the others, including those of the config."""
     message = _refusal(ask({**config, "n_classes": 7, "batch_sise": 4}))
     assert expected in message
     assert "n_classes must be" in message
@@ -270,51 +282,47 @@ def test_refuses_a_network_that_cannot_be_built(
 
 @pytest.mark.parametrize("weights", ["random", "aesthetic", None])
 def test_takes_weights_by_name(ask: Callable[..., Request], weights: str | None) -> None:
-    """Names of weights are no files; whether they can be had is seen when the job runs."""
-    assert prepare(ask({"existing_weights": weights})).run()["status"] == "prepared"
+    """Names of weights are not files; they are fetched when the job runs."""
+    config = {**PUBLIC, "existing_weights": weights, "input_size": [224, 224]}
+    assert prepare(ask(config)).run()["status"] == "prepared"
 
 
 @pytest.fixture
-def small() -> Iterator[keras.Model]:
-    """A backbone that configs may name, with a head of ten outputs."""
-    with small_backbone.registered():
-        config = TrainConfig(base_model_name=small_backbone.NAME)
-        yield heads.add_head(backbones.get(small_backbone.NAME).build(), default_bins(10), config)
-
-
-def _of_small(weights: Path) -> dict[str, str]:
-    return {"base_model_name": small_backbone.NAME, "existing_weights": str(weights)}
+def small() -> keras.Model:
+    """The small backbone with a head of ten outputs."""
+    config = TrainConfig(base_model_name=small_backbone.NAME)
+    return heads.add_head(backbones.get(small_backbone.NAME).build(), default_bins(10), config)
 
 
 def test_takes_a_file_of_weights(ask: Callable[..., Request], tmp_path: Path, small: keras.Model) -> None:
     """Weights of the base model are taken, whatever their head."""
     small.save_weights(tmp_path / "w.weights.h5")
-    assert prepare(ask(_of_small(tmp_path / "w.weights.h5")))
+    assert prepare(ask({"existing_weights": str(tmp_path / "w.weights.h5")}))
 
 
 def test_refuses_weights_that_training_cannot_start_from(
     ask: Callable[..., Request], tmp_path: Path, small: keras.Model
 ) -> None:
-    """Weights of another network and files that are none are refused before a job is made, with all else."""
+    """Weights of another network and files without weights are refused before a job is created."""
     path = tmp_path / "w.weights.h5"
     keras.Model(small.input, small.layers[2].output).save_weights(path)
-    message = _refusal(ask({**_of_small(path), "n_classes": 3}))
+    message = _refusal(ask({"existing_weights": str(path), "n_classes": 3}))
     assert "n_classes must be" in message
     assert f"must be of the base model. Received: {path}, which lacks" in message
     path.write_bytes(b"no weights")
-    assert f"an HDF5 file. Received: {path}" in _refusal(ask(_of_small(path)))
+    assert f"an HDF5 file. Received: {path}" in _refusal(ask({"existing_weights": str(path)}))
 
 
 def test_refuses_public_weights_of_another_base_model(ask: Callable[..., Request]) -> None:
-    """Both are named, among what else is wrong."""
-    message = _refusal(ask({"existing_weights": "efficientnet-lite0", "n_classes": 3}))
+    """The error names both base models, among the other problems."""
+    message = _refusal(ask({**PUBLIC, "existing_weights": "efficientnet-lite0", "n_classes": 3}))
     assert "n_classes must be" in message
     assert "Received: efficientnet-lite0, which is of EfficientNetLite0, for MobileNet" in message
 
 
 @pytest.mark.parametrize("name", ["w.pkl", "w.pb", "w.onnx"])
 def test_refuses_files_that_are_no_weights(ask: Callable[..., Request], tmp_path: Path, name: str) -> None:
-    """By their suffix, before a job is started."""
+    """The suffix is checked before a job is created."""
     (tmp_path / name).touch()
     message = _refusal(ask({"existing_weights": str(tmp_path / name)}))
     assert message.startswith("A file of existing_weights must end in .hdf5, .h5, .weights.h5, .keras")

@@ -18,8 +18,8 @@ BUCKET = "team-models"
 
 
 @pytest.fixture(autouse=True)
-def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
-    """An empty bucket, and credentials of nobody."""
+def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """An S3 in memory, and made-up credentials."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
@@ -28,9 +28,15 @@ def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     with mock_aws():
-        client = boto3.client("s3")
-        client.create_bucket(Bucket=BUCKET)
-        yield client
+        yield
+
+
+@pytest.fixture
+def bucket(aws: None) -> Any:
+    """A client of that S3, which has an empty bucket."""
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=BUCKET)
+    return client
 
 
 @pytest.fixture
@@ -81,13 +87,13 @@ def test_a_job_is_copied_under_its_name(job: Path, bucket: Any) -> None:
 
 @pytest.mark.parametrize("value", [f"{BUCKET}/nima/own", f"s3://{BUCKET}/nima/own/"])
 def test_a_bucket_may_have_a_prefix(job: Path, bucket: Any, value: str) -> None:
-    """What follows the bucket's name stands before the job's."""
+    """The part after the bucket's name comes before the job's name."""
     assert upload_job(job, value, notify=print) == f"s3://{BUCKET}/nima/own/{job.name}/"
     assert f"nima/own/{job.name}/run.json" in keys(bucket)
 
 
 def test_a_prefix_may_repeat_the_name(job: Path, bucket: Any) -> None:
-    """A prefix that is called like the bucket is kept."""
+    """A prefix with the name of the bucket is kept."""
     upload_job(job, f"{BUCKET}/{BUCKET}", notify=print)
     assert f"{BUCKET}/{job.name}/run.json" in keys(bucket)
 
@@ -106,7 +112,7 @@ def test_what_is_complete_says_so_last(job: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_missing_bucket_is_an_output_error(job: Path) -> None:
-    """A failed copy says why, that nothing is lost, and the line that does it by hand."""
+    """The error says why, that nothing is lost, and which command copies the job by hand."""
     before = sorted(job.rglob("*"))
     with pytest.raises(OutputError, match="NoSuchBucket") as caught:
         upload_job(job, "no-such-bucket/x", notify=print)
@@ -130,7 +136,7 @@ def test_missing_credentials_are_an_output_error(job: Path, monkeypatch: pytest.
 def test_an_endpoint_that_does_not_answer_is_an_output_error(
     job: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """AWS_ENDPOINT_URL leads elsewhere; where nobody answers there, the error names it."""
+    """The error names the address in AWS_ENDPOINT_URL."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(OutputError, match=r"127\.0\.0\.1:9"):
@@ -139,13 +145,13 @@ def test_an_endpoint_that_does_not_answer_is_an_output_error(
 
 @pytest.mark.parametrize("value", ["", "/", "s3://"])
 def test_an_empty_bucket_name_is_refused(job: Path, value: str) -> None:
-    """No name, no upload."""
+    """Nothing is uploaded without a name."""
     with pytest.raises(UsageError, match="s3_bucket is the name of a bucket"):
         upload_job(job, value, notify=print)
 
 
 def test_without_boto3_the_install_line_is_given(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A missing package is named with the line that installs it."""
+    """The error has the command that installs the missing package."""
     monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'nimakit\[s3\]'"):
         upload_job(job, BUCKET, notify=print)

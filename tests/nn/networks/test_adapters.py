@@ -30,24 +30,46 @@ def small_backbone_adapts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+WIDE = "Wide"
+"""A backbone of few layers with so many channels that adapters are a small share of it."""
+
+
+def _wide() -> keras.Model:
+    image = x = keras.Input((SIDE, SIDE, 3))
+    layer = keras.layers.Conv2D
+    for number, (kind, *size) in enumerate(
+        [(layer, 32, 3, 4), (layer, 160, 3), (keras.layers.DepthwiseConv2D, 3), (layer, 128, 1)]
+    ):
+        x = kind(*size, use_bias=False, name=f"conv{number}")(x)
+        x = keras.layers.ReLU()(keras.layers.BatchNormalization(name=f"norm{number}")(x))
+    return keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
+
+
 def _network(name: str, head: str) -> keras.Model:
     config = TrainConfig(base_model_name=name, head=head)  # type: ignore[arg-type]
-    return heads.add_head(backbones.get(name).build(input_size=(SIDE, SIDE)), default_bins(5), config)
+    base = _wide() if name == WIDE else backbones.get(name).build(input_size=(SIDE, SIDE))
+    return heads.add_head(base, default_bins(5), config)
 
 
 def _pixels(count: int = 2) -> np.ndarray:
     return np.random.default_rng(0).standard_normal((count, SIDE, SIDE, 3)).astype(np.float32)
 
 
-@pytest.mark.parametrize("batch_norm", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize(
-    ("name", "head", "placement"),
-    [("MobileNet", "histogram", "parallel"), ("ResNet18", "regression", "series")],
+    ("name", "head", "placement", "batch_norm"),
+    [
+        (WIDE, "histogram", "parallel", False),
+        (WIDE, "histogram", "parallel", True),
+        (WIDE, "regression", "series", False),
+        (WIDE, "regression", "series", True),
+        pytest.param("MobileNet", "histogram", "parallel", True, marks=pytest.mark.slow),
+        pytest.param("ResNet18", "regression", "series", True, marks=pytest.mark.slow),
+    ],
 )
-def test_an_adapted_network_begins_as_the_one_it_adapts(
+def test_an_adapted_network_starts_with_the_outputs_of_its_base(
     name: str, head: str, placement: Placement, batch_norm: bool
 ) -> None:
-    """With a twentieth of its parameters at the most; of these learns what starts at zero."""
+    """Adapters have at most a twentieth of its parameters; those that start at zero are trainable."""
     network = _network(name, head)
     adapted = adapters.adapt(network, placement=placement, batch_norm=batch_norm)
     layers = adapters.adapter_layers(adapted)
@@ -68,7 +90,7 @@ def test_an_adapted_network_begins_as_the_one_it_adapts(
 
 @pytest.mark.usefixtures("small_backbone_adapts")
 def test_scale_and_shift_are_those_of_normalisation() -> None:
-    """A person's factor and constant after a layer are the same as other values in it."""
+    """A person's factor and constant after a layer have the effect of other weights in the layer."""
     network = _network(small_backbone.NAME, "regression")
     adapted = adapters.adapt(network, batch_norm=True)
     arrays = adapters.get_arrays(adapted)
@@ -97,8 +119,8 @@ def test_arrays_of_other_adapters_change_nothing() -> None:
 
 
 def test_a_parallel_adapter_is_part_of_the_convolution() -> None:
-    """It looks at the middle of each window: the same as a change of the kernel's middle."""
-    network = _network("ResNet18", "regression")
+    """It sees the centre of each window, so it has the effect of a change to the kernel's centre."""
+    network = _network(WIDE, "regression")
     adapted = adapters.adapt(network, placement="parallel")
     random = np.random.default_rng(0)
     for layer in adapters.adapter_layers(adapted):

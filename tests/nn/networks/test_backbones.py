@@ -19,11 +19,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
 ]
 
-LITE0_FAST = pytest.mark.parametrize(
-    "imagenet_weights",
-    ["efficientnet-lite0", pytest.param("efficientnet-lite2", marks=pytest.mark.slow)],
-    indirect=True,
-)
 OWN = {"EfficientNetLite0", "EfficientNetLite2", "ResNet18"}
 
 
@@ -73,23 +68,26 @@ def test_has_the_preprocessing_each_was_trained_with(name: str, expected: list[f
     np.testing.assert_allclose(prepared.ravel(), expected, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("name", "width", "default_size"),
-    [
-        ("MobileNet", 1024, (224, 224)),
-        ("ResNet18", 512, (224, 224)),
-        ("EfficientNetLite0", 1280, (224, 224)),
-        pytest.param("EfficientNetLite2", 1280, (260, 260), marks=pytest.mark.slow),
-    ],
-)
-def test_builds_features_without_a_classifier(name: str, width: int, default_size: tuple[int, int]) -> None:
+@pytest.fixture(scope="module")
+def resnet18() -> keras.Model:
+    """ResNet18, built for a small input; a test that changes its weights would be seen by others."""
+    return backbones.get("ResNet18").build(input_size=(96, 130))
+
+
+@pytest.mark.parametrize(("name", "width"), [("MobileNet", 1024), ("ResNet18", 512)])
+def test_builds_features_without_a_classifier(resnet18: keras.Model, name: str, width: int) -> None:
     """A backbone ends in pooled features, at any input size; its layers are a flat list."""
-    backbone = backbones.get(name)
-    assert backbone.input_size == default_size
-    model = backbone.build(input_size=(96, 130))
+    model = resnet18 if name == "ResNet18" else backbones.get(name).build(input_size=(96, 130))
     assert model.input_shape == (None, 96, 130, 3)
     assert model.output_shape == (None, width)
     assert not any(isinstance(layer, keras.Model) for layer in model.layers)
+
+
+def test_has_the_input_size_each_was_trained_at() -> None:
+    """EfficientNetLite2 takes 260x260 pixels, the others 224x224."""
+    sizes = {name: backbones.get(name).input_size for name in ("MobileNet", *OWN)}
+    assert sizes.pop("EfficientNetLite2") == (260, 260)
+    assert set(sizes.values()) == {(224, 224)}
 
 
 def test_rejects_a_size_it_cannot_be_built_at() -> None:
@@ -159,21 +157,33 @@ FEATURES = {
 }
 
 
-@LITE0_FAST
-def test_efficientnet_lite_gives_what_pytorch_gives(imagenet_weights: Path) -> None:
+@pytest.mark.parametrize(
+    ("imagenet_weights", "name", "size"),
+    [
+        pytest.param(
+            f"efficientnet-{name.removeprefix('EfficientNet').lower()}",
+            name,
+            size,
+            marks=[] if (name, size) == ("EfficientNetLite0", (150, 101)) else pytest.mark.slow,
+        )
+        for name, size in FEATURES
+    ],
+    indirect=["imagenet_weights"],
+)
+def test_efficientnet_lite_gives_the_features_of_pytorch(
+    imagenet_weights: Path, name: str, size: tuple[int, int]
+) -> None:
     """The published weights give the published features, at the published size and at odd ones."""
-    name = "EfficientNetLite0" if "lite0" in imagenet_weights.name else "EfficientNetLite2"
     backbone = backbones.get(name)
-    for (other, size), expected in FEATURES.items():
-        if other == name:
-            model = backbone.build("imagenet", input_size=size)
-            features = np.asarray(model(backbone.preprocess(_pattern(*size))))
-            np.testing.assert_allclose(features[0, ::160], expected, atol=1e-4)
+    model = backbone.build("imagenet", input_size=size)
+    features = np.asarray(model(backbone.preprocess(_pattern(*size))))
+    assert features.shape == (1, 1280)
+    np.testing.assert_allclose(features[0, ::160], FEATURES[name, size], atol=1e-4)
 
 
-def test_resnet18_has_the_modules_of_torchvision() -> None:
-    """Its layers are called what torchvision calls them, so that its weights are found."""
-    model = backbones.get("ResNet18").build(input_size=(64, 64))
+def test_resnet18_has_the_modules_of_torchvision(resnet18: keras.Model) -> None:
+    """Its layers have torchvision's names, by which its weights are found."""
+    model = resnet18
     blocks = [f"layer{stage}.{block}" for stage in range(1, 5) for block in range(2)]
     expected = {"conv1", "bn1"}
     expected |= {f"{block}.{part}" for block in blocks for part in ("conv1", "bn1", "conv2", "bn2")}
@@ -182,12 +192,13 @@ def test_resnet18_has_the_modules_of_torchvision() -> None:
     assert model.count_params() == 11_689_512 - 513_000 + 9_600  # the classifier; running means and variances
 
 
-def test_resnet18_takes_the_weights_of_torchvision(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """They are asked for at their published address with their hash, and loaded."""
-    model = backbones.get("ResNet18").build(input_size=(64, 64))
+def test_resnet18_takes_the_weights_of_torchvision(
+    resnet18: keras.Model, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """They are downloaded from their published address with their hash, and loaded."""
     state = {}
     parts = ("weight", "bias", "running_mean", "running_var")
-    for layer in model.layers:
+    for layer in resnet18.layers:
         for part, weight in zip(parts, layer.weights, strict=False):
             shape = tuple(weight.shape)
             turned = shape if len(shape) == 1 else (shape[3], shape[2], *shape[:2])

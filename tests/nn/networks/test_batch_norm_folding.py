@@ -10,7 +10,7 @@ from nimakit.nn.networks import backbones, batch_norm_folding
 
 
 def _randomised(model: keras.Model) -> keras.Model:
-    """The same model; its normalisation has statistics of its own, and is frozen."""
+    """The same model, whose frozen normalisation has random statistics."""
     random = np.random.default_rng(0)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -37,7 +37,7 @@ def _kinds(model: keras.Model) -> list[str]:
 
 
 def test_gives_the_same_numbers_in_fewer_passes() -> None:
-    """Normalisation after convolutions is gone, what follows a dense layer stays; the numbers agree."""
+    """Normalisation after convolutions is folded, that after a dense layer stays; the numbers agree."""
     model = _small()
     folded = batch_norm_folding.fold(model)
     assert _kinds(folded).count("BatchNormalization") == 1
@@ -45,7 +45,7 @@ def test_gives_the_same_numbers_in_fewer_passes() -> None:
 
 
 def test_folds_where_the_network_computes_in_16_bits() -> None:
-    """Statistics stay in 32 bits there: what is folded comes near what is not, as float16."""
+    """Statistics stay in 32 bits; folded and unfolded outputs agree to the precision of float16."""
     keras.config.set_dtype_policy("mixed_float16")
     try:
         model = _small()
@@ -59,7 +59,7 @@ def test_folds_where_the_network_computes_in_16_bits() -> None:
 
 
 def test_trains_the_given_model() -> None:
-    """A step on the folded model moves the weights of the given one as a step on that one does."""
+    """A step on the folded model changes the weights like a step on the given model."""
     images, targets = _images(9), np.zeros((3, 3, 3, 5), np.float32)
     kernels = []
     changes: list[Any] = [lambda model: model, batch_norm_folding.fold]
@@ -67,7 +67,7 @@ def test_trains_the_given_model() -> None:
         keras.utils.set_random_seed(0)
         model = _small()
         trained = change(model)
-        trained.compile(keras.optimizers.SGD(0.1), "mse")
+        trained.compile(keras.optimizers.SGD(0.1), "mse", run_eagerly=True)
         trained.train_on_batch(images, targets)
         kernels.append(model.layers[1].get_weights()[0])
     before = (keras.utils.set_random_seed(0), _small().layers[1].get_weights()[0])[1]
@@ -75,7 +75,7 @@ def test_trains_the_given_model() -> None:
     assert np.abs(kernels[1] - before).max() > 1e-3
 
 
-def test_leaves_alone_what_it_cannot_fold() -> None:
+def test_keeps_layers_it_cannot_fold() -> None:
     """Trainable normalisation, a convolution with an activation, and one that feeds two layers stay."""
     trainable = _small()
     for layer in trainable.layers:
@@ -91,9 +91,12 @@ def test_leaves_alone_what_it_cannot_fold() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["MobileNet", "EfficientNetLite0", "ResNet50"],
+    [
+        pytest.param("MobileNet", marks=pytest.mark.slow),
+        pytest.param("ResNet50", marks=pytest.mark.slow),
+        pytest.param("EfficientNetLite0", marks=pytest.mark.exhaustive),
+    ],
 )
-@pytest.mark.slow
 def test_whole_backbones_agree(name: str) -> None:
     """No normalisation is left in a backbone of convolutions, and its features are the same."""
     model = _randomised(backbones.get(name).build(input_size=(64, 64)))

@@ -51,12 +51,12 @@ def _mean(model: keras_model.KerasModel, picture: Any) -> float:
 @pytest.mark.parametrize(
     "changes", [{"head": "histogram"}, {"head": "regression", "score_activation": "sigmoid"}], ids=str
 )
-def test_a_job_scores_as_its_model_file_does(small_job: SmallJob, changes: dict[str, Any]) -> None:
-    """By its folder or by its model file, with every head: the mean score is the engine's."""
+def test_a_job_gives_the_scores_of_its_model_file(small_job: SmallJob, changes: dict[str, Any]) -> None:
+    """Loaded by its folder or by its model file, with every head, it has the engine's mean score."""
     folder = small_job(**changes)
     picture = random_pixels(50, 90)
     [expected] = Model([Member(Network(folder / "model.onnx"))]).predict(picture, augmented=True)
-    for name in (folder, folder / "model.onnx", str(folder)):
+    for name in (folder, str(folder / "model.onnx")):
         model = keras_model.load(name)
         assert _mean(model, picture) == pytest.approx(expected["mean_score_prediction"], abs=TOLERANCE)
         assert model.is_regression == (changes["head"] == "regression")
@@ -64,12 +64,14 @@ def test_a_job_scores_as_its_model_file_does(small_job: SmallJob, changes: dict[
     assert model.metadata == Network(folder / "model.onnx").metadata
 
 
-def test_the_public_model_scores_as_the_engine_does(public_model: Path) -> None:
-    """Loaded by its name."""
+def test_the_public_model_gives_the_scores_of_the_engine(
+    aesthetic: keras_model.KerasModel, public_model: Path
+) -> None:
+    """It is loaded by its name."""
     picture = random_pixels(240, 300)
     [expected] = Model([Member(Network(public_model))]).predict(picture)
     mean = histogram.mean(expected, histogram.default_bins(10))
-    assert _mean(keras_model.load("aesthetic"), picture) == pytest.approx(float(mean), abs=TOLERANCE)
+    assert _mean(aesthetic, picture) == pytest.approx(float(mean), abs=TOLERANCE)
 
 
 def test_refuses_a_model_file_without_its_weights(job: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from nimakit.models.engine import Member, Model, Scorer
 from nimakit.models.network import Network
 from nimakit.models.score import Score
 from nimakit.models.taste import Taste, read_taste, write_taste
-from nimakit.nn.networks import adapters, export, weights
+from nimakit.nn.networks import adapters
 from nimakit.nn.networks import keras_model as keras_models
 from nimakit.nn.personal import fine_tuning
 from nimakit.personal import fit
@@ -58,19 +58,19 @@ KINDS: list[dict[str, Any]] = [
     "case",
     [
         (KINDS[0], "histogram"),
-        (KINDS[-1], "regression"),
-        *(pytest.param((kind, "histogram"), marks=pytest.mark.slow) for kind in KINDS[1:]),
+        pytest.param((KINDS[-1], "regression"), marks=pytest.mark.slow),
+        *(pytest.param((kind, "histogram"), marks=pytest.mark.exhaustive) for kind in KINDS[1:]),
     ],
     ids=str,
 )
-def test_adapters_are_taken_by_one_session_for_all_users(
+def test_one_session_takes_the_adapters_of_any_user(
     tmp_path: Path,
     small_job: SmallJob,
     adaptable: Adaptable,
     photos: list[Path],
     case: tuple[dict[str, Any], str],
 ) -> None:
-    """The adaptable file scores as the base does; with a user's file as Keras does, nearer the ratings."""
+    """The adaptable file gives the base's scores; with a user's file those of Keras, nearer the ratings."""
     kind, head = case
     job = small_job(head=head)
     keras_model = keras_models.load(job)
@@ -125,28 +125,30 @@ def test_adaptable_files_are_called_by_what_they_take() -> None:
     ]
 
 
-@pytest.fixture(params=product(["MobileNet", "ResNet18"], ["histogram", "regression"]), ids="-".join)
-def backbone_job(request: pytest.FixtureRequest, tmp_path: Path, public_weights: Path) -> Path:
-    """A job with a new head on a real backbone: the public MobileNet, or ResNet18 as it starts."""
-    name, head = request.param
-    job = write_job(tmp_path / "job", base_model_name=name, head=head)
-    if name == "MobileNet":
-        model = keras_models.load(job)
-        weights.load_pretrained(model.network, public_weights)
-        head = model.network.layers[-1]  # a new one must not saturate on features of this size
-        head.set_weights([values / 10 for values in head.get_weights()])
-        model.network.save_weights(next((job / "weights").iterdir()))
-        export.export_model(model.network, model.backbone, model.metadata, job / "model.onnx")
-    return job
-
-
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [
+        pytest.param(
+            name,
+            head,
+            marks=pytest.mark.slow if (name, head) == ("MobileNet", "histogram") else pytest.mark.exhaustive,
+        )
+        for name, head in product(("MobileNet", "ResNet18"), ("histogram", "regression"))
+    ],
+)
 def test_each_method_teaches_each_backbone(
-    tmp_path: Path, photos: list[Path], backbone_job: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    photos: list[Path],
+    public_weights: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    name: str,
+    head: str,
 ) -> None:
     """The engine scores with each file, and files of adapters have the documented size."""
     monkeypatch.setattr(adapters, "MAX_SHARE", 0.05)
-    job = backbone_job
+    pretrained = public_weights if name == "MobileNet" else None
+    job = write_job(tmp_path / "job", pretrained=pretrained, base_model_name=name, head=head)
     model = keras_models.load(job)
     base = Model([Member(Network(job / "model.onnx"))])
     scores = [score for score in Scorer(base).score(photos) if isinstance(score, Score)]

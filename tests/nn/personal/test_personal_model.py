@@ -16,6 +16,7 @@ from nimakit.models.taste import Taste, linear, write_taste
 from nimakit.nn.enhance import random_views
 from nimakit.nn.enhance.gradient_ascent import Ascent, Sliders
 from nimakit.nn.networks import adapters, keras_model
+from nimakit.nn.networks.keras_model import KerasModel
 from nimakit.nn.personal.personal_model import for_user
 from nimakit.nn.saliency import saliency
 from nimakit.personal import keras_loading
@@ -49,7 +50,7 @@ def _linear(base: Model, constant: float) -> Taste:
     return Taste(method="head", base=probe, base_name=base.name, ratings=3, arrays=arrays)
 
 
-def test_a_linear_taste_scores_as_the_engine_does(job: Path) -> None:
+def test_a_linear_taste_gives_the_scores_of_the_engine(job: Path) -> None:
     """In the middle of the scale, and near its ends, where scores are bounded."""
     base = _engine(job / "model.onnx")
     generic = keras_model.load(job)
@@ -67,11 +68,11 @@ FAST_KINDS = (("histogram", "parallel", False), ("regression", "series", True))
 @pytest.mark.parametrize(
     ("head", "placement", "batch_norm"),
     [
-        pytest.param(*kind, marks=[] if kind in FAST_KINDS else pytest.mark.slow)
+        pytest.param(*kind, marks=[] if kind in FAST_KINDS else pytest.mark.exhaustive)
         for kind in product(("histogram", "regression"), ("parallel", "series"), (False, True))
     ],
 )
-def test_adapters_score_as_the_engine_does(
+def test_adapters_give_the_scores_of_the_engine(
     small_job: SmallJob, adaptable: Adaptable, head: str, placement: Any, batch_norm: bool
 ) -> None:
     """The placement is read from the names of the arrays."""
@@ -90,14 +91,23 @@ def test_adapters_score_as_the_engine_does(
     assert abs(score - generic.score(open_photo(picture))) > 10 * TOLERANCE
 
 
-def test_a_personal_score_has_gradients(small_job: SmallJob) -> None:
-    """From the pixels to the person's score, for saliency maps and for edits."""
+@pytest.fixture
+def personal(small_job: SmallJob) -> KerasModel:
+    """A model with a person's linear taste."""
     job = small_job(head="histogram")
-    model = for_user(keras_model.load(job), _linear(_engine(job / "model.onnx"), 0.0))
-    photo = open_photo(random_pixels(70, 90))
-    method: Any
-    for method in ("gradcam", "gradient"):
-        assert np.abs(saliency(model, photo, method).grid).max() > 0.9
+    return for_user(keras_model.load(job), _linear(_engine(job / "model.onnx"), 0.0))
+
+
+@pytest.mark.parametrize("method", ["gradcam", "gradient"])
+def test_a_personal_score_can_be_explained(personal: KerasModel, method: Any) -> None:
+    """It has gradients for saliency maps."""
+    assert np.abs(saliency(personal, open_photo(random_pixels(70, 90)), method).grid).max() > 0.9
+
+
+@pytest.mark.slow
+def test_an_edit_raises_a_personal_score(personal: KerasModel) -> None:
+    """The score has gradients back to the pixels that an edit changes."""
+    model, photo = personal, open_photo(random_pixels(70, 90))
     look = random_views.sample(photo, random_views.detail(photo), model.metadata.preprocessing)
     edit = Sliders(0.4)
     free = Ascent([model], edit).run([look])

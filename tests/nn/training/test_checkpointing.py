@@ -40,14 +40,21 @@ def job(tmp_path: Path) -> Job:
     return Job.create(tmp_path, {}, {})
 
 
-@pytest.fixture
-def model() -> keras.Model:
-    """A linear one, with dropout."""
+@pytest.fixture(scope="module")
+def linear() -> keras.Model:
+    """A linear model with dropout, which no test trains."""
     keras.utils.set_random_seed(0)
     x = keras.Input((3,))
     model = keras.Model(x, keras.layers.Dense(1)(keras.layers.Dropout(0.5)(x)))
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", run_eagerly=True)  # a graph takes longer to build than two batches
     return model
+
+
+@pytest.fixture
+def model(linear: keras.Model) -> keras.Model:
+    """The linear model, in training."""
+    linear.stop_training = False
+    return linear
 
 
 @pytest.fixture
@@ -64,7 +71,7 @@ def messages() -> list[str]:
 
 @pytest.fixture
 def new(job: Job, model: keras.Model, batches: Batches, messages: list[str]) -> NewCallback:
-    """Makes what happens around the epochs of the second phase, after two of the first."""
+    """Makes callbacks for the second phase, which follows two epochs of the first."""
 
     def make(**changes: Any) -> Checkpointing:
         phase = changes.pop("phase", "all")
@@ -127,10 +134,10 @@ def test_keeps_the_last_epoch_where_asked_to(new: NewCallback, job: Job) -> None
     assert _kept(job) == ["weights_Tiny_04_0.500.weights.h5"]
 
 
-def test_tells_and_notes_every_epoch(
+def test_reports_and_records_every_epoch(
     new: NewCallback, job: Job, batches: Batches, messages: list[str]
 ) -> None:
-    """A message, a row in the history, and the epoch of the batches."""
+    """An epoch gets a message, a row in the history, and its own batches."""
     _run(new(), 2, 0.25, 0.5)
     assert messages[0].startswith("epoch 3 of 9 (all): loss 0.2500, val_loss 0.5000, ")
     [row] = csv.DictReader(job.history_file.read_text("utf-8").splitlines())
@@ -162,8 +169,7 @@ def test_refuses_a_loss_that_is_not_finite(new: NewCallback, job: Job, loss: flo
 def test_stops_after_epochs_without_a_better_loss(
     new: NewCallback, model: keras.Model, messages: list[str], val_losses: tuple[float, ...], ended: int
 ) -> None:
-    """After as many as the patience, with a message."""
-    model.stop_training = False
+    """Training stops, with a message, after as many epochs as the patience."""
     epochs = new(early_stopping_patience=2)
     for count, val_loss in enumerate(val_losses, start=1):
         assert not model.stop_training
@@ -172,8 +178,8 @@ def test_stops_after_epochs_without_a_better_loss(
     assert ("no better for 2 epochs: the phase ends early" in messages) == bool(ended)
 
 
-def test_notes_that_a_phase_was_ended(new: NewCallback, job: Job) -> None:
-    """A resumed job does not begin it again."""
+def test_records_that_a_phase_ended_early(new: NewCallback, job: Job) -> None:
+    """A resumed job does not start the phase again."""
     for epoch, ended in ((2, []), (3, ["all"])):
         _run(new(early_stopping_patience=1), epoch, 0.1, 0.5)
         assert State.load(job).ended == ended
@@ -181,7 +187,7 @@ def test_notes_that_a_phase_was_ended(new: NewCallback, job: Job) -> None:
 
 def test_patience_begins_anew_with_a_phase(new: NewCallback, model: keras.Model) -> None:
     """A best epoch of the phase before does not use up the patience of this one."""
-    first, model.stop_training = new(phase="dense", early_stopping_patience=2), False
+    first = new(phase="dense", early_stopping_patience=2)
     _run(first, 0, 0.1, 0.1)
     _run(first, 1, 0.1, 0.2)
     _run(new(early_stopping_patience=2), 2, 0.1, 0.3)
@@ -205,7 +211,7 @@ def test_the_same_epoch_drops_the_same_features(new: NewCallback, model: keras.M
 def test_a_start_fitted_in_closed_form_may_be_the_best(
     new: NewCallback, job: Job, model: keras.Model, batches: Batches, is_validated: bool
 ) -> None:
-    """It is noted as epoch 0, with the losses it has."""
+    """It is recorded as epoch 0, with its losses."""
     data = batches.validation(lambda inputs: inputs)
     new(phase="dense").record_start(model, data, data if is_validated else None)
     loss = float(model.evaluate(VALUES[:, 0], TARGETS, verbose=0))

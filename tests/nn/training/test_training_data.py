@@ -84,7 +84,7 @@ def _prepared(photographs: LabelledPhotos, indices: list[int], size: Preprocessi
     return np.stack([prepare(open_photo(photographs.paths[index]), size) for index in indices]) / 255
 
 
-def test_crops_lie_in_larger_pictures_beside_their_labels(make: Make, photographs: LabelledPhotos) -> None:
+def test_crops_lie_in_larger_pictures_and_keep_their_labels(make: Make, photographs: LabelledPhotos) -> None:
     """Training pictures are kept as much larger as the crop asks for; each view has its own label."""
     material = make(random_flip=False)
     training, _ = material.crop_batches()
@@ -119,7 +119,8 @@ def test_features_are_of_whole_pictures_and_mirror_images(make: Make, photograph
     """Those to learn from have both views, those to validate with one; crops to come change nothing."""
     backbone = small_backbone.construct(input_shape=(HEIGHT, WIDTH, 3))
     pictures = _prepared(photographs, TRAINING).astype(np.float32)
-    for changes, views in (({}, 2), ({"epochs_train_all": 0}, 2), ({"random_flip": False}, 1)):
+    cases: list[tuple[dict[str, Any], int]] = [({}, 2), ({"epochs_train_all": 0, "random_flip": False}, 1)]
+    for changes, views in cases:
         material = make(**changes)
         _, validation, known = material.feature_batches(backbone)
         assert known.values.shape == (6, views, 16)
