@@ -103,5 +103,7 @@ def indifferent(model: KerasModel) -> Iterator[None]:
     head = model.network.layers[-1]
     kept = head.get_weights()
     head.set_weights([0 * value for value in kept])
-    yield
-    head.set_weights(kept)
+    try:
+        yield
+    finally:
+        head.set_weights(kept)

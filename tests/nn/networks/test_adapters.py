@@ -36,12 +36,15 @@ WIDE = "Wide"
 
 def _wide() -> keras.Model:
     image = x = keras.Input((SIDE, SIDE, 3))
-    layer = keras.layers.Conv2D
-    for number, (kind, *size) in enumerate(
-        [(layer, 32, 3, 4), (layer, 160, 3), (keras.layers.DepthwiseConv2D, 3), (layer, 128, 1)]
-    ):
-        x = kind(*size, use_bias=False, name=f"conv{number}")(x)
-        x = keras.layers.ReLU()(keras.layers.BatchNormalization(name=f"norm{number}")(x))
+    convolutions = [
+        keras.layers.Conv2D(32, 3, strides=4, use_bias=False, name="conv0"),
+        keras.layers.Conv2D(160, 3, use_bias=False, name="conv1"),
+        keras.layers.DepthwiseConv2D(3, use_bias=False, name="conv2"),
+        keras.layers.Conv2D(128, 1, use_bias=False, name="conv3"),
+    ]
+    for number, convolution in enumerate(convolutions):
+        x = keras.layers.BatchNormalization(name=f"norm{number}")(convolution(x))
+        x = keras.layers.ReLU()(x)
     return keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
 
 
