@@ -11,8 +11,8 @@ from nimakit.io.cache import blob_id
 from nimakit.models import mobilenet, pretrained
 
 
-def write_weights(path: Path, bins: int = 10, *, changed: str = "", value: float = 1.0) -> Path:
-    """Write weights as Keras 2 kept them; of one layer all are a value."""
+def write_weights(path: Path, bins: int = 10) -> Path:
+    """Write random weights as Keras 2 did."""
     generator = np.random.default_rng(0)
     layers = [*mobilenet.layers(), ("rating", ((1024, bins), (bins,)))]
     with h5py.File(path, "w") as file:
@@ -23,7 +23,7 @@ def write_weights(path: Path, bins: int = 10, *, changed: str = "", value: float
             group.attrs["weight_names"] = [text.encode() for text in names]
             for text, shape in zip(names, shapes, strict=True):
                 values = generator.uniform(0.5, 1.0, shape) / np.prod(shape[:-1] or (1,))
-                group[text] = np.full(shape, value, "f4") if name == changed else values.astype("f4")
+                group[text] = values.astype("f4")
     return path
 
 

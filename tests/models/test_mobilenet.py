@@ -65,7 +65,9 @@ def test_needs_no_tensorflow(ten_bins: Path, tmp_path: Path) -> None:
 
 def test_leaves_other_heads_to_keras(tmp_path: Path) -> None:
     """A head of one output, or none at all, is not this network."""
-    assert not mobilenet.export_weights(write_weights(tmp_path / "w.hdf5", 1), tmp_path / "m.onnx", {}, CONFIG)
+    assert not mobilenet.export_weights(
+        write_weights(tmp_path / "w.hdf5", 1), tmp_path / "m.onnx", {}, CONFIG
+    )
     assert not (tmp_path / "m.onnx").exists()
 
 

@@ -130,7 +130,7 @@ def test_an_image_whose_views_do_not_fit_into_memory_is_one_of_its_batch(
             raise MemoryError
         return prepare(photo, *args)
 
-    monkeypatch.setattr("nimakit.models.engine.prepare", fail)
+    monkeypatch.setattr("nimakit.models.preparation.prepare", fail)
     first, second = (result for _, result in score_items(Scorer(tiny), list_items(folder)))
     assert isinstance(first, Score)
     assert "not enough memory" in str(second)

@@ -49,7 +49,13 @@ def _mean(model: keras_model.KerasModel, picture: Any) -> float:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"head": "histogram"}, {"head": "regression", "score_activation": "sigmoid"}], ids=str
+    "changes",
+    [
+        {"head": "histogram"},
+        {"head": "regression"},
+        pytest.param({"head": "regression", "score_activation": "sigmoid"}, marks=pytest.mark.slow),
+    ],
+    ids=str,
 )
 def test_a_job_gives_the_scores_of_its_model_file(small_job: SmallJob, changes: dict[str, Any]) -> None:
     """Loaded by its folder or by its model file, with every head, it has the engine's mean score."""

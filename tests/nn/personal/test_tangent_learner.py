@@ -20,8 +20,8 @@ from small_models import SIDE
 COUNT = 20
 KINDS: list[dict[str, Any]] = [
     {"method": "adapters"},
-    {"method": "adapters", "placement": "series", "batch_norm": True},
     {"method": "full"},
+    {"method": "adapters", "placement": "series", "batch_norm": True},
 ]
 
 pytestmark = [
@@ -57,7 +57,7 @@ def full(model: KerasModel, photos: list[Path]) -> Prepared:
     return _prepare(model, photos, method="full")
 
 
-@pytest.fixture(scope="module", params=KINDS, ids=str)
+@pytest.fixture(scope="module", params=[*KINDS[:2], pytest.param(KINDS[2], marks=pytest.mark.slow)], ids=str)
 def prepared(
     request: pytest.FixtureRequest, model: KerasModel, photos: list[Path], full: Prepared
 ) -> Prepared:

@@ -437,6 +437,7 @@ def head_only(new_job: NewJob, damaged: tuple[Path, list[Path]]) -> tuple[Job, l
     return _done(job, messages), messages
 
 
+@pytest.mark.slow
 def test_leaves_truncated_photographs_out_where_allowed(
     head_only: tuple[Job, list[str]], damaged: tuple[Path, list[Path]]
 ) -> None:
@@ -447,6 +448,7 @@ def test_leaves_truncated_photographs_out_where_allowed(
     assert Network(job.model_file).metadata.name.startswith("Small-")
 
 
+@pytest.mark.slow
 def test_starts_from_weights_with_another_number_of_bins(head_only: tuple[Job, list[str]]) -> None:
     """The backbone is used, the head starts anew, and a message says so."""
     job, messages = head_only
