@@ -54,8 +54,8 @@ def new_job(tmp_path: Path) -> NewJob:
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, list[str]]:
     """A finished job with a test set, and its messages."""
     messages: list[str] = []
-    decoded = {"resize_filter": "bilinear", "decode": "scaled"}
-    job = small_job(tmp_path_factory.mktemp("done"), test=True, seed=7, **HEAD_ALONE, **decoded)
+    changes = {**HEAD_ALONE, "seed": 7, "resize_filter": "bilinear", "decode": "scaled"}
+    job = small_job(tmp_path_factory.mktemp("done"), test=True, **changes)
     training_job.train(job, notify=messages.append)
     return job, messages
 
