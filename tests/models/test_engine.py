@@ -318,7 +318,7 @@ def test_takes_images_a_bounded_number_ahead(tiny: Model) -> None:
 
 
 def _scoring_threads() -> list[str]:
-    return [t.name for t in threading.enumerate() if t.name.startswith("nimakit-score")]
+    return [t.name for t in threading.enumerate() if t.name.startswith("nimakit-batch")]
 
 
 def test_leaves_no_thread_behind_when_closed_early(tiny: Model) -> None:

@@ -11,8 +11,9 @@ import pytest
 from onnx import TensorProto
 
 from nimakit.errors import ModelError
-from nimakit.models import network as networks
-from nimakit.models.network import Network, Stop
+from nimakit.models import session
+from nimakit.models.network import Network
+from nimakit.models.session import Stop
 from samples import SIDE, metadata, random_pixels, write_endless_model, write_model
 
 BATCH = np.stack([random_pixels(SIDE, SIDE, seed) for seed in range(5)])
@@ -172,7 +173,7 @@ def test_memory_that_runs_out_while_a_model_loads_is_not_the_models_fault(
 
 def test_gives_up_a_run_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run beyond its time limit is ended."""
-    monkeypatch.setattr(networks, "_SECONDS_PER_IMAGE", 0.1)
+    monkeypatch.setattr(session, "_SECONDS_PER_IMAGE", 0.1)
     network = Network(write_endless_model(tmp_path / "endless.onnx"))
     with pytest.raises(ModelError, match=r"must score 5 images within 0\.5 seconds. Received: tiny"):
         network.run(BATCH)

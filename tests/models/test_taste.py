@@ -12,7 +12,7 @@ import pytest
 
 from nimakit.errors import ModelError, OutputError, TasteError
 from nimakit.io import arrays as array_files
-from nimakit.models import network
+from nimakit.models import session
 from nimakit.models.engine import Member, Model, Scorer
 from nimakit.models.network import Network
 from nimakit.models.score import Score
@@ -167,7 +167,7 @@ def test_a_full_taste_that_never_ends_is_refused(
     tmp_path: Path, tiny: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A person's own model that runs forever is refused when it is loaded."""
-    monkeypatch.setattr(network, "_SECONDS_PER_IMAGE", 0.2)
+    monkeypatch.setattr(session, "_SECONDS_PER_IMAGE", 0.2)
     own = write_endless_model(tmp_path / "own.onnx")
     arrays = {"model": np.frombuffer(own.read_bytes(), np.uint8), "level": np.zeros(2, np.float32)}
     with pytest.raises(ModelError, match="must score 1 images within"):

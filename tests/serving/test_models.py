@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nimakit.errors import ModelError, UnknownModelError
-from nimakit.models import loading, network
+from nimakit.models import loading, session
 from nimakit.models.engine import Model
 from nimakit.models.names import ModelSource
 from nimakit.serving.models import Models, load_models
@@ -121,7 +121,7 @@ def test_a_broken_model_keeps_its_name_and_says_why_without_a_path(
     tiny_file: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The others are served; whoever asks is told what is wrong, not where the file lies."""
-    monkeypatch.setattr(network, "_SECONDS_PER_IMAGE", 1.0)
+    monkeypatch.setattr(session, "_SECONDS_PER_IMAGE", 1.0)
     said: list[str] = []
     models = _load(("broken", _broken(tmp_path)[name]), ("tiny", tiny_file), said=said)
     broken = models.find("broken")

@@ -43,7 +43,7 @@ def fetch(name: str, *, notify: Notify | None = None) -> Path:
             f" .json. Received: {name}; nimakit export creates an .onnx file from Keras weights."
         )
     public = models[name]
-    file_name = _file_name(name, public.digest, _metadata(name))
+    file_name = cache_name(name, public.digest, _metadata(name))
     cached = find_cached(file_name)
     if cached:
         return cached
@@ -76,13 +76,13 @@ def convert(
     digest = sha256(weights_file)
     name, metadata = base_model_name, {"name": weights_file.name}
     layout = _layout(config)
-    file_name = _file_name(name, digest, layout)  # the same for any name of the weights file
+    file_name = cache_name(name, digest, layout)  # the same for any name of the weights file
     for public_name, public in public_models().items():
         if layout or public.base_model != base_model_name:
             continue
         if public.digest_of(weights_file) == public.digest:
             name, metadata = public_name, _metadata(public_name)
-            file_name = _file_name(name, public.digest, metadata)
+            file_name = cache_name(name, public.digest, metadata)
     cached = find_cached(file_name)
     return cached or _convert(weights_file, config, file_name, metadata, notify)
 
@@ -94,8 +94,14 @@ def _layout(config: TrainConfig) -> dict[str, Any]:
     return {key: getattr(config, key) for key in keys if key != "n_classes" or config.head == "regression"}
 
 
-def _file_name(name: str, digest: str, metadata: dict[str, Any]) -> str:
-    """A name that depends on everything that determines the file: weights, metadata, exporter."""
+def cache_name(name: str, digest: str, metadata: dict[str, Any]) -> str:
+    """A file name that depends on everything that determines a converted file.
+
+    Args:
+        name: Of the model, the first part of the file name.
+        digest: Hash of the weights.
+        metadata: What the file says besides its graph.
+    """
     sources = json.dumps([digest, metadata, FORMAT_VERSION, _EXPORTER_VERSION], sort_keys=True)
     return f"{name}-{hashlib.sha256(sources.encode()).hexdigest()[:16]}.onnx"
 

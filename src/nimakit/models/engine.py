@@ -2,11 +2,8 @@
 
 import logging
 import os
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -22,10 +19,11 @@ from nimakit.images.photo import (
     ImageInput,
     Preprocessing,
 )
-from nimakit.io.threads import cores, result
-from nimakit.models.network import Network, Stop
+from nimakit.io.threads import cores, in_batches
+from nimakit.models.network import Network
 from nimakit.models.preparation import AUGMENTATIONS, Augmentation, Preparation, Prepared
 from nimakit.models.score import Score, error_record, score_record
+from nimakit.models.session import Stop
 from nimakit.models.taste import LINEAR, PROBES, Taste, personal_histograms, personal_means
 from nimakit.stats import histogram
 from nimakit.stats.histogram import Float32Array, FloatArray
@@ -352,32 +350,15 @@ class Scorer(Generic[Result]):
         Yields:
             For each image, in order, its score, or the error.
         """
-        sources = iter(images)
-        decoding: deque[Future[Prepared | ImageError]] = deque()
-        scoring: deque[Future[list[Result | ImageError]]] = deque()
-        ahead = max(2 * self.batch_size, self._workers + self.batch_size)
-        pool = ThreadPoolExecutor(self._workers, thread_name_prefix="nimakit-score")
         stop = Stop()
-
-        def fill() -> None:
-            decoding.extend(pool.submit(self.prepare, s) for s in islice(sources, ahead - len(decoding)))
-
-        try:
-            fill()
-            while decoding:
-                size = self.batch_size
-                if len(decoding) < ahead:  # the end: the rest is divided evenly
-                    size = min(size, -(-len(decoding) // self._workers))
-                batch = [decoding.popleft() for _ in range(size)]
-                fill()
-                scoring.append(pool.submit(self.score_batch, [result(future) for future in batch], stop))
-                while len(scoring) > self._workers:
-                    yield from result(scoring.popleft())
-            while scoring:
-                yield from result(scoring.popleft())
-        finally:
-            stop.set()  # do not wait for runs after an interruption
-            pool.shutdown(cancel_futures=True)
+        yield from in_batches(
+            images,
+            self.prepare,
+            lambda batch: self.score_batch(batch, stop),
+            batch_size=self.batch_size,
+            workers=self._workers,
+            cancel=stop.set,  # do not wait for runs after an interruption
+        )
 
     def prepare(self, source: ImageInput) -> Prepared | ImageError:
         """Decode an image and make the views for the model."""

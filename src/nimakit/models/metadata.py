@@ -28,7 +28,7 @@ class Metadata:
         name: Display name.
         base_model: Backbone, as keras.applications names it.
         bins: Value of each bin of the output histogram, ascending; the two ends of the rating scale for a
-            regression head.
+            regression head; empty for an encoder, which rates nothing.
         preprocessing: How an image becomes the model's input.
         trained_on: The training data.
         licence: SPDX identifier of the weights' licence.
@@ -157,8 +157,9 @@ _RULES = {
     "name": Rule(is_text, "text", required=True),
     "base_model": Rule(is_text, "text", required=True),
     "bins": Rule(
-        lambda value: _is_ascending(value, distance=_MIN_STEP),
-        f"2 or more ascending numbers from {-_LARGEST:,.0f} to {_LARGEST:,.0f}, {_MIN_STEP:g} or more apart",
+        lambda value: value == [] or _is_ascending(value, distance=_MIN_STEP),
+        f"2 or more ascending numbers from {-_LARGEST:,.0f} to {_LARGEST:,.0f}, {_MIN_STEP:g} or more apart;"
+        " or empty for an encoder",
         required=True,
     ),
     "input_size": Rule(_is_size, "[height, width], 1 to 8192 each", required=True),

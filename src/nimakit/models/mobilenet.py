@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
 from nimakit.config import TrainConfig
 from nimakit.io.atomic import atomic_bytes
+from nimakit.models.graph import GraphBuilder
 from nimakit.models.metadata import METADATA_KEY, Metadata
 from nimakit.models.weight_files import Shapes, finite_values, stored_layers
 from nimakit.models.weight_matching import match_layers
@@ -24,10 +25,6 @@ Weights = Sequence[NDArray[np.float32]]
 
 _INPUT_SIZE = (224, 224)
 _FEATURES = 1024
-_OPSET = 18
-_IR_VERSION = 8
-_EPSILON = 1e-3
-"""Added to the variance in each batch normalisation, as keras.applications does."""
 
 _FIRST = 32
 _BLOCKS = (
@@ -77,6 +74,17 @@ def export_weights(weights_file: Path, output: Path, metadata: dict[str, Any], c
     return True
 
 
+def read_backbone(weights_file: Path) -> list[Weights]:
+    """The weights of each of `layers`, from NIMA weights on MobileNet.
+
+    Raises:
+        WeightsError: Weights that cannot be read, or of another base model.
+    """
+    with stored_layers(weights_file) as stored:
+        backbone, _ = match_layers(list(layers()), stored, weights_file)
+        return [finite_values(layer, weights_file) for layer in backbone]
+
+
 def layers() -> Iterator[tuple[str, Shapes]]:
     """Name and shapes of each layer that has weights, in order, as Keras stores them."""
 
@@ -106,7 +114,32 @@ def build(backbone: Sequence[Weights], head: Weights, *, height: int, width: int
     Returns:
         ``image`` (N, height, width, 3) float32 -> ``histogram`` (N, bins) and ``features`` (N, 1024) float32.
     """
-    graph = _Graph()
+    graph = GraphBuilder()
+    graph.add_mean(_add_backbone(graph, backbone))
+    kernel, bias = head
+    x = graph.add("Gemm", "features", graph.constant(kernel), graph.constant(bias))
+    graph.add("Softmax", x, output="histogram", axis=-1)
+    outputs = {"histogram": (len(bias),), "features": (len(kernel),)}
+    return graph.model("nima_mobilenet", height, width, outputs)
+
+
+def build_encoder(backbone: Sequence[Weights]) -> onnx.ModelProto:
+    """The graph without head, for images of any size: pixels 0-255 in; features and their maps out.
+
+    Args:
+        backbone: As for `build`.
+
+    Returns:
+        ``image`` (N, height, width, 3) float32 -> ``features`` (N, 1024) and ``patches``
+        (N, height / 32, width / 32, 1024) float32, of which the features are the mean.
+    """
+    graph = GraphBuilder()
+    graph.add_mean_and_patches(_add_backbone(graph, backbone))
+    return graph.encoder("nima_mobilenet", _FEATURES)
+
+
+def _add_backbone(graph: GraphBuilder, backbone: Sequence[Weights]) -> str:
+    """Add the backbone to a graph; returns its last maps, (N, 1024, height / 32, width / 32)."""
     x = graph.add("Mul", "image", graph.constant(np.float32(1 / 127.5)))
     x = graph.add("Sub", x, graph.constant(np.float32(1)))
     x = graph.add("Transpose", x, perm=[0, 3, 1, 2])
@@ -114,72 +147,11 @@ def build(backbone: Sequence[Weights], head: Weights, *, height: int, width: int
     for place, (stride, (kernel,), normalization) in enumerate(
         zip(strides, backbone[::2], backbone[1::2], strict=True)
     ):
-        x = graph.convolve(x, kernel, normalization, stride=stride, is_depthwise=place % 2 == 1)
-    x = graph.add("ReduceMean", x, graph.constant(np.array([2, 3])), output="features", keepdims=0)
-    kernel, bias = head
-    x = graph.add("Gemm", x, graph.constant(kernel), graph.constant(bias))
-    graph.add("Softmax", x, output="histogram", axis=-1)
-    return graph.model(height, width, channels=len(kernel), bins=len(bias))
-
-
-class _Graph:
-    """Nodes and constants of a graph that is being built."""
-
-    def __init__(self) -> None:
-        self._nodes: list[onnx.NodeProto] = []
-        self._constants: list[onnx.TensorProto] = []
-        self._zero, self._six = self.constant(np.float32(0)), self.constant(np.float32(6))
-
-    def constant(self, value: NDArray[np.generic] | np.generic) -> str:
-        name = f"constant_{len(self._constants)}"
-        self._constants.append(numpy_helper.from_array(np.asarray(value), name))
-        return name
-
-    def add(self, operation: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        output = output or f"{operation.lower()}_{len(self._nodes)}"
-        self._nodes.append(helper.make_node(operation, inputs, [output], **attributes))
-        return output
-
-    def convolve(
-        self,
-        x: str,
-        kernel: NDArray[np.float32],
-        normalization: Weights,
-        *,
-        stride: int,
-        is_depthwise: bool,
-    ) -> str:
-        """A convolution, its batch normalisation folded into it, and ReLU6."""
-        scale, shift, mean, variance = (np.asarray(values, np.float64) for values in normalization)
-        factor = scale / np.sqrt(variance + _EPSILON)
-        if is_depthwise:  # (height, width, channels, 1)
-            kernel = kernel.transpose(0, 1, 3, 2)
-        folded = (kernel * factor).transpose(3, 2, 0, 1).astype(np.float32)
-        bias = (shift - mean * factor).astype(np.float32)
-        side = kernel.shape[0]
+        is_depthwise = place % 2 == 1
         # Keras pads on the right and at the bottom only where it halves, on all sides where it does not.
-        pads = [0, 0, 1, 1] if stride == 2 else [side // 2] * 4
-        x = self.add(
-            "Conv",
-            x,
-            self.constant(folded),
-            self.constant(bias),
-            strides=[stride, stride],
-            pads=pads,
-            group=len(bias) if is_depthwise else 1,
+        pads = [0, 0, 1, 1] if stride == 2 else [kernel.shape[0] // 2] * 4
+        x = graph.convolve(
+            x, kernel, normalization, pads=pads, strides=[stride, stride], is_depthwise=is_depthwise
         )
-        return self.add("Clip", x, self._zero, self._six)
-
-    def model(self, height: int, width: int, *, channels: int, bins: int) -> onnx.ModelProto:
-        def value(name: str, *shape: int) -> onnx.ValueInfoProto:
-            return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])
-
-        graph = helper.make_graph(
-            self._nodes,
-            "nima_mobilenet",
-            [value("image", height, width, 3)],
-            [value("histogram", bins), value("features", channels)],
-            self._constants,
-        )
-        opsets = [helper.make_opsetid("", _OPSET)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="nimakit")
+        x = graph.clip(x)
+    return x

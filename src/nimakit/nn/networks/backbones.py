@@ -17,6 +17,7 @@ from nimakit.config import TrainConfig
 from nimakit.errors import DownloadError, ModelError, NimakitError, first_line
 from nimakit.images.photo import Preprocessing
 from nimakit.models import pretrained
+from nimakit.models.efficientnet_lite import VARIANTS
 from nimakit.models.pretrained import Notify
 from nimakit.nn.networks import efficientnet_lite, resnet
 from nimakit.nn.networks.weights import load_state_dict
@@ -32,7 +33,7 @@ class Backbone:
     """An image classifier that can carry a rating head.
 
     Attributes:
-        name: Its name in keras.applications ("MobileNet"); or ResNet18, EfficientNetLite0, EfficientNetLite2.
+        name: Its name in keras.applications ("MobileNet"); or ResNet18, EfficientNetLite0 to 2.
         constructor: Takes input_shape (H, W, 3) and weights (None or "imagenet"); returns a flat model.
         preprocess: Maps a (N, H, W, 3) tensor, RGB 0-255, to the backbone's expected input.
         state_dict: Fetches ImageNet weights as a PyTorch file, if the constructor cannot load any.
@@ -173,17 +174,16 @@ _ADDITIONAL = {
         preprocess=resnet.preprocess,
         state_dict=_torchvision_weights,
     ),
-    "EfficientNetLite0": Backbone(
-        name="EfficientNetLite0",
-        constructor=efficientnet_lite.lite0,
-        preprocess=efficientnet_lite.preprocess,
-        state_dict=partial(pretrained.fetch_weights, "efficientnet-lite0"),
-    ),
-    "EfficientNetLite2": Backbone(
-        name="EfficientNetLite2",
-        constructor=efficientnet_lite.lite2,
-        preprocess=efficientnet_lite.preprocess,
-        state_dict=partial(pretrained.fetch_weights, "efficientnet-lite2"),
-        input_size=(260, 260),
-    ),
+    **{
+        name: Backbone(
+            name=name,
+            constructor=partial(efficientnet_lite.build, variant=variant),
+            preprocess=efficientnet_lite.preprocess,
+            state_dict=partial(
+                pretrained.fetch_weights, name.replace("EfficientNetLite", "efficientnet-lite")
+            ),
+            input_size=(variant.input_size, variant.input_size),
+        )
+        for name, variant in VARIANTS.items()
+    },
 }

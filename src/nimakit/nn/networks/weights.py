@@ -110,8 +110,7 @@ def load_state_dict(model: keras.Model, path: Path) -> None:
     Raises:
         WeightsError: Not a state dict, or that of another network.
     """
-    tensors = torch_files.read(path).items()
-    arrays = {".".join(part.lstrip("_") for part in key.split(".")): array for key, array in tensors}
+    arrays = torch_files.read_modules(path)
     expected = [layer for layer in model.layers if isinstance(layer, _FROM_PYTORCH)]
     found = [layer for layer in expected if f"{layer.name}.weight" in arrays]
     try:

@@ -1,0 +1,272 @@
+"""Features of many photographs by several encoders: from the store, or computed with one decode each."""
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nimakit.errors import ImageError, UsageError, machine_fault
+from nimakit.features.store import Digest, File, Store
+from nimakit.images.files import image_id
+from nimakit.images.photo import MAX_PIXELS, PixelArray, Preprocessing, open_photo, prepare, unread
+from nimakit.io.threads import in_batches
+from nimakit.models.encoders import Encoder
+from nimakit.models.session import Stop
+from nimakit.progress import track
+from nimakit.stats.histogram import Float32Array
+
+VIEWS = ("original", "mirrored")
+"""Views of a photograph that have features of their own."""
+
+_PART = 1024
+"""Photographs that are looked up at once; their features are in memory together."""
+_KEPT_AT_ONCE = 256
+"""Photographs whose features are written in one transaction; a kill loses those of at most so many."""
+_CPU_BATCH = 8
+_GPU_BATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """One photograph.
+
+    Attributes:
+        path: The file.
+        blocks: For each encoder (views, D) float32; or the error that prevented them.
+        is_computed: Whether anything was computed, rather than taken from the store.
+    """
+
+    path: Path
+    blocks: tuple[Float32Array, ...] | ImageError
+    is_computed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureTable:
+    """Features of N photographs.
+
+    Attributes:
+        paths: The photographs that have features, in the order given.
+        blocks: For each encoder (views, N, D) float32.
+        views: Names of the views.
+        errors: Photographs left out -> the reason.
+        computed: Number of photographs for which anything was computed; the store had the others.
+    """
+
+    paths: tuple[Path, ...]
+    blocks: tuple[Float32Array, ...]
+    views: tuple[str, ...]
+    errors: dict[Path, ImageError]
+    computed: int
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The image_id of each photograph."""
+        return tuple(map(image_id, self.paths))
+
+
+def extract(
+    encoders: Sequence[Encoder],
+    paths: Sequence[Path],
+    *,
+    views: Sequence[str] = VIEWS[:1],
+    max_pixels: int = MAX_PIXELS,
+) -> FeatureTable:
+    """The features of photographs, in memory.
+
+    Args:
+        encoders: At least one; each with its input size, as `Encoder.at` sets it.
+        paths: Image files.
+        views: One or more of `VIEWS`.
+        max_pixels: Largest width times height of an image.
+
+    Raises:
+        UsageError: No encoder, or an unknown view.
+        ModelError: An encoder fails.
+    """
+    rows: list[tuple[Float32Array, ...]] = []
+    found: list[Path] = []
+    errors: dict[Path, ImageError] = {}
+    computed = 0
+    results = stream(encoders, paths, views=views, max_pixels=max_pixels)
+    for result in track(results, len(paths), "computing features"):
+        if isinstance(result.blocks, ImageError):
+            errors[result.path] = result.blocks
+        else:
+            found.append(result.path)
+            rows.append(result.blocks)
+            computed += result.is_computed
+    blocks = tuple(
+        np.stack([row[place] for row in rows], axis=1)
+        if rows
+        else np.zeros((len(views), 0, encoder.dimension), np.float32)
+        for place, encoder in enumerate(encoders)
+    )
+    return FeatureTable(tuple(found), blocks, tuple(views), errors, computed)
+
+
+def stream(
+    encoders: Sequence[Encoder],
+    paths: Sequence[Path],
+    *,
+    views: Sequence[str] = VIEWS[:1],
+    max_pixels: int = MAX_PIXELS,
+) -> Iterator[Extracted]:
+    """The features of photographs one by one, in memory that does not grow with their number.
+
+    Whatever is computed is in the store when the iterator ends or is closed.
+
+    Args:
+        encoders: As for `extract`.
+        paths: As for `extract`.
+        views: As for `extract`.
+        max_pixels: As for `extract`.
+
+    Yields:
+        A result for each path, in order.
+
+    Raises:
+        As `extract`.
+    """
+    if not encoders:
+        raise UsageError("Features need at least one encoder. Received: none")
+    if not views or not set(views) <= set(VIEWS):
+        raise UsageError(f"Views of a photograph are {', '.join(VIEWS)}. Received: {', '.join(views)}")
+    unique = list(dict.fromkeys(paths))
+    with Store() as store:
+        for start in range(0, len(unique), _PART):
+            part = _Part(store, encoders, tuple(views), max_pixels)
+            yield from part.results(unique[start : start + _PART])
+
+
+_Vectors = dict[int, Float32Array]
+"""Place of an encoder -> (views, D) float32."""
+_Prepared = tuple[File, dict[Preprocessing, PixelArray]]
+"""A file, and its views for each preprocessing: (views, height, width, 3) uint8."""
+
+
+class _Part:
+    """Photographs that are looked up together; what the store lacks is computed."""
+
+    def __init__(
+        self, store: Store, encoders: Sequence[Encoder], views: tuple[str, ...], max_pixels: int
+    ) -> None:
+        self._store = store
+        self._encoders = encoders
+        self._views = views
+        self._max_pixels = max_pixels
+        self._known: dict[Digest, _Vectors] = {}
+
+    def results(self, paths: Sequence[Path]) -> Iterator[Extracted]:
+        """A result for each path, in order."""
+        files = self._store.identify(paths)
+        unique = {file.content: file for file in files.values() if isinstance(file, File)}
+        self._known = self._look_up(list(unique))
+        missing = [file for content, file in unique.items() if self._lacking(content)]
+        computed: dict[Digest, _Vectors | ImageError] = {}
+        with closing(self._compute(missing)) as computing:
+            for path in paths:
+                file = files[path]
+                if isinstance(file, ImageError):
+                    yield Extracted(path, file, is_computed=False)
+                    continue
+                new: _Vectors | ImageError = {}
+                is_computed = bool(self._lacking(file.content))
+                if is_computed:
+                    if file.content not in computed:
+                        computed[file.content] = next(computing)
+                    new = computed[file.content]
+                if not isinstance(new, ImageError):
+                    vectors = self._known[file.content] | new
+                    blocks = tuple(vectors[place] for place in range(len(self._encoders)))
+                    yield Extracted(path, blocks, is_computed)
+                else:
+                    yield Extracted(path, new, is_computed=False)
+
+    def _lacking(self, content: Digest) -> list[int]:
+        """Places of the encoders whose vectors of a photograph the store lacks."""
+        return [place for place in range(len(self._encoders)) if place not in self._known[content]]
+
+    def _look_up(self, contents: Sequence[Digest]) -> dict[Digest, _Vectors]:
+        """The vectors in the store, of encoders for which it has all views."""
+        found: dict[Digest, _Vectors] = {content: {} for content in contents}
+        for place, encoder in enumerate(self._encoders):
+            by_view = [self._store.read(_block(encoder, view), contents) for view in self._views]
+            for content in contents:
+                views = [vectors[content] for vectors in by_view if content in vectors]
+                if len(views) == len(self._views):
+                    found[content][place] = np.stack(views)
+        return found
+
+    def _compute(self, files: Sequence[File]) -> Generator[_Vectors | ImageError]:
+        """What the store lacks, for each file in order; it is kept."""
+        stop = Stop()
+        on_cpu = all(encoder.device == "CPU" for encoder in self._encoders)
+        results = in_batches(
+            files,
+            self._prepare,
+            lambda batch: self._encode(batch, stop),
+            batch_size=_CPU_BATCH if on_cpu else _GPU_BATCH,
+            cancel=stop.set,
+        )
+        new: dict[Digest, _Vectors] = {}
+        try:
+            for file, result in zip(files, results, strict=True):
+                if not isinstance(result, ImageError) and file.is_unchanged:
+                    new[file.content] = result
+                if len(new) >= _KEPT_AT_ONCE:
+                    self._keep(new)
+                yield result
+        finally:  # also of an interrupted run
+            results.close()
+            self._keep(new)
+
+    def _prepare(self, file: File) -> _Prepared | ImageError:
+        wanted = {self._encoders[place].preprocessing for place in self._lacking(file.content)}
+        try:
+            photo = open_photo(file.path, max_pixels=self._max_pixels)
+            prepared = {preprocessing: prepare(photo, preprocessing) for preprocessing in wanted}
+        except ImageError as error:
+            return error
+        except MemoryError as error:
+            return unread(machine_fault(error))
+        return file, {
+            preprocessing: np.stack([pixels[:, ::-1] if v == VIEWS[1] else pixels for v in self._views])
+            for preprocessing, pixels in prepared.items()
+        }
+
+    def _encode(self, batch: Sequence[_Prepared | ImageError], stop: Stop) -> list[_Vectors | ImageError]:
+        """What the store lacks, for each prepared photograph; errors are passed through."""
+        results: list[_Vectors | ImageError] = [x if isinstance(x, ImageError) else {} for x in batch]
+        for place, encoder in enumerate(self._encoders):
+            rows = [
+                (result, item[1][encoder.preprocessing])
+                for result, item in zip(results, batch, strict=True)
+                if not isinstance(result, ImageError)
+                and not isinstance(item, ImageError)
+                and place in self._lacking(item[0].content)
+            ]
+            if not rows:
+                continue
+            vectors = encoder.encode(np.concatenate([pixels for _, pixels in rows]), stop)
+            by_photo = vectors.reshape(len(rows), len(self._views), -1)
+            for (result, _), views in zip(rows, by_photo, strict=True):
+                result[place] = views
+        return results
+
+    def _keep(self, new: dict[Digest, _Vectors]) -> None:
+        """Write vectors to the store, and forget them."""
+        for place, encoder in enumerate(self._encoders):
+            for number, view in enumerate(self._views):
+                rows = {
+                    content: vectors[place][number] for content, vectors in new.items() if place in vectors
+                }
+                if rows:
+                    self._store.write(_block(encoder, view), rows)
+        new.clear()
+
+
+def _block(encoder: Encoder, view: str) -> str:
+    return f"{encoder.identity} {view}"

@@ -1,0 +1,108 @@
+"""ONNX graphs of convolutional networks, built node by node from their weights."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+_OPSET = 18
+_IR_VERSION = 8
+_EPSILON = 1e-3
+"""Added to the variance in each batch normalisation, by MobileNet in Keras and by EfficientNet-Lite."""
+
+
+class GraphBuilder:
+    """Nodes and constants of a graph that is being built; its input is ``image``."""
+
+    def __init__(self) -> None:
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: list[onnx.TensorProto] = []
+        self._zero, self._six = self.constant(np.float32(0)), self.constant(np.float32(6))
+
+    def constant(self, value: NDArray[np.generic] | np.generic) -> str:
+        """Add a constant; returns its name."""
+        name = f"constant_{len(self._constants)}"
+        self._constants.append(numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+    def add(self, operation: str, *inputs: str, output: str = "", **attributes: Any) -> str:
+        """Add a node; returns the name of its output."""
+        output = output or f"{operation.lower()}_{len(self._nodes)}"
+        self._nodes.append(helper.make_node(operation, inputs, [output], **attributes))
+        return output
+
+    def convolve(
+        self,
+        x: str,
+        kernel: NDArray[np.float32],
+        normalization: Sequence[NDArray[np.float32]],
+        *,
+        is_depthwise: bool = False,
+        **attributes: Any,
+    ) -> str:
+        """Add a convolution with its batch normalisation folded into it.
+
+        Args:
+            x: Maps, (N, in, height, width).
+            kernel: (height, width, in, out); depthwise (height, width, channels, 1).
+            normalization: Scale, shift, mean and variance of each channel.
+            is_depthwise: Whether each channel has a kernel of its own.
+            **attributes: Strides and padding, as for the operator Conv.
+
+        Returns:
+            Name of the maps, (N, out, height, width).
+        """
+        scale, shift, mean, variance = (np.asarray(values, np.float64) for values in normalization)
+        factor = scale / np.sqrt(variance + _EPSILON)
+        if is_depthwise:
+            kernel = kernel.transpose(0, 1, 3, 2)
+        folded = (kernel * factor).transpose(3, 2, 0, 1).astype(np.float32)
+        bias = self.constant((shift - mean * factor).astype(np.float32))
+        group = len(factor) if is_depthwise else 1
+        return self.add("Conv", x, self.constant(folded), bias, group=group, **attributes)
+
+    def clip(self, x: str) -> str:
+        """Add ReLU6; returns its output."""
+        return self.add("Clip", x, self._zero, self._six)
+
+    def add_mean(self, maps: str) -> None:
+        """Add the output ``features``, the mean of maps (N, D, height, width)."""
+        self.add("ReduceMean", maps, self.constant(np.array([2, 3])), output="features", keepdims=0)
+
+    def add_mean_and_patches(self, maps: str) -> None:
+        """Add the outputs of an encoder: ``features``, and the maps as ``patches``, one vector per place."""
+        self.add_mean(maps)
+        self.add("Transpose", maps, output="patches", perm=[0, 2, 3, 1])
+
+    def encoder(self, name: str, dimension: int) -> onnx.ModelProto:
+        """The model of an encoder that takes images of any size."""
+        outputs = {"features": (dimension,), "patches": ("rows", "columns", dimension)}
+        return self.model(name, "height", "width", outputs)
+
+    def model(
+        self, name: str, height: int | str, width: int | str, outputs: Mapping[str, Sequence[int | str]]
+    ) -> onnx.ModelProto:
+        """The model, with the input ``image`` (N, height, width, 3) float32.
+
+        Args:
+            name: Of the graph.
+            height: In pixels; a name if any is taken.
+            width: In pixels; a name if any is taken.
+            outputs: Name -> shape without the first dimension.
+        """
+
+        def value(name: str, *shape: int | str) -> onnx.ValueInfoProto:
+            return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])
+
+        graph = helper.make_graph(
+            self._nodes,
+            name,
+            [value("image", height, width, 3)],
+            [value(output, *shape) for output, shape in outputs.items()],
+            self._constants,
+        )
+        opsets = [helper.make_opsetid("", _OPSET)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="nimakit")
