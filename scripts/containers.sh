@@ -123,6 +123,7 @@ mount_option() {
     input) mount_input "$2" ;;
     part) mount_input "${2#*=}" ;;
     model) mount_named_model "$2" ;;
+    encoder) if [[ $2 =~ ^(.+)@[0-9]+(x[0-9]+)?$ ]]; then mount_model "${BASH_REMATCH[1]}"; else mount_model "$2"; fi ;;
     output) mount_output "$2" ;;
     folder) mount_folder "$2" ;;
   esac

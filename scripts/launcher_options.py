@@ -7,6 +7,7 @@ The launchers read the table to know what to mount into a container. Its kinds:
     input   a file or folder to read: mounted itself, read-only
     part    NAME=FILE, a file to read
     model   a public model's name, or a model file with what belongs to it
+    encoder an encoder's name, or its file, with an input size after an @
     output  a file or a new folder to write: the folder around it is mounted, writable
     folder  a folder to write into: mounted itself, writable, or the nearest folder above it that exists
 """
@@ -26,11 +27,14 @@ _KINDS = {
         ("--output", "--predictions-file", "--metrics-file", "--scores-file", "--report"), "output"
     ),
     "--images-from": "input",
+    "--encoder": "encoder",
 }
 """Options whose type does not tell their kind. Any other option for a path is an input."""
 
 _KINDS_BY_COMMAND = {
     ("enhance", "--output"): "folder",
+    ("encoder import", "--output"): "value",  # the name of a tensor
+    ("encoder import", "--encoder-file"): "output",
     ("data balance", "--output-dir"): "output",  # the folder is new, and appears under its name once complete
     ("data link", "--output-dir"): "output",
     ("data link", "--part"): "part",

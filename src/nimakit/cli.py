@@ -12,10 +12,12 @@ import click
 
 from nimakit import __version__
 from nimakit.commands.data import data
+from nimakit.commands.encoder import encoder
 from nimakit.commands.enhance import enhance
 from nimakit.commands.evaluate import evaluate
 from nimakit.commands.explain import explain
 from nimakit.commands.export import export
+from nimakit.commands.features import features
 from nimakit.commands.fetch import fetch
 from nimakit.commands.models import models
 from nimakit.commands.personalise import learn_factors, personalise
@@ -71,5 +73,6 @@ def cli() -> None:
 
 cli.add_section("Score photographs", predict, explain, enhance, serve)
 cli.add_section("Train and evaluate models", train, evaluate, models, fetch, export)
+cli.add_section("Compute features", features, encoder)
 cli.add_section("Collect ratings", rate, data)
 cli.add_section("Learn one person's taste", personalise, learn_factors)

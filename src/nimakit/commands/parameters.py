@@ -98,6 +98,71 @@ class Bins(click.ParamType["FloatArray"]):
         return bins
 
 
+_INPUT_SIZE = re.compile(r"([1-9]\d{0,3})(?:x([1-9]\d{0,3}))?")
+
+
+class InputSize(click.ParamType[tuple[int, int]]):
+    """Height and width in pixels: ``224``, or ``320x400``, the height first."""
+
+    name = "size"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Convert to (height, width)."""
+        if isinstance(value, tuple):
+            return value
+        found = _INPUT_SIZE.fullmatch(value)
+        if not found:
+            self.fail(
+                f"an input size must be 224 or 320x400 (height x width), in pixels. Received: {value}",
+                param,
+                ctx,
+            )
+        return int(found[1]), int(found[2] or found[1])
+
+
+class EncoderName(click.ParamType[tuple[str, tuple[int, int] | None]]):
+    """An encoder's name or file, with an input size after an @ if not its own."""
+
+    name = "encoder"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, tuple[int, int] | None]:
+        """Convert to the name, and (height, width) or None."""
+        if isinstance(value, tuple):
+            return value
+        name, _, size = value.rpartition("@")
+        if name and _INPUT_SIZE.fullmatch(size):
+            return name, InputSize().convert(size, param, ctx)
+        return value, None
+
+
+class Channels(click.ParamType[tuple[float, float, float]]):
+    """A number for each of three channels: ``0.485,0.456,0.406``, or one for all."""
+
+    name = "channels"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, float, float]:
+        """Convert to three numbers."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            numbers = [number(text) for text in value.split(",")]
+        except (ValueError, OverflowError):
+            numbers = []
+        if len(numbers) == 1:
+            numbers *= 3
+        if len(numbers) != 3:
+            self.fail(
+                f"it must be one number, or three such as 0.485,0.456,0.406. Received: {value}", param, ctx
+            )
+        return numbers[0], numbers[1], numbers[2]
+
+
 def image_source(
     name: str = "image_source", path_type: click.Path = FILE, **settings: Any
 ) -> Callable[[Decorated], Decorated]:

@@ -1,6 +1,6 @@
-"""ONNX graphs of convolutional networks, built node by node from their weights."""
+"""ONNX graphs: convolutional networks built node by node from their weights, and edits of any graph."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,24 +14,56 @@ _EPSILON = 1e-3
 """Added to the variance in each batch normalisation, by MobileNet in Keras and by EfficientNet-Lite."""
 
 
-class GraphBuilder:
-    """Nodes and constants of a graph that is being built; its input is ``image``."""
+def rename_tensor(graph: onnx.GraphProto, old: str, new: str) -> None:
+    """Rename a tensor in a graph and in the graphs inside it (the branches of If, the bodies of loops)."""
+    for values in (graph.input, graph.output, graph.value_info, graph.initializer):
+        for value in values:
+            if value.name == old:
+                value.name = new
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for place, name in enumerate(names):
+                if name == old:
+                    names[place] = new
+        for inner in subgraphs(node):
+            rename_tensor(inner, old, new)
 
-    def __init__(self) -> None:
-        self._nodes: list[onnx.NodeProto] = []
-        self._constants: list[onnx.TensorProto] = []
-        self._zero, self._six = self.constant(np.float32(0)), self.constant(np.float32(6))
+
+def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """The graphs inside a node."""
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
+class GraphBuilder:
+    """Nodes and constants of a graph, or of a part of one, that is being built.
+
+    Args:
+        prefix: Beginning of the names of its tensors, for a part of another graph.
+
+    Attributes:
+        nodes: In order.
+        constants: By name.
+    """
+
+    def __init__(self, prefix: str = "") -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self._prefix = prefix
+        self._limits: tuple[str, ...] = ()
 
     def constant(self, value: NDArray[np.generic] | np.generic) -> str:
         """Add a constant; returns its name."""
-        name = f"constant_{len(self._constants)}"
-        self._constants.append(numpy_helper.from_array(np.asarray(value), name))
+        name = f"{self._prefix}constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.asarray(value), name))
         return name
 
     def add(self, operation: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         """Add a node; returns the name of its output."""
-        output = output or f"{operation.lower()}_{len(self._nodes)}"
-        self._nodes.append(helper.make_node(operation, inputs, [output], **attributes))
+        output = output or f"{self._prefix}{operation.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operation, inputs, [output], **attributes))
         return output
 
     def convolve(
@@ -66,7 +98,9 @@ class GraphBuilder:
 
     def clip(self, x: str) -> str:
         """Add ReLU6; returns its output."""
-        return self.add("Clip", x, self._zero, self._six)
+        if not self._limits:
+            self._limits = (self.constant(np.float32(0)), self.constant(np.float32(6)))
+        return self.add("Clip", x, *self._limits)
 
     def add_mean(self, maps: str) -> None:
         """Add the output ``features``, the mean of maps (N, D, height, width)."""
@@ -98,11 +132,11 @@ class GraphBuilder:
             return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])
 
         graph = helper.make_graph(
-            self._nodes,
+            self.nodes,
             name,
             [value("image", height, width, 3)],
             [value(output, *shape) for output, shape in outputs.items()],
-            self._constants,
+            self.constants,
         )
         opsets = [helper.make_opsetid("", _OPSET)]
         return helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="nimakit")

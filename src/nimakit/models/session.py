@@ -19,7 +19,9 @@ from nimakit.models import external_data
 from nimakit.models.metadata import METADATA_KEY, Metadata
 from nimakit.stats.histogram import Float32Array
 
-_INPUT = "image"
+INPUT = "image"
+"""Name of the input: (N, height, width, 3), RGB, 0-255."""
+
 _DTYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
 _LOG_FATAL = 4
 """Severity of the runtime's log: errors are raised, so they need not also be printed."""
@@ -149,7 +151,7 @@ class Session:
         """
         name = self.metadata.name
         seconds = _SECONDS_PER_IMAGE * len(pixels)
-        feeds = {_INPUT: pixels.astype(self._dtype, copy=False), **(optional or {})}
+        feeds = {INPUT: pixels.astype(self._dtype, copy=False), **(optional or {})}
         try:
             values = self._run_in_time(outputs, feeds, stop or Stop(), seconds)
             if any(len(array) != len(pixels) for array in values):
@@ -180,7 +182,7 @@ class Session:
         wanted = [preprocessing.height, preprocessing.width, 3]
         inputs = self._session.get_inputs()
         if (
-            [i.name for i in inputs] != [_INPUT]
+            [i.name for i in inputs] != [INPUT]
             or inputs[0].type not in _DTYPES
             or len(inputs[0].shape) != 4
             or isinstance(inputs[0].shape[0], int)
@@ -188,7 +190,7 @@ class Session:
         ):
             received = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs)
             raise ModelError(
-                f"A model must have one input {_INPUT!r}, (N, {wanted[0]}, {wanted[1]}, 3) float"
+                f"A model must have one input {INPUT!r}, (N, {wanted[0]}, {wanted[1]}, 3) float"
                 f" or uint8, with any N. Received: {self._name} with {received}"
             )
 

@@ -59,7 +59,7 @@ def load_encoder(name: str | os.PathLike[str], *, notify: Notify | None = None) 
 def _converted(name: str, notify: Notify | None) -> Path:
     """The file of a public encoder, converted once."""
     metadata = _metadata(name)
-    file_name = cache_name(f"encoder-{name}", PUBLIC[name].sha256, metadata.to_dict())
+    file_name = cache_name(f"encoder-{name}", PUBLIC[name].digest, metadata.to_dict())
     cached = find_cached(file_name)
     if cached:
         return cached

@@ -6,6 +6,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from nimakit.errors import ModelError
 from nimakit.images.photo import Preprocessing
+from nimakit.models.graph import rename_tensor
+from nimakit.models.session import INPUT
 
 _ANTIALIAS_OPSET = 18
 _PILLOW_CUBIC = -0.5
@@ -36,17 +38,13 @@ def prepend_resize(model: onnx.ModelProto, source: Preprocessing, size: tuple[in
     options = {"cubic_coeff_a": _PILLOW_CUBIC} if mode == "cubic" else {}
     if mode != "nearest":
         options |= {"antialias": 1, "exclude_outside": int(mode == "cubic")}
-    large, sizes = "resized_from", "resized_to"
-    for node in model.graph.node:
-        for place, name in enumerate(node.input):
-            if name == image.name:
-                node.input[place] = "resized"
+    large, sizes, small = "nimakit_large", "nimakit_sizes", "nimakit_small"
+    rename_tensor(model.graph, image.name, f"{small}_image")
+    image.name = INPUT
     nodes = [
-        helper.make_node("Transpose", [image.name], [large], perm=[0, 3, 1, 2]),
-        helper.make_node(
-            "Resize", [large, "", "", sizes], ["resized_maps"], mode=mode, axes=[2, 3], **options
-        ),
-        helper.make_node("Transpose", ["resized_maps"], ["resized"], perm=[0, 2, 3, 1]),
+        helper.make_node("Transpose", [INPUT], [large], perm=[0, 3, 1, 2]),
+        helper.make_node("Resize", [large, "", "", sizes], [small], mode=mode, axes=[2, 3], **options),
+        helper.make_node("Transpose", [small], [f"{small}_image"], perm=[0, 2, 3, 1]),
     ]
     for node in reversed(nodes):
         model.graph.node.insert(0, node)
