@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from nimakit.errors import ImageError, UsageError, machine_fault
+from nimakit.errors import ImageError, UsageError
 from nimakit.features.store import Digest, File, Store
 from nimakit.images.files import image_id
-from nimakit.images.photo import MAX_PIXELS, PixelArray, Preprocessing, open_photo, prepare, unread
+from nimakit.images.photo import FORMATS, MAX_PIXELS
 from nimakit.io.threads import in_batches
 from nimakit.models.encoders import Encoder
+from nimakit.models.preparation import Preparation, Prepared
 from nimakit.models.session import Stop
 from nimakit.progress import track
 from nimakit.stats.histogram import Float32Array
@@ -79,7 +80,7 @@ def extract(
     Args:
         encoders: At least one; each with its input size, as `Encoder.at` sets it.
         paths: Image files.
-        views: One or more of `VIEWS`.
+        views: `VIEWS`, or only the first.
         max_pixels: Largest width times height of an image.
 
     Raises:
@@ -132,8 +133,8 @@ def stream(
     """
     if not encoders:
         raise UsageError("Features need at least one encoder. Received: none")
-    if not views or not set(views) <= set(VIEWS):
-        raise UsageError(f"Views of a photograph are {', '.join(VIEWS)}. Received: {', '.join(views)}")
+    if tuple(views) not in (VIEWS[:1], VIEWS):
+        raise UsageError(f"Views of a photograph are {VIEWS[:1]} or {VIEWS}. Received: {views}")
     unique = list(dict.fromkeys(paths))
     with Store() as store:
         for start in range(0, len(unique), _PART):
@@ -143,8 +144,7 @@ def stream(
 
 _Vectors = dict[int, Float32Array]
 """Place of an encoder -> (views, D) float32."""
-_Prepared = tuple[File, dict[Preprocessing, PixelArray]]
-"""A file, and its views for each preprocessing: (views, height, width, 3) uint8."""
+_Prepared = tuple[File, Prepared]
 
 
 class _Part:
@@ -225,17 +225,14 @@ class _Part:
 
     def _prepare(self, file: File) -> _Prepared | ImageError:
         wanted = {self._encoders[place].preprocessing for place in self._lacking(file.content)}
-        try:
-            photo = open_photo(file.path, max_pixels=self._max_pixels)
-            prepared = {preprocessing: prepare(photo, preprocessing) for preprocessing in wanted}
-        except ImageError as error:
-            return error
-        except MemoryError as error:
-            return unread(machine_fault(error))
-        return file, {
-            preprocessing: np.stack([pixels[:, ::-1] if v == VIEWS[1] else pixels for v in self._views])
-            for preprocessing, pixels in prepared.items()
-        }
+        preparation = Preparation(
+            preprocessings=tuple(wanted),
+            tta="none" if len(self._views) == 1 else "flips",
+            max_pixels=self._max_pixels,
+            formats=FORMATS,
+        )
+        prepared = preparation.make(file.path)
+        return prepared if isinstance(prepared, ImageError) else (file, prepared)
 
     def _encode(self, batch: Sequence[_Prepared | ImageError], stop: Stop) -> list[_Vectors | ImageError]:
         """What the store lacks, for each prepared photograph; errors are passed through."""
