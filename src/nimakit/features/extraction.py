@@ -162,7 +162,10 @@ class _Part:
     def results(self, paths: Sequence[Path]) -> Iterator[Extracted]:
         """A result for each path, in order."""
         files = self._store.identify(paths)
-        unique = {file.content: file for file in files.values() if isinstance(file, File)}
+        unique: dict[Digest, File] = {}
+        for file in files.values():
+            if isinstance(file, File):
+                unique.setdefault(file.content, file)
         self._known = self._look_up(list(unique))
         missing = [file for content, file in unique.items() if self._lacking(content)]
         computed: dict[Digest, _Vectors | ImageError] = {}

@@ -213,7 +213,7 @@ class Store:
         database.execute("DELETE FROM file WHERE content NOT IN (SELECT content FROM feature)")
         database.execute("DELETE FROM block WHERE id NOT IN (SELECT block FROM feature)")
         database.commit()
-        database.execute("PRAGMA incremental_vacuum").fetchall()
+        database.executescript("PRAGMA incremental_vacuum")  # which execute would run for one page only
 
     def _run(self, action: Callable[[sqlite3.Connection], object]) -> None:
         """Run one transaction, or none after one has failed."""

@@ -80,9 +80,10 @@ def import_encoder(source: Path, output: Path, exported: wrapping.Exported, meta
             "An encoder must give different vectors for different images. Received:"
             f" {source}, which gives the same for a photograph and its negative; check --output and --mean."
         )
+    model = _newer(model, pixels, vectors, source)
     if wrapping.has_free_size(model) and not _takes_larger(model, pixels, source):
         wrapping.fix_size(model, size)
-    atomic_bytes(_newer(model, pixels, vectors, source).SerializeToString(), output)
+    atomic_bytes(model.SerializeToString(), output)
     encoder = Encoder(output)
     return Imported(encoder, wrapping.has_free_size(model), _seconds_per_image(encoder, pixels))
 
