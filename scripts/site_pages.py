@@ -14,7 +14,7 @@ _ROOT = Path(__file__).parents[1]
 _PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 """Files of the root -> pages of the site."""
 
-_API = ("models", "scoring", "labels", "stats", "images", "enhance", "personal", "reports")
+_API = ("models", "features", "scoring", "labels", "stats", "images", "enhance", "personal", "reports")
 """Packages with a page of the API reference: what Python code outside nimakit may want to use."""
 
 

@@ -18,7 +18,7 @@ from torch import nn
 _SIDE, _PATCH, _WIDTH, _HEADS, _LAYERS = 32, 8, 32, 4, 2
 
 
-class _Layer(nn.Module):
+class _Layer(nn.Module):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.before, self.after = nn.LayerNorm(_WIDTH), nn.LayerNorm(_WIDTH)
@@ -33,7 +33,7 @@ class _Layer(nn.Module):
         return x + self.wide(self.after(x))
 
 
-class _VisionTransformer(nn.Module):
+class _VisionTransformer(nn.Module):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.patches = nn.Conv2d(3, _WIDTH, _PATCH, _PATCH)

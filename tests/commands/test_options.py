@@ -28,6 +28,7 @@ TAKES_FOLDERS = {
         "--output-dir",
         "OUT",
     ),
+    "features": ("--image-source", "PHOTOS", "--encoder", "MODEL"),
     "explain": ("--image-source", "PHOTOS", "--output-dir", "OUT"),
     "enhance": ("--inputimage", "PHOTOS", "--outputimage", "OUT"),
     "train": ("--image-dir", "PHOTOS", "--samples-file", "LABELS", "--config-file", "CONFIG"),

@@ -18,7 +18,11 @@ def encoder() -> None:
 
     Public encoders have names: efficientnet-lite0, efficientnet-lite1, efficientnet-lite2, and aesthetic
     (NIMA's MobileNet). Any other is an .onnx file made by the import.
-    """
+
+    \b
+    Example:
+      nimakit encoder import network.onnx --size 224 --mean 0.5 --std 0.5 --output pooler_output
+    """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
 
 
 @click.command("import")

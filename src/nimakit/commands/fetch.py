@@ -11,8 +11,9 @@ def fetch(names: tuple[str, ...]) -> None:
     """Download public weights now, so that later commands work offline; prints where each file is kept.
 
     NAME is a model to score with (aesthetic, the default, or technical), whose model file is also created; or
-    ImageNet weights to train from (efficientnet-lite0, efficientnet-lite2). NIMAKIT_WEIGHTS_MIRROR is the
-    address of a folder to download all of them from, by their file names.
+    ImageNet weights to train from, or for an encoder (efficientnet-lite0, efficientnet-lite1,
+    efficientnet-lite2). NIMAKIT_WEIGHTS_MIRROR is the address of a folder to download all of them from, by
+    their file names.
 
     \b
     Example:

@@ -1,5 +1,7 @@
 """A resize in front of an encoder's graph, so that one image serves encoders of several input sizes."""
 
+from typing import Any
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -35,7 +37,7 @@ def prepend_resize(model: onnx.ModelProto, source: Preprocessing, size: tuple[in
             f" Received: opset {opset}; export the encoder again with a later opset."
         )
     mode = _MODES.get(source.resize_filter, "linear")
-    options = {"cubic_coeff_a": _PILLOW_CUBIC} if mode == "cubic" else {}
+    options: dict[str, Any] = {"cubic_coeff_a": _PILLOW_CUBIC} if mode == "cubic" else {}
     if mode != "nearest":
         options |= {"antialias": 1, "exclude_outside": int(mode == "cubic")}
     large, sizes, small = "nimakit_large", "nimakit_sizes", "nimakit_small"
