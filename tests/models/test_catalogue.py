@@ -13,6 +13,7 @@ from nimakit.models.catalogue import CatalogueEntry, list_models
 from nimakit.scoring.metrics import compare
 from nimakit.stats.histogram import default_bins
 from samples import metadata, write_model
+from small_encoders import write_encoder
 
 FIGURES = {"validation": {"srcc_mean": 0.5, "emd": 0.125}, "test": {"srcc_mean": 0.75, "emd": None}}
 
@@ -48,6 +49,14 @@ def test_lists_files_below_the_folders_once(tmp_path: Path) -> None:
         (8, 8),
         "file",
     )
+
+
+def test_lists_an_encoder_as_one(tmp_path: Path) -> None:
+    """It is neither a model nor damaged."""
+    write_encoder(tmp_path / "e.onnx")
+    [entry] = _files(tmp_path)
+    assert (entry.status, entry.name, entry.bins, entry.problems) == ("encoder", "tiny encoder", (), ())
+    assert entry.row()[3] == "-"
 
 
 def test_shows_a_job_with_its_status_and_figures(tmp_path: Path) -> None:

@@ -112,6 +112,20 @@ def test_a_model_is_mounted_with_its_weights(nimakit: Launcher, job: Path) -> No
         assert modes(nimakit, "personalise", "--model", given) == {name: "rw"}
 
 
+def test_encoders_are_mounted(nimakit: Launcher) -> None:
+    """An exported network with its folder, which is writable if the encoder goes there; an encoder alone."""
+    for name in ("clip", "out"):
+        (nimakit.folder / name).mkdir()
+    (nimakit.folder / "clip" / "m.onnx").touch()
+    command = ("encoder", "import", "clip/m.onnx", "--size", "224", "--output", "out")
+    assert modes(nimakit, *command) == {"clip": "rw"}
+    elsewhere = {"clip": "ro", "clip/m.onnx": "ro", "out": "rw"}
+    assert modes(nimakit, *command, "--encoder-file", "out/e.onnx") == elsewhere
+    encoders = ("--encoder", "clip/m.onnx@64x64", "--encoder=efficientnet-lite0@320x400")
+    mounted = {"clip/m.onnx": "ro", "photos": "ro"}
+    assert modes(nimakit, "features", "--image-source", "photos", *encoders) == mounted
+
+
 def test_the_members_of_an_ensemble_are_mounted(nimakit: Launcher) -> None:
     """As ./predict does."""
     (nimakit.folder / "a.onnx").touch()

@@ -114,7 +114,7 @@ def stream(
     *,
     views: Sequence[str] = VIEWS[:1],
     max_pixels: int = MAX_PIXELS,
-) -> Iterator[Extracted]:
+) -> Generator[Extracted]:
     """The features of photographs one by one, in memory that does not grow with their number.
 
     Whatever is computed is in the store when the iterator ends or is closed.

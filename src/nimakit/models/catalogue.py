@@ -1,14 +1,16 @@
 """Catalogue of models: the public ones and those in folders, with metadata and metrics."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from nimakit.errors import NimakitError, UsageError
+from nimakit.errors import ModelError, NimakitError, UsageError
 from nimakit.io.rules import is_number, read_json
 from nimakit.jobs import Job, part_name
+from nimakit.models.encoders import Encoder
+from nimakit.models.metadata import Metadata
 from nimakit.models.network import Network
 from nimakit.models.pretrained import public_models
 from nimakit.stats.correlation import FEW_IMAGES, format_figure
@@ -26,10 +28,10 @@ class CatalogueEntry:
 
     Attributes:
         model: Value for ``--model``: a public name, or the path of a file.
-        status: "public", "file", the status of its job, or "damaged".
+        status: "public", "file", "encoder", the status of its job, or "damaged".
         name: Display name.
         base_model: Backbone.
-        bins: Value of each bin; None if the file is missing or unreadable.
+        bins: Value of each bin; None if the file is missing or unreadable, empty for an encoder.
         input_size: (height, width) in pixels; None if the file is missing or unreadable.
         trained_on: The training data.
         licence: SPDX identifier.
@@ -106,7 +108,7 @@ def _read(path: Path) -> CatalogueEntry:
     status = "file"
     known: dict[str, Any] = {}
     with _collected(problems):
-        metadata = Network(path).metadata
+        metadata, status = _metadata(path)
         known = {name: getattr(metadata, name) for name in _METADATA}
         known["input_size"] = (metadata.preprocessing.height, metadata.preprocessing.width)
     with _collected(problems):
@@ -117,6 +119,18 @@ def _read(path: Path) -> CatalogueEntry:
             known["metrics"] = _read_metrics(job.metrics_file)
     status = status if "name" in known else "damaged"
     return CatalogueEntry(model=str(path), status=status, problems=tuple(problems), **known)
+
+
+def _metadata(path: Path) -> tuple[Metadata, str]:
+    """The metadata of a model, or of an encoder, and which of them it is."""
+    try:
+        return Network(path).metadata, "file"
+    except ModelError:
+        with suppress(ModelError):
+            metadata = Encoder(path).metadata
+            if not metadata.bins:
+                return metadata, "encoder"
+        raise
 
 
 @contextmanager

@@ -228,16 +228,19 @@ def test_refuses_a_file_that_is_no_model(tmp_path: Path, content: bytes | None) 
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")  # Keras and tf2onnx are behind NumPy 2
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # of Keras and tf2onnx
 def test_imports_what_keras_exports(tmp_path: Path) -> None:
     """A Keras network, NHWC, gives the features that Keras computes."""
     import keras
+
+    import nimakit.nn  # noqa: F401 - lets tf2onnx work with NumPy 2
 
     keras.utils.set_random_seed(0)
     image = keras.Input((SIDE, SIDE, 3))
     maps = keras.layers.Conv2D(WIDTH, 3, activation="relu")(image)
     network = keras.Model(image, keras.layers.GlobalAveragePooling2D(name="pool")(maps))
-    expected = np.asarray(network((PIXELS / np.float32(255) - np.float32(MEAN)) / np.float32(STD)))
+    scaled = (PIXELS / 255 - np.array(MEAN)) / np.array(STD)
+    expected = np.asarray(network(scaled.astype(np.float32)))
     network.export(tmp_path / "keras.onnx", format="onnx", verbose=False)
     encoder = _import(tmp_path / "keras.onnx", tmp_path, output=None).encoder
     np.testing.assert_allclose(encoder.encode(PIXELS), expected, atol=1e-5)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from google.protobuf.message import EncodeError
 from onnx import helper, version_converter
 
 from nimakit.errors import ModelError, first_line, machine_fault
@@ -112,7 +113,7 @@ def _check_images(preprocessing: Preprocessing) -> PixelArray:
 def _session(model: onnx.ModelProto, source: Path) -> Session:
     try:
         content = model.SerializeToString()
-    except ValueError as error:  # of protobuf
+    except (ValueError, EncodeError) as error:
         raise ModelError(f"An encoder must have less than 2 GiB. Received: {source}") from error
     return Session(content, name=str(source))
 
