@@ -16,8 +16,8 @@ from nimakit.progress import say
 def encoder() -> None:
     """Networks that turn photos into feature vectors, from which ratings are learned.
 
-    Public encoders have names: efficientnet-lite0, efficientnet-lite1, efficientnet-lite2, and aesthetic
-    (NIMA's MobileNet). Any other is an .onnx file made by the import.
+    Public encoders have names: efficientnet-lite0, efficientnet-lite1, efficientnet-lite2, and aesthetic and
+    technical (NIMA's MobileNets). Any other is an .onnx file made by the import.
 
     \b
     Example:

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     multiple=True,
     default=("efficientnet-lite2",),
     metavar="NAME|FILE[@SIZE]",
-    help="An encoder: efficientnet-lite0, -lite1, -lite2, aesthetic, or an .onnx file; with an input size,"
-    " such as efficientnet-lite2@320x400 (height x width), if not its own. Can be repeated: each photo is"
-    " decoded once.  [default: efficientnet-lite2]",
+    help="An encoder: efficientnet-lite0, -lite1, -lite2, aesthetic, technical, or an .onnx file; with an"
+    " input size, such as efficientnet-lite2@320x400 (height x width), if not its own. Can be repeated: each"
+    " photo is decoded once.  [default: efficientnet-lite2]",
 )
 @click.option("--mirrored", is_flag=True, help="Also compute the features of the mirror image.")
 @click.option(

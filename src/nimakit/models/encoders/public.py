@@ -22,8 +22,9 @@ _SQUARES = {
     "efficientnet-lite1": 240,
     "efficientnet-lite2": 260,
     "aesthetic": 224,
+    "technical": 224,
 }
-"""Public encoder -> published input size in pixels; "aesthetic" is NIMA's MobileNet."""
+"""Public encoder -> published input size in pixels; the last two are the networks of NIMA models."""
 
 PUBLIC_ENCODERS = tuple(_SQUARES)
 """Names of the public encoders."""
