@@ -114,7 +114,8 @@ class Encoder:
     @property
     def dimension(self) -> int:
         """D, the length of a feature vector."""
-        return self._sample[0].shape[1]
+        known = (self._session.outputs[VECTOR] or [None])[-1]
+        return known if isinstance(known, int) else self._sample[0].shape[1]
 
     @property
     def grid(self) -> tuple[int, int] | None:

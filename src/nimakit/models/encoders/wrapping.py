@@ -211,7 +211,7 @@ def pruned(model: onnx.ModelProto) -> onnx.ModelProto:
 def _image_input(graph: onnx.GraphProto) -> onnx.ValueInfoProto:
     """The only input of a graph that is not a weight."""
     weights = {weight.name for weight in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in weights]
+    inputs: list[onnx.ValueInfoProto] = [v for v in graph.input if v.name not in weights]
     received = ", ".join(f"{value.name} ({_dimensions(value)})" for value in inputs)
     if len(inputs) != 1:
         raise ModelError(
@@ -264,9 +264,9 @@ def _add_tokens(
     extra = count - grid[0] * grid[1]
     if contract == PATCHES:
         bounds = (part.constant(np.array([value])) for value in (extra, count, 1))
-        dims = [*grid, dimension]
+        dims: list[int | str] = [*grid, dimension]
         x = part.add("Slice", x, *bounds)
-        return part.add("Reshape", x, part.constant(np.array([0, *dims]))), dims
+        return part.add("Reshape", x, part.constant(np.array([0, *grid, dimension]))), dims
     if extra:
         return part.add("Gather", x, part.constant(np.int64(0)), axis=1), [dimension]
     x = part.add("GlobalAveragePool", part.add("Transpose", x, perm=[0, 2, 1]))
