@@ -21,6 +21,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # As nimakit.nn sets it, for test modules that import Keras before anything of nimakit.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+# Tests that keep features do so in a cache of their own.
+os.environ["NIMAKIT_FEATURES_GB"] = "0"
+
 CLOSED_PORT = "http://127.0.0.1:9/simple"
 
 
@@ -50,6 +53,7 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "cache"
     monkeypatch.setenv("NIMAKIT_CACHE", str(folder))
     monkeypatch.delenv("NIMAKIT_BUILTIN_MODELS", raising=False)
+    monkeypatch.delenv("NIMAKIT_FEATURES_GB", raising=False)
     return folder
 
 

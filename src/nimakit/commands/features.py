@@ -61,7 +61,7 @@ def features(
 
     The features are kept in one file in the cache folder, by the content of the photo and of the encoder's
     file: a photo that was renamed or copied is not computed again. An interrupted run continues where it
-    stopped. The file keeps 4 GB, or NIMAKIT_FEATURES_GB, of those used last.
+    stopped. The file keeps 4 GB, or NIMAKIT_FEATURES_GB, of those used last; 0 keeps none.
 
     Prints a summary as JSON. Exit code: 0 all done, 1 usage or encoder error, 2 some images could not be
     used.

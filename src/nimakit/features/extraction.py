@@ -4,15 +4,15 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from nimakit.errors import ImageError, UsageError
 from nimakit.features.store import Digest, File, Store
 from nimakit.images.files import image_id
-from nimakit.images.photo import FORMATS, MAX_PIXELS
+from nimakit.images.photo import FORMATS, MAX_PIXELS, PixelArray, Preprocessing
 from nimakit.io.threads import in_batches
-from nimakit.models.encoders import Encoder
 from nimakit.models.preparation import Preparation, Prepared
 from nimakit.models.session import Stop
 from nimakit.progress import track
@@ -27,6 +27,29 @@ _KEPT_AT_ONCE = 256
 """Photographs whose features are written in one transaction; a kill loses those of at most so many."""
 _CPU_BATCH = 8
 _GPU_BATCH = 32
+
+
+class Encoding(Protocol):
+    """A network that gives a vector for each image: an `nimakit.models.encoders.Encoder`, or another."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How images are prepared."""
+
+    @property
+    def identity(self) -> str:
+        """Everything on which a vector depends, other than the photograph's content."""
+
+    @property
+    def device(self) -> str:
+        """Either "GPU" or "CPU"."""
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+
+    def encode(self, pixels: PixelArray, stop: Stop | None = None) -> Float32Array:
+        """(N, dimension) float32 for (N, height, width, 3) uint8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +92,7 @@ class FeatureTable:
 
 
 def extract(
-    encoders: Sequence[Encoder],
+    encoders: Sequence[Encoding],
     paths: Sequence[Path],
     *,
     views: Sequence[str] = VIEWS[:1],
@@ -109,7 +132,7 @@ def extract(
 
 
 def stream(
-    encoders: Sequence[Encoder],
+    encoders: Sequence[Encoding],
     paths: Sequence[Path],
     *,
     views: Sequence[str] = VIEWS[:1],
@@ -135,11 +158,10 @@ def stream(
         raise UsageError("Features need at least one encoder. Received: none")
     if tuple(views) not in (VIEWS[:1], VIEWS):
         raise UsageError(f"Views of a photograph are {VIEWS[:1]} or {VIEWS}. Received: {views}")
-    unique = list(dict.fromkeys(paths))
     with Store() as store:
-        for start in range(0, len(unique), _PART):
+        for start in range(0, len(paths), _PART):
             part = _Part(store, encoders, tuple(views), max_pixels)
-            yield from part.results(unique[start : start + _PART])
+            yield from part.results(paths[start : start + _PART])
 
 
 _Vectors = dict[int, Float32Array]
@@ -151,7 +173,7 @@ class _Part:
     """Photographs that are looked up together; what the store lacks is computed."""
 
     def __init__(
-        self, store: Store, encoders: Sequence[Encoder], views: tuple[str, ...], max_pixels: int
+        self, store: Store, encoders: Sequence[Encoding], views: tuple[str, ...], max_pixels: int
     ) -> None:
         self._store = store
         self._encoders = encoders
@@ -268,5 +290,5 @@ class _Part:
         new.clear()
 
 
-def _block(encoder: Encoder, view: str) -> str:
+def _block(encoder: Encoding, view: str) -> str:
     return f"{encoder.identity} {view}"

@@ -88,7 +88,7 @@ class Store:
     Runs also work without it: whatever SQLite refuses is reported once, and nothing is kept then.
 
     Args:
-        max_bytes: Most bytes it keeps; by default NIMAKIT_FEATURES_GB gigabytes, or 4.
+        max_bytes: Most bytes it keeps, 0 for no store; by default NIMAKIT_FEATURES_GB gigabytes, or 4.
 
     Raises:
         UsageError: NIMAKIT_FEATURES_GB is not a number of gigabytes.
@@ -97,7 +97,7 @@ class Store:
     def __init__(self, max_bytes: int | None = None) -> None:
         self._max_bytes = _limit() if max_bytes is None else max_bytes
         self._database: sqlite3.Connection | None = None
-        self._is_usable = True
+        self._is_usable = self._max_bytes > 0
 
     def __enter__(self) -> "Store":
         return self

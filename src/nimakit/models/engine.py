@@ -20,7 +20,7 @@ from nimakit.images.photo import (
     Preprocessing,
 )
 from nimakit.io.threads import cores, in_batches
-from nimakit.models.network import Network
+from nimakit.models.network import Network, Outputs
 from nimakit.models.preparation import AUGMENTATIONS, Augmentation, Preparation, Prepared
 from nimakit.models.score import Score, error_record, score_record
 from nimakit.models.session import Stop
@@ -136,6 +136,21 @@ class Model:
             member.network.run(prepared[member.network.metadata.preprocessing], stop)
             for member in self.members
         ]
+        return self.score_outputs(outputs, views)
+
+    def score_outputs(self, outputs: Sequence[Outputs], views: int = 1) -> list[Score]:
+        """Score images by what the networks gave for them.
+
+        Args:
+            outputs: Of each member, N * views rows.
+            views: As for `score_prepared`.
+
+        Returns:
+            N scores.
+
+        Raises:
+            ModelError: A histogram contains no probabilities.
+        """
         features = np.concatenate(
             [_average_views(output.features, views).astype(np.float32) for output in outputs], axis=1
         )

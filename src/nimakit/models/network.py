@@ -1,9 +1,11 @@
 """A single .onnx model file: checked on loading, then run on pixels for scores or histograms."""
 
 import copy
+import hashlib
+import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -53,6 +55,15 @@ class Network:
         self.is_regression = head == "score"
         self._outputs = [head, "features"]
         self._adapters: dict[str, Float32Array] = {}
+
+    @property
+    def identity(self) -> str:
+        """Everything on which the outputs for a photograph depend, other than its content: JSON."""
+        adapters = hashlib.sha256()
+        for name, array in sorted(self._adapters.items()):
+            adapters.update(f"{name} {array.shape}".encode() + array.tobytes())
+        parts = {"model": self._session.sha256, "adapters": adapters.hexdigest() if self._adapters else ""}
+        return json.dumps({**parts, **asdict(self.metadata.preprocessing)}, sort_keys=True)
 
     def run(self, pixels: PixelArray | Float32Array, stop: Stop | None = None) -> Outputs:
         """Score prepared images.

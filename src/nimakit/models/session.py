@@ -1,11 +1,12 @@
 """A loaded .onnx file that takes photographs: the checks and the time limit of models and encoders."""
 
+import hashlib
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from threading import Event, Thread, current_thread, main_thread
 
@@ -14,6 +15,7 @@ import onnxruntime
 
 from nimakit.errors import ModelError, first_line, machine_fault
 from nimakit.images.photo import PixelArray, Preprocessing
+from nimakit.io.cache import sha256
 from nimakit.io.threads import result
 from nimakit.models import external_data
 from nimakit.models.metadata import METADATA_KEY, Metadata
@@ -100,6 +102,7 @@ class Session:
         self, source: str | os.PathLike[str] | bytes, *, name: str | None = None, threads: int = 1
     ) -> None:
         source = source if isinstance(source, bytes) else Path(source)
+        self._source = source
         self._name = name or str(source)
         if isinstance(source, Path) and not source.is_file():
             raise ModelError(f"A model file must exist. Received: {self._name}")
@@ -127,6 +130,13 @@ class Session:
         }
         self.check_input(self.metadata.preprocessing)
         self._dtype = _DTYPES[self._session.get_inputs()[0].type]
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the file's content, in hexadecimal."""
+        if isinstance(self._source, bytes):
+            return hashlib.sha256(self._source).hexdigest()
+        return sha256(self._source)
 
     def run(
         self,

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from nimakit.errors import ImageError, TasteError, UsageError, first_few
+from nimakit.features.scores import score_files
 from nimakit.images.files import match_images
 from nimakit.images.photo import MAX_PIXELS
 from nimakit.labels.ratings import Ratings, infer_bins
-from nimakit.models.engine import Model, Scorer
+from nimakit.models.engine import Model
 from nimakit.models.taste import LINEAR, Method, Taste, is_same_base
 from nimakit.personal import fit
 from nimakit.personal.population import Population
@@ -67,7 +68,7 @@ def score_rated(
     found = match_images(ratings.image_ids, image_dir, recursive=recursive, notify=notify)
     paths = {number: path for number, name in enumerate(ratings.image_ids) if (path := found[name])}
     problems = [f"{name}: not in {image_dir}" for name, path in found.items() if path is None]
-    scoring = Scorer(model, max_pixels=max_pixels).score(paths.values())
+    scoring = score_files(model, list(paths.values()), max_pixels=max_pixels)
     results = dict(zip(paths, track(scoring, len(paths), "scoring rated images"), strict=True))
     problems += [f"{paths[n].name}: {error}" for n, error in results.items() if isinstance(error, ImageError)]
     scores = {n: result for n, result in results.items() if not isinstance(result, ImageError)}

@@ -26,7 +26,8 @@ def test_gives_vectors_and_those_of_the_patches(encoder: Encoder) -> None:
     """A vector is the mean of its patches, whatever the batch."""
     batch = np.stack([random_pixels(SIDE, SIDE, seed) for seed in range(3)])
     vectors, patches = encoder.encode(batch), encoder.patches(batch)
-    assert (vectors.shape, vectors.dtype) == ((3, WIDTH), np.float32)
+    assert vectors.shape == (3, WIDTH)
+    assert vectors.dtype == np.float32
     assert patches.shape == (3, SIDE // PATCH, SIDE // PATCH, WIDTH)
     np.testing.assert_allclose(vectors, patches.mean(axis=(1, 2)), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(encoder.encode(batch[1:2]), vectors[1:2], rtol=1e-5, atol=1e-6)

@@ -13,7 +13,6 @@ import numpy as np
 
 from nimakit.errors import ModelError
 from nimakit.images.photo import Fit, PixelArray, Preprocessing, ResizeFilter
-from nimakit.io.cache import sha256
 from nimakit.models.metadata import METADATA_KEY
 from nimakit.models.session import Session, Stop
 from nimakit.stats.histogram import Float32Array
@@ -49,7 +48,7 @@ class Encoder:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._session = Session(self.path)
-        self.sha256 = sha256(self.path)
+        self.sha256 = self._session.sha256
         self.metadata = self._session.metadata
         self.preprocessing = self.metadata.preprocessing
         self.input_size: Size = (self.preprocessing.height, self.preprocessing.width)
