@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from nimakit.errors import UsageError
 from nimakit.images.photo import Preprocessing
 from nimakit.models.engine import Model
-from nimakit.models.network import Stop
 from nimakit.models.preparation import Prepared
 from nimakit.models.score import RECORD_KEYS, Score
+from nimakit.models.session import Stop
 
 
 class SideBySide:
