@@ -78,7 +78,7 @@ declare -A MOUNTS=()
 # The same paths -> what they lead to outside, with links followed.
 declare -A SOURCES=()
 
-# Public models that are named and are in none of our images: they have to be in the cache.
+# Public models and weights that are named and are in none of our images -> the suffix of the file that has to be in the cache.
 declare -A DOWNLOADED=()
 
 # The next container sees only what is mounted after this.
@@ -123,7 +123,7 @@ mount_option() {
     input) mount_input "$2" ;;
     part) mount_input "${2#*=}" ;;
     model) mount_named_model "$2" ;;
-    encoder) if [[ $2 =~ ^(.+)@[0-9]+(x[0-9]+)?$ ]]; then mount_model "${BASH_REMATCH[1]}"; else mount_model "$2"; fi ;;
+    encoder) mount_encoder "$2" ;;
     output) mount_output "$2" ;;
     folder) mount_folder "$2" ;;
   esac
@@ -153,14 +153,14 @@ mount_model() {
   local member name suffix='\.[oO][nN][nN][xX]$'
   case $1 in
     aesthetic) ;;
-    technical) DOWNLOADED[$1]=yes ;;
+    technical) DOWNLOADED[$1]=onnx ;;
     *.[oO][nN][nN][xX]) mount_model_file "$1" ;;
     *.[jJ][sS][oO][nN])
       mount_input "$1"
       [[ -f $1 ]] || return 0
       require_jq "$1"
       while IFS= read -r -d '' member; do
-        if [[ $member == technical ]]; then DOWNLOADED[$member]=yes; fi
+        if [[ $member == technical ]]; then DOWNLOADED[$member]=onnx; fi
         [[ $member == /* ]] || member=$(dirname -- "$1")/$member
         if [[ -d $member ]]; then member+=/model.onnx; fi
         [[ -f $member ]] || continue
@@ -169,6 +169,17 @@ mount_model() {
       done < <(jq -j '.members[]?.model? | strings | . + "\u0000"' -- "$1" 2>/dev/null)
       ;;
     *) if [[ -f $1/model.onnx ]]; then mount_model_file "$1/model.onnx"; fi ;;
+  esac
+}
+
+# mount_encoder NAME|FILE[@SIZE]: public encoders are made of their weights.
+mount_encoder() {
+  local name=$1
+  if [[ $1 =~ ^(.+)@[0-9]+(x[0-9]+)?$ ]]; then name=${BASH_REMATCH[1]}; fi
+  case $name in
+    aesthetic | technical) DOWNLOADED[$name]=hdf5 ;;
+    efficientnet-lite[012]) DOWNLOADED[$name]=pth ;;
+    *) mount_model "$name" ;;
   esac
 }
 
@@ -252,12 +263,12 @@ run_container() {
   exec docker run --rm --network none "${RUN[@]}"
 }
 
-# download_models IMAGE: downloads public models that are named and not in the cache, in a container that has a network and
+# download_models IMAGE: downloads public weights that are named and not in the cache, in a container that has a network and
 # sees only the cache.
 download_models() {
   local name
   for name in "${!DOWNLOADED[@]}"; do
-    if compgen -G "$(cache_folder)/$name-*.onnx" >/dev/null; then continue; fi
+    if compgen -G "$(cache_folder)/$name-*.${DOWNLOADED[$name]}" >/dev/null; then continue; fi
     (
       forget_mounts
       set_run "$1" nimakit fetch "$name"

@@ -46,6 +46,10 @@ case $1 in
         cat "$here/prepared" 2>/dev/null
         exit
         ;;
+      *' fetch efficientnet-lite0 '*)
+        touch "$NIMAKIT_CACHE/efficientnet-lite0-0123456789abcdef.pth"
+        exit
+        ;;
       *' fetch technical '*)
         if [[ -e $here/has-no-network ]]; then exit 1; fi
         touch "$NIMAKIT_CACHE/technical-0123456789abcdef.onnx"

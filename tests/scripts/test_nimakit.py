@@ -121,9 +121,17 @@ def test_encoders_are_mounted(nimakit: Launcher) -> None:
     assert modes(nimakit, *command) == {"clip": "rw"}
     elsewhere = {"clip": "ro", "clip/m.onnx": "ro", "out": "rw"}
     assert modes(nimakit, *command, "--encoder-file", "out/e.onnx") == elsewhere
-    encoders = ("--encoder", "clip/m.onnx@64x64", "--encoder=efficientnet-lite0@320x400")
+    encoder = ("--encoder", "clip/m.onnx@64x64")
     mounted = {"clip/m.onnx": "ro", "photos": "ro"}
-    assert modes(nimakit, "features", "--image-source", "photos", *encoders) == mounted
+    assert modes(nimakit, "features", "--image-source", "photos", *encoder) == mounted
+
+
+def test_weights_of_public_encoders_are_downloaded_first(nimakit: Launcher) -> None:
+    """In a container of its own, because the one that sees the photos has no network."""
+    encoders = ("--encoder=efficientnet-lite0@320x400", "--encoder", "efficientnet-lite0")
+    fetches, runs = nimakit("features", "--image-source", "photos", *encoders).containers
+    assert fetches.arguments == ["fetch", "efficientnet-lite0"]
+    assert runs.arguments[0] == "features"
 
 
 def test_the_members_of_an_ensemble_are_mounted(nimakit: Launcher) -> None:

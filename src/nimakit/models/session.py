@@ -234,7 +234,8 @@ class Session:
         if METADATA_KEY not in custom:
             raise ModelError(
                 f"A model file must contain its preprocessing under the metadata key {METADATA_KEY!r}."
-                f" Received: {self._name}, without it; docs/models.md explains how to add it."
+                f" Received: {self._name}, without it; docs/models.md explains how to add it to a model, and"
+                " nimakit encoder import makes an encoder."
             )
         try:
             return Metadata.from_json(custom[METADATA_KEY])
