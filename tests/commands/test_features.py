@@ -93,6 +93,7 @@ def test_imports_an_exported_network(nimakit: Command, photos: Path, tmp_path: P
     [
         (["--size", "0"], "an input size must be 224 or 320x400"),
         (["--mean", "1,2"], "one number, or three"),
+        (["--decode", "scaled", "--resize-filter", "nearest"], "choose another filter"),
         (["--std", "0"], "--std must be positive"),
         (["--encoder-file", "m.onnx"], "a file of its own"),
         (["--encoder-file", "m.bin"], "must end in .onnx"),

@@ -1,7 +1,7 @@
 """`nimakit encoder`: networks exported by other programs, as encoders."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +10,9 @@ from nimakit.commands.sections import Sections
 from nimakit.errors import UsageError
 from nimakit.io.atomic import check_output
 from nimakit.progress import say
+
+if TYPE_CHECKING:
+    from nimakit.models.encoders.importing import Imported
 
 
 @click.group(cls=Sections)
@@ -100,23 +103,33 @@ def encoder() -> None:
     " crop cuts off the longer side.",
 )
 @click.option(
+    "--decode",
+    type=click.Choice(["full", "scaled"]),
+    default="full",
+    show_default=True,
+    help="Whether JPEGs may be decoded at a half, a quarter or an eighth of their size, which is faster for"
+    " large photos.",
+)
+@click.option(
     "--encoder-file",
     type=OutputFile(".onnx"),
-    help="The encoder's file.  [default: NAME.encoder.onnx next to FILE]",
+    help="The encoder's file.  [default: FILE, ending in .encoder.onnx]",
 )
 def import_(
     *,
     exported: Path,
     size: tuple[int, int],
     name: str | None,
-    resize_filter: Any,
-    fit: Any,
-    licence: str,
-    trained_on: str,
+    mean: tuple[float, float, float],
+    std: tuple[float, float, float],
+    output: str | None,
+    tokens: str | None,
+    patch: int | None,
     value_range: str,
+    layout: Any,
     channel_order: Any,
     encoder_file: Path | None,
-    **given: Any,
+    **described: str,
 ) -> None:
     """Make an encoder of a network exported to ONNX: by PyTorch, timm, Hugging Face, Keras or others.
 
@@ -128,37 +141,44 @@ def import_(
       nimakit encoder import dinov2.onnx --size 224 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 \\
         --output last_hidden_state --patch 14 --licence Apache-2.0
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
-    from nimakit.images.photo import Preprocessing
     from nimakit.models.encoders.importing import import_encoder
     from nimakit.models.encoders.wrapping import Exported
     from nimakit.models.metadata import Metadata
 
     name = name or exported.stem
-    output = encoder_file or exported.with_name(f"{exported.stem}.encoder.onnx")
-    check_output(output, (".onnx",))
-    if min(given["std"]) <= 0:
-        raise UsageError(f"--std must be positive. Received: {given['std']}")
-    if output.exists() and output.resolve() == exported.resolve():
-        raise UsageError(f"The encoder needs a file of its own. Received: {output}; choose --encoder-file")
-    height, width = size
-    metadata = Metadata(
-        name=name,
-        base_model=name,
-        bins=(),
-        preprocessing=Preprocessing(height=height, width=width, resize_filter=resize_filter, fit=fit),
-        trained_on=trained_on,
-        licence=licence,
+    file = encoder_file or exported.with_name(f"{exported.stem}.encoder.onnx")
+    check_output(file, (".onnx",))
+    if min(std) <= 0:
+        raise UsageError(f"--std must be positive. Received: {std}")
+    if file.exists() and file.resolve() == exported.resolve():
+        raise UsageError(f"The encoder needs a file of its own. Received: {file}; choose --encoder-file")
+    metadata = Metadata.from_dict(
+        {"name": name, "base_model": name, "bins": [], "input_size": list(size), **described}
     )
-    settings = Exported(largest=int(value_range), channels=channel_order, **given)
-    imported = import_encoder(exported, output, settings, metadata)
+    settings = Exported(
+        mean=mean,
+        std=std,
+        largest=int(value_range),
+        layout=layout,
+        channels=channel_order,
+        output=output,
+        tokens=tokens,
+        patch=patch,
+    )
+    _report(import_encoder(exported, file, settings, metadata))
+
+
+def _report(imported: "Imported") -> None:
+    """Print what the encoder gives, takes and costs."""
     made = imported.encoder
+    height, width = made.input_size
     grid = f", {made.grid[0]}x{made.grid[1]} patches" if made.grid else ""
     sizes = f"{height}x{width} or any other size" if imported.takes_any_size else f"{height}x{width} only"
-    say(f"wrote {output}: {made.dimension} features{grid}, input {sizes}")
+    say(f"wrote {made.path}: {made.dimension} features{grid}, input {sizes}")
     where = "one core" if made.device == "CPU" else "the GPU"
     say(
         f"{1000 * imported.seconds_per_image:.0f} ms per photo on {where}, without decoding;"
-        f" {output.stat().st_size / 1e6:.1f} MB"
+        f" {made.path.stat().st_size / 1e6:.1f} MB"
     )
 
 

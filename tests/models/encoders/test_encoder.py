@@ -44,6 +44,9 @@ def test_takes_another_size_if_its_graph_does(encoder: Encoder) -> None:
     }
     assert len(identities) == 4
     assert encoder.at().identity == encoder.identity
+    assert encoder.at(decode="scaled").identity != encoder.identity
+    with pytest.raises(ModelError, match="resize_filter' nearest"):
+        encoder.at(resize_filter="nearest", decode="scaled")
 
 
 def test_refuses_a_size_that_its_graph_does_not_take(tiny_file: Path) -> None:

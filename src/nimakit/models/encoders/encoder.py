@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nimakit.errors import ModelError
-from nimakit.images.photo import Fit, PixelArray, Preprocessing, ResizeFilter
+from nimakit.images.photo import Decode, Fit, PixelArray, Preprocessing, ResizeFilter
 from nimakit.models.metadata import METADATA_KEY
 from nimakit.models.session import Session, Stop
 from nimakit.stats.histogram import Float32Array
@@ -65,6 +65,7 @@ class Encoder:
         source_size: Size | None = None,
         resize_filter: ResizeFilter | None = None,
         fit: Fit | None = None,
+        decode: Decode | None = None,
     ) -> "Encoder":
         """The same encoder with another preprocessing; what is None stays.
 
@@ -74,21 +75,21 @@ class Encoder:
                 input size, as several encoders in one file need it; by default the input size.
             resize_filter: One of `nimakit.images.photo.RESIZE_FILTERS`.
             fit: One of `nimakit.images.photo.FITS`.
+            decode: One of `nimakit.images.photo.DECODES`.
 
         Raises:
-            ModelError: The graph takes only one input size, or cannot be extended.
+            ModelError: Broken rules; or the graph takes only one input size, or cannot be extended.
         """
         twin = copy.copy(self)
         twin.__dict__.pop("_sample", None)
         twin.input_size = input_size or self.input_size
-        prepared = source_size or twin.input_size
-        twin.preprocessing = replace(
-            self.preprocessing,
-            height=prepared[0],
-            width=prepared[1],
-            resize_filter=resize_filter or self.preprocessing.resize_filter,
-            fit=fit or self.preprocessing.fit,
-        )
+        changes = {
+            "input_size": list(source_size or twin.input_size),
+            "resize_filter": resize_filter or self.preprocessing.resize_filter,
+            "fit": fit or self.preprocessing.fit,
+            "decode": decode or self.preprocessing.decode,
+        }
+        twin.preprocessing = self.metadata.changed(changes).preprocessing
         twin._session = Session(self.path) if self._is_extended else self._session
         twin._refuse_other_sizes()
         if twin._is_extended:
