@@ -10,9 +10,9 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from nimakit.errors import NoImagesError, UsageError
+from nimakit.images.formats import RAW_SUFFIXES, SUFFIXES
 from nimakit.io.atomic import escaped
 
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tiff", ".tif", ".gif")
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters and surrogates, which cannot be displayed; every kind of space, joiner and emoji can."""
 
@@ -124,22 +124,37 @@ class Skipped:
 
     Attributes:
         suffixes: Lower-case suffix of other files, empty for none -> number of files.
+        raw: Number of camera RAW files next to another picture of the same name, such as the camera's JPEG.
         hidden: Number of image files with a leading dot.
         folders: Number of sub-folders that were not searched.
         links: Linked folders, which are never entered because they may form cycles.
     """
 
     suffixes: Counter[str] = field(default_factory=Counter)
+    raw: int = 0
     hidden: int = 0
     folders: int = 0
     links: list[str] = field(default_factory=list)
 
-    def takes(self, name: str) -> bool:
-        """Whether a file has the suffix of an image; others are counted.
+    def take(self, names: Iterable[str]) -> list[str]:
+        """The images among the files of a folder, by suffix; the others are counted.
+
+        A camera RAW file next to another picture of the same name shows the same, and is left out.
 
         Args:
-            name: File name; among hidden files only images count.
+            names: File names; among hidden files only images count.
         """
+        images = [name for name in names if self._is_image(name)]
+        developed = {image_id(name) for name in images if not name.lower().endswith(RAW_SUFFIXES)}
+        taken = [
+            name
+            for name in images
+            if not (name.lower().endswith(RAW_SUFFIXES) and image_id(name) in developed)
+        ]
+        self.raw += len(images) - len(taken)
+        return taken
+
+    def _is_image(self, name: str) -> bool:
         is_image = name.lower().endswith(SUFFIXES)
         if name.startswith("."):
             self.hidden += is_image
@@ -149,12 +164,14 @@ class Skipped:
         return is_image
 
     def __str__(self) -> str:
-        """A list such as ``12 .heic, 1 linked folder (album)``; empty if nothing was skipped."""
+        """A list such as ``12 .mov, 1 linked folder (album)``; empty if nothing was skipped."""
         counts = sorted(self.suffixes.items(), key=lambda item: (-item[1], not item[0], item[0]))[:_LISTED]
         others = self.suffixes.total() - sum(count for _, count in counts)
         parts = [f"{count} {suffix or 'without a suffix'}" for suffix, count in counts]
         if others:
             parts.append(f"{others} of other kinds")
+        if self.raw:
+            parts.append(f"{self.raw} RAW next to a picture of the same name")
         if self.hidden:
             parts.append(f"{self.hidden} hidden")
         if self.folders:
@@ -174,8 +191,8 @@ def find_images(
 ) -> list[Path]:
     """Find the image files in a folder, sorted by name; a file stands for itself.
 
-    Images are recognised by suffix (`SUFFIXES`, any case); hidden files (a leading dot) and linked folders
-    are skipped.
+    Images are recognised by suffix (`nimakit.images.formats.SUFFIXES`, any case). Hidden files (a leading
+    dot), linked folders, and camera RAW files next to another picture of the same name are skipped.
 
     Args:
         source: A folder, or a file of any suffix.
@@ -206,11 +223,11 @@ def find_images(
         subfolders[:] = [name for name in visible if name not in links] if recursive else []
         skipped.links += [Path(folder, name).relative_to(root).as_posix() for name in links]
         skipped.folders += 0 if recursive else len(visible)
-        found += [Path(folder, name) for name in sorted(names) if skipped.takes(name)]
+        found += [Path(folder, name) for name in skipped.take(sorted(names))]
     text = str(skipped)
     if not found:
         raise (NoImagesError if skipped.folders else UsageError)(
-            f"The folder must hold an image file ({', '.join(s[1:] for s in SUFFIXES)})."
+            f"The folder must contain an image file ({_kinds()})."
             f" Received: {root}, with none{f' (left out: {text})' if text else ''}."
         )
     if text and notify:
@@ -258,6 +275,12 @@ def match_images(
             + more
         )
     return matched
+
+
+def _kinds() -> str:
+    """The suffixes of images, in short: there are dozens of cameras."""
+    others = [suffix[1:] for suffix in SUFFIXES if suffix not in RAW_SUFFIXES]
+    return f"{', '.join(others)}, or camera RAW such as {', '.join(s[1:] for s in RAW_SUFFIXES[:_LISTED])}"
 
 
 def _suffix_rank(path: Path) -> int:

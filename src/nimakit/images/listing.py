@@ -1,24 +1,23 @@
 """List the images of a folder without decoding them: size, hash, and the time they were taken."""
 
 import hashlib
-import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from nimakit.errors import first_line, machine_fault
+from nimakit.errors import ImageError, first_line, machine_fault
+from nimakit.images.exif import Shot, read_orientation, read_shot
 from nimakit.images.files import image_id
-from nimakit.images.photo import EXIF_ORIENTATION, FORMATS, HEAD, unidentified
+from nimakit.images.opening import open_image
 from nimakit.io.atomic import escaped
 from nimakit.io.threads import in_threads
 
-_EXIF_FOLDER = 0x8769
-_TAKEN = 0x9003
-_TAKEN_OFFSET = 0x9011
+_TURNED = 5
+"""Orientations from this one on exchange width and height."""
 
 
 def describe(folder: Path, paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
@@ -30,8 +29,8 @@ def describe(folder: Path, paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
 
     Yields:
         ``path``, ``image_id``, ``width`` and ``height`` in pixels of the upright picture, ``bytes``,
-        ``sha256``, and ``taken`` (ISO 8601) if the camera recorded it; or ``path``, ``image_id`` and
-        ``error``.
+        ``sha256``, and those fields of `nimakit.images.exif.Shot` that the camera recorded (``taken`` in ISO
+        8601); or ``path``, ``image_id`` and ``error``.
     """
     yield from in_threads(partial(_entry, folder), paths)
 
@@ -45,32 +44,29 @@ def _entry(folder: Path, path: Path) -> dict[str, Any]:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
             size = stream.tell()
             stream.seek(0)
-            head = stream.read(HEAD)
-            with Image.open(stream, formats=FORMATS) as image:
+            with open_image(stream) as image:
                 width, height = _upright_size(image)
-                taken = _taken(image)
-    except UnidentifiedImageError:
-        return {**entry, "error": unidentified(head)}
+                shot = read_shot(image)
+    except ImageError as error:
+        return {**entry, "error": str(error)}
     except OSError as error:
         return {**entry, "error": f"The file cannot be read: {error.strerror or first_line(error)}"}
     except Exception as error:  # noqa: BLE001 - Pillow raises almost anything on damaged bytes
         return {**entry, "error": f"The image cannot be read: {machine_fault(error) or first_line(error)}"}
     entry |= {"width": width, "height": height, "bytes": size, "sha256": digest}
-    return {**entry, "taken": taken} if taken else entry
+    return entry | _described(shot)
 
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:
-    # For a TIFF, Pillow's size is already upright.
-    swapped = image.format != "TIFF" and image.getexif().get(EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
-    return (image.height, image.width) if swapped else image.size
+    width, height = image.size
+    return (height, width) if read_orientation(image) >= _TURNED else (width, height)
 
 
-def _taken(image: Image.Image) -> str:
-    """The time the picture was taken, by its EXIF; empty if it is missing."""
-    exif = image.getexif().get_ifd(_EXIF_FOLDER)
-    try:
-        taken = datetime.strptime(str(exif.get(_TAKEN)).strip("\0 "), "%Y:%m:%d %H:%M:%S").isoformat()  # noqa: DTZ007
-    except ValueError:
-        return ""
-    offset = str(exif.get(_TAKEN_OFFSET)).strip("\0 ")
-    return taken + (offset if re.fullmatch(r"[+-]\d\d:\d\d", offset) else "")
+def _described(shot: Shot) -> dict[str, Any]:
+    """What the camera recorded; nothing for the rest."""
+    fields = asdict(shot)
+    if shot.taken:
+        fields["taken"] = shot.taken.isoformat(
+            timespec="milliseconds" if shot.taken.microsecond else "seconds"
+        )
+    return {name: value for name, value in fields.items() if value}

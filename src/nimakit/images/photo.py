@@ -1,11 +1,9 @@
 """Decode photographs safely, turn them upright, and fit them to a model's input."""
 
 import ctypes
-import io
 import math
 import mmap  # noqa: F401 - needed by Pillow for BMP files
 import os
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,30 +18,25 @@ from PIL import (
     JpegImagePlugin,
     MpoImagePlugin,  # noqa: F401 - needed by Pillow for JPEGs of several pictures
     TiffImagePlugin,
-    UnidentifiedImageError,
-    WebPImagePlugin,  # noqa: F401 - registers the format, which preinit() does not
 )
 
 from nimakit.errors import ImageError, ImageTooLargeError, ImageUnreadError, first_line, machine_fault
 from nimakit.images.color import to_rgb
+from nimakit.images.exif import UPRIGHT, read_orientation
+from nimakit.images.formats import FORMATS, KINDS
 from nimakit.images.jpeg import check_scans
+from nimakit.images.opening import Encoded, open_image
 
-Encoded: TypeAlias = bytes | bytearray | memoryview
 ImageInput: TypeAlias = str | os.PathLike[str] | Encoded | Image.Image | NDArray[Any]
 PixelArray: TypeAlias = NDArray[np.uint8]
 Box: TypeAlias = tuple[float, float, float, float]
 """Left, top, right, bottom, in pixels."""
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-"""Formats that are decoded; no other decoder ever sees a file. Phones' MPO files open as JPEG."""
 MAX_PIXELS = 89_478_485
 """Most pixels of an image by default: 256 MiB at three bytes per pixel, as in Pillow."""
 
 DECODED_BYTES = 9
 """Most bytes per pixel while a picture is decoded and fitted."""
-
-_COSTS = {"WEBP": 2}
-"""Format -> weight of its pixels. A pixel of a WebP takes 16 bytes."""
 
 _BLOCKING = ("WEBP", "AVIF")
 """Formats whose decoders in Pillow block all other threads."""
@@ -67,10 +60,6 @@ OVERSAMPLING = 2
 """Decoded pixels along each side, at least, for a pixel of the input of a model with scaled decoding."""
 _JPEG_REDUCTIONS = (1, 2, 4, 8)
 """What libjpeg can divide the sides by while decoding."""
-
-EXIF_ORIENTATION = 0x0112
-HEAD = 16
-"""Bytes at the beginning of a file that identify its format."""
 
 # Everything Pillow would import later is imported now: a process with too many open files could not.
 Image.preinit()
@@ -109,15 +98,11 @@ class Preprocessing:
 
 
 # Orientation -> transpose that makes the picture upright, and whether that reverses the stored x and y axes.
-_TURNS: dict[int, tuple[Image.Transpose, bool, bool]] = {
-    2: (Image.Transpose.FLIP_LEFT_RIGHT, True, False),
-    3: (Image.Transpose.ROTATE_180, True, True),
-    4: (Image.Transpose.FLIP_TOP_BOTTOM, False, True),
-    5: (Image.Transpose.TRANSPOSE, False, False),
-    6: (Image.Transpose.ROTATE_270, False, True),
-    7: (Image.Transpose.TRANSVERSE, True, True),
-    8: (Image.Transpose.ROTATE_90, True, False),
-}
+_REVERSED = {
+    2: (True, False), 3: (True, True), 4: (False, True), 5: (False, False), 6: (False, True), 7: (True, True),
+    8: (True, False),
+}  # fmt: skip
+_TURNS = {orientation: (UPRIGHT[orientation], *axes) for orientation, axes in _REVERSED.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,20 +206,23 @@ def open_photo(
 
     An animation gives its first frame. Transparent pixels, and those that a GIF's first frame does not cover,
     show `nimakit.images.color.BACKGROUND`. Grey of more than 8 bits is scaled to 8
-    (`nimakit.images.color.WHITES`). Colour profiles are not applied, because the public weights were trained
+    (`nimakit.images.color.WHITES`). A camera RAW file gives the preview in it if that is large enough, or its
+    sensor data at half size. Colour profiles are not applied, because the public weights were trained
     without.
 
     Args:
         source: A path, encoded bytes, a Pillow image, or an array: (H, W, 3), (H, W, 1) or (H, W), uint8 or
             float, 0-255, RGB.
-        max_pixels: Largest width times height, as stored; half of that for a WebP, which takes twice the
-            memory. A value above Pillow's limit (179 megapixels) raises that limit for the whole process.
+        max_pixels: Largest width times height, as stored; half of that for formats that take twice the memory
+            (`nimakit.images.formats.Format.weight`). A value above Pillow's limit (179 megapixels) raises
+            that limit for the whole process.
         at_least: For thumbnails: decode a JPEG at a half, a quarter or an eighth of its size, but with sides
             of at least so many pixels. None for full size.
-        preprocessing: For the model that sees the image: decode a JPEG as its `Preprocessing.decode` says.
-            A Pillow image or an array is always taken whole. None for full size.
+        preprocessing: For the model that sees the image: decode a JPEG as its `Preprocessing.decode` says,
+            and take the preview in a camera RAW file if it is large enough for the input. A Pillow image or
+            an array is always taken whole. None for full size.
         zoom: As for `place`.
-        formats: Those of `FORMATS` to accept.
+        formats: Those of `nimakit.images.formats.FORMATS` to accept.
         briefly: Refuse what would take long or block other threads: more than half of max_pixels, or 2
             megapixels of a format whose decoder lets no other thread run.
 
@@ -258,29 +246,21 @@ def open_photo(
             return largest_reduction(size, preprocessing, zoom)
         return min(size) / at_least if at_least else 1.0
 
-    with decoding(source, max_pixels=max_pixels, formats=formats):
+    with decoding(source, max_pixels=max_pixels):
         if isinstance(source, Image.Image):
             return _decode(source, max_pixels, briefly)
-        if isinstance(source, Encoded):
-            stream: io.BytesIO | str | os.PathLike[str] = io.BytesIO(source)
-        else:
-            stream = source
-            if not stat.S_ISREG(os.stat(source).st_mode):  # noqa: PTH116 - the source may be text
-                raise ImageError("An image must be a regular file, not a folder, a pipe or a device.")
-        with Image.open(stream, formats=formats) as image:
+        with open_image(source, formats) as image:
+            _choose_preview(image, _needed_side(preprocessing, zoom) if preprocessing else at_least)
             return _decode(image, max_pixels, briefly, largest)
 
 
 @contextmanager
-def decoding(
-    source: ImageInput, *, max_pixels: int = MAX_PIXELS, formats: tuple[str, ...] = FORMATS
-) -> Iterator[None]:
+def decoding(source: ImageInput, *, max_pixels: int = MAX_PIXELS) -> Iterator[None]:
     """Turn whatever Pillow raises into an `ImageError`, about the image or about this machine.
 
     Args:
         source: The image being decoded.
         max_pixels: As for `open_photo`.
-        formats: As for `open_photo`.
     """
     try:
         yield
@@ -288,16 +268,15 @@ def decoding(
         raise
     except Exception as error:
         reason = machine_fault(error, source if isinstance(source, str | os.PathLike) else None)
-        raise (unread(reason) if reason else _as_image_error(error, source, max_pixels, formats)) from error
+        raise (unread(reason) if reason else _as_image_error(error, source, max_pixels)) from error
 
 
 def decoded_bytes(source: str | os.PathLike[str] | Encoded, max_pixels: int) -> int:
     """Bytes that decoding an image may take, by its header; 0 if `open_photo` would refuse it."""
-    stream = io.BytesIO(source) if isinstance(source, Encoded) else source
     try:
-        with Image.open(stream, formats=FORMATS) as image:
+        with open_image(source) as image:
             width, height = _decoded_size(image)
-            pixels = width * height * _COSTS.get(image.format or "", 1)
+            pixels = width * height * _weight(image)
     except Exception:  # noqa: BLE001 - `open_photo` reports what is wrong
         return 0
     return DECODED_BYTES * pixels if pixels <= max_pixels else 0
@@ -404,12 +383,35 @@ def _raise_pillow_limit(max_pixels: int) -> None:
 
 
 def _decoded_size(image: Image.Image) -> tuple[int, int]:
-    """Width and height of the pixels decoded at once: the picture or, if larger, a tile of a TIFF."""
-    tile = [0, 0]
+    """Width and height of the pixels decoded at once: the picture or, if larger, what it is coded in.
+
+    That is a tile of a TIFF, the picture of an AVIF before it is scaled, or the sensor data of a camera RAW
+    file.
+    """
+    coded: tuple[int, int] = getattr(image, "coded_size", None) or (0, 0)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         tags = image.tag_v2
-        tile = [int(tags.get(tag, 0)) for tag in (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH)]
-    return max(image.size, (tile[0], tile[1]), key=math.prod)
+        coded = (int(tags.get(TiffImagePlugin.TILEWIDTH, 0)), int(tags.get(TiffImagePlugin.TILELENGTH, 0)))
+    return max(image.size, coded, key=math.prod)
+
+
+def _weight(image: Image.Image) -> int:
+    """Weight of a picture's pixels; 1 for formats that only a caller's own Pillow image can have."""
+    if image.format == "HEIF" and image.info["bit_depth"] > 8 and image.info.get("chroma") != 420:
+        return 2
+    return KINDS[image.format].weight if image.format in KINDS else 1
+
+
+def _needed_side(preprocessing: Preprocessing, zoom: float) -> int:
+    """Sides that a picture needs for a model to see no enlarged pixels."""
+    oversampling = OVERSAMPLING if preprocessing.decode == "scaled" else 1
+    return math.ceil(oversampling * max(preprocessing.height, preprocessing.width) / zoom)
+
+
+def _choose_preview(image: Image.Image, side: int | None) -> None:
+    """Let a camera RAW file give its preview if its sides are at least so long."""
+    if side is not None and image.format == "RAW":
+        image.choose((side, side))  # type: ignore[attr-defined] - loaded only if it is needed
 
 
 def _decode(
@@ -420,25 +422,22 @@ def _decode(
 ) -> Photo:
     """Decode an opened image; a JPEG at a fraction, by the largest reduction for its upright size."""
     width, height = _decoded_size(image)
-    limit = max_pixels // _COSTS.get(image.format or "", 1)
+    limit = max_pixels // _weight(image)
     if briefly:
         limit = min(limit // 2, _BRIEF_PIXELS if image.format in _BLOCKING else limit)
     if width * height > limit:
-        kind = f"A {image.format} image" if limit < max_pixels else "An image"
+        kind = f"An image ({image.format})" if limit < max_pixels else "An image"
         raise ImageTooLargeError(
             f"{kind} has at most {limit} pixels. Received: {width}x{height} = {width * height}."
         )
     # Read before decoding, because a later frame or a converted copy may lack it.
-    orientation = image.getexif().get(EXIF_ORIENTATION, 1)
-    if image.format == "TIFF":
-        orientation = 1  # Pillow turns these while decoding
+    orientation = read_orientation(image)
+    image = getattr(image, "preview", None) or image  # of a camera RAW file
     # A Pillow image from the caller may be decoded already.
     if isinstance(image, JpegImagePlugin.JpegImageFile) and image.fp is not None:
         ended = check_scans(image.fp)
         if ended is not None:
             image = Image.open(ended, formats=(JpegImagePlugin.JpegImageFile.format,))
-    if orientation not in _TURNS:
-        orientation = 1
     if largest is None or not isinstance(image, JpegImagePlugin.JpegImageFile):
         image.load()
         return Photo(to_rgb(image), orientation)
@@ -460,37 +459,12 @@ def _upright(size: tuple[int, int], orientation: int) -> tuple[int, int]:
     return (size[1], size[0]) if orientation >= 5 else size
 
 
-def unidentified(head: bytes, formats: tuple[str, ...] = FORMATS) -> str:
-    """Why Pillow cannot open a file: it is damaged, or of another format.
-
-    Args:
-        head: Its first 16 bytes.
-        formats: Those of `FORMATS` that are accepted.
-    """
-    for name in formats:
-        _, accepts = Image.OPEN[name]
-        if accepts and accepts(head):
-            return f"The image cannot be decoded: the file is a damaged {name}."
-    return f"The file must be an image ({', '.join(formats)}); its content is none of these."
-
-
-def _head(source: ImageInput) -> bytes:
-    if isinstance(source, Encoded):
-        return bytes(source[:HEAD])
-    if isinstance(source, str | os.PathLike):
-        with suppress(OSError), open(source, "rb") as stream:  # noqa: PTH123 - the source may be text
-            return stream.read(HEAD)
-    return b""
-
-
 def unread(reason: str) -> ImageUnreadError:
     """The error for an image that this machine failed to read, with a reason from `machine_fault`."""
     return ImageUnreadError(f"The image could not be read: {reason}. Try again.")
 
 
-def _as_image_error(
-    error: Exception, source: ImageInput, max_pixels: int, formats: tuple[str, ...]
-) -> ImageError:
+def _as_image_error(error: Exception, source: ImageInput, max_pixels: int) -> ImageError:
     """Explain a failed decode. Decoders raise almost anything on damaged bytes."""
     match error:
         case FileNotFoundError():
@@ -503,8 +477,6 @@ def _as_image_error(
             return ImageError(f"The image must be readable; {reason}.")
         case Image.DecompressionBombError() | Image.DecompressionBombWarning():
             return ImageTooLargeError(f"An image has at most {max_pixels} pixels. {error}")
-        case UnidentifiedImageError():
-            return ImageError(unidentified(_head(source), formats))
     return ImageError(f"The image cannot be decoded: {first_line(error)}")
 
 

@@ -5,27 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
+from PIL.ExifTags import IFD, Base
 
 from nimakit.errors import ImageError
 from nimakit.images.color import on_canvas
-from nimakit.images.photo import EXIF_ORIENTATION, FORMATS, Photo, decoding
+from nimakit.images.exif import copy_exif
+from nimakit.images.opening import open_image
+from nimakit.images.photo import Photo, decoding
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
 """Suffixes of the formats an edited photograph can be written in."""
 
 OPAQUE = (".jpg", ".jpeg")
 """Suffixes of those formats without transparency."""
-
-_DETAILS, _GPS = 0x8769, 0x8825
-_FOLDERS = (_DETAILS, _GPS)
-"""Tags that contain further tags."""
-
-_PIXEL_WIDTH, _PIXEL_HEIGHT = 0xA002, 0xA003
-_STRUCTURE = (
-    *(254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 320, 322, 323, 324, 325, 338),
-    *(339, 347, 530, 700, 33723, 34377, 34675),
-)
-"""Tags of a TIFF about the storage of its pixels, and blocks of other standards."""
 
 _ANIMATED = ("GIF", "PNG", "WEBP")
 """Formats with animations. Further pictures in a TIFF or a phone's JPEG are previews."""
@@ -61,15 +53,11 @@ def read_metadata(path: Path) -> Metadata:
     Raises:
         ImageError: As for `nimakit.images.photo.open_photo`.
     """
-    with decoding(path), Image.open(path, formats=FORMATS) as image:
+    with decoding(path), open_image(path) as image:
         profile = image.info.get("icc_profile")
         is_rgb = isinstance(profile, bytes) and profile[16:20] == b"RGB "
         dpi = image.info.get("dpi")
-        found = image.getexif()
-        exif = Image.Exif()
-        for tag, value in found.items():
-            if tag not in _STRUCTURE:
-                exif[tag] = found.get_ifd(tag) if tag in _FOLDERS else value
+        exif = copy_exif(image)
     return Metadata(exif.tobytes() if exif else b"", profile if is_rgb else None, dpi)
 
 
@@ -99,7 +87,7 @@ def read_layers(path: Path, photo: Photo) -> Layers | None:
     Raises:
         ImageError: It is an animation, of which an edit would keep only one frame; or as for `read_metadata`.
     """
-    with decoding(path), Image.open(path, formats=FORMATS) as image:
+    with decoding(path), open_image(path) as image:
         if image.format in _ANIMATED and getattr(image, "is_animated", False):
             raise ImageError(
                 "Only single pictures can be edited; this is an animation. Save the frame you want to edit."
@@ -125,10 +113,10 @@ def encode(picture: Image.Image, metadata: Metadata, suffix: str) -> bytes:
     """
     exif = Image.Exif()
     exif.load(metadata.exif)
-    if EXIF_ORIENTATION in exif:
-        exif[EXIF_ORIENTATION] = 1
-    details = exif.get_ifd(_DETAILS)
-    for tag, side in ((_PIXEL_WIDTH, picture.width), (_PIXEL_HEIGHT, picture.height)):
+    if Base.Orientation in exif:
+        exif[Base.Orientation] = 1
+    details = exif.get_ifd(IFD.Exif)
+    for tag, side in ((Base.ExifImageWidth, picture.width), (Base.ExifImageHeight, picture.height)):
         if tag in details:
             details[tag] = side
     form = Image.registered_extensions()[suffix.lower()]

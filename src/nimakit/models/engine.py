@@ -12,10 +12,10 @@ from PIL import Image
 
 from nimakit.errors import ImageError, ModelError, UsageError
 from nimakit.images.files import find_images
+from nimakit.images.formats import FORMATS
+from nimakit.images.opening import Encoded
 from nimakit.images.photo import (
-    FORMATS,
     MAX_PIXELS,
-    Encoded,
     ImageInput,
     Preprocessing,
 )
@@ -318,7 +318,7 @@ class Scorer(Generic[Result]):
         model: The model, or several side by side.
         tta: Test-time augmentation: "none", "flips" (2 views) or "crops" (10 views).
         max_pixels: Largest width times height of an image.
-        formats: Formats to decode, from `nimakit.images.photo.FORMATS`.
+        formats: Formats to decode, from `nimakit.images.formats.FORMATS`.
         workers: Number of threads; by default the number of cores this process may use.
         batch_size: Images per run; by default 8 on a CPU, 32 on a GPU.
 

@@ -1,9 +1,12 @@
 """Flask application of the scoring server: `create_app` loads the models and registers the routes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from flask import Flask
 
+from nimakit.errors import MissingExtraError
+from nimakit.images.opening import load_decoders
 from nimakit.progress import say
 from nimakit.serving import EXTENSION, middleware, problems
 from nimakit.serving.http.front import FRONT
@@ -26,7 +29,13 @@ def create_app(settings: Settings, *, notify: Callable[[str], None] = say) -> Fl
 
     Raises:
         ModelError: No model can be used.
+        MissingExtraError: None of the allowed formats can be decoded.
     """
+    settings = replace(settings, formats=load_decoders(settings.formats, notify))
+    if not settings.formats:
+        raise MissingExtraError(
+            "A server needs a format that it can decode. Install with: pip install 'nimakit[formats]'"
+        )
     app = Flask("nimakit.serving")
     app.request_class = UploadRequest
     app.json.sort_keys = False  # type: ignore[attr-defined]

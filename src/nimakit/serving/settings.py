@@ -11,7 +11,7 @@ from typing import Any
 
 from nimakit.config import read_object, refuse
 from nimakit.errors import ConfigError, UsageError
-from nimakit.images.photo import FORMATS
+from nimakit.images.formats import FORMATS
 from nimakit.io.rules import Rule, broken_rules, is_integer, is_number, is_text, or_null
 from nimakit.models.names import ModelSource, parse_sources
 from nimakit.models.pretrained import DEFAULT_MODEL
@@ -40,7 +40,7 @@ class Settings:
         max_buffered_bytes: Memory for buffered bodies and responses (half) and for parsing JSON (half).
         max_images: Largest number of images in a request.
         max_pixels: Largest width times height of an image; checked before it is decoded.
-        formats: Allowed image formats, from `nimakit.images.photo.FORMATS`.
+        formats: Allowed image formats, from `nimakit.images.formats.FORMATS`.
         header_timeout_s: Seconds a client may take to send the head of a request.
         body_timeout_s: Seconds a client may take to send the body.
         request_timeout_s: Seconds the server may take to answer a complete request.
@@ -68,7 +68,7 @@ class Settings:
     max_buffered_bytes: int = 256_000_000
     max_images: int = 32
     max_pixels: int = 50_000_000
-    formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF")
+    formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "HEIF", "AVIF", "JXL")
     header_timeout_s: float = 10.0
     body_timeout_s: float = 30.0
     request_timeout_s: float = 15.0

@@ -17,10 +17,13 @@ from werkzeug.routing import IntegerConverter, Map
 from werkzeug.utils import cached_property
 
 from nimakit.errors import ImageUnreadError, NimakitError, OutputError, StorageError, machine_fault
+from nimakit.images.formats import FORMATS
+from nimakit.images.opening import load_decoders
 from nimakit.images.photo import DECODED_BYTES
 from nimakit.io.child_process import ChildProcess
 from nimakit.io.sockets import LOOPBACK
 from nimakit.io.threads import cores
+from nimakit.progress import say
 from nimakit.serving.admission import Admission
 from nimakit.serving.http.front import FRONT
 from nimakit.serving.http.memory import configure_child
@@ -141,6 +144,7 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
         StorageError: The database cannot be used.
         UsageError: Others can reach the app, and the admin has no password.
     """
+    load_decoders(FORMATS, say)
     database = Database(settings.database)
     database.migrate()
     ensure_admin(database, settings)

@@ -10,22 +10,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from PIL import Image
-
 from nimakit.errors import UsageError
-from nimakit.images.photo import FORMATS, open_photo
+from nimakit.images.formats import KINDS, SHARED_FORMATS, identify
+from nimakit.images.photo import open_photo
 from nimakit.io.atomic import output_errors
 from nimakit.io.rules import Rule, broken_rules, is_integer, is_text
 
-_SUFFIXES = {
-    "JPEG": ".jpg",
-    "MPO": ".jpg",
-    "PNG": ".png",
-    "WEBP": ".webp",
-    "BMP": ".bmp",
-    "TIFF": ".tiff",
-    "GIF": ".gif",
-}
 _NAME_DIGITS = 32
 """Digits of the hash in a file name: 128 bits."""
 
@@ -153,9 +143,8 @@ def image_suffix(content: bytes, max_pixels: int) -> str:
     Raises:
         ImageError: It is not an image, is damaged, or is too large.
     """
-    open_photo(content, max_pixels=max_pixels)
-    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        return _SUFFIXES[image.format or ""]
+    open_photo(content, max_pixels=max_pixels, formats=SHARED_FORMATS)
+    return KINDS[identify(io.BytesIO(content))].suffixes[0]
 
 
 def _lock(stream: io.FileIO, log: Path) -> None:

@@ -69,15 +69,17 @@ class FolderScan:
             try:
                 with os.scandir(self.root / folder) as entries:
                     self.mtimes_ns[folder] = (self.root / folder).stat().st_mtime_ns
+                    files = {}
                     for entry in sorted(entries, key=lambda entry: entry.name):
                         if entry.is_symlink() and not Path(entry).exists():
                             continue  # a link to itself would fail below
-                        path = f"{folder}/{entry.name}" if folder else entry.name
                         if not entry.is_dir():
-                            if self.left_out.takes(entry.name):
-                                yield from self._file(entry, path)
+                            files[entry.name] = entry
                         elif not entry.name.startswith("."):
+                            path = f"{folder}/{entry.name}" if folder else entry.name
                             (self.left_out.links if entry.is_symlink() else folders).append(path)
+                    for name in self.left_out.take(files):
+                        yield from self._file(files[name], f"{folder}/{name}" if folder else name)
             except OSError as error:
                 if not folder or machine_fault(error, error.filename):
                     raise

@@ -10,10 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from nimakit.errors import ImageError, ImageMissingError, machine_fault
-from nimakit.images.photo import FORMATS, Photo, decoded_bytes, decoding, open_photo, unread
+from nimakit.images.formats import identify
+from nimakit.images.opening import open_image
+from nimakit.images.photo import Photo, decoded_bytes, decoding, open_photo, unread
 from nimakit.serving.admission import Admission
 from nimakit.web.pictures.inventory import is_inside
 
@@ -22,14 +22,13 @@ SIDES = (THUMBNAIL, 1280, 2560)
 """Longer sides of smaller copies, in pixels."""
 
 _TYPES = {
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".png": "image/png",
-    ".webp": "image/webp",
-    ".gif": "image/gif",
-    ".bmp": "image/bmp",
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "WEBP": "image/webp",
+    "GIF": "image/gif",
+    "BMP": "image/bmp",
 }
-"""Formats that all browsers show; a TIFF is always converted."""
+"""Media types of the formats that all browsers show; others are always converted."""
 
 _LARGEST_FILE = 4_000_000
 _QUALITY = 90
@@ -90,16 +89,16 @@ class Renditions:
             BusyError: There was no memory in time, because other pictures are being decoded.
         """
         file, status = _locate(root, path)
-        media_type = _TYPES.get(file.suffix.lower())
         version = hashlib.sha256(
             f"{status.st_mtime_ns} {status.st_size} ".encode() + os.fsencode(file)
         ).hexdigest()[:24]
         name = f"{version}-{side or 'full'}"
-        if media_type and (side is None or name in self._unscaled):
-            return Rendition(file, media_type, version)
         copy = self._folder / version[:2] / f"{name}.jpg"
         if _is_cached(copy):
             return Rendition(copy, "image/jpeg", version)
+        media_type = _media_type(file)
+        if media_type and (side is None or name in self._unscaled):
+            return Rendition(file, media_type, version)
         with self._decoding.admit(decoded_bytes(file, self._max_pixels), _SECONDS_TO_WAIT):
             if _is_cached(copy):  # another request made it meanwhile
                 return Rendition(copy, "image/jpeg", version)
@@ -179,6 +178,12 @@ def _encode(photo: Photo, side: int | None, profile: bytes | None) -> bytes:
     return stream.getvalue()
 
 
+def _media_type(file: Path) -> str:
+    """The media type of a file that browsers show, by its content; empty for others."""
+    with decoding(file), file.open("rb") as stream:
+        return _TYPES.get(identify(stream), "")
+
+
 def _header(file: Path) -> tuple[tuple[int, int], bytes | None]:
     """Stored width and height, and the colour profile if it is RGB as the decoded pixels are.
 
@@ -186,6 +191,6 @@ def _header(file: Path) -> tuple[tuple[int, int], bytes | None]:
         ImageError: The file is not a picture.
         ImageUnreadError: This machine failed.
     """
-    with decoding(file), Image.open(file, formats=FORMATS) as picture:
+    with decoding(file), open_image(file) as picture:
         profile = picture.info.get("icc_profile")
         return picture.size, profile if profile and profile[16:20] == b"RGB " else None

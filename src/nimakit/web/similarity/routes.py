@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from nimakit.errors import ImageError, ImageTooLargeError
+from nimakit.images.formats import KINDS, SHARED_FORMATS
 from nimakit.images.photo import decoded_bytes
 from nimakit.models.engine import Model, Scorer
 from nimakit.web.access import current_collection, current_rater, limiter, viewable_by
@@ -183,7 +184,7 @@ def _features(model: Model, content: bytes) -> Float32Array:
         BusyError: Too many uploads are being decoded.
     """
     max_pixels = services().settings.max_compared_pixels
-    scorer = Scorer(model, workers=1, max_pixels=max_pixels)
+    scorer = Scorer(model, workers=1, max_pixels=max_pixels, formats=SHARED_FORMATS)
     with services().comparing.admit(decoded_bytes(content, max_pixels)):
         prepared = scorer.preparation.make(content, briefly=True)
         if isinstance(prepared, ImageTooLargeError):
@@ -223,6 +224,7 @@ def _show(session: Session, collection: Collection, template: str, **values: Any
         done=done,
         total=total,
         largest=LARGEST_UPLOAD,
+        suffixes=[suffix for name in SHARED_FORMATS for suffix in KINDS[name].suffixes],
         **values,
     )
 

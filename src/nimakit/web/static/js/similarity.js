@@ -100,7 +100,7 @@ if (form) {
     try {
       bitmap = await createImageBitmap(file);
     } catch {
-      return; // browsers cannot show TIFF
+      return; // browsers cannot show TIFF, HEIC or RAW
     }
     const scale = Math.min(1, PREVIEW / Math.max(bitmap.width, bitmap.height));
     canvas.width = Math.max(1, Math.round(bitmap.width * scale));

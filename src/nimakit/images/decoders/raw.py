@@ -1,0 +1,151 @@
+"""Camera RAW: the preview in the file, or the sensor data developed at half size, by LibRaw (rawpy)."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import rawpy
+from PIL import Image, ImageFile, JpegImagePlugin, UnidentifiedImageError
+
+from nimakit.errors import ImageError
+from nimakit.images.formats import KINDS, identify
+from nimakit.images.jpeg import check_scans
+
+_ORIENTATIONS = {0: 1, 1: 2, 3: 3, 2: 4, 4: 5, 6: 6, 7: 7, 5: 8}
+"""LibRaw's flip -> orientation as in EXIF."""
+_TURNED = 5
+"""Orientations from this one on exchange width and height."""
+
+_SMALLEST_PREVIEW = 320
+"""Shorter side of a preview that stands for sensor data that cannot be developed, in pixels."""
+
+
+class RawImageFile(ImageFile.ImageFile):
+    """A camera RAW file: the preview in it if that is large enough, else its sensor data at half size.
+
+    Attributes:
+        orientation: How the pixels are turned, 1 to 8, as in EXIF.
+        coded_size: Width and height of the sensor data if they are decoded; None for the preview.
+    """
+
+    format = "RAW"
+    format_description = "camera RAW image"
+
+    def _open(self) -> None:
+        assert self.fp is not None  # noqa: S101 - for mypy
+        self._file = self.fp
+        self._raw = rawpy.RawPy()
+        with _libraw_errors(SyntaxError):
+            self._raw.open_buffer(self._file)
+        sizes = self._raw.sizes
+        self._flip = _ORIENTATIONS.get(sizes.flip, 1)
+        self._sensor = (sizes.width, sizes.height)
+        self._half = (max(1, sizes.width // 2), max(1, sizes.height // 2))
+        self._preview = _read_preview(self._raw)
+        self._mode, self.tile = "RGB", []
+        self.choose(self._half)
+
+    def choose(self, wanted: tuple[int, int]) -> None:
+        """Choose what is decoded; at first, the preview if it is as large as the sensor data at half size.
+
+        Args:
+            wanted: Sides from which the preview is large enough, in pixels.
+        """
+        preview = self._preview.size if self._preview else (0, 0)
+        is_enough = min(preview) >= min(wanted) and max(preview) >= max(wanted)
+        is_preview = is_enough or min(preview) >= min(self._half)
+        self.coded_size = None if is_preview else self._sensor
+        self._size = preview if is_preview else self._half
+        # Some cameras store the preview upright.
+        is_turned = (self._size[0] < self._size[1]) == (self._sensor[0] < self._sensor[1])
+        self.orientation = self._flip if is_turned or self._flip < _TURNED else 1
+
+    def draft(
+        self, mode: str | None, size: tuple[int, int] | None
+    ) -> tuple[str, tuple[int, int, float, float]] | None:
+        """Decode a smaller picture, with sides of at least so many pixels: see `PIL.Image.Image.draft`."""
+        if size is None or self._preview is None:
+            return None
+        self.choose(size)
+        if self.coded_size is not None:
+            return None
+        drafted = self._preview.draft(mode, size)
+        self._size = self._preview.size
+        return drafted
+
+    def load(self) -> Any:
+        """Decode the preview, or develop the sensor data.
+
+        Raises:
+            ImageError: The sensor data cannot be developed, and no preview can replace them.
+        """
+        if self._file is not None:
+            image = self._preview if self.coded_size is None else self._develop()
+            assert image is not None  # noqa: S101 - for mypy: `choose` chooses what there is
+            image = image.convert("RGB")
+            self.im, self._size = image.im, image.size
+            self._raw.close()
+            self._file = None
+        return super().load()
+
+    def _develop(self) -> Image.Image | None:
+        try:
+            with _libraw_errors(ImageError):
+                self._raw.unpack()
+                return Image.fromarray(self._raw.postprocess(half_size=True, use_camera_wb=True, user_flip=0))
+        except ImageError as error:
+            orientation = self.orientation
+            self.choose((_SMALLEST_PREVIEW, _SMALLEST_PREVIEW))
+            if self.coded_size is not None or self.orientation != orientation:
+                raise ImageError(
+                    "The image cannot be decoded: the camera RAW file has no preview that is large enough,"
+                    f" and its sensor data cannot be developed: {error}."
+                ) from error
+        return self._preview
+
+    def getexif(self) -> Image.Exif:
+        """The EXIF of the file; that of its preview if the file is not a TIFF."""
+        if self._exif is None:
+            self._exif = Image.Exif()
+            if self._file is not None:
+                self._file.seek(0)
+                if self._file.read(4) in KINDS["TIFF"].starts:
+                    self._file.seek(0)
+                    self._exif.load_from_fp(self._file)
+                elif self._preview is not None:
+                    self._exif = self._preview.getexif()
+        return self._exif
+
+
+def _read_preview(raw: rawpy.RawPy) -> Image.Image | None:
+    """The largest picture in the file, not decoded yet; None if there is none that can be read."""
+    try:
+        preview = raw.extract_thumb()
+        if preview.format == rawpy.ThumbFormat.BITMAP:
+            return Image.fromarray(preview.data)
+        stream = io.BytesIO(preview.data)
+        return Image.open(check_scans(stream) or stream, formats=(JpegImagePlugin.JpegImageFile.format,))
+    except rawpy.LibRawUnsufficientMemoryError as error:
+        raise MemoryError from error
+    except (rawpy.LibRawError, rawpy.NotSupportedError, UnidentifiedImageError, ImageError):
+        return None
+
+
+@contextmanager
+def _libraw_errors(kind: type[Exception]) -> Iterator[None]:
+    """Turn LibRaw's errors, whose messages are bytes, into others."""
+    try:
+        yield
+    except rawpy.LibRawUnsufficientMemoryError as error:
+        raise MemoryError from error
+    except rawpy.LibRawError as error:
+        [message] = error.args or (b"",)
+        raise kind(message.decode("ascii", "replace") if isinstance(message, bytes) else message) from error
+
+
+def _accepts(head: bytes) -> bool:
+    return identify(io.BytesIO(head)) in ("RAW", "TIFF")  # the tags of a TIFF may be anywhere
+
+
+Image.register_open(RawImageFile.format, RawImageFile, _accepts)
