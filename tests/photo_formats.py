@@ -1,4 +1,4 @@
-"""Small photographs in the formats that are read, made when they are needed; HEICs are in tests/data/heic."""
+"""Small photographs in the formats that are read, made on the spot; others are in tests/data/formats."""
 
 import io
 import struct
@@ -13,8 +13,8 @@ from PIL.ExifTags import IFD, Base
 
 from nimakit.images.opening import load_decoder
 
-HEIC = Path(__file__).parent / "data" / "heic"
-"""Written by scripts/heic_samples.py, because pi-heif only decodes."""
+SAMPLES = Path(__file__).parent / "data" / "formats"
+"""HEICs and JPEG XLs, written by scripts/format_samples.py."""
 
 SIZE = (96, 64)
 """Width and height of the upright pictures."""
@@ -48,19 +48,19 @@ def camera_exif(orientation: int = 1) -> Image.Exif:
     """What a camera records of a shot."""
     exif = Image.Exif()
     exif[Base.Make], exif[Base.Model], exif[Base.Orientation] = "Made", "Made M1", orientation
-    exif.get_ifd(IFD.Exif).update(
-        {
-            Base.DateTimeOriginal: "2026:05:17 10:11:12",
-            Base.SubsecTimeOriginal: "34",
-            Base.OffsetTimeOriginal: "+02:00",
-            Base.ExposureTime: 0.004,
-            Base.FNumber: 2.8,
-            Base.ISOSpeedRatings: 400,
-            Base.FocalLength: 35.0,
-            Base.BodySerialNumber: "123",
-        }
-    )
-    return exif
+    exif[IFD.Exif] = {
+        Base.DateTimeOriginal: "2026:05:17 10:11:12",
+        Base.SubsecTimeOriginal: "34",
+        Base.OffsetTimeOriginal: "+02:00",
+        Base.ExposureTime: 0.004,
+        Base.FNumber: 2.8,
+        Base.ISOSpeedRatings: 400,
+        Base.FocalLength: 35.0,
+        Base.BodySerialNumber: "123",
+    }
+    loaded = Image.Exif()
+    loaded.load(exif.tobytes())
+    return loaded
 
 
 def encoded(picture: Image.Image, form: str, **options: Any) -> bytes:
@@ -76,7 +76,7 @@ def jxl(picture: Image.Image, **options: Any) -> bytes:
     return encoded(picture, "JXL", **options)
 
 
-def tiff16(pixels: NDArray[np.uint16], *, big_endian: bool = False) -> bytes:
+def tiff16(pixels: NDArray[np.uint16], *, big_endian: bool = False, photometric: int | None = None) -> bytes:
     """A TIFF of 16 bits for each of the channels of (H, W, C) pixels, which Pillow cannot write."""
     height, width, channels = pixels.shape
     order = ">" if big_endian else "<"
@@ -85,7 +85,7 @@ def tiff16(pixels: NDArray[np.uint16], *, big_endian: bool = False) -> bytes:
         (257, "I", [height]),
         (258, "H", [16] * channels),
         (259, "H", [1]),
-        (262, "H", [2 if channels > 2 else 1]),
+        (262, "H", [photometric or (2 if channels > 2 else 1)]),
         (277, "H", [channels]),
         (278, "I", [height]),
         *([(338, "H", [2])] if channels in (2, 4) else []),
@@ -96,6 +96,7 @@ def tiff16(pixels: NDArray[np.uint16], *, big_endian: bool = False) -> bytes:
 def dng(
     *,
     preview: bytes | None = None,
+    preview_size: tuple[int, int] | None = None,
     size: tuple[int, int] = (192, 128),
     orientation: int = 1,
     stated: tuple[int, int] | None = None,
@@ -104,6 +105,7 @@ def dng(
 
     Args:
         preview: A JPEG to embed.
+        preview_size: Its size if its header does not say it.
         size: Width and height of the sensor data.
         orientation: As in EXIF.
         stated: The size that the file claims.
@@ -151,8 +153,7 @@ def dng(
     data = sensor.astype("<u2").tobytes()
     if preview is None:
         return _Tiff("<").write([([*about, *raw], data)], exif=exif)
-    with Image.open(io.BytesIO(preview)) as image:
-        shown = image.size
+    shown = preview_size or Image.open(io.BytesIO(preview)).size
     first = [
         (254, "I", [1]),
         (256, "I", [shown[0]]),

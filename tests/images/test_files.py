@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from nimakit.errors import NoImagesError, UsageError
-from nimakit.images.files import SUFFIXES, canonical, find_images, image_id, match_images, plain_id
+from nimakit.images.files import canonical, find_images, image_id, match_images, plain_id
+from nimakit.images.formats import SUFFIXES
 
 not_as_root = pytest.mark.skipif(
     hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may read everything"
@@ -128,7 +129,7 @@ def test_a_name_in_a_table_is_the_file_it_means(text: str, name: str) -> None:
         "https://example.org/",
         "https://example.org",
         "https://example.org/photos/123",
-        "https://example.org/lake.heic",
+        "https://example.org/lake.mov",
         "/data/upload/1/0a1b2c3d-lake",
         "https://example.org/uc?id=7",
         "https://example.org/?a=x.jpg&b=y.jpg",
@@ -155,7 +156,7 @@ def test_finds_images_by_suffix_in_any_case_sorted(tmp_path: Path) -> None:
 
 def test_counts_what_a_scan_leaves_out(tmp_path: Path) -> None:
     """Files of other kinds by suffix, hidden images, linked folders by name, and sub-folders not entered."""
-    _touch(tmp_path, "a.jpg", "b.HEIC", "c.heic", "d.cr2", "readme", "._a.jpg", ".DS_Store", "deep/e.jpg")
+    _touch(tmp_path, "a.jpg", "b.MOV", "c.mov", "d.xmp", "readme", "._a.jpg", ".DS_Store", "deep/e.jpg")
     (tmp_path / "linked").symlink_to(tmp_path / "deep")
     said: list[str] = []
     assert find_images(tmp_path, recursive=True, notify=said.append) == [
@@ -164,15 +165,36 @@ def test_counts_what_a_scan_leaves_out(tmp_path: Path) -> None:
     ]
     find_images(tmp_path, notify=said.append)
     find_images(tmp_path / "deep", notify=said.append)
-    files = f"left out of {tmp_path}: 2 .heic, 1 .cr2, 1 without a suffix, 1 hidden"
+    files = f"left out of {tmp_path}: 2 .mov, 1 .xmp, 1 without a suffix, 1 hidden"
     assert said == [f"{files}, 1 linked folder (linked)", f"{files}, 2 sub-folders"]
 
 
 def test_a_folder_without_images_says_what_it_has(tmp_path: Path) -> None:
     """Nothing but files that cannot be read is no empty folder."""
-    _touch(tmp_path, "a.heic", "b.heic")
-    with pytest.raises(UsageError, match=r"with none \(left out: 2 \.heic\)\."):
+    _touch(tmp_path, "a.mov", "b.mov")
+    with pytest.raises(UsageError, match=r"with none \(left out: 2 \.mov\)\."):
         find_images(tmp_path)
+
+
+def test_a_raw_file_and_its_jpeg_are_one_picture(tmp_path: Path) -> None:
+    """The JPEG is taken, and RAW files left out are counted; those in other folders are other pictures."""
+    _touch(
+        tmp_path, "IMG_1.CR2", "IMG_1.JPG", "IMG_2.heic", "IMG_2.MOV", "IMG_2.dng", "IMG_3.nef", "IMG_4.jpg"
+    )
+    _touch(tmp_path, "raw/IMG_4.arw", "raw/IMG_5.arw", "raw/IMG_5.dng")
+    said: list[str] = []
+    found = find_images(tmp_path, recursive=True, notify=said.append)
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == [
+        *("IMG_1.JPG", "IMG_2.heic", "IMG_3.nef", "IMG_4.jpg"),
+        *("raw/IMG_4.arw", "raw/IMG_5.arw", "raw/IMG_5.dng"),
+    ]
+    assert said == [f"left out of {tmp_path}: 1 .mov, 2 RAW next to a picture of the same name"]
+    assert find_images(tmp_path / "IMG_1.CR2") == [tmp_path / "IMG_1.CR2"]
+
+
+def test_a_name_with_the_suffix_of_a_camera_is_its_picture() -> None:
+    """In a table, RAW and JPEG have one image_id."""
+    assert {plain_id(name) for name in ("IMG_1.CR2", "shoot/IMG_1.JPG", "IMG_1.heic", "IMG_1")} == {"IMG_1"}
 
 
 def test_only_a_folder_with_sub_folders_may_have_its_images_there(tmp_path: Path) -> None:

@@ -51,7 +51,8 @@ def open_image(
             image = Image.open(stream, formats=(name,))
         except UnidentifiedImageError as error:
             raise ImageError(
-                f"The image cannot be decoded: the file is a damaged {KINDS[name].title}."
+                f"The image cannot be decoded: the file is a damaged {KINDS[name].title}, or of a kind that"
+                " is not supported."
             ) from error
         with image:
             yield image

@@ -32,13 +32,23 @@ def test_pictures_of_all_folders_are_found(study: Study) -> None:
 
 def test_other_files_are_counted(study: Study, tmp_path: Path) -> None:
     """Files of other kinds and linked folders are counted; a link to itself does no harm."""
-    (study.folder / "raw.cr2").write_bytes(b"x")
+    (study.folder / "raw.xmp").write_bytes(b"x")
     (study.folder / "more" / "linked").symlink_to(tmp_path)
     (study.folder / "loop").symlink_to(study.folder / "loop")
     (study.folder / "loop.jpg").symlink_to(study.folder / "loop.jpg")
     walk = synchronise(study.database, study.collection)
-    assert str(walk.left_out) == "1 .cr2, 1 linked folder (more/linked)"
+    assert str(walk.left_out) == "1 .xmp, 1 linked folder (more/linked)"
     assert set(paths(study).values()) == {OK}
+
+
+def test_a_raw_file_and_its_jpeg_are_one_picture(study: Study) -> None:
+    """The JPEG is rated; a RAW file without one is a picture, too."""
+    (study.folder / "photo 1.CR2").write_bytes(b"x")
+    (study.folder / "only.CR2").write_bytes(b"x")
+    walk = synchronise(study.database, study.collection)
+    assert str(walk.left_out) == "1 RAW next to a picture of the same name"
+    assert "photo 1.jpg" in paths(study)
+    assert [path for path in paths(study) if path.endswith("CR2")] == ["only.CR2"]
 
 
 def test_a_new_picture_is_picked_up(study: Study) -> None:

@@ -15,6 +15,7 @@ from nimakit.images.photo import DECODED_BYTES, MAX_PIXELS, Photo, open_photo
 from nimakit.serving.admission import Admission
 from nimakit.web.pictures import renditions as renditions_module
 from nimakit.web.pictures.renditions import Rendition, Renditions
+from photo_formats import SAMPLES, camera_exif, corners, dng, encoded, quarters
 from samples import write_photo
 
 ROOM = Admission(DECODED_BYTES * MAX_PIXELS, at_once=2)
@@ -110,6 +111,35 @@ def test_formats_that_browsers_do_not_show_are_converted(folder: Path, rendition
     for side, size in ((480, (480, 240)), (None, (600, 300))):
         found = renditions.find(folder, "a.tiff", side)
         assert (found.media_type, opened(found).format, opened(found).size) == ("image/jpeg", "JPEG", size)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.heic", (SAMPLES / "orientation_6.heic").read_bytes()),
+        ("heic.jpg", (SAMPLES / "orientation_6.heic").read_bytes()),
+        ("a.jxl", (SAMPLES / "orientation_6.jxl").read_bytes()),
+        ("a.avif", encoded(corners(), "AVIF", exif=camera_exif(6))),
+        ("a.dng", dng(orientation=6)),
+    ],
+)
+def test_photographs_of_phones_and_cameras_are_converted(
+    folder: Path, renditions: Renditions, name: str, content: bytes
+) -> None:
+    """By content, and upright at every size."""
+    (folder / name).write_bytes(content)
+    for side in (480, None):
+        found = renditions.find(folder, name, side)
+        assert (found.media_type, opened(found).format) == ("image/jpeg", "JPEG")
+        assert quarters(opened(found)) == ["w", "r", "g", "b"]
+
+
+def test_a_file_that_browsers_show_is_known_by_its_content(folder: Path, renditions: Renditions) -> None:
+    """An MPO is a JPEG with more behind it, and .jpe another suffix of one."""
+    for name in ("a.mpo", "a.jpe", "a.png"):
+        write_photo(folder / "x.jpg", 50, (60, 30)).rename(folder / name)
+        found = renditions.find(folder, name, 480)
+        assert (found.media_type, found.source) == ("image/jpeg", folder / name)
 
 
 @pytest.mark.parametrize(

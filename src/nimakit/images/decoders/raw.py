@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import rawpy
-from PIL import Image, ImageFile, JpegImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile, JpegImagePlugin
 
 from nimakit.errors import ImageError
 from nimakit.images.formats import KINDS, identify
@@ -128,7 +128,7 @@ def _read_preview(raw: rawpy.RawPy) -> Image.Image | None:
         return Image.open(check_scans(stream) or stream, formats=(JpegImagePlugin.JpegImageFile.format,))
     except rawpy.LibRawUnsufficientMemoryError as error:
         raise MemoryError from error
-    except (rawpy.LibRawError, rawpy.NotSupportedError, UnidentifiedImageError, ImageError):
+    except (rawpy.LibRawError, rawpy.NotSupportedError, OSError, ImageError):  # Pillow's are OSErrors
         return None
 
 

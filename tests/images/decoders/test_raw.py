@@ -1,0 +1,89 @@
+"""nimakit.images.decoders.raw: the preview where it is large enough, else the sensor data at half size."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nimakit.errors import ImageError
+from nimakit.images.photo import open_photo
+from photo_formats import corners, dng, encoded, quarters
+
+
+def _marked(size: tuple[int, int]) -> bytes:
+    """A preview that no development would give: it is grey."""
+    return encoded(Image.new("RGB", size, (128, 128, 128)), "JPEG")
+
+
+def _is_preview(photo_pixels: Image.Image) -> bool:
+    return bool(np.asarray(photo_pixels).std() < 2)
+
+
+@pytest.mark.parametrize(
+    ("preview", "side", "is_taken"),
+    [
+        ((60, 40), 40, True),
+        ((60, 40), 41, False),
+        ((60, 40), 1000, False),
+        ((60, 40), None, False),
+        ((96, 64), None, True),
+        ((96, 64), 1000, True),
+        ((192, 128), 1000, True),
+    ],
+)
+def test_a_preview_is_taken_if_it_is_large_enough(
+    preview: tuple[int, int], side: int | None, *, is_taken: bool
+) -> None:
+    """For the model, or as large as half the sensor's sides; a smaller one never goes before sensor data."""
+    photo = open_photo(dng(preview=_marked(preview)), preview_side=side)
+    assert _is_preview(photo.pixels) == is_taken
+    assert photo.size == (preview if is_taken else (96, 64))
+
+
+def test_thumbnails_are_decoded_smaller() -> None:
+    """A large preview at a fraction of its size, as any JPEG."""
+    photo = open_photo(dng(preview=_marked((1600, 1200))), at_least=300)
+    assert photo.size == (400, 300)
+    assert open_photo(dng(preview=_marked((60, 40))), at_least=64).size == (96, 64)
+
+
+def test_a_preview_that_is_upright_already_is_not_turned() -> None:
+    """Some cameras store it so: a portrait, while the sensor data are a landscape."""
+    upright = corners((64, 96))
+    photo = open_photo(dng(preview=encoded(upright, "JPEG"), orientation=6), preview_side=32)
+    assert (photo.orientation, photo.size) == (1, (64, 96))
+    assert quarters(photo.pixels) == ["r", "g", "b", "w"]
+
+
+def test_a_damaged_preview_is_not_taken() -> None:
+    """The sensor data are there."""
+    preview = _marked((192, 128))
+    for broken in (preview[:-20], b"\xff\xd8" + bytes(20)):
+        photo = open_photo(dng(preview=broken, preview_size=(192, 128)), preview_side=32)
+        assert not _is_preview(photo.pixels)
+
+
+def test_a_preview_stands_for_sensor_data_that_cannot_be_developed() -> None:
+    """If it shows enough."""
+    broken = dng(preview=_marked((480, 320)), stated=(9_000, 9_000))
+    assert open_photo(broken).size == (480, 320)
+    with pytest.raises(ImageError, match="cannot be developed"):
+        open_photo(dng(preview=_marked((479, 319)), stated=(9_000, 9_000)))
+
+
+def test_a_developed_picture_has_the_colours_of_the_scene() -> None:
+    """The camera's white balance is used."""
+    photo = open_photo(dng(size=(64, 48)))
+    red, _green, _blue, white = (
+        np.asarray(photo.pixels)[y, x].astype(int) for y, x in ((6, 8), (6, 24), (18, 24), (18, 8))
+    )
+    assert np.ptp(white) < 12
+    assert red[0] > 3 * red[1]
+
+
+def test_a_raw_file_can_be_opened_by_pillow() -> None:
+    """Once its decoder is loaded, and without taking over any TIFF."""
+    open_photo(dng())
+    with Image.open(io.BytesIO(encoded(corners(), "TIFF"))) as image:
+        assert image.format == "TIFF"
