@@ -52,7 +52,7 @@ def test_a_missing_decoder_is_named_for_its_files_only(tmp_path: Path) -> None:
         (jxl_header(), "JPEG XL"),
         (dng(), "camera RAW"),
     ):
-        with pytest.raises(ImageError, match=f"A {title} file needs a package.*{INSTALL}"):
+        with pytest.raises(ImageError, match=f"{title} files need a package.*{INSTALL}"):
             open_photo(content)
     assert open_photo(write_photo(tmp_path / "a.jpg")).size == (12, 9)
 

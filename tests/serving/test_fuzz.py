@@ -1,6 +1,5 @@
 """Fuzzing: the server neither fails nor hangs on mutated bodies and on schemathesis's requests."""
 
-import io
 import json
 import random
 import time
@@ -15,11 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from PIL import Image
 
 from clients import Client, multipart
+from photo_formats import SAMPLES, dng, encoded, jxl
 from samples import random_pixels
 from servers import Server, running
 from serving.routes.test_openapi import DESCRIPTION
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "HEIF", "AVIF", "JXL", "RAW")
 FEW, MANY, MOST = 240, 2000, 10_000
 ALLOWED = {200, 400, 413, 415, 422}
 FAILURES = 500
@@ -39,12 +39,10 @@ def _pictures() -> dict[str, bytes]:
         "WEBP": {"save_all": True, "append_images": frames},
         "GIF": {"save_all": True, "append_images": frames},
     }
-    found = {}
-    for image_format in FORMATS:
-        stream = io.BytesIO()
-        picture.save(stream, image_format, **options[image_format])
-        found[image_format] = stream.getvalue()
-    return found
+    found = {name: encoded(picture, name, **given) for name, given in options.items()}
+    found |= {"AVIF": encoded(picture, "AVIF", exif=exif), "JXL": jxl(picture, exif=exif.tobytes())}
+    heic = (SAMPLES / "orientation_6.heic").read_bytes()
+    return found | {"HEIF": heic, "RAW": dng(preview=found["JPEG"], size=(64, 48))}
 
 
 def _mutate(data: bytes, chance: random.Random) -> bytes:

@@ -73,7 +73,7 @@ def load_decoder(name: str) -> None:
         import_module(f"nimakit.images.decoders.{_PLUGINS[name]}")
     except ModuleNotFoundError as error:
         raise ImageError(
-            f"A {KINDS[name].title} file needs a package that is not installed. {_INSTALL}"
+            f"{KINDS[name].title} files need a package that is not installed. {_INSTALL}"
         ) from error
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ from nimakit.images.exif import UPRIGHT, read_orientation
 from nimakit.images.formats import FORMATS, KINDS
 from nimakit.images.jpeg import check_scans
 from nimakit.images.opening import Encoded, open_image
+
+if TYPE_CHECKING:
+    from nimakit.images.decoders.raw import RawImageFile
 
 ImageInput: TypeAlias = str | os.PathLike[str] | Encoded | Image.Image | NDArray[Any]
 PixelArray: TypeAlias = NDArray[np.uint8]
@@ -411,7 +414,7 @@ def _needed_side(preprocessing: Preprocessing, zoom: float) -> int:
 def _choose_preview(image: Image.Image, side: int | None) -> None:
     """Let a camera RAW file give its preview if its sides are at least so long."""
     if side is not None and image.format == "RAW":
-        image.choose((side, side))  # type: ignore[attr-defined] - loaded only if it is needed
+        cast("RawImageFile", image).choose((side, side))
 
 
 def _decode(

@@ -109,3 +109,26 @@ def test_a_truncated_raw_file_is_damaged() -> None:
     """Its directory is at the end."""
     with pytest.raises(ImageError, match="cannot be decoded"):
         open_photo(RAW[:-3000])
+
+
+def test_a_heic_with_names_that_are_not_text_is_damaged() -> None:
+    """They would end the process."""
+    with pytest.raises(ImageError, match="damaged HEIC"):
+        open_photo(HEIC.replace(b"Exif", b"Exi\xf8", 1))
+
+
+def test_a_small_file_with_billions_of_parts_is_damaged() -> None:
+    """Their fields take no bytes."""
+    place = HEIC.find(b"iloc")
+    endless = HEIC[:place] + b"iloc\1\0\0\0\0\0\xff\xff" + 4 * b"\0" + b"\xff\xff" + HEIC[place + 18 :]
+    started = time.monotonic()
+    with pytest.raises(ImageError, match="damaged HEIC"):
+        open_photo(endless)
+    assert time.monotonic() - started < 1
+
+
+def test_boxes_of_which_readers_use_either_are_refused() -> None:
+    """What is checked must be what is decoded."""
+    place, end = HEIC.find(b"meta") - 4, HEIC.find(b"mdat") - 4
+    with pytest.raises(ImageError, match="damaged HEIC"):
+        open_photo(HEIC[:end] + HEIC[place:])

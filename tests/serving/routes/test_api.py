@@ -13,9 +13,11 @@ from nimakit.errors import BusyError, ImageError
 from nimakit.models.engine import Model, Scorer
 from nimakit.models.score import score_record
 from nimakit.serving import problems
+from photo_formats import SAMPLES, dng
 from samples import png_header
 from terminal import Command
 
+HEIC = (SAMPLES / "orientation_6.heic").read_bytes()
 SAMPLE = Path(__file__).parents[3] / "data" / "samples"
 
 
@@ -38,10 +40,10 @@ def test_a_form_of_files_gives_a_record_each(web: Client, tiny: Model) -> None:
         assert record["predictions"] == pytest.approx(expected["predictions"], abs=1e-5)
 
 
-@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "GIF"])
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "GIF", "HEIF", "AVIF", "JXL"])
 def test_a_body_is_an_image(web: Client, tiny: Model, image_format: str) -> None:
-    """Of any allowed format, whatever the type in the header says."""
-    content = encode(90, image_format)
+    """Of any format that is allowed by default, whatever the type in the header says."""
+    content = HEIC if image_format == "HEIF" else encode(90, image_format)
     response = web.post("/predict", data=content, content_type="image/jpeg")
     assert response.json == [{"image_id": "image_1", **_expected(tiny, content)}]
 
@@ -81,13 +83,17 @@ def test_normalize_stretches_the_scores_of_the_request(web: Client) -> None:
     assert 0 < records[3]["normalized_score"] < 1
 
 
+ALLOWED = "JPEG, PNG, WEBP, GIF, HEIF, AVIF, JXL"
 BAD = {
-    "text": (b"no image", "must be an image (JPEG, PNG, WEBP, GIF)"),
+    "text": (b"no image", f"must be an image ({ALLOWED}); its content is none of these"),
     "empty": (b"", "must be an image"),
     "truncated": (encode(90, "JPEG", (300, 300))[:-500], "cannot be decoded"),
     "huge": (png_header(60_000, 60_000), "at most 50000000 pixels"),
-    "bmp": (encode(90, "BMP"), "must be an image (JPEG, PNG, WEBP, GIF)"),
-    "tiff": (encode(90, "TIFF"), "must be an image (JPEG, PNG, WEBP, GIF)"),
+    "bmp": (encode(90, "BMP"), f"must be an image ({ALLOWED}); it is BMP"),
+    "tiff": (encode(90, "TIFF"), f"must be an image ({ALLOWED}); it is TIFF"),
+    "raw": (dng(preview=encode(90, "JPEG")), f"must be an image ({ALLOWED}); it is camera RAW"),
+    "truncated heic": (HEIC[:-100], "a damaged HEIC"),
+    "animation": ((SAMPLES / "animation.jxl").read_bytes(), "must be a single picture"),
 }
 
 

@@ -20,9 +20,9 @@ from nimakit.errors import ImageError
 def index(*, folder: Path, output: Path) -> int:
     """List the images of FOLDER and of all folders below it.
 
-    Each entry has path (below FOLDER), image_id, width, height, bytes, sha256, and taken if the camera
-    recorded the time. You can use the .jsonl as the --table of nimakit data split. Images are not decoded;
-    nimakit data check does that.
+    Each entry has path (below FOLDER), image_id, width, height, bytes, sha256, and what the camera recorded:
+    taken, make, model, serial, exposure_s, aperture, iso, focal_length_mm. You can use the .jsonl as the
+    --table of nimakit data split. Images are not decoded; nimakit data check does that.
 
     Exit code: 0 all read, 2 some could not be read (their entries have an error instead).
 

@@ -25,7 +25,11 @@ class AvifImageFile(AvifImagePlugin.AvifImageFile):
 
     def _open(self) -> None:
         assert self.fp is not None  # noqa: S101 - for mypy
-        sizes = [_coded_size(item.content) for item in read_items(self.fp.read()) if item.kind == b"av01"]
+        sizes = [
+            size
+            for item in read_items(self.fp.read())
+            if item.kind == b"av01" and (size := _coded_size(item.content))
+        ]
         if not sizes:
             raise SyntaxError("an AVIF without a picture")
         self.coded_size = max(sizes, key=lambda size: size[0] * size[1])
@@ -37,12 +41,12 @@ class AvifImageFile(AvifImagePlugin.AvifImageFile):
             )
 
 
-def _coded_size(data: memoryview) -> tuple[int, int]:
-    """Largest width and height of the frames of an AV1 stream, by its sequence header."""
+def _coded_size(data: memoryview) -> tuple[int, int] | None:
+    """Largest width and height of the frames of a part of an AV1 stream, if it has the sequence header."""
     for kind, content in _units(data):
         if kind == _SEQUENCE_HEADER:
             return _frame_size(content)
-    raise SyntaxError("an AV1 picture without a sequence header")
+    return None
 
 
 def _units(data: memoryview) -> Iterator[tuple[int, memoryview]]:

@@ -26,48 +26,71 @@ def read_boxes(data: bytes | memoryview) -> Iterator[tuple[bytes, memoryview]]:
         place = end
 
 
+_MOST_PARTS = 10_000
+"""A photograph of 48 megapixels has 200 tiles. The fields of a part may take no bytes, so a box of a few bytes may
+contain billions."""
+_OF_OTHER_ITEMS = 2
+"""Construction method of items that are parts of other items."""
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """An item of a HEIF or AVIF: a picture, a tile, EXIF.
 
     Attributes:
         kind: Its type, such as b"av01".
-        content: Its beginning, in the file or in a box of it.
+        names: Its name, and its media type or URI, each with a zero at the end.
+        content: A part of it, in the file or in a box of the file.
     """
 
     kind: bytes
+    names: bytes
     content: memoryview
 
 
 def read_items(data: bytes) -> list[Item]:
-    """The items of a HEIF or AVIF file (ISO 23008-12), in the order of its `iloc` box.
+    """The parts of the items of a HEIF or AVIF file (ISO 23008-12), in the order of its `iloc` box.
 
     Raises:
-        IndexError: A box is cut off.
+        IndexError: A box or an item is cut off, or there are two boxes of which readers use either.
     """
     view = memoryview(data)
-    meta = next((content[4:] for kind, content in read_boxes(view) if kind == b"meta"), view[:0])
-    inner = dict(read_boxes(meta))
-    kinds = _read_kinds(inner.get(b"iinf", view[:0]))
-    items = []
-    for number, method, offset, length in _read_locations(inner.get(b"iloc", view[:0])):
-        whole = inner.get(b"idat", view[:0]) if method == 1 else view
-        items.append(Item(kinds.get(number, b""), whole[offset : offset + length if length else None]))
+    meta = _only(view, b"meta")[4:]
+    found = _read_kinds(_only(meta, b"iinf"))
+    items: list[Item] = []
+    for number, method, offset, length in _read_locations(_only(meta, b"iloc")):
+        if len(items) == _MOST_PARTS:
+            raise IndexError("too many parts")
+        whole = _only(meta, b"idat") if method == 1 else view
+        if method < _OF_OTHER_ITEMS and offset + length > len(whole):
+            raise IndexError("an item is cut off")
+        content = whole[offset : offset + length if length else None]
+        items.append(Item(*found.get(number, (b"", b"")), content))
     return items
 
 
-def _read_kinds(iinf: memoryview) -> dict[int, bytes]:
+def _only(data: memoryview, kind: bytes) -> memoryview:
+    """The content of the only box of a type; empty if there is none."""
+    contents = [content for found, content in read_boxes(data) if found == kind]
+    if len(contents) > 1:
+        raise IndexError("a box is repeated")
+    return contents[0] if contents else data[:0]
+
+
+def _read_kinds(iinf: memoryview) -> dict[int, tuple[bytes, bytes]]:
+    """Number of an item -> its type and names."""
     kinds = {}
-    start = 6 if iinf[:1] == b"\0" else 8
+    start = 6 if bytes(iinf[:1]) == b"\0" else 8
     for kind, content in read_boxes(iinf[start:]):
         if kind == b"infe" and len(content) >= 12:
             wide = 2 * (content[0] >= 3)
-            kinds[_number(content, 4, 2 + wide)] = bytes(content[8 + wide : 12 + wide])
+            typed = bytes(content[8 + wide :])
+            kinds[_number(content, 4, 2 + wide)] = typed[:4], typed[4:]
     return kinds
 
 
 def _read_locations(iloc: memoryview) -> Iterator[tuple[int, int, int, int]]:
-    """Number, construction method, offset and length of the first extent of each item."""
+    """Number of the item, construction method, offset and length of each extent."""
     if not iloc:
         return
     reader = _Reader(iloc)
@@ -82,11 +105,9 @@ def _read_locations(iloc: memoryview) -> Iterator[tuple[int, int, int, int]]:
         method = reader.take(2) & 15 if version else 0
         reader.take(2)
         base = reader.take(base_size)
-        extents = [
-            (reader.take(index_size), reader.take(offset_size), reader.take(length_size))
-            for _ in range(reader.take(2))
-        ]
-        for _, offset, length in extents[:1]:
+        for _ in range(reader.take(2)):
+            reader.take(index_size)
+            offset, length = reader.take(offset_size), reader.take(length_size)
             yield number, method, base + offset, length
 
 

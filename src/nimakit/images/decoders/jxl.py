@@ -125,7 +125,9 @@ class JxlImageFile(ImageFile.ImageFile):
             for kind, content in read_boxes(self._data):
                 if kind == b"Exif" and "exif" not in self.info:
                     # Some encoders leave out the offset.
-                    offset = 0 if content[:2] in (b"II", b"MM") else 4 + int.from_bytes(content[:4], "big")
+                    offset = (
+                        0 if bytes(content[:2]) in (b"II", b"MM") else 4 + int.from_bytes(content[:4], "big")
+                    )
                     self.info["exif"] = bytes(content[offset:])
                 elif kind in (b"jxlc", b"jxlp") and len(start) < _HEADER_BYTES:
                     start += bytes(content[4 if kind == b"jxlp" else 0 :][:_HEADER_BYTES])

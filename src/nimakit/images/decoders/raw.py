@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import rawpy
 from PIL import Image, ImageFile, JpegImagePlugin
@@ -34,7 +34,7 @@ class RawImageFile(ImageFile.ImageFile):
 
     def _open(self) -> None:
         assert self.fp is not None  # noqa: S101 - for mypy
-        self._file = self.fp
+        self._file: BinaryIO | None = cast("BinaryIO", self.fp)
         self._raw = rawpy.RawPy()
         with _libraw_errors(SyntaxError):
             self._raw.open_buffer(self._file)
@@ -122,7 +122,7 @@ def _read_preview(raw: rawpy.RawPy) -> Image.Image | None:
     """The largest picture in the file, not decoded yet; None if there is none that can be read."""
     try:
         preview = raw.extract_thumb()
-        if preview.format == rawpy.ThumbFormat.BITMAP:
+        if not isinstance(preview.data, bytes):
             return Image.fromarray(preview.data)
         stream = io.BytesIO(preview.data)
         return Image.open(check_scans(stream) or stream, formats=(JpegImagePlugin.JpegImageFile.format,))
