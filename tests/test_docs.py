@@ -184,10 +184,11 @@ def read_requirements(path: Path) -> list[str]:
 
 
 def test_the_gpu_requirements_are_those_of_the_package() -> None:
-    """gpu.in names the requirements for scoring, reports and training, in their GPU variants."""
+    """gpu.in names the requirements for scoring, formats, reports and training, in their GPU variants."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["report"], *extras["s3"], *extras["train"]]
+    names = ("formats", "report", "s3", "train")
+    wanted = [*project["dependencies"], *(text for name in names for text in extras[name])]
     needed = {plain_name(text) for text in wanted}
     variants = {"onnxruntime": "onnxruntime-gpu", "tensorflow-cpu": "tensorflow"}
     found = [plain_name(text) for text in read_requirements(ROOT / "requirements" / "gpu.in")]

@@ -95,7 +95,7 @@ def test_gives_nothing_for_no_images(tiny: Model) -> None:
 
 def test_rejects_a_folder_without_images(tiny: Model, tmp_path: Path) -> None:
     """An empty folder is a mistake, not an empty result."""
-    with pytest.raises(UsageError, match="must hold an image file"):
+    with pytest.raises(UsageError, match="must contain an image file"):
         tiny.predict(tmp_path)
 
 

@@ -65,7 +65,7 @@ def test_refuses_what_is_no_folder_and_an_output_of_another_kind(nimakit: Comman
     for given, output, message in (
         (folder / "a.jpg", "images.json", "is a file"),
         (folder, "images.csv", "end in .json, .jsonl"),
-        (tmp_path / "empty", "images.json", "must hold an image file"),
+        (tmp_path / "empty", "images.json", "must contain an image file"),
     ):
         result = nimakit("data", "index", given, "--output", tmp_path / output)
         assert (result.code, (tmp_path / output).exists()) == (1, False)
