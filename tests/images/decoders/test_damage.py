@@ -102,7 +102,7 @@ def test_sensor_data_count_whole() -> None:
         open_photo(RAW, max_pixels=24_575)
     assert open_photo(RAW, max_pixels=24_576).size == (96, 64)
     preview = dng(preview=encoded(corners(), "JPEG"))
-    assert open_photo(preview, max_pixels=96 * 64, preview_side=64).size == (96, 64)
+    assert open_photo(preview, max_pixels=96 * 64, at_least=64).size == (96, 64)
 
 
 def test_a_truncated_raw_file_is_damaged() -> None:

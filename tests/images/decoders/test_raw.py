@@ -7,13 +7,18 @@ import pytest
 from PIL import Image
 
 from nimakit.errors import ImageError
-from nimakit.images.photo import open_photo
+from nimakit.images.photo import Decode, Preprocessing, open_photo
 from photo_formats import corners, dng, encoded, quarters
 
 
 def _marked(size: tuple[int, int]) -> bytes:
     """A preview that no development would give: it is grey."""
     return encoded(Image.new("RGB", size, (128, 128, 128)), "JPEG")
+
+
+def _input(side: int, decode: Decode = "full") -> Preprocessing:
+    """The preprocessing of a model with an input of this size."""
+    return Preprocessing(height=side, width=side, resize_filter="bilinear", fit="squash", decode=decode)
 
 
 def _is_preview(photo_pixels: Image.Image) -> bool:
@@ -36,9 +41,25 @@ def test_a_preview_is_taken_if_it_is_large_enough(
     preview: tuple[int, int], side: int | None, *, is_taken: bool
 ) -> None:
     """For the model, or as large as half the sensor's sides; a smaller one never goes before sensor data."""
-    photo = open_photo(dng(preview=_marked(preview)), preview_side=side)
+    photo = open_photo(dng(preview=_marked(preview)), preprocessing=_input(side) if side else None)
     assert _is_preview(photo.pixels) == is_taken
     assert photo.size == (preview if is_taken else (96, 64))
+
+
+def test_crops_and_scaled_decoding_need_a_larger_preview() -> None:
+    """A crop shows a part of the picture, and scaled decoding two pixels for one of the input."""
+    file = dng(preview=_marked((60, 40)))
+    assert _is_preview(open_photo(file, preprocessing=_input(32), zoom=0.8).pixels)
+    assert not _is_preview(open_photo(file, preprocessing=_input(32), zoom=0.7).pixels)
+    assert _is_preview(open_photo(file, preprocessing=_input(20, "scaled")).pixels)
+    assert not _is_preview(open_photo(file, preprocessing=_input(21, "scaled")).pixels)
+
+
+def test_a_preview_is_decoded_as_large_as_the_model_needs() -> None:
+    """As any JPEG."""
+    file = dng(preview=_marked((1600, 1200)), orientation=6)
+    photo = open_photo(file, preprocessing=_input(128, "scaled"))
+    assert (photo.size, photo.whole_size, photo.reduction) == ((300, 400), (1200, 1600), 4)
 
 
 def test_thumbnails_are_decoded_smaller() -> None:
@@ -51,7 +72,7 @@ def test_thumbnails_are_decoded_smaller() -> None:
 def test_a_preview_that_is_upright_already_is_not_turned() -> None:
     """Some cameras store it so: a portrait, while the sensor data are a landscape."""
     upright = corners((64, 96))
-    photo = open_photo(dng(preview=encoded(upright, "JPEG"), orientation=6), preview_side=32)
+    photo = open_photo(dng(preview=encoded(upright, "JPEG"), orientation=6), preprocessing=_input(32))
     assert (photo.orientation, photo.size) == (1, (64, 96))
     assert quarters(photo.pixels) == ["r", "g", "b", "w"]
 
@@ -60,7 +81,7 @@ def test_a_damaged_preview_is_not_taken() -> None:
     """The sensor data are there."""
     preview = _marked((192, 128))
     for broken in (preview[:-20], b"\xff\xd8" + bytes(20)):
-        photo = open_photo(dng(preview=broken, preview_size=(192, 128)), preview_side=32)
+        photo = open_photo(dng(preview=broken, preview_size=(192, 128)), preprocessing=_input(32))
         assert not _is_preview(photo.pixels)
 
 

@@ -27,7 +27,7 @@ def read_boxes(data: bytes | memoryview) -> Iterator[tuple[bytes, memoryview]]:
 
 
 _MOST_PARTS = 10_000
-"""A photograph of 48 megapixels has 200 tiles. The fields of a part may take no bytes: billions fit into a box."""
+"""A photograph of 48 megapixels has 200. The fields of a part may take no bytes, so billions fit into a box."""
 _OF_OTHER_ITEMS = 2
 """Construction method of items that are parts of other items."""
 

@@ -27,6 +27,7 @@ class RawImageFile(ImageFile.ImageFile):
     Attributes:
         orientation: How the pixels are turned, 1 to 8, as in EXIF.
         coded_size: Width and height of the sensor data if they are decoded; None for the preview.
+        preview: The preview if it is taken, not decoded yet; else None.
     """
 
     format = "RAW"
@@ -42,7 +43,7 @@ class RawImageFile(ImageFile.ImageFile):
         self._flip = _ORIENTATIONS.get(sizes.flip, 1)
         self._sensor = (sizes.width, sizes.height)
         self._half = (max(1, sizes.width // 2), max(1, sizes.height // 2))
-        self._preview = _read_preview(self._raw)
+        self._embedded = _read_preview(self._raw)
         self._mode, self.tile = "RGB", []
         self.choose(self._half)
 
@@ -52,27 +53,15 @@ class RawImageFile(ImageFile.ImageFile):
         Args:
             wanted: Sides from which the preview is large enough, in pixels.
         """
-        preview = self._preview.size if self._preview else (0, 0)
+        preview = self._embedded.size if self._embedded else (0, 0)
         is_enough = min(preview) >= min(wanted) and max(preview) >= max(wanted)
         is_preview = is_enough or min(preview) >= min(self._half)
+        self.preview = self._embedded if is_preview else None
         self.coded_size = None if is_preview else self._sensor
         self._size = preview if is_preview else self._half
         # Some cameras store the preview upright.
         is_turned = (self._size[0] < self._size[1]) == (self._sensor[0] < self._sensor[1])
         self.orientation = self._flip if is_turned or self._flip < _TURNED else 1
-
-    def draft(
-        self, mode: str | None, size: tuple[int, int] | None
-    ) -> tuple[str, tuple[int, int, float, float]] | None:
-        """Decode a smaller picture, with sides of at least so many pixels: see `PIL.Image.Image.draft`."""
-        if size is None or self._preview is None:
-            return None
-        self.choose(size)
-        if self.coded_size is not None:
-            return None
-        drafted = self._preview.draft(mode, size)
-        self._size = self._preview.size
-        return drafted
 
     def load(self) -> Any:
         """Decode the preview, or develop the sensor data.
@@ -81,15 +70,13 @@ class RawImageFile(ImageFile.ImageFile):
             ImageError: The sensor data cannot be developed, and no preview can replace them.
         """
         if self._file is not None:
-            image = self._preview if self.coded_size is None else self._develop()
-            assert image is not None  # noqa: S101 - for mypy: `choose` chooses what there is
-            image = image.convert("RGB")
+            image = (self.preview or self._develop()).convert("RGB")
             self.im, self._size = image.im, image.size
             self._raw.close()
             self._file = None
         return super().load()
 
-    def _develop(self) -> Image.Image | None:
+    def _develop(self) -> Image.Image:
         try:
             with _libraw_errors(ImageError):
                 self._raw.unpack()
@@ -97,12 +84,12 @@ class RawImageFile(ImageFile.ImageFile):
         except ImageError as error:
             orientation = self.orientation
             self.choose((_SMALLEST_PREVIEW, _SMALLEST_PREVIEW))
-            if self.coded_size is not None or self.orientation != orientation:
+            if self.preview is None or self.orientation != orientation:
                 raise ImageError(
                     "The image cannot be decoded: the camera RAW file has no preview that is large enough,"
                     f" and its sensor data cannot be developed: {error}."
                 ) from error
-        return self._preview
+        return self.preview
 
     def getexif(self) -> Image.Exif:
         """The EXIF of the file; that of its preview if the file is not a TIFF."""
@@ -113,8 +100,8 @@ class RawImageFile(ImageFile.ImageFile):
                 if self._file.read(4) in KINDS["TIFF"].starts:
                     self._file.seek(0)
                     self._exif.load_from_fp(self._file)
-                elif self._preview is not None:
-                    self._exif = self._preview.getexif()
+                elif self._embedded is not None:
+                    self._exif = self._embedded.getexif()
         return self._exif
 
 
