@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.ExifTags import Base
 
 from nimakit.errors import ImageError, ImageTooLargeError
 from nimakit.images.photo import (
-    EXIF_ORIENTATION,
     FITS,
     Fit,
     PixelArray,
@@ -36,7 +36,7 @@ def _encoded(size: tuple[int, int], form: str = "JPEG", mode: str = "RGB", **opt
 
 def _turned(orientation: int) -> Image.Exif:
     exif = Image.Exif()
-    exif[EXIF_ORIENTATION] = orientation
+    exif[Base.Orientation] = orientation
     return exif
 
 

@@ -27,7 +27,7 @@ def read_boxes(data: bytes | memoryview) -> Iterator[tuple[bytes, memoryview]]:
 
 
 _MOST_PARTS = 10_000
-"""A photograph of 48 megapixels has 200. The fields of a part may take no bytes, so billions fit into a box."""
+"""48 megapixels are 200 tiles. The fields of a part may take no bytes, so a small box can list billions."""
 _OF_OTHER_ITEMS = 2
 """Construction method of items that are parts of other items."""
 
