@@ -8,8 +8,12 @@ import pytest
 from PIL import Image, ImageCms
 
 from nimakit.errors import ImageError
+from nimakit.images.exif import read_shot
+from nimakit.images.opening import open_image
 from nimakit.images.photo import open_photo
 from nimakit.images.saving import OPAQUE, SUFFIXES, Layers, encode, read_layers, read_metadata
+from photo_formats import SAMPLES, corners, dng, encoded, jxl
+from photo_formats import camera_exif as shot_exif
 
 ORIENTATION, MAKE, COPYRIGHT, DETAILS, GPS = 0x0112, 0x010F, 0x8298, 0x8769, 0x8825
 TAKEN, WIDTH, HEIGHT = 0x9003, 0xA002, 0xA003
@@ -55,6 +59,39 @@ def test_keeps_exif_and_profile(tmp_path: Path, source: str, target: str) -> Non
         assert exif.get_ifd(GPS)[2] == (52.0, 30.0, 0.0)
         if ".webp" not in (source, target):
             assert found.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+
+
+@pytest.mark.parametrize("target", [".jpg", ".tif"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        (SAMPLES / "orientation_6.heic").read_bytes(),
+        encoded(corners(), "AVIF", exif=shot_exif(6)),
+        jxl(corners(), exif=shot_exif(6).tobytes()),
+        dng(preview=encoded(corners(), "JPEG"), orientation=6),
+    ],
+    ids=["HEIC", "AVIF", "JXL", "RAW"],
+)
+def test_photographs_of_phones_and_cameras_keep_their_shot(
+    tmp_path: Path, source: bytes, target: str
+) -> None:
+    """The edited one is upright, and a JPEG or a TIFF of pixels, not of sensor data."""
+    path = tmp_path / "a"
+    path.write_bytes(source)
+    content = encode(EDITED, read_metadata(path), target)
+    with open_image(content, ("JPEG", "TIFF")) as image, open_image(path) as before:
+        assert read_shot(image) == read_shot(before)
+        assert image.getexif()[ORIENTATION] == 1
+    assert read_layers(path, open_photo(path)) is None
+
+
+def test_a_jpeg_xl_keeps_its_transparency(tmp_path: Path) -> None:
+    """Which its header does not tell."""
+    path = tmp_path / "a.jxl"
+    path.write_bytes(jxl(Image.new("RGBA", (8, 8), (200, 100, 50, 128)), lossless=True))
+    layers = read_layers(path, open_photo(path))
+    assert layers is not None
+    assert layers.alpha.pixels.getextrema() == (128, 128)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
