@@ -1,5 +1,6 @@
 """nimakit.serving.routes.pages: the page, the description, the metrics."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from clients import Client, encode
+from nimakit.images.formats import KINDS
 from nimakit.serving.keys import make_key
+from nimakit.serving.settings import Settings
 from samples import write_photo
 from servers import Server, running
 
@@ -25,6 +28,16 @@ def test_the_page_and_its_files(web: Client) -> None:
     ):
         assert f"static/{name}" in page.text
         assert web.get(f"/static/{name}").content_type.startswith(kind)
+
+
+def test_the_page_takes_files_of_the_default_formats(web: Client) -> None:
+    """Browsers do not know all suffixes of photographs."""
+    found = re.search(r'accept="image/\*,([^"]+)"', web.get("/").text)
+    assert found
+    others = {suffix for name in ("HEIF", "AVIF", "JXL") for suffix in KINDS[name].suffixes}
+    assert set(found[1].split(",")) == others
+    assert {"HEIF", "AVIF", "JXL"} < set(Settings().formats)
+    assert "RAW" not in Settings().formats
 
 
 # --- in a browser --------------------------------------------------------------------------------------
