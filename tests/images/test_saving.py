@@ -86,7 +86,7 @@ def test_photographs_of_phones_and_cameras_keep_their_shot(
 
 
 def test_a_jpeg_xl_keeps_its_transparency(tmp_path: Path) -> None:
-    """Which its header does not tell."""
+    """As a PNG does."""
     path = tmp_path / "a.jxl"
     path.write_bytes(jxl(Image.new("RGBA", (8, 8), (200, 100, 50, 128)), lossless=True))
     layers = read_layers(path, open_photo(path))

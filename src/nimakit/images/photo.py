@@ -400,7 +400,7 @@ def _decoded_size(image: Image.Image) -> tuple[int, int]:
 
 def _weight(image: Image.Image) -> int:
     """Weight of a picture's pixels; 1 for formats that only a caller's own Pillow image can have."""
-    if image.format == "HEIF" and image.info["bit_depth"] > 8 and image.info.get("chroma") != 420:
+    if image.format == "HEIF" and image.info.get("bit_depth", 8) > 8 and image.info.get("chroma") != 420:
         return 2
     return KINDS[image.format].weight if image.format in KINDS else 1
 

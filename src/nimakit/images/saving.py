@@ -92,8 +92,6 @@ def read_layers(path: Path, photo: Photo) -> Layers | None:
             raise ImageError(
                 "Only single pictures can be edited; this is an animation. Save the frame you want to edit."
             )
-        if image.format == "JXL":
-            image.load()  # its header is read without the channels
         whole = on_canvas(image)
         # Grey of more than 8 bits has no alpha, and Pillow would clip its levels.
         if not whole.has_transparency_data or whole.mode.startswith(("I", "F")):

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from nimakit.errors import ImageError, ImageTooLargeError
+from nimakit.images.decoders.jxl import read_header
 from nimakit.images.photo import MAX_PIXELS, decoded_bytes, open_photo
 from photo_formats import SAMPLES, corners, dng, encoded, jxl
 
@@ -85,6 +86,22 @@ def test_a_jpeg_xl_is_refused_by_its_header() -> None:
     bomb = b"\xff\x0a" + (0 | 3 << 1 | (99_999 << 3) | 1 << 33).to_bytes(12, "little")  # 100,000 x 100,000
     with pytest.raises(ImageTooLargeError):
         open_photo(bomb)
+
+
+def test_the_channels_of_a_jpeg_xl_are_counted_before_they_are_decoded() -> None:
+    """Transparency is one; a thousand would take a thousand times the memory."""
+    for mode, count in (("RGB", 0), ("L", 0), ("RGBA", 1), ("LA", 1)):
+        assert read_header(_codestream(jxl(corners().convert(mode)))).extra_channels == count
+    # Size 8x8 (1, 00000, ratio 1), not default, no fields, 8 bits, buffers of 16 bits, 1 + 999 channels.
+    bits = "10000010000000111" + f"{999:012b}"[::-1]
+    crowded = b"\xff\x0a" + int(bits[::-1], 2).to_bytes(20, "little")
+    with pytest.raises(ImageError, match=r"at most 4 channels other than colours\. Received: 1000\."):
+        open_photo(crowded)
+
+
+def _codestream(content: bytes) -> bytes:
+    """The codestream of a JPEG XL with or without a container."""
+    return content[content.find(b"\xff\x0a") :]
 
 
 def test_a_raw_file_without_a_preview_is_developed_or_says_why_not() -> None:

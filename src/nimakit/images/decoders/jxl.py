@@ -20,6 +20,7 @@ _CODESTREAM = b"\xff\x0a"
 _RATIOS = {1: (1, 1), 2: (6, 5), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 7: (2, 1)}
 _SIDE_BITS = (9, 13, 18, 30)
 _HEADER_BYTES = 64
+_MOST_EXTRA_CHANNELS = 4
 _TURNED = 5
 """Orientations from this one on exchange width and height."""
 
@@ -32,11 +33,13 @@ class Header:
         size: Width and height of the upright picture, in pixels.
         orientation: How the stored pixels are turned, 1 to 8, as in EXIF.
         is_animated: Whether it has several frames.
+        extra_channels: Number of channels besides colours, such as transparency; 0 for an animation.
     """
 
     size: tuple[int, int]
     orientation: int = 1
     is_animated: bool = False
+    extra_channels: int = 0
 
 
 def read_header(codestream: bytes) -> Header:
@@ -52,8 +55,10 @@ def read_header(codestream: bytes) -> Header:
         raise SyntaxError("no JPEG XL codestream")
     bits = _Bits(codestream[2:_HEADER_BYTES])
     width, height = _read_size(bits)
+    if bits.take(1):  # the rest has its default values
+        return Header((width, height))
     orientation, is_animated = 1, False
-    if not bits.take(1) and bits.take(1):  # neither all defaults nor without these fields
+    if bits.take(1):
         orientation = 1 + bits.take(3)
         if bits.take(1):  # the size in which to show it
             _read_size(bits)
@@ -61,7 +66,7 @@ def read_header(codestream: bytes) -> Header:
             _skip_preview(bits)
         is_animated = bool(bits.take(1))
     size = (height, width) if orientation >= _TURNED else (width, height)
-    return Header(size, orientation, is_animated)
+    return Header(size, orientation, is_animated, 0 if is_animated else _count_extra_channels(bits))
 
 
 class _Bits:
@@ -92,6 +97,23 @@ def _read_size(bits: _Bits) -> tuple[int, int]:
         return side(), height
     numerator, denominator = _RATIOS[ratio]
     return height * numerator // denominator, height
+
+
+def _count_extra_channels(bits: _Bits) -> int:
+    """The number of extra channels, after the format of the samples."""
+    is_float = bits.take(1)
+    if bits.take(2) == 3:
+        bits.take(6)
+    if is_float:
+        bits.take(4)
+    bits.take(1)
+    match bits.take(2):
+        case 2:
+            return 2 + bits.take(4)
+        case 3:
+            return 1 + bits.take(12)
+        case count:
+            return count
 
 
 def _skip_preview(bits: _Bits) -> None:
@@ -132,18 +154,24 @@ class JxlImageFile(ImageFile.ImageFile):
                 elif kind in (b"jxlc", b"jxlp") and len(start) < _HEADER_BYTES:
                     start += bytes(content[4 if kind == b"jxlp" else 0 :][:_HEADER_BYTES])
         self._header = read_header(start)
-        self._size, self._mode, self.tile = self._header.size, "RGB", []
+        self._size, self.tile = self._header.size, []
+        self._mode = "RGBA" if self._header.extra_channels else "RGB"
 
     def load(self) -> Any:
         """Decode the pixels.
 
         Raises:
-            ImageError: It is an animation.
+            ImageError: It is an animation, has too many channels, or is damaged.
         """
         if self._data:
             if self._header.is_animated:
                 raise ImageError(
                     "A JPEG XL must be a single picture. Received: an animation; save the frame you want."
+                )
+            if self._header.extra_channels > _MOST_EXTRA_CHANNELS:
+                raise ImageError(
+                    f"A JPEG XL must have at most {_MOST_EXTRA_CHANNELS} channels other than colours."
+                    f" Received: {self._header.extra_channels}."
                 )
             image = _decode(self._data, self._header)
             self.im, self._mode, self._size, self._data = image.im, image.mode, image.size, b""
