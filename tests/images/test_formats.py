@@ -1,7 +1,9 @@
 """nimakit.images.formats: which format a file has, by its content."""
 
 import io
+import re
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,6 +85,12 @@ def test_directories_in_a_circle_end() -> None:
     """A TIFF whose directories name each other is read once."""
     tags = struct.pack("<HHHII", 1, 330, 4, 1, 8) + struct.pack("<I", 8)
     assert identify(io.BytesIO(b"II*\0" + struct.pack("<I", 8) + tags)) == "TIFF"
+
+
+def test_the_documentation_lists_every_suffix() -> None:
+    """With its decoder."""
+    table = (Path(__file__).parents[2] / "docs" / "predict.md").read_text("utf-8")
+    assert [suffix for suffix in SUFFIXES if not re.search(rf"{re.escape(suffix)}[,\s]", table)] == []
 
 
 def test_suffixes_of_cameras_come_last() -> None:
