@@ -1,12 +1,15 @@
 """nimakit.images.decoders.raw: the preview where it is large enough, else the sensor data at half size."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.ExifTags import IFD, Base
 
 from nimakit.errors import ImageError
+from nimakit.images.decoders.raw import read_exif
 from nimakit.images.photo import Decode, Preprocessing, open_photo
 from photo_formats import corners, dng, encoded, quarters
 
@@ -108,3 +111,34 @@ def test_a_raw_file_can_be_opened_by_pillow() -> None:
     open_photo(dng())
     with Image.open(io.BytesIO(encoded(corners(), "TIFF"))) as image:
         assert image.format == "TIFF"
+
+
+def _box(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", 8 + len(content)) + kind + content
+
+
+def test_the_exif_of_a_cr3_is_in_its_boxes() -> None:
+    """The main tags in one, those of the exposure in another."""
+    main, details = Image.Exif(), Image.Exif()
+    main[Base.Model], details[Base.ISOSpeedRatings] = "EOS", 400
+    parts = b"".join(_box(kind, exif.tobytes()[6:]) for kind, exif in ((b"CMT1", main), (b"CMT2", details)))
+    file = _box(b"ftyp", b"crx \0\0\0\1crx isom") + _box(b"moov", _box(b"uuid", bytes(16) + parts))
+    exif = read_exif(file)
+    assert exif[Base.Model] == "EOS"
+    assert exif.get_ifd(IFD.Exif)[Base.ISOSpeedRatings] == 400
+
+
+def test_the_exif_of_an_orf_is_that_of_a_tiff() -> None:
+    """Which begins with letters of Olympus."""
+    exif = read_exif(b"IIRO" + dng()[4:])
+    assert exif[Base.Model] == "Made M1"
+    assert exif.get_ifd(IFD.Exif)[Base.ISOSpeedRatings] == 400
+
+
+@pytest.mark.filterwarnings("ignore:.*orrupt EXIF")  # the command line ignores them, too
+@pytest.mark.parametrize(
+    "head", [b"", b"II", b"IIRO\xff\xff\xff\xff", b"\0\0\0\x18ftypcrx ", b"FUJIFILMCCD-RAW"]
+)
+def test_a_raw_file_without_exif_has_none(head: bytes) -> None:
+    """It can still be scored."""
+    assert dict(read_exif(head)) == {}

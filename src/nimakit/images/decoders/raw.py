@@ -1,21 +1,28 @@
 """Camera RAW: the preview in the file, or the sensor data developed at half size, by LibRaw (rawpy)."""
 
 import io
+import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, cast
 
 import rawpy
 from PIL import Image, ImageFile, JpegImagePlugin
+from PIL.ExifTags import IFD
 
 from nimakit.errors import ImageError
-from nimakit.images.formats import KINDS, identify
+from nimakit.images.decoders.boxes import read_boxes
+from nimakit.images.formats import identify
 from nimakit.images.jpeg import check_scans
 
 _ORIENTATIONS = {0: 1, 1: 2, 3: 3, 2: 4, 4: 5, 6: 6, 7: 7, 5: 8}
 """LibRaw's flip -> orientation as in EXIF."""
 _TURNED = 5
 """Orientations from this one on exchange width and height."""
+
+_EXIF_BYTES = 1 << 20
+"""Beginning of a file that contains its EXIF."""
+_UUID_BYTES = 16
 
 _SMALLEST_PREVIEW = 320
 """Shorter side of a preview that stands for sensor data that cannot be developed, in pixels."""
@@ -92,17 +99,42 @@ class RawImageFile(ImageFile.ImageFile):
         return self.preview
 
     def getexif(self) -> Image.Exif:
-        """The EXIF of the file; that of its preview if the file is not a TIFF."""
+        """The EXIF of the file or, if there is none, of its preview."""
         if self._exif is None:
             self._exif = Image.Exif()
             if self._file is not None:
                 self._file.seek(0)
-                if self._file.read(4) in KINDS["TIFF"].starts:
-                    self._file.seek(0)
-                    self._exif.load_from_fp(self._file)
-                elif self._embedded is not None:
-                    self._exif = self._embedded.getexif()
+                self._exif = read_exif(self._file.read(_EXIF_BYTES))
+            if not self._exif and self._embedded is not None:
+                self._exif = self._embedded.getexif()
         return self._exif
+
+
+def read_exif(head: bytes) -> Image.Exif:
+    """The EXIF of a camera RAW file; empty if there is none or it is broken.
+
+    Args:
+        head: The beginning of the file: a TIFF (Olympus has its own magic number), or Canon's .cr3,
+            with one TIFF for the main tags and one for the others.
+    """
+    exif, details = Image.Exif(), Image.Exif()
+    with suppress(SyntaxError, ValueError, TypeError, struct.error):
+        if head[4:12] == b"ftypcrx ":
+            boxes = {kind: bytes(content) for kind, content in _canon_boxes(head)}
+            exif.load(boxes.get(b"CMT1", b""))
+            details.load(boxes.get(b"CMT2", b""))
+            exif.get_ifd(IFD.Exif).update(details)
+        elif head[:2] in (b"II", b"MM"):
+            exif.load((b"II*\0" if head[:2] == b"II" else b"MM\0*") + head[4:])
+    return exif
+
+
+def _canon_boxes(head: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    for kind, movie in read_boxes(head):
+        if kind == b"moov":
+            for inner, content in read_boxes(movie):
+                if inner == b"uuid":
+                    yield from read_boxes(content[_UUID_BYTES:])
 
 
 def _read_preview(raw: rawpy.RawPy) -> Image.Image | None:
