@@ -69,7 +69,7 @@ def test_what_is_asked_for_is_done_while_scores_are_predicted(
 
 def test_the_first_look_says_what_is_left_out(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
     """On stderr once, when the app starts, and in the collection's note."""
-    (study.folder / "a.heic").write_bytes(b"x")
+    (study.folder / "a.mov").write_bytes(b"x")
     work = Background(
         study.database,
         study.services.candidates.invalidate,
@@ -77,15 +77,15 @@ def test_the_first_look_says_what_is_left_out(study: Study, capsys: pytest.Captu
         study.predictor(),
     )
     work.once()
-    assert study.collection.note == "Not shown: 1 .heic"
-    (study.folder / "b.heic").write_bytes(b"x")
+    assert study.collection.note == "Not shown: 1 .mov"
+    (study.folder / "b.mov").write_bytes(b"x")
     work.once()
     assert capsys.readouterr().err.count("left out of") == 1
 
 
 def test_the_note_says_what_is_not_read(study: Study) -> None:
     """The first file and why, and how many more; then what is not shown."""
-    (study.folder / "a.heic").write_bytes(b"x")
+    (study.folder / "a.mov").write_bytes(b"x")
     outside = study.folder.parent / "outside.jpg"
     outside.write_bytes(b"x")
     for name in ("0.jpg", "1.jpg"):
@@ -96,7 +96,7 @@ def test_the_note_says_what_is_not_read(study: Study) -> None:
         study.services.settings.users_dir,
         study.predictor(),
     ).once()
-    note = "Not read: 0.jpg: the link leads out of the folder and 1 more. Not shown: 1 .heic"
+    note = "Not read: 0.jpg: the link leads out of the folder and 1 more. Not shown: 1 .mov"
     assert study.collection.note == note
 
 
