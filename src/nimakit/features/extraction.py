@@ -11,7 +11,8 @@ import numpy as np
 from nimakit.errors import ImageError, UsageError
 from nimakit.features.store import Digest, File, Store
 from nimakit.images.files import image_id
-from nimakit.images.photo import FORMATS, MAX_PIXELS, PixelArray, Preprocessing
+from nimakit.images.formats import FORMATS
+from nimakit.images.photo import MAX_PIXELS, PixelArray, Preprocessing
 from nimakit.io.threads import in_batches
 from nimakit.models.preparation import Preparation, Prepared
 from nimakit.models.session import Stop
