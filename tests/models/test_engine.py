@@ -116,6 +116,19 @@ def test_scores_the_others_where_some_images_are_broken(tiny: Model, tmp_path: P
     )
 
 
+def test_records_have_measures_on_request(tiny: Model) -> None:
+    """They do not change the scores, whatever the views; distributions have no place for them."""
+    for tta in ("none", "crops"):
+        records = tiny.predict(PHOTOS[:2], augmented=True, tta=tta, measures=True)
+        measures = [record.pop("measures") for record in records]
+        assert [found["megapixels"] for found in measures] == 2 * [SIDE * SIDE / 1e6]
+        assert measures[0]["contrast"] != measures[1]["contrast"]
+        plain = tiny.predict(PHOTOS[:2], augmented=True, tta=tta)
+        assert [r["predictions"] for r in records] == [r["predictions"] for r in plain]
+    with pytest.raises(UsageError, match="measures=True needs augmented=True"):
+        tiny.predict(PHOTOS[0], measures=True)
+
+
 def test_passes_the_pixel_limit_on(tiny: Model) -> None:
     """An image above max_pixels is refused."""
     [record] = tiny.predict([PHOTOS[0]], augmented=True, max_pixels=SIDE * SIDE - 1)

@@ -25,7 +25,7 @@ _MEASURES: dict[str, tuple[str, float, int]] = {
     "noise": ("%.1f", 1, 1),
     "shadows": ("%.0f %%", 100, 1),
     "highlights": ("%.0f %%", 100, 1),
-    "headroom": ("%.1f stops", 1, 1),
+    "headroom": ("%.1f EV", 1, 1),
     "contrast": ("%.0f %%", 100, -1),
     "blockiness": ("%.1f", 1, 1),
     "megapixels": ("%.1f", 1, -1),
