@@ -123,33 +123,40 @@ def judge_copies(path: Path) -> dict[tuple[str, float], Values]:
         for strength in damage.strengths:
             copy = damage.apply(picture, strength)
             copies[name, strength] = copy if damage.is_encoded else saved(copy, QUALITY)
-    return {key: judge(copy) for key, copy in copies.items()}
+    others = cleanvision_scores([*copies.values()])
+    return {
+        key: measures_of(copy) | other | {"BRISQUE": float(brisque().score(np.asarray(copy)))}
+        for (key, copy), other in zip(copies.items(), others, strict=True)
+    }
 
 
-def judge(picture: Picture) -> Values:
-    """How bad a picture is by every measure."""
-    found = measure(picture).to_dict()
-    values = {name: float(value or 0.0) for name, value in found.items()}
-    values |= {f"-{name}": -value for name, value in values.items()}
-    return values | cleanvision_scores(picture) | {"BRISQUE": float(brisque().score(np.asarray(picture)))}
+def measures_of(picture: Picture) -> Values:
+    """Our measures, each with both signs."""
+    values = {name: float(value or 0.0) for name, value in measure(picture).to_dict().items()}
+    return values | {f"-{name}": -value for name, value in values.items()}
 
 
-def cleanvision_scores(picture: Picture) -> Values:
+def cleanvision_scores(pictures: Sequence[Picture]) -> list[Values]:
     """The issue scores of cleanvision with its own parameters, negated: 0 is bad, 1 is good."""
     import pandas
     from cleanvision.issue_managers import image_property as properties
 
+    dark, light = properties.BrightnessProperty("dark"), properties.BrightnessProperty("light")
+    entropy, blurriness = properties.EntropyProperty(), properties.BlurrinessProperty()
     checks: dict[str, tuple[Any, dict[str, float]]] = {
-        "dark": (properties.BrightnessProperty("dark"), {}),
-        "light": (properties.BrightnessProperty("light"), {}),
-        "low_information": (properties.EntropyProperty(), {"normalizing_factor": 0.1}),
-        "blurry": (properties.BlurrinessProperty(), {"normalizing_factor": 0.01, "color_threshold": 0.18}),
+        "dark": (dark, {}),
+        "light": (light, {}),
+        "low_information": (entropy, {"normalizing_factor": 0.1}),
+        "blurry": (blurriness, {"normalizing_factor": 0.01, "color_threshold": 0.18}),
     }
-    scores = {}
-    for name, (check, parameters) in checks.items():
-        raw = pandas.DataFrame([check.calculate(picture)])
-        scores[f"cleanvision {name}"] = -float(check.get_scores(raw, name, **parameters).iloc[0, 0])
-    return scores
+    raw = pandas.DataFrame(
+        [dark.calculate(p) | entropy.calculate(p) | blurriness.calculate(p) for p in pictures]
+    )
+    scores = {
+        f"cleanvision {name}": -check.get_scores(raw.copy(), name, **parameters).iloc[:, 0]
+        for name, (check, parameters) in checks.items()
+    }
+    return [{name: float(column[row]) for name, column in scores.items()} for row in range(len(pictures))]
 
 
 @cache

@@ -6,7 +6,7 @@ levels on every k-th pixel. docs/technical.md has the scales, and how well each 
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -22,13 +22,13 @@ _DIGITS = 4
 _SHORTEST_SIDE = 32
 """A picture with a shorter side has no details to measure."""
 
-_STRIP_HEIGHT, _STRIP_WIDTH = 40, 1032
+_STRIP_HEIGHT, _STRIP_WIDTH = 40, 520
 """The largest strip: whole tiles, and the neighbours that differences need."""
 _STRIP_OVERLAP = 8
-_STRIP_PIXELS = (150_000, 1_000_000)
-_STRIP_SHARE = 20
+_STRIP_PIXELS = (80_000, 1_000_000)
+_STRIP_SHARE = 24
 """Details are measured on one in so many pixels, within those limits."""
-_LEVEL_PIXELS = 65_536
+_LEVEL_PIXELS = 32_768
 """Levels are counted on about so many pixels."""
 
 _BLOCK = 8
@@ -86,7 +86,7 @@ class Measures:
 
     def to_dict(self) -> dict[str, Any]:
         """The measures by name, as plain values."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in MEASURES}
 
 
 MEASURES: tuple[str, ...] = tuple(field.name for field in fields(Measures))
@@ -137,8 +137,8 @@ class _Details:
     Attributes:
         edges: (2, T) int32, for each tile the largest step between neighbours, and the largest change within
             `_EDGE_WIDTH` pixels; first down, then across.
-        roughness: (T,) float64, for each tile without clipped pixels the standard deviation of its noise if
-            it is flat, in grey levels.
+        roughness: (T,) float64, for each tile of the first row without clipped pixels the standard deviation
+            of its noise if it is flat, in grey levels.
         down: (height - 1,) mean step from each line to the next one.
         across: (width - 1,) the same for columns.
     """
@@ -158,7 +158,7 @@ class _Details:
             np.concatenate([_tiles(part, _EDGE_TILE, np.maximum) for part in parts])
             for parts in (steps, changes)
         ]
-        return cls(np.array(edges), _roughness(strip), down.mean(1), across.mean(0))
+        return cls(np.array(edges), _roughness(strip[: _FLAT_TILE + 2]), down.mean(1), across.mean(0))
 
 
 def _sharpness(edges: NDArray[np.int32], disturbance: float) -> float:
