@@ -63,8 +63,8 @@ def score_record(score: Score | Scores) -> Record:
 
     Returns:
         ``mean_score_prediction``, ``sd_score_prediction`` (None without a distribution), ``predictions``
-        (list of floats; empty without a distribution) and, if known, ``percentile`` and ``measures``. Of several
-        models, the same for each, under its name, and ``measures`` once.
+        (list of floats; empty without a distribution) and, if known, ``percentile`` and ``measures``. Of
+        several models, the same for each, under its name, and ``measures`` once.
     """
     record: Record
     if not isinstance(score, Score):

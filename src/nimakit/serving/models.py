@@ -132,7 +132,7 @@ def _load(source: ModelSource, settings: Settings, notify: Callable[[str], None]
 
 
 def make_scorers(model: Scoring[Result], settings: Settings) -> dict[Wanted, Scorer[Result]]:
-    """Scorers of a model, or of several side by side: one for each augmentation, with measures and without."""
+    """Scorers of a model, or of several side by side: for each augmentation, with measures and without."""
     return {
         (tta, measures): Scorer(
             model,

@@ -14,6 +14,7 @@ from flask import current_app, g
 from nimakit.errors import BusyError, ImageError, UsageError
 from nimakit.images.photo import ImageInput
 from nimakit.io.threads import cores
+from nimakit.models.engine import Scorer
 from nimakit.models.preparation import Augmentation
 from nimakit.models.score import Score, Scores
 from nimakit.models.side_by_side import SideBySide

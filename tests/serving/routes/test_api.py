@@ -71,6 +71,15 @@ def test_measures_are_added_on_request(web: Client) -> None:
         assert plain == record
 
 
+def test_models_side_by_side_have_the_measures_once(web: Client) -> None:
+    """Next to the scores of each model, not among them."""
+    photo = form(("a.png", noise()))
+    [record] = web.post("/predict?model=score&model=tiny&measures=true", data=photo).json
+    assert list(record) == ["image_id", "score", "tiny", "measures"]
+    assert "measures" not in record["score"] | record["tiny"]
+    assert record["measures"]["megapixels"] == 64e-6
+
+
 def test_a_picture_without_a_file_name_is_named(web: Client) -> None:
     """However large it is: as a field of the form it is no file."""
     head, end = b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\n', b"\r\n--x--\r\n"

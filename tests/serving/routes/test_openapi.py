@@ -83,6 +83,7 @@ def test_open_routes_are_said_to_be_open(web: Client) -> None:
         ("POST", "/predict", "/predict"),
         ("POST", "/predict?normalize=minmax", "/predict"),
         ("POST", "/predict?measures=true", "/predict"),
+        ("POST", "/predict?measures=true&model=tiny&model=score", "/predict"),
         ("POST", "/predict?model=score", "/predict"),
         ("POST", "/predict?model=score&model=tiny", "/predict"),
         ("POST", "/predict?model=other", "/predict"),
