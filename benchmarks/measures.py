@@ -16,6 +16,7 @@ from predict import make_images, row
 from nimakit.errors import ImageError
 from nimakit.models import loading
 from nimakit.models.engine import Scorer
+from nimakit.models.score import Score
 
 WANTED = "<= 0.15"
 PAIRS = 7
@@ -35,7 +36,7 @@ def main() -> None:
             row(f"{count} JPEGs of {label}: time added by measures", statistics.median(added), WANTED)
 
 
-def seconds(scorer: Scorer, photos: Sequence[bytes]) -> float:
+def seconds(scorer: Scorer[Score], photos: Sequence[bytes]) -> float:
     """Processor time of scoring photographs, of all threads together."""
     started = time.process_time()
     if any(isinstance(result, ImageError) for result in scorer.score(photos)):

@@ -110,7 +110,7 @@ def column(
 
 def larger(first: FloatArray, second: FloatArray) -> FloatArray:
     """1 where the first is larger, 0.5 where both are equal."""
-    return (first > second) + 0.5 * (first == second)
+    return np.asarray((first > second) + 0.5 * (first == second))
 
 
 def judge_copies(path: Path) -> dict[tuple[str, float], Values]:
@@ -138,8 +138,10 @@ def measures_of(picture: Picture) -> Values:
 
 def cleanvision_scores(pictures: Sequence[Picture]) -> list[Values]:
     """The issue scores of cleanvision with its own parameters, negated: 0 is bad, 1 is good."""
-    import pandas
-    from cleanvision.issue_managers import image_property as properties
+    import pandas  # type: ignore[import-untyped]
+    from cleanvision.issue_managers import (  # type: ignore[import-not-found]
+        image_property as properties,
+    )
 
     dark, light = properties.BrightnessProperty("dark"), properties.BrightnessProperty("light")
     entropy, blurriness = properties.EntropyProperty(), properties.BlurrinessProperty()
@@ -162,10 +164,10 @@ def cleanvision_scores(pictures: Sequence[Picture]) -> list[Values]:
 @cache
 def brisque() -> Any:
     """BRISQUE with the trained model of its package."""
-    import cv2
-    from brisque import brisque as module
+    import cv2  # type: ignore[import-not-found]
+    from brisque import brisque as module  # type: ignore[import-not-found]
 
-    class Brisque(module.BRISQUE):
+    class Brisque(module.BRISQUE):  # type: ignore[misc]
         """BRISQUE for NumPy 2.4, which no longer takes arrays of one element for numbers."""
 
         def scale_features(self, features: Any) -> Any:

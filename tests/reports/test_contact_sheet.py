@@ -108,7 +108,7 @@ def test_shows_scores_of_a_model_without_distributions() -> None:
 
 def test_shows_measures_and_sorts_by_them() -> None:
     """Each card has its figures, and its place by each measure, the best first; null is last."""
-    values = (
+    values: tuple[dict[str, float | None], ...] = (
         {"sharpness": 0.5, "noise": 2.0},
         {"sharpness": None, "noise": 0.25},
         {"sharpness": 1.1, "noise": 7.0},

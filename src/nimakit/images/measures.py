@@ -213,7 +213,7 @@ def _roughness(strip: _Strip) -> FloatArray:
     inner = strip[1:-1, 1:-1]
     is_clipped = _tiles(inner, _FLAT_TILE, np.minimum) <= _BLACK
     is_clipped |= _tiles(inner, _FLAT_TILE, np.maximum) >= _WHITE
-    return sums[~is_clipped] * (math.sqrt(math.pi / 2) / 6 / _FLAT_TILE**2)
+    return np.asarray(sums[~is_clipped] * (math.sqrt(math.pi / 2) / 6 / _FLAT_TILE**2), np.float64)
 
 
 def _steps(strip: _Strip, distance: int) -> _Strip:
