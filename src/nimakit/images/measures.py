@@ -1,11 +1,12 @@
 """Technical measures of a photograph, without a network: sharpness, noise, exposure, contrast, blocks, size.
 
-Details are measured on luminance at full resolution, in strips that are spread evenly over the photograph;
-levels on every k-th pixel. docs/technical.md has the scales, and how well each measure tells damage.
+Edges are measured along every k-th row and column, and noise in strips of rows, at full resolution and spread
+over the whole photograph; levels on every k-th pixel. docs/technical.md has the scales, and how well each
+measure tells damage.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -15,26 +16,24 @@ from PIL import Image, ImageChops
 
 from nimakit.stats.histogram import FloatArray
 
-_Strip = NDArray[np.uint8]
-"""(height, width) uint8, luminance; measured on its own, because that fits into the cache of a core."""
+_Luminance = NDArray[np.uint8]
+"""(height, width) uint8."""
 
 _DIGITS = 4
 _SHORTEST_SIDE = 32
 """A picture with a shorter side has no details to measure."""
 
-_STRIP_HEIGHT, _STRIP_WIDTH = 40, 520
-"""The largest strip: whole tiles, and the neighbours that differences need."""
-_STRIP_OVERLAP = 8
-_STRIP_PIXELS = (80_000, 1_000_000)
-_STRIP_SHARE = 24
-"""Details are measured on one in so many pixels, within those limits."""
+_LINE_PIXELS = (40_000, 500_000)
+_LINE_SHARE = 80
+"""Edges are measured on one in so many pixels along either axis, within those limits."""
 _LEVEL_PIXELS = 32_768
 """Levels are counted on about so many pixels."""
 
 _BLOCK = 8
 """Side of a JPEG's blocks, in pixels."""
 
-_EDGE_TILE = 32
+_EDGE_TILE = (4, 32)
+"""Lines, and pixels of each."""
 _EDGE_WIDTH = 4
 _LOWEST_EDGE = 24
 """Lowest edge that is judged, in grey levels, if there is neither noise nor blocks."""
@@ -43,7 +42,12 @@ _SHARPEST = 98
 _NOISE_PEAK, _BLOCK_PEAK = 6, 4
 """What noise and blocks add to the largest difference in a tile, at most: in noise, and in blockiness."""
 
-_FLAT_TILE = 16
+_FLAT_TILE = (16, 16)
+_STRIP = (18, 520)
+"""Height and width of the largest strip: whole tiles, and the neighbours that the filter needs."""
+_STRIP_PIXELS = (60_000, 500_000)
+_STRIP_SHARE = 100
+"""Noise is measured on one in so many pixels, within those limits."""
 _FLATTEST = 1
 """Percentile of the tiles."""
 _FLATTEST_BIAS = 0.85
@@ -113,11 +117,11 @@ def measure(pixels: Image.Image) -> Measures:
     tones = _percentile(luminance, _BRIGHT_TONE) - _percentile(luminance, _DARK_TONE)
     noise = sharpness = blockiness = None
     if min(pixels.size) >= _SHORTEST_SIDE:
-        details = [_Details.of(strip) for strip in _strips(pixels)]
-        noise = _noise(np.concatenate([d.roughness for d in details]))
-        blockiness = (_excess([d.down for d in details]) + _excess([d.across for d in details])) / 2
+        noise = _noise(np.concatenate([_roughness(strip) for strip in _strips(pixels)]))
+        directions = [_edges(lines) for lines in _lines(pixels)]
+        blockiness = sum(_excess(steps) for _, steps in directions) / 2
         disturbance = _NOISE_PEAK * (noise or 0.0) + _BLOCK_PEAK * blockiness
-        sharpness = _sharpness(np.concatenate([d.edges for d in details], axis=1), disturbance)
+        sharpness = _sharpness(np.concatenate([edges for edges, _ in directions], axis=1), disturbance)
     return Measures(
         megapixels=round(pixels.width * pixels.height / 1e6, 6),
         sharpness=_rounded(sharpness),
@@ -130,35 +134,19 @@ def measure(pixels: Image.Image) -> Measures:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Details:
-    """What is measured on a strip.
+def _edges(lines: _Luminance) -> tuple[NDArray[np.int32], FloatArray]:
+    """Measure edges along lines.
 
-    Attributes:
-        edges: (2, T) int32, for each tile the largest step between neighbours, and the largest change within
-            `_EDGE_WIDTH` pixels; first down, then across.
-        roughness: (T,) float64, for each tile of the first row without clipped pixels the standard deviation
-            of its noise if it is flat, in grey levels.
-        down: (height - 1,) mean step from each line to the next one.
-        across: (width - 1,) the same for columns.
+    Args:
+        lines: (N, length), every k-th row or column.
+
+    Returns:
+        (2, T): for each tile the largest step between neighbours, and the largest change within `_EDGE_WIDTH`
+        pixels; and (length - 1,): the mean step from each place to the next.
     """
-
-    edges: NDArray[np.int32]
-    roughness: FloatArray
-    down: FloatArray
-    across: FloatArray
-
-    @classmethod
-    def of(cls, strip: _Strip) -> "_Details":
-        """Measure a strip."""
-        down, across = _steps(strip, 1), _steps(strip.T, 1).T
-        changes = (_steps(strip, _EDGE_WIDTH), _steps(strip.T, _EDGE_WIDTH).T)
-        steps = (down[: 1 - _EDGE_WIDTH], across[:, : 1 - _EDGE_WIDTH])
-        edges = [
-            np.concatenate([_tiles(part, _EDGE_TILE, np.maximum) for part in parts])
-            for parts in (steps, changes)
-        ]
-        return cls(np.array(edges), _roughness(strip[: _FLAT_TILE + 2]), down.mean(1), across.mean(0))
+    steps, changes = _steps(lines, 1), _steps(lines, _EDGE_WIDTH)
+    parts = [_tiles(values, _EDGE_TILE, np.maximum) for values in (steps[:, : 1 - _EDGE_WIDTH], changes)]
+    return np.array(parts), steps.mean(axis=0)
 
 
 def _sharpness(edges: NDArray[np.int32], disturbance: float) -> float:
@@ -183,20 +171,19 @@ def _noise(roughness: FloatArray) -> float | None:
     return _at(roughness, _FLATTEST) / _FLATTEST_BIAS
 
 
-def _excess(strips: Sequence[FloatArray]) -> float:
+def _excess(steps: FloatArray) -> float:
     """Excess of the steps across the edges of JPEG blocks, in grey levels.
 
     Wang, Sheikh and Bovik 2002, No-reference perceptual quality assessment of JPEG compressed images, compare
     the steps across the edges of blocks with all others. Here the edges are those of the eight positions that
     stand out most, because a picture may have been cropped after it was compressed.
     """
-    steps = np.mean(strips, axis=0)
     position = np.arange(len(steps)) % _BLOCK
     means = np.sort(np.bincount(position, steps) / np.bincount(position))
     return float(means[-1] - means[_BLOCK // 2 - 1 : _BLOCK // 2 + 1].mean())
 
 
-def _roughness(strip: _Strip) -> FloatArray:
+def _roughness(strip: _Luminance) -> FloatArray:
     """Standard deviation of the noise in each tile without clipped pixels, in grey levels.
 
     Immerkaer 1996, Fast noise variance estimation: from the mean absolute response to a filter that neither
@@ -213,39 +200,47 @@ def _roughness(strip: _Strip) -> FloatArray:
     inner = strip[1:-1, 1:-1]
     is_clipped = _tiles(inner, _FLAT_TILE, np.minimum) <= _BLACK
     is_clipped |= _tiles(inner, _FLAT_TILE, np.maximum) >= _WHITE
-    return np.asarray(sums[~is_clipped] * (math.sqrt(math.pi / 2) / 6 / _FLAT_TILE**2), np.float64)
+    return np.asarray(sums[~is_clipped] * (math.sqrt(math.pi / 2) / 6 / math.prod(_FLAT_TILE)), np.float64)
 
 
-def _steps(strip: _Strip, distance: int) -> _Strip:
-    """Absolute differences between lines at a distance."""
-    largest = np.maximum(strip[distance:], strip[:-distance])
-    return np.subtract(largest, np.minimum(strip[distance:], strip[:-distance]), out=largest)
+def _steps(lines: _Luminance, distance: int) -> _Luminance:
+    """Absolute differences of the pixels of a line at a distance."""
+    first, second = lines[:, distance:], lines[:, :-distance]
+    largest = np.maximum(first, second)
+    return np.subtract(largest, np.minimum(first, second), out=largest)
 
 
-def _tiles(values: NDArray[Any], side: int, reduce: np.ufunc) -> NDArray[np.int32]:
-    """(T,) reduced values of the whole tiles of a strip."""
-    rows, columns = (length // side for length in values.shape)
-    whole = values[: rows * side, : columns * side].reshape(rows, side, columns * side)
+def _tiles(values: NDArray[Any], tile: tuple[int, int], reduce: np.ufunc) -> NDArray[np.int32]:
+    """(T,) reduced values of the whole tiles; a tile is no higher than the values."""
+    height, width = min(tile[0], len(values)), tile[1]
+    rows, columns = values.shape[0] // height, values.shape[1] // width
+    whole = values[: rows * height, : columns * width].reshape(rows, height, columns * width)
     lines = reduce.reduce(whole, axis=1, dtype=values.dtype).astype(np.int32)
-    return np.asarray(reduce.reduce(lines.reshape(rows * columns, side), axis=1))
+    return np.asarray(reduce.reduce(lines.reshape(rows * columns, width), axis=1))
 
 
-def _strips(pixels: Image.Image) -> Iterator[_Strip]:
-    """Strips that are spread evenly over the picture and begin where a JPEG's blocks do."""
-    width, height = min(_STRIP_WIDTH, pixels.width), min(_STRIP_HEIGHT, pixels.height)
-    area = pixels.width * pixels.height
-    wanted = min(max(area // _STRIP_SHARE, _STRIP_PIXELS[0]), _STRIP_PIXELS[1]) // (width * height)
-    lefts = _starts(pixels.width, width, math.inf)
-    tops = _starts(pixels.height, height, max(1, wanted))
-    for place, top in enumerate(tops):
-        left = lefts[place % len(lefts)]
+def _lines(pixels: Image.Image) -> Iterator[_Luminance]:
+    """Every k-th row, then every k-th column, each as (N, length)."""
+    width, height = pixels.size
+    every = max(1, round(width * height / _bounded(width * height // _LINE_SHARE, _LINE_PIXELS)))
+    for size in ((width, math.ceil(height / every)), (math.ceil(width / every), height)):
+        found = np.asarray(pixels.resize(size, Image.Resampling.NEAREST).convert("L"))
+        yield found if size[0] == width else np.ascontiguousarray(found.T)
+
+
+def _strips(pixels: Image.Image) -> Iterator[_Luminance]:
+    """Strips of rows that are spread evenly over the picture."""
+    height, width = min(_STRIP[0], pixels.height), min(_STRIP[1], pixels.width)
+    wanted = _bounded(pixels.width * pixels.height // _STRIP_SHARE, _STRIP_PIXELS)
+    count = min(max(1, wanted // (width * height)), math.ceil(pixels.height / height))
+    columns = math.ceil(pixels.width / width)
+    for place, top in enumerate(np.linspace(0, pixels.height - height, count).astype(int).tolist()):
+        left = place % columns * (pixels.width - width) // max(1, columns - 1)
         yield np.asarray(pixels.crop((left, top, left + width, top + height)).convert("L"))
 
 
-def _starts(side: int, piece: int, most: float) -> list[int]:
-    """Where pieces begin that are spread over a side: as many as cover it, up to a number."""
-    count = min(most, max(1, math.ceil((side - _STRIP_OVERLAP) / (piece - _STRIP_OVERLAP))))
-    return [int(start) // _BLOCK * _BLOCK for start in np.linspace(0, side - piece, int(count))]
+def _bounded(value: int, limits: tuple[int, int]) -> int:
+    return min(max(value, limits[0]), limits[1])
 
 
 def _histograms(pixels: Image.Image) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
