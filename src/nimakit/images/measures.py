@@ -48,6 +48,8 @@ _STRIP = (18, 520)
 _STRIP_PIXELS = (60_000, 500_000)
 _STRIP_SHARE = 100
 """Noise is measured on one in so many pixels, within those limits."""
+_MOST_CLIPPED = 0.05
+"""Share of clipped pixels in a tile that shows its noise."""
 _FLATTEST = 1
 """Percentile of the tiles."""
 _FLATTEST_BIAS = 0.85
@@ -69,7 +71,7 @@ class Measures:
             evenly over four; slightly above 1 for fine lines; 0 if no edge stands out from noise and blocks.
             None if a side is shorter than 32 pixels.
         noise: Standard deviation of luminance in the flattest regions, in grey levels (0-255). None if every
-            region has clipped pixels, or if a side is shorter than 32 pixels.
+            region is clipped, or if a side is shorter than 32 pixels.
         shadows: Share of pixels that are clipped to black, 0 to 1.
         highlights: Share of pixels with a channel that is clipped to white, 0 to 1.
         headroom: Stops by which the exposure could be raised until the brightest tones become white: 0 if
@@ -184,7 +186,7 @@ def _excess(steps: FloatArray) -> float:
 
 
 def _roughness(strip: _Luminance) -> FloatArray:
-    """Standard deviation of the noise in each tile without clipped pixels, in grey levels.
+    """Standard deviation of the noise in each tile that is not clipped, in grey levels.
 
     Immerkaer 1996, Fast noise variance estimation: from the mean absolute response to a filter that neither
     gradients nor edges along an axis pass.
@@ -198,9 +200,9 @@ def _roughness(strip: _Luminance) -> FloatArray:
     response -= lines[:, 1:-1]
     sums = _tiles(np.abs(response, out=response), _FLAT_TILE, np.add)
     inner = strip[1:-1, 1:-1]
-    is_clipped = _tiles(inner, _FLAT_TILE, np.minimum) <= _BLACK
-    is_clipped |= _tiles(inner, _FLAT_TILE, np.maximum) >= _WHITE
-    return np.asarray(sums[~is_clipped] * (math.sqrt(math.pi / 2) / 6 / math.prod(_FLAT_TILE)), np.float64)
+    clipped = _tiles(((inner <= _BLACK) | (inner >= _WHITE)).view(np.uint8), _FLAT_TILE, np.add)
+    seen = sums[clipped <= _MOST_CLIPPED * math.prod(_FLAT_TILE)]
+    return np.asarray(seen * (math.sqrt(math.pi / 2) / 6 / math.prod(_FLAT_TILE)), np.float64)
 
 
 def _steps(lines: _Luminance, distance: int) -> _Luminance:
