@@ -23,7 +23,7 @@ _DIGITS = 4
 _SHORTEST_SIDE = 32
 """A picture with a shorter side has no details to measure."""
 
-_LINE_PIXELS = (40_000, 500_000)
+_LINE_PIXELS = (32_000, 500_000)
 _LINE_SHARE = 80
 """Edges are measured on one in so many pixels along either axis, within those limits."""
 _LEVEL_PIXELS = 32_768
@@ -43,9 +43,9 @@ _NOISE_PEAK, _BLOCK_PEAK = 6, 4
 """What noise and blocks add to the largest difference in a tile, at most: in noise, and in blockiness."""
 
 _FLAT_TILE = (16, 16)
-_STRIP = (18, 520)
+_STRIP = (18, 1032)
 """Height and width of the largest strip: whole tiles, and the neighbours that the filter needs."""
-_STRIP_PIXELS = (60_000, 500_000)
+_STRIP_PIXELS = (40_000, 500_000)
 _STRIP_SHARE = 100
 """Noise is measured on one in so many pixels, within those limits."""
 _MOST_CLIPPED = 0.05
