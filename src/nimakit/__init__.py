@@ -46,6 +46,7 @@ def predict(
     *,
     model: "str | os.PathLike[str]" = "aesthetic",
     tta: "Augmentation | bool" = False,
+    measures: bool = False,
 ) -> list[Any]:
     """Score images in one call; the model is loaded once, and again if its file changes.
 
@@ -56,6 +57,7 @@ def predict(
             distributions.
         model: A public model, an .onnx file, or an ensemble .json.
         tta: Test-time augmentation: True or "flips", or "crops".
+        measures: Whether records contain technical measures such as sharpness; needs `augmented`.
 
     Returns:
         As `nimakit.models.engine.Model.predict`: a list in the order of the images, of (bins,) float64
@@ -73,7 +75,7 @@ def predict(
     key = _identity(model)
     if key not in _loaded:
         _loaded[key] = load_model(model)
-    return _loaded[key].predict(images, augmented, tta=tta)
+    return _loaded[key].predict(images, augmented, tta=tta, measures=measures)
 
 
 def load_model(name: "str | os.PathLike[str]" = "aesthetic") -> "Model":

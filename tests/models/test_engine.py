@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from nimakit.errors import ImageError, ImageTooLargeError, ModelError, UsageError
+from nimakit.images.measures import measure
 from nimakit.images.photo import ImageInput, Photo, open_photo
 from nimakit.models import preparation
 from nimakit.models.engine import Member, Model, Scorer
@@ -114,6 +115,19 @@ def test_scores_the_others_where_some_images_are_broken(tiny: Model, tmp_path: P
     assert [first["mean_score_prediction"], last["mean_score_prediction"]] == pytest.approx(
         _means(tiny, PHOTOS[:2]), abs=1e-6
     )
+
+
+def test_records_have_measures_on_request(tiny: Model) -> None:
+    """They do not change the scores, whatever the views; distributions have no place for them."""
+    for tta in ("none", "crops"):
+        records = tiny.predict(PHOTOS[:2], augmented=True, tta=tta, measures=True)
+        measures = [record.pop("measures") for record in records]
+        assert [found["megapixels"] for found in measures] == 2 * [SIDE * SIDE / 1e6]
+        assert measures[0]["contrast"] != measures[1]["contrast"]
+        plain = tiny.predict(PHOTOS[:2], augmented=True, tta=tta)
+        assert [r["predictions"] for r in records] == [r["predictions"] for r in plain]
+    with pytest.raises(UsageError, match="measures=True needs augmented=True"):
+        tiny.predict(PHOTOS[0], measures=True)
 
 
 def test_passes_the_pixel_limit_on(tiny: Model) -> None:
@@ -224,8 +238,8 @@ def test_a_member_sees_in_an_ensemble_what_it_sees_alone(tmp_path: Path, jpeg: P
     for member in members:
         alone = Scorer(Model([member])).prepare(jpeg)
         assert not isinstance(alone, ImageError)
-        [(wanted, pixels)] = alone.items()
-        np.testing.assert_array_equal(together[wanted], pixels)
+        [(wanted, pixels)] = alone.views.items()
+        np.testing.assert_array_equal(together.views[wanted], pixels)
 
 
 @pytest.mark.parametrize(("tta", "reductions"), [("flips", [4, 2, 1]), ("crops", [2, 1])])
@@ -249,6 +263,17 @@ def test_decodes_once_for_members_that_need_the_same_pixels(
     Image.open(jpeg).save(tmp_path / "photo.png")
     Scorer(model, tta=tta).prepare(tmp_path / "photo.png")
     assert opened == [1]
+
+
+@pytest.mark.parametrize("others", [[], [metadata()]])
+def test_measures_the_whole_of_what_is_scored_reduced(
+    tmp_path: Path, jpeg: Path, others: list[Metadata]
+) -> None:
+    """Measures do not depend on what the members see, nor do scores on the measures."""
+    model = Model([_member(tmp_path, about) for about in [_scaled(), *others]])
+    [record] = model.predict(jpeg, augmented=True, measures=True)
+    assert record.pop("measures") == measure(open_photo(jpeg).pixels).to_dict()
+    assert [record] == model.predict(jpeg, augmented=True)
 
 
 def test_keeps_the_reference_only_where_all_members_share_it(tmp_path: Path) -> None:

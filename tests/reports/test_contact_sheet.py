@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from nimakit.images.measures import MEASURES
 from nimakit.images.photo import MAX_PIXELS
 from nimakit.reports import contact_sheet
 from nimakit.stats.histogram import default_bins
@@ -103,6 +104,28 @@ def test_shows_scores_of_a_model_without_distributions() -> None:
     assert "<strong>5.00</strong>" in page
     assert "standard deviation" not in page
     assert "Predicted distribution" not in page
+
+
+def test_shows_measures_and_sorts_by_them() -> None:
+    """Each card has its figures, and its place by each measure, the best first; null is last."""
+    values: tuple[dict[str, float | None], ...] = (
+        {"sharpness": 0.5, "noise": 2.0},
+        {"sharpness": None, "noise": 0.25},
+        {"sharpness": 1.1, "noise": 7.0},
+    )
+    records = [
+        _record(str(i), measures={**dict.fromkeys(MEASURES, 0.5), **measures})
+        for i, measures in enumerate(values)
+    ]
+    page = _render(records, [None] * 3)
+    assert re.findall(r"--sharpness: (\d)", page.partition("<ol")[2]) == ["2", "3", "1"]
+    assert re.findall(r"--noise: (\d)", page.partition("<ol")[2]) == ["2", "1", "3"]
+    assert re.findall(r"<dt>sharpness</dt><dd>(.*?)</dd>", page) == ["0.50", "\N{EN DASH}", "1.10"]
+    assert re.findall(r"<dt>highlights</dt><dd>(.*?)</dd>", page) == 3 * ["50 %"]
+    for name in MEASURES:
+        assert f'<input type="radio" name="order" value="{name}">' in page
+        assert f"[value={name}]:checked) + .grid .card {{ order: var(--{name}); }}" in page
+    assert "order" not in re.sub("border", "", _render([_record("a")], [None]))
 
 
 def test_draws_a_bounded_number_of_pictures(monkeypatch: pytest.MonkeyPatch) -> None:

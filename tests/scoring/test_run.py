@@ -1,5 +1,6 @@
 """nimakit.scoring.run: one run of `nimakit predict`."""
 
+import csv
 import io
 import json
 import os
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from nimakit.errors import MissingExtraError, OutputError, UsageError
+from nimakit.images.measures import MEASURES
 from nimakit.labels.label_file import Labels
 from nimakit.models.engine import Model
 from nimakit.reports import html
@@ -81,6 +83,21 @@ def test_writes_every_file_asked_for(folder: Path, tiny: Model, tmp_path: Path) 
     sheet = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "2 photographs, best first" in sheet
     assert "1 could not be scored" in sheet
+
+
+def test_measures_are_in_records_and_columns_only_on_request(
+    folder: Path, tiny: Model, tmp_path: Path
+) -> None:
+    """They change nothing else, and an image that cannot be scored has none."""
+    table = tmp_path / "p.csv"
+    plain, _ = _score(Run(source=folder, predictions_file=table), tiny)
+    assert "sharpness" not in table.read_text(encoding="utf-8")
+    records, _ = _score(Run(source=folder, measures=True, predictions_file=table), tiny)
+    assert [list(record.pop("measures", ())) for record in records] == [*3 * [list(MEASURES)], []]
+    assert records == plain
+    rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+    assert [row["measures.megapixels"] for row in rows] == [*3 * ["0.000108"], ""]
+    assert {row["measures.sharpness"] for row in rows} == {""}  # too small to have any
 
 
 def test_writes_metrics_where_no_labelled_image_was_scored(tmp_path: Path, folder: Path, tiny: Model) -> None:

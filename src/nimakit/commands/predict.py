@@ -45,6 +45,11 @@ if TYPE_CHECKING:
 @recursive
 @tta
 @click.option(
+    "--measures",
+    is_flag=True,
+    help="Add measures of technical quality: sharpness, noise, exposure, contrast, JPEG blocks, size.",
+)
+@click.option(
     "--normalize",
     type=click.Choice(["minmax"]),
     help="Add normalized_score: 0 for the lowest mean of this set, 1 for the highest.",
@@ -82,6 +87,7 @@ def predict(
     samples_file: Path | None,
     recursive: bool,
     tta: "Augmentation",
+    measures: bool,
     normalize: str | None,
     top: int | None,
     predictions_file: Path | None,
@@ -132,6 +138,7 @@ def predict(
         labels=labels,
         recursive=recursive,
         tta=tta,
+        measures=measures,
         normalise=normalize == "minmax",
         top=top,
         predictions_file=predictions_file,

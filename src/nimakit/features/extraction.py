@@ -265,7 +265,7 @@ class _Part:
         results: list[_Vectors | ImageError] = [x if isinstance(x, ImageError) else {} for x in batch]
         for place, encoder in enumerate(self._encoders):
             rows = [
-                (result, item[1][encoder.preprocessing])
+                (result, item[1].views[encoder.preprocessing])
                 for result, item in zip(results, batch, strict=True)
                 if not isinstance(result, ImageError)
                 and not isinstance(item, ImageError)

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import numpy as np
 from PIL import Image
@@ -13,6 +13,7 @@ from PIL import Image
 from nimakit.errors import ImageError, ModelError, UsageError
 from nimakit.images.files import find_images
 from nimakit.images.formats import FORMATS
+from nimakit.images.measures import Measures
 from nimakit.images.opening import Encoded
 from nimakit.images.photo import (
     MAX_PIXELS,
@@ -21,8 +22,8 @@ from nimakit.images.photo import (
 )
 from nimakit.io.threads import cores, in_batches
 from nimakit.models.network import Network, Outputs
-from nimakit.models.preparation import AUGMENTATIONS, Augmentation, Preparation, Prepared
-from nimakit.models.score import Score, error_record, score_record
+from nimakit.models.preparation import AUGMENTATIONS, Augmentation, Preparation, Prepared, Views
+from nimakit.models.score import Score, Scores, error_record, score_record, with_measures
 from nimakit.models.session import Stop
 from nimakit.models.taste import LINEAR, PROBES, Taste, personal_histograms, personal_means
 from nimakit.stats import histogram
@@ -50,7 +51,7 @@ class Scoring(Protocol[_Result_co]):
         """Either "GPU" or "CPU"."""
 
     def score_prepared(
-        self, prepared: Prepared, views: int = 1, stop: Stop | None = None
+        self, prepared: Views, views: int = 1, stop: Stop | None = None
     ) -> Sequence[_Result_co]:
         """Score images that are already cropped and resized; see `Model.score_prepared`."""
 
@@ -118,7 +119,7 @@ class Model:
         providers = {member.network.provider for member in self.members}
         return "CPU" if providers == {"CPUExecutionProvider"} else "GPU"
 
-    def score_prepared(self, prepared: Prepared, views: int = 1, stop: Stop | None = None) -> list[Score]:
+    def score_prepared(self, prepared: Views, views: int = 1, stop: Stop | None = None) -> list[Score]:
         """Score images that are already cropped and resized.
 
         Args:
@@ -219,6 +220,7 @@ class Model:
         augmented: bool = False,
         *,
         tta: Augmentation | bool = False,
+        measures: bool = False,
         max_pixels: int = MAX_PIXELS,
     ) -> list[Any]:
         """Score images.
@@ -229,6 +231,7 @@ class Model:
             augmented: Whether to return records instead of distributions.
             tta: Test-time augmentation: True or "flips" averages over the image and its mirror image, "crops"
                 also over its corners and centre.
+            measures: Augmented only: whether records contain technical ``measures``.
             max_pixels: Largest width times height of an image.
 
         Returns:
@@ -240,7 +243,7 @@ class Model:
 
         Raises:
             ImageError: Plain only: one or more images could not be scored; the message names all of them.
-            UsageError: A folder without images.
+            UsageError: A folder without images; or measures without `augmented`.
 
         Example:
             >>> import nimakit
@@ -248,8 +251,11 @@ class Model:
             >>> sorted(record)
             ['image', 'mean_score_prediction', 'percentile', 'predictions', 'sd_score_prediction']
         """
+        if measures and not augmented:
+            raise UsageError("Measures are part of records: measures=True needs augmented=True.")
         sources = _as_list(images)
-        scorer = Scorer(self, tta="flips" if tta is True else tta or "none", max_pixels=max_pixels)
+        augmentation: Augmentation = "flips" if tta is True else tta or "none"
+        scorer = Scorer(self, tta=augmentation, measures=measures, max_pixels=max_pixels)
         results = list(scorer.score(sources))
         if augmented:
             return [
@@ -317,6 +323,7 @@ class Scorer(Generic[Result]):
     Args:
         model: The model, or several side by side.
         tta: Test-time augmentation: "none", "flips" (2 views) or "crops" (10 views).
+        measures: Whether scores contain technical measures of the image.
         max_pixels: Largest width times height of an image.
         formats: Formats to decode, from `nimakit.images.formats.FORMATS`.
         workers: Number of threads; by default the number of cores this process may use.
@@ -336,6 +343,7 @@ class Scorer(Generic[Result]):
         model: Scoring[Result],
         *,
         tta: Augmentation = "none",
+        measures: bool = False,
         max_pixels: int = MAX_PIXELS,
         formats: tuple[str, ...] = FORMATS,
         workers: int | None = None,
@@ -346,7 +354,11 @@ class Scorer(Generic[Result]):
         self._model = model
         self.max_pixels = max_pixels
         self.preparation = Preparation(
-            preprocessings=tuple(model.preprocessings), tta=tta, max_pixels=max_pixels, formats=formats
+            preprocessings=tuple(model.preprocessings),
+            tta=tta,
+            measures=measures,
+            max_pixels=max_pixels,
+            formats=formats,
         )
         self._workers = workers or cores()
         self.batch_size = batch_size or (_CPU_BATCH if model.device == "CPU" else _GPU_BATCH)
@@ -390,10 +402,18 @@ class Scorer(Generic[Result]):
         good = [item for item in batch if not isinstance(item, ImageError)]
         scores: Iterator[Result] = iter(())
         if good:
-            joined = {wanted: np.concatenate([item[wanted] for item in good]) for wanted in good[0]}
-            views = len(next(iter(good[0].values())))
-            scores = iter(self._model.score_prepared(joined, views, stop))
+            first = good[0].views
+            joined = {wanted: np.concatenate([item.views[wanted] for item in good]) for wanted in first}
+            found = self._model.score_prepared(joined, len(next(iter(first.values()))), stop)
+            scores = (_measured(score, item.measures) for score, item in zip(found, good, strict=True))
         return [item if isinstance(item, ImageError) else next(scores) for item in batch]
+
+
+def _measured(result: Result, measures: Measures | None) -> Result:
+    """What is known of an image, with its measures."""
+    if measures is None:
+        return result
+    return cast("Result", with_measures(cast("Score | Scores", result), measures))
 
 
 def _normalise(values: FloatArray, member: Member) -> FloatArray:

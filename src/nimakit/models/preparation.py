@@ -6,6 +6,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from nimakit.errors import ImageError, machine_fault
+from nimakit.images.measures import Measures, measure
 from nimakit.images.photo import ImageInput, Photo, PixelArray, Preprocessing, open_photo, prepare, unread
 
 Augmentation = Literal["none", "flips", "crops"]
@@ -15,8 +16,21 @@ _CROP = 0.875
 _CENTRE = (0.5, 0.5)
 _CORNERS = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
 
-Prepared = dict[Preprocessing, PixelArray]
-"""The views of one image, for each of the inputs of a model: (views, height, width, 3) uint8."""
+Views = dict[Preprocessing, PixelArray]
+"""The views of images, for each of the inputs of a model: (views, height, width, 3) uint8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One decoded image, ready to be scored.
+
+    Attributes:
+        views: Its views.
+        measures: Its technical measures; None if they are not wanted.
+    """
+
+    views: Views
+    measures: Measures | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +40,14 @@ class Preparation:
     Attributes:
         preprocessings: Those of the model's inputs.
         tta: Test-time augmentation.
+        measures: Whether to measure the images.
         max_pixels: Largest width times height of an image.
         formats: Formats to decode.
     """
 
     preprocessings: tuple[Preprocessing, ...]
     tta: Augmentation
+    measures: bool = False
     max_pixels: int
     formats: tuple[str, ...]
 
@@ -49,7 +65,8 @@ class Preparation:
         """
         try:
             photos = self._open(source, briefly)
-            return {wanted: self._of(photo, wanted) for wanted, photo in photos.items()}
+            views = {wanted: self._of(photo, wanted) for wanted, photo in photos.items()}
+            return Prepared(views, self._measure(source, photos, briefly) if self.measures else None)
         except ImageError as error:
             return error
         except MemoryError as error:
@@ -69,6 +86,13 @@ class Preparation:
                 briefly=briefly,
             )
         return photos
+
+    def _measure(self, source: ImageInput, photos: dict[Preprocessing, Photo], briefly: bool) -> Measures:
+        """Measure an image at its full size: decoded once more if no model sees all of its pixels."""
+        whole = next((photo for photo in photos.values() if photo.reduction == 1), None)
+        if whole is None:
+            whole = open_photo(source, max_pixels=self.max_pixels, formats=self.formats, briefly=briefly)
+        return measure(whole.pixels)
 
     @property
     def _zoom(self) -> float:

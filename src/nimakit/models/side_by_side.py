@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from nimakit.errors import UsageError
 from nimakit.images.photo import Preprocessing
 from nimakit.models.engine import Model
-from nimakit.models.preparation import Prepared
+from nimakit.models.preparation import Views
 from nimakit.models.score import RECORD_KEYS, Score
 from nimakit.models.session import Stop
 
@@ -49,7 +49,7 @@ class SideBySide:
         return "GPU" if "GPU" in {model.device for model in self.models.values()} else "CPU"
 
     def score_prepared(
-        self, prepared: Prepared, views: int = 1, stop: Stop | None = None
+        self, prepared: Views, views: int = 1, stop: Stop | None = None
     ) -> list[dict[str, Score]]:
         """Score images that are already cropped and resized.
 

@@ -1,6 +1,7 @@
 """A contact sheet of scored pictures: one self-contained HTML file, best first."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,26 @@ import numpy as np
 from nimakit.reports import html
 from nimakit.stats.histogram import FloatArray
 
+Measured = Mapping[str, float | None]
+"""The ``measures`` of a record."""
+
 MAX_PICTURES = 1000
 """A picture takes about 20 KB, and browsers struggle with larger pages."""
 
 _THUMBNAIL_SIDE = 480
 _HISTOGRAM_BARS = 24
+
+_MEASURES: dict[str, tuple[str, float, int]] = {
+    "sharpness": ("%.2f", 1, -1),
+    "noise": ("%.1f", 1, 1),
+    "shadows": ("%.0f %%", 100, 1),
+    "highlights": ("%.0f %%", 100, 1),
+    "headroom": ("%.1f EV", 1, 1),
+    "contrast": ("%.0f %%", 100, -1),
+    "blockiness": ("%.1f", 1, 1),
+    "megapixels": ("%.1f", 1, -1),
+}
+"""Measure -> its format, what it is multiplied by, and its sign: the smallest product is the best."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +75,7 @@ def render(
     failed = [r for r in records if "error" in r]
     shown = scored[:MAX_PICTURES]
     pictures = html.thumbnails([p for _, p in shown], side=_THUMBNAIL_SIDE, max_pixels=max_pixels)
+    places = _places([record["measures"] for record, _ in shown if "measures" in record])
     cards = []
     for rank, ((record, _), thumbnail) in enumerate(zip(shown, pictures, strict=True), start=1):
         parts = [record.get(scale.key, record) for scale in scales]
@@ -69,6 +86,8 @@ def render(
                 "name": record.get("image", record["image_id"]),
                 "thumbnail": thumbnail,
                 "parts": parts,
+                "measures": _measures(record.get("measures", {})),
+                "places": places[rank - 1] if places else {},
                 "bars": [html.heights(part["predictions"]) for part in parts],
             }
         )
@@ -83,7 +102,29 @@ def render(
         references=", or ".join(dict.fromkeys(scale.reference for scale in scales if scale.reference)),
         spread=_spread(means, first.bins),
         average=float(means.mean()) if len(means) else None,
+        orders=[*_MEASURES] if places else [],
     )
+
+
+def _measures(found: Measured) -> dict[str, str]:
+    """Measures as text; a dash for those that a picture does not have."""
+    return {
+        name: "\N{EN DASH}" if value is None else text % (factor * value)
+        for name, (text, factor, _) in _MEASURES.items()
+        if name in found
+        for value in [found[name]]
+    }
+
+
+def _places(found: Sequence[Measured]) -> list[dict[str, int]]:
+    """For each picture its place by each measure, 1 for the best; pictures without it are last."""
+    places: list[dict[str, int]] = [{} for _ in found]
+    for name, (_, _, sign) in _MEASURES.items():
+        values = [measures[name] for measures in found]
+        keys = [math.inf if value is None else sign * value for value in values]
+        for place, index in enumerate(sorted(range(len(keys)), key=keys.__getitem__), start=1):
+            places[index][name] = place
+    return places
 
 
 def _spread(means: FloatArray, bins: FloatArray) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import IO, Any
 
+from nimakit.images.measures import MEASURES
 from nimakit.io.atomic import output_errors
 from nimakit.io.delimited import TableWriter
 from nimakit.models.score import DIGITS, Record
@@ -18,16 +19,21 @@ CSV_COLUMNS = ("image_id", "image", *_SCORE_KEYS, "error", "predictions")
 """Columns of a .csv of one model's records."""
 
 
-def csv_columns(models: Sequence[str]) -> tuple[str, ...]:
+def csv_columns(models: Sequence[str], *, measures: bool = False) -> tuple[str, ...]:
     """Columns of a .csv: those of one model, or ``NAME.KEY`` for each of several side by side.
+
+    Args:
+        models: Names of the models, or `ONLY`.
+        measures: Whether to add ``measures.KEY`` for each technical measure.
 
     >>> csv_columns(["a", "b"])[2:4]
     ('a.mean_score_prediction', 'a.sd_score_prediction')
     """
+    measured = [f"measures.{name}" for name in MEASURES] if measures else []
     if list(models) == [ONLY]:
-        return CSV_COLUMNS
+        return (*CSV_COLUMNS, *measured)
     scores = [f"{model}.{key}" for model in models for key in (*_SCORE_KEYS, "predictions")]
-    return ("image_id", "image", *scores, "error")
+    return ("image_id", "image", *scores, "error", *measured)
 
 
 def scores_in(record: Record, model: str = ONLY) -> Record:
@@ -57,7 +63,7 @@ class RecordWriter:
         stream: Text stream.
         name: Name of the stream in error messages.
         suffix: ``.json`` (an array, one record per line), ``.jsonl`` or ``.csv``.
-        columns: Columns of a .csv: keys, or ``NAME.KEY`` for a key of the model NAME.
+        columns: Columns of a .csv: keys, or ``NAME.KEY`` for a key of the model NAME, or of measures.
     """
 
     def __init__(

@@ -49,6 +49,7 @@ class Run:
         labels: The images to score, with labels or without; None for all images of the source.
         recursive: Whether to look into sub-folders.
         tta: Test-time augmentation.
+        measures: Whether to add technical ``measures`` to the records.
         normalise: Whether to add ``normalized_score`` to the records.
         top: Number of best images to output; None for all, in the order of the source.
         predictions_file: .json, .jsonl or .csv; optional.
@@ -63,6 +64,7 @@ class Run:
     labels: Labels | None = None
     recursive: bool = False
     tta: Augmentation = "none"
+    measures: bool = False
     normalise: bool = False
     top: int | None = None
     predictions_file: Path | None = None
@@ -103,7 +105,9 @@ class Run:
             OutputError: A file could not be written.
         """
         models = _by_name(model)
-        scorer: Scorer[Score | Scores] = Scorer(model, tta=self.tta, max_pixels=self.max_pixels)
+        scorer: Scorer[Score | Scores] = Scorer(
+            model, tta=self.tta, measures=self.measures, max_pixels=self.max_pixels
+        )
         agreements = {name: Agreement(one, self.splits.get(name)) for name, one in models.items()}
         failures: list[str] = []
 
@@ -118,7 +122,8 @@ class Run:
                 yield item, record
 
         with ExitStack() as files:
-            write = self._open_outputs(stdout, files, records.csv_columns(list(models)))
+            columns = records.csv_columns(list(models), measures=self.measures)
+            write = self._open_outputs(stdout, files, columns)
             if self.normalise or self.top or self.report_file:
                 self._write_all(list(scored()), models, write)
             else:

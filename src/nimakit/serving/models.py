@@ -15,6 +15,7 @@ from nimakit.models.names import ModelSource
 from nimakit.models.preparation import Augmentation
 from nimakit.models.score import Score
 from nimakit.serving.settings import Settings
+from nimakit.serving.users import Wanted
 
 _FOLDERS = re.compile(r"(?<![\w.])/(?:[^/\s:'\"]+/)+")
 
@@ -27,14 +28,14 @@ class ServedModel:
         name: Its name in requests.
         model: The model; None if it cannot be used.
         problem: Why it cannot be used, without paths.
-        scorers: One for each augmentation.
+        scorers: One for each augmentation, with measures and without.
         sample: Score of a grey image, which shows the outputs that the model has.
     """
 
     name: str
     model: Model | None = None
     problem: str = ""
-    scorers: dict[Augmentation, Scorer[Score]] = field(default_factory=dict)
+    scorers: dict[Wanted, Scorer[Score]] = field(default_factory=dict)
     sample: Score | None = None
 
     @property
@@ -130,17 +131,19 @@ def _load(source: ModelSource, settings: Settings, notify: Callable[[str], None]
     return ServedModel(name=source.name, model=model, scorers=make_scorers(model, settings), sample=sample)
 
 
-def make_scorers(model: Scoring[Result], settings: Settings) -> dict[Augmentation, Scorer[Result]]:
-    """Scorers of a model, or of several side by side: one for each augmentation."""
+def make_scorers(model: Scoring[Result], settings: Settings) -> dict[Wanted, Scorer[Result]]:
+    """Scorers of a model, or of several side by side: for each augmentation, with measures and without."""
     return {
-        tta: Scorer(
+        (tta, measures): Scorer(
             model,
             tta=tta,
+            measures=measures,
             max_pixels=settings.max_pixels,
             formats=settings.formats,
             batch_size=settings.batch_size,
         )
         for tta in get_args(Augmentation)
+        for measures in (False, True)
     }
 
 

@@ -28,7 +28,7 @@ from nimakit.serving.models import Models, make_scorers
 from nimakit.serving.request_log import write_line
 from nimakit.serving.settings import Settings
 from nimakit.serving.uploads import FORM_COPIES
-from nimakit.serving.users import Users
+from nimakit.serving.users import Users, Wanted
 
 _MOST_PARSED = 16
 """JSON bodies, and forms, that may wait to be parsed."""
@@ -121,6 +121,8 @@ class Service:
         tta: Augmentation,
         sources: Sequence[ImageInput],
         user: str | None = None,
+        *,
+        measures: bool = False,
     ) -> list[Score | Scores | ImageError]:
         """Score images by the deadline of the current request, in batches with those of other requests.
 
@@ -129,6 +131,7 @@ class Service:
             tta: Test-time augmentation.
             sources: One or more images.
             user: User for personal scores; None for general ones.
+            measures: Whether scores contain technical measures of their images.
 
         Returns:
             Results in the order of the images; the request's log line gets their times.
@@ -142,7 +145,7 @@ class Service:
         scorers = self.scorers(models, user)
         g.log_fields |= {"model": ", ".join(models), "images": len(sources)}
         deadline = g.started + self.settings.request_timeout_s
-        job = self._batcher.submit(scorers[tta], sources)
+        job = self._batcher.submit(scorers[tta, measures], sources)
         results = job.wait(deadline - time.monotonic())
         for stage, milliseconds in asdict(job.timing).items():
             self.metrics.stage_seconds.labels(stage).observe(milliseconds / 1000)
@@ -153,7 +156,7 @@ class Service:
             self.metrics.images.labels(model, "failed").inc(failed)
         return results
 
-    def scorers(self, models: Sequence[str], user: str | None = None) -> dict[Augmentation, Scorer[Any]]:
+    def scorers(self, models: Sequence[str], user: str | None = None) -> dict[Wanted, Scorer[Any]]:
         """Scorers of a model, or of several side by side; personal ones for a user.
 
         Raises:
@@ -178,7 +181,7 @@ class Service:
             return only.scorers
         return self._users.find(user, only.name, only.model)
 
-    def _make_side_by_side(self, *names: str) -> dict[Augmentation, Scorer[Scores]]:
+    def _make_side_by_side(self, *names: str) -> dict[Wanted, Scorer[Scores]]:
         found = [self.models.find(name) for name in names]
         models = {served.name: served.model for served in found if served.model is not None}
         return make_scorers(SideBySide(models), self.settings)

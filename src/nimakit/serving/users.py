@@ -13,7 +13,9 @@ from nimakit.models.score import Score
 from nimakit.models.taste import SUFFIX, USER_ID, read_taste
 from nimakit.serving.admission import Admission
 
-Scorers = dict[Augmentation, Scorer[Score]]
+Wanted = tuple[Augmentation, bool]
+"""What a request wants of a model: its augmentation, and whether with technical measures."""
+Scorers = dict[Wanted, Scorer[Score]]
 
 _MOST_WAITING = 8
 _TIMEOUT_S = 2.0
@@ -34,7 +36,7 @@ class Users:
     Args:
         folder: Folder of USER.taste files; None for no users.
         most: Largest number of cached users, each with one model.
-        make_scorers: Makes the scorers of a model, one for each augmentation.
+        make_scorers: Makes the scorers of a model, one for each augmentation, with measures and without.
     """
 
     def __init__(self, folder: Path | None, most: int, make_scorers: Callable[[Model], Scorers]) -> None:

@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
 ]
 
-OWN = {"EfficientNetLite0", "EfficientNetLite2", "ResNet18"}
+OWN = {"EfficientNetLite0", "EfficientNetLite1", "EfficientNetLite2", "ResNet18"}
 
 
 def test_knows_the_classifiers_of_keras() -> None:

@@ -130,5 +130,5 @@ def test_training_sees_a_jpeg_as_scoring_will(tmp_path: Path, resize_filter: Any
     cache.close()
     scored = Scorer(Model([Member(Network(write_model(tmp_path / "model.onnx", about)))])).prepare(path)
     assert not isinstance(scored, ImageError)
-    np.testing.assert_array_equal(learned, scored[size])
+    np.testing.assert_array_equal(learned, scored.views[size])
     assert (learned == photo.prepare(photo.open_photo(path), size)).all() == (resize_filter == "nearest")

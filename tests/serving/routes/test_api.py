@@ -10,6 +10,8 @@ import pytest
 
 from clients import Client, client, encode, form, noise, service
 from nimakit.errors import BusyError, ImageError
+from nimakit.images.measures import measure
+from nimakit.images.photo import open_photo
 from nimakit.models.engine import Model, Scorer
 from nimakit.models.score import score_record
 from nimakit.serving import problems
@@ -57,6 +59,27 @@ def test_answers_are_those_of_the_command_line(nimakit: Command, web: Client, ti
     for tta in views:
         answer = web.post(f"/predict?tta={tta}", data=form((photo.name, photo.read_bytes())))
         assert answer.json == told[tta]
+
+
+def test_measures_are_added_on_request(web: Client) -> None:
+    """The same as Python gives; without the query, or if it is false, there are none."""
+    photo = (SAMPLE / "coffee.jpg").read_bytes()
+    files = form(("a.jpg", photo), ("b.jpg", b"broken"))
+    [record, broken] = web.post("/predict?measures=true", data=files).json
+    assert record.pop("measures") == measure(open_photo(photo).pixels).to_dict()
+    assert list(broken) == ["image_id", "error"]
+    for query in ("", "?measures=false"):
+        [plain] = web.post(f"/predict{query}", data=form(("a.jpg", photo))).json
+        assert plain == record
+
+
+def test_models_side_by_side_have_the_measures_once(web: Client) -> None:
+    """Next to the scores of each model, not among them."""
+    photo = form(("a.png", noise()))
+    [record] = web.post("/predict?model=score&model=tiny&measures=true", data=photo).json
+    assert list(record) == ["image_id", "score", "tiny", "measures"]
+    assert "measures" not in record["score"] | record["tiny"]
+    assert record["measures"]["megapixels"] == 64e-6
 
 
 def test_a_picture_without_a_file_name_is_named(web: Client) -> None:
@@ -125,6 +148,7 @@ def test_a_request_of_bad_images_alone_is_a_problem(web: Client, kind: str) -> N
         ("model=other", 404, "one of tiny, score. Received: 'other'"),
         ("model=", 400, "'model' must be the name of a served model"),
         ("tta=mirror", 400, "'tta' must be one of none, flips, crops"),
+        ("measures=yes", 400, "'measures' must be true or false"),
         ("normalize=yes", 400, "'normalize' must be minmax"),
         ("modle=tiny", 400, "'modle' is unknown (nearest known: 'model')"),
         ("tta=none&tta=flips", 400, "'tta' is given more than once"),

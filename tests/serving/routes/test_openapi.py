@@ -11,6 +11,7 @@ from openapi_spec_validator import validate
 
 import nimakit.serving
 from clients import Client, form, noise
+from nimakit.images.measures import MEASURES
 from nimakit.serving.routes.api import _QUERY
 from nimakit.serving.routes.kserve_tensors import OUTPUTS
 
@@ -48,6 +49,12 @@ def test_query_and_outputs_are_those_of_the_code() -> None:
     assert named == list(OUTPUTS)
 
 
+def test_measures_are_those_of_the_code() -> None:
+    """Their names, all of which every answer with measures has."""
+    described = DESCRIPTION["components"]["schemas"]["Measures"]
+    assert described["required"] == [*described["properties"]] == [*MEASURES]
+
+
 def test_open_routes_are_said_to_be_open(web: Client) -> None:
     """Those that need no key, and only those, have no security."""
     from nimakit.serving.middleware import OPEN_ENDPOINTS
@@ -75,6 +82,8 @@ def test_open_routes_are_said_to_be_open(web: Client) -> None:
         ("POST", "/v2/models/tiny/versions/1/infer", "/v2/models/{name}/versions/{version}/infer"),
         ("POST", "/predict", "/predict"),
         ("POST", "/predict?normalize=minmax", "/predict"),
+        ("POST", "/predict?measures=true", "/predict"),
+        ("POST", "/predict?measures=true&model=tiny&model=score", "/predict"),
         ("POST", "/predict?model=score", "/predict"),
         ("POST", "/predict?model=score&model=tiny", "/predict"),
         ("POST", "/predict?model=other", "/predict"),

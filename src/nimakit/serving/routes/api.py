@@ -23,6 +23,7 @@ _QUERY = {
     ),
     "tta": Rule(is_one_of(*AUGMENTATIONS), "one of " + ", ".join(AUGMENTATIONS)),
     "user": Rule(lambda value: USER_ID.fullmatch(value) is not None, "1 to 64 of A-Z, a-z, 0-9, _ and -"),
+    "measures": Rule(is_one_of("true", "false"), "true or false"),
     "normalize": Rule(is_one_of("minmax"), "minmax"),
 }
 
@@ -37,7 +38,13 @@ def predict() -> Response:
     user = query.get("user")
     service.scorers(models, user)  # refuses unknown ones before the body is parsed
     uploads = read_uploads(request, service.settings.max_images, service.forms)
-    results = service.score(models, query.get("tta", "none"), [upload.content for upload in uploads], user)
+    results = service.score(
+        models,
+        query.get("tta", "none"),
+        [upload.content for upload in uploads],
+        user,
+        measures=query.get("measures") == "true",
+    )
     records: list[Record] = [
         {"image_id": upload.image_id}
         | (error_record(result) if isinstance(result, ImageError) else score_record(result))
