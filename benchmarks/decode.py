@@ -39,8 +39,8 @@ from nimakit.models.network import Network
 from nimakit.progress import track
 from nimakit.scoring.items import list_items
 from nimakit.stats.correlation import srcc
-from nimakit.stats.histogram import Float32Array, FloatArray, default_bins
-from nimakit.stats.ridge import ridge_head
+from nimakit.stats.head import fit_linear, log_histograms
+from nimakit.stats.histogram import Float32Array, FloatArray, default_bins, softmax
 
 HERE = Path(__file__).parent
 SAMPLES = HERE.parent / "data" / "samples"
@@ -229,14 +229,8 @@ def cross_validated(learned: Float32Array, seen: Float32Array, labels: FloatArra
     found = []
     for part in np.array_split(np.random.default_rng(0).permutation(len(labels)), FOLDS):
         rest = np.setdiff1d(np.arange(len(labels)), part)
-        kernel, bias = ridge_head(
-            learned[rest][:, None],
-            labels[rest].astype(np.float32),
-            blocks=[learned.shape[1]],
-            is_distribution=True,
-        )
-        logits = np.exp(seen[part] @ kernel + bias)
-        scores = logits @ bins / logits.sum(axis=1)
+        fitted = fit_linear([learned[None, rest]], log_histograms(labels[rest])).head
+        scores = softmax(fitted([seen[part]])) @ bins
         found.append(srcc(scores, labels[part] @ bins) or 0.0)
     return found
 

@@ -38,7 +38,7 @@ from nimakit.personal.learning import RatedImages, rescaled, score_rated
 from nimakit.personal.population import Population
 from nimakit.progress import say
 from nimakit.stats.correlation import srcc
-from nimakit.stats.histogram import FloatArray, mean, normalise
+from nimakit.stats.histogram import FloatArray, mean, normalise, softmax
 
 HELD_OUT = 100
 TEST_SHARE = 0.2
@@ -204,19 +204,16 @@ def _ridge(
     seen: RatedImages, others: FloatArray, is_test: NDArray[np.bool_], widths: list[int]
 ) -> FloatArray:
     """(N,) mean scores of a histogram head that saw neither the people held out nor the test pictures."""
-    from nimakit.stats.ridge import ridge_head
+    from nimakit.stats.head import fit_linear, log_histograms
 
     user, image = np.nonzero(~np.isnan(others))
     counts = np.zeros((len(is_test), len(OASIS_BINS)))
     np.add.at(counts, (image, np.rint(others[user, image] - OASIS_BINS[0]).astype(int)), 1)
-    kernel, bias = ridge_head(
-        seen.features[~is_test][:, None],
-        normalise(counts[~is_test]).astype(np.float32),
-        blocks=widths,
-        is_distribution=True,
+    blocks = np.split(seen.features, np.cumsum(widths)[:-1], axis=1)
+    found = fit_linear(
+        [block[None, ~is_test] for block in blocks], log_histograms(normalise(counts[~is_test]))
     )
-    logits = np.asarray(seen.features @ kernel + bias, np.float64)
-    return mean(normalise(np.exp(logits - logits.max(axis=1, keepdims=True))), OASIS_BINS)
+    return mean(softmax(found.head(blocks)), OASIS_BINS)
 
 
 def learn(seen: RatedImages, means: FloatArray, others: FloatArray) -> Population:

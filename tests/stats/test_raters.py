@@ -83,3 +83,23 @@ def test_has_no_repeats_where_nobody_rated_twice() -> None:
     assert raters.repeats(ratings.image, ratings.user, ratings.rating) is None
     again = raters.repeats(np.array([0, 0]), np.array([0, 0]), np.array([1.0, 1.0]))
     assert again == raters.Repeats(1, 1.0, 0.0, None)
+
+
+def test_predicts_how_lenient_raters_are_whatever_they_rated() -> None:
+    """A rater of bad pictures is not strict for that; with few ratings the prediction is cautious."""
+    random = np.random.default_rng(0)
+    quality, true = random.normal(5, 1, 60), random.normal(0, 0.8, 20)
+    user, image = np.nonzero(random.random((20, 60)) < 0.3)
+    kept = (user > 0) | (quality[image] < 5)  # the first sees bad pictures only
+    user, image = user[kept], image[kept]
+    rating = quality[image] + true[user] + random.normal(0, 0.4, len(user))
+    found = raters.levels(image, user, rating)
+    assert np.corrcoef(found, true)[0, 1] > 0.95
+    assert abs((found[0] - found.mean()) - (true[0] - true.mean())) < 0.4
+    few = np.isin(np.arange(len(user)), np.flatnonzero(user == 5)[1:], invert=True)
+    assert abs(raters.levels(image[few], user[few], rating[few])[5]) < abs(found[5]) + 0.2
+
+
+def test_levels_are_0_if_they_cannot_be_estimated() -> None:
+    """As with one rater."""
+    assert raters.levels(np.arange(3), np.zeros(3, int), np.array([1.0, 2, 3])).tolist() == [0]

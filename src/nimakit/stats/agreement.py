@@ -91,6 +91,21 @@ class TwoWayIcc:
 
 
 @dataclass(frozen=True, slots=True)
+class Variances:
+    """Where the variance of ratings comes from.
+
+    Attributes:
+        image: Variance of the pictures.
+        user: Variance of the raters' levels.
+        rest: Variance of what remains: taste and chance.
+    """
+
+    image: float
+    user: float
+    rest: float
+
+
+@dataclass(frozen=True, slots=True)
 class SplitHalf:
     """Agreement between random halves of the raters.
 
@@ -169,9 +184,23 @@ def one_way_icc(found: Moments) -> Icc | None:
 def two_way_icc(image: IntArray, user: IntArray, rating: FloatArray) -> TwoWayIcc | None:
     """ICCs from the variances of pictures, raters and residuals; some ratings may be missing.
 
-    The variances equate the observed sums of squares with their expectations: Henderson, "Estimation of
-    Variance and Covariance Components", 1953, method 1. If every rater rated every picture, they are those of
-    the analysis of variance, and the ICCs are those of Shrout and Fleiss, and of McGraw and Wong.
+    If every rater rated every picture, they are those of Shrout and Fleiss, and of McGraw and Wong.
+    """
+    found = variances(image, user, rating)
+    if found is None:
+        return None
+    ratings = _average_count(np.bincount(np.unique(image, return_inverse=True)[1]).astype(float))
+    agreement = _icc(found.image, found.user + found.rest, ratings)
+    consistency = _icc(found.image, found.rest, ratings)
+    return TwoWayIcc(agreement, consistency) if agreement and consistency else None
+
+
+def variances(image: IntArray, user: IntArray, rating: FloatArray) -> Variances | None:
+    """Variances of pictures, raters and residuals; some ratings may be missing.
+
+    They equate the observed sums of squares with their expectations: Henderson, "Estimation of Variance and
+    Covariance Components", 1953, method 1. If every rater rated every picture, they are those of the analysis
+    of variance. An estimate may be below 0.
     """
     values = rating - rating[0]  # exactly 0 for equal ratings, as in `moments`
     values = values - values.mean()  # keeps the sums of squares precise
@@ -193,10 +222,7 @@ def two_way_icc(image: IntArray, user: IntArray, rating: FloatArray) -> TwoWayIc
     )
     if np.linalg.matrix_rank(expected) < 3:
         return None
-    of_image, of_user, rest = np.linalg.solve(expected, np.array(squares) - values.sum() ** 2 / total)
-    ratings = _average_count(of_images)
-    agreement, consistency = _icc(of_image, of_user + rest, ratings), _icc(of_image, rest, ratings)
-    return TwoWayIcc(agreement, consistency) if agreement and consistency else None
+    return Variances(*np.linalg.solve(expected, np.array(squares) - values.sum() ** 2 / total).tolist())
 
 
 def split_half(

@@ -56,6 +56,17 @@ def normalise(histogram: ArrayLike) -> FloatArray:
     return np.asarray(values / total)
 
 
+def softmax(logits: ArrayLike) -> FloatArray:
+    """(..., bins) probabilities, proportional to the exponentials of (..., bins) logits.
+
+    >>> softmax([0, 0])
+    array([0.5, 0.5])
+    """
+    values = np.asarray(logits, np.float64)
+    weights = np.exp(values - values.max(axis=-1, keepdims=True))
+    return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
+
+
 def mean(histogram: ArrayLike, bins: ArrayLike) -> FloatArray:
     """Mean score of each distribution, on the scale of the bins.
 
@@ -172,9 +183,7 @@ def tilt(histogram: ArrayLike, mean_score: ArrayLike, bins: ArrayLike) -> FloatA
         logarithms = np.log(np.asarray(histogram, np.float64))
 
     def distribution(t: FloatArray) -> FloatArray:
-        exponent = t[..., None] * values + logarithms
-        weights = np.exp(exponent - exponent.max(axis=-1, keepdims=True))
-        return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
+        return softmax(t[..., None] * values + logarithms)
 
     # Beyond these t, all bins but the last are below the smallest float.
     top = np.full(target.shape, 750 / np.diff(values).min())

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from nimakit.stats import agreement
 from nimakit.stats.agreement import moments
 from nimakit.stats.correlation import lcc
 from nimakit.stats.histogram import FloatArray, IntArray
@@ -16,6 +17,8 @@ from nimakit.stats.histogram import FloatArray, IntArray
 MIN_RATINGS = 5
 """Ratings of pictures that others rated too, before a rater may be called an outlier."""
 
+_MAX_ITERATIONS = 200
+_CONVERGED = 1e-4
 _MIN_RATERS = 5
 _MIN_PAIRS = 3
 _OUTLIER_SCORE = 3.5
@@ -151,6 +154,39 @@ def repeats(image: IntArray, user: IntArray, rating: FloatArray) -> Repeats | No
         difference=float(np.abs(after - before).mean()),
         correlation=lcc(before, after) if len(again) >= _MIN_PAIRS else None,
     )
+
+
+def levels(image: IntArray, user: IntArray, rating: FloatArray) -> FloatArray:
+    """Predict how much more lenient each rater is than all raters, whatever pictures they rated.
+
+    Mixed model: a rating is a mean, plus effects of its picture and its rater, plus noise. The prediction is
+    the best linear unbiased one (Henderson, "Best Linear Unbiased Estimation and Prediction under a Selection
+    Model", 1975) with the variances of `nimakit.stats.agreement.variances`, so that a rater with few ratings
+    is judged cautiously.
+
+    Args:
+        image: (R,), picture numbers from 0.
+        user: (R,), from 0 to U - 1.
+        rating: (R,).
+
+    Returns:
+        (U,) float64, points of the scale: above 0 is more lenient. 0 if the variances are not defined.
+    """
+    variances = agreement.variances(image, user, rating)
+    people = int(user.max()) + 1
+    if variances is None or min(variances.user, variances.image, variances.rest) <= 0:
+        return np.zeros(people)
+    by_image = np.bincount(image) + variances.rest / variances.image
+    by_user = np.bincount(user, minlength=people) + variances.rest / variances.user
+    centred = rating - rating.mean()
+    picture, person = np.zeros(len(by_image)), np.zeros(people)
+    for _ in range(_MAX_ITERATIONS):
+        picture = np.bincount(image, centred - person[user], len(by_image)) / by_image
+        previous, person = person, np.bincount(user, centred - picture[image], people) / by_user
+        centred = centred - (centred - picture[image] - person[user]).mean()
+        if np.abs(person - previous).max() < _CONVERGED * np.sqrt(variances.user):
+            break
+    return person
 
 
 def _sums(person: IntArray, values: FloatArray, people: int) -> FloatArray:

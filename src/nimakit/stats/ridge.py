@@ -1,11 +1,11 @@
-"""Ridge regression in closed form, for one person's ratings and for a model's head."""
+"""Ridge regression in closed form: one person's ratings, and examples with noise of their own."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from nimakit.stats.histogram import Float32Array, FloatArray
+from nimakit.stats.histogram import FloatArray
 
 _LEVEL_VARIANCE = 0.5
 """Prior variance of a person's level, as a multiple of the noise: two ratings go half of the way."""
@@ -15,6 +15,8 @@ _PENALTIES = 10.0**_LOG_PENALTIES
 _PENALTY_PRIOR = np.exp(-((_LOG_PENALTIES - 0.5) ** 2) / 2 / 0.5**2)
 """Prior of each penalty: log-normal around 3, with a factor of about 3 as its deviation."""
 _TINY = float(np.finfo(np.float32).tiny)
+_LEAST_FREEDOM = 1e-4
+"""Least share of an example that others determine: below it, rounding would be divided by rounding."""
 
 
 def fit_gram(gram: FloatArray, difference: FloatArray) -> tuple[FloatArray, float]:
@@ -47,82 +49,68 @@ def fit_gram(gram: FloatArray, difference: FloatArray) -> tuple[FloatArray, floa
     return dual, shrunk_level
 
 
-_FLOOR = 0.01
-"""Added to each share before the logarithm, which empty bins do not have."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Solution:
+    """A ridge regression, with an intercept that is not penalised.
 
-_HEAD_PENALTIES = tuple(float(p) for p in 10.0 ** np.arange(-3, 2.01, 0.25))
-"""Ridge penalties tried, relative to the mean squared length of the features, which is 1 per block."""
+    Attributes:
+        weights: (D, outputs) float64, of features; or (N, outputs), dual weights of examples.
+        level: (outputs,) float64, the intercept.
+        left_out: (N, outputs) float64, what a fit to all others predicts for each example.
+    """
 
-_MAX_EXAMPLES = 20_000
-"""More take time and change nothing: a head has a few thousand weights."""
-
-_CHUNK = 256
-"""Examples processed together, so that memory does not grow with their number."""
+    weights: FloatArray
+    level: FloatArray
+    left_out: FloatArray
 
 
-def ridge_head(
-    features: Float32Array,
-    targets: Float32Array,
-    *,
-    blocks: Sequence[int],
-    is_distribution: bool,
-    seed: int = 0,
-) -> tuple[Float32Array, Float32Array]:
-    """Kernel and bias of a dense layer, fitted to targets by ridge regression.
-
-    Distributions are regressed as centred logarithms, the inverse of the softmax. The penalty chosen has the
-    least leave-one-out error (Golub, Heath and Wahba, "Generalized cross-validation as a method for choosing
-    a good ridge parameter", 1979).
+def solve_dual(covariance: FloatArray, noise: FloatArray, y: FloatArray) -> Solution:
+    """Solve from the covariance of the examples: best with fewer examples than features.
 
     Args:
-        features: (N, views, D) float32; the views are averaged. At most 20,000 random examples are used.
-        targets: (N, bins), rows sum to 1; or (N, 1) scores.
-        blocks: Sizes of consecutive blocks of features; each block is scaled to the same mean length.
-        is_distribution: Whether the targets are distributions.
-        seed: Seed of the choice of examples.
-
-    Returns:
-        (D, outputs) and (outputs,) float32.
+        covariance: (N, N), prior covariance of what is to be predicted.
+        noise: (N,), above 0, variance of the noise of each example.
+        y: (N, outputs).
     """
-    rows = _sample(len(features), seed)
-    count = len(rows)
-    y = np.asarray(targets[rows], np.float64)
-    if is_distribution:
-        y = np.log(y + _FLOOR)
-        y -= y.mean(axis=1, keepdims=True)
-    level = y.mean(axis=0)
-    y = y - level
-    centre = sum(x.sum(axis=0) for x in _chunks(features, rows)) / count
-    gram, product = np.zeros((len(centre),) * 2), np.zeros((len(centre), y.shape[1]))
-    for start, x in zip(range(0, count, _CHUNK), _chunks(features, rows), strict=True):
-        centred = x - centre
-        gram += centred.T @ centred
-        product += centred.T @ y[start : start + _CHUNK]
-    lengths = [np.sqrt(part.sum() / count) for part in np.split(gram.diagonal(), np.cumsum(blocks)[:-1])]
-    stretch = np.repeat(1 / np.maximum(lengths, np.finfo(np.float32).tiny), blocks)
-    squares, axes = np.linalg.eigh(gram * stretch * stretch[:, None])
-    axes = axes * stretch[:, None]  # so that they apply to unscaled features
-    projected = axes.T @ product
-    inverses = 1 / (np.maximum(squares, 0) + np.array(_HEAD_PENALTIES)[:, None] * len(blocks))
-    errors = np.zeros(len(_HEAD_PENALTIES))
-    for start, x in zip(range(0, count, _CHUNK), _chunks(features, rows), strict=True):
-        along = (x - centre) @ axes
-        kept = 1 - np.minimum(along**2 @ inverses.T + 1 / count, 0.9999)
-        for number, inverse in enumerate(inverses):
-            missed = y[start : start + _CHUNK] - along @ (inverse[:, None] * projected)
-            errors[number] += ((missed / kept[:, number, None]) ** 2).sum()
-    kernel = axes @ (inverses[int(np.argmin(errors))][:, None] * projected)
-    return kernel.astype(np.float32), (level - centre @ kernel).astype(np.float32)
+    inverse = np.linalg.inv(covariance + np.diag(noise))
+    column = inverse.sum(axis=0)
+    projection = inverse - np.outer(column, column) / column.sum()
+    dual = projection @ y
+    left_out = y - dual / np.maximum(projection.diagonal(), _TINY)[:, None]
+    return Solution(dual, column @ y / column.sum(), left_out)
 
 
-def _sample(count: int, seed: int) -> NDArray[np.int64]:
-    """Random rows, ascending; not the first ones, because label files are often sorted."""
-    if count <= _MAX_EXAMPLES:
-        return np.arange(count)
-    return np.sort(np.random.default_rng(seed).choice(count, _MAX_EXAMPLES, replace=False))
+def solve_primal(chunks: Callable[[], Iterable[FloatArray]], noise: FloatArray, y: FloatArray) -> Solution:
+    """Solve from the inner products of the features: best with more examples than features.
 
+    Args:
+        chunks: Gives the (N, D) features, in consecutive chunks of rows, each time it is called. They are
+            scaled so that the prior variance of each weight is 1.
+        noise: (N,), above 0, variance of the noise of each example.
+        y: (N, outputs).
+    """
+    precision = 1 / noise
+    total = precision.sum()
 
-def _chunks(features: Float32Array, rows: NDArray[np.int64]) -> Iterator[FloatArray]:
-    """Yield (up to `_CHUNK`, D) float64: the mean over the views of rows."""
-    for start in range(0, len(rows), _CHUNK):
-        yield features[rows[start : start + _CHUNK]].mean(axis=1, dtype=np.float64)
+    def parts() -> Iterable[tuple[slice, FloatArray]]:
+        start = 0
+        for x in chunks():
+            yield slice(start, start + len(x)), x
+            start += len(x)
+
+    middle = np.asarray(sum(precision[rows] @ x for rows, x in parts()) / total)
+    level = precision @ y / total
+    gram, product = np.eye(len(middle)), np.zeros((len(middle), y.shape[1]))
+    for rows, x in parts():
+        weighted = (x - middle) * precision[rows, None]
+        gram += weighted.T @ (x - middle)
+        product += weighted.T @ (y[rows] - level)
+    inverse = np.linalg.inv(gram)
+    weights = inverse @ product
+    left_out = np.empty_like(y)
+    for rows, x in parts():
+        centred = x - middle
+        leverage = precision[rows] * (((centred @ inverse) * centred).sum(axis=1) + 1 / total)
+        missed = y[rows] - level - centred @ weights
+        left_out[rows] = y[rows] - missed / np.maximum(1 - leverage, _LEAST_FREEDOM)[:, None]
+    return Solution(weights, level - middle @ weights, left_out)

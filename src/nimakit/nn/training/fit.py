@@ -18,8 +18,8 @@ from nimakit.nn.training.batches import Batches
 from nimakit.nn.training.checkpointing import Checkpointing
 from nimakit.nn.training.state import State
 from nimakit.nn.training.training_data import LabelledPhotos, TrainingData
-from nimakit.stats import ridge
-from nimakit.stats.histogram import mean
+from nimakit.stats import head
+from nimakit.stats.histogram import Float32Array, mean
 
 _DENSE, _ALL = "dense", "all"
 _WARM_UP = 0.1
@@ -154,14 +154,13 @@ class Training:
         backbone = batch_norm_folding.fold(heads.backbone_only(self._model))
         training, validation, features = data.feature_batches(backbone)
         if config.ridge_start and not state.history:
-            fitted = ridge.ridge_head(
-                features.values,
-                data.targets(),
-                blocks=heads.feature_blocks(self._model),
-                is_distribution=config.head != "regression",
+            targets = data.targets().astype(np.float64)
+            fitted = head.fit_linear(
+                _blocks(features.values, heads.feature_blocks(self._model)),
+                targets if config.head == "regression" else head.log_histograms(targets),
                 seed=config.seed,
-            )
-            self._model.get_layer(heads.HEAD_NAME).set_weights(fitted)
+            ).head
+            self._model.get_layer(heads.HEAD_NAME).set_weights([fitted.kernel, fitted.bias])
             self._checkpointing(_DENSE, training).record_start(
                 dense, training.validation(_identity), validation and validation.validation(_identity)
             )
@@ -254,6 +253,11 @@ class Training:
             averages=averages,
             notify=self._notify,
         )
+
+
+def _blocks(features: Float32Array, sizes: Sequence[int]) -> list[Float32Array]:
+    """(views, N, D_b) of each block, from (N, views, D)."""
+    return np.split(features.transpose(1, 0, 2), np.cumsum(sizes)[:-1], axis=2)
 
 
 def _identity(inputs: Any) -> Any:
