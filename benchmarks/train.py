@@ -19,7 +19,7 @@ from typing import Any
 
 from nimakit.labels.label_file import read_labels
 from nimakit.models import pretrained
-from nimakit.training.job import split
+from nimakit.training.labelled_set import split
 
 HERE = Path(__file__).parent
 CONFIG = HERE.parent / "models" / "MobileNet" / "config_aesthetic_cpu.json"

@@ -15,6 +15,7 @@ PACKAGES = {
     "datasets": "import public datasets and rated posts",
     "enhance": "edit photos without TensorFlow",
     "errors": "one tree of errors",
+    "heads": "heads fitted to features, joined with their encoders",
     "features": "feature vectors, computed once and kept",
     "images": "find, decode and save photos",
     "io": "files, tables, arrays, threads",

@@ -18,7 +18,8 @@ read_text() {
 
 # --- images --------------------------------------------------------------------------------------------
 
-# choose_image FILE...: unless $image is set, sets it to the image that the first of these files names, or to our own.
+# choose_image FILE...: unless $image is set, sets it to the image that the first of these files names, or to our own:
+# $default_image, or nima-cpu.
 # An image chosen by a file must be ours or $trusted: it gets the caller's files, and other people may have written the
 # config. A file that is no JSON or no config is left to the command, which reports all that is wrong with it.
 choose_image() {
@@ -28,10 +29,10 @@ choose_image() {
     check_image_name
     # shellcheck disable=SC2154 # the launchers set it
     is_ours "$image" || [[ $image == "$trusted" ]] ||
-      fail "A config may choose among nima-cpu and nima-gpu; any other image needs --trust-image. Received: $image," \
+      fail "A config may choose among nima-cpu, nima-gpu and nima-light; any other image needs --trust-image. Received: $image," \
         "in $file. Add --trust-image $image, or choose ours by --docker-image nima-cpu."
   done
-  image=${image:-nima-cpu}
+  image=${image:-${default_image:-nima-cpu}}
   check_image_name
 }
 
@@ -185,10 +186,32 @@ mount_encoder() {
 
 # The weights file that a config starts from, under the same condition.
 mount_weights() {
-  local weights name suffix='\.(hdf5|h5|keras|pth|pt)$'
-  [[ -f $1 ]] && read_text weights "$1" existing_weights && [[ -f $weights ]] || return 0
-  name=$(realpath -- "$weights")
-  if [[ $weights =~ $suffix && $name =~ $suffix ]]; then mount_input "$weights"; fi
+  local weights encoder
+  [[ -f $1 ]] || return 0
+  if read_text weights "$1" existing_weights; then mount_if_named "$weights" '\.(hdf5|h5|keras|pth|pt)$'; fi
+  if read_text weights "$1" ratings_file; then mount_if_named "$weights" '\.(csv|tsv|jsonl)$'; fi
+  while IFS= read -r -d '' encoder; do mount_if_named "$encoder" '\.onnx$'; done < <(encoder_names "$1")
+}
+
+# mount_if_named FILE PATTERN: mounts a file if both its name and that of the file it leads to match.
+mount_if_named() {
+  local name
+  [[ -f $1 ]] || return 0
+  name=$(realpath -- "$1")
+  if [[ $1 =~ $2 && $name =~ $2 ]]; then mount_input "$1"; fi
+}
+
+# encoder_names CONFIG: the encoders of a head, each followed by a null byte.
+encoder_names() {
+  is_head_config "$1" || return 0
+  jq -j '.encoders[]?.name? | strings + "\u0000"' -- "$1" 2>/dev/null || true
+}
+
+# Whether a config is that of a head, which needs no TensorFlow.
+is_head_config() {
+  [[ -f $1 ]] || return 1
+  require_jq "$1"
+  jq -e '.head_only == true' -- "$1" >/dev/null 2>&1
 }
 
 # add_mount PATH ro|rw: mounts it at its absolute path without . and .. parts, with links left as they are. A folder that

@@ -10,8 +10,11 @@ import pytest
 
 from nimakit.config import (
     TRAIN_RULES,
+    EncoderConfig,
+    HeadConfig,
     MemberConfig,
     TrainConfig,
+    read_config,
     read_ensemble_config,
     read_train_config,
     valid_values,
@@ -32,7 +35,7 @@ def _write(folder: Path, value: Any) -> Path:
 def test_reads_the_configs_that_come_with_the_project(path: Path) -> None:
     """Every committed config keeps the rules."""
     values = json.loads(path.read_text(encoding="utf-8"))
-    config = json.loads(json.dumps(dataclasses.asdict(read_train_config(path))))  # without tuples
+    config = json.loads(json.dumps(dataclasses.asdict(read_config(path))))  # without tuples
     assert {key: config[key] for key in values} == values
 
 
@@ -164,7 +167,8 @@ def test_reads_the_configs_of_the_first_nima_toolkit(
 
 def test_new_configs_decode_scaled_and_old_ones_whole(tmp_path: Path) -> None:
     """Configs that come with nimakit have the key where the filter weighs pixels; for others it is off."""
-    shipped = [read_train_config(path) for path in sorted((ROOT / "models").glob("*/config_*.json"))]
+    files = sorted((ROOT / "models").glob("*/config_*.json"))
+    shipped = [config for config in map(read_config, files) if isinstance(config, TrainConfig)]
     assert {config.decode for config in shipped if config.resize_filter != "nearest"} == {"scaled"}
     assert {config.decode for config in shipped if config.resize_filter == "nearest"} == {"full"}
     old = read_train_config(_write(tmp_path, {"base_model_name": "MobileNet", "resize_filter": "bicubic"}))
@@ -261,3 +265,53 @@ def test_a_head_in_closed_form_needs_no_epochs(tmp_path: Path) -> None:
     """With ridge_start, a config without epochs is a whole one."""
     values = {"base_model_name": "MobileNet", "epochs_train_dense": 0, "epochs_train_all": 0}
     assert read_train_config(_write(tmp_path, {**values, "ridge_start": True})).ridge_start
+
+
+def test_reads_the_config_of_a_head(tmp_path: Path) -> None:
+    """Encoders keep their order; a size left out is the encoder's own."""
+    encoders = [
+        {"name": "efficientnet-lite0", "input_size": [224, 320]},
+        {"name": "e.onnx", "input_size": None},
+    ]
+    config = read_config(_write(tmp_path, {"head_only": True, "encoders": encoders, "seed": None}))
+    assert config == HeadConfig(
+        head_only=True,
+        encoders=(
+            EncoderConfig(name="efficientnet-lite0", input_size=(224, 320)),
+            EncoderConfig(name="e.onnx", input_size=None),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, "'encoders' is missing"),
+        ({"encoders": []}, "one or more encoders"),
+        ({"encoders": [{"name": ""}, 3]}, "encoder 1: 'name' must be.*encoder 2 must be an object"),
+        ({"encoders": [{"name": "a", "size": 3}]}, "encoder 1: 'size' is unknown"),
+        (
+            {"encoders": [{"name": "a"}], "epochs_train_all": 3},
+            "'epochs_train_all' has no effect with 'head_only'",
+        ),
+        (
+            {"encoders": [{"name": "a"}], "head": "classification"},
+            "'head' must be one of histogram, regression",
+        ),
+        ({"encoders": [{"name": "a"}], "head_only": "yes"}, "'head_only' must be true"),
+    ],
+)
+def test_rejects_a_broken_config_of_a_head(tmp_path: Path, values: dict[str, Any], message: str) -> None:
+    """What trains a whole network is refused by name, and so is every broken encoder."""
+    with pytest.raises(ConfigError, match=message):
+        read_config(_write(tmp_path, {"head_only": True, **values}))
+
+
+def test_the_config_of_a_head_is_no_network(tmp_path: Path) -> None:
+    """Where Keras weights are needed, the error names the model file; false is as good as left out."""
+    path = _write(tmp_path, {"head_only": True, "encoders": [{"name": "a"}]})
+    assert valid_values(path) == {"head_only": True, "encoders": [{"name": "a"}]}
+    with pytest.raises(ConfigError, match=r"use the model\.onnx"):
+        read_train_config(path)
+    plain = _write(tmp_path, {"head_only": False, "base_model_name": "MobileNet"})
+    assert read_config(plain) == TrainConfig(base_model_name="MobileNet")

@@ -14,7 +14,7 @@ import click
 import pytest
 
 from nimakit.cli import cli
-from nimakit.config import TRAIN_RULES
+from nimakit.config import HEAD_RULES, TRAIN_RULES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")]
@@ -104,10 +104,14 @@ def test_an_option_has_help(name: str) -> None:
 # --- pages ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", TRAIN_RULES)
-def test_a_config_key_is_documented(key: str) -> None:
-    """Every key of a training config has its row in docs/configs.md."""
-    assert re.search(rf"^\| `?{key}`? \|", (ROOT / "docs" / "configs.md").read_text("utf-8"), re.MULTILINE)
+@pytest.mark.parametrize("rules", [TRAIN_RULES, HEAD_RULES], ids=["train", "head"])
+def test_a_config_key_is_documented(rules: dict[str, Any]) -> None:
+    """Every key of a training config, and of the config of a head, has its row in docs/configs.md."""
+    page = (ROOT / "docs" / "configs.md").read_text("utf-8")
+    whole, _, head = page.partition("## Config of a head")
+    section = whole if rules is TRAIN_RULES else head.partition("\n## Ensemble")[0]
+    rows = re.findall(r"^\| ([\w, ]+) \|", section, re.MULTILINE)
+    assert set(rules) <= {key for row in rows for key in row.split(", ")}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

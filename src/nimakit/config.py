@@ -1,7 +1,7 @@
 """Configuration files of training jobs and ensembles, checked and read into frozen dataclasses."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
@@ -176,6 +176,72 @@ TRAIN_RULES = _rules(TrainConfig)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class EncoderConfig:
+    """An encoder of a head, at one input size.
+
+    Attributes:
+        name: A public encoder by name, or an encoder's .onnx file (relative to the working directory).
+        input_size: (height, width) in pixels; None for the encoder's own.
+    """
+
+    name: Annotated[str, Rule(is_text, "the name of an encoder or an .onnx file", required=True)]
+    input_size: _Size | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeadConfig:
+    """The config of a job with ``"head_only": true``: a head fitted to the features of frozen encoders.
+
+    Attributes:
+        head_only: True.
+        encoders: One or more; the same encoder may occur at several sizes.
+        train_env: As in `TrainConfig`.
+        docker_image: As in `TrainConfig`.
+        n_classes: Number of bins, at least 2; None for that of the labels.
+        ratings_file: Table of single ratings, .csv, .tsv or .jsonl, from which the labels are computed anew
+            without the raters' biases; None to learn from the labels as they are.
+        s3_bucket: As in `TrainConfig`.
+        img_format: As in `TrainConfig`.
+        head: "histogram" (softmax) or "regression" (one score).
+        kernel: "gaussian" (similarity to the training images) or "linear" (a dense layer).
+        resize_filter: As in `TrainConfig`; None for that of the encoders.
+        fit: As in `TrainConfig`; None for that of the encoders.
+        random_flip: Whether features are averaged over a picture and its mirror image.
+        validation_split: Share of the labelled images set aside, 0 to below 1. None are needed: every image
+            is also predicted by a fit to all others.
+        seed: Seed of the split and of the choice of images that variances are estimated from.
+        balance_ratings: Whether images with rare mean ratings weigh as much as those with common ones.
+    """
+
+    head_only: Annotated[bool, Rule(lambda value: value is True, "true", required=True)]
+    encoders: Annotated[
+        tuple[EncoderConfig, ...],
+        Rule(
+            lambda value: isinstance(value, list) and len(value) >= 1,
+            "a list of one or more encoders",
+            required=True,
+        ),
+    ]
+    train_env: str = "local"
+    docker_image: str = "nima-light"
+    n_classes: _Bins | None = None
+    ratings_file: str | None = None
+    s3_bucket: str | None = None
+    img_format: str = "jpg"
+    head: Literal["histogram", "regression"] = "histogram"
+    kernel: Literal["gaussian", "linear"] = "gaussian"
+    resize_filter: ResizeFilter | None = None
+    fit: Fit | None = None
+    random_flip: bool = True
+    validation_split: _ShareBelow1 = 0.0
+    seed: _Seed = 0
+    balance_ratings: bool = False
+
+
+HEAD_RULES, _ENCODER_RULES = _rules(HeadConfig), _rules(EncoderConfig)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class MemberConfig:
     """One model of an ensemble.
 
@@ -224,8 +290,25 @@ LAYOUT_KEYS = (
 """Keys that, with base model and weights, determine the layers and input of a trained network."""
 
 
+def read_config(path: str | os.PathLike[str]) -> TrainConfig | HeadConfig:
+    """Read and check the config of a job: that of a head if ``head_only`` is true.
+
+    Args:
+        path: JSON file.
+
+    Returns:
+        The config; keys that are missing or null have the defaults of `TrainConfig` or `HeadConfig`.
+
+    Raises:
+        ConfigError: Not a JSON object, or broken rules, all of them listed.
+    """
+    path = Path(path)
+    values, name = read_object(path, "A training config"), f"Training config {path}"
+    return parse_head_config(values, name) if _is_head(values) else parse_train_config(values, name)
+
+
 def read_train_config(path: str | os.PathLike[str]) -> TrainConfig:
-    """Read and check a training config.
+    """Read and check the config of a whole network.
 
     Args:
         path: JSON file.
@@ -234,10 +317,15 @@ def read_train_config(path: str | os.PathLike[str]) -> TrainConfig:
         The config; keys that are missing or null have the defaults of `TrainConfig`.
 
     Raises:
-        ConfigError: Not a JSON object, or broken rules, all of them listed.
+        ConfigError: Not a JSON object, a config with ``head_only``, or broken rules, all of them listed.
     """
-    path = Path(path)
-    return parse_train_config(read_object(path, "A training config"), f"Training config {path}")
+    config = read_config(path)
+    if isinstance(config, HeadConfig):
+        raise ConfigError(
+            f"This needs Keras weights, and a config with 'head_only' has none. Received: {path}; to score,"
+            " use the model.onnx of its job."
+        )
+    return config
 
 
 def valid_values(path: Path) -> dict[str, Any]:
@@ -249,9 +337,12 @@ def valid_values(path: Path) -> dict[str, Any]:
         values = read_object(path, "A training config")
     except ConfigError:
         return {}
-    return {
-        key: value for key, value in values.items() if key in TRAIN_RULES and TRAIN_RULES[key].holds(value)
-    }
+    rules = HEAD_RULES if _is_head(values) else TRAIN_RULES
+    return {key: value for key, value in values.items() if key in rules and rules[key].holds(value)}
+
+
+def _is_head(values: Mapping[str, Any]) -> bool:
+    return values.get("head_only") not in (None, False)
 
 
 def parse_train_config(values: Mapping[str, Any], name: str) -> TrainConfig:
@@ -264,11 +355,57 @@ def parse_train_config(values: Mapping[str, Any], name: str) -> TrainConfig:
     Raises:
         ConfigError: Broken rules, all of them listed.
     """
-    values = _without_nulls(values, TRAIN_RULES)
+    values = {key: value for key, value in values.items() if (key, value) != ("head_only", False)}
+    values = _without_nulls(values, {**TRAIN_RULES, "head_only": HEAD_RULES["head_only"]})
     broken = broken_rules(values, TRAIN_RULES)
     refuse(name, broken or _contradictions(values))
+    return TrainConfig(**{**values, "input_size": _size(values)})
+
+
+def parse_head_config(values: Mapping[str, Any], name: str) -> HeadConfig:
+    """Check the values of the config of a head.
+
+    Args:
+        values: The object in its JSON file; null counts as missing.
+        name: Name of the config in errors.
+
+    Raises:
+        ConfigError: Broken rules, all of them listed.
+    """
+    values = _without_nulls(values, HEAD_RULES | TRAIN_RULES)
+    unused = [key for key in values if key in TRAIN_RULES and key not in HEAD_RULES]
+    broken = [f"{key!r} has no effect with 'head_only': leave it out" for key in unused]
+    broken += broken_rules({key: value for key, value in values.items() if key not in unused}, HEAD_RULES)
+    listed = values["encoders"] if isinstance(values.get("encoders"), list) else []
+    encoders, broken_members = _members(listed, "encoder", _ENCODER_RULES)
+    refuse(name, broken + broken_members)
+    return HeadConfig(
+        **{
+            **values,
+            "encoders": tuple(
+                EncoderConfig(name=encoder["name"], input_size=_size(encoder)) for encoder in encoders
+            ),
+        }
+    )
+
+
+def _size(values: Mapping[str, Any]) -> tuple[int, int] | None:
     size = values.get("input_size")
-    return TrainConfig(**{**values, "input_size": tuple(size) if size else None})
+    return tuple(size) if size else None
+
+
+def _members(
+    listed: Sequence[Any], noun: str, rules: Mapping[str, Rule]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """The objects of a list without their nulls, and their broken rules by number."""
+    members, broken = [], []
+    for number, member in enumerate(listed, start=1):
+        if not isinstance(member, dict):
+            broken.append(f"{noun} {number} must be an object")
+        else:
+            members.append(_without_nulls(member, rules))
+            broken += [f"{noun} {number}: {text}" for text in broken_rules(members[-1], rules)]
+    return members, broken
 
 
 def _without_nulls(values: Mapping[str, Any], rules: Mapping[str, Rule]) -> dict[str, Any]:
@@ -309,15 +446,9 @@ def read_ensemble_config(path: str | os.PathLike[str]) -> EnsembleConfig:
     path = Path(path)
     values = _without_nulls(read_object(path, "An ensemble file"), _ENSEMBLE_RULES)
     broken = broken_rules(values, _ENSEMBLE_RULES)
-    members = []
     listed = values["members"] if isinstance(values.get("members"), list) else []
-    for number, member in enumerate(listed, start=1):
-        if not isinstance(member, dict):
-            broken.append(f"member {number} must be an object")
-        else:
-            members.append(_without_nulls(member, _MEMBER_RULES))
-            broken += [f"member {number}: {text}" for text in broken_rules(members[-1], _MEMBER_RULES)]
-    refuse(f"Ensemble {path}", broken)
+    members, broken_members = _members(listed, "member", _MEMBER_RULES)
+    refuse(f"Ensemble {path}", broken + broken_members)
     return EnsembleConfig(
         name=values.get("name", path.stem),
         members=tuple(MemberConfig(**member) for member in members),

@@ -70,13 +70,21 @@ class Job:
     """The model card."""
 
     @classmethod
-    def create(cls, jobs_folder: Path, files: Mapping[str, bytes], run: Mapping[str, Any]) -> "Job":
+    def create(
+        cls,
+        jobs_folder: Path,
+        files: Mapping[str, bytes],
+        run: Mapping[str, Any],
+        *,
+        folders: Iterable[str] = ("logs", "weights"),
+    ) -> "Job":
         """Create a job folder, named after the current second; if that is taken, wait for the next second.
 
         Args:
             jobs_folder: The folder of all jobs, created if it is missing.
             files: Name -> content of the files to begin with: config.json, samples.json.
             run: Initial content of run.json; status and time of creation are added.
+            folders: Names of the folders to begin with.
 
         Returns:
             The job, with status "prepared".
@@ -87,8 +95,8 @@ class Job:
         try:
             jobs_folder.mkdir(parents=True, exist_ok=True)
             job = cls(_new_folder(jobs_folder.absolute()))
-            for folder in (job.logs, job.weights):
-                folder.mkdir()
+            for name in folders:
+                (job.folder / name).mkdir()
             for name, content in files.items():
                 (job.folder / name).write_bytes(content)
         except OSError as error:
@@ -111,6 +119,10 @@ class Job:
                 f"A job folder holds run.json, which train-local writes. Received: {folder}, without one."
             )
         return job
+
+    def ratings_file(self, suffix: str) -> Path:
+        """The table of single ratings, as it was given; its suffix tells the format."""
+        return self.folder / f"ratings{suffix}"
 
     @property
     def name(self) -> str:

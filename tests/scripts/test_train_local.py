@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -117,6 +118,21 @@ def test_the_config_chooses_the_image(train: Launcher) -> None:
         assert container.image == "team/nima:2"
 
 
+def test_the_job_of_a_head_runs_without_tensorflow(train: Launcher, tmp_path: Path) -> None:
+    """In nima-light, unless the config names another image; it sees the config's encoders and ratings."""
+    head = {"head_only": True, "encoders": [{"name": "e.onnx"}, {"name": "efficientnet-lite0"}]}
+    for name in ("e.onnx", "r.csv", "secret.txt"):
+        (train.folder / name).touch()
+    write_json(train.folder / "c.json", {**head, "ratings_file": "r.csv"})
+    first, *others = train(*NEW).containers
+    assert {container.image for container in (first, *others)} == {"nima-light"}
+    assert {str(train.folder / name) for name in ("e.onnx", "r.csv")} <= set(first.mounts)
+    write_json(train.folder / "c.json", {**head, "docker_image": "nima-gpu", "ratings_file": "secret.txt"})
+    container = train(*NEW).containers[0]
+    assert container.image == "nima-gpu"
+    assert str(train.folder / "secret.txt") not in container.mounts
+
+
 def test_a_job_goes_on_in_its_image(train: Launcher, job: Path) -> None:
     """A resumed job runs in the image chosen at its start, else in the one its config names."""
     write_json(job / "config.json", {"docker_image": "team/nima:2", "existing_weights": "random"})
@@ -141,10 +157,12 @@ def test_a_job_goes_on_in_its_image(train: Launcher, job: Path) -> None:
         ({"existing_weights": "aesthetic"}, []),
         ({}, []),
         ({"existing_weights": "random", "s3_bucket": "bucket"}, []),
+        ({"head_only": True, "encoders": [{"name": "labels.json"}]}, ["none"]),
+        ({"head_only": True, "encoders": [{"name": "labels.json"}, {"name": "efficientnet-lite0"}]}, []),
     ],
 )
 def test_training_has_a_network_where_it_needs_one(
-    train: Launcher, job: Path, config: Mapping[str, str | None], network: list[str]
+    train: Launcher, job: Path, config: Mapping[str, Any], network: list[str]
 ) -> None:
     """Only weights to download or a bucket to upload to open the network, and only to training."""
     write_json(job / "config.json", config)

@@ -21,7 +21,8 @@ from nimakit.scoring import charts
 from nimakit.scoring import report as training_report
 from nimakit.stats.histogram import default_bins, mean
 from nimakit.training import job as training_job
-from nimakit.training import upload
+from nimakit.training import labelled_set, upload
+from nimakit.training.labelled_set import JobData
 from small_jobs import BINS, COUNT, history, label_of, small_job, write_labels, write_photographs
 
 pytestmark = [
@@ -67,7 +68,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, list[str]]:
 )
 def test_splits_by_share(count: int, share: float, kept_back: int) -> None:
     """Every index is in one part, ascending; one of each at the least where two can be had."""
-    parts = training_job.split(count, share, 0)
+    parts = labelled_set.split(count, share, 0)
     assert len(parts["validation"]) == kept_back
     assert sorted(parts["training"] + parts["validation"]) == list(range(count))
     assert all(part == sorted(part) for part in parts.values())
@@ -75,15 +76,15 @@ def test_splits_by_share(count: int, share: float, kept_back: int) -> None:
 
 def test_splits_by_seed() -> None:
     """The same seed keeps the same photographs back, another one others."""
-    assert training_job.split(100, 0.2, 3) == training_job.split(100, 0.2, 3)
-    assert training_job.split(100, 0.2, 3) != training_job.split(100, 0.2, 4)
+    assert labelled_set.split(100, 0.2, 3) == labelled_set.split(100, 0.2, 3)
+    assert labelled_set.split(100, 0.2, 3) != labelled_set.split(100, 0.2, 4)
 
 
 def test_ranks_scores_among_the_ratings_it_learned_from(done: tuple[Job, list[str]]) -> None:
     """The model file contains the quantiles of the mean ratings of the training set only."""
     job, _ = done
     about = Network(job.model_file).metadata
-    learned = training_job.split(COUNT, 0.25, 7)["training"]
+    learned = labelled_set.split(COUNT, 0.25, 7)["training"]
     labels = np.array([label_of(index / (COUNT - 1)) for index in learned])
     ratings = mean(labels / labels.sum(axis=1, keepdims=True), default_bins(BINS))
     expected = np.quantile(ratings, np.linspace(0, 1, 101))
@@ -160,9 +161,7 @@ def _judged(job: Job, folder: Path, messages: list[str], **changes: Any) -> Job:
     ]
     if not config.validation_split:
         rows = [{**row, "val_loss": None} for row in rows]
-    training_job._evaluate_and_report(
-        copy, config, training_job._JobData(copy, config, copy.run()), rows, messages.append
-    )
+    training_job._evaluate_and_report(copy, config, JobData(copy, config, copy.run()), rows, messages.append)
     return copy
 
 
@@ -197,7 +196,7 @@ def test_notes_what_was_kept_back(done: tuple[Job, list[str]]) -> None:
     """split.json has the image_ids of both parts."""
     job, _ = done
     parts = json.loads(job.split_file.read_text("utf-8"))
-    expected = training_job.split(COUNT, 0.25, 7)
+    expected = labelled_set.split(COUNT, 0.25, 7)
     assert parts == {name: [f"p{row:02d}" for row in rows] for name, rows in expected.items()}
 
 
@@ -230,7 +229,7 @@ def test_resumes_with_a_split_in_the_spelling_of_a_mac(tmp_path: Path) -> None:
     write_labels(tmp_path / "labels.json", names)
     job = small_job(tmp_path, **HEAD_ALONE)
     job.split_file.write_text(json.dumps({"training": names[5:], "validation": names[:5]}), "utf-8")
-    data = training_job._JobData(job, read_train_config(job.config_file), job.run())
+    data = JobData(job, read_train_config(job.config_file), job.run())
     assert data.parts == {"training": list(range(5, COUNT)), "validation": list(range(5))}
 
 
@@ -253,7 +252,7 @@ def test_says_what_the_weights_it_started_from_have_learned_from(
     [weights] = done[0].weights.iterdir()
     job = _judged(done[0], tmp_path, [], existing_weights=str(weights), seed=8)
     figures = json.loads(job.metrics_file.read_text("utf-8"))["validation"]
-    before, now = (set(training_job.split(COUNT, 0.25, seed)["validation"]) for seed in (7, 8))
+    before, now = (set(labelled_set.split(COUNT, 0.25, seed)["validation"]) for seed in (7, 8))
     assert figures["training_images"] == len(now - before) > 0
     assert figures["validation_images"] == len(now & before)
 

@@ -1,4 +1,4 @@
-"""`nimakit train`: fine-tune a model on histograms of ratings."""
+"""`nimakit train`: train a model on histograms of ratings."""
 
 from pathlib import Path
 
@@ -68,7 +68,10 @@ def train(
     docker_image: str | None,
     trust_image: str | None,  # noqa: ARG001 - the launcher's
 ) -> int:
-    """Fine-tune a model on histograms of ratings, and print the path of the job folder.
+    """Train a model on histograms of ratings, and print the path of the job folder.
+
+    The config says what is trained: a whole network, or with "head_only" a head on the features of frozen
+    encoders, which needs no TensorFlow.
 
     Exit code: 0 done; 1 refused or failed; 2 failed because photographs cannot be decoded; 130 stopped (the
     job folder is usable, and --resume continues it).

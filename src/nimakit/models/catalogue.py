@@ -18,7 +18,7 @@ from nimakit.stats.correlation import FEW_IMAGES, format_figure
 SetMetrics = Mapping[str, Mapping[str, Any]]
 
 _METADATA = ("name", "base_model", "bins", "trained_on", "licence")
-_SETS = ("test", "validation", "training")
+_SETS = ("test", "leave-one-out", "validation", "training")
 """Sets by how much their metrics tell about a model, best first."""
 
 

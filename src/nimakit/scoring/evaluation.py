@@ -81,35 +81,26 @@ class Agreement:
             return None
         items, paths, rows, scores = zip(*self._scored, strict=True)
         labels = np.stack(rows)
-        label_bins = bins_of_labels(self._bins, labels.shape[1])
-        means = np.array([score.mean for score in scores])
         sds = [score.sd for score in scores if score.sd is not None]
         histograms = [score.histogram for score in scores if score.histogram is not None]
-        sd_column = np.array(sds) if sds else None
-        predicted = np.stack(histograms) if histograms else None
         image_ids = tuple(item.image_id for item in items)
-        return Evaluation(
+        found = of_predictions(
             image_ids=image_ids,
             paths=paths,
             labels=labels,
-            label_bins=label_bins,
-            means=means,
-            sds=sd_column,
-            histograms=predicted,
-            metrics=replace(
-                metrics.compare(
-                    labels=labels,
-                    label_bins=label_bins,
-                    means=means,
-                    sds=sd_column,
-                    histograms=predicted,
-                    bins=self._bins,
-                ),
-                training_images=self._count("training", image_ids),
-                validation_images=self._count("validation", image_ids),
-            ),
+            label_bins=bins_of_labels(self._bins, labels.shape[1]),
+            means=np.array([score.mean for score in scores]),
+            sds=np.array(sds) if sds else None,
+            histograms=np.stack(histograms) if histograms else None,
+            bins=self._bins,
             failures=self.failures,
         )
+        counted = replace(
+            found.metrics,
+            training_images=self._count("training", image_ids),
+            validation_images=self._count("validation", image_ids),
+        )
+        return replace(found, metrics=counted)
 
     def _count(self, part: str, image_ids: Sequence[str]) -> int | None:
         """Number of images in a part of the split; None if the split is unknown."""
@@ -117,6 +108,46 @@ class Agreement:
             return None
         known = self._split.get(part, frozenset())
         return sum(name in known for name in image_ids)
+
+
+def of_predictions(
+    *,
+    image_ids: Sequence[str],
+    paths: Sequence[Path],
+    labels: FloatArray,
+    label_bins: FloatArray,
+    means: FloatArray,
+    sds: FloatArray | None,
+    histograms: FloatArray | None,
+    bins: FloatArray,
+    failures: Sequence[str] = (),
+) -> Evaluation:
+    """The evaluation of predictions for N images, at least one; see `Evaluation`.
+
+    Args:
+        image_ids: N names.
+        paths: N files.
+        labels: (N, label bins), rows sum to 1.
+        label_bins: (label bins,).
+        means: (N,), on the scale of the bins.
+        sds: (N,); None if there are none.
+        histograms: (N, bins), rows sum to 1; None if there are none.
+        bins: (bins,), of the predictions.
+        failures: A line for each image without a prediction.
+    """
+    return Evaluation(
+        image_ids=tuple(image_ids),
+        paths=tuple(paths),
+        labels=labels,
+        label_bins=label_bins,
+        means=means,
+        sds=sds,
+        histograms=histograms,
+        metrics=metrics.compare(
+            labels=labels, label_bins=label_bins, means=means, sds=sds, histograms=histograms, bins=bins
+        ),
+        failures=list(failures),
+    )
 
 
 def bins_of_labels(bins: FloatArray, count: int) -> FloatArray:

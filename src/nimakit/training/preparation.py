@@ -5,8 +5,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nimakit.config import RANDOM_WEIGHTS, TrainConfig, read_train_config, valid_values
+from nimakit.config import RANDOM_WEIGHTS, HeadConfig, TrainConfig, read_config, valid_values
 from nimakit.errors import NimakitError, NoImagesError, UsageError
+from nimakit.heads.blocks import check_encoders
+from nimakit.heads.rater_bias import read_single_ratings
 from nimakit.images.files import match_images
 from nimakit.io.atomic import check_folder
 from nimakit.jobs import Job
@@ -61,7 +63,7 @@ def prepare(request: Request) -> Job:
             f" {', '.join(odd)}; save the contents to a file."
         )
     problems: list[NimakitError] = []
-    config = _collect(problems, lambda: read_train_config(request.config_file))
+    config = _collect(problems, lambda: read_config(request.config_file))
     values = asdict(config) if config else valid_values(request.config_file)
     has_images = request.image_dir.is_dir()
     if not has_images:
@@ -74,7 +76,7 @@ def prepare(request: Request) -> Job:
     for file in filter(None, (request.samples_file, request.test_samples_file)):
         found = _outline(problems, file)
         outlines.append(found)
-        if found.bins and values.get("n_classes", found.bins) != found.bins:
+        if found.bins and (values.get("n_classes") or found.bins) != found.bins:
             problems.append(
                 UsageError(
                     f"n_classes must be the number of bins of the labels. Received: {values['n_classes']} in"
@@ -91,12 +93,15 @@ def prepare(request: Request) -> Job:
                 f" {len(shared)} image_ids in both files: {', '.join(shared)}"
             )
         )
-    problems += _model_problems(values)
+    if isinstance(config, HeadConfig):
+        problems += _head_problems(config, outlines[0].bins)
+    elif not values.get("head_only"):
+        problems += _model_problems(values)
     _collect(problems, lambda: check_folder(request.jobs_dir))
     if problems:
         is_flat = any(isinstance(problem, NoImagesError) for problem in problems)
         raise (NoImagesError if is_flat else UsageError)(_joined(problems))
-    return _create(request, missing)
+    return _create(request, missing, config)
 
 
 def _collect(problems: list[NimakitError], read: Callable[[], _Read]) -> _Read | None:
@@ -218,10 +223,23 @@ def _joined(problems: list[NimakitError]) -> str:
     return "\n  - ".join([f"The job has {len(problems)} problems, and was not started:", *map(str, problems)])
 
 
-def _create(request: Request, missing: list[str]) -> Job:
+def _head_problems(config: HeadConfig, bins: int) -> list[NimakitError]:
+    """Problems with the encoders of a head, and with the single ratings."""
+    problems: list[NimakitError] = []
+    _collect(problems, lambda: check_encoders(config))
+    if config.ratings_file and bins:
+        file = Path(config.ratings_file)
+        _collect(problems, lambda: read_single_ratings(file, default_bins(bins)))
+    return problems
+
+
+def _create(request: Request, missing: list[str], config: TrainConfig | HeadConfig | None) -> Job:
     files = {"config.json": request.config_file, "samples.json": request.samples_file}
     if request.test_samples_file:
         files["test_samples.json"] = request.test_samples_file
+    if isinstance(config, HeadConfig) and config.ratings_file:
+        ratings = Path(config.ratings_file)
+        files[f"ratings{ratings.suffix}"] = ratings
     return Job.create(
         request.jobs_dir,
         {name: file.read_bytes() for name, file in files.items()},
@@ -233,4 +251,5 @@ def _create(request: Request, missing: list[str]) -> Job:
             "missing": missing,
             "docker_image": request.docker_image,
         },
+        folders=() if isinstance(config, HeadConfig) else ("logs", "weights"),
     )

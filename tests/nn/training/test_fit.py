@@ -26,6 +26,7 @@ from nimakit.nn.training import losses as nn_losses
 from nimakit.nn.training.state import State
 from nimakit.stats.histogram import default_bins
 from nimakit.training import job as training_job
+from nimakit.training import labelled_set
 from samples import random_pixels
 from small_jobs import BINS, COUNT, SIDE, history, label_of, losses, small_job
 
@@ -337,7 +338,7 @@ def test_resumes_after_an_epoch(new_job: NewJob, changes: dict[str, Any], kills:
 def _best_loss(job: Job) -> float:
     """The validation loss of the weights a job kept."""
     model, backbone = _model(job)
-    kept = training_job.split(COUNT, 0.25, 0)["validation"]
+    kept = labelled_set.split(COUNT, 0.25, 0)["validation"]
     size = Network(job.model_file).metadata.preprocessing
     paths = [Path(job.run()["image_dir"], f"p{index:02d}.jpg") for index in kept]
     pixels = np.stack([prepare(open_photo(path), size) for path in paths]).astype(np.float32)
@@ -402,7 +403,7 @@ def damaged(tmp_path_factory: pytest.TempPathFactory, work: Path, new_job: NewJo
     for name in ("photographs", "labels.json", "test_labels.json"):
         copy = shutil.copytree if (work / name).is_dir() else shutil.copy
         copy(work / name, folder / name)
-    parts = training_job.split(COUNT, 0.25, 0)
+    parts = labelled_set.split(COUNT, 0.25, 0)
     paths = [folder / "photographs" / f"p{parts[name][0]:02d}.jpg" for name in ("training", "validation")]
     for path in paths:
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

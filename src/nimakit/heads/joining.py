@@ -1,0 +1,194 @@
+"""One graph of several encoders and a head."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from nimakit.errors import ModelError, first_line
+from nimakit.models.metadata import METADATA_KEY, Metadata
+from nimakit.stats.head import GaussianHead, LinearHead
+
+_INPUT, _FEATURES = "image", "features"
+_IR_VERSION = 8
+
+
+def join(
+    encoders: Sequence[onnx.ModelProto],
+    head: LinearHead | GaussianHead,
+    metadata: Metadata,
+    *,
+    is_regression: bool = False,
+) -> onnx.ModelProto:
+    """Join encoders and a head into the graph of a model file.
+
+    Weights that several graphs have in common, as those of one encoder at several sizes, are stored once.
+
+    Args:
+        encoders: At least one graph: ``image`` (N, H, W, 3) float32, of one height and width for all, to
+            ``features`` (N, D) float32.
+        head: Fitted to their features, in this order.
+        metadata: Metadata of the model.
+        is_regression: Whether the only output is a score; else a softmax makes the outputs a histogram.
+
+    Returns:
+        ``image`` -> ``histogram`` (N, outputs), or ``score`` (N,); and ``features`` (N, sum of D).
+
+    Raises:
+        ModelError: The graphs cannot be joined.
+    """
+    opset = max(_opset(model) for model in encoders)
+    joined = onnx.ModelProto(ir_version=_IR_VERSION, producer_name="nimakit")
+    joined.opset_import.append(onnx.helper.make_opsetid("", opset))
+    graph = joined.graph
+    graph.name = "joined"
+    constants: dict[str, onnx.TensorProto] = {}
+    blocks = []
+    for number, model in enumerate(encoders):
+        part = _at_opset(model, opset).graph
+        _prune(part)
+        names = {tensor.name: _content_name(tensor) for tensor in part.initializer}
+        for tensor in part.initializer:
+            name = names[tensor.name]
+            if name not in constants:
+                constants[name] = onnx.TensorProto()
+                constants[name].CopyFrom(tensor)
+                constants[name].name = name
+        _rename(part, {"": "", _INPUT: _INPUT, **names}, f"encoder_{number}/")
+        graph.node.extend(part.node)
+        blocks.append(f"encoder_{number}/{_FEATURES}")
+    parts = _HeadGraph()
+    features = parts.add("Concat", *blocks, output=_FEATURES, axis=1)
+    if isinstance(head, LinearHead):
+        logits = parts.add("Gemm", features, parts.constant(head.kernel), parts.constant(head.bias))
+    else:
+        logits = parts.gaussian(blocks, head)
+    if is_regression:
+        output, shape = "score", []
+        parts.add("Reshape", logits, parts.constant(np.array([-1])), output=output)
+    else:
+        output, shape = "histogram", [len(head.bias)]
+        parts.add("Softmax", logits, output=output, axis=-1)
+    graph.node.extend(parts.nodes)
+    graph.initializer.extend([*constants.values(), *parts.constants])
+    graph.input.append(_value(_INPUT, metadata.preprocessing.height, metadata.preprocessing.width, 3))
+    graph.output.append(_value(output, *shape))
+    graph.output.append(_value(_FEATURES, "dimension"))
+    onnx.helper.set_model_props(joined, {METADATA_KEY: metadata.to_json()})
+    return joined
+
+
+class _HeadGraph:
+    """Nodes and constants of a head."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def constant(self, value: NDArray[Any] | np.generic) -> str:
+        name = f"head/constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+    def add(self, operation: str, *inputs: str, output: str = "", **attributes: Any) -> str:
+        output = output or f"head/{operation.lower()}_{len(self.nodes)}"
+        self.nodes.append(onnx.helper.make_node(operation, inputs, [output], **attributes))
+        return output
+
+    def gaussian(self, blocks: Sequence[str], head: GaussianHead) -> str:
+        """The outputs of a Gaussian head, by ``|x - z|^2 = |x|^2 + |z|^2 - 2 x z``."""
+        terms = []
+        for block, middle, length, centres, scale in zip(
+            blocks, head.middles, head.lengths, head.centres, head.scales, strict=True
+        ):
+            if not scale > 0:
+                continue
+            x = self.add("Sub", block, self.constant(middle))
+            x = self.add("Mul", x, self.constant(np.float32(1 / length)))
+            squares = self.add("ReduceSumSquare", x, self.constant(np.array([1])), keepdims=1)
+            lengths = (centres.astype(np.float64) ** 2).sum(axis=1).astype(np.float32)
+            products = self.add(
+                "Gemm", x, self.constant(centres), self.constant(lengths), alpha=-2.0, transB=1
+            )
+            distance = self.add("Relu", self.add("Add", squares, products))
+            similarity = self.add("Exp", self.add("Neg", distance))
+            terms.append(self.add("Mul", similarity, self.constant(np.float32(scale))))
+        total = self.add("Sum", *terms)
+        return self.add("Gemm", total, self.constant(head.weights), self.constant(head.bias))
+
+
+def _opset(model: onnx.ModelProto) -> int:
+    """The version of the standard operators, without any others."""
+    versions = {entry.domain: entry.version for entry in model.opset_import}
+    if set(versions) - {"", "ai.onnx"} or model.functions:
+        others = ", ".join([*sorted(set(versions) - {""}), *(f.name for f in model.functions)])
+        raise ModelError(f"Only encoders of standard operators can be joined. Received: one with {others}")
+    return int(max(versions.values()))
+
+
+def _at_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+    """A copy at a version of the standard operators."""
+    if _opset(model) == opset:
+        copy = onnx.ModelProto()
+        copy.CopyFrom(model)
+        return copy
+    try:
+        return onnx.version_converter.convert_version(model, opset)
+    except Exception as error:  # the converter's errors have no common class
+        raise ModelError(
+            f"Encoders to be joined must be convertible to opset {opset}. Received: {first_line(error)};"
+            " export them again with that opset."
+        ) from error
+
+
+def _prune(graph: onnx.GraphProto) -> None:
+    """Remove what the features do not depend on: patch vectors, and the head of a model used as encoder."""
+    needed, nodes = {_FEATURES}, []
+    for node in reversed(graph.node):
+        if needed & set(node.output):
+            nodes.append(node)
+            needed.update(node.input)
+            for attribute in node.attribute:
+                for inner in _subgraphs(attribute):
+                    needed.update(name for other in inner.node for name in other.input)
+    kept = [tensor for tensor in graph.initializer if tensor.name in needed]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(reversed(nodes))
+    graph.initializer.extend(kept)
+
+
+def _subgraphs(attribute: onnx.AttributeProto) -> list[onnx.GraphProto]:
+    return [attribute.g] if attribute.HasField("g") else [*attribute.graphs]
+
+
+def _content_name(tensor: onnx.TensorProto) -> str:
+    """A name that depends only on the values of a constant."""
+    nameless = onnx.TensorProto()
+    nameless.CopyFrom(tensor)
+    nameless.ClearField("name")
+    return "weights/" + hashlib.sha256(nameless.SerializeToString(deterministic=True)).hexdigest()[:24]
+
+
+def _rename(graph: onnx.GraphProto, names: Mapping[str, str], prefix: str) -> None:
+    """Rename all values in a graph and its subgraphs; those without a new name get the prefix."""
+
+    def new(name: str) -> str:
+        return names.get(name, prefix + name)
+
+    for node in graph.node:
+        node.name = node.name and prefix + node.name
+        node.input[:] = map(new, node.input)
+        node.output[:] = map(new, node.output)
+        for attribute in node.attribute:
+            for inner in _subgraphs(attribute):
+                for value in [*inner.input, *inner.output, *inner.initializer]:
+                    value.name = new(value.name)
+                _rename(inner, names, prefix)
+
+
+def _value(name: str, *shape: int | str) -> onnx.ValueInfoProto:
+    return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", *shape])

@@ -1,0 +1,224 @@
+"""A job with ``head_only``: features, a head fitted to them, and one file that joins it with its encoders."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nimakit.config import HeadConfig
+from nimakit.errors import ImageError, ModelError, first_few
+from nimakit.features import VIEWS, FeatureTable, extract
+from nimakit.heads import fitting, joining, rater_bias
+from nimakit.heads.blocks import load_blocks
+from nimakit.heads.fitting import FittedHead
+from nimakit.images.photo import open_photo, prepare
+from nimakit.jobs import Job
+from nimakit.labels.label_file import read_labels
+from nimakit.models.encoders import Encoder
+from nimakit.models.engine import Member, Model
+from nimakit.models.network import Network
+from nimakit.models.pretrained import Notify
+from nimakit.scoring.evaluation import Evaluation, of_predictions
+from nimakit.stats import histogram
+from nimakit.stats.histogram import FloatArray
+from nimakit.training.labelled_set import JobData
+from nimakit.training.results import Results, evaluate_sets, run_facts, write_results
+
+if TYPE_CHECKING:
+    import onnx
+
+LEFT_OUT = "leave-one-out"
+"""Name of the evaluation in which each image is scored by a fit to all others."""
+
+_TOLERANCE = 1e-4
+_MAX_LISTED = 20
+_TIMED_IMAGES = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ratings:
+    """Labels of the training images.
+
+    Attributes:
+        labels: (N, bins) float64, rows sum to 1.
+        counts: (N,) float64, numbers of ratings; None if unknown.
+        facts: What was done to them, for the report.
+    """
+
+    labels: FloatArray
+    counts: FloatArray | None
+    facts: dict[str, str]
+
+
+def train_head(job: Job, config: HeadConfig, data: JobData, notify: Notify) -> None:
+    """Fit a head, write the model file, and evaluate it.
+
+    Args:
+        job: The job.
+        config: Its config.
+        data: Its photographs.
+        notify: Called with messages about the progress.
+
+    Raises:
+        ImageError: Photographs cannot be decoded, and may not be left out; the error lists them.
+        NimakitError: Encoders, labels or ratings cannot be used.
+    """
+    encoders = load_blocks(config, notify=notify)
+    names = " + ".join(encoder.label for encoder in encoders)
+    training = data.parts["training"]
+    notify(f"{names}: {len(training)} photographs to learn from")
+    table, rows = _features(config, data, encoders)
+    ratings = _ratings(job, config, data, rows)
+    for sentence in ratings.facts.values():
+        notify(sentence)
+    begin = time.perf_counter()
+    head = fitting.fit(
+        table.blocks,
+        ratings.labels,
+        data.bins,
+        kernel=config.kernel,
+        counts=ratings.counts,
+        is_regression=config.head == "regression",
+        balanced=config.balance_ratings,
+        seed=config.seed,
+    )
+    notify(f"head fitted in {time.perf_counter() - begin:.1f} seconds")
+    graph = joining.join(
+        [encoder.graph() for encoder in encoders],
+        head.fitted.head,
+        data.metadata(job, names, encoders[0].preprocessing, licence=_licence(encoders)),
+        is_regression=config.head == "regression",
+    )
+    network = _write_model(job, graph, encoders, table)
+    evaluations = {LEFT_OUT: _left_out(data, table, rows, head)}
+    model = Model([Member(network)])
+    evaluations |= evaluate_sets(model, data, {}, notify, else_training=False)
+    facts = {
+        "encoders": names,
+        "learned from": f"{len(rows)} photographs",
+        "head": f"{config.kernel} ridge regression, {config.head}",
+        "learned from each encoder": ", ".join(
+            f"{encoder.label} {share:.0%}"
+            for encoder, share in zip(encoders, head.fitted.shares, strict=True)
+        ),
+        **ratings.facts,
+        "size of the file": f"{job.model_file.stat().st_size / 1e6:.1f} MB",
+        "time for an image, on one core": f"{_seconds(network, table):.2f} s",
+        **run_facts(job, config.seed),
+    }
+    results = Results(
+        title=f"{names}, {job.name}",
+        metadata=network.metadata,
+        facts=facts,
+        history=[],
+        evaluations=evaluations,
+        bins=data.bins,
+    )
+    write_results(job, results, notify)
+
+
+def _features(
+    config: HeadConfig, data: JobData, encoders: Sequence[Encoder]
+) -> tuple[FeatureTable, list[int]]:
+    """Features of the training images, and the rows of those that have any."""
+    training = data.parts["training"]
+    paths = [path for row in training if (path := data.items[row].path)]
+    table = extract(encoders, paths, views=VIEWS if config.random_flip else VIEWS[:1])
+    if table.errors and (not data.allow_missing or not table.paths):
+        listed = "\n  ".join(
+            first_few([f"{path}: {error}" for path, error in table.errors.items()], _MAX_LISTED)
+        )
+        raise ImageError(
+            f"{len(table.errors)} photographs cannot be decoded (leave them out with --allow-missing):\n"
+            f"  {listed}"
+        )
+    found = set(table.paths)
+    return table, [row for row in training if data.items[row].path in found]
+
+
+def _ratings(job: Job, config: HeadConfig, data: JobData, rows: Sequence[int]) -> _Ratings:
+    """The labels of the training images, corrected for their raters if single ratings are given."""
+    labels = data.labels[list(rows)]
+    image_ids = [data.items[row].image_id for row in rows]
+    given = read_labels(job.samples_file)
+    counts = None
+    if given.counts is not None:
+        number = dict(zip(given.image_ids, given.counts.sum(axis=1), strict=True))
+        counts = np.array([number[name] for name in image_ids])
+    if not config.ratings_file:
+        return _Ratings(labels, counts, {})
+    ratings = rater_bias.read_single_ratings(job.ratings_file(Path(config.ratings_file).suffix), data.bins)
+    corrected = rater_bias.remove(image_ids, labels, data.bins, ratings)
+    missing = int(np.isnan(corrected.counts).sum())
+    known = corrected.counts if not missing else counts
+    fact = str(corrected)
+    if missing:
+        fact += f"; {missing} of {len(rows)} photographs have no single ratings and keep their labels"
+    return _Ratings(corrected.histograms, known, {"raters": fact})
+
+
+def _licence(encoders: Sequence[Encoder]) -> str:
+    """The licence of a file that contains the encoders, as an SPDX expression."""
+    licences = list(dict.fromkeys(encoder.metadata.licence for encoder in encoders))
+    return "unknown" if "unknown" in licences else " AND ".join(licences)
+
+
+def _write_model(
+    job: Job, graph: "onnx.ModelProto", encoders: Sequence[Encoder], table: FeatureTable
+) -> Network:
+    """Write the model file, once it gives the features that were learned from."""
+    partial = job.folder / ".model.onnx"
+    try:
+        partial.write_bytes(graph.SerializeToString())
+        _check(Network(partial), encoders, table)
+        partial.replace(job.model_file)
+    finally:
+        partial.unlink(missing_ok=True)
+    return Network(job.model_file)
+
+
+def _check(network: Network, encoders: Sequence[Encoder], table: FeatureTable) -> None:
+    """Check that the joined file gives the features that were learned from.
+
+    Raises:
+        ModelError: It does not.
+    """
+    pixels = prepare(open_photo(table.paths[0]), encoders[0].preprocessing)[None]
+    received = network.run(pixels).features[0]
+    expected = np.concatenate([block[0, 0] for block in table.blocks])
+    worst = float(np.abs(received - expected).max())
+    if not worst <= _TOLERANCE * max(1.0, float(np.abs(expected).max())):
+        raise ModelError(
+            "The joined file must give the features that its encoders give. Received: features that are"
+            f" off by {worst:g} for {table.paths[0]}"
+        )
+
+
+def _left_out(data: JobData, table: FeatureTable, rows: Sequence[int], head: FittedHead) -> Evaluation:
+    """How the head does on images it has not seen: each is predicted by a fit to all others."""
+    chosen = [rows[row] for row in head.rows]
+    shares = head.left_out_histograms
+    return of_predictions(
+        image_ids=[data.items[row].image_id for row in chosen],
+        paths=[table.paths[row] for row in head.rows],
+        labels=data.labels[chosen],
+        label_bins=data.bins,
+        means=head.left_out_means,
+        sds=None if shares is None else histogram.standard_deviation(shares, data.bins),
+        histograms=shares,
+        bins=data.bins,
+    )
+
+
+def _seconds(network: Network, table: FeatureTable) -> float:
+    """Time to run the network on one prepared image, on one core: the median of a few."""
+    times = []
+    for path in table.paths[:_TIMED_IMAGES]:
+        pixels = prepare(open_photo(path), network.metadata.preprocessing)[None]
+        begin = time.perf_counter()
+        network.run(pixels)
+        times.append(time.perf_counter() - begin)
+    return float(np.median(times))

@@ -1,0 +1,106 @@
+"""The labelled photographs of a job, split into a training and a validation set."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nimakit.config import HeadConfig, TrainConfig
+from nimakit.errors import UsageError
+from nimakit.images.photo import Preprocessing
+from nimakit.io.atomic import atomic_writer
+from nimakit.jobs import Job
+from nimakit.labels.label_file import read_labels
+from nimakit.models.metadata import Metadata
+from nimakit.scoring.items import Item, list_items
+from nimakit.stats import histogram
+
+_QUANTILES = 101
+
+
+class JobData:
+    """The labelled photos of a job, split.
+
+    Args:
+        job: The job.
+        config: Its config.
+        run: The contents of run.json.
+
+    Attributes:
+        allow_missing: Whether photos that are missing or cannot be decoded are left out.
+        items: N photos that exist.
+        labels: (N, bins) float64, rows sum to 1.
+        bins: (bins,) float64.
+        parts: "training" and "validation" -> indices.
+        test: The photos of the test set; may be empty.
+    """
+
+    def __init__(self, job: Job, config: TrainConfig | HeadConfig, run: Mapping[str, Any]) -> None:
+        self.allow_missing = bool(run["allow_missing"])
+        self.items = _available(job.samples_file, run)
+        self.test: list[Item] = []
+        if job.test_samples_file.is_file():
+            self.test = _available(job.test_samples_file, run)
+        self.labels = np.stack([item.label for item in self.items if item.label is not None])
+        self.bins = histogram.default_bins(self.labels.shape[1])
+        self.parts = self._split_once(job, config)
+
+    def _split_once(self, job: Job, config: TrainConfig | HeadConfig) -> dict[str, list[int]]:
+        """The split of the first start, even if images went missing since."""
+        if job.split_file.is_file():
+            rows = {item.image_id: row for row, item in enumerate(self.items)}
+            return {
+                part: sorted(rows[name] for name in ids if name in rows) for part, ids in job.split().items()
+            }
+        parts = split(len(self.items), config.validation_split, config.seed)
+        with atomic_writer(job.split_file) as stream:
+            json.dump(
+                {part: [self.items[row].image_id for row in rows] for part, rows in parts.items()}, stream
+            )
+        return parts
+
+    def metadata(
+        self, job: Job, base_model: str, preprocessing: Preprocessing, licence: str = "unknown"
+    ) -> Metadata:
+        """The metadata of the trained model; its percentiles are those of the ratings it was trained on."""
+        learned = self.labels[self.parts["training"]]
+        quantiles = np.quantile(histogram.mean(learned, self.bins), np.linspace(0, 1, _QUANTILES))
+        return Metadata(
+            name=f"{base_model}-{job.name}",
+            base_model=base_model,
+            licence=licence,
+            bins=tuple(self.bins.tolist()),
+            preprocessing=preprocessing,
+            trained_on=f"{len(learned)} photographs with ratings from {self.bins[0]:g} to {self.bins[-1]:g}",
+            reference_quantiles=tuple(quantiles.round(6).tolist()),
+            reference=f"mean ratings people gave the {len(learned)} photographs it learned from",
+        )
+
+
+def _available(samples_file: Path, run: Mapping[str, Any]) -> list[Item]:
+    """The photos of a label file that exist, if others may be missing."""
+    image_dir = Path(run["image_dir"])
+    # Jobs of earlier versions, which lack the key, looked into one folder only.
+    items = list_items(image_dir, read_labels(samples_file), recursive=run.get("recursive", False))
+    absent = [item.image_id for item in items if item.path is None]
+    if absent and not run["allow_missing"]:
+        raise UsageError(
+            f"The images of a job must stay where they are. Received: {image_dir}, without {len(absent)} of"
+            f" them: {', '.join(absent)}; restore them, or leave them out: --resume with --allow-missing"
+        )
+    present = [item for item in items if item.path is not None]
+    if not present:
+        raise UsageError(f"The images of a job must stay where they are. Received: {image_dir}, without any.")
+    return present
+
+
+def split(count: int, share: float, seed: int) -> dict[str, list[int]]:
+    """Sorted indices of the training and the validation set: at least one of each if the share is above 0."""
+    n_validation = min(count - 1, max(1, round(count * share))) if share else 0
+    order = np.random.default_rng(seed).permutation(count)
+    return {
+        "training": sorted(order[n_validation:].tolist()),
+        "validation": sorted(order[:n_validation].tolist()),
+    }

@@ -1,0 +1,102 @@
+"""What a job writes once its model is there: metrics, a report and a model card."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nimakit import __version__
+from nimakit.errors import UsageError
+from nimakit.images.photo import MAX_PIXELS
+from nimakit.io.atomic import atomic_writer
+from nimakit.jobs import Job, Split
+from nimakit.models.engine import Model
+from nimakit.models.metadata import Metadata
+from nimakit.models.pretrained import Notify
+from nimakit.scoring import model_card, report
+from nimakit.scoring.evaluation import Evaluation, evaluate
+from nimakit.stats.histogram import FloatArray
+from nimakit.training.labelled_set import JobData
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Results:
+    """Results of a job.
+
+    Attributes:
+        title: Heading of the report.
+        metadata: Metadata of the model.
+        facts: Further facts about model and run: name -> value.
+        history: A row per epoch; empty for a head that was fitted in closed form.
+        evaluations: Name of the set -> evaluation on it.
+        bins: (bins,), values of the model's bins.
+        explain: Draws what the model looks at; None to leave that out.
+    """
+
+    title: str
+    metadata: Metadata
+    facts: Mapping[str, str]
+    history: Sequence[Mapping[str, Any]]
+    evaluations: Mapping[str, Evaluation]
+    bins: FloatArray
+    explain: report.Explain | None = None
+
+
+def evaluate_sets(
+    model: Model, data: JobData, started_from: Split, notify: Notify, *, else_training: bool = True
+) -> dict[str, Evaluation]:
+    """Evaluate a model on the validation and the test set.
+
+    Args:
+        model: The job's model.
+        data: Its photographs.
+        started_from: Images that the weights it started from were trained on.
+        notify: Called with a sentence about a set that cannot be scored.
+        else_training: Whether to evaluate it on all photographs if there is neither set.
+    """
+    sets = {"validation": [data.items[index] for index in data.parts["validation"]], "test": data.test}
+    if else_training and not any(sets.values()):
+        sets = {"training": data.items}
+    trained = frozenset(data.items[index].image_id for index in data.parts["training"])
+    split = {**started_from, "training": trained | started_from.get("training", frozenset())}
+    evaluations: dict[str, Evaluation] = {}
+    for name, items in sets.items():
+        try:
+            if items:
+                evaluations[name] = evaluate(
+                    model, items, label=f"scoring the {name} photographs", split=split
+                )
+        except UsageError as error:  # none of them can be decoded
+            notify(f"no figures for the {name} set: {error}")
+    return evaluations
+
+
+def write_results(job: Job, results: Results, notify: Notify) -> None:
+    """Write metrics.json, the model card and the report, and report the metrics."""
+    for name, evaluation in results.evaluations.items():
+        notify(f"{name}: {evaluation.metrics}")
+        for note in evaluation.metrics.notes:
+            notify(f"{name}: {note}")
+    figures = {name: evaluation.metrics for name, evaluation in results.evaluations.items()}
+    with atomic_writer(job.metrics_file) as stream:
+        json.dump({name: figure.to_dict() for name, figure in figures.items()}, stream, indent=2)
+        stream.write("\n")
+    with atomic_writer(job.card_file) as stream:
+        stream.write(model_card.render(metadata=results.metadata, metrics=figures, facts=results.facts))
+    page = report.render(
+        title=results.title,
+        facts=results.facts,
+        history=results.history,
+        evaluations=results.evaluations,
+        bins=results.bins,
+        max_pixels=MAX_PIXELS,
+        explain=results.explain,
+    )
+    with atomic_writer(job.report_file) as stream:
+        stream.write(page)
+    notify(f"report: {job.report_file}")
+
+
+def run_facts(job: Job, seed: int) -> dict[str, str]:
+    """Facts about a run, for its report and model card."""
+    return {"seed": str(seed), "began": job.run()["starts"][0], "nimakit": __version__}

@@ -1,0 +1,214 @@
+"""nimakit.training.head: a job that fits a head, from ratings to one model file, without TensorFlow."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nimakit.config import HeadConfig, read_config
+from nimakit.errors import ImageError, UsageError
+from nimakit.features import extract
+from nimakit.heads.blocks import load_blocks
+from nimakit.jobs import Job
+from nimakit.models.engine import Scorer
+from nimakit.models.loading import load_model
+from nimakit.models.network import Network
+from nimakit.models.score import Score
+from nimakit.scoring import report
+from nimakit.training import job as training_job
+from nimakit.training.preparation import Request, prepare
+from small_encoders import WIDTH, write_encoder
+from small_jobs import BINS, COUNT, write_labels, write_photographs
+
+Prepare = Callable[..., Job]
+
+
+def _write_ratings(path: Path, names: list[str]) -> Path:
+    """Single ratings by three people, one of whom always gives a point more."""
+    rows = [
+        f"{name},r{rater},{min(5, 1 + 4 * place // len(names) + (rater == 2))}"
+        for place, name in enumerate(names)
+        for rater in range(3)
+        if (place + rater) % 3
+    ]
+    path.write_text("\n".join(["image_id,user_id,rating", *rows]), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photographs, labels and an encoder."""
+    folder = tmp_path_factory.mktemp("head")
+    names = write_photographs(folder / "photographs")
+    write_labels(folder / "labels.json", names)
+    write_labels(folder / "test.json", write_photographs(folder / "photographs", 6, prefix="test", seed=1))
+    _write_ratings(folder / "ratings.csv", names)
+    for seed in range(2):
+        write_encoder(folder / f"encoder{seed}.onnx", seed=seed, name=f"encoder{seed}")
+    return folder
+
+
+def _prepare(folder: Path, *, test: bool = False, allow_missing: bool = False, **changes: Any) -> Job:
+    values = {
+        "head_only": True,
+        "encoders": [
+            {"name": str(folder / "encoder0.onnx")},
+            {"name": str(folder / "encoder0.onnx"), "input_size": [32, 48]},
+            {"name": str(folder / "encoder1.onnx"), "input_size": [40, 32]},
+        ],
+        **changes,
+    }
+    config = folder / "config.json"
+    config.write_text(json.dumps(values), encoding="utf-8")
+    request = Request(
+        config_file=config,
+        samples_file=folder / "labels.json",
+        image_dir=folder / "photographs",
+        recursive=False,
+        test_samples_file=folder / "test.json" if test else None,
+        jobs_dir=folder / "jobs",
+        allow_missing=allow_missing,
+        docker_image=None,
+    )
+    return prepare(request)
+
+
+@pytest.fixture(scope="module")
+def done(folder: Path) -> tuple[Job, list[str]]:
+    """A finished job with a test set and single ratings, and its messages."""
+    messages: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NIMAKIT_CACHE", str(folder / "cache"))
+        patch.delenv("NIMAKIT_FEATURES_GB")
+        job = _prepare(folder, test=True, ratings_file=str(folder / "ratings.csv"))
+        training_job.train(job, notify=messages.append)
+    return job, messages
+
+
+def test_writes_a_job_folder_without_what_keras_needs(done: tuple[Job, list[str]]) -> None:
+    """Model, metrics, report and card; no weights, TensorBoard logs or history."""
+    job, messages = done
+    assert sorted(path.name for path in job.folder.iterdir() if not path.name.startswith(".")) == [
+        "MODEL_CARD.md", "config.json", "metrics.json", "model.onnx", "ratings.csv", "report.html",
+        "run.json", "samples.json", "split.json", "test_samples.json",
+    ]  # fmt: skip
+    assert job.run()["status"] == "complete"
+    assert any("levels of 3 raters removed" in text for text in messages)
+    assert any("head fitted in" in text for text in messages)
+
+
+def test_evaluates_on_images_that_were_left_out_and_on_the_test_set(done: tuple[Job, list[str]]) -> None:
+    """Each training image is judged by a fit to all others, so no figure needs a warning."""
+    figures = json.loads(done[0].metrics_file.read_text("utf-8"))
+    assert {name: figure["images"] for name, figure in figures.items()} == {
+        "leave-one-out": COUNT,
+        "test": 6,
+    }
+    assert figures["leave-one-out"]["srcc_mean"] > 0.9
+    assert figures["leave-one-out"]["training_images"] is None
+    page = done[0].report_file.read_text("utf-8")
+    for text in ("Leave-one-out: 24 pictures", "encoder0@16x16", "time for an image", "learned from each"):
+        assert text in page
+
+
+def test_the_file_is_a_model_like_any_other(done: tuple[Job, list[str]], folder: Path) -> None:
+    """It scores photographs by itself, and its metadata say what it is."""
+    job, _ = done
+    model = load_model(job.model_file)
+    about = model.members[0].network.metadata
+    assert about.base_model == "encoder0@16x16 + encoder0@32x48 + encoder1@40x32"
+    assert (about.preprocessing.height, about.preprocessing.width) == (40, 48)
+    assert (len(about.bins), about.trained_on) == (BINS, "24 photographs with ratings from 1 to 5")
+    paths = sorted((folder / "photographs").glob("p*.jpg"))
+    scores = [score.mean for score in Scorer(model).score(paths) if isinstance(score, Score)]
+    assert np.corrcoef(scores, np.arange(COUNT))[0, 1] > 0.95
+
+
+def test_scores_are_those_of_the_kept_features(
+    done: tuple[Job, list[str]], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With and without the store, they agree within 0.0001."""
+    monkeypatch.setenv("NIMAKIT_CACHE", str(folder / "cache"))
+    monkeypatch.delenv("NIMAKIT_FEATURES_GB")
+    job, _ = done
+    config = read_config(job.config_file)
+    assert isinstance(config, HeadConfig)
+    paths = sorted((folder / "photographs").glob("p*.jpg"))
+    table = extract(load_blocks(config), paths)
+    assert table.computed == 0
+    scores = Scorer(load_model(job.model_file)).score(paths)
+    scored = [score.features for score in scores if isinstance(score, Score) and score.features is not None]
+    kept = np.concatenate([block[0] for block in table.blocks], axis=1)
+    assert kept.shape == (COUNT, 3 * WIDTH)
+    np.testing.assert_allclose(scored, kept, atol=1e-4)
+
+
+@pytest.fixture
+def _without_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports, which take most of the time, are empty."""
+    monkeypatch.setattr(report, "render", lambda **_: "")
+
+
+@pytest.mark.usefixtures("empty_cache", "_without_report")
+def test_a_regression_head_on_a_validation_set(folder: Path) -> None:
+    """A share can be set aside; the head may be linear, balanced, and without mirror images."""
+    changes: dict[str, Any] = {"validation_split": 0.25, "balance_ratings": True, "random_flip": False}
+    job = _prepare(folder, head="regression", kernel="linear", **changes)
+    training_job.train(job, notify=lambda _: None)
+    figures = json.loads(job.metrics_file.read_text("utf-8"))
+    assert {name: figure["images"] for name, figure in figures.items()} == {
+        "leave-one-out": 18,
+        "validation": 6,
+    }
+    assert figures["validation"]["srcc_mean"] > 0.9
+    assert Network(job.model_file).is_regression
+
+
+@pytest.mark.usefixtures("empty_cache", "_without_report")
+def test_leaves_out_photographs_that_cannot_be_decoded_only_if_allowed(folder: Path, tmp_path: Path) -> None:
+    """Otherwise the job fails with their names, and can be resumed with the permission."""
+    names = write_photographs(tmp_path / "photographs", 8)
+    write_labels(tmp_path / "labels.json", names)
+    for seed in range(2):
+        (tmp_path / f"encoder{seed}.onnx").write_bytes((folder / f"encoder{seed}.onnx").read_bytes())
+    (tmp_path / "photographs" / "p03.jpg").write_bytes(b"no image")
+    job = _prepare(tmp_path)
+    with pytest.raises(ImageError, match=r"1 photographs cannot be decoded.*\n.*p03\.jpg"):
+        training_job.train(job, notify=lambda _: None)
+    assert job.run()["status"] == "failed"
+    training_job.train(job, notify=lambda _: None, changes={"allow_missing": True})
+    assert json.loads(job.metrics_file.read_text("utf-8"))["leave-one-out"]["images"] == 7
+
+
+def test_refuses_all_problems_at_once(folder: Path) -> None:
+    """An encoder that is missing and ratings that are on another scale; nothing is made."""
+    (folder / "wide.csv").write_text("image_id,user_id,rating\np00,a,9\n", encoding="utf-8")
+    before = len(list((folder / "jobs").glob("*")))
+    with pytest.raises(UsageError) as caught:
+        _prepare(folder, encoders=[{"name": "none.onnx"}], ratings_file=str(folder / "wide.csv"))
+    assert "2 problems" in str(caught.value)
+    assert "none.onnx" in str(caught.value)
+    assert "rating must be" in str(caught.value)
+    assert len(list((folder / "jobs").glob("*"))) == before
+
+
+@pytest.mark.slow
+def test_needs_no_tensorflow(folder: Path) -> None:
+    """Where importing TensorFlow or Keras fails, a job runs to its end."""
+    code = (
+        "import sys; sys.modules.update(tensorflow=None, keras=None, tf2onnx=None)\n"
+        "from nimakit.cli import main; raise SystemExit(main(sys.argv[1:]))"
+    )
+    config = _prepare(folder).config_file
+    options = ["--config-file", config, "--samples-file", folder / "labels.json"]
+    options += ["--image-source", folder / "photographs", "--jobs-dir", folder / "without"]
+    run = subprocess.run(
+        [sys.executable, "-c", code, "train", *map(str, options)], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert (Path(run.stdout.strip()) / "model.onnx").is_file()
