@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import click
 
 from nimakit import __version__
+from nimakit.commands.compare import compare
 from nimakit.commands.data import data
 from nimakit.commands.encoder import encoder
 from nimakit.commands.enhance import enhance
@@ -72,7 +73,7 @@ def cli() -> None:
 
 
 cli.add_section("Score photographs", predict, explain, enhance, serve)
-cli.add_section("Train and evaluate models", train, evaluate, models, fetch, export)
+cli.add_section("Train and evaluate models", train, evaluate, compare, models, fetch, export)
 cli.add_section("Compute features", features, encoder)
 cli.add_section("Collect ratings", rate, data)
 cli.add_section("Learn one person's taste", personalise, learn_factors)

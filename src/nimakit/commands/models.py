@@ -32,13 +32,13 @@ def models(*, folders: tuple[Path, ...], as_json: bool) -> None:
         click.echo(json.dumps([entry.to_dict() for entry in found], indent=2))
         return
     rows = [CatalogueEntry.COLUMNS, *(entry.row() for entry in found)]
-    click.echo(printable("\n".join(_align(rows))))
+    click.echo(printable("\n".join(align(rows))))
     for entry in found:
         for problem in entry.problems:
             click.echo(printable(f"{entry.model}: {problem}"))
 
 
-def _align(rows: Sequence[Sequence[str]]) -> list[str]:
+def align(rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a table with aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

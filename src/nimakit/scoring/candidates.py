@@ -1,0 +1,202 @@
+"""Predictions of models, and of cross-validated heads, for the same labelled images."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from nimakit.config import HeadConfig, read_config
+from nimakit.errors import ConfigError, ImageError, UsageError
+from nimakit.features import VIEWS, extract
+from nimakit.heads.blocks import load_blocks
+from nimakit.heads.cross_validation import assign_folds, out_of_fold
+from nimakit.labels.label_file import Labels
+from nimakit.models import loading
+from nimakit.models.engine import Scorer
+from nimakit.models.pretrained import Notify
+from nimakit.models.score import Score
+from nimakit.progress import track
+from nimakit.scoring import metrics
+from nimakit.scoring.comparison import Predictions
+from nimakit.scoring.items import list_items
+from nimakit.stats.histogram import FloatArray, IntArray, default_bins
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledImages:
+    """N labelled images that exist.
+
+    Attributes:
+        image_ids: N names.
+        paths: N files.
+        labels: (N, bins) float64, rows sum to 1.
+        bins: (bins,) float64, their values.
+        counts: (N,) float64, numbers of ratings; None if the label file has shares.
+    """
+
+    image_ids: tuple[str, ...]
+    paths: tuple[Path, ...]
+    labels: FloatArray
+    bins: FloatArray
+    counts: FloatArray | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What a candidate predicts, and what it cannot.
+
+    Attributes:
+        predictions: For all N images; NaN for those that are left out.
+        failures: image_id -> why an image is left out.
+    """
+
+    predictions: Predictions
+    failures: dict[str, str]
+
+
+def labelled_images(
+    labels: Labels, image_dir: Path, *, recursive: bool, notify: Notify
+) -> tuple[LabelledImages, dict[str, str]]:
+    """The images of a label file, and why others are left out, by image_id.
+
+    Raises:
+        UsageError: There are no labels, or fewer than two images.
+    """
+    if labels.histograms is None or labels.counts is None:
+        raise UsageError("A comparison needs labels. Received: a label file that only names images.")
+    items = list_items(image_dir, labels, recursive=recursive, notify=notify)
+    rows = [row for row, item in enumerate(items) if item.path is not None]
+    if len(rows) < 2:
+        raise UsageError(
+            f"A comparison needs at least two labelled images. Received: {len(rows)} in {image_dir}"
+        )
+    totals = labels.counts.sum(axis=1)
+    are_counts = bool((labels.counts % 1 == 0).all()) and totals.max() > 1
+    found = LabelledImages(
+        image_ids=tuple(items[row].image_id for row in rows),
+        paths=tuple(path for row in rows if (path := items[row].path)),
+        labels=labels.histograms[rows],
+        bins=default_bins(labels.histograms.shape[1]),
+        counts=totals[rows] if are_counts else None,
+    )
+    missing = {item.image_id: "no such image" for item in items if item.path is None}
+    return found, missing
+
+
+def cross_validated(
+    images: LabelledImages,
+    config_file: Path,
+    *,
+    folds: int,
+    seed: int,
+    groups: IntArray | None,
+    max_pixels: int,
+    notify: Notify,
+) -> Outcome:
+    """Predict each image by a head fitted without its fold.
+
+    Args:
+        images: The images.
+        config_file: The config of a head.
+        folds: Number of folds.
+        seed: Seed of the folds.
+        groups: (N,), groups that stay in one fold; None if there are none.
+        max_pixels: Largest width times height of an image.
+        notify: Called with a sentence before a download.
+
+    Raises:
+        ConfigError: Not the config of a head, or with another number of bins.
+    """
+    config = read_config(config_file)
+    if not isinstance(config, HeadConfig):
+        raise ConfigError(
+            f"Only configs with 'head_only' are cross-validated here. Received: {config_file}; train a model"
+            " with it, and compare that on images it was not trained on"
+        )
+    if config.n_classes not in (None, len(images.bins)):
+        raise ConfigError(
+            f"n_classes must be the number of bins of the labels. Received: {config.n_classes} in"
+            f" {config_file}, {len(images.bins)} bins"
+        )
+    views = VIEWS if config.random_flip else VIEWS[:1]
+    table = extract(load_blocks(config, notify=notify), images.paths, views=views, max_pixels=max_pixels)
+    found = set(table.paths)
+    rows = np.array([row for row, path in enumerate(images.paths) if path in found], np.intp)
+    divided = assign_folds(len(images.paths), folds, seed, groups)[rows]
+    counts = None if images.counts is None else images.counts[rows]
+    means, histograms = out_of_fold(
+        table.blocks, images.labels[rows], images.bins, folds=divided, config=config, counts=counts
+    )
+    name = f"{config_file.parent.name}/{config_file.stem}"
+    failed = {images.paths.index(path): str(error) for path, error in table.errors.items()}
+    return _outcome(images, failed, rows, Predictions(name=name, means=means, histograms=histograms))
+
+
+def scored(images: LabelledImages, model_name: str, *, max_pixels: int, notify: Notify) -> Outcome:
+    """Predict each image by a model; its means are moved to the scale of the labels, ends to ends.
+
+    Args:
+        images: The images.
+        model_name: As for `nimakit.models.loading.load_model`.
+        max_pixels: Largest width times height of an image.
+        notify: Called with a sentence before a download.
+    """
+    model = loading.load_model(model_name, notify=notify)
+    begin = time.perf_counter()
+    results = list(
+        track(
+            Scorer(model, max_pixels=max_pixels).score(images.paths),
+            len(images.paths),
+            f"scoring {model_name}",
+        )
+    )
+    seconds = (time.perf_counter() - begin) / len(images.paths)
+    good = [(row, result) for row, result in enumerate(results) if isinstance(result, Score)]
+    failed = {row: str(result) for row, result in enumerate(results) if isinstance(result, ImageError)}
+    rows = np.array([row for row, _ in good], np.intp)
+    share = (np.array([score.mean for _, score in good]) - model.bins[0]) / (model.bins[-1] - model.bins[0])
+    means = images.bins[0] + share * (images.bins[-1] - images.bins[0])
+    histograms = [score.histogram for _, score in good if score.histogram is not None]
+    same = metrics.on_same_scale(model.bins, images.bins) and len(model.bins) == len(images.bins)
+    rows_of = np.stack(histograms) if same and len(histograms) == len(good) > 0 else None
+    found = Predictions(name=model_name, means=means, histograms=rows_of, seconds=seconds)
+    return _outcome(images, failed, rows, found)
+
+
+def common(outcomes: Sequence[Outcome]) -> tuple[list[Predictions], IntArray]:
+    """Predictions for the images that all candidates predict, and the rows of these images.
+
+    Raises:
+        UsageError: They are fewer than two.
+    """
+    means = np.stack([outcome.predictions.means for outcome in outcomes])
+    rows = np.flatnonzero(np.isfinite(means).all(axis=0))
+    if len(rows) < 2:
+        raise UsageError(f"All candidates must predict at least two images. Received: {len(rows)} of all")
+    kept = [
+        replace(
+            found,
+            means=found.means[rows],
+            histograms=None if found.histograms is None else found.histograms[rows],
+        )
+        for found in (outcome.predictions for outcome in outcomes)
+    ]
+    return kept, rows
+
+
+def _outcome(images: LabelledImages, failed: dict[int, str], rows: IntArray, found: Predictions) -> Outcome:
+    """Spread predictions for some rows over all N images."""
+
+    def spread(values: FloatArray) -> FloatArray:
+        whole = np.full((len(images.paths), *values.shape[1:]), np.nan)
+        whole[rows] = values
+        return whole
+
+    predictions = replace(
+        found,
+        means=spread(found.means),
+        histograms=None if found.histograms is None else spread(found.histograms),
+    )
+    return Outcome(predictions, {images.image_ids[row]: reason for row, reason in failed.items()})

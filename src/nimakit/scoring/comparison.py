@@ -1,0 +1,225 @@
+"""Several predictions of the same ratings, side by side: figures with intervals, and a ceiling."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from nimakit.stats import agreement, bootstrap, histogram
+from nimakit.stats.bootstrap import Interval
+from nimakit.stats.correlation import lcc, srcc
+from nimakit.stats.histogram import FloatArray, IntArray
+
+FIGURES = ("srcc", "lcc", "mae", "emd", "pairs")
+"""Figures: SRCC, LCC and MAE of the means, EMD (r=1) of the distributions, share of pairs in order."""
+
+_MOST_FOR_PAIRS = 2_000
+_CLEAR = 1.96
+"""Standard errors by which two mean ratings must differ for people to agree which is better."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Predictions:
+    """What one candidate predicts for N images.
+
+    Attributes:
+        name: Name of the model or config.
+        means: (N,) float64, on the scale of the labels.
+        histograms: (N, bins) float64, rows sum to 1; None if it predicts none on the labels' bins.
+        seconds: Seconds for an image; None if not measured.
+    """
+
+    name: str
+    means: FloatArray
+    histograms: FloatArray | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """Figures of one candidate.
+
+    Attributes:
+        name: Its name.
+        figures: Name of each of `FIGURES` -> the figure and its interval.
+        differences: The same, of its difference to the best candidate by SRCC.
+        seconds: Seconds for an image; None if not measured.
+    """
+
+    name: str
+    figures: dict[str, Interval]
+    differences: dict[str, Interval]
+    seconds: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """Candidates on the same images.
+
+    Attributes:
+        images: Number of images.
+        rows: A row for each candidate, in the order given.
+        best: Name of the one with the highest SRCC.
+        ceiling: LCC that a perfect model would have with these mean ratings; None if unknown.
+        agreed_pairs: Number of pairs of images on which people agree.
+    """
+
+    images: int
+    rows: tuple[Row, ...]
+    best: str
+    ceiling: float | None
+    agreed_pairs: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; null for a figure that is not defined."""
+        values = asdict(self)
+        for row in values["rows"]:
+            for part in ("figures", "differences"):
+                row[part] = {
+                    name: {key: None if np.isnan(number) else number for key, number in found.items()}
+                    for name, found in row[part].items()
+                }
+        return values
+
+
+def compare(
+    candidates: Sequence[Predictions],
+    labels: FloatArray,
+    bins: FloatArray,
+    *,
+    counts: FloatArray | None = None,
+    groups: IntArray | None = None,
+    resamples: int = bootstrap.RESAMPLES,
+    seed: int = 0,
+) -> Comparison:
+    """Compare candidates by their agreement with people's ratings.
+
+    All figures are computed on the same resamples of the images, so that a difference between two candidates
+    has an interval of its own, which is narrower than theirs suggest.
+
+    Args:
+        candidates: At least one.
+        labels: (N, bins), rows sum to 1; N at least 2.
+        bins: (bins,), their values.
+        counts: (N,), numbers of ratings; None if unknown: then all pairs of different means count, and the
+            ceiling is unknown.
+        groups: (N,), groups of images that are not independent; None if there are none.
+        resamples: Number of resamples.
+        seed: Seed of the resamples.
+    """
+    truth = histogram.mean(labels, bins)
+    pairs = _Pairs.of(labels, bins, truth, counts, seed)
+    orders = [pairs.right(candidate.means) for candidate in candidates]
+    emds = [None if c.histograms is None else histogram.emd(labels, c.histograms, r=1) for c in candidates]
+
+    def figures(rows: IntArray) -> FloatArray:
+        weights = np.bincount(rows, minlength=len(labels))[pairs.rows].astype(np.float64)
+        values = []
+        for candidate, right, emd in zip(candidates, orders, emds, strict=True):
+            means = candidate.means[rows]
+            values += [
+                _or_nan(srcc(means, truth[rows])),
+                _or_nan(lcc(means, truth[rows])),
+                float(np.abs(means - truth[rows]).mean()),
+                np.nan if emd is None else float(emd[rows].mean()),
+                pairs.share(right, weights),
+            ]
+        return np.array(values)
+
+    found = figures(np.arange(len(labels))).reshape(len(candidates), -1)
+    samples = bootstrap.resampled(figures, len(labels), groups=groups, resamples=resamples, seed=seed)
+    samples = samples.reshape(resamples, len(candidates), -1)
+    best = int(np.nanargmax(found[:, 0])) if np.isfinite(found[:, 0]).any() else 0
+    rows = []
+    for number, candidate in enumerate(candidates):
+        each = range(len(FIGURES))
+        rows.append(
+            Row(
+                name=candidate.name,
+                figures={
+                    FIGURES[k]: bootstrap.interval(found[number, k], samples[:, number, k]) for k in each
+                },
+                differences={
+                    FIGURES[k]: bootstrap.interval(
+                        found[number, k] - found[best, k], samples[:, number, k] - samples[:, best, k]
+                    )
+                    for k in each
+                },
+                seconds=candidate.seconds,
+            )
+        )
+    return Comparison(
+        images=len(labels),
+        rows=tuple(rows),
+        best=candidates[best].name,
+        ceiling=None if counts is None else ceiling(labels, bins, counts),
+        agreed_pairs=pairs.count,
+    )
+
+
+def ceiling(labels: FloatArray, bins: FloatArray, counts: FloatArray) -> float | None:
+    """LCC of a perfect model with mean ratings that chance has moved: the square root of their reliability.
+
+    Spearman, "The Proof and Measurement of Association between Two Things", 1904. The reliability is the
+    intraclass correlation of the mean ratings, the expectation of what halves of the raters give.
+
+    Args:
+        labels: (N, bins), rows sum to 1.
+        bins: (bins,), their values.
+        counts: (N,), numbers of ratings.
+
+    Returns:
+        0 to 1; None if it is not defined, as with one rating for each image.
+    """
+    image, place = np.nonzero(labels)
+    weight = (labels * counts[:, None])[image, place]
+    icc = agreement.one_way_icc(agreement.moments(image, bins[place], weight))
+    if icc is None or icc.average is None:
+        return None
+    return float(np.sqrt(min(max(icc.average, 0.0), 1.0)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pairs:
+    """Pairs of images on which people agree.
+
+    Attributes:
+        rows: (M,) int, the images among which pairs are made: all, or 2,000 random ones.
+        better: (M, M) bool: whether people agree that the first is better.
+    """
+
+    rows: IntArray
+    better: FloatArray
+
+    @classmethod
+    def of(
+        cls, labels: FloatArray, bins: FloatArray, truth: FloatArray, counts: FloatArray | None, seed: int
+    ) -> "_Pairs":
+        rows = np.arange(len(labels))
+        if len(rows) > _MOST_FOR_PAIRS:
+            rows = np.sort(np.random.default_rng(seed).choice(len(rows), _MOST_FOR_PAIRS, replace=False))
+        squares = np.zeros(len(rows))
+        if counts is not None:
+            squares = histogram.standard_deviation(labels, bins)[rows] ** 2 / np.maximum(counts[rows] - 1, 1)
+        least = _CLEAR * np.sqrt(squares[:, None] + squares)
+        gaps = truth[rows][:, None] - truth[rows]
+        return cls(rows, ((gaps > least) & (gaps > 0)).astype(np.float64))
+
+    @property
+    def count(self) -> int:
+        return int(self.better.sum())
+
+    def right(self, means: FloatArray) -> FloatArray:
+        """(M, M): 1 for a pair that predictions order as people do, a half for a tie."""
+        own = means[self.rows]
+        return np.asarray(self.better * (1 + np.sign(own[:, None] - own)) / 2)
+
+    def share(self, right: FloatArray, weights: FloatArray) -> float:
+        """Share of pairs in order, if each image counts as often as its weight."""
+        total = float(weights @ self.better @ weights)
+        return float(weights @ right @ weights) / total if total else np.nan
+
+
+def _or_nan(value: float | None) -> float:
+    return np.nan if value is None else value

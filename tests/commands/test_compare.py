@@ -1,0 +1,77 @@
+"""`nimakit compare`: models and configs of heads side by side."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from small_encoders import write_encoder
+from small_jobs import COUNT, write_labels, write_photographs
+from terminal import Command
+
+pytestmark = pytest.mark.usefixtures("empty_cache")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photographs, labels, the config of a head, and groups of pairs."""
+    folder = tmp_path_factory.mktemp("compare")
+    names = write_photographs(folder / "photographs")
+    write_labels(folder / "labels.json", names)
+    encoder = write_encoder(folder / "encoder.onnx")
+    config = {"head_only": True, "encoders": [{"name": str(encoder)}]}
+    (folder / "config_head.json").write_text(json.dumps(config), encoding="utf-8")
+    rows = [f"{name},{number // 2}" for number, name in enumerate(names)]
+    (folder / "groups.csv").write_text("\n".join(["image_id,group", *rows]), encoding="utf-8")
+    return folder
+
+
+def _options(folder: Path) -> list[object]:
+    return ["--samples-file", folder / "labels.json", "--image-source", folder / "photographs"]
+
+
+def test_compares_a_config_and_a_model(
+    nimakit: Command, folder: Path, tiny_file: Path, tmp_path: Path
+) -> None:
+    """A row for each, with intervals; the JSON file has all figures and differences."""
+    output = tmp_path / "comparison.json"
+    result = nimakit(
+        *("compare", *_options(folder), "--config-file", folder / "config_head.json", "--model", tiny_file),
+        *("--folds", 4, "--groups", folder / "groups.csv", "--output", output),
+    )
+    assert result.code == 0, result.err
+    table = result.out.splitlines()
+    assert table[0].split()[:3] == ["CANDIDATE", "SRCC", "PLCC"]
+    assert table[1].startswith(f"{folder.name}/config_head")
+    assert f"{COUNT} images" in table[3]
+    values = json.loads(output.read_text("utf-8"))
+    head, model = values["rows"]
+    best, other = (head, model) if values["best"] == head["name"] else (model, head)
+    assert best["figures"]["srcc"]["value"] >= other["figures"]["srcc"]["value"]
+    assert other["differences"]["srcc"]["value"] <= best["differences"]["srcc"]["value"] == 0
+    assert head["figures"]["srcc"]["value"] > 0.9
+    assert head["figures"]["srcc"]["low"] <= head["figures"]["srcc"]["value"]
+    assert model["seconds"] > 0
+
+
+def test_an_image_that_cannot_be_read_is_left_out_of_all(
+    nimakit: Command, folder: Path, tmp_path: Path, tiny_file: Path
+) -> None:
+    """It is reported once, and the exit code says so."""
+    names = write_photographs(tmp_path / "photographs")
+    write_labels(tmp_path / "labels.json", [*names, "missing"])
+    (tmp_path / "photographs" / "p05.jpg").write_bytes(b"broken")
+    result = nimakit("compare", *_options(tmp_path), "--config-file", folder / "config_head.json")
+    assert result.code == 2
+    assert f"{COUNT - 1} images" in result.out
+    assert "2 images are left out" in result.err
+    assert "p05" in result.err
+
+
+def test_refuses_the_config_of_a_network(nimakit: Command, folder: Path, tmp_path: Path) -> None:
+    """It would have to be trained; and nothing to compare is refused too."""
+    config = tmp_path / "config.json"
+    config.write_text('{"base_model_name": "MobileNet"}', encoding="utf-8")
+    result = nimakit("compare", *_options(folder), "--config-file", config)
+    assert (result.code, "head_only" in result.err) == (1, True)
+    assert nimakit("compare", *_options(folder)).code == 1
