@@ -84,8 +84,9 @@ def test_builds_features_without_a_classifier(resnet18: keras.Model, name: str, 
 
 
 def test_has_the_input_size_each_was_trained_at() -> None:
-    """EfficientNetLite2 takes 260x260 pixels, the others 224x224."""
+    """The larger EfficientNet-Lites take 240x240 and 260x260 pixels, the others 224x224."""
     sizes = {name: backbones.get(name).input_size for name in ("MobileNet", *OWN)}
+    assert sizes.pop("EfficientNetLite1") == (240, 240)
     assert sizes.pop("EfficientNetLite2") == (260, 260)
     assert set(sizes.values()) == {(224, 224)}
 
