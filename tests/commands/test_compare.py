@@ -1,6 +1,7 @@
 """`nimakit compare`: models and configs of heads side by side."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,22 @@ def test_compares_a_config_and_a_model(
     assert head["figures"]["srcc"]["value"] > 0.9
     assert head["figures"]["srcc"]["low"] <= head["figures"]["srcc"]["value"]
     assert model["seconds"] > 0
+
+
+def test_a_model_that_was_trained_on_the_images_is_noted(
+    nimakit: Command, folder: Path, tiny_file: Path, tmp_path: Path
+) -> None:
+    """Its figures say little about other images."""
+    job, output = tmp_path / "job", tmp_path / "comparison.json"
+    job.mkdir()
+    shutil.copy(tiny_file, job / "model.onnx")
+    names = [sample["image_id"] for sample in json.loads((folder / "labels.json").read_text("utf-8"))]
+    (job / "split.json").write_text(json.dumps({"training": names[:3], "validation": []}), "utf-8")
+    result = nimakit("compare", *_options(folder), "--model", job, "--model", tiny_file, "--output", output)
+    assert result.code == 0, result.err
+    note = f"{job} was trained on 3 of the {COUNT} images: expect lower figures on other images."
+    assert result.out.splitlines()[-1] == note
+    assert json.loads(output.read_text("utf-8"))["notes"] == [note]
 
 
 def test_an_image_that_cannot_be_read_is_left_out_of_all(

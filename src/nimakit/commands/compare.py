@@ -117,14 +117,31 @@ def compare(
     )
     for outcome in outcomes:
         failures |= outcome.failures
+    notes = _notes(models, images.image_ids)
     if output:
-        values = found.to_dict() | {"left_out": failures, "folds": folds, "seed": seed}
+        values = found.to_dict() | {"left_out": failures, "folds": folds, "seed": seed, "notes": notes}
         atomic_bytes(f"{json.dumps(values, indent=2)}\n".encode(), output)
-    click.echo(printable("\n".join(_lines(found))))
+    click.echo(printable("\n".join([*_lines(found), *notes])))
     if failures:
         listed = first_few([f"{name}: {reason}" for name, reason in failures.items()], _MAX_LISTED)
         say(f"{len(failures)} images are left out: {'; '.join(listed)}")
     return ImageError.exit_code if failures else 0
+
+
+def _notes(models: Sequence[str], image_ids: Sequence[str]) -> list[str]:
+    """A warning for each model that was trained on some of the images."""
+    from nimakit.jobs import read_splits
+    from nimakit.models.loading import model_files
+
+    counts = {
+        name: len(read_splits(model_files(name), notify=say).get("training", frozenset()) & {*image_ids})
+        for name in models
+    }
+    return [
+        f"{name} was trained on {count} of the {len(image_ids)} images: expect lower figures on other images."
+        for name, count in counts.items()
+        if count
+    ]
 
 
 def _groups(file: Path, image_ids: Sequence[str]) -> "IntArray":
