@@ -27,12 +27,16 @@ os.environ["NIMAKIT_FEATURES_GB"] = "0"
 CLOSED_PORT = "http://127.0.0.1:9/simple"
 
 
+NETWORKS = Path(__file__).parent / "nn"
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What is looked at in a real browser is among the slow tests."""
+    """Tests in a real browser and tests of networks are among the slow ones."""
     for item in items:
         marked = item.get_closest_marker("docker") or item.get_closest_marker("exhaustive")
-        if "browser" in getattr(item, "fixturenames", ()) and not marked:
+        is_slow = "browser" in getattr(item, "fixturenames", ()) or NETWORKS in item.path.parents
+        if is_slow and not marked:
             item.add_marker(pytest.mark.slow)
 
 

@@ -84,6 +84,7 @@ def test_edits_a_photo(enhance: Command, job: Path, tmp_path: Path, tiny_file: P
     assert f"report: {tmp_path / 'sheet.html'}" in result.err
 
 
+@pytest.mark.slow
 def test_gradient_leaves_no_sidecar(enhance: Command, tmp_path: Path) -> None:
     """Local edits have no values to apply to another photo."""
     [record] = enhance(tmp_path / "out.jpg", "--method", "gradient", "--epsilon", 0.2).records
@@ -139,6 +140,7 @@ def test_goes_past_a_photo_whose_target_cannot_be_written(
     assert "enhanced 2 of 3 images" in result.err
 
 
+@pytest.mark.slow
 def test_a_name_too_long_for_a_sidecar_leaves_no_photo_without_one(
     enhance: Command, tmp_path: Path, photo: Path
 ) -> None:
@@ -172,6 +174,7 @@ def test_reports_finished_photos_when_the_disk_is_full(
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.jpg"]
 
 
+@pytest.mark.slow
 def test_keeps_the_size_of_a_photo(enhance: Command, tmp_path: Path, photo: Path) -> None:
     """A dark border is only cut off with --frame."""
     edged = Image.new("RGB", (200, 150), (230, 230, 230))
@@ -219,7 +222,7 @@ def test_a_sidecar_is_not_replaced_either(enhance: Command, tmp_path: Path) -> N
     assert (tmp_path / "out.edit.json").read_text() == "mine"
 
 
-@pytest.mark.parametrize("how", ["gradient", "apply"])
+@pytest.mark.parametrize("how", [pytest.param("gradient", marks=pytest.mark.slow), "apply"])
 def test_a_sidecar_of_another_edit_does_not_stay(
     enhance: Command, tmp_path: Path, edit: Path, how: str
 ) -> None:

@@ -15,6 +15,8 @@ from clients import noise
 from samples import metadata, write_model
 from servers import Server, running
 
+pytestmark = pytest.mark.slow
+
 IMAGE = {"Content-Type": "image/png"}
 
 

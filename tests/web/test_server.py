@@ -15,6 +15,8 @@ import pytest
 
 from rater import Rater
 
+pytestmark = pytest.mark.slow
+
 START = "import sys; from nimakit.cli import main; main(sys.argv[1:])"
 # Root may write anywhere, but for one that gave this up.
 AS_ANYBODY = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
@@ -114,7 +116,6 @@ def test_a_port_that_is_taken_is_refused_at_once(photos: Path) -> None:
     assert f"127.0.0.1, port {port} (Address already in use); choose others with --host and --port." in line
 
 
-@pytest.mark.slow
 def test_every_acknowledged_rating_survives_a_kill(photos: Path, processes: list[Process]) -> None:
     """After a kill and a restart, all acknowledged ratings are there."""
     first = Process(photos.parent)
@@ -137,7 +138,6 @@ def test_every_acknowledged_rating_survives_a_kill(photos: Path, processes: list
     assert second.stop() == 0
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the worker in /proc")
 def test_a_worker_that_dies_is_replaced(photos: Path, processes: list[Process]) -> None:
     """Raters only wait a moment, and their sessions continue."""
@@ -151,7 +151,6 @@ def test_a_worker_that_dies_is_replaced(photos: Path, processes: list[Process]) 
     assert started.stop() == 0
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the worker in /proc")
 def test_on_a_full_disk_nothing_is_acknowledged_and_nothing_lost(
     photos: Path, processes: list[Process]
@@ -174,7 +173,6 @@ def test_on_a_full_disk_nothing_is_acknowledged_and_nothing_lost(
     assert started.stop() == 0
 
 
-@pytest.mark.slow
 def test_photographs_are_never_written_to(photos: Path, processes: list[Process]) -> None:
     """Their folder can be read-only."""
     for folder in (photos / "more", photos):
