@@ -34,6 +34,7 @@ def test_makes_a_folder_named_after_the_second(tmp_path: Path) -> None:
     assert run["created"].endswith("+00:00")
 
 
+@pytest.mark.slow
 def test_a_second_job_waits_for_the_next_second(tmp_path: Path) -> None:
     """Two jobs never share a folder, and their names sort by time."""
     time.sleep(1.01 - time.time() % 1)  # early in a second, so that both would begin in it

@@ -65,6 +65,7 @@ def edit(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_edits_a_photo(enhance: Command, job: Path, tmp_path: Path, tiny_file: Path) -> None:
     """The network scores it higher; values and the judge's scores are on stdout and next to the result."""
     result = enhance(tmp_path / "out.png", "--judge", tiny_file, "--report", tmp_path / "sheet.html")

@@ -211,6 +211,7 @@ def test_refuses_an_output_folder_that_is_a_file(evaluate: Command, tmp_path: Pa
     "ignore:In the future `np.object`:FutureWarning",
     "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning",
 )
+@pytest.mark.slow
 def test_shows_what_the_model_looks_at(nimakit: Command, folder: Path, tmp_path: Path) -> None:
     """The report shows maps for a model with Keras weights."""
     with small_backbone.registered():

@@ -114,6 +114,7 @@ def test_misses_no_hash_within_eleven_bits(seed: int, others: int) -> None:
     assert 50 < len(expected) < 190
 
 
+@pytest.mark.slow
 def test_a_thousand_pictures_that_all_look_alike_are_one_group_quickly() -> None:
     """Frames of one video do not take a comparison of each with each."""
     table = np.repeat(_random(1), 2000)

@@ -59,6 +59,7 @@ def test_leaves_the_file_where_it_was() -> None:
     assert stream.tell() == 5
 
 
+@pytest.mark.slow
 def test_refuses_a_scan_bomb() -> None:
     """A small file that decodes for minutes is refused at once."""
     open_photo(_again(_jpeg(progressive=True), MAX_SCANS - 10))

@@ -42,6 +42,7 @@ def axes() -> "Axes":
 
 
 @pytest.mark.parametrize("values", [ONE, SAME, MANY], ids=["one", "equal", "many"])
+@pytest.mark.slow
 def test_draws_any_number(values: FloatArray) -> None:
     """One, equal and thousands of values make charts of bounded size, without a warning."""
     for number, plot in enumerate(_all(values)):

@@ -123,6 +123,7 @@ def test_shows_names_as_text(no_charts: None) -> None:
     assert "<img src=x" not in page
 
 
+@pytest.mark.slow
 def test_is_the_same_for_the_same_ratings(page: str) -> None:
     """Neither the time nor chance is in a page."""
     again = data_summary.of_ratings(simulated(bias=[-3.0]))
@@ -189,6 +190,7 @@ def test_reports_on_shares(no_charts: None) -> None:
     ],
     ids=["one rating", "one person", "one picture", "all the same", "nothing shared"],
 )
+@pytest.mark.slow
 def test_reports_on_little(no_charts: None, rows: list[tuple[str, str, float]], tmp_path: Path) -> None:
     """What cannot be told is left out or a dash, in the page as in the picture, without a warning."""
     summary = data_summary.of_ratings(make_ratings(rows))
@@ -199,6 +201,7 @@ def test_reports_on_little(no_charts: None, rows: list[tuple[str, str, float]], 
         assert picture.format == "PNG"
 
 
+@pytest.mark.slow
 def test_writes_by_suffix(no_charts: None, summary: Summary, tmp_path: Path) -> None:
     """A page as .html, its charts as .png, whatever the case."""
     report.write(tmp_path / "r.HTML", title="t", facts={}, summary=summary)

@@ -38,6 +38,7 @@ def test_png_has_the_colours_of_a_page_in_the_light() -> None:
     assert (4, 4, 4) not in colours
 
 
+@pytest.mark.slow
 def test_png_grows_with_its_plots() -> None:
     """Two plots stand side by side; a third begins a row."""
     one, two, three = (

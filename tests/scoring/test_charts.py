@@ -52,6 +52,7 @@ def test_draws_any_number_of_pictures(drawn: dict[str, list[str]], name: str) ->
         assert len(svg) < 200_000
 
 
+@pytest.mark.slow
 def test_gives_the_same_bytes_for_the_same_scores(drawn: dict[str, list[str]]) -> None:
     """Charts contain no time stamps or random ids, also where points are rasterised."""
     assert _all(MANY) == drawn["many"]
@@ -85,6 +86,7 @@ def test_marks_phases_and_the_best_epoch() -> None:
     assert "validation" not in svg
 
 
+@pytest.mark.slow
 def test_draws_in_silence_where_nothing_can_be_kept(tmp_path: Path) -> None:
     """In a container without a home folder, a chart prints nothing on stderr."""
     (tmp_path / "file").touch()

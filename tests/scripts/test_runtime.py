@@ -8,6 +8,8 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from launchers import ROOT, RUN_CODE, Launcher, settle, without, write_json
 from nimakit.cli import cli
 
@@ -37,6 +39,7 @@ def test_native_is_chosen_where_docker_is_not_installed(copied: Launcher, tmp_pa
     assert result.stderr == "predict: runtime native (.venv)\n"
 
 
+@pytest.mark.slow
 def test_native_scores_as_the_command_does(predict: Launcher, public_model: Path) -> None:
     """Forced native, the real .venv gives the very output of `nimakit predict`, and docker is not asked."""
     cache = {"NIMAKIT_CACHE": str(public_model.parent)}

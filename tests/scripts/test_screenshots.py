@@ -30,6 +30,7 @@ def test_every_page_is_pictured_and_shown(script: Any) -> None:
     assert [name for name in names if f"](rate/{name})" not in page] == []
 
 
+@pytest.mark.slow
 def test_the_example_study_is_the_same_at_every_run(script: Any, tmp_path: Path, tiny_file: Path) -> None:
     """Raters, ratings and times are the same, and so is the order of pictures."""
     make = script("example_study").make

@@ -26,6 +26,7 @@ from nimakit.training.labelled_set import JobData
 from small_jobs import BINS, COUNT, history, label_of, small_job, write_labels, write_photographs
 
 pytestmark = [
+    pytest.mark.slow,
     # Keras and TensorFlow are behind NumPy 2 in two places.
     pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning"),
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),

@@ -133,6 +133,7 @@ def test_missing_credentials_are_an_output_error(job: Path, monkeypatch: pytest.
         upload_job(job, BUCKET, notify=print)
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_does_not_answer_is_an_output_error(
     job: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

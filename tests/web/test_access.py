@@ -15,6 +15,7 @@ def remove_all_members(study: Study) -> None:
 
 
 @pytest.mark.parametrize("place", PLACES)
+@pytest.mark.slow
 def test_collections_without_access_are_not_found(study: Study, place: str) -> None:
     """A removed rater gets the same answers as for a collection that does not exist."""
     rater = study.rater()

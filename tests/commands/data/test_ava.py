@@ -159,6 +159,7 @@ def test_a_full_disk_leaves_no_half_file(
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_draws_a_report(nimakit: Command, tmp_path: Path) -> None:
     """--report is a page on all ratings that were read."""
     ava = _write_ava(tmp_path, 40)

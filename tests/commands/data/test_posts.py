@@ -257,6 +257,7 @@ def test_an_account_is_pulled_once(
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 130)])
+@pytest.mark.slow
 def test_a_killed_run_loses_nothing(
     nimakit: Command, server: PictureServer, tmp_path: Path, sent: signal.Signals, code: int
 ) -> None:

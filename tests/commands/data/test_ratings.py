@@ -97,6 +97,7 @@ def test_says_what_names_may_mean(nimakit: Command, tmp_path: Path) -> None:
     assert read_labels(tmp_path / "labels.json").image_ids == ("my%20lake", "a")
 
 
+@pytest.mark.slow
 def test_draws_a_report(nimakit: Command, tmp_path: Path) -> None:
     """--report is a page on the ratings that were counted."""
     rows = [f"{image},{person},{(image + person) % 5 + 1}" for image in range(6) for person in range(4)]

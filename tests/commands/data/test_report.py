@@ -63,6 +63,7 @@ def test_writes_a_report_with_pictures(nimakit: Command, table: Path) -> None:
     assert _figures(result.out)["images_without_file"] == 38
 
 
+@pytest.mark.slow
 def test_writes_a_picture_of_the_charts(nimakit: Command, table: Path) -> None:
     """The suffix decides."""
     result = nimakit("data", "report", table, "--output", table.with_suffix(".png"))

@@ -137,6 +137,7 @@ def test_tries_again_where_the_connection_broke_off(server: PictureServer, store
 
 
 @pytest.mark.parametrize("as_date", [False, True], ids=["seconds", "date"])
+@pytest.mark.slow
 def test_waits_as_long_as_the_server_asks(server: PictureServer, store: ImageStore, *, as_date: bool) -> None:
     """Retry-After holds for every picture of that host, and in both its forms."""
     asked: list[float] = []

@@ -214,7 +214,7 @@ from nimakit.images.photo import Preprocessing
 from nimakit.nn.training import pixels
 from nimakit.nn.training.training_data import LabelledPhotos, TrainingData
 from nimakit.scoring import items as scoring_items
-from nimakit.training.job import _available, split
+from nimakit.training.labelled_set import _available, split
 from nimakit.stats.histogram import default_bins
 
 folder = Path(sys.argv[1])

@@ -75,6 +75,7 @@ def test_a_process_with_too_few_is_refused(raised: dict[str, tuple[int, int]]) -
     assert affordable_connections(_limits(5000), bodies_in_files=False) == 116
 
 
+@pytest.mark.slow
 def test_a_server_says_that_it_may_not_open_enough_files(tmp_path: Path, tiny_file: Path) -> None:
     """It does not start, rather than leave a connection or two."""
     config = tmp_path / "serve.json"

@@ -211,6 +211,7 @@ def _drip(sock: socket.socket, data: bytes, stop: threading.Event) -> None:
     ],
     ids=["head", "body", "chunks"],
 )
+@pytest.mark.slow
 def test_a_slow_client_is_ended_when_its_time_is_up(
     server: Server, begin: bytes, rest: bytes, seconds: float
 ) -> None:
@@ -244,6 +245,7 @@ def test_many_slow_clients_stop_nobody(server: Server, begin: bytes) -> None:
         assert time.monotonic() - started < 2
 
 
+@pytest.mark.slow
 def test_an_idle_connection_is_closed(server: Server) -> None:
     """Without a word: its client has had every answer."""
     with server.open_socket() as sock:
@@ -281,6 +283,7 @@ def test_clients_that_read_nothing_stop_nobody(tmp_path: Path) -> None:
         assert len(_read_to_end(socks[0])) < len(whole)
 
 
+@pytest.mark.slow
 def test_clients_that_go_away_leave_nothing_behind(server: Server) -> None:
     """In mid-head, in mid-body and before the answer: no thread, no descriptor, no line of an error."""
 
@@ -301,6 +304,7 @@ def test_clients_that_go_away_leave_nothing_behind(server: Server) -> None:
     assert server.err.read_text("utf-8") == said
 
 
+@pytest.mark.slow
 def test_bodies_that_are_held_are_limited_together(tmp_path: Path, tiny_file: Path) -> None:
     """Past the limit the slowest gives way; who sends at once is answered."""
     limits = {"max_buffered_bytes": 1_000_000, "max_body_bytes": 400_000}
@@ -512,6 +516,7 @@ def _bytes_tensor(text: str) -> dict[str, Any]:
 # --- the end -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_stop_lets_requests_finish_and_takes_no_more(tmp_path: Path, tiny_file: Path) -> None:
     """What was on its way is answered; open connections are told; new ones find nobody; exit code 0."""
     with running(tmp_path, models=[str(tiny_file)]) as server:

@@ -280,6 +280,7 @@ def test_no_label_of_a_chart_covers_another(page: Page, study: Study, serve: Ser
             assert all(one[1] < other[0] for one, other in pairwise(boxes)), (width, boxes)
 
 
+@pytest.mark.slow
 def test_it_needs_nothing_the_serving_image_lacks() -> None:
     """Neither SciPy nor Matplotlib, of which the image with the rating app has none."""
     code = (

@@ -108,6 +108,7 @@ def test_ratings_lead_raters_to_their_comparisons(compared: Visitor) -> None:
 
 
 @on_both
+@pytest.mark.slow
 def test_pages_hold_every_comparison_once(study: Study, visitor: Visitor) -> None:
     """Following the link to the next page leads through all, whatever they are sorted by."""
     images, ann = study.images, study.rater("Ann")

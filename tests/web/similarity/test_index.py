@@ -190,6 +190,7 @@ def test_an_empty_index_finds_nothing(make_study: MakeStudy) -> None:
     assert index.share_below(0.5) == 0
 
 
+@pytest.mark.slow
 def test_the_library_is_loaded_when_it_is_needed(tmp_path: Path) -> None:
     """The app starts without it."""
     code = "import sys; import nimakit.web.app; sys.exit('faiss' in sys.modules)"
