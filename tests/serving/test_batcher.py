@@ -14,6 +14,7 @@ from nimakit.errors import BusyError, ImageError, ImageTooLargeError
 from nimakit.io.child_process import ChildProcess
 from nimakit.models.engine import Scorer
 from nimakit.models.score import Score
+from nimakit.serving import batcher as serving_batcher
 from nimakit.serving.batcher import Batcher
 from nimakit.serving.metrics import Metrics
 
@@ -319,6 +320,19 @@ def test_formats_that_block_threads_are_decoded_in_another_process(start: Start,
     found = start().submit(real, [stream.getvalue(), memoryview(stream.getvalue())]).wait(6 * NOBODY_WAITS)
     assert isinstance(expected, Score)
     assert _means(found) == [expected.mean, expected.mean]
+
+
+@pytest.mark.usefixtures("here")
+def test_an_idle_child_process_is_given_up(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its memory returns to the system; the next large image starts another one."""
+    closed = threading.Event()
+    monkeypatch.setattr(ChildProcess, "close", lambda _, **__: closed.set())
+    monkeypatch.setattr(serving_batcher, "_IDLE_S", 0.01)
+    batcher = start()
+    for _ in range(2):
+        assert closed.wait(NOBODY_WAITS)
+        assert _means(batcher.submit(scorer(StandIn()), images(15_000)).wait(NOBODY_WAITS)) == [150_000]
+        closed.clear()
 
 
 @pytest.mark.usefixtures("here")

@@ -50,12 +50,16 @@ class ChildProcess:
             pool.shutdown(wait=False)
             raise MemoryError("the process that was working on it was ended") from error
 
-    def close(self) -> None:
-        """Finish the calls in progress and end the process."""
+    def close(self, *, wait: bool = True) -> None:
+        """Finish the calls in progress and end the process; a later call starts another one.
+
+        Args:
+            wait: Whether to return only when it has ended.
+        """
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:
-            pool.shutdown()
+            pool.shutdown(wait=wait)
 
 
 def _set_up(initializer: Callable[[], None] | None) -> None:

@@ -17,6 +17,9 @@ from nimakit.models.preparation import Preparation, Prepared
 from nimakit.serving.http.memory import configure_child
 from nimakit.serving.metrics import Metrics
 
+_IDLE_S = 10.0
+"""Seconds without a large image after which the child process, and its memory, is given up."""
+
 
 @dataclass(slots=True)
 class Timing:
@@ -186,7 +189,8 @@ class Batcher:
                 while not self._large:
                     if self._closed and not self._waiting:
                         return
-                    self._large_changed.wait()
+                    if not self._large_changed.wait(_IDLE_S):
+                        self._child.close(wait=False)
                     self._drop_abandoned()
                 task = self._large.popleft()
             self._decode(task)

@@ -10,6 +10,8 @@ from typing import Any
 
 from nimakit.serving.http.request_reader import RequestReader
 
+_SMALL = 131_072
+"""Buffered bytes of a connection with a small body."""
 _RECEIVED_AT_ONCE = 262_144
 _DISCARDED = bytearray(_RECEIVED_AT_ONCE)
 
@@ -69,12 +71,17 @@ class Connection:
         """Bytes buffered for this connection."""
         return self.request.size + self.unsent
 
+    @property
+    def is_bulk(self) -> bool:
+        """Whether the client sends a large body, or one that is discarded."""
+        return self.state is State.LINGERING or self.size > _SMALL
+
     def receive(self) -> bytes | None:
         """Received bytes: empty after the client has closed, None if there are none, or it is lingering."""
         try:
             if self.state is State.LINGERING:  # discarded without a copy
                 return None if self.sock.recv_into(_DISCARDED, 0, socket.MSG_TRUNC) else b""
-            return self.sock.recv(_RECEIVED_AT_ONCE)
+            return self.sock.recv(_RECEIVED_AT_ONCE if self.is_bulk else _SMALL // 2)
         except BlockingIOError:
             return None
         except OSError:

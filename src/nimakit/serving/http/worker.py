@@ -44,7 +44,7 @@ _LINGER_S = 2.0
 _IDLE_BEFORE_RELEASE_S = 1.0
 _PROBE_THREADS = 2
 _MAX_PROBES = 64
-_ACCEPTED_AT_ONCE = 32
+_ACCEPTED_AT_ONCE = 4
 _SWITCH_INTERVAL_S = 0.0002
 """Longest time a thread computes while others wait for the interpreter. A request passes between threads a
 dozen times, and with Python's default of 5 ms those waits add up."""
@@ -58,6 +58,8 @@ _BUFFERED_AHEAD = 262_144
 _FULL = "The server has no room for more connections. Try again later."
 _TOO_SLOW = "The server has no room for slow requests. Try again later."
 
+_BULK_AT_ONCE = 2
+"""Connections with large bodies that are received from in one turn."""
 _EXPENDABLE = (State.LINGERING, State.NEW, State.IDLE, State.RECEIVING, State.SENDING)
 
 
@@ -109,11 +111,15 @@ class BufferingWorker(Worker):  # type: ignore[misc]
 
     def _poll(self) -> None:
         self.notify()
-        for key, _ in self._selector.select(_POLL_S):
+        ready = [key for key, _ in self._selector.select(_POLL_S)]
+        bulk = [key for key in ready if isinstance(key.data, Connection) and key.data.is_bulk]
+        # Small requests do not wait for all large bodies; those left out are ready in the next turn, too.
+        postponed = {id(key) for key in bulk[_BULK_AT_ONCE:]}
+        for key in ready:
             if not isinstance(key.data, Connection):
                 key.data(key.fileobj)
-            elif key.data in self._connections:  # it may have been closed by an event handled just before
-                self._handle(key.data)
+            elif key.data in self._connections and id(key) not in postponed:
+                self._handle(key.data)  # unless it was closed by an event handled just before
         now = time.monotonic()
         if now - self._checked_at >= _POLL_S:
             self._checked_at = now
