@@ -65,7 +65,7 @@ class Damage:
 def main() -> None:
     """Print two Markdown tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--image-dir", type=Path, required=True, help="photographs that nobody damaged")
+    parser.add_argument("--image-dir", type=Path, required=True, help="undamaged photographs")
     parser.add_argument("--count", type=int, default=200, help="photographs to use (default: %(default)s)")
     options = parser.parse_args()
     held_out = find_images(options.image_dir)[1::2]

@@ -132,16 +132,13 @@ def _notes(models: Sequence[str], image_ids: Sequence[str]) -> list[str]:
     """A warning for each model that was trained on some of the images."""
     from nimakit.jobs import read_splits
     from nimakit.models.loading import model_files
+    from nimakit.scoring.metrics import training_note
 
     counts = {
         name: len(read_splits(model_files(name), notify=say).get("training", frozenset()) & {*image_ids})
         for name in models
     }
-    return [
-        f"{name} was trained on {count} of the {len(image_ids)} images: expect lower figures on other images."
-        for name, count in counts.items()
-        if count
-    ]
+    return [training_note(name, count, len(image_ids)) for name, count in counts.items() if count]
 
 
 def _groups(file: Path, image_ids: Sequence[str]) -> "IntArray":

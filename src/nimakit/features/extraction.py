@@ -15,7 +15,7 @@ from nimakit.images.formats import FORMATS
 from nimakit.images.photo import MAX_PIXELS, PixelArray, Preprocessing
 from nimakit.io.threads import in_batches
 from nimakit.models.preparation import Preparation, Prepared
-from nimakit.models.session import Stop
+from nimakit.models.session import BATCH_SIZES, Stop
 from nimakit.progress import track
 from nimakit.stats.histogram import Float32Array
 
@@ -26,8 +26,6 @@ _PART = 1024
 """Photographs that are looked up at once; their features are in memory together."""
 _KEPT_AT_ONCE = 256
 """Photographs whose features are written in one transaction; a kill loses those of at most so many."""
-_CPU_BATCH = 8
-_GPU_BATCH = 32
 
 
 class Encoding(Protocol):
@@ -144,10 +142,10 @@ def stream(
     Whatever is computed is in the store when the iterator ends or is closed.
 
     Args:
-        encoders: As for `extract`.
-        paths: As for `extract`.
-        views: As for `extract`.
-        max_pixels: As for `extract`.
+        encoders: See `extract`.
+        paths: See `extract`.
+        views: See `extract`.
+        max_pixels: See `extract`.
 
     Yields:
         A result for each path, in order.
@@ -229,12 +227,11 @@ class _Part:
     def _compute(self, files: Sequence[File]) -> Generator[_Vectors | ImageError]:
         """What the store lacks, for each file in order; it is kept."""
         stop = Stop()
-        on_cpu = all(encoder.device == "CPU" for encoder in self._encoders)
         results = in_batches(
             files,
             self._prepare,
             lambda batch: self._encode(batch, stop),
-            batch_size=_CPU_BATCH if on_cpu else _GPU_BATCH,
+            batch_size=max(BATCH_SIZES[encoder.device] for encoder in self._encoders),
             cancel=stop.set,
         )
         new: dict[Digest, _Vectors] = {}

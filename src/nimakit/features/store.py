@@ -165,7 +165,7 @@ class Store:
         """Keep vectors of a block.
 
         Args:
-            block: As for `read`.
+            block: See `read`.
             vectors: Hash -> (D,) float32.
         """
 

@@ -2,14 +2,12 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
-from onnx import numpy_helper
 
 from nimakit.errors import ModelError, first_line
+from nimakit.models.graph import GraphBuilder, subgraphs
 from nimakit.models.metadata import METADATA_KEY, Metadata
 from nimakit.stats.head import GaussianHead, LinearHead
 
@@ -61,12 +59,12 @@ def join(
         _rename(part, {"": "", _INPUT: _INPUT, **names}, f"encoder_{number}/")
         graph.node.extend(part.node)
         blocks.append(f"encoder_{number}/{_FEATURES}")
-    parts = _HeadGraph()
+    parts = GraphBuilder("head/")
     features = parts.add("Concat", *blocks, output=_FEATURES, axis=1)
     if isinstance(head, LinearHead):
         logits = parts.add("Gemm", features, parts.constant(head.kernel), parts.constant(head.bias))
     else:
-        logits = parts.gaussian(blocks, head)
+        logits = _add_gaussian(parts, blocks, head)
     if is_regression:
         output, shape = "score", []
         parts.add("Reshape", logits, parts.constant(np.array([-1])), output=output)
@@ -82,43 +80,26 @@ def join(
     return joined
 
 
-class _HeadGraph:
-    """Nodes and constants of a head."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-
-    def constant(self, value: NDArray[Any] | np.generic) -> str:
-        name = f"head/constant_{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.asarray(value), name))
-        return name
-
-    def add(self, operation: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        output = output or f"head/{operation.lower()}_{len(self.nodes)}"
-        self.nodes.append(onnx.helper.make_node(operation, inputs, [output], **attributes))
-        return output
-
-    def gaussian(self, blocks: Sequence[str], head: GaussianHead) -> str:
-        """The outputs of a Gaussian head, by ``|x - z|^2 = |x|^2 + |z|^2 - 2 x z``."""
-        terms = []
-        for block, middle, length, centres, scale in zip(
-            blocks, head.middles, head.lengths, head.centres, head.scales, strict=True
-        ):
-            if not scale > 0:
-                continue
-            x = self.add("Sub", block, self.constant(middle))
-            x = self.add("Mul", x, self.constant(np.float32(1 / length)))
-            squares = self.add("ReduceSumSquare", x, self.constant(np.array([1])), keepdims=1)
-            lengths = (centres.astype(np.float64) ** 2).sum(axis=1).astype(np.float32)
-            products = self.add(
-                "Gemm", x, self.constant(centres), self.constant(lengths), alpha=-2.0, transB=1
-            )
-            distance = self.add("Relu", self.add("Add", squares, products))
-            similarity = self.add("Exp", self.add("Neg", distance))
-            terms.append(self.add("Mul", similarity, self.constant(np.float32(scale))))
-        total = self.add("Sum", *terms)
-        return self.add("Gemm", total, self.constant(head.weights), self.constant(head.bias))
+def _add_gaussian(parts: GraphBuilder, blocks: Sequence[str], head: GaussianHead) -> str:
+    """Add a Gaussian head, by ``|x - z|^2 = |x|^2 + |z|^2 - 2 x z``; returns its outputs."""
+    terms = []
+    for block, middle, length, centres, scale in zip(
+        blocks, head.middles, head.lengths, head.centres, head.scales, strict=True
+    ):
+        if not scale > 0:
+            continue
+        x = parts.add("Sub", block, parts.constant(middle))
+        x = parts.add("Mul", x, parts.constant(np.float32(1 / length)))
+        squares = parts.add("ReduceSumSquare", x, parts.constant(np.array([1])), keepdims=1)
+        lengths = (centres.astype(np.float64) ** 2).sum(axis=1).astype(np.float32)
+        products = parts.add(
+            "Gemm", x, parts.constant(centres), parts.constant(lengths), alpha=-2.0, transB=1
+        )
+        distance = parts.add("Relu", parts.add("Add", squares, products))
+        similarity = parts.add("Exp", parts.add("Neg", distance))
+        terms.append(parts.add("Mul", similarity, parts.constant(np.float32(scale))))
+    total = parts.add("Sum", *terms)
+    return parts.add("Gemm", total, parts.constant(head.weights), parts.constant(head.bias))
 
 
 def _opset(model: onnx.ModelProto) -> int:
@@ -152,17 +133,12 @@ def _prune(graph: onnx.GraphProto) -> None:
         if needed & set(node.output):
             nodes.append(node)
             needed.update(node.input)
-            for attribute in node.attribute:
-                for inner in _subgraphs(attribute):
-                    needed.update(name for other in inner.node for name in other.input)
+            for inner in subgraphs(node):
+                needed.update(name for other in inner.node for name in other.input)
     kept = [tensor for tensor in graph.initializer if tensor.name in needed]
     del graph.node[:], graph.initializer[:]
     graph.node.extend(reversed(nodes))
     graph.initializer.extend(kept)
-
-
-def _subgraphs(attribute: onnx.AttributeProto) -> list[onnx.GraphProto]:
-    return [attribute.g] if attribute.HasField("g") else [*attribute.graphs]
 
 
 def _content_name(tensor: onnx.TensorProto) -> str:
@@ -183,11 +159,10 @@ def _rename(graph: onnx.GraphProto, names: Mapping[str, str], prefix: str) -> No
         node.name = node.name and prefix + node.name
         node.input[:] = map(new, node.input)
         node.output[:] = map(new, node.output)
-        for attribute in node.attribute:
-            for inner in _subgraphs(attribute):
-                for value in [*inner.input, *inner.output, *inner.initializer]:
-                    value.name = new(value.name)
-                _rename(inner, names, prefix)
+        for inner in subgraphs(node):
+            for value in [*inner.input, *inner.output, *inner.initializer]:
+                value.name = new(value.name)
+            _rename(inner, names, prefix)
 
 
 def _value(name: str, *shape: int | str) -> onnx.ValueInfoProto:

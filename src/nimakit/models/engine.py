@@ -24,15 +24,13 @@ from nimakit.io.threads import cores, in_batches
 from nimakit.models.network import Network, Outputs
 from nimakit.models.preparation import AUGMENTATIONS, Augmentation, Preparation, Prepared, Views
 from nimakit.models.score import Score, Scores, error_record, score_record, with_measures
-from nimakit.models.session import Stop
+from nimakit.models.session import BATCH_SIZES, Stop
 from nimakit.models.taste import LINEAR, PROBES, Taste, personal_histograms, personal_means
 from nimakit.stats import histogram
 from nimakit.stats.histogram import Float32Array, FloatArray
 
 _LOG = logging.getLogger("nimakit")
 
-_CPU_BATCH = 8
-_GPU_BATCH = 32
 
 Result = TypeVar("Result")
 """What is known of an image once it is scored: a `Score`, or the scores of several models."""
@@ -361,7 +359,7 @@ class Scorer(Generic[Result]):
             formats=formats,
         )
         self._workers = workers or cores()
-        self.batch_size = batch_size or (_CPU_BATCH if model.device == "CPU" else _GPU_BATCH)
+        self.batch_size = batch_size or BATCH_SIZES[model.device]
 
     @property
     def views(self) -> int:

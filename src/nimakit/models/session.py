@@ -29,6 +29,8 @@ _LOG_FATAL = 4
 """Severity of the runtime's log: errors are raised, so they need not also be printed."""
 _CHECK_INTERVAL_S = 0.5
 _SECONDS_PER_IMAGE = 30.0
+BATCH_SIZES = {"CPU": 8, "GPU": 32}
+"""Device -> images per run."""
 """Limit of a run: the largest backbones take a second or two on one core, a first run on a GPU longer."""
 
 

@@ -55,10 +55,7 @@ class Metrics:
         """Warnings about how far the metrics can be relied on."""
         found = []
         if self.training_images:
-            found.append(
-                f"The model was trained on {self.training_images} of the {_images(self.images)}: expect lower"
-                " figures on other images."
-            )
+            found.append(training_note("The model", self.training_images, self.images))
         if self.validation_images:
             found.append(
                 f"{self.validation_images} of the {_images(self.images)} helped choose the model's best epoch"
@@ -127,6 +124,13 @@ def compare(
         mae_mean=float(np.abs(means - label_means).mean()) if same_scale else None,
         accuracy=float(((means > cut) == (label_means > label_cut)).mean()),
         cut=label_cut,
+    )
+
+
+def training_note(model: str, trained_on: int, images: int) -> str:
+    """A warning that a model was trained on some of the images that it is judged by."""
+    return (
+        f"{model} was trained on {trained_on} of the {_images(images)}: expect lower figures on other images."
     )
 
 
