@@ -4,31 +4,19 @@ Bradley, Terry, "Rank Analysis of Incomplete Block Designs: I. The Method of Pai
 39, 1952: the chance that image i is chosen over image j is 1 / (1 + exp(score_j - score_i)). A tie counts as
 half a choice of each; because ties scatter less than choices, standard errors are then slightly too large.
 
-Fitted in NumPy rather than by SciPy, which would add 140 MB to the image of the rating app, or by choix,
-which has neither ties nor standard errors. Steps of conjugate gradients need no square matrix, unlike a
-solved one.
+Fitted here rather than by choix, which has neither ties nor standard errors.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from nimakit.errors import LabelError
 from nimakit.stats.histogram import FloatArray, IntArray
+from nimakit.stats.pairwise import chance, curvature, most_likely
 
 _MAX_IMAGES = 10_000
 """The covariance of their scores is a matrix of 800 MB."""
-_TOLERANCE = 1e-6
-
-_Loss = Callable[[FloatArray], tuple[float, FloatArray]]
-"""Value and (n,) gradient at a point."""
-_HessianProduct = Callable[[FloatArray, FloatArray], FloatArray]
-"""(n,) product of the Hessian at a point and a vector."""
-_MAX_ITERATIONS = 200
-_MAX_HALVINGS = 40
-_SUFFICIENT_DECREASE = 1e-4
-_ROUNDING = 1e-14
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,7 +104,12 @@ def fit(comparisons: Comparisons, *, prior_sd: float | None = None) -> Scores:
         raise LabelError(f"Scores are fitted for up to {_MAX_IMAGES} images. Received: {len(images)}")
     weight = prior_sd**-2 if prior_sd else 0.0
     pairs = _count_pairs(comparisons, images)
-    score = _most_likely(pairs, weight)
+    scale = pairs.times.sum() / pairs.images
+    score = most_likely(
+        pairs, pairs.times, pairs.chosen, np.zeros(len(images)), precision=weight, scale=scale
+    )
+    if not prior_sd:
+        score -= score.mean()
     # Without a prior, adding a constant to all scores changes nothing and the information is singular. This
     # constraint fixes their mean at 0; its own contribution to the variances is subtracted.
     constraint = 0.0 if prior_sd else 1 / len(images)
@@ -159,19 +152,18 @@ class _Pairs:
             np.bincount(self.first, of_first, self.images) + np.bincount(self.second, of_second, self.images)
         )
 
-    def difference(self, values: FloatArray) -> FloatArray:
-        """(P,), the value of the first image minus that of the second."""
-        return np.asarray(values[self.first] - values[self.second])
+    def margins(self, score: FloatArray) -> FloatArray:
+        """(P,), the score of the first image minus that of the second."""
+        return np.asarray(score[self.first] - score[self.second])
 
-    def curvature(self, score: FloatArray) -> FloatArray:
-        """(P,), minus the second derivative of the log-likelihood by the difference of scores."""
-        chance = _chance(self.difference(score))
-        return np.asarray(self.times * chance * (1 - chance))
+    def gradient(self, residual: FloatArray) -> FloatArray:
+        """(n,), sums of the residuals of each image's pairs, negative where it is the second."""
+        return self.sum_by_image(residual, -residual)
 
     def information(self, score: FloatArray) -> FloatArray:
         """(n, n), the observed Fisher information: minus the Hessian of the log-likelihood."""
         information = np.zeros((self.images, self.images))
-        between = self.curvature(score)
+        between = curvature(self.margins(score), self.times)
         information[self.first, self.second] = information[self.second, self.first] = -between
         np.fill_diagonal(information, -information.sum(axis=1))
         return information
@@ -194,92 +186,10 @@ def _count_pairs(comparisons: Comparisons, images: IntArray) -> _Pairs:
     )
 
 
-def _most_likely(pairs: _Pairs, weight: float) -> FloatArray:
-    """(n,) scores of maximum likelihood; `weight` is the precision of the prior, or 0."""
-    scale = (
-        pairs.times.sum() / pairs.images
-    )  # so that the tolerance does not depend on the number of comparisons
-
-    def loss(score: FloatArray) -> tuple[float, FloatArray]:
-        gap = pairs.difference(score)
-        value = (pairs.times * np.logaddexp(0, gap) - pairs.chosen * gap).sum() + weight / 2 * (score @ score)
-        residual = pairs.times * _chance(gap) - pairs.chosen
-        gradient = pairs.sum_by_image(residual, -residual) + weight * score
-        return float(value) / scale, gradient / scale
-
-    def hessian_product(score: FloatArray, vector: FloatArray) -> FloatArray:
-        change = pairs.curvature(score) * pairs.difference(vector)
-        return np.asarray((pairs.sum_by_image(change, -change) + weight * vector) / scale)
-
-    score, slope = _minimise(loss, hessian_product, np.zeros(pairs.images), tolerance=_TOLERANCE)
-    if not slope < 100 * _TOLERANCE:  # rounding may keep it from reaching the tolerance itself
-        raise LabelError("The scores of these comparisons cannot be fitted: they diverge.")
-    return score if weight else np.asarray(score - score.mean())
-
-
-def _chance(difference: FloatArray) -> FloatArray:
-    """The chance of being chosen over an image whose score is lower by a difference."""
-    return np.asarray(np.exp(-np.logaddexp(0, -difference)))
-
-
 def _mean_chances(score: FloatArray) -> FloatArray:
     """(n,) the mean chance of each image to be chosen over another; by row, to save memory."""
-    sums = np.array([_chance(own - score).sum() for own in score])
+    sums = np.array([chance(own - score).sum() for own in score])
     return (sums - 0.5) / (len(score) - 1)
-
-
-def _minimise(
-    loss: _Loss, hessian_product: _HessianProduct, start: FloatArray, *, tolerance: float
-) -> tuple[FloatArray, float]:
-    """Minimise a smooth convex function by Newton's method with conjugate gradients and a line search.
-
-    Nocedal and Wright, "Numerical Optimization", 2006, algorithm 7.1. Memory grows only with n.
-
-    Args:
-        loss: The function.
-        hessian_product: Products of its Hessian and a vector.
-        start: (n,) float64.
-        tolerance: Stop where no element of the gradient is larger.
-
-    Returns:
-        (n,) float64, the minimum, and the largest element of the gradient there: above `tolerance` if
-        rounding prevented more, or the function has no minimum.
-    """
-    point = start
-    value, gradient = loss(point)
-    for _ in range(_MAX_ITERATIONS):
-        if np.abs(gradient).max() <= tolerance:
-            break
-        step = _newton_step(hessian_product, point, gradient)
-        decrease = float(gradient @ step)
-        for halvings in range(_MAX_HALVINGS):
-            length = 0.5**halvings
-            new_value, new_gradient = loss(point + length * step)
-            if new_value <= value + _SUFFICIENT_DECREASE * length * decrease + _ROUNDING * abs(value):
-                break
-        else:
-            break
-        point, value, gradient = point + length * step, new_value, new_gradient
-    return point, float(np.abs(gradient).max())
-
-
-def _newton_step(hessian_product: _HessianProduct, point: FloatArray, gradient: FloatArray) -> FloatArray:
-    """Solve for the Newton step, more precisely the smaller the gradient is."""
-    step, residual = np.zeros_like(gradient), -gradient
-    direction, size = residual, float(residual @ residual)
-    enough = size * min(0.25, np.sqrt(size))
-    for _ in range(len(gradient)):
-        product = hessian_product(point, direction)
-        curvature = float(direction @ product)
-        if curvature <= 0:  # flat, up to rounding
-            return step if step.any() else residual
-        step = step + size / curvature * direction
-        residual = residual - size / curvature * product
-        previous_size, size = size, float(residual @ residual)
-        if size <= enough:
-            break
-        direction = residual + size / previous_size * direction
-    return step
 
 
 def _strong_components(source: IntArray, target: IntArray, count: int) -> IntArray:

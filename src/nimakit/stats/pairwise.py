@@ -1,0 +1,195 @@
+"""Logistic regression on the differences of two things that were compared (Bradley-Terry with covariates).
+
+The chance that i is chosen over j is 1 / (1 + exp(-(x_i - x_j) @ coefficients)). There is no intercept: which
+of the two comes first must not matter. With a feature per image that is 1 for this image and 0 for all
+others, the coefficients are Bradley-Terry scores: `nimakit.stats.bradley_terry` also uses `most_likely`.
+"""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nimakit.errors import LabelError
+from nimakit.stats.histogram import FloatArray
+from nimakit.stats.newton import minimise
+
+_TOLERANCE = 1e-6
+_MARGIN_SDS = 10.0 ** np.arange(-1, 1.01, 0.25)
+_LOG_SD_DEVIATION = 0.5 * np.log(10)
+"""The prior standard deviation of a margin is itself log-normal around 1, with a factor of about 3."""
+_TINY = float(np.finfo(np.float32).tiny)
+
+
+class Differences(Protocol):
+    """The (P, D) differences of features, as products: a sparse matrix needs no zeros for them."""
+
+    def margins(self, coefficients: FloatArray) -> FloatArray:
+        """(P,), the product with (D,) coefficients."""
+
+    def gradient(self, residual: FloatArray) -> FloatArray:
+        """(D,), the product of the transposed differences with (P,) residuals."""
+
+
+class Dense:
+    """Differences in an array.
+
+    Args:
+        differences: (P, D).
+    """
+
+    def __init__(self, differences: FloatArray) -> None:
+        self._differences = differences
+
+    def margins(self, coefficients: FloatArray) -> FloatArray:
+        """(P,), the product with (D,) coefficients."""
+        return np.asarray(self._differences @ coefficients)
+
+    def gradient(self, residual: FloatArray) -> FloatArray:
+        """(D,), the product of the transposed differences with (P,) residuals."""
+        return np.asarray(residual @ self._differences)
+
+
+def chance(margin: FloatArray) -> FloatArray:
+    """The chance of being chosen by a margin; of the shape of the margins, 0 to 1."""
+    return np.asarray(np.exp(-np.logaddexp(0, -margin)))
+
+
+def curvature(margin: FloatArray, times: FloatArray) -> FloatArray:
+    """(P,), minus the second derivative of the log-likelihood by the (P,) margins."""
+    likely = chance(margin)
+    return np.asarray(times * likely * (1 - likely))
+
+
+def loss(margin: FloatArray, times: FloatArray, chosen: FloatArray) -> float:
+    """Minus the log-likelihood of P pairs that were compared `times` and of which the first was `chosen`."""
+    return float((times * np.logaddexp(0, margin) - chosen * margin).sum())
+
+
+def most_likely(
+    differences: Differences,
+    times: FloatArray,
+    chosen: FloatArray,
+    start: FloatArray,
+    *,
+    precision: float,
+    scale: float,
+    offset: FloatArray | float = 0.0,
+) -> FloatArray:
+    """Coefficients of maximum likelihood, or with a prior of maximum posterior probability.
+
+    Args:
+        differences: Of the features of P pairs, the first minus the second.
+        times: (P,), how often each pair was compared.
+        chosen: (P,), how often the first was chosen; a tie counts half.
+        start: (D,), where the search starts.
+        precision: Of the normal prior of each coefficient, around 0; 0 for none.
+        scale: Divisor of the loss, so that the tolerance does not depend on the number of comparisons.
+        offset: (P,), added to the margins.
+
+    Returns:
+        (D,) float64.
+
+    Raises:
+        LabelError: There is no maximum: without a prior, coefficients may diverge.
+    """
+
+    def value(point: FloatArray) -> tuple[float, FloatArray]:
+        margin = differences.margins(point) + offset
+        total = loss(margin, times, chosen) + precision / 2 * float(point @ point)
+        slope = differences.gradient(times * chance(margin) - chosen) + precision * point
+        return total / scale, slope / scale
+
+    def hessian_product(point: FloatArray, vector: FloatArray) -> FloatArray:
+        change = curvature(differences.margins(point) + offset, times) * differences.margins(vector)
+        return np.asarray((differences.gradient(change) + precision * vector) / scale)
+
+    found, slope = minimise(value, hessian_product, start, tolerance=_TOLERANCE)
+    if not slope < 100 * _TOLERANCE:  # rounding may keep it from reaching the tolerance itself
+        raise LabelError("The scores of these comparisons cannot be fitted: they diverge.")
+    return found
+
+
+def fit_differences(
+    differences: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    share: ArrayLike | None = None,
+    prior_mean: ArrayLike | None = None,
+    prior_precision: float,
+) -> FloatArray:
+    """Fit coefficients to comparisons, with a normal prior.
+
+    Args:
+        differences: (P, D), features of the chosen minus those of the other; P may be 0.
+        weights: (P,), 0 or more, how often each comparison counts; None for once each.
+        share: (P,), 0 to 1, the share of the first in the choice: 0.5 for a tie, 0 if the other was chosen;
+            None if the first was chosen each time.
+        prior_mean: (D,), the coefficients without comparisons; None for 0.
+        prior_precision: Of each coefficient, above 0: `choose_precision` finds one.
+
+    Returns:
+        (D,) float64.
+
+    >>> fit_differences([[1.0], [1.0], [-1.0]], prior_precision=1e-9).round(3)  # the log odds: log 2
+    array([0.693])
+    """
+    if prior_precision <= 0:
+        raise ValueError(f"prior_precision must be above 0. Received: {prior_precision}")
+    x, times, chosen, mean = _checked(differences, weights, share, prior_mean)
+    if not times.any():
+        return mean
+    start, scale = np.zeros(x.shape[1]), max(float((times @ np.abs(x)).mean()), _TINY)
+    return mean + most_likely(
+        Dense(x), times, chosen, start, precision=prior_precision, scale=scale, offset=x @ mean
+    )
+
+
+def choose_precision(
+    differences: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    share: ArrayLike | None = None,
+    prior_mean: ArrayLike | None = None,
+) -> float:
+    """The precision of the prior for which the comparisons are most likely, for `fit_differences`.
+
+    By the evidence in Laplace's approximation (MacKay, "The Evidence Framework Applied to Classification
+    Networks", Neural Computation 4, 1992), times a wide prior: a handful of comparisons cannot decide.
+
+    Args:
+        differences: As for `fit_differences`; features should be of similar size, because all have one prior.
+        weights: Likewise.
+        share: Likewise.
+        prior_mean: Likewise.
+
+    Returns:
+        Above 0.
+    """
+    x, times, chosen, mean = _checked(differences, weights, share, prior_mean)
+    length = float((times @ (x**2)).sum() / times.sum()) if times.any() else 0.0
+    if length < _TINY:
+        return 1.0
+    scale, offset, found = max(float((times @ np.abs(x)).mean()), _TINY), x @ mean, np.zeros(x.shape[1])
+    precisions, evidences = length / _MARGIN_SDS**2, []
+    for precision in precisions:
+        found = most_likely(Dense(x), times, chosen, found, precision=precision, scale=scale, offset=offset)
+        margin = x @ found + offset
+        rooted = x * np.sqrt(curvature(margin, times))[:, None]
+        gram = rooted.T @ rooted if x.shape[1] <= len(x) else rooted @ rooted.T
+        spread = np.linalg.slogdet(np.eye(len(gram)) + gram / precision).logabsdet
+        evidences.append(-loss(margin, times, chosen) - precision / 2 * float(found @ found) - spread / 2)
+    prior = -((np.log(_MARGIN_SDS) / _LOG_SD_DEVIATION) ** 2) / 2
+    return float(precisions[np.argmax(np.array(evidences) + prior)])
+
+
+def _checked(
+    differences: ArrayLike, weights: ArrayLike | None, share: ArrayLike | None, mean: ArrayLike | None
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """(P, D) differences, how often each was compared and the first chosen (P,), and the (D,) prior mean."""
+    x = np.asarray(differences, np.float64)
+    if x.ndim != 2 or not np.isfinite(x).all():
+        raise ValueError(f"differences must be finite and of shape (P, D). Received: shape {x.shape}")
+    times = np.ones(len(x)) if weights is None else np.asarray(weights, np.float64)
+    chosen = times * (1.0 if share is None else np.asarray(share, np.float64))
+    return x, times, chosen, np.zeros(x.shape[1]) if mean is None else np.asarray(mean, np.float64)
