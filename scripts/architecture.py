@@ -12,6 +12,7 @@ PACKAGES = {
     "cli": "the command line",
     "commands": "a module a command",
     "config": "training configs",
+    "culling": "group a shoot, rank the frames of a group",
     "datasets": "import public datasets and rated posts",
     "enhance": "edit photos without TensorFlow",
     "errors": "one tree of errors",

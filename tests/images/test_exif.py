@@ -95,6 +95,15 @@ def test_the_shot_is_read_from_every_format(content: bytes) -> None:
         )
 
 
+def test_a_series_of_exposures_is_read() -> None:
+    """A compensation below 0, which is a value as 0 is, and the mode and focus that tell series."""
+    image = Image.new("RGB", (2, 2))
+    image.getexif().get_ifd(IFD.Exif).update(
+        {Base.ExposureBiasValue: -2.0, Base.ExposureMode: 2, Base.SubjectDistance: 1.5}
+    )
+    assert read_shot(image) == Shot(exposure_bias=-2.0, is_bracketed=True, focus_distance_m=1.5)
+
+
 def test_values_that_are_none_are_left_out() -> None:
     """A clock that was not set, a division by zero, texts in place of numbers, bytes in place of texts."""
     image = Image.new("RGB", (2, 2))

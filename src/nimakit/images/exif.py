@@ -44,6 +44,9 @@ _SHOT = frozenset(
 ) | {Base.Copyright}
 """Tags about the shot; a camera RAW file has hundreds of others about its sensor data."""
 
+_AUTO_BRACKET = 2
+"""Exposure mode of a series of different exposures."""
+
 _OFFSET = re.compile(r"[+-]\d\d:\d\d")
 
 
@@ -60,6 +63,9 @@ class Shot:
         aperture: F-number.
         iso: Sensitivity.
         focal_length_mm: Focal length of the lens in millimetres.
+        exposure_bias: Exposure compensation in stops, below 0 for a darker picture.
+        is_bracketed: Whether the camera made it as one of a series of different exposures.
+        focus_distance_m: Distance of the focus in metres.
     """
 
     taken: datetime | None = None
@@ -70,6 +76,9 @@ class Shot:
     aperture: float | None = None
     iso: int | None = None
     focal_length_mm: float | None = None
+    exposure_bias: float | None = None
+    is_bracketed: bool = False
+    focus_distance_m: float | None = None
 
 
 def read_orientation(image: Image.Image) -> int:
@@ -102,6 +111,9 @@ def read_shot(image: Image.Image) -> Shot:
         aperture=_number(details.get(Base.FNumber)),
         iso=None if iso is None else round(iso),
         focal_length_mm=_number(details.get(Base.FocalLength)),
+        exposure_bias=_finite(details.get(Base.ExposureBiasValue)),
+        is_bracketed=details.get(Base.ExposureMode) == _AUTO_BRACKET,
+        focus_distance_m=_number(details.get(Base.SubjectDistance)),
     )
 
 
@@ -144,9 +156,15 @@ def _text(value: object) -> str:
 
 def _number(value: object) -> float | None:
     """A positive number, the first of several; None for 0, 0/0 and other kinds of values."""
+    number = _finite(value)
+    return number if number is not None and number > 0 else None
+
+
+def _finite(value: object) -> float | None:
+    """A number, the first of several; None for 0/0 and other kinds of values."""
     first = value[0] if isinstance(value, tuple) and value else value
     try:
         number = float(first)  # type: ignore[arg-type]
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):
         return None
-    return number if math.isfinite(number) and number > 0 else None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,115 @@
+"""Appearance of a photograph, to compare it with others of the same subject: a small picture, and detail.
+
+Detail is measured by autocorrelation, to which noise adds nothing on average, because neighbouring pixels
+have independent noise: noise must not count as sharpness.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from nimakit.images.measures import MEASURES, Measures, measure
+from nimakit.images.photo import Photo
+from nimakit.stats.histogram import Float32Array
+
+THUMBNAIL = 48
+"""Side of the small picture, in pixels."""
+TILES = 8
+"""Rows and columns of the regions."""
+DIRECTIONS: tuple[tuple[int, int], ...] = ((0, 1), (1, 0), (1, 1), (1, -1))
+"""Steps (down, right) along which detail is measured: motion blurs one direction more than others."""
+
+_LONGEST_SIDE = 2048
+"""Detail is measured at most at so many pixels along the longer side."""
+
+_SHAPES: tuple[tuple[int, ...], ...] = (
+    (len(MEASURES),),
+    (len(DIRECTIONS), TILES, TILES),
+    (THUMBNAIL, THUMBNAIL),
+)
+
+VERSION = "appearance-1"
+"""Change it whenever the vectors change."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Appearance:
+    """What is measured on the pixels of a photograph.
+
+    Attributes:
+        measures: Technical measures.
+        detail: (directions, TILES, TILES) float32: for each region of the upright picture the autocovariance
+            of luminance at one pixel minus that at two, in squared grey levels; about 0 without detail.
+        thumbnail: (THUMBNAIL, THUMBNAIL) float32, luminance of the upright picture, 0-255.
+    """
+
+    measures: Measures
+    detail: Float32Array
+    thumbnail: Float32Array
+
+    def to_vector(self) -> Float32Array:
+        """(D,) float32, to be kept."""
+        values = [getattr(self.measures, name) for name in MEASURES]
+        measures = np.array([np.nan if value is None else value for value in values], np.float32)
+        return np.concatenate([measures, self.detail.ravel(), self.thumbnail.ravel()])
+
+    @classmethod
+    def from_vector(cls, vector: Float32Array) -> "Appearance":
+        """The appearance of a vector by `to_vector`."""
+        ends = np.cumsum([int(np.prod(shape)) for shape in _SHAPES])[:-1]
+        measures, detail, thumbnail = (
+            part.reshape(shape) for part, shape in zip(np.split(vector, ends), _SHAPES, strict=True)
+        )
+        values: list[Any] = [None if np.isnan(value) else round(float(value), 6) for value in measures]
+        return cls(
+            measures=Measures(**dict(zip(MEASURES, values, strict=True))), detail=detail, thumbnail=thumbnail
+        )
+
+
+def look(photo: Photo) -> Appearance:
+    """The appearance of a photograph.
+
+    Args:
+        photo: Decoded at full size.
+    """
+    width, height = photo.size
+    scale = min(1.0, _LONGEST_SIDE / max(width, height))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    luminance = photo.resize(size, "box" if scale < 1 else "nearest").convert("L")
+    small = luminance.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    return Appearance(
+        measures=measure(photo.pixels),
+        detail=_detail(np.asarray(luminance, np.float32)),
+        thumbnail=np.asarray(small, np.float32),
+    )
+
+
+def _detail(luminance: Float32Array) -> Float32Array:
+    """Detail by direction and region.
+
+    Vollath 1987, Automatic focusing by correlative methods, F4.
+
+    Args:
+        luminance: (height, width), 0-255.
+    """
+    height, width = luminance.shape
+    if min(height, width) < 4 * TILES:
+        return np.zeros((len(DIRECTIONS), TILES, TILES), np.float32)
+    inner = luminance[2:-2, 2:-2]
+    found = []
+    for down, right in DIRECTIONS:
+        near, far = (
+            luminance[2 + step * down : height - 2 + step * down, 2 + step * right : width - 2 + step * right]
+            for step in (1, 2)
+        )
+        found.append(_tile_means(inner * (near - far)))
+    return np.stack(found)
+
+
+def _tile_means(values: Float32Array) -> Float32Array:
+    """(TILES, TILES) float32 means of regions of nearly equal size."""
+    rows, columns = (np.linspace(0, length, TILES + 1).astype(int) for length in values.shape)
+    sums = np.add.reduceat(np.add.reduceat(values, rows[:-1], axis=0), columns[:-1], axis=1)
+    return np.asarray(sums / np.outer(np.diff(rows), np.diff(columns)), np.float32)
