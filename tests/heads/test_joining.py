@@ -102,5 +102,7 @@ def test_refuses_operators_that_are_not_standard(encoders: list[Encoder]) -> Non
     """They may mean something else in each file."""
     graph = encoders[0].graph()
     graph.opset_import.append(onnx.helper.make_opsetid("com.example", 1))
+    join([graph], _head(fit_linear, encoders[:1], 2), _metadata([1, 2]))  # none is used
+    graph.graph.node[0].domain = "com.example"
     with pytest.raises(ModelError, match=r"standard operators.*com\.example"):
         join([graph], _head(fit_linear, encoders[:1], 2), _metadata([1, 2]))

@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from clients import client, form, service
 from nimakit.config import HeadConfig, read_config
 from nimakit.errors import ImageError, UsageError
+from nimakit.explain import Explainer
 from nimakit.features import extract
 from nimakit.heads.blocks import load_blocks
 from nimakit.jobs import Job
+from nimakit.models.encoders.importing import import_encoder
+from nimakit.models.encoders.wrapping import Exported
 from nimakit.models.engine import Scorer
 from nimakit.models.loading import load_model
 from nimakit.models.network import Network
@@ -22,9 +26,10 @@ from nimakit.models.score import Score
 from nimakit.scoring import report
 from nimakit.training import job as training_job
 from nimakit.training.preparation import Request, prepare
-from small_encoders import WIDTH, write_encoder
+from small_encoders import WIDTH, encoder_metadata, write_encoder
 from small_jobs import BINS, COUNT, write_labels, write_photographs
 
+KERAS = Path(__file__).parents[1] / "data" / "encoders" / "keras_cnn.onnx"
 Prepare = Callable[..., Job]
 
 
@@ -212,3 +217,23 @@ def test_needs_no_tensorflow(folder: Path) -> None:
     )
     assert run.returncode == 0, run.stderr
     assert (Path(run.stdout.strip()) / "model.onnx").is_file()
+
+
+@pytest.mark.usefixtures("empty_cache", "_without_report")
+def test_what_keras_exported_is_learned_from_served_and_explained(tmp_path: Path) -> None:
+    """From the exported file to the score that a server gives, which is a sum over patches."""
+    exported = Exported(mean=(0.5,) * 3, std=(0.5,) * 3)
+    import_encoder(KERAS, tmp_path / "keras.onnx", exported, encoder_metadata("keras", side=32))
+    write_labels(tmp_path / "labels.json", write_photographs(tmp_path / "photographs"))
+    job = _prepare(tmp_path, encoders=[{"name": str(tmp_path / "keras.onnx")}], head="regression")
+    training_job.train(job, notify=lambda _: None)
+    photo = tmp_path / "photographs" / "p20.jpg"
+    served = client(job.model_file)
+    [record] = served.post("/predict", data=form((photo.name, photo.read_bytes()))).json
+    service(served).close()
+    explained = Explainer(load_model(job.model_file), method="patches").explain(photo)
+    assert explained.parts is not None
+    assert explained.constant is not None
+    score = explained.constant + explained.parts.sum()
+    assert score == pytest.approx(record["mean_score_prediction"], abs=1e-5)
+    assert json.loads(job.metrics_file.read_text("utf-8"))["leave-one-out"]["srcc_mean"] > 0.5

@@ -7,12 +7,13 @@ import numpy as np
 import onnx
 
 from nimakit.errors import ModelError, first_line
-from nimakit.models.graph import GraphBuilder, subgraphs
+from nimakit.models.graph import GraphBuilder, all_nodes, subgraphs
 from nimakit.models.metadata import METADATA_KEY, Metadata
 from nimakit.stats.head import GaussianHead, LinearHead
 
 _INPUT, _FEATURES = "image", "features"
 _IR_VERSION = 8
+_STANDARD = ("", "ai.onnx")
 
 
 def join(
@@ -104,9 +105,13 @@ def _add_gaussian(parts: GraphBuilder, blocks: Sequence[str], head: GaussianHead
 
 def _opset(model: onnx.ModelProto) -> int:
     """The version of the standard operators, without any others."""
-    versions = {entry.domain: entry.version for entry in model.opset_import}
-    if set(versions) - {"", "ai.onnx"} or model.functions:
-        others = ", ".join([*sorted(set(versions) - {""}), *(f.name for f in model.functions)])
+    # Keras declares further operators in every file and uses none of them.
+    used = {node.domain for node in all_nodes(model.graph.node)}
+    versions = {
+        entry.domain: entry.version for entry in model.opset_import if entry.domain in {*used, *_STANDARD}
+    }
+    if used.difference(_STANDARD) or model.functions:
+        others = ", ".join([*sorted(used.difference(_STANDARD)), *(f.name for f in model.functions)])
         raise ModelError(f"Only encoders of standard operators can be joined. Received: one with {others}")
     return int(max(versions.values()))
 

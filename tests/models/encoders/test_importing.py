@@ -17,6 +17,7 @@ from samples import random_pixels
 from small_encoders import PATCH, SIDE, WIDTH, encoder_metadata, write_exported
 
 TORCH = Path(__file__).parents[2] / "data" / "encoders" / "torch_vit.onnx"
+KERAS = TORCH.with_name("keras_cnn.onnx")
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 PIXELS = np.stack([random_pixels(SIDE, SIDE, seed) for seed in range(2)])
 
@@ -54,6 +55,29 @@ def test_imports_what_pytorch_exports(tmp_path: Path) -> None:
     tokens = _own(TORCH, "last_hidden_state", pixels)[:, 1:].reshape(2, 4, 4, 32)
     np.testing.assert_allclose(encoder.patches(pixels), tokens, atol=1e-4)
     assert encoder.at(source_size=(48, 64)).dimension == 32
+
+
+def test_imports_what_keras_exports(tmp_path: Path) -> None:
+    """A network that takes channels last; operators of an old opset are converted, so that it can resize."""
+    pixels = np.stack([random_pixels(32, 32, seed) for seed in range(2)])
+    settings: dict[str, Any] = {"output": None, "mean": (0.5,) * 3, "std": (0.5,) * 3}
+    encoder = _import(KERAS, tmp_path, side=32, **settings).encoder
+    session = onnxruntime.InferenceSession(KERAS)
+    [expected] = session.run(None, {"image": pixels.astype(np.float32) / 127.5 - 1})
+    np.testing.assert_allclose(encoder.encode(pixels), expected, atol=1e-5)
+    assert (encoder.dimension, encoder.grid) == (24, None)
+    assert encoder.at(source_size=(48, 64)).dimension == 24
+
+
+def test_refuses_a_broken_export_of_keras(tmp_path: Path) -> None:
+    """Half of a file, and a size that it does not take: nothing is written."""
+    half = tmp_path / "half.onnx"
+    half.write_bytes(KERAS.read_bytes()[: KERAS.stat().st_size // 2])
+    with pytest.raises(ModelError, match="valid ONNX model"):
+        _import(half, tmp_path, side=32, output=None)
+    with pytest.raises(ModelError, match=r"Received: image \(any, 32, 32, 3\); give its --size"):
+        _import(KERAS, tmp_path, side=24, output=None)
+    assert not (tmp_path / "encoder.onnx").exists()
 
 
 def test_takes_the_class_token_of_tokens(tmp_path: Path) -> None:
@@ -225,22 +249,3 @@ def test_refuses_a_file_that_is_no_model(tmp_path: Path, content: bytes | None) 
         source.write_bytes(content)
     with pytest.raises(ModelError, match=r"Received: .*m\.onnx"):
         _import(source, tmp_path)
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # of Keras and tf2onnx
-def test_imports_what_keras_exports(tmp_path: Path) -> None:
-    """A Keras network, NHWC, gives the features that Keras computes."""
-    import keras
-
-    import nimakit.nn  # noqa: F401 - lets tf2onnx work with NumPy 2
-
-    keras.utils.set_random_seed(0)
-    image = keras.Input((SIDE, SIDE, 3))
-    maps = keras.layers.Conv2D(WIDTH, 3, activation="relu")(image)
-    network = keras.Model(image, keras.layers.GlobalAveragePooling2D(name="pool")(maps))
-    scaled = (PIXELS / 255 - np.array(MEAN)) / np.array(STD)
-    expected = np.asarray(network(scaled.astype(np.float32)))
-    network.export(tmp_path / "keras.onnx", format="onnx", verbose=False)
-    encoder = _import(tmp_path / "keras.onnx", tmp_path, output=None).encoder
-    np.testing.assert_allclose(encoder.encode(PIXELS), expected, atol=1e-5)

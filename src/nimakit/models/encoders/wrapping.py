@@ -1,6 +1,6 @@
 """Edits of an exported graph: normalisation in front of it, vectors and vectors of patches behind it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +11,7 @@ from onnx.utils import Extractor
 
 from nimakit.errors import ModelError, shortened
 from nimakit.models.encoders.encoder import PATCHES, VECTOR, Size
-from nimakit.models.graph import GraphBuilder, rename_tensor, subgraphs
+from nimakit.models.graph import GraphBuilder, all_nodes, rename_tensor, subgraphs
 from nimakit.models.session import INPUT
 
 Layout = Literal["nchw", "nhwc"]
@@ -63,7 +63,7 @@ def check_operators(model: onnx.ModelProto) -> None:
     """
     own = {(function.domain, function.name) for function in model.functions}
     parts = (model.graph.node, *(function.node for function in model.functions))
-    used = {(node.domain, node.op_type) for part in parts for node in _all_nodes(part)}
+    used = {(node.domain, node.op_type) for part in parts for node in all_nodes(part)}
     custom = sorted(f"{domain}:{name}" for domain, name in used - own if domain not in _DOMAINS)
     if custom:
         raise ModelError(
@@ -262,35 +262,31 @@ def _add_tokens(
     """The first token, or the mean if all are of patches; or the tokens of the patches on their grid."""
     _, count, dimension = shape
     extra = count - grid[0] * grid[1]
-    if contract == PATCHES:
-        bounds = (part.constant(np.array([value])) for value in (extra, count, 1))
-        dims: list[int | str] = [*grid, dimension]
-        x = part.add("Slice", x, *bounds)
-        return part.add("Reshape", x, part.constant(np.array([0, *grid, dimension]))), dims
-    if extra:
+    if contract == VECTOR and extra:
         return part.add("Gather", x, part.constant(np.int64(0)), axis=1), [dimension]
-    x = part.add("GlobalAveragePool", part.add("Transpose", x, perm=[0, 2, 1]))
-    return part.add("Flatten", x), [dimension]
+    bounds = (part.constant(np.array([value])) for value in (extra, count, 1))
+    x = part.add("Slice", x, *bounds)
+    x = part.add("Reshape", x, part.constant(np.array([0, *grid, dimension])))
+    return _add_maps(part, x, contract, (0, *grid, dimension), "nhwc", grid=grid)
 
 
 def _add_maps(
-    part: GraphBuilder, x: str, contract: str, shape: Shape, layout: Layout
+    part: GraphBuilder,
+    x: str,
+    contract: str,
+    shape: Shape,
+    layout: Layout,
+    *,
+    grid: tuple[int | str, int | str] = ("rows", "columns"),
 ) -> tuple[str, list[int | str]]:
     """The mean of maps; or the maps, one vector per place."""
     channels = shape[1 if layout == "nchw" else 3]
     if contract == PATCHES:
         x = part.add("Transpose", x, perm=[0, 2, 3, 1]) if layout == "nchw" else x
-        return x, ["rows", "columns", channels]
+        return x, [*grid, channels]
     if layout == "nhwc":
         x = part.add("Transpose", x, perm=[0, 3, 1, 2])
     return part.add("Flatten", part.add("GlobalAveragePool", x)), [channels]
-
-
-def _all_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    for node in nodes:
-        yield node
-        for inner in subgraphs(node):
-            yield from _all_nodes(inner.node)
 
 
 def _set_nodes(
