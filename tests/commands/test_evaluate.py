@@ -224,12 +224,6 @@ def test_shows_what_the_model_looks_at(nimakit: Command, folder: Path, tmp_path:
     assert all(f"What the model looks at in {name}" in report for name in "abc")
 
 
-def test_explains_one_model_in_a_report(evaluate: Command, tmp_path: Path, tiny_file: Path) -> None:
-    """Several models, no report, or no Keras weights are refused before scoring."""
+def test_explanations_need_a_report(evaluate: Command) -> None:
+    """Without one they are refused before scoring."""
     assert "needs --output-dir" in evaluate("--explain").err
-    several = evaluate("--explain", "--model", tiny_file, "--output-dir", tmp_path / "judged")
-    assert "needs --output-dir and one --model" in several.err
-    alone = evaluate("--explain", "--output-dir", tmp_path / "judged")
-    assert alone.code == 1
-    assert "Gradients need the Keras weights" in alone.err
-    assert not list((tmp_path / "judged").iterdir())

@@ -56,5 +56,5 @@ def test_a_network_with_adapters_is_another(tiny_file: Path) -> None:
     network = Network(tiny_file)
     twin = Network(tiny_file)
     assert twin.identity == network.identity
-    twin._adapters = {"a": np.ones(2, np.float32)}
+    twin.adapters = {"a": np.ones(2, np.float32)}
     assert twin.identity != network.identity

@@ -12,9 +12,10 @@ from PIL import Image
 from scipy.stats import spearmanr
 
 from nimakit.errors import ImageError, ModelError, UsageError
+from nimakit.explain.drawing import drawer, explain_image
 from nimakit.images.photo import Photo, open_photo
 from nimakit.nn.networks.keras_model import KerasModel
-from nimakit.nn.saliency import METHODS, drawer, explain_image, saliency
+from nimakit.nn.saliency import METHODS, GradientExplainer, saliency
 from samples import random_pixels, write_photo
 from small_models import CORNER_SIDE as SIDE
 from small_models import corner_model
@@ -144,11 +145,11 @@ def test_refuses_gradcam_without_pooled_maps() -> None:
 
 def test_draws_the_map() -> None:
     """Heat map and overlay have the picture's size; the sheet shows picture and overlay side by side."""
-    found = explain_image(corner_model(), random_pixels(50, 70), "smoothgrad", at_least=3)
+    found = explain_image(GradientExplainer(corner_model(), "smoothgrad"), random_pixels(50, 70), at_least=3)
     assert found.heat.size == found.overlay.size == (70, 50)
     assert found.side_by_side.width > 140
     assert found.overlay.getpixel((3, 3)) != found.overlay.getpixel((60, 3))
-    small = explain_image(corner_model(), random_pixels(50, 70), side=35)
+    small = explain_image(GradientExplainer(corner_model()), random_pixels(50, 70), side=35)
     assert small.heat.size == (35, 25)
 
 
@@ -159,23 +160,23 @@ def test_explains_the_pixels_that_are_scored() -> None:
     model = replace(model, metadata=replace(model.metadata, preprocessing=wanted))
     stream = io.BytesIO()
     Image.fromarray(random_pixels(131, 140)).save(stream, "JPEG")
-    found = explain_image(model, stream.getvalue())
+    found = explain_image(GradientExplainer(model), stream.getvalue())
     assert found.heat.size == found.overlay.size == (140, 131)
     seen = open_photo(stream.getvalue(), preprocessing=wanted)
     assert seen.size == (70, 66)
-    assert found.saliency.mean == pytest.approx(model.score(seen), abs=1e-6)
-    assert found.saliency.mean != pytest.approx(model.score(open_photo(stream.getvalue())), abs=1e-6)
+    assert found.score_map.mean == pytest.approx(model.score(seen), abs=1e-6)
+    assert found.score_map.mean != pytest.approx(model.score(open_photo(stream.getvalue())), abs=1e-6)
 
 
 def test_refuses_a_file_without_a_picture() -> None:
     """The error is that of any command."""
     with pytest.raises(ImageError):
-        explain_image(corner_model(), b"no picture")
+        explain_image(GradientExplainer(corner_model()), b"no picture")
 
 
 def test_a_report_is_drawn_into_without_what_vanished(tmp_path: Path) -> None:
     """A picture's overlay at the size of the report; nothing for a file that is gone."""
-    draw = drawer(corner_model(), side=10)
+    draw = drawer(GradientExplainer(corner_model()), side=10)
     drawn = draw(write_photo(tmp_path / "a.png"))
     assert drawn is not None
     assert max(drawn.size) == 10

@@ -13,10 +13,9 @@ import pytest
 import small_backbone
 from nimakit import __version__
 from nimakit.config import read_train_config
-from nimakit.errors import MissingExtraError, ModelError, OutputError, TrainingError, UsageError
+from nimakit.errors import MissingExtraError, OutputError, TrainingError, UsageError
 from nimakit.jobs import Job
 from nimakit.models.network import Network
-from nimakit.nn.networks import keras_model
 from nimakit.scoring import charts
 from nimakit.scoring import report as training_report
 from nimakit.stats.histogram import default_bins, mean
@@ -130,10 +129,9 @@ def test_writes_a_report_and_a_model_card(done: tuple[Job, list[str]]) -> None:
 
 def test_shows_what_the_model_looks_at(done: tuple[Job, list[str]]) -> None:
     """The report has saliency maps below its pictures."""
-    job, messages = done
+    job, _ = done
     report = job.report_file.read_text("utf-8")
     assert report.count("What the model looks at in test") >= 6
-    assert not any("no saliency maps" in text for text in messages)
 
 
 @pytest.fixture
@@ -145,7 +143,7 @@ def no_charts(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def no_maps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports have no saliency maps, which take a second too."""
-    monkeypatch.setattr(training_job, "_explainer", lambda *_: None)
+    monkeypatch.setattr(training_job, "_drawer", lambda *_: None)
 
 
 def _judged(job: Job, folder: Path, messages: list[str], **changes: Any) -> Job:
@@ -164,22 +162,6 @@ def _judged(job: Job, folder: Path, messages: list[str], **changes: Any) -> Job:
         rows = [{**row, "val_loss": None} for row in rows]
     training_job._evaluate_and_report(copy, config, JobData(copy, config, copy.run()), rows, messages.append)
     return copy
-
-
-@pytest.mark.usefixtures("no_charts")
-def test_a_report_without_maps_is_better_than_none(
-    done: tuple[Job, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Weights that give other scores than the model file, as on some devices, cost only the maps."""
-
-    def refuse(name: Path) -> None:
-        raise ModelError(f"other scores: {name.name}")
-
-    monkeypatch.setattr(keras_model, "load", refuse)
-    messages: list[str] = []
-    job = _judged(done[0], tmp_path, messages)
-    assert "What the model looks at" not in job.report_file.read_text("utf-8")
-    assert f"no saliency maps in the report: other scores: {job.name}" in messages
 
 
 def test_says_in_run_json_what_a_result_depends_on(done: tuple[Job, list[str]]) -> None:

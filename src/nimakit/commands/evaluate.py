@@ -1,7 +1,6 @@
 """`nimakit evaluate`: agreement of a model's scores with people's ratings."""
 
 import json
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,8 +38,7 @@ _PREDICTIONS, _METRICS, _REPORT = "predictions.csv", "metrics.json", "report.htm
 @click.option(
     "--explain",
     is_flag=True,
-    help="Show in the report, below each picture, what the model looks at (Grad-CAM); needs a single model"
-    " with Keras weights, as nimakit explain does.",
+    help="Show in the report, below each picture, what raises and lowers its score, as nimakit explain does.",
 )
 @max_pixels
 def evaluate(
@@ -72,8 +70,10 @@ def evaluate(
     items = _items(samples_file, image_dir, recursive=recursive)
     if output_dir:
         _prepare(output_dir, samples_file)
-    drawer = _explainer(models, output_dir, max_pixels) if explain else None
+    if explain and not output_dir:
+        raise UsageError("--explain adds to the report: it needs --output-dir.")
     model = loading.load_models(models, notify=say)
+    drawer = _drawer(model, max_pixels) if explain else None
     with ExitStack() as files:
         writer = None
         if output_dir:
@@ -171,16 +171,13 @@ def _write_report(
     say(f"report: {file}")
 
 
-def _explainer(models: Sequence[str], output_dir: Path | None, max_pixels: int) -> "Explain":
-    """What draws the maps in the report; loaded before hours of scoring."""
-    if output_dir is None or len(models) > 1:
-        raise UsageError("--explain adds to the report of one model: it needs --output-dir and one --model.")
-    from nimakit.nn import saliency
-    from nimakit.personal.keras_loading import load_keras_model
+def _drawer(model: "Model", max_pixels: int) -> "Explain":
+    """What draws the maps in the report."""
+    from nimakit.explain import Explainer
+    from nimakit.explain.drawing import drawer
     from nimakit.scoring.report import THUMBNAIL_SIDE
 
-    network = load_keras_model(models[0], notify=say)
-    return saliency.drawer(network, side=THUMBNAIL_SIDE, max_pixels=max_pixels)
+    return drawer(Explainer(model), side=THUMBNAIL_SIDE, max_pixels=max_pixels)
 
 
 def _facts(model: "Model") -> dict[str, str]:

@@ -15,8 +15,9 @@ from nimakit.io.atomic import atomic_bytes, atomic_folder, check_folder, escaped
 from nimakit.progress import say
 
 if TYPE_CHECKING:
-    from nimakit.nn.saliency import Explanation, Method
+    from nimakit.explain.drawing import Explains, Explanation
 
+_GRADIENTS = ("gradcam", "smoothgrad", "gradient")
 _KINDS = ("heat", "overlay", "side_by_side")
 _FAST_PNG = 3
 """Compression, 1 to 9: a 12-megapixel overlay takes two seconds instead of eight, and is a tenth larger."""
@@ -29,16 +30,17 @@ _FAST_PNG = 3
     default="aesthetic",
     show_default=True,
     metavar="NAME|FOLDER|FILE",
-    help="A public model, a job folder, or its model.onnx: the Keras weights are needed.",
+    help="A public model, a job folder, an .onnx file, or an ensemble (.json). Gradients need a model with"
+    " Keras weights.",
 )
 @user_file
 @click.option(
     "--method",
-    type=click.Choice(["gradcam", "smoothgrad", "gradient"]),
-    default="gradcam",
-    show_default=True,
-    help="Grad-CAM shows what raises and what lowers the score; SmoothGrad and the plain gradient show which"
-    " details it depends on.",
+    type=click.Choice(["patches", "occlusion", *_GRADIENTS]),
+    help="Patches, occlusion and Grad-CAM show what raises and what lowers the score: patches as an exact"
+    " sum, if the model's features are averages of maps; occlusion by hiding parts of the photo, for any"
+    " model, at the cost of scoring it 97 times. SmoothGrad and the plain gradient show which details the"
+    " score depends on. The last three need TensorFlow.  [default: patches where possible, else occlusion]",
 )
 @click.option(
     "--at-least",
@@ -66,14 +68,14 @@ def explain(
     image_source: Path,
     model: str,
     user_file: Path | None,
-    method: "Method",
+    method: str | None,
     at_least: float | None,
     output_dir: Path,
     max_side: int | None,
     recursive: bool,
     max_pixels: int,
 ) -> int:
-    """Draw where in a photo its score comes from, and print a JSON array with the scores.
+    """Draw where in a photo its score comes from, without TensorFlow, and print a JSON array with the scores.
 
     Exit code: 0 all explained, 1 usage or model error, 2 some images could not be read, or their pictures
     could not be written.
@@ -83,35 +85,48 @@ def explain(
       nimakit explain --image-source data/samples --output-dir explained
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
     from nimakit.images.files import find_images
-    from nimakit.reports.plots import require_matplotlib
 
     if user_file and at_least is not None:
         raise UsageError(
             "A personal taste gives one score and no probabilities of ratings."
             f" Received: --user {user_file} and --at-least {at_least:g}; leave one of them out."
         )
-    require_matplotlib()
     paths = find_images(image_source, recursive=recursive, notify=say)
     folders = _folders(paths, image_source, output_dir)
     check_folder(output_dir)
-    from nimakit.nn import saliency
-    from nimakit.personal.keras_loading import load_keras_model
-
-    network = load_keras_model(model, user_file=user_file, notify=say)
+    explainer = _explainer(model, method, user_file)
+    from nimakit.explain.drawing import explain_image
 
     def explain_one(path: Path) -> dict[str, Any]:
-        found = saliency.explain_image(
-            network, path, method, at_least=at_least, side=max_side, max_pixels=max_pixels
-        )
-        score = found.saliency
+        found = explain_image(explainer, path, at_least=at_least, side=max_side, max_pixels=max_pixels)
+        score = found.score_map
         record: dict[str, Any] = {"image_id": image_id(path), "mean_score_prediction": round(score.mean, 6)}
         if score.probability is not None:
             record["probability"] = round(score.probability, 6)
+        record["method"] = score.method
         return {**record, "files": _write(folders[path], image_id(path), found)}
 
     failed = process(paths, "explaining", explain_one)
     say(f"explained {len(paths) - failed} of {len(paths)} images: {output_dir}")
     return ImageError.exit_code if failed else 0
+
+
+def _explainer(model: str, method: str | None, user_file: Path | None) -> "Explains":
+    """The explainer of a method, with the model that it needs."""
+    if method in _GRADIENTS:
+        from nimakit.nn.saliency import GradientExplainer
+        from nimakit.personal.keras_loading import load_keras_model
+
+        return GradientExplainer(load_keras_model(model, user_file=user_file, notify=say), method)
+    from nimakit.explain import Explainer
+    from nimakit.models.loading import load_model
+    from nimakit.models.taste import read_taste
+
+    loaded = load_model(model, notify=say)
+    if user_file:
+        loaded = loaded.for_user(read_taste(user_file))
+        loaded.name = f"{loaded.name} as {user_file.stem} sees it"
+    return Explainer(loaded, method=method)
 
 
 def _folders(paths: Sequence[Path], source: Path, output_dir: Path) -> dict[Path, Path]:

@@ -79,6 +79,10 @@ class Model:
         reference_quantiles: Mean scores among which a score is ranked, ascending; None if the members have
             none in common.
         reference: Source of those mean scores; empty if there are none.
+        members: The networks.
+        weights: Of the members, sum to 1.
+        gives_histograms: Whether scores have a histogram.
+        taste: The person whose scores it gives; None for people in general.
 
     Raises:
         ModelError: No member.
@@ -90,7 +94,7 @@ class Model:
         if not members:
             raise ModelError("A model must have at least one member. Received: none")
         self.members = tuple(members)
-        self._taste = taste
+        self.taste = taste
         first = members[0].network.metadata
         self.name = name or first.name
         self.bins: FloatArray = np.asarray(first.bins, np.float64)
@@ -98,13 +102,13 @@ class Model:
         quantiles = shared.pop() if len(shared) == 1 else ()
         self.reference_quantiles = np.asarray(quantiles, np.float64) if quantiles else None
         self.reference = first.reference if quantiles else ""
-        self._gives_histograms = all(
+        self.gives_histograms = all(
             not member.network.is_regression and member.network.metadata.bins == first.bins
             for member in members
         )
         self._probe: tuple[FloatArray, int] | None = None
         total = sum(member.weight for member in members)
-        self._weights = [member.weight / total for member in members]
+        self.weights = [member.weight / total for member in members]
 
     @property
     def preprocessings(self) -> tuple[Preprocessing, ...]:
@@ -154,13 +158,13 @@ class Model:
             [_average_views(output.features, views).astype(np.float32) for output in outputs], axis=1
         )
         values = [_average_views(output.values, views) for output in outputs]
-        if not self._gives_histograms:
+        if not self.gives_histograms:
             means, sds = self._mix_means(values)
             return self._scores(means + self._shift(means, features), sds, None, features)
         distributions = [_normalise(v, m) for v, m in zip(values, self.members, strict=True)]
-        rows = np.average(distributions, axis=0, weights=self._weights)
+        rows = np.average(distributions, axis=0, weights=self.weights)
         means = histogram.mean(rows, self.bins)
-        if self._taste:
+        if self.taste:
             means = personal_means(means, self._shift(means, features), self.bins)
             rows = personal_histograms(rows, means, self.bins)
         return self._scores(means, histogram.standard_deviation(rows, self.bins), rows, features)
@@ -286,14 +290,14 @@ class Model:
             rows = _normalise(value, member)
             means.append(low + (histogram.mean(rows, bins) - bins[0]) * stretch)
             squares.append((histogram.standard_deviation(rows, bins) * stretch) ** 2 + means[-1] ** 2)
-        mean = np.average(means, axis=0, weights=self._weights)
+        mean = np.average(means, axis=0, weights=self.weights)
         if len(squares) < len(self.members):
             return mean, None
-        variance = np.average(squares, axis=0, weights=self._weights) - mean**2
+        variance = np.average(squares, axis=0, weights=self.weights) - mean**2
         return mean, np.sqrt(np.maximum(variance, 0))
 
     def _shift(self, means: FloatArray, features: Float32Array) -> FloatArray:
-        return self._taste.shift(means, features) if self._taste else np.zeros_like(means)
+        return self.taste.shift(means, features) if self.taste else np.zeros_like(means)
 
     def _scores(
         self, mean: FloatArray, sd: FloatArray | None, rows: FloatArray | None, features: Float32Array

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from nimakit.errors import ModelError
 from nimakit.images.photo import PixelArray
 from nimakit.models.session import Session, Stop
 from nimakit.stats.histogram import Float32Array
+
+if TYPE_CHECKING:
+    import onnx
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ class Network:
         metadata: The metadata in the file.
         provider: The execution provider in use (``CUDAExecutionProvider`` if available).
         is_regression: Whether the head gives a score instead of a histogram.
+        outputs: Names of the outputs: that of the head, and "features".
+        adapters: Arrays for optional inputs of the graph, by name; empty without a person's adapters.
 
     Raises:
         ModelError: Not an ONNX model, without nimakit metadata, with references to files that are not its
@@ -53,16 +59,16 @@ class Network:
         self.metadata = self._session.metadata
         head = self._check_outputs(name)
         self.is_regression = head == "score"
-        self._outputs = [head, "features"]
-        self._adapters: dict[str, Float32Array] = {}
+        self.outputs = [head, "features"]
+        self.adapters: dict[str, Float32Array] = {}
 
     @property
     def identity(self) -> str:
         """Everything on which the outputs for a photograph depend, other than its content: JSON."""
         adapters = hashlib.sha256()
-        for name, array in sorted(self._adapters.items()):
+        for name, array in sorted(self.adapters.items()):
             adapters.update(f"{name} {array.shape}".encode() + array.tobytes())
-        parts = {"model": self._session.sha256, "adapters": adapters.hexdigest() if self._adapters else ""}
+        parts = {"model": self._session.sha256, "adapters": adapters.hexdigest() if self.adapters else ""}
         return json.dumps({**parts, **asdict(self.metadata.preprocessing)}, sort_keys=True)
 
     def run(self, pixels: PixelArray | Float32Array, stop: Stop | None = None) -> Outputs:
@@ -77,7 +83,7 @@ class Network:
         """
         values, features = (
             output.reshape(len(pixels), -1)
-            for output in self._session.run(self._outputs, pixels, stop, self._adapters)
+            for output in self._session.run(self.outputs, pixels, stop, self.adapters)
         )
         if not np.isfinite(values).all() or (self.is_regression and values.shape[1] != 1):
             shape, name = values.shape, self.metadata.name
@@ -85,6 +91,10 @@ class Network:
                 f"A model must give finite numbers, one score per image. Received from {name}: {shape}"
             )
         return Outputs(values=values, features=features)
+
+    def graph(self) -> "onnx.ModelProto":
+        """The graph, with metadata and all weights in it."""
+        return self._session.graph()
 
     def with_adapters(self, adapters: Mapping[str, Float32Array]) -> "Network":
         """A copy with one person's adapters; both share one session and its memory.
@@ -104,7 +114,7 @@ class Network:
                 f" {self.metadata.name}, which takes {len(known)} arrays, and {len(wanted)} others"
             )
         twin = copy.copy(self)
-        twin._adapters = dict(adapters)
+        twin.adapters = dict(adapters)
         return twin
 
     def _check_outputs(self, path: str) -> str:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import cache, cached_property
 from pathlib import Path
 from threading import Event, Thread, current_thread, main_thread
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime
@@ -20,6 +21,9 @@ from nimakit.io.threads import result
 from nimakit.models import external_data
 from nimakit.models.metadata import METADATA_KEY, Metadata
 from nimakit.stats.histogram import Float32Array
+
+if TYPE_CHECKING:
+    import onnx
 
 INPUT = "image"
 """Name of the input: (N, height, width, 3), RGB, 0-255."""
@@ -180,6 +184,16 @@ class Session:
             raise ModelError(
                 f"The model must run on any number of images. {name}: {first_line(error)}"
             ) from error
+
+    def graph(self) -> "onnx.ModelProto":
+        """The graph in the file, with metadata and all weights in it."""
+        import onnx  # not at import: it takes a while
+
+        return (
+            onnx.load_from_string(self._source)
+            if isinstance(self._source, bytes)
+            else onnx.load(self._source)
+        )
 
     def optional_inputs(self) -> dict[str, tuple[int | str | None, ...]]:
         """Name -> shape of each optional input."""

@@ -61,6 +61,16 @@ class Taste:
     arrays: Arrays
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
+    @property
+    def slope(self) -> float:
+        """The multiple of the generic mean that is added to it."""
+        return float(self.arrays[_LEVEL][0])
+
+    @property
+    def feature_weights(self) -> FloatArray | None:
+        """(D,), by which the features are added to the score; None of methods that are not linear."""
+        return self.arrays["weights"].astype(np.float64) if self.method in LINEAR else None
+
     def shift(self, means: FloatArray, features: ArrayLike) -> FloatArray:
         """The difference between this person's scores and the network's.
 
@@ -71,10 +81,9 @@ class Taste:
         Returns:
             (N,) float64, on the scale of the bins.
         """
-        slope, constant = self.arrays[_LEVEL].astype(np.float64)
-        shift = np.asarray(slope * means + constant)
-        if self.method in LINEAR:
-            shift += np.asarray(features, np.float64) @ self.arrays["weights"].astype(np.float64)
+        shift = np.asarray(self.slope * means + float(self.arrays[_LEVEL][1]))
+        if self.feature_weights is not None:
+            shift += np.asarray(features, np.float64) @ self.feature_weights
         return shift
 
     @property

@@ -28,7 +28,7 @@ def _import_quietly() -> None:
             import tensorflow  # noqa: F401
         except ImportError as error:
             raise MissingExtraError(
-                "Training, explaining and editing need TensorFlow. Install it: pip install 'nimakit[train]'"
+                "Training, gradients and editing need TensorFlow. Install it: pip install 'nimakit[train]'"
             ) from error
         finally:
             os.dup2(stderr, 2)

@@ -1,8 +1,5 @@
 """Saliency maps: how much each region of a picture contributes to its score."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import keras
@@ -10,14 +7,13 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from nimakit.errors import ImageError, ModelError, UsageError
-from nimakit.images.photo import MAX_PIXELS, ImageInput, Photo, Placement, open_photo, place, prepare
+from nimakit.errors import ModelError, UsageError
+from nimakit.explain.score_map import ScoreMap, Size, on_picture, stretch
+from nimakit.images.photo import MAX_PIXELS, ImageInput, Photo, open_photo, place, prepare
 from nimakit.nn.networks.keras_model import KerasModel
-from nimakit.reports import heatmap
 from nimakit.stats.histogram import Float32Array
 
 Method = Literal["gradcam", "smoothgrad", "gradient"]
-_NAMES = {"gradcam": "Grad-CAM", "smoothgrad": "SmoothGrad", "gradient": "gradient"}
 METHODS: tuple[str, ...] = get_args(Method)
 
 _NOISY_COPIES = 48
@@ -28,30 +24,14 @@ _BATCH = 8
 _TINY = float(np.finfo(np.float32).tiny)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Saliency:
-    """A saliency map.
-
-    Attributes:
-        grid: (height, width) float32 over the whole upright picture, -1 to 1; NaN outside the crop that the
-            model sees. 1 is most important; only gradcam has negative values, where the score is lowered.
-        mean: The model's mean score of the picture.
-        probability: The probability of `at_least` and above; None if the map explains the mean score.
-    """
-
-    grid: Float32Array
-    mean: float
-    probability: float | None
-
-
 def saliency(
     model: KerasModel,
     photo: Photo,
     method: Method = "gradcam",
     *,
     at_least: float | None = None,
-    size: tuple[int, int] | None = None,
-) -> Saliency:
+    size: Size | None = None,
+) -> ScoreMap:
     """Compute the saliency map of a picture.
 
     "gradient" is the absolute derivative of the score by each pixel (Simonyan, Vedaldi and Zisserman, "Deep
@@ -83,92 +63,46 @@ def saliency(
     # Clip the few largest derivatives, which would leave the rest dark (as Smilkov et al. do).
     top = float(np.quantile(np.abs(grid), 1.0 if method == "gradcam" else 0.99))
     grid = np.clip(grid / max(top, _TINY), -1, 1)
-    return Saliency(
-        grid=_on_picture(grid, place(photo.whole_size, model.metadata.preprocessing), photo.whole_size, size),
+    placement = place(photo.whole_size, model.metadata.preprocessing)
+    return ScoreMap(
+        method=method,
+        values=on_picture(grid, placement, photo.whole_size, size or photo.whole_size),
+        scale=1.0,
         mean=float(model.means(values)[0]),
         probability=None if at_least is None else float(_objective(model, values, at_least)[0]),
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Explanation:
-    """Drawings of a picture's saliency map.
-
-    Attributes:
-        saliency: The map, and the score it explains.
-        heat: The map in colours, without the picture.
-        overlay: The map over the picture.
-        side_by_side: Picture and overlay with a legend, each at most 900 pixels wide.
-    """
-
-    saliency: Saliency
-    heat: Image.Image
-    overlay: Image.Image
-    side_by_side: Image.Image
-
-
-def explain_image(
-    model: KerasModel,
-    image: ImageInput,
-    method: Method = "gradcam",
-    *,
-    at_least: float | None = None,
-    side: int | None = None,
-    max_pixels: int = MAX_PIXELS,
-) -> Explanation:
-    """Compute and draw the saliency map of a picture.
-
-    Args:
-        model: From `nimakit.nn.networks.keras_model.load`.
-        image: See `nimakit.images.photo.open_photo`.
-        method: See `saliency`.
-        at_least: See `saliency`.
-        side: Maximum of the drawings' longer side in pixels; that of the picture if None.
-        max_pixels: See `nimakit.images.photo.open_photo`.
-
-    Raises:
-        ImageError: The picture cannot be decoded.
-        MissingExtraError: Matplotlib is not installed.
-        UsageError: See `saliency`.
-    """
-    photo = open_photo(image, max_pixels=max_pixels)
-    scale = min(1.0, (side or max(photo.size)) / max(photo.size))
-    size = (max(1, round(photo.size[0] * scale)), max(1, round(photo.size[1] * scale)))
-    seen, wanted = photo, model.metadata.preprocessing
-    if not photo.suits(wanted):
-        seen = open_photo(image, max_pixels=max_pixels, preprocessing=wanted)
-    result = saliency(model, seen, method, at_least=at_least, size=size)
-    picture = photo.resize(size, "lanczos")
-    overlay = heatmap.overlay(picture, result.grid)
-    score = f"mean score {result.mean:.2f}"
-    if result.probability is not None:
-        score += f", {100 * result.probability:.0f} % rate it {at_least:g} or higher"
-    caption = f"{model.metadata.name}: {score} ({_NAMES[method]})"
-    sheet = heatmap.side_by_side(picture, overlay, result.grid, caption)
-    return Explanation(saliency=result, heat=heatmap.colour(result.grid), overlay=overlay, side_by_side=sheet)
-
-
-def drawer(
-    model: KerasModel, *, side: int, max_pixels: int = MAX_PIXELS
-) -> Callable[[Path], Image.Image | None]:
-    """Return a function that draws Grad-CAM maps over pictures, for a report.
+class GradientExplainer:
+    """Explains scores by gradients, as `nimakit.explain.Explainer` does by other means.
 
     Args:
         model: From `nimakit.nn.networks.keras_model`.
-        side: Maximum of the longer side of a drawing in pixels.
-        max_pixels: See `nimakit.images.photo.open_photo`.
+        method: One of `METHODS`.
 
-    Returns:
-        Maps a picture's file to its `Explanation.overlay`, or to None if it cannot be decoded any more.
+    Attributes:
+        name: Display name of the model.
     """
 
-    def draw(path: Path) -> Image.Image | None:
-        try:
-            return explain_image(model, path, side=side, max_pixels=max_pixels).overlay
-        except ImageError:
-            return None
+    def __init__(self, model: KerasModel, method: Method = "gradcam") -> None:
+        self._model = model
+        self._method = method
+        self.name = model.metadata.name
 
-    return draw
+    def explain(
+        self,
+        image: ImageInput,
+        *,
+        size: Size | None = None,
+        at_least: float | None = None,
+        photo: Photo | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> ScoreMap:
+        """Compute the map of a picture; see `nimakit.explain.Explainer.explain`."""
+        wanted = self._model.metadata.preprocessing
+        if photo is None or not photo.suits(wanted):
+            photo = open_photo(image, max_pixels=max_pixels, preprocessing=wanted)
+        return saliency(self._model, photo, self._method, at_least=at_least, size=size)
 
 
 def _check(model: KerasModel, at_least: float | None) -> None:
@@ -238,25 +172,5 @@ def _gradcam(
     total = np.zeros((height, width), np.float32)
     for activation, gradient in zip(maps, tape.gradient(score, maps), strict=True):
         weighted = tf.reduce_sum(activation * tf.reduce_mean(gradient, (1, 2), keepdims=True), axis=3)[0]
-        total += _stretch(weighted.numpy(), (width, height), Image.Resampling.BICUBIC)
+        total += stretch(weighted.numpy(), (width, height), Image.Resampling.BICUBIC)
     return total, np.asarray(values)
-
-
-def _on_picture(
-    grid: Float32Array, placement: Placement, picture: tuple[int, int], size: tuple[int, int] | None
-) -> Float32Array:
-    """Map the input of the model back to the picture: without padding, NaN outside a crop."""
-    width, height = size or picture
-    (left, top), (inner_width, inner_height) = placement.offset, placement.size
-    seen = grid[top : top + inner_height, left : left + inner_width]
-    across, down = width / picture[0], height / picture[1]
-    box = [round(edge * scale) for edge, scale in zip(placement.box, (across, down) * 2, strict=True)]
-    box[2], box[3] = max(box[2], box[0] + 1), max(box[3], box[1] + 1)
-    whole = np.full((height, width), np.nan, np.float32)
-    part = _stretch(seen, (box[2] - box[0], box[3] - box[1]), Image.Resampling.BILINEAR)
-    whole[box[1] : box[3], box[0] : box[2]] = part
-    return whole
-
-
-def _stretch(grid: Float32Array, size: tuple[int, int], resample: Image.Resampling) -> Float32Array:
-    return np.asarray(Image.fromarray(np.ascontiguousarray(grid, np.float32)).resize(size, resample))

@@ -6,10 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from nimakit.reports.plots import require_matplotlib
 from nimakit.stats.histogram import Float32Array
 
-_SEQUENTIAL, _DIVERGING = "inferno", "PuOr_r"
+_SEQUENTIAL = (
+    "000003 0b0726 240b4e 410967 5d126e 781c6d 932567 ae305b c73e4c dc5039 ed6825 f7850e fba40a f9c52c f2e660"
+    " fcfea4"
+)
+"""Colours of inferno (van der Walt and Smith, 2015), with straight lines between them."""
+_DIVERGING = "2d004b 542787 8073ac b2aad2 d8daeb f6f6f6 fee0b6 fcb762 e08214 b25806 7f3b08"
+"""PuOr of ColorBrewer (Brewer, 2002), reversed."""
 _UNSEEN = 128
 """Grey level of pixels that the model does not see."""
 
@@ -29,9 +34,6 @@ def colour(grid: Float32Array) -> Image.Image:
     Returns:
         An RGB picture of that size: dark to bright, or purple over white to orange if the map has both signs;
         grey for unseen pixels.
-
-    Raises:
-        MissingExtraError: Matplotlib is not installed.
     """
     levels, table = _levels(grid)
     pixels = table[levels]
@@ -78,13 +80,18 @@ def side_by_side(picture: Image.Image, drawn: Image.Image, grid: Float32Array, c
 
 def _levels(grid: Float32Array) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """(height, width) indices into a table of 256 colours, and the table."""
-    require_matplotlib()
-    import matplotlib as mpl
-
     signed = _is_signed(grid)
     values = np.nan_to_num((grid + 1) / 2 if signed else grid)
-    colours = mpl.colormaps[_DIVERGING if signed else _SEQUENTIAL](np.arange(256), bytes=True)
-    return np.clip(255 * values, 0, 255).astype(np.uint8), np.asarray(colours)[:, :3]
+    table = _table(_DIVERGING if signed else _SEQUENTIAL)
+    return np.clip(255 * values, 0, 255).astype(np.uint8), table
+
+
+def _table(colours: str) -> NDArray[np.uint8]:
+    """(256, 3): a scale of colours through some, in hexadecimal."""
+    known = np.array([[*bytes.fromhex(colour)] for colour in colours.split()])
+    places = np.linspace(0, 255, len(known))
+    channels = [np.interp(np.arange(256), places, channel) for channel in known.T]
+    return np.stack(channels, axis=1).round().astype(np.uint8)
 
 
 def _is_signed(grid: Float32Array) -> bool:

@@ -11,7 +11,9 @@ from typing import Any
 
 from nimakit import __version__
 from nimakit.config import HeadConfig, TrainConfig, read_config
-from nimakit.errors import ModelError, NimakitError, TrainingError, first_line
+from nimakit.errors import NimakitError, TrainingError, first_line
+from nimakit.explain import Explainer
+from nimakit.explain.drawing import drawer
 from nimakit.io.atomic import ESCAPE
 from nimakit.jobs import Job, epochs_done, now, read_splits
 from nimakit.models.engine import Member, Model
@@ -164,23 +166,16 @@ def _evaluate_and_report(
             history=history,
             evaluations=evaluations,
             bins=data.bins,
-            explain=_explainer(job, notify) if evaluations else None,
+            explain=_drawer(model) if evaluations else None,
         ),
         notify,
     )
 
 
-def _explainer(job: Job, notify: Notify) -> report.Explain | None:
-    """Draws the saliency maps of the report; None if the weights give other scores than the model file."""
-    from nimakit.nn import saliency
-    from nimakit.nn.networks import keras_model
-
-    try:
-        network = keras_model.load(job.folder)
-    except ModelError as error:
-        notify(f"no saliency maps in the report: {error}")
-        return None
-    return saliency.drawer(network, side=report.THUMBNAIL_SIDE)
+def _drawer(model: Model) -> report.Explain | None:
+    """Draws the maps of the report; None of a model for which each would cost many runs."""
+    explainer = Explainer(model)
+    return drawer(explainer, side=report.THUMBNAIL_SIDE) if explainer.method == "patches" else None
 
 
 def _facts(

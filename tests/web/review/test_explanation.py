@@ -1,12 +1,14 @@
 """What "Why this score" on a picture's page does: who may ask, and what they are shown."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
+import nimakit
 from nimakit.web.review.explanation_jobs import Explainer
 from web.conftest import MakeStudy, Serve
 from web.review.test_explanation_jobs import DRAWS, FAILS
@@ -134,10 +136,15 @@ def test_the_page_says_what_went_wrong(study: Study, serve: Serve, page: Page, t
 
 
 @pytest.mark.slow
-def test_the_real_command_explains(make_study: MakeStudy, public_model: Path) -> None:
-    """The public model, in a process of its own."""
-    assert public_model.is_file()
-    study = make_study(experiment="rate", model="aesthetic")
+def test_the_real_command_explains(
+    make_study: MakeStudy, tiny_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model file, in a process of its own, where neither TensorFlow nor Matplotlib can be imported."""
+    for name in ("tensorflow", "keras", "matplotlib"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError", encoding="utf-8")
+    package = Path(nimakit.__file__).parents[1]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(package)]))
+    study = make_study(experiment="rate", model=str(tiny_file))
     visitor, image = study.visitor(), study.images[1].id
     visitor.post_json(why(visitor, image), {})
     finish(study, visitor, image)

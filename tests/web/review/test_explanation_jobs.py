@@ -158,17 +158,6 @@ def test_a_full_or_unwritable_folder_is_told(tmp_path: Path, photo: Path) -> Non
     assert waited(found).reason.startswith("The explanation could not be stored")
 
 
-def test_without_tensorflow_it_says_what_to_do(
-    tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And starts nothing."""
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    answer = made(tmp_path).ask(photo, "1", "m")
-    assert answer.state == "failed"
-    assert "pip install 'nimakit[train]'" in answer.reason
-    assert not (tmp_path / "started").exists()
-
-
 def test_another_picture_or_model_has_its_own(tmp_path: Path, photo: Path) -> None:
     """Also a model file that was replaced under the same name."""
     (tmp_path / "go").touch()

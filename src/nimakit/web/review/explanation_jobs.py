@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass
-from importlib import util
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -25,11 +24,6 @@ _NICENESS = "10"
 _MAX_CACHED = 1000
 _MAX_REASONS = 100
 
-_NEEDS_TENSORFLOW = (
-    "Explanations need TensorFlow, which is not installed where this app runs. Install it"
-    " (pip install 'nimakit[train]'), or start the app with NIMAKIT_RUNTIME=native ./rate;"
-    " ./nimakit explain draws the same picture."
-)
 # -P: without it Python would import a keras.py from the working directory.
 _COMMAND = (sys.executable, "-P", "-m", "nimakit", "explain")
 
@@ -93,8 +87,6 @@ class Explainer:
         found = self.find(version, model)
         if found.state in ("ready", "working"):
             return found
-        if any(util.find_spec(name) is None for name in ("tensorflow", "keras")):
-            return Explanation(state="failed", reason=_NEEDS_TENSORFLOW)
         key = _key(version, model)
         with self._lock:
             if self._working is not None:
