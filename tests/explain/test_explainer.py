@@ -165,7 +165,7 @@ def test_explains_the_probability_of_a_rating(tiny: Model) -> None:
     """Its map sums to 0 around the probability, because nobody knows that of a middling photograph."""
     shares = tiny.predict(_photo())[0]
     for method in ("patches", "occlusion"):
-        found = Explainer(tiny, method=method).explain(_photo(), at_least=7)  # type: ignore[arg-type]
+        found = Explainer(tiny, method=method).explain(_photo(), at_least=7)
         assert found.probability == pytest.approx(shares[6:].sum(), abs=1e-6)
     patches = Explainer(tiny).explain(_photo(), at_least=7)
     assert patches.constant == patches.probability

@@ -86,6 +86,6 @@ def test_finds_no_head_where_there_is_none(nodes: list[Any]) -> None:
 def test_values_of_a_person_replace_constants() -> None:
     """Optional inputs of the graph, as adapters are, have other values for each person."""
     graph = _graph(_node("Add", "x", "c"), c=_C)
-    head = find_head(graph, ["y"], {"c": np.zeros((1, 3), np.float32), "other": np.zeros(2)})
+    head = find_head(graph, ["y"], {"c": np.zeros((1, 3), np.float32), "other": np.zeros(2, np.float32)})
     assert head is not None
     np.testing.assert_array_equal(head.evaluate({"x": np.ones(3)})[0]["y"], np.ones((1, 3)))

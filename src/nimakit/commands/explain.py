@@ -1,9 +1,9 @@
-"""`nimakit explain`: maps of what a model looks at in a photo."""
+"""`nimakit explain`: maps of what raises and lowers the score of a photo."""
 
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -16,6 +16,8 @@ from nimakit.progress import say
 
 if TYPE_CHECKING:
     from nimakit.explain.drawing import Explains, Explanation
+    from nimakit.explain.explainer import Method
+    from nimakit.nn.saliency import Method as Gradient
 
 _GRADIENTS = ("gradcam", "smoothgrad", "gradient")
 _KINDS = ("heat", "overlay", "side_by_side")
@@ -117,7 +119,8 @@ def _explainer(model: str, method: str | None, user_file: Path | None) -> "Expla
         from nimakit.nn.saliency import GradientExplainer
         from nimakit.personal.keras_loading import load_keras_model
 
-        return GradientExplainer(load_keras_model(model, user_file=user_file, notify=say), method)
+        network = load_keras_model(model, user_file=user_file, notify=say)
+        return GradientExplainer(network, cast("Gradient", method))
     from nimakit.explain import Explainer
     from nimakit.models.loading import load_model
     from nimakit.models.taste import read_taste
@@ -126,7 +129,7 @@ def _explainer(model: str, method: str | None, user_file: Path | None) -> "Expla
     if user_file:
         loaded = loaded.for_user(read_taste(user_file))
         loaded.name = f"{loaded.name} as {user_file.stem} sees it"
-    return Explainer(loaded, method=method)
+    return Explainer(loaded, method=cast("Method | None", method))
 
 
 def _folders(paths: Sequence[Path], source: Path, output_dir: Path) -> dict[Path, Path]:
