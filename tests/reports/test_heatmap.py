@@ -31,6 +31,15 @@ def test_two_signs_have_two_colours() -> None:
     assert middle.min() > 230
 
 
+def test_a_map_whose_values_happen_to_be_positive_keeps_its_colours() -> None:
+    """Where all of a picture raises the score, it is orange, and a place that adds nothing is white."""
+    colours = np.asarray(heatmap.colour(RAMP, signed=True), np.int16)[15]
+    assert colours[0].min() > 230
+    assert colours[-5][0] > colours[-5][2] + 30
+    sheets = [heatmap.side_by_side(PICTURE, PICTURE, RAMP, "", signed=signed) for signed in (True, False)]
+    assert sheets[0].tobytes() != sheets[1].tobytes()
+
+
 def test_what_is_not_seen_is_grey() -> None:
     """Where the map has no value, neither colour says anything."""
     grid = RAMP.copy()

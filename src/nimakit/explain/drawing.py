@@ -84,13 +84,13 @@ def explain_image(
     size = (max(1, round(photo.size[0] * scale)), max(1, round(photo.size[1] * scale)))
     found = explainer.explain(image, size=size, at_least=at_least, photo=photo, max_pixels=max_pixels)
     picture = photo.resize(size, "lanczos")
-    overlay = heatmap.overlay(picture, found.grid)
+    overlay = heatmap.overlay(picture, found.grid, signed=found.is_signed)
     caption = f"{explainer.name}: {_described(found, at_least)} ({_NAMES[found.method]})"
     return Explanation(
         score_map=found,
-        heat=heatmap.colour(found.grid),
+        heat=heatmap.colour(found.grid, signed=found.is_signed),
         overlay=overlay,
-        side_by_side=heatmap.side_by_side(picture, overlay, found.grid, caption),
+        side_by_side=heatmap.side_by_side(picture, overlay, found.grid, caption, signed=found.is_signed),
     )
 
 

@@ -45,6 +45,11 @@ class ScoreMap:
     constant: float | None = None
 
     @property
+    def is_signed(self) -> bool:
+        """Whether the map has values below 0 where something lowers the score."""
+        return self.method in ("patches", "occlusion", "gradcam")
+
+    @property
     def grid(self) -> Float32Array:
         """(H, W) float32, `values` as shares of `scale`, -1 to 1; for `nimakit.reports.heatmap`."""
         return np.asarray(np.clip(self.values / max(self.scale, _TINY), -1, 1), np.float32)
