@@ -283,9 +283,9 @@ def test_what_is_no_whole_picture_is_not_kept(
     [
         (
             "file:///etc/passwd",
-            "an image's URL must start with http:// or https://; received file:///etc/passwd",
+            "the address must start with http:// or https://; received file:///etc/passwd",
         ),
-        ("ftp://example.org/x.jpg", "an image's URL must start with http:// or https://"),
+        ("ftp://example.org/x.jpg", "the address must start with http:// or https://"),
         ("http://127.0.0.2:9/x.jpg", "the address of 127.0.0.2 is not public: 127.0.0.2"),
         ("http://localhost/x.jpg", "the address of localhost is not public: "),
         ("http://169.254.169.254/latest/meta-data", "is not public: 169.254.169.254"),
