@@ -75,6 +75,10 @@ class DownloadError(WeightsError):
     """Weights that are neither cached nor reachable, most likely because there is no network."""
 
 
+class ClusterError(NimakitError):
+    """A Ray cluster that cannot be reached, or that gave up."""
+
+
 class AccessError(NimakitError):
     """A service that refuses a request, most likely because permission is missing."""
 

@@ -53,15 +53,15 @@ def say_once() -> Callable[[str], None]:
     return cache(say)
 
 
-def track(items: Iterable[Item], total: int, label: str) -> Iterator[Item]:
+def track(items: Iterable[Item], total: int | None, label: str) -> Iterator[Item]:
     """Yield the items and show progress on stderr.
 
     Args:
         items: Any iterable.
-        total: Number of items.
+        total: Number of items, if it is known.
         label: Name of the work, such as "scoring".
     """
-    if total < _BAR_FROM:
+    if total is not None and total < _BAR_FROM:
         yield from items
     elif sys.stderr.isatty():
         with click.progressbar(
@@ -72,12 +72,14 @@ def track(items: Iterable[Item], total: int, label: str) -> Iterator[Item]:
         yield from _with_lines(items, total, label)
 
 
-def _with_lines(items: Iterable[Item], total: int, label: str) -> Iterator[Item]:
+def _with_lines(items: Iterable[Item], total: int | None, label: str) -> Iterator[Item]:
     started = printed = time.monotonic()
     for done, item in enumerate(items, start=1):
         yield item
         now = time.monotonic()
         if now - printed >= _SECONDS_BETWEEN_LINES:
             printed = now
-            left = (now - started) / done * (total - done)
-            print(f"{label}: {done} of {total}, about {left:.0f} s left", file=sys.stderr, flush=True)
+            speed = done / (now - started)
+            of = "" if total is None else f" of {total}"
+            left = "" if total is None else f", about {max(total - done, 0) / speed:.0f} s left"
+            print(f"{label}: {done}{of}, {speed:.3g} a second{left}", file=sys.stderr, flush=True)

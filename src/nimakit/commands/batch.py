@@ -43,9 +43,15 @@ def process(paths: Sequence[Path], label: str, work: Callable[[Path], dict[str, 
     return failed
 
 
-def say_failures(lines: Sequence[str]) -> None:
-    """Print the first of the images that could not be scored, and how many more there are."""
+def say_failures(lines: Sequence[str], total: int | None = None) -> None:
+    """Print the first of the images that could not be scored, and how many more there are.
+
+    Args:
+        lines: A line for each, or for each of the first.
+        total: Their number, if there are more than lines.
+    """
     for line in lines[:_MAX_LISTED]:
         say(line)
-    if len(lines) > _MAX_LISTED:
-        say(f"and {len(lines) - _MAX_LISTED} more that could not be scored")
+    more = (total or len(lines)) - _MAX_LISTED
+    if more > 0:
+        say(f"and {more} more that could not be scored")

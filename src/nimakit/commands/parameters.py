@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 FILE = click.Path(path_type=Path)
+PLACE = click.STRING
+"""A path, a pattern or a URL: as text, because a path would lose a URL's slashes."""
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 _MOST_BINS = 1000
 

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING
 import click
 
 from nimakit.commands.batch import say_failures
-from nimakit.commands.parameters import FILE, image_source, max_pixels, models, recursive, tta, user_file
+from nimakit.commands.bulk import bulk_options, read_cluster, refuse_whole_set, score_in_bulk
+from nimakit.commands.parameters import (
+    FILE,
+    PLACE,
+    Finite,
+    image_source,
+    max_pixels,
+    models,
+    recursive,
+    tta,
+    user_file,
+)
 from nimakit.errors import ImageError, UsageError
 from nimakit.progress import say
 
@@ -23,7 +34,27 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@image_source(required=True, help="A photo, or a folder of photos.")
+@image_source(
+    required=True,
+    path_type=PLACE,
+    help="A photo; a folder of photos; a pattern such as 'photos/**/*.jpg'; a manifest (.txt, .csv, .tsv,"
+    " .jsonl or .parquet) of paths and URLs; or tar files such as 'shard-{000..099}.tar'. All of them may be"
+    " in a store: s3://, gs:// or az://.",
+)
+@click.option(
+    "--image-column",
+    default="image",
+    show_default=True,
+    help="Column of a manifest with the path or URL of the photo; a relative path counts from the manifest.",
+)
+@click.option(
+    "--id-column", help="Column of a manifest with the id for the records.  [default: the path or URL]"
+)
+@click.option(
+    "--shard",
+    metavar="INDEX/COUNT",
+    help="Score one of COUNT equal parts of the source, INDEX from 0, so that several machines can share it.",
+)
 @models("  [default: aesthetic]")
 @click.option(
     "--side-by-side",
@@ -60,9 +91,43 @@ if TYPE_CHECKING:
     metavar="N",
     help="Output only the N best, best first, then any images that could not be scored.",
 )
-@click.option("--predictions-file", type=FILE, help="Also write the records here: .json, .jsonl or .csv.")
+@click.option(
+    "--predictions-file",
+    type=PLACE,
+    help="Also write the records here: .json, .jsonl, .csv or .parquet, or a folder of Parquet parts, which"
+    " ends in a slash; here or in a store.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with a --predictions-file (.jsonl, .csv or a folder of parts) of a run that was interrupted:"
+    " photos in it are not scored again.",
+)
 @click.option("--metrics-file", type=FILE, help="Write the agreement with the labels here: .json.")
 @click.option("--report", type=FILE, help="Write a contact sheet here, best first: .html, one file.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where to score: in this process, or on a Ray cluster, whose nodes must be able to read the photos.",
+)
+@click.option(
+    "--ray-address",
+    metavar="ADDRESS",
+    help="A running Ray cluster, such as auto or ray://head:10001.  [default: one on this machine, which ends"
+    " with the run]",
+)
+@click.option(
+    "--ray-cpus", type=click.IntRange(min=1), default=1, show_default=True, help="CPU cores of a Ray actor."
+)
+@click.option(
+    "--ray-gpus",
+    type=Finite(min=0),
+    default=0.0,
+    show_default=True,
+    help="GPUs of a Ray actor: 0.25 lets four share one.",
+)
 @max_pixels
 @click.option(
     "--docker-image",
@@ -77,7 +142,10 @@ if TYPE_CHECKING:
 )
 def predict(
     *,
-    image_source: Path,
+    image_source: str,
+    image_column: str,
+    id_column: str | None,
+    shard: str | None,
     models: tuple[str, ...],
     side_by_side: bool,
     weights_file: Path | None,
@@ -90,14 +158,23 @@ def predict(
     measures: bool,
     normalize: str | None,
     top: int | None,
-    predictions_file: Path | None,
+    predictions_file: str | None,
+    resume: bool,
     metrics_file: Path | None,
     report: Path | None,
+    engine: str,
+    ray_address: str | None,
+    ray_cpus: int,
+    ray_gpus: float,
     max_pixels: int,
     docker_image: str | None,  # noqa: ARG001 - the launcher's
     trust_image: str | None,  # noqa: ARG001 - the launcher's
 ) -> int:
-    """Score a photo or a folder of photos, and print a JSON array of score records.
+    """Score photos, and print a JSON array of score records.
+
+    A manifest, a pattern, tar files, a store, --shard, --resume or a folder of parts make it a run of any
+    size: memory does not grow with the number of photos, and every record is written as it is made. With a
+    --predictions-file, such a run prints a summary instead of the records.
 
     Exit code: 0 all scored, 1 usage or model error, 2 some images could not be scored (their records give
     the reason; all others are scored).
@@ -111,8 +188,11 @@ def predict(
     from nimakit.labels.label_file import read_labels
     from nimakit.models import loading
     from nimakit.models.taste import read_taste
+    from nimakit.scoring.bulk import BulkRun
     from nimakit.scoring.records import ONLY
     from nimakit.scoring.run import Run
+    from nimakit.scoring.shards import Shard
+    from nimakit.sources import open_source
 
     _check_model_options(
         {"--model": models, "--config-file": config_file, "--base-model-name": base_model_name}, weights_file
@@ -120,7 +200,7 @@ def predict(
     sources = _side_by_side(models, user_file) if side_by_side else ()
     named = [source.model for source in sources] or models
     _refuse_overwriting(
-        [image_source, samples_file, config_file, weights_file, user_file, *map(Path, named)],
+        [image_source, samples_file, config_file, weights_file, user_file, *named],
         [predictions_file, metrics_file, report],
     )
     labels = read_labels(samples_file) if samples_file else None
@@ -129,12 +209,37 @@ def predict(
     config = read_train_config(config_file) if config_file else None
     if base_model_name:
         config = TrainConfig(base_model_name=base_model_name)
+
+    def load() -> "Model | SideBySide":
+        if sources:
+            return loading.load_side_by_side(sources, notify=say)
+        model = _load(models, weights_file, config, config_file.name if config_file else "")
+        return model.for_user(read_taste(user_file)) if user_file else model
+
+    cluster = read_cluster(engine, ray_address, ray_cpus, ray_gpus)
+    bulk = bulk_options(image_source, shard, resume, predictions_file, cluster)
+    if bulk:
+        whole_set = {"--samples-file": labels, "--normalize": normalize, "--top": top, "--report": report}
+        refuse_whole_set(bulk, whole_set)
+        bulk_run = BulkRun(
+            source=open_source(
+                image_source, image_column=image_column, id_column=id_column, recursive=recursive, notify=say
+            ),
+            shard=Shard.parse(shard) if shard else Shard(),
+            tta=tta,
+            measures=measures,
+            max_pixels=max_pixels,
+            predictions_file=predictions_file,
+            resume=resume,
+            cluster=cluster,
+        )
+        return score_in_bulk(bulk_run, load, [source.name for source in sources] or [ONLY])
     weights = weights_file or (config.existing_weights if config else None)
     files = {source.name: loading.model_files(source.model) for source in sources} or {
         ONLY: [*loading.model_files(*models), *([Path(weights)] if weights else [])]
     }
     run = Run(
-        source=image_source,
+        source=Path(image_source),
         labels=labels,
         recursive=recursive,
         tta=tta,
@@ -148,13 +253,7 @@ def predict(
         splits={name: read_splits(own, notify=say) for name, own in files.items()} if labels else {},
     )
     items = run.items()
-    taste = read_taste(user_file) if user_file else None
-    model: Model | SideBySide
-    if sources:
-        model = loading.load_side_by_side(sources, notify=say)
-    else:
-        model = _load(models, weights_file, config, config_file.name if config_file else "")
-        model = model.for_user(taste) if taste else model
+    model = load()
     started = time.monotonic()
     summary = run.score(items, model, sys.stdout)
     for name, metrics in summary.metrics.items():
@@ -211,7 +310,7 @@ def _load(
     return loading.load_config(config, config_name, notify=say)
 
 
-def _refuse_overwriting(inputs: Sequence[Path | None], outputs: Sequence[Path | None]) -> None:
+def _refuse_overwriting(inputs: Sequence[str | Path | None], outputs: Sequence[str | Path | None]) -> None:
     """Refuse an output that is also an input, or another output: one of the two would be lost."""
     taken = {os.path.realpath(path) for path in inputs if path}
     for path in outputs:

@@ -9,7 +9,6 @@ from http.client import responses
 import httpcore
 import httpx
 
-from nimakit import __version__
 from nimakit.errors import first_line
 from nimakit.io.downloads import TEMPORARY_STATUSES, retry_after
 from nimakit.io.public_http import Origin, RefusedAddressError, origin
@@ -127,7 +126,7 @@ class Fetcher:
             (b"Host", url.netloc),
             (b"Accept", b"image/*"),
             (b"Accept-Encoding", b"identity"),  # so that the size limit applies to the file itself
-            (b"User-Agent", f"nimakit/{__version__}".encode()),
+            (b"User-Agent", b"nimakit"),
         ]
         seconds = {"connect": self._limits.connect_seconds, "read": self._limits.read_seconds}
         extensions = {"timeout": seconds}

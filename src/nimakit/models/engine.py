@@ -1,5 +1,6 @@
 """Scoring engine: a model or an average of several, and the scorer that runs it on a stream of images."""
 
+import hashlib
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -120,6 +121,16 @@ class Model:
         """Either "GPU", if any member runs on one, or "CPU"."""
         providers = {member.network.provider for member in self.members}
         return "CPU" if providers == {"CPUExecutionProvider"} else "GPU"
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of everything on which scores depend, other than the photograph."""
+        digest = hashlib.sha256()
+        for member in self.members:
+            digest.update(f"{member.network.identity} {member.weight!r}".encode())
+        for name, array in sorted(self._taste.arrays.items()) if self._taste else ():
+            digest.update(f"{name} {array.shape}".encode() + array.tobytes())
+        return digest.hexdigest()
 
     def score_prepared(self, prepared: Views, views: int = 1, stop: Stop | None = None) -> list[Score]:
         """Score images that are already cropped and resized.
@@ -370,11 +381,12 @@ class Scorer(Generic[Result]):
         """Number of views of each image that are scored and averaged."""
         return self.preparation.views
 
-    def score(self, images: Iterable[ImageInput]) -> Iterator[Result | ImageError]:
+    def score(self, images: Iterable[ImageInput | ImageError]) -> Iterator[Result | ImageError]:
         """Score a stream of images.
 
         Args:
-            images: Any number; a bounded number is read ahead of the results.
+            images: Any number; a bounded number is read ahead of the results. What could not be obtained is
+                an error, which is passed through in its place.
 
         Yields:
             For each image, in order, its score, or the error.
@@ -389,9 +401,9 @@ class Scorer(Generic[Result]):
             cancel=stop.set,  # do not wait for runs after an interruption
         )
 
-    def prepare(self, source: ImageInput) -> Prepared | ImageError:
+    def prepare(self, source: ImageInput | ImageError) -> Prepared | ImageError:
         """Decode an image and make the views for the model."""
-        return self.preparation.make(source)
+        return source if isinstance(source, ImageError) else self.preparation.make(source)
 
     def score_batch(
         self, batch: Sequence[Prepared | ImageError], stop: Stop | None = None

@@ -77,6 +77,11 @@ def _is_own(location: str, model: Path) -> bool:
     return any(map(found.is_relative_to, folders)) and found.is_file()
 
 
+def has_files(content: bytes) -> bool:
+    """Whether a model has weights in files of their own."""
+    return bool(_locations(content))
+
+
 def _locations(content: bytes) -> set[str]:
     """All files that tensors refer to.
 

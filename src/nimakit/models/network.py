@@ -4,7 +4,7 @@ import copy
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -53,7 +53,7 @@ class Network:
     """
 
     def __init__(self, path: str | os.PathLike[str] | bytes, *, threads: int = 1) -> None:
-        name = "the model in a taste file" if isinstance(path, bytes) else os.fspath(path)
+        name = "a model without a file of its own" if isinstance(path, bytes) else os.fspath(path)
         self._session = Session(path, name=name, threads=threads)
         self.provider = self._session.provider
         self.metadata = self._session.metadata
@@ -70,6 +70,10 @@ class Network:
             adapters.update(f"{name} {array.shape}".encode() + array.tobytes())
         parts = {"model": self._session.sha256, "adapters": adapters.hexdigest() if self.adapters else ""}
         return json.dumps({**parts, **asdict(self.metadata.preprocessing)}, sort_keys=True)
+
+    def __reduce__(self) -> "tuple[Callable[..., Network], tuple[bytes, dict[str, Float32Array]]]":
+        """Pickled with the content of the file, which other machines do not have."""
+        return _unpickle, (self._session.content(), self._adapters)
 
     def run(self, pixels: PixelArray | Float32Array, stop: Stop | None = None) -> Outputs:
         """Score prepared images.
@@ -137,3 +141,8 @@ class Network:
                 f" ({len(self.metadata.bins)}). Received: {path} with {width}"
             )
         return heads[0]
+
+
+def _unpickle(content: bytes, adapters: dict[str, Float32Array]) -> Network:
+    network = Network(content)
+    return network.with_adapters(adapters) if adapters else network

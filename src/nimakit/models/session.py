@@ -144,6 +144,17 @@ class Session:
             return hashlib.sha256(self._source).hexdigest()
         return sha256(self._source)
 
+    def content(self) -> bytes:
+        """The file's content, with the weights that are in files of their own."""
+        if isinstance(self._source, bytes):
+            return self._source
+        content = self._source.read_bytes()
+        if not external_data.has_files(content):
+            return content
+        import onnx  # not in the serving image
+
+        return bytes(onnx.load(self._source).SerializeToString())
+
     def run(
         self,
         outputs: Sequence[str],

@@ -1,5 +1,6 @@
 """Several models that each score the same images."""
 
+import hashlib
 from collections.abc import Mapping
 
 from nimakit.errors import UsageError
@@ -47,6 +48,12 @@ class SideBySide:
     def device(self) -> str:
         """Either "GPU", if any model runs on one, or "CPU"."""
         return "GPU" if "GPU" in {model.device for model in self.models.values()} else "CPU"
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of everything on which scores depend, other than the photograph."""
+        hashes = [f"{name} {model.sha256}" for name, model in self.models.items()]
+        return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
     def score_prepared(
         self, prepared: Views, views: int = 1, stop: Stop | None = None

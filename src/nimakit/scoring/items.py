@@ -1,7 +1,7 @@
 """Images to score, with their labels, and their results in order."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from nimakit.labels.label_file import Labels
 from nimakit.models.engine import Result, Scorer
 from nimakit.models.pretrained import Notify
 from nimakit.models.score import Record, Score, Scores, error_record, score_record
+from nimakit.sources import Content, Entry, Reader
 from nimakit.stats.histogram import FloatArray
 
 
@@ -77,15 +78,26 @@ def list_items(
 
 def score_items(scorer: Scorer[Result], items: Sequence[Item]) -> Iterator[tuple[Item, Result | ImageError]]:
     """Score items in order; an item without a file gets an error."""
-    results = scorer.score(item.path for item in items if item.path is not None)
-    for item in items:
-        if item.path is None:
-            yield item, ImageError("The image source has no image with this image_id.")
-        else:
-            yield item, next(results)
+    missing = ImageError("The image source has no image with this image_id.")
+    yield from zip(items, scorer.score(item.path or missing for item in items), strict=True)
 
 
-def to_record(item: Item, result: Score | Scores | ImageError) -> Record:
+def score_entries(
+    scorer: Scorer[Result], reader: Reader, entries: Iterable[Entry]
+) -> Iterator[tuple[Entry, Result | ImageError]]:
+    """Score the photographs of a source in order; a bounded number is read ahead."""
+    ahead: deque[Entry] = deque()
+
+    def contents() -> Iterator[Content]:
+        for entry, content in reader.read_ahead(entries):
+            ahead.append(entry)
+            yield content
+
+    for result in scorer.score(contents()):
+        yield ahead.popleft(), result
+
+
+def to_record(item: Item | Entry, result: Score | Scores | ImageError) -> Record:
     """The score record of an item, or its record with the error."""
     record: Record = {"image_id": item.image_id}
     if item.image is not None:

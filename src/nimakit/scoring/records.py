@@ -64,16 +64,26 @@ class RecordWriter:
         name: Name of the stream in error messages.
         suffix: ``.json`` (an array, one record per line), ``.jsonl`` or ``.csv``.
         columns: Columns of a .csv: keys, or ``NAME.KEY`` for a key of the model NAME, or of measures.
+        continued: Whether the stream has records already, so that a .csv has its header.
+
+    Attributes:
+        count: Number of records written; at least 1 if continued.
     """
 
     def __init__(
-        self, stream: IO[str], name: str, suffix: str, *, columns: Sequence[str] = CSV_COLUMNS
+        self,
+        stream: IO[str],
+        name: str,
+        suffix: str,
+        *,
+        columns: Sequence[str] = CSV_COLUMNS,
+        continued: bool = False,
     ) -> None:
         self._stream = stream
         self._name = name
         self._suffix = suffix
         self._columns = columns
-        self._count = 0
+        self.count = int(continued)
         self._csv = TableWriter(stream) if suffix == ".csv" else None
 
     def write(self, record: Record) -> None:
@@ -87,16 +97,16 @@ class RecordWriter:
 
     def _write(self, record: Record) -> None:
         if self._csv:
-            if self._count == 0:
+            if self.count == 0:
                 self._csv.row(self._columns)
             self._csv.row([_cell(record, column) for column in self._columns])
         else:
             if self._suffix == ".json":
-                self._stream.write("[\n" if self._count == 0 else ",\n")
+                self._stream.write("[\n" if self.count == 0 else ",\n")
             self._stream.write(json.dumps(record, allow_nan=False))
             if self._suffix == ".jsonl":
                 self._stream.write("\n")
-        self._count += 1
+        self.count += 1
 
     def close(self) -> None:
         """End the list; the stream stays open.
@@ -106,7 +116,7 @@ class RecordWriter:
         """
         with output_errors(self._name):
             if self._suffix == ".json":
-                self._stream.write("[]\n" if self._count == 0 else "\n]\n")
+                self._stream.write("[]\n" if self.count == 0 else "\n]\n")
             self._stream.flush()
 
 

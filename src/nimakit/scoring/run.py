@@ -18,9 +18,10 @@ from nimakit.models.score import Record, Score, Scores
 from nimakit.models.side_by_side import SideBySide
 from nimakit.progress import say, track
 from nimakit.reports import contact_sheet, html
-from nimakit.scoring import metrics, records
+from nimakit.scoring import metrics, outputs, records
 from nimakit.scoring.evaluation import Agreement
 from nimakit.scoring.items import Item, list_items, score_items, to_record
+from nimakit.scoring.outputs import Layout, Output
 from nimakit.scoring.records import ONLY, RecordWriter
 
 
@@ -52,7 +53,7 @@ class Run:
         measures: Whether to add technical ``measures`` to the records.
         normalise: Whether to add ``normalized_score`` to the records.
         top: Number of best images to output; None for all, in the order of the source.
-        predictions_file: .json, .jsonl or .csv; optional.
+        predictions_file: .json, .jsonl, .csv or .parquet, here or in a store; optional.
         metrics_file: .json; optional.
         report_file: .html; optional.
         max_pixels: Largest width times height of an image.
@@ -67,7 +68,7 @@ class Run:
     measures: bool = False
     normalise: bool = False
     top: int | None = None
-    predictions_file: Path | None = None
+    predictions_file: str | None = None
     metrics_file: Path | None = None
     report_file: Path | None = None
     max_pixels: int = MAX_PIXELS
@@ -85,7 +86,7 @@ class Run:
             MissingExtraError: A package for the metrics or the report is not installed.
         """
         if self.predictions_file:
-            atomic.check_output(self.predictions_file, records.FILE_SUFFIXES)
+            outputs.check(self.predictions_file, growing=False)
         if self.metrics_file:
             atomic.check_output(self.metrics_file, (".json",))
         if self.report_file:
@@ -122,8 +123,9 @@ class Run:
                 yield item, record
 
         with ExitStack() as files:
-            columns = records.csv_columns(list(models), measures=self.measures)
-            write = self._open_outputs(stdout, files, columns)
+            identity = {"model": model.name, "sha256": model.sha256, "tta": self.tta}
+            layout = Layout(models=list(models), measures=self.measures, identity=identity)
+            write = self._open_outputs(stdout, files, layout)
             if self.normalise or self.top or self.report_file:
                 self._write_all(list(scored()), models, write)
             else:
@@ -139,21 +141,17 @@ class Run:
             atomic.atomic_bytes(f"{text}\n".encode(), self.metrics_file)
         return Summary(scored=len(items) - len(failures), failures=failures, metrics=found)
 
-    def _open_outputs(
-        self, stdout: IO[str], files: ExitStack, columns: Sequence[str]
-    ) -> Callable[[Record], None]:
+    def _open_outputs(self, stdout: IO[str], files: ExitStack, layout: Layout) -> Callable[[Record], None]:
         """A function that writes a record to all outputs, which are closed with `files`."""
-        writers = [RecordWriter(stdout, "stdout", ".json")]
+        to_stdout = RecordWriter(stdout, "stdout", ".json")
+        opened: list[Output] = [to_stdout]
         if self.predictions_file:
-            stream = files.enter_context(atomic.atomic_writer(self.predictions_file))
-            suffix = self.predictions_file.suffix.lower()
-            writers.append(RecordWriter(stream, str(self.predictions_file), suffix, columns=columns))
-        for writer in writers:
-            files.callback(writer.close)
+            opened.append(files.enter_context(outputs.open_whole(self.predictions_file, layout)))
+        files.callback(to_stdout.close)
 
         def write(record: Record) -> None:
-            for writer in writers:
-                writer.write(record)
+            for output in opened:
+                output.write(record)
 
         return write
 

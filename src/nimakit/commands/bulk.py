@@ -1,0 +1,82 @@
+"""Runs of any size: what makes a run one, and its summary."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from nimakit.commands.batch import say_failures
+from nimakit.errors import ImageError, UsageError
+from nimakit.progress import say
+
+if TYPE_CHECKING:
+    from nimakit.models.engine import Model
+    from nimakit.models.side_by_side import SideBySide
+    from nimakit.scoring.bulk import BulkRun, Cluster
+
+
+def bulk_options(
+    image_source: str,
+    shard: str | None,
+    resume: bool,
+    predictions_file: str | None,
+    cluster: "Cluster | None",
+) -> list[str]:
+    """What makes a run one of any size, as given on the command line; empty for a photo or a folder."""
+    from nimakit.scoring.outputs import is_parts
+    from nimakit.sources import is_listed
+
+    given = {
+        f"--image-source {image_source}": is_listed(image_source),
+        "--shard": shard,
+        "--resume": resume,
+        "--engine ray": cluster,
+        f"--predictions-file {predictions_file}": predictions_file and is_parts(predictions_file),
+    }
+    return [name for name, value in given.items() if value]
+
+
+def read_cluster(engine: str, address: str | None, cpus: int, gpus: float) -> "Cluster | None":
+    """The Ray cluster that was asked for; None for this process."""
+    from nimakit.scoring.bulk import Cluster
+
+    if engine == "ray":
+        return Cluster(address=address, cpus=cpus, gpus=gpus)
+    if address:
+        raise UsageError(f"--ray-address needs --engine ray. Received: --engine {engine}")
+    return None
+
+
+def refuse_whole_set(bulk: Sequence[str], options: dict[str, object]) -> None:
+    """Refuse options that need all scores in memory."""
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise UsageError(
+            f"{given[0]} needs all scores at once, which only the run of a photo or a folder has. Received:"
+            f" {', '.join(given)} and {bulk[0]}"
+        )
+
+
+def score_in_bulk(run: "BulkRun", load: "Callable[[], Model | SideBySide]", names: Sequence[str]) -> int:
+    """Score a source of any size, and print the summary."""
+    from nimakit.scoring.outputs import Layout
+
+    run.check()
+    model = load()
+    identity = {"model": model.name, "sha256": model.sha256, "tta": run.tta, "max_pixels": run.max_pixels}
+    layout = Layout(
+        models=names,
+        measures=run.measures,
+        identity={**identity, "measures": run.measures, "shard": str(run.shard)},
+    )
+    outcome = run.score(model, layout, sys.stdout)
+    if run.predictions_file:
+        click.echo(json.dumps(outcome.to_dict(), indent=2))
+    say(
+        f"scored {outcome.scored} images with {model.name} on the {model.device} in {outcome.seconds:.1f} s"
+        + (f"; {outcome.finished} were there already" if outcome.finished else "")
+    )
+    say_failures(outcome.failures, outcome.failed)
+    return ImageError.exit_code if outcome.failed else 0

@@ -1,0 +1,156 @@
+"""Scoring on a Ray cluster: the only module that imports Ray."""
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+import ray.data
+from ray.data import ActorPoolStrategy, DataContext
+from ray.exceptions import RayError
+
+from nimakit.errors import ClusterError, first_line
+from nimakit.io.threads import cores
+from nimakit.models.engine import Model, Scorer
+from nimakit.models.preparation import Augmentation
+from nimakit.models.score import Record
+from nimakit.models.side_by_side import SideBySide
+from nimakit.scoring.bulk import Cluster
+from nimakit.scoring.items import score_entries, to_record
+from nimakit.sources import Entry, Reader
+
+_BATCH = 64
+"""Rows that an actor takes at once."""
+_ROWS = 250_000
+"""Rows of the source that are with Ray at once, so that the memory of the driver does not grow with it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """How an actor scores.
+
+    Attributes:
+        tta: Test-time augmentation.
+        measures: Whether to add technical measures.
+        max_pixels: Largest width times height of an image.
+        workers: Threads of an actor.
+    """
+
+    tta: Augmentation
+    measures: bool
+    max_pixels: int
+    workers: int
+
+
+class _Actor:
+    """Scores batches of rows: one model for each actor."""
+
+    def __init__(self, model: Any, settings: Settings) -> None:
+        loaded: Model | SideBySide = ray.get(model)
+        self._scorer = Scorer(
+            loaded,
+            tta=settings.tta,
+            measures=settings.measures,
+            max_pixels=settings.max_pixels,
+            workers=settings.workers,
+        )
+        self._reader = Reader()
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Score a batch; an image that cannot be scored is a record with the error, never an exception."""
+        entries = [_entry(row) for row in batch["entry"]]
+        records = [to_record(*scored) for scored in score_entries(self._scorer, self._reader, entries)]
+        return {"record": np.array([json.dumps(record) for record in records], object)}
+
+
+@contextmanager
+def connected(cluster: Cluster) -> Iterator[None]:
+    """Connect to a cluster, or start one on this machine and stop it at the end.
+
+    Raises:
+        ClusterError: It cannot be reached or started.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # otherwise Ray sends usage data to its makers
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    here = {} if cluster.address else {"num_cpus": cores(), "include_dashboard": False}
+    try:
+        ray.init(address=cluster.address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
+    except (RayError, OSError, RuntimeError, ValueError) as error:
+        where = cluster.address or "this machine"
+        raise ClusterError(
+            f"The Ray cluster must be reachable. Received: {where} ({first_line(error)})"
+        ) from error
+    try:
+        context = DataContext.get_current()
+        context.enable_progress_bars = False
+        context.verbose_stats_logs = False
+        yield
+    finally:
+        ray.shutdown()
+
+
+def score(
+    entries: Iterable[Entry], model: Model | SideBySide, cluster: Cluster, settings: Settings
+) -> Iterator[Record]:
+    """Score the rows of a source on the cluster that is `connected`.
+
+    Args:
+        entries: Rows with paths or URLs that every node can read; only these are sent, never pixels.
+        model: The model, or several side by side, which is sent to each actor.
+        cluster: Where.
+        settings: How.
+
+    Yields:
+        Score records, in any order.
+
+    Raises:
+        ClusterError: Ray gave up, as when actors are ended again and again for want of memory.
+    """
+    shared = ray.put(model)
+    available = ray.cluster_resources()
+    most = int(available.get("CPU", 1) // cluster.cpus)
+    if cluster.gpus:
+        most = min(most, int(available.get("GPU", 0) // cluster.gpus))
+    if most < 1:
+        raise ClusterError(
+            f"An actor must fit on a node. Received: {cluster.cpus} CPUs and {cluster.gpus:g} GPUs for each,"
+            f" and a cluster with {available.get('CPU', 0):g} and {available.get('GPU', 0):g}"
+        )
+    remaining = iter(entries)
+    while texts := [{"entry": _row(entry)} for entry in islice(remaining, _ROWS)]:
+        blocks = max(1, -(-len(texts) // _BATCH))
+        dataset = ray.data.from_items(texts, override_num_blocks=blocks).map_batches(
+            _Actor,
+            batch_size=_BATCH,
+            batch_format="numpy",
+            compute=ActorPoolStrategy(size=min(most, blocks)),
+            num_cpus=cluster.cpus,
+            num_gpus=cluster.gpus or None,
+            fn_constructor_args=(shared, settings),
+        )
+        try:
+            for batch in dataset.iter_batches(batch_size=None, batch_format="numpy"):
+                yield from map(json.loads, batch["record"])
+        except RayError as error:
+            raise ClusterError(
+                f"The Ray cluster must finish its work. Received: {first_line(error)} What was written is"
+                " complete: run again with --resume."
+            ) from error
+
+
+def _row(entry: Entry) -> str:
+    # Actors have working directories of their own.
+    place = entry.place if "://" in entry.place else str(Path(entry.place).absolute())
+    return json.dumps([entry.image_id, place, entry.image])
+
+
+def _entry(row: str) -> Entry:
+    image_id, place, image = json.loads(row)
+    return Entry(image_id=image_id, place=place, image=image)
