@@ -38,7 +38,7 @@ def test_says_a_line_now_and_then_in_a_log(
     out, err = capsys.readouterr()
     lines = err.splitlines()
     assert out == ""
-    assert lines[0] == "scoring: 4 of 20, about 48 s left"
+    assert lines[0] == "scoring: 4 of 20, 0.333 a second, about 48 s left"
     assert len(lines) == 5
 
 
