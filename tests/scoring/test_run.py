@@ -71,7 +71,7 @@ def test_writes_every_file_asked_for(folder: Path, tiny: Model, tmp_path: Path) 
     run = Run(
         source=folder,
         labels=labels,
-        predictions_file=tmp_path / "p.JSON",
+        predictions_file=str(tmp_path / "p.JSON"),
         metrics_file=tmp_path / "m.json",
         report_file=tmp_path / "r.html",
     )
@@ -90,9 +90,9 @@ def test_measures_are_in_records_and_columns_only_on_request(
 ) -> None:
     """They change nothing else, and an image that cannot be scored has none."""
     table = tmp_path / "p.csv"
-    plain, _ = _score(Run(source=folder, predictions_file=table), tiny)
+    plain, _ = _score(Run(source=folder, predictions_file=str(table)), tiny)
     assert "sharpness" not in table.read_text(encoding="utf-8")
-    records, _ = _score(Run(source=folder, measures=True, predictions_file=table), tiny)
+    records, _ = _score(Run(source=folder, measures=True, predictions_file=str(table)), tiny)
     assert [list(record.pop("measures", ())) for record in records] == [*3 * [list(MEASURES)], []]
     assert records == plain
     rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
@@ -133,7 +133,7 @@ def test_a_failure_leaves_no_predictions(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutputError, match="No space left on device"):
-        _score(Run(source=folder, predictions_file=predictions), tiny)
+        _score(Run(source=folder, predictions_file=str(predictions)), tiny)
     assert predictions.read_text(encoding="utf-8") == "old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["p.csv", "photos"]
 

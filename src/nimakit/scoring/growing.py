@@ -186,8 +186,8 @@ class _Parts:
             return False
         if int(count or 1) != self._shard.count:
             raise UsageError(
-                f"The shards of a run must be resumed as they were begun, as {int(count or 1)}. Received: --shard"
-                f" {self._shard} and {self._place}{name}"
+                f"The shards of a run must be resumed as they were begun, as {int(count or 1)}. Received:"
+                f" --shard {self._shard} and {self._place}{name}"
             )
         return int(index or 0) == self._shard.index
 
