@@ -26,7 +26,7 @@ _KINDS = {
     **dict.fromkeys(
         ("--output", "--predictions-file", "--metrics-file", "--scores-file", "--report"), "output"
     ),
-    "--images-from": "input",
+    **dict.fromkeys(("--image-source", "--image-dir", "--images", "--inputimage", "--images-from"), "input"),
     "--encoder": "encoder",
 }
 """Options whose type does not tell their kind. Any other option for a path is an input."""
