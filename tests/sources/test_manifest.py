@@ -8,8 +8,11 @@ from nimakit.errors import UsageError
 from nimakit.sources import Source, open_source
 
 
-def _open(path: Path, said: list[str] | None = None, **columns: str) -> Source:
-    return open_source(str(path), notify=(said if said is not None else []).append, **columns)
+def _open(
+    path: Path, said: list[str] | None = None, *, image_column: str = "image", id_column: str | None = None
+) -> Source:
+    notify = (said if said is not None else []).append
+    return open_source(str(path), image_column=image_column, id_column=id_column, notify=notify)
 
 
 def _write(path: Path, rows: list[dict[str, str | None]]) -> Path:

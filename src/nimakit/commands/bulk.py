@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -49,7 +49,7 @@ def read_cluster(engine: str, address: str | None, cpus: int, gpus: float) -> "C
     return None
 
 
-def refuse_whole_set(bulk: Sequence[str], options: dict[str, object]) -> None:
+def refuse_whole_set(bulk: Sequence[str], options: Mapping[str, object]) -> None:
     """Refuse options that need all scores in memory."""
     given = [name for name, value in options.items() if value]
     if given:

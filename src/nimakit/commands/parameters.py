@@ -166,13 +166,13 @@ class Channels(click.ParamType[tuple[float, float, float]]):
 
 
 def image_source(
-    name: str = "image_source", path_type: click.Path = FILE, **settings: Any
+    name: str = "image_source", path_type: "click.ParamType[Any]" = FILE, **settings: Any
 ) -> Callable[[Decorated], Decorated]:
     """The option for the photos a command works on: --image-source.
 
     Args:
         name: The command's parameter.
-        path_type: FOLDER for a folder only.
+        path_type: FOLDER for a folder only, PLACE for sources of any kind.
         **settings: As for `click.option`, such as help, required and multiple.
     """
     names = ("--image-source", "--image-dir", "--images", "--inputimage")

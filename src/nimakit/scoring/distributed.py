@@ -20,7 +20,7 @@ from nimakit.errors import ClusterError, first_line
 from nimakit.io.threads import cores
 from nimakit.models.engine import Model, Scorer
 from nimakit.models.preparation import Augmentation
-from nimakit.models.score import Record
+from nimakit.models.score import Record, Score, Scores
 from nimakit.models.side_by_side import SideBySide
 from nimakit.scoring.bulk import Cluster
 from nimakit.scoring.items import score_entries, to_record
@@ -54,7 +54,7 @@ class _Actor:
 
     def __init__(self, model: Any, settings: Settings) -> None:
         loaded: Model | SideBySide = ray.get(model)
-        self._scorer = Scorer(
+        self._scorer: Scorer[Score | Scores] = Scorer(
             loaded,
             tta=settings.tta,
             measures=settings.measures,

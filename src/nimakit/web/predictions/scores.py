@@ -41,7 +41,7 @@ class _AdmittedScorer(Scorer[Score]):
         super().__init__(model, max_pixels=max_pixels)
         self._decoding = decoding
 
-    def prepare(self, source: ImageInput) -> Prepared | ImageError:
+    def prepare(self, source: ImageInput | ImageError) -> Prepared | ImageError:
         """Decode a picture, and prepare the model's input."""
         assert isinstance(source, Path)  # noqa: S101 - for mypy: pictures of collections are files
         with self._decoding.admit(decoded_bytes(source, self.max_pixels), timeout=None):
