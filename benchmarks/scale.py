@@ -1,0 +1,103 @@
+"""How a run of any size compares with the run of a folder, as ratios measured in one run.
+
+    python benchmarks/scale.py [--quick] > table.md
+
+Needs the extra ray. The images are made from data/samples. For the figures about memory and resuming a tiny
+model scores them, so that little but the rows themselves costs time.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+import pyarrow as pa
+from predict import Finished, linked, make_images, row, run
+from pyarrow.parquet import read_table, write_table
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+from samples import write_model
+
+PREDICT = [sys.executable, "-m", "nimakit", "predict"]
+
+
+def main() -> None:
+    """Print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the rows, one run each")
+    quick = parser.parse_args().quick
+    share, runs = (10, 1) if quick else (1, 5)
+    print("| what | ratio | wanted |\n|---|---|---|")
+    with tempfile.TemporaryDirectory(prefix="nimakit-benchmark-") as name:
+        folder = Path(name)
+        small = make_images(folder / "small", 500 // share, (640, 480))
+        measure_throughput(folder, linked(small, folder / "many", 5000 // share), runs)
+        measure_memory(folder, small, 100_000 // share)
+        measure_resuming(folder, small, 500_000 // share)
+
+
+def measure_throughput(folder: Path, images: Path, runs: int) -> None:
+    """Throughput of a manifest, of one with Parquet output, and with Ray, over that of the folder's run."""
+    count = len(list(images.iterdir()))
+    ratios: dict[str, list[float]] = {"manifest": [], "manifest to Parquet": [], "Ray": []}
+    starts = []
+    for turn in range(runs):
+        folder_run = [*PREDICT, "--image-source", str(images), "--predictions-file", f"{folder}/a.jsonl"]
+        seconds = run(folder_run).seconds
+        outputs = {"manifest": f"{folder}/{turn}.jsonl", "manifest to Parquet": f"{folder}/{turn}/"}
+        for what, output in outputs.items():
+            ratios[what].append(seconds / listed(folder, images, count, output).seconds)
+        start = listed(folder, images, 1, f"{folder}/s{turn}.jsonl", "--engine", "ray").seconds
+        whole = listed(folder, images, count, f"{folder}/r{turn}.jsonl", "--engine", "ray").seconds
+        ratios["Ray"].append(seconds / (whole - start))
+        starts.append(start / seconds)
+    for what, found in ratios.items():
+        wanted = ">= 0.85, without its start" if what == "Ray" else ">= 0.95"
+        row(f"throughput of {count} images: {what} / folder", statistics.median(found), wanted)
+    row("start and end of Ray / run of the folder", statistics.median(starts), "stated")
+
+
+def measure_memory(folder: Path, images: Path, rows: int) -> None:
+    """Peak memory of many rows over that of a tenth of them."""
+    few, many = (tiny(folder, images, count, f"m{count}") for count in (rows // 10, rows))
+    row(f"peak memory: {rows} rows / {rows // 10}", many.mebibytes / few.mebibytes, "<= 1.3")
+
+
+def measure_resuming(folder: Path, images: Path, rows: int) -> None:
+    """Seconds of a run that finds many rows in its output and scores one more, and its peak memory."""
+    first = tiny(folder, images, 1, "done")
+    [part] = (folder / "done").glob("*.parquet")
+    table = read_table(part)
+    columns = {"id": pa.array([str(number) for number in range(rows)])}
+    others = table.schema.names[1:]
+    columns |= {name: pa.repeat(table.column(name)[0], rows) for name in others}
+    write_table(pa.table(columns, schema=table.schema), part)
+    again = tiny(folder, images, rows + 1, "done", "--resume")
+    if json.loads(again.output)["scored"] != 1:
+        raise SystemExit(f"it must score one image; it printed {again.output}")
+    print(f"| seconds, resuming after {rows} rows and scoring one more | {again.seconds:.1f} | < 30 |")
+    row("peak memory: resuming / scoring one image", again.mebibytes / first.mebibytes, "stated")
+
+
+def tiny(folder: Path, images: Path, rows: int, output: str, *options: str) -> Finished:
+    """Score a manifest with a tiny model, into a folder of Parquet parts."""
+    model = folder / "tiny.onnx"
+    if not model.exists():
+        write_model(model)
+    return listed(folder, images, rows, f"{folder}/{output}/", "--model", str(model), *options)
+
+
+def listed(folder: Path, images: Path, rows: int, output: str, *options: str) -> Finished:
+    """Score a manifest that names the images over and over."""
+    manifest = folder / f"{rows}.csv"
+    paths = sorted(images.iterdir())
+    lines = (f"{number},{paths[number % len(paths)]}\n" for number in range(rows))
+    manifest.write_text("id,image\n" + "".join(lines), encoding="utf-8")
+    source = ["--image-source", str(manifest), "--id-column", "id", "--predictions-file", output]
+    return run([*PREDICT, *source, *options])
+
+
+if __name__ == "__main__":
+    main()
