@@ -151,9 +151,7 @@ class Session:
         content = self._source.read_bytes()
         if not external_data.has_files(content):
             return content
-        import onnx  # not in the serving image
-
-        return bytes(onnx.load(self._source).SerializeToString())
+        return bytes(self.graph().SerializeToString())
 
     def run(
         self,
