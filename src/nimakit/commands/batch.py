@@ -55,3 +55,8 @@ def say_failures(lines: Sequence[str], total: int | None = None) -> None:
     more = (total or len(lines)) - _MAX_LISTED
     if more > 0:
         say(f"and {more} more that could not be scored")
+
+
+def kept_note(known: int) -> str:
+    """The end of a sentence about how many images were scored; empty if none of them was known."""
+    return f", {known} of them from kept features" if known else ""

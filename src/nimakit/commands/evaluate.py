@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nimakit.commands.batch import say_failures
+from nimakit.commands.batch import kept_note, say_failures
 from nimakit.commands.parameters import FILE, image_source, max_pixels, models, recursive, tta
 from nimakit.errors import ImageError, UsageError
 from nimakit.progress import say
@@ -104,6 +104,7 @@ def evaluate(
     click.echo(metrics)
     for line in found.metrics.lines():
         say(line)
+    say(f"scored {len(found.image_ids)} images{kept_note(found.known)}")
     say_failures(found.failures)
     return ImageError.exit_code if found.failures else 0
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nimakit.commands.batch import say_failures
+from nimakit.commands.batch import kept_note, say_failures
 from nimakit.commands.bulk import bulk_options, read_cluster, refuse_whole_set, score_in_bulk
 from nimakit.commands.parameters import (
     FILE,
@@ -261,7 +261,7 @@ def predict(
             say(f"{name}: {line}" if name else line)
     say(
         f"scored {summary.scored} of {len(items)} images with {model.name}"
-        f" on the {model.device} in {time.monotonic() - started:.1f} s"
+        f" on the {model.device} in {time.monotonic() - started:.1f} s{kept_note(summary.known)}"
     )
     say_failures(summary.failures)
     if report:

@@ -1,7 +1,7 @@
 """Features of many photographs by several encoders: from the store, or computed with one decode each."""
 
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +14,7 @@ from nimakit.images.files import image_id
 from nimakit.images.formats import FORMATS
 from nimakit.images.photo import MAX_PIXELS, PixelArray, Preprocessing
 from nimakit.io.threads import in_batches
+from nimakit.models.encoders import Encoder
 from nimakit.models.preparation import Preparation, Prepared
 from nimakit.models.session import BATCH_SIZES, Stop
 from nimakit.progress import track
@@ -27,28 +28,26 @@ _PART = 1024
 _KEPT_AT_ONCE = 256
 """Photographs whose features are written in one transaction; a kill loses those of at most so many."""
 
+Admit = Callable[[Path], AbstractContextManager[object]]
+
 
 class Encoding(Protocol):
-    """A network that gives a vector for each image: an `nimakit.models.encoders.Encoder`, or another."""
+    """A network that gives vectors for each image: an `nimakit.models.encoders.Encoder`, or another."""
 
     @property
     def preprocessing(self) -> Preprocessing:
         """How images are prepared."""
 
     @property
-    def identity(self) -> str:
-        """Everything on which a vector depends, other than the photograph's content."""
+    def identities(self) -> tuple[str, ...]:
+        """For each of its vectors, everything on which it depends other than the photograph's content."""
 
     @property
     def device(self) -> str:
         """Either "GPU" or "CPU"."""
 
-    @property
-    def dimension(self) -> int:
-        """Length of a vector."""
-
-    def encode(self, pixels: PixelArray, stop: Stop | None = None) -> Float32Array:
-        """(N, dimension) float32 for (N, height, width, 3) uint8."""
+    def encode_parts(self, pixels: PixelArray, stop: Stop | None = None) -> list[Float32Array]:
+        """For each of `identities` (N, D) float32, for (N, height, width, 3) uint8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class Extracted:
 
     Attributes:
         path: The file.
-        blocks: For each encoder (views, D) float32; or the error that prevented them.
+        blocks: For each vector of each encoder (views, D) float32; or the error that prevented them.
         is_computed: Whether anything was computed, rather than taken from the store.
     """
 
@@ -89,9 +88,14 @@ class FeatureTable:
         """The image_id of each photograph."""
         return tuple(map(image_id, self.paths))
 
+    @property
+    def vectors(self) -> Float32Array:
+        """(N, D) float32: the features of the photographs as they are, of all encoders side by side."""
+        return np.concatenate([block[0] for block in self.blocks], axis=1)
+
 
 def extract(
-    encoders: Sequence[Encoding],
+    encoders: Sequence[Encoder],
     paths: Sequence[Path],
     *,
     views: Sequence[str] = VIEWS[:1],
@@ -108,6 +112,12 @@ def extract(
     Raises:
         UsageError: No encoder, or an unknown view.
         ModelError: An encoder fails.
+
+    Example:
+        >>> from nimakit.models.encoders import load_encoder
+        >>> table = extract([load_encoder("aesthetic")], [Path("data/samples/portrait.jpg")])
+        >>> table.vectors.shape, table.errors
+        ((1, 1024), {})
     """
     rows: list[tuple[Float32Array, ...]] = []
     found: list[Path] = []
@@ -136,6 +146,7 @@ def stream(
     *,
     views: Sequence[str] = VIEWS[:1],
     max_pixels: int = MAX_PIXELS,
+    admit: Admit = nullcontext,
 ) -> Generator[Extracted]:
     """The features of photographs one by one, in memory that does not grow with their number.
 
@@ -146,6 +157,7 @@ def stream(
         paths: See `extract`.
         views: See `extract`.
         max_pixels: See `extract`.
+        admit: Makes what a thread enters before it decodes a photograph, and leaves afterwards.
 
     Yields:
         A result for each path, in order.
@@ -159,12 +171,12 @@ def stream(
         raise UsageError(f"Views of a photograph are {VIEWS[:1]} or {VIEWS}. Received: {views}")
     with Store() as store:
         for start in range(0, len(paths), _PART):
-            part = _Part(store, encoders, tuple(views), max_pixels)
+            part = _Part(store, encoders, tuple(views), max_pixels, admit)
             yield from part.results(paths[start : start + _PART])
 
 
-_Vectors = dict[int, Float32Array]
-"""Place of an encoder -> (views, D) float32."""
+_Vectors = dict[str, Float32Array]
+"""Identity of a vector -> (views, D) float32."""
 _Prepared = tuple[File, Prepared]
 
 
@@ -172,12 +184,19 @@ class _Part:
     """Photographs that are looked up together; what the store lacks is computed."""
 
     def __init__(
-        self, store: Store, encoders: Sequence[Encoding], views: tuple[str, ...], max_pixels: int
+        self,
+        store: Store,
+        encoders: Sequence[Encoding],
+        views: tuple[str, ...],
+        max_pixels: int,
+        admit: Admit,
     ) -> None:
         self._store = store
         self._encoders = encoders
         self._views = views
+        self._identities = [identity for encoder in encoders for identity in encoder.identities]
         self._max_pixels = max_pixels
+        self._admit = admit
         self._known: dict[Digest, _Vectors] = {}
 
     def results(self, paths: Sequence[Path]) -> Iterator[Extracted]:
@@ -204,24 +223,25 @@ class _Part:
                     new = computed[file.content]
                 if not isinstance(new, ImageError):
                     vectors = self._known[file.content] | new
-                    blocks = tuple(vectors[place] for place in range(len(self._encoders)))
+                    blocks = tuple(vectors[identity] for identity in self._identities)
                     yield Extracted(path, blocks, is_computed)
                 else:
                     yield Extracted(path, new, is_computed=False)
 
-    def _lacking(self, content: Digest) -> list[int]:
-        """Places of the encoders whose vectors of a photograph the store lacks."""
-        return [place for place in range(len(self._encoders)) if place not in self._known[content]]
+    def _lacking(self, content: Digest) -> list[Encoding]:
+        """The encoders of which the store lacks a vector of a photograph."""
+        known = self._known[content]
+        return [encoder for encoder in self._encoders if not known.keys() >= {*encoder.identities}]
 
     def _look_up(self, contents: Sequence[Digest]) -> dict[Digest, _Vectors]:
-        """The vectors in the store, of encoders for which it has all views."""
+        """The vectors in the store, where it has those of all views."""
         found: dict[Digest, _Vectors] = {content: {} for content in contents}
-        for place, encoder in enumerate(self._encoders):
-            by_view = [self._store.read(_block(encoder, view), contents) for view in self._views]
+        for identity in dict.fromkeys(self._identities):
+            by_view = [self._store.read(_block(identity, view), contents) for view in self._views]
             for content in contents:
                 views = [vectors[content] for vectors in by_view if content in vectors]
                 if len(views) == len(self._views):
-                    found[content][place] = np.stack(views)
+                    found[content][identity] = np.stack(views)
         return found
 
     def _compute(self, files: Sequence[File]) -> Generator[_Vectors | ImageError]:
@@ -247,46 +267,50 @@ class _Part:
             self._keep(new)
 
     def _prepare(self, file: File) -> _Prepared | ImageError:
-        wanted = {self._encoders[place].preprocessing for place in self._lacking(file.content)}
+        wanted = {encoder.preprocessing for encoder in self._lacking(file.content)}
         preparation = Preparation(
             preprocessings=tuple(wanted),
             tta="none" if len(self._views) == 1 else "flips",
             max_pixels=self._max_pixels,
             formats=FORMATS,
         )
-        prepared = preparation.make(file.path)
+        with self._admit(file.path):
+            prepared = preparation.make(file.path)
         return prepared if isinstance(prepared, ImageError) else (file, prepared)
 
     def _encode(self, batch: Sequence[_Prepared | ImageError], stop: Stop) -> list[_Vectors | ImageError]:
         """What the store lacks, for each prepared photograph; errors are passed through."""
         results: list[_Vectors | ImageError] = [x if isinstance(x, ImageError) else {} for x in batch]
-        for place, encoder in enumerate(self._encoders):
+        for encoder in self._encoders:
             rows = [
                 (result, item[1].views[encoder.preprocessing])
                 for result, item in zip(results, batch, strict=True)
                 if not isinstance(result, ImageError)
                 and not isinstance(item, ImageError)
-                and place in self._lacking(item[0].content)
+                and encoder in self._lacking(item[0].content)
             ]
             if not rows:
                 continue
-            vectors = encoder.encode(np.concatenate([pixels for _, pixels in rows]), stop)
-            by_photo = vectors.reshape(len(rows), len(self._views), -1)
-            for (result, _), views in zip(rows, by_photo, strict=True):
-                result[place] = views
+            vectors = encoder.encode_parts(np.concatenate([pixels for _, pixels in rows]), stop)
+            for identity, found in zip(encoder.identities, vectors, strict=True):
+                by_photo = found.reshape(len(rows), len(self._views), -1)
+                for (result, _), views in zip(rows, by_photo, strict=True):
+                    result[identity] = views
         return results
 
     def _keep(self, new: dict[Digest, _Vectors]) -> None:
         """Write vectors to the store, and forget them."""
-        for place, encoder in enumerate(self._encoders):
+        for identity in dict.fromkeys(self._identities):
             for number, view in enumerate(self._views):
                 rows = {
-                    content: vectors[place][number] for content, vectors in new.items() if place in vectors
+                    content: vectors[identity][number]
+                    for content, vectors in new.items()
+                    if identity in vectors
                 }
                 if rows:
-                    self._store.write(_block(encoder, view), rows)
+                    self._store.write(_block(identity, view), rows)
         new.clear()
 
 
-def _block(encoder: Encoding, view: str) -> str:
-    return f"{encoder.identity} {view}"
+def _block(identity: str, view: str) -> str:
+    return f"{identity} {view}"

@@ -1,14 +1,15 @@
 """One graph of several encoders and a head."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import onnx
 
 from nimakit.errors import ModelError, first_line
-from nimakit.models.graph import GraphBuilder, all_nodes, subgraphs
+from nimakit.models.graph import GraphBuilder, all_nodes, ancestors, content_name, rename
 from nimakit.models.metadata import METADATA_KEY, Metadata
+from nimakit.models.network import BLOCK
 from nimakit.stats.head import GaussianHead, LinearHead
 
 _INPUT, _FEATURES = "image", "features"
@@ -35,7 +36,8 @@ def join(
         is_regression: Whether the only output is a score; else a softmax makes the outputs a histogram.
 
     Returns:
-        ``image`` -> ``histogram`` (N, outputs), or ``score`` (N,); and ``features`` (N, sum of D).
+        ``image`` -> ``histogram`` (N, outputs), or ``score`` (N,); ``features`` (N, sum of D); and the
+        features of each encoder (N, D), named by `nimakit.models.network.BLOCK`.
 
     Raises:
         ModelError: The graphs cannot be joined.
@@ -50,16 +52,18 @@ def join(
     for number, model in enumerate(encoders):
         part = _at_opset(model, opset).graph
         _prune(part)
-        names = {tensor.name: _content_name(tensor) for tensor in part.initializer}
+        names = {tensor.name: content_name(tensor) for tensor in part.initializer}
         for tensor in part.initializer:
             name = names[tensor.name]
             if name not in constants:
                 constants[name] = onnx.TensorProto()
                 constants[name].CopyFrom(tensor)
                 constants[name].name = name
-        _rename(part, {"": "", _INPUT: _INPUT, **names}, f"encoder_{number}/")
+        blocks.append(BLOCK.format(number))
+        prefix = blocks[-1].removesuffix(_FEATURES)
+        known = {"": "", _INPUT: _INPUT, **names}
+        rename(part, partial(_prefixed, known, prefix))
         graph.node.extend(part.node)
-        blocks.append(f"encoder_{number}/{_FEATURES}")
     parts = GraphBuilder("head/")
     features = parts.add("Concat", *blocks, output=_FEATURES, axis=1)
     if isinstance(head, LinearHead):
@@ -77,6 +81,7 @@ def join(
     graph.input.append(_value(_INPUT, metadata.preprocessing.height, metadata.preprocessing.width, 3))
     graph.output.append(_value(output, *shape))
     graph.output.append(_value(_FEATURES, "dimension"))
+    graph.output.extend(_value(block, f"dimension_{number}") for number, block in enumerate(blocks))
     onnx.helper.set_model_props(joined, {METADATA_KEY: metadata.to_json()})
     return joined
 
@@ -133,41 +138,15 @@ def _at_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
 
 def _prune(graph: onnx.GraphProto) -> None:
     """Remove what the features do not depend on: patch vectors, and the head of a model used as encoder."""
-    needed, nodes = {_FEATURES}, []
-    for node in reversed(graph.node):
-        if needed & set(node.output):
-            nodes.append(node)
-            needed.update(node.input)
-            for inner in subgraphs(node):
-                needed.update(name for other in inner.node for name in other.input)
+    nodes, needed = ancestors(graph, {_FEATURES})
     kept = [tensor for tensor in graph.initializer if tensor.name in needed]
     del graph.node[:], graph.initializer[:]
-    graph.node.extend(reversed(nodes))
+    graph.node.extend(nodes)
     graph.initializer.extend(kept)
 
 
-def _content_name(tensor: onnx.TensorProto) -> str:
-    """A name that depends only on the values of a constant."""
-    nameless = onnx.TensorProto()
-    nameless.CopyFrom(tensor)
-    nameless.ClearField("name")
-    return "weights/" + hashlib.sha256(nameless.SerializeToString(deterministic=True)).hexdigest()[:24]
-
-
-def _rename(graph: onnx.GraphProto, names: Mapping[str, str], prefix: str) -> None:
-    """Rename all values in a graph and its subgraphs; those without a new name get the prefix."""
-
-    def new(name: str) -> str:
-        return names.get(name, prefix + name)
-
-    for node in graph.node:
-        node.name = node.name and prefix + node.name
-        node.input[:] = map(new, node.input)
-        node.output[:] = map(new, node.output)
-        for inner in subgraphs(node):
-            for value in [*inner.input, *inner.output, *inner.initializer]:
-                value.name = new(value.name)
-            _rename(inner, names, prefix)
+def _prefixed(names: Mapping[str, str], prefix: str, name: str) -> str:
+    return names.get(name, prefix + name)
 
 
 def _value(name: str, *shape: int | str) -> onnx.ValueInfoProto:

@@ -117,6 +117,11 @@ class Model:
         return tuple(dict.fromkeys(member.network.metadata.preprocessing for member in self.members))
 
     @property
+    def networks(self) -> tuple[Network, ...]:
+        """The networks of the members."""
+        return tuple(member.network for member in self.members)
+
+    @property
     def device(self) -> str:
         """Either "GPU", if any member runs on one, or "CPU"."""
         providers = {member.network.provider for member in self.members}

@@ -1,12 +1,17 @@
 """ONNX graphs: convolutional networks built node by node from their weights, and edits of any graph."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+
+from nimakit.images.photo import Preprocessing
 
 _OPSET = 18
 _IR_VERSION = 8
@@ -43,6 +48,73 @@ def all_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
         yield node
         for inner in subgraphs(node):
             yield from all_nodes(inner.node)
+
+
+def ancestors(
+    graph: onnx.GraphProto, outputs: Collection[str], *, beyond: Collection[str] = ()
+) -> tuple[list[onnx.NodeProto], set[str]]:
+    """The nodes that tensors are computed by, in order, and the names of all tensors that these nodes need.
+
+    Args:
+        graph: The graph.
+        outputs: Names of the tensors.
+        beyond: Names of tensors whose own nodes are left out.
+    """
+    needed, nodes = set(outputs), []
+    for node in reversed(graph.node):
+        if (needed - {*beyond}) & set(node.output):
+            nodes.append(node)
+            needed.update(node.input)
+            for inner in subgraphs(node):
+                needed.update(name for other in inner.node for name in other.input)
+    return nodes[::-1], needed
+
+
+def rename(graph: onnx.GraphProto, new: Callable[[str], str]) -> None:
+    """Rename all nodes and values in a graph and in the graphs inside it."""
+    for node in graph.node:
+        node.name = node.name and new(node.name)
+        node.input[:] = map(new, node.input)
+        node.output[:] = map(new, node.output)
+        for inner in subgraphs(node):
+            for value in [*inner.input, *inner.output, *inner.initializer]:
+                value.name = new(value.name)
+            rename(inner, new)
+
+
+def content_name(tensor: onnx.TensorProto) -> str:
+    """A name that depends only on the values of a constant."""
+    nameless = onnx.TensorProto()
+    nameless.CopyFrom(tensor)
+    nameless.ClearField("name")
+    return "weights/" + hashlib.sha256(nameless.SerializeToString(deterministic=True)).hexdigest()[:24]
+
+
+def feature_identity(
+    model: onnx.ModelProto, output: str, preprocessing: Preprocessing, *, prefix: str = ""
+) -> str:
+    """Everything on which a feature vector depends, other than the photograph's content: JSON.
+
+    It is that of an encoder's own file and of every file that the encoder is joined into, because it is made
+    of the operators and weights by which the vector is computed, not of a name or of the whole file.
+
+    Args:
+        model: The graph.
+        output: Name of the vector.
+        preprocessing: How images are prepared for the graph.
+        prefix: Beginning of the names of the tensors, if the encoder is a part of the graph.
+    """
+    nodes, needed = ancestors(model.graph, {output})
+    names = {tensor.name: content_name(tensor) for tensor in model.graph.initializer if tensor.name in needed}
+    part = onnx.GraphProto()
+    part.node.extend(nodes)
+    rename(part, lambda name: names.get(name, name.removeprefix(prefix)))
+    digest = hashlib.sha256()
+    for node in part.node:
+        digest.update(node.SerializeToString(deterministic=True))
+    opset = max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    parts = {"encoder": digest.hexdigest(), "opset": opset, **asdict(preprocessing)}
+    return json.dumps(parts, sort_keys=True)
 
 
 class GraphBuilder:

@@ -4,8 +4,9 @@ import copy
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,11 @@ from nimakit.stats.histogram import Float32Array
 
 if TYPE_CHECKING:
     import onnx
+
+    from nimakit.models.joined import Joined
+
+BLOCK = "encoder_{}/features"
+"""Output of a joined file with the features of an encoder, by its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,51 @@ class Network:
 
     def __reduce__(self) -> "tuple[Callable[..., Network], tuple[bytes, dict[str, Float32Array]]]":
         """Pickled with the content of the file, which other machines do not have."""
-        return _unpickle, (self._session.content(), self._adapters)
+        return _unpickle, (self._session.content(), self.adapters)
+
+    @cached_property
+    def joined(self) -> "Joined | None":
+        """The encoders and the head of a joined file; None for any other."""
+        names = [BLOCK.format(number) for number in range(len(self._session.outputs))]
+        blocks = [name for name in names if name in self._session.outputs]
+        if not blocks:
+            return None
+        from nimakit.models.joined import Joined  # not at import: onnx takes a while
+
+        try:
+            return Joined(self._session.graph(), blocks, self.outputs[0], self.metadata.preprocessing)
+        except ValueError:
+            return None
+
+    def encode_parts(self, pixels: PixelArray | Float32Array, stop: Stop | None = None) -> list[Float32Array]:
+        """Compute the features of prepared images by each encoder of a joined file.
+
+        Args:
+            pixels: As for `run`.
+            stop: As for `run`.
+
+        Returns:
+            (N, D) float32 for each of `Joined.identities`.
+
+        Raises:
+            ModelError: As for `run`; or the file is no joined one.
+        """
+        blocks = self._parts().blocks
+        found = [array.astype(np.float32, copy=False) for array in self._session.run(blocks, pixels, stop)]
+        if not all(array.ndim == 2 and np.isfinite(array).all() for array in found):
+            raise ModelError(
+                "The encoders of a model must give (N, D) finite numbers. Received from"
+                f" {self.metadata.name}: {', '.join(str(array.shape) for array in found)}"
+            )
+        return found
+
+    def score_parts(self, blocks: Sequence[Float32Array]) -> Outputs:
+        """What `run` gives for images, from the features that `encode_parts` gave for them.
+
+        Raises:
+            ModelError: As for `encode_parts`.
+        """
+        return self._checked(self._parts().values(blocks), np.concatenate(blocks, axis=1))
 
     def run(self, pixels: PixelArray | Float32Array, stop: Stop | None = None) -> Outputs:
         """Score prepared images.
@@ -89,6 +139,16 @@ class Network:
             output.reshape(len(pixels), -1)
             for output in self._session.run(self.outputs, pixels, stop, self.adapters)
         )
+        return self._checked(values, features)
+
+    def _parts(self) -> "Joined":
+        if self.joined is None:
+            raise ModelError(
+                f"Only a file with the outputs of its encoders has parts. Received: {self.metadata.name}"
+            )
+        return self.joined
+
+    def _checked(self, values: Float32Array, features: Float32Array) -> Outputs:
         if not np.isfinite(values).all() or (self.is_regression and values.shape[1] != 1):
             shape, name = values.shape, self.metadata.name
             raise ModelError(

@@ -1,11 +1,13 @@
 """Several models that each score the same images."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 
 from nimakit.errors import UsageError
 from nimakit.images.photo import Preprocessing
 from nimakit.models.engine import Model
+from nimakit.models.network import Network, Outputs
 from nimakit.models.preparation import Views
 from nimakit.models.score import RECORD_KEYS, Score
 from nimakit.models.session import Stop
@@ -55,6 +57,11 @@ class SideBySide:
         hashes = [f"{name} {model.sha256}" for name, model in self.models.items()]
         return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """The networks of all models, in their order."""
+        return tuple(network for model in self.models.values() for network in model.networks)
+
     def score_prepared(
         self, prepared: Views, views: int = 1, stop: Stop | None = None
     ) -> list[dict[str, Score]]:
@@ -71,5 +78,15 @@ class SideBySide:
         Raises:
             ModelError: As for `Model.score_prepared`.
         """
-        scores = [model.score_prepared(prepared, views, stop) for model in self.models.values()]
+        return self._by_name(model.score_prepared(prepared, views, stop) for model in self.models.values())
+
+    def score_outputs(self, outputs: Sequence[Outputs], views: int = 1) -> list[dict[str, Score]]:
+        """As `Model.score_outputs`, for the outputs of `networks`."""
+        left = iter(outputs)
+        return self._by_name(
+            model.score_outputs([*islice(left, len(model.networks))], views) for model in self.models.values()
+        )
+
+    def _by_name(self, scores: Iterable[Sequence[Score]]) -> list[dict[str, Score]]:
+        """For each image, name -> score, from the scores by each model."""
         return [dict(zip(self.models, row, strict=True)) for row in zip(*scores, strict=True)]

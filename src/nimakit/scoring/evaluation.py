@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from nimakit.errors import ImageError, UsageError
+from nimakit.features import KeptScorer, make_scorer
 from nimakit.images.photo import MAX_PIXELS
 from nimakit.jobs import Split
-from nimakit.models.engine import Model, Scorer
+from nimakit.models.engine import Model
 from nimakit.models.preparation import Augmentation
 from nimakit.models.score import DIGITS, Record, Score
 from nimakit.progress import track
@@ -36,6 +37,7 @@ class Evaluation:
         histograms: (N, bins) float64, rows sum to 1; None if the model predicts none.
         metrics: Agreement of scores and ratings.
         failures: A line for each image that could not be scored, with the reason.
+        known: Number of images scored from kept features, without a run of the encoders.
     """
 
     image_ids: tuple[str, ...]
@@ -47,6 +49,7 @@ class Evaluation:
     histograms: FloatArray | None
     metrics: metrics.Metrics
     failures: list[str]
+    known: int = 0
 
 
 class Agreement:
@@ -187,7 +190,7 @@ def evaluate(
     Raises:
         UsageError: No labelled image could be scored.
     """
-    scorer = Scorer(model, tta=tta, max_pixels=max_pixels)
+    scorer = make_scorer(model, tta=tta, max_pixels=max_pixels)
     agreement = Agreement(model, split)
     results = score_items(scorer, items)
     for item, result in track(results, len(items), label):
@@ -201,7 +204,7 @@ def evaluate(
             "An evaluation needs at least one labelled image that can be scored."
             f" Received: {len(items)} images, none of them usable{first}"
         )
-    return evaluation
+    return replace(evaluation, known=scorer.known) if isinstance(scorer, KeptScorer) else evaluation
 
 
 def _record(item: Item, result: Score | ImageError, bins: FloatArray) -> Record:

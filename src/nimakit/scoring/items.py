@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nimakit.errors import ImageError
+from nimakit.features import KeptScorer
 from nimakit.images.files import find_images, image_id, match_images
 from nimakit.io.atomic import escaped
 from nimakit.labels.label_file import Labels
@@ -76,7 +77,9 @@ def list_items(
     ]
 
 
-def score_items(scorer: Scorer[Result], items: Sequence[Item]) -> Iterator[tuple[Item, Result | ImageError]]:
+def score_items(
+    scorer: Scorer[Result] | KeptScorer[Result], items: Sequence[Item]
+) -> Iterator[tuple[Item, Result | ImageError]]:
     """Score items in order; an item without a file gets an error."""
     missing = ImageError("The image source has no image with this image_id.")
     yield from zip(items, scorer.score(item.path or missing for item in items), strict=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from nimakit.errors import ImageError
+from nimakit.features import KeptScorer, make_scorer
 from nimakit.images.photo import MAX_PIXELS
 from nimakit.io import atomic
 from nimakit.jobs import Split
@@ -32,12 +33,14 @@ class Summary:
     Attributes:
         scored: Number of images with a score.
         failures: A line for each image without a score, with the reason.
+        known: Number of images scored from kept features, without a run of the encoders.
         metrics: Agreement with the labels: name of the model, or `nimakit.scoring.records.ONLY`, -> metrics;
             empty without labels.
     """
 
     scored: int
     failures: list[str]
+    known: int
     metrics: Mapping[str, metrics.Metrics]
 
 
@@ -106,7 +109,7 @@ class Run:
             OutputError: A file could not be written.
         """
         models = _by_name(model)
-        scorer: Scorer[Score | Scores] = Scorer(
+        scorer: Scorer[Score | Scores] | KeptScorer[Score | Scores] = make_scorer(
             model, tta=self.tta, measures=self.measures, max_pixels=self.max_pixels
         )
         agreements = {name: Agreement(one, self.splits.get(name)) for name, one in models.items()}
@@ -139,7 +142,9 @@ class Run:
             }
             text = json.dumps(values.get(ONLY, values), indent=2)
             atomic.atomic_bytes(f"{text}\n".encode(), self.metrics_file)
-        return Summary(scored=len(items) - len(failures), failures=failures, metrics=found)
+        known = scorer.known if isinstance(scorer, KeptScorer) else 0
+        scored_count = len(items) - len(failures)
+        return Summary(scored=scored_count, failures=failures, known=known, metrics=found)
 
     def _open_outputs(self, stdout: IO[str], files: ExitStack, layout: Layout) -> Callable[[Record], None]:
         """A function that writes a record to all outputs, which are closed with `files`."""

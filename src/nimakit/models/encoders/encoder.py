@@ -1,10 +1,9 @@
 """An encoder: an .onnx file that turns photographs into feature vectors."""
 
 import copy
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +34,6 @@ class Encoder:
 
     Attributes:
         path: The file.
-        sha256: Hash of its content.
         metadata: The metadata in the file; without bins if it is no model.
         preprocessing: How images are prepared.
         input_size: The size that the network sees: that of the prepared images, unless the graph makes them
@@ -48,7 +46,6 @@ class Encoder:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._session = Session(self.path)
-        self.sha256 = self._session.sha256
         self.metadata = self._session.metadata
         self.preprocessing = self.metadata.preprocessing
         self.input_size: Size = (self.preprocessing.height, self.preprocessing.width)
@@ -81,7 +78,8 @@ class Encoder:
             ModelError: Broken rules; or the graph takes only one input size, or cannot be extended.
         """
         twin = copy.copy(self)
-        twin.__dict__.pop("_sample", None)
+        for cached in ("_sample", "identity"):
+            twin.__dict__.pop(cached, None)
         twin.input_size = input_size or self.input_size
         changes = {
             "input_size": list(source_size or twin.input_size),
@@ -135,11 +133,17 @@ class Encoder:
         mean = patches.mean(axis=(1, 2))
         return mean.shape == vector.shape and bool(np.allclose(mean, vector, rtol=1e-3, atol=1e-4))
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """Everything on which the features of a photograph depend, other than its content: JSON."""
-        parts = {"encoder": self.sha256, "input_size": self.input_size, **asdict(self.preprocessing)}
-        return json.dumps(parts, sort_keys=True)
+        from nimakit.models.graph import feature_identity  # not at import: onnx takes a while
+
+        return feature_identity(self.graph(), VECTOR, self.preprocessing)
+
+    @property
+    def identities(self) -> tuple[str]:
+        """That of the only part of a vector."""
+        return (self.identity,)
 
     def encode(self, pixels: PixelArray | Float32Array, stop: Stop | None = None) -> Float32Array:
         """Compute feature vectors.
@@ -156,6 +160,10 @@ class Encoder:
         """
         [vectors] = self._run([VECTOR], pixels, stop)
         return vectors
+
+    def encode_parts(self, pixels: PixelArray | Float32Array, stop: Stop | None = None) -> list[Float32Array]:
+        """As `encode`, for each of `identities`."""
+        return [self.encode(pixels, stop)]
 
     def patches(self, pixels: PixelArray | Float32Array, stop: Stop | None = None) -> Float32Array:
         """Compute the vectors of the patches.
