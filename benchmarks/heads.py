@@ -2,8 +2,9 @@
 
     python benchmarks/heads.py --samples-file LABELS --image-dir IMAGES [--photographs N] [--epochs N]
 
-All times are of one run, so that they can be compared; the store of features is empty at its beginning. Of the
-fine-tuning job only some epochs are run, and the time of the others is added, each as long as the mean of those.
+All times are of one run, so that they can be compared; the store of features is empty at its beginning. Of
+the fine-tuning job only some epochs are run, and the time of the others is added: each as long as those run, of
+which the first, which is slower, does not count.
 """
 
 import argparse
@@ -39,7 +40,7 @@ def main() -> None:
     parser.add_argument("--samples-file", required=True, type=Path)
     parser.add_argument("--image-dir", required=True, type=Path)
     parser.add_argument("--photographs", type=int, help="only the first of them")
-    parser.add_argument("--epochs", type=int, default=10, help="of fine-tuning that are run, at least 1")
+    parser.add_argument("--epochs", type=int, default=10, help="of fine-tuning that are run, at least 2")
     given = parser.parse_args()
     samples = json.loads(given.samples_file.read_text("utf-8"))[: given.photographs]
     bins = len(samples[0]["label"])
@@ -49,8 +50,8 @@ def main() -> None:
         folder = Path(name)
         own_cache(folder / "cache")
         (folder / "samples.json").write_text(json.dumps(samples), "utf-8")
-        for number, path in enumerate(paths):
-            (folder / "images").mkdir(exist_ok=True)
+        (folder / "images").mkdir()
+        for path in paths:
             (folder / "images" / path.name).symlink_to(path.absolute())
         head, job = train(folder, HEAD, {"n_classes": bins})
         model = job / "model.onnx"
@@ -96,7 +97,7 @@ def fine_tune(folder: Path, bins: int, epochs: int) -> float:
     seconds, job = train(folder, FINE_TUNING, {"n_classes": bins, "epochs_train_all": epochs})
     with (job / "history.csv").open(encoding="utf-8", newline="") as stream:
         each = [float(row["seconds"]) for row in csv.DictReader(stream) if row["phase"] == "all"]
-    return seconds + (wanted - epochs) * statistics.mean(each)
+    return seconds + (wanted - epochs) * statistics.mean(each[1:])
 
 
 def predict(folder: Path, model: Path) -> float:
