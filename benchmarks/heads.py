@@ -3,8 +3,8 @@
     python benchmarks/heads.py --samples-file LABELS --image-dir IMAGES [--photographs N] [--epochs N]
 
 All times are of one run, so that they can be compared; the store of features is empty at its beginning. Of
-the fine-tuning job only some epochs are run, and the time of the others is added: each as long as those run, of
-which the first, which is slower, does not count.
+the fine-tuning job only some epochs are run, and the time of the others is added: each as long as those run,
+of which the first, which is slower, does not count.
 """
 
 import argparse

@@ -1,7 +1,8 @@
 """nimakit.features.extraction: features of many photographs, computed once."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,30 @@ def test_computes_only_what_is_missing(
     assert (changed.computed, decoded) == (1, ["03.png"])
     assert (changed.blocks[0][0, 3] != after.blocks[0][0, 3]).any()
     assert extract(encoders, photos[:12], views=VIEWS).computed == 12
+
+
+def test_asks_for_admission_before_it_decodes(
+    encoders: list[Encoder], photos: list[Path], decoded: list[str]
+) -> None:
+    """For each photograph that is decoded, and for none that is known."""
+    admitted: list[str] = []
+
+    @contextmanager
+    def admit(path: Path) -> Iterator[None]:
+        assert path.name not in decoded
+        admitted.append(path.name)
+        yield
+
+    extract(encoders, photos[:2])
+    assert len(list(stream(encoders, photos[:4], admit=admit))) == 4
+    assert sorted(admitted) == ["02.png", "03.png"]
+
+
+def test_puts_the_features_of_all_encoders_side_by_side(encoders: list[Encoder], photos: list[Path]) -> None:
+    """A row for each photograph."""
+    table = extract(encoders, photos[:3], views=VIEWS)
+    assert table.vectors.shape == (3, 2 * WIDTH)
+    np.testing.assert_array_equal(table.vectors[:, WIDTH:], table.blocks[1][0])
 
 
 def test_an_interrupted_run_keeps_what_it_computed(

@@ -82,6 +82,37 @@ def test_stores_the_weights_of_an_encoder_once(encoders: list[Encoder]) -> None:
     assert not any("patches" in name for node in graph.node for name in node.output)
 
 
+def test_knows_its_encoders_by_what_they_compute(encoders: list[Encoder], tmp_path: Path) -> None:
+    """By operators and weights: a file that has other weights under the same names has other encoders."""
+    about = replace(_metadata([1, 2, 3, 4]), preprocessing=encoders[0].preprocessing)
+    graph = join([e.graph() for e in encoders], _head(fit_linear, encoders, 4), about)
+    joined = _network(graph, tmp_path).joined
+    assert joined is not None
+    assert joined.identities == tuple(encoder.identity for encoder in encoders)
+    kernel = next(tensor for tensor in graph.graph.initializer if list(tensor.dims)[:2] == [WIDTH, 3])
+    kernel.raw_data = bytes(len(kernel.raw_data))
+    forged = _network(graph, tmp_path).joined
+    assert forged is not None
+    assert [own == other for own, other in zip(forged.identities, joined.identities, strict=True)] == [
+        False, False, True,
+    ]  # fmt: skip
+
+
+def test_a_head_that_sees_the_image_is_no_part(encoders: list[Encoder], tmp_path: Path) -> None:
+    """Its scores are more than a function of the features, so the file is scored as a whole."""
+    graph = join([e.graph() for e in encoders], _head(fit_linear, encoders, 4), _metadata([1, 2, 3, 4]))
+    last = graph.graph.node[-1]
+    graph.graph.node.insert(
+        len(graph.graph.node) - 1,
+        onnx.helper.make_node("ReduceMax", ["image"], ["brightest"], keepdims=0),
+    )
+    graph.graph.node.insert(
+        len(graph.graph.node) - 1, onnx.helper.make_node("Add", [last.input[0], "brightest"], ["sum"])
+    )
+    last.input[0] = "sum"
+    assert _network(graph, tmp_path).joined is None
+
+
 def test_a_joined_model_is_an_encoder_too(encoders: list[Encoder], tmp_path: Path) -> None:
     """Its features can be learned from anew; its head is left out."""
     head = _head(fit_linear, encoders, 4)

@@ -23,7 +23,7 @@ from nimakit.errors import ImageError, OutputError, UsageError
 from nimakit.images.photo import decoding, open_photo
 from nimakit.io.cache import sha256, writable_cache
 from nimakit.io.threads import in_threads
-from nimakit.progress import say
+from nimakit.progress import say_once
 from nimakit.stats.histogram import Float32Array
 
 Digest = bytes
@@ -46,6 +46,7 @@ CREATE TABLE IF NOT EXISTS feature (
   block INTEGER NOT NULL, content BLOB NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (block, content)
 );
 """
+_say_once = say_once()
 _MAPPED_BYTES = 2**31 - 2**16
 """SQLite maps at most this much of a file; it reads the rest."""
 _LOCK_SECONDS = 30.0
@@ -225,7 +226,7 @@ class Store:
                 action(self._database)
         except (sqlite3.Error, OutputError) as error:
             self._is_usable = False
-            say(f"features are not kept for the next run: {error}")
+            _say_once(f"features are not kept for the next run: {error}")
 
 
 def _open() -> sqlite3.Connection:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from nimakit.models.engine import Scorer
+from nimakit.features import KeptScorer
 from nimakit.web.db.features import forget_scores
 from nimakit.web.db.tables import MISSING, OK, Collection, Image
 from nimakit.web.predictions import background
@@ -51,16 +51,16 @@ def test_what_is_asked_for_is_done_while_scores_are_predicted(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A new picture is found by the next look, and not when everything is scored."""
-    work, score = study.services.background, Scorer.score
+    work, score = study.services.background, KeptScorer.score
     monkeypatch.setattr("nimakit.web.predictions.scores._BATCH", 1)
 
-    def interrupted(scorer: Scorer[Any], images: Iterable[Any]) -> Iterator[Any]:
+    def interrupted(scorer: KeptScorer[Any], images: Iterable[Any]) -> Iterator[Any]:
         if not (study.folder / "new.jpg").exists():
             write_photo(study.folder / "new.jpg")
             work.wake(study.collection.id)
         return score(scorer, images)
 
-    monkeypatch.setattr(Scorer, "score", interrupted)
+    monkeypatch.setattr(KeptScorer, "score", interrupted)
     assert work.once() is True
     assert sum(image.position is None for image in study.images) == 5
     assert work.once() is False
@@ -149,19 +149,19 @@ def test_the_thread_outlives_a_round_that_fails(study: Study, monkeypatch: pytes
 
 def test_a_folder_that_is_away_breaks_no_picture(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether that is seen before the scores are predicted or only then; back again, all are scored."""
-    work, elsewhere, score = study.services.background, study.folder.with_name("moved"), Scorer.score
+    work, elsewhere, score = study.services.background, study.folder.with_name("moved"), KeptScorer.score
     study.folder.rename(elsewhere)
     work.once()
     assert "cannot be read" in study.collection.note
     assert {image.state for image in study.images} == {OK}
     elsewhere.rename(study.folder)
 
-    def unplugged(scorer: Scorer[Any], images: Iterable[Any]) -> Iterator[Any]:
+    def unplugged(scorer: KeptScorer[Any], images: Iterable[Any]) -> Iterator[Any]:
         study.folder.rename(elsewhere)
         return score(scorer, images)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Scorer, "score", unplugged)
+        patch.setattr(KeptScorer, "score", unplugged)
         assert work.once() is False
     assert {image.state for image in study.images} == {OK}
     elsewhere.rename(study.folder)
@@ -173,16 +173,16 @@ def test_a_file_that_goes_before_it_is_scored_is_missing(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And not broken: it is as before once it is back."""
-    work, score = study.services.background, Scorer.score
+    work, score = study.services.background, KeptScorer.score
     file = study.folder / "photo 1.jpg"
     content = file.read_bytes()
 
-    def gone(scorer: Scorer[Any], images: Iterable[Any]) -> Iterator[Any]:
+    def gone(scorer: KeptScorer[Any], images: Iterable[Any]) -> Iterator[Any]:
         file.unlink(missing_ok=True)
         return score(scorer, images)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Scorer, "score", gone)
+        patch.setattr(KeptScorer, "score", gone)
         work.once()
     assert {image.path: image.state for image in study.images}["photo 1.jpg"] == MISSING
     file.write_bytes(content)

@@ -9,8 +9,9 @@ from playwright.sync_api import Page, expect
 from sqlalchemy.orm import Session
 
 from faults import every_fault, failing
-from nimakit.models.engine import Scorer
-from nimakit.web.db.features import forget_scores
+from nimakit.features import KeptScorer
+from nimakit.models import preparation
+from nimakit.web.db.features import all_features, forget_scores
 from nimakit.web.db.tables import Collection, Image
 from samples import metadata, write_model, write_photo
 from web.conftest import MakeStudy, Serve
@@ -167,6 +168,26 @@ def test_another_model_in_the_place_of_the_old_one_predicts_anew(
     assert after == pytest.approx({key: 1 - (value or 0) for key, value in before.items()}, abs=0.01)
 
 
+@pytest.mark.usefixtures("empty_cache")
+def test_known_pictures_are_scored_from_the_store(
+    make_study: MakeStudy, tiny_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the predictions were deleted, none is decoded; the database gets scores and features again."""
+    study = make_study(model=str(tiny_file))
+    before = [image.position for image in study.images]
+
+    def forget(session: Session) -> None:
+        forget_scores(session, session.get_one(Collection, study.collection.id))
+
+    study.change(forget)
+    monkeypatch.setattr(preparation, "open_photo", lambda *_, **__: pytest.fail("decoded again"))
+    while study.predictor().advance(study.collection):
+        pass
+    assert [image.position for image in study.images] == before
+    with study.database.read() as session:
+        assert all_features(session, study.collection)[1].shape == (len(before), 3)
+
+
 @on_both
 def test_a_model_that_is_changed_meanwhile_takes_effect_at_once(
     study: Study, score_file: Path, monkeypatch: pytest.MonkeyPatch
@@ -179,15 +200,15 @@ def test_a_model_that_is_changed_meanwhile_takes_effect_at_once(
         forget_scores(session, session.get_one(Collection, collection.id))
 
     study.change(forget)
-    score = Scorer.score
+    score = KeptScorer.score
     changes = iter([str(score_file)])
 
-    def interrupted(scorer: Scorer[Any], images: Iterable[Any]) -> Iterator[Any]:
+    def interrupted(scorer: KeptScorer[Any], images: Iterable[Any]) -> Iterator[Any]:
         for name in changes:
             study.set(model=name)
         return score(scorer, images)
 
-    monkeypatch.setattr(Scorer, "score", interrupted)
+    monkeypatch.setattr(KeptScorer, "score", interrupted)
     study.services.background.once()
     assert {image.spread for image in study.images} == {None}
     assert None not in {image.position for image in study.images}

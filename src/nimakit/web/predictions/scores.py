@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ from sqlalchemy import ColumnElement, Row, exists, select, update
 from sqlalchemy.orm import Session
 
 from nimakit.errors import ImageError, ImageUnreadError, NimakitError
-from nimakit.images.photo import ImageInput, decoded_bytes
-from nimakit.models.engine import Model, Scorer
+from nimakit.features import KeptScorer
+from nimakit.images.photo import decoded_bytes
+from nimakit.models.engine import Model
 from nimakit.models.loading import load_model
-from nimakit.models.preparation import Prepared
 from nimakit.models.score import Score
 from nimakit.progress import say
 from nimakit.serving.admission import Admission
@@ -34,22 +35,8 @@ _DELETED_AT_ONCE = 200
 _Files = Sequence[Row[int, str, int]]
 
 
-class _AdmittedScorer(Scorer[Score]):
-    """A scorer that waits with each picture until there is memory to decode it."""
-
-    def __init__(self, model: Model, decoding: Admission, max_pixels: int) -> None:
-        super().__init__(model, max_pixels=max_pixels)
-        self._decoding = decoding
-
-    def prepare(self, source: ImageInput | ImageError) -> Prepared | ImageError:
-        """Decode a picture, and prepare the model's input."""
-        assert isinstance(source, Path)  # noqa: S101 - for mypy: pictures of collections are files
-        with self._decoding.admit(decoded_bytes(source, self.max_pixels), timeout=None):
-            return super().prepare(source)
-
-
 class Predictor:
-    """Scores pictures that have no score yet, one batch at a time.
+    """Scores pictures that have no score yet, one batch at a time, with kept features where there are any.
 
     Args:
         database: The database.
@@ -111,7 +98,7 @@ class Predictor:
 
     def _score(self, collection: Collection, model: Model, rows: _Files) -> bool:
         """Score a batch; whether to continue at once, and not wait until the folder or machine recovers."""
-        scorer = _AdmittedScorer(model, self._decoding, self._max_pixels)
+        scorer = KeptScorer(model, max_pixels=self._max_pixels, admit=self._admit)
         results = list(scorer.score(Path(collection.folder, path) for _, path, _ in rows))
         unread = [result for result in results if isinstance(result, ImageUnreadError)]
         if unread:
@@ -140,6 +127,10 @@ class Predictor:
                     seen[key] = np.asarray(result.features, np.float32)
             write_features(session, seen)
         return not unread
+
+    def _admit(self, path: Path) -> AbstractContextManager[None]:
+        """Wait until there is memory to decode a picture."""
+        return self._decoding.admit(decoded_bytes(path, self._max_pixels), timeout=None)
 
     def _forget(self, collection: Collection) -> bool:
         """Delete some features of a removed model; whether there may be more."""
