@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from nimakit.config import HeadConfig, read_config
+from nimakit.config import HeadConfig, read_config, read_train_config
 from nimakit.features import extract
 from nimakit.heads.blocks import load_blocks
 from nimakit.images.files import match_images
@@ -93,10 +93,10 @@ def train(folder: Path, config_file: Path, changes: dict[str, Any]) -> tuple[flo
 
 def fine_tune(folder: Path, bins: int, epochs: int) -> float:
     """Seconds of the whole fine-tuning job, of which only some epochs are run."""
-    wanted = json.loads(FINE_TUNING.read_text("utf-8"))["epochs_train_all"]
+    wanted = read_train_config(FINE_TUNING).epochs_train_all
     seconds, job = train(folder, FINE_TUNING, {"n_classes": bins, "epochs_train_all": epochs})
     with (job / "history.csv").open(encoding="utf-8", newline="") as stream:
-        each = [float(row["seconds"]) for row in csv.DictReader(stream) if row["phase"] == "all"]
+        each: list[float] = [float(row["seconds"]) for row in csv.DictReader(stream) if row["phase"] == "all"]
     return seconds + (wanted - epochs) * statistics.mean(each[1:])
 
 

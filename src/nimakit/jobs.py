@@ -68,6 +68,8 @@ class Job:
     """The training report."""
     card_file = _PathInFolder("MODEL_CARD.md")
     """The model card."""
+    student_config_file = _PathInFolder("student.json")
+    """The training config of the student of a head; missing without one."""
 
     @classmethod
     def create(
@@ -94,14 +96,32 @@ class Job:
         """
         try:
             jobs_folder.mkdir(parents=True, exist_ok=True)
-            job = cls(_new_folder(jobs_folder.absolute()))
-            for name in folders:
-                (job.folder / name).mkdir()
-            for name, content in files.items():
-                (job.folder / name).write_bytes(content)
+            folder = _new_folder(jobs_folder.absolute())
         except OSError as error:
             raise OutputError(
                 f"The jobs folder must be writable. Received: {jobs_folder} ({error.strerror})"
+            ) from error
+        return cls.create_at(folder, files, run, folders=folders)
+
+    @classmethod
+    def create_at(
+        cls,
+        folder: Path,
+        files: Mapping[str, bytes],
+        run: Mapping[str, Any],
+        *,
+        folders: Iterable[str] = ("logs", "weights"),
+    ) -> "Job":
+        """As `create`, in a folder of any name, which is created if it is missing."""
+        job = cls(folder)
+        try:
+            for name in folders:
+                (folder / name).mkdir(parents=True, exist_ok=True)
+            for name, content in files.items():
+                (folder / name).write_bytes(content)
+        except OSError as error:
+            raise OutputError(
+                f"A job folder must be writable. Received: {folder} ({error.strerror})"
             ) from error
         job.update("prepared", created=now(), **run)
         return job
@@ -123,6 +143,11 @@ class Job:
     def ratings_file(self, suffix: str) -> Path:
         """The table of single ratings, as it was given; its suffix tells the format."""
         return self.folder / f"ratings{suffix}"
+
+    @property
+    def student(self) -> "Job":
+        """The job of the student of a head, which may not exist."""
+        return Job(self.folder / "student")
 
     @property
     def name(self) -> str:

@@ -12,6 +12,7 @@ from nimakit.heads.joining import join
 from nimakit.models.encoders import Encoder, load_encoder
 from nimakit.models.engine import Member, Model, Scorer
 from nimakit.models.network import Network
+from nimakit.models.preparation import Augmentation
 from nimakit.models.score import Score
 from nimakit.models.side_by_side import SideBySide
 from nimakit.stats.head import fit_gaussian, fit_linear
@@ -78,7 +79,7 @@ def test_gives_the_scores_of_a_scorer(tiny_file: Path, score_file: Path, photos:
 
 @pytest.mark.parametrize("tta", ["none", "flips"])
 def test_a_joined_file_scores_kept_features_of_its_encoders(
-    head: tuple[Path, list[Encoder]], noise: list[Path], tta: str, monkeypatch: pytest.MonkeyPatch
+    head: tuple[Path, list[Encoder]], noise: list[Path], tta: Augmentation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Scores agree within 0.0001 with those of the file, which is not run for what the encoders have seen."""
     file, encoders = head
@@ -92,8 +93,8 @@ def test_a_joined_file_scores_kept_features_of_its_encoders(
     assert [isinstance(result, ImageError) for result in found] == [False, True, False, False]
     assert scorer.known == 3
     for score, known in zip(_scores(found), expected, strict=True):
-        assert np.abs(score.histogram - known.histogram).max() < 1e-4
-        assert np.abs(score.features - known.features).max() < 1e-4
+        np.testing.assert_allclose(np.asarray(score.histogram), np.asarray(known.histogram), atol=1e-4)
+        np.testing.assert_allclose(np.asarray(score.features), np.asarray(known.features), atol=1e-4)
 
 
 def test_what_a_joined_file_computes_is_kept_for_its_encoders(

@@ -24,6 +24,7 @@ from nimakit.models.loading import load_model
 from nimakit.models.network import Network
 from nimakit.models.score import Score
 from nimakit.scoring import report
+from nimakit.training import distillation
 from nimakit.training import job as training_job
 from nimakit.training.preparation import Request, prepare
 from small_encoders import WIDTH, encoder_metadata, write_encoder
@@ -58,7 +59,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _prepare(folder: Path, *, test: bool = False, allow_missing: bool = False, **changes: Any) -> Job:
+def _prepare(
+    folder: Path,
+    *,
+    test: bool = False,
+    allow_missing: bool = False,
+    student: str | None = None,
+    student_images: Path | None = None,
+    **changes: Any,
+) -> Job:
     values = {
         "head_only": True,
         "encoders": [
@@ -79,6 +88,8 @@ def _prepare(folder: Path, *, test: bool = False, allow_missing: bool = False, *
         jobs_dir=folder / "jobs",
         allow_missing=allow_missing,
         docker_image=None,
+        student=student,
+        student_images=student_images,
     )
     return prepare(request)
 
@@ -200,6 +211,60 @@ def test_refuses_all_problems_at_once(folder: Path) -> None:
     assert "none.onnx" in str(caught.value)
     assert "rating must be" in str(caught.value)
     assert len(list((folder / "jobs").glob("*"))) == before
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+@pytest.mark.usefixtures("empty_cache", "_without_report")
+def test_a_student_learns_the_scores_of_a_head(folder: Path) -> None:
+    """From other photographs; it is a job of its own, which the report compares with head and ratings."""
+    import small_backbone
+
+    others = folder / "others"
+    write_photographs(others, 20, prefix="other", seed=2)
+    (others / "p00.jpg").write_bytes((folder / "photographs" / "p00.jpg").read_bytes())
+    (others / "other03.jpg").write_bytes(b"no image")
+    messages: list[str] = []
+    with small_backbone.registered():
+        job = _prepare(folder, student=small_backbone.NAME, student_images=others)
+        training_job.train(job, notify=messages.append)
+    assert any(text.startswith("1 photographs are left out for the student: they are") for text in messages)
+    assert any(text.startswith("1 photographs for the student cannot be decoded") for text in messages)
+    learned = json.loads(job.student.samples_file.read_text("utf-8"))
+    assert [entry["image_id"] for entry in learned] == [f"other{n:02d}" for n in range(20) if n != 3]
+    teacher = load_model(job.model_file)
+    [score] = Scorer(teacher).score([others / "other10.jpg"])
+    [label] = [entry["label"] for entry in learned if entry["image_id"] == "other10"]
+    assert isinstance(score, Score)
+    assert np.dot(label, np.arange(1, BINS + 1)) == pytest.approx(score.mean, abs=1e-3)
+    figures = json.loads(job.metrics_file.read_text("utf-8"))
+    assert figures["student"]["images"] == COUNT
+    assert figures["student"]["srcc_mean"] > 0.5
+    assert "learned from the scores of 17 other photographs" in job.card_file.read_text("utf-8")
+    with small_backbone.registered():
+        job.update("failed")
+        training_job.train(job, notify=lambda _: None)
+    assert job.student.run()["status"] == "complete"
+
+
+def test_a_student_of_a_regression_head_learns_from_histograms_too() -> None:
+    """A score becomes shares of the two nearest bins, whose mean it is; beyond the scale, the end of it."""
+    bins = np.arange(1.0, 6.0)
+    for mean, expected in ((2.25, 2.25), (5.0, 5.0), (0.5, 1.0)):
+        label = distillation._label(Score(mean=mean, sd=None, histogram=None, percentile=None), bins)
+        assert (label.sum(), label @ bins) == pytest.approx((1.0, expected))
+        assert (label > 0).sum() <= 2
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")
+def test_refuses_a_student_that_cannot_learn(folder: Path) -> None:
+    """Without photographs, or of a backbone that does not exist; all problems at once."""
+    with pytest.raises(UsageError, match=r"2 problems") as caught:
+        _prepare(folder, student="Owl", student_images=folder / "none")
+    assert "folder of photographs" in str(caught.value)
+    assert "Owl" in str(caught.value)
 
 
 @pytest.mark.slow

@@ -38,6 +38,18 @@ from nimakit.progress import say
     help="Continue a job that was prepared, stopped or killed, from its last epoch.",
 )
 @click.option(
+    "--student",
+    metavar="BACKBONE",
+    help="With a config of a head: also train a small network, such as MobileNet, on the head's scores of the"
+    " photographs in --student-images. It is in the folder student of the job, and needs the training extra.",
+)
+@click.option(
+    "--student-images",
+    type=FILE,
+    metavar="FOLDER",
+    help="Photographs without ratings, from which the student learns: thousands, of the kind it will score.",
+)
+@click.option(
     "--detach",
     is_flag=True,
     help="For the ./train-local launcher: do not follow the job. No effect inside the container.",
@@ -64,6 +76,8 @@ def train(
     allow_missing: bool,
     prepare_only: bool,
     resume: Path | None,
+    student: str | None,
+    student_images: Path | None,
     detach: bool,  # noqa: ARG001 - the launcher's
     docker_image: str | None,
     trust_image: str | None,  # noqa: ARG001 - the launcher's
@@ -84,12 +98,14 @@ def train(
     from nimakit.jobs import Job
     from nimakit.training.preparation import Request, prepare
 
-    given = [config_file, samples_file, image_dir]
+    given = [config_file, samples_file, image_dir, student, student_images]
     if resume and (any(given) or recursive or test_samples_file or prepare_only):
         raise UsageError(
             "--resume JOB takes everything else from the job folder: leave out all other options except"
             " --allow-missing."
         )
+    if bool(student) != bool(student_images):
+        raise UsageError("A student needs both --student and --student-images.")
     changes: dict[str, object] = {}
     if resume:
         job = Job.open(resume)
@@ -106,6 +122,8 @@ def train(
                 jobs_dir=jobs_dir,
                 allow_missing=allow_missing,
                 docker_image=docker_image,
+                student=student,
+                student_images=student_images,
             )
         )
     else:

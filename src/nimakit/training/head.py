@@ -1,7 +1,7 @@
 """A job with ``head_only``: features, a head fitted to them, and one file that joins it with its encoders."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,8 +24,9 @@ from nimakit.models.pretrained import Notify
 from nimakit.scoring.evaluation import Evaluation, of_predictions
 from nimakit.stats import histogram
 from nimakit.stats.histogram import FloatArray
+from nimakit.training.distillation import STUDENT, distil
 from nimakit.training.labelled_set import JobData
-from nimakit.training.results import Results, evaluate_sets, run_facts, write_results
+from nimakit.training.results import Results, evaluate_sets, run_facts, seconds_per_image, write_results
 
 if TYPE_CHECKING:
     import onnx
@@ -35,7 +36,6 @@ LEFT_OUT = "leave-one-out"
 
 _TOLERANCE = 1e-4
 _MAX_LISTED = 20
-_TIMED_IMAGES = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,14 +53,17 @@ class _Ratings:
     facts: dict[str, str]
 
 
-def train_head(job: Job, config: HeadConfig, data: JobData, notify: Notify) -> None:
-    """Fit a head, write the model file, and evaluate it.
+def train_head(
+    job: Job, config: HeadConfig, data: JobData, notify: Notify, train_student: Callable[[Job], None]
+) -> None:
+    """Fit a head, write the model file, evaluate it, and train a student if one is wanted.
 
     Args:
         job: The job.
         config: Its config.
         data: Its photographs.
         notify: Called with messages about the progress.
+        train_student: Runs or resumes the job of a student.
 
     Raises:
         ImageError: Photographs cannot be decoded, and may not be left out; the error lists them.
@@ -96,6 +99,11 @@ def train_head(job: Job, config: HeadConfig, data: JobData, notify: Notify) -> N
     evaluations = {LEFT_OUT: _left_out(data, table, rows, head)}
     model = Model([Member(network)])
     evaluations |= evaluate_sets(model, data, {}, notify, else_training=False)
+    students = {}
+    if job.student_config_file.is_file():
+        student = distil(job, data, model, train=train_student, notify=notify)
+        evaluations[STUDENT] = student.evaluation
+        students = {"student": student.fact}
     facts = {
         "encoders": names,
         "learned from": f"{len(rows)} photographs",
@@ -106,7 +114,8 @@ def train_head(job: Job, config: HeadConfig, data: JobData, notify: Notify) -> N
         ),
         **ratings.facts,
         "size of the file": f"{job.model_file.stat().st_size / 1e6:.1f} MB",
-        "time for an image, on one core": f"{_seconds(network, table):.2f} s",
+        "time for an image, on one core": f"{seconds_per_image(network, table.paths):.2f} s",
+        **students,
         **run_facts(job, config.seed),
     }
     results = Results(
@@ -211,14 +220,3 @@ def _left_out(data: JobData, table: FeatureTable, rows: Sequence[int], head: Fit
         histograms=shares,
         bins=data.bins,
     )
-
-
-def _seconds(network: Network, table: FeatureTable) -> float:
-    """Time to run the network on one prepared image, on one core: the median of a few."""
-    times = []
-    for path in table.paths[:_TIMED_IMAGES]:
-        pixels = prepare(open_photo(path), network.metadata.preprocessing)[None]
-        begin = time.perf_counter()
-        network.run(pixels)
-        times.append(time.perf_counter() - begin)
-    return float(np.median(times))

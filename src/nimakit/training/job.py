@@ -4,6 +4,7 @@ import shutil
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib import metadata as packages
 from pathlib import Path
 from platform import python_version
@@ -85,7 +86,7 @@ def _run(
     try:
         data = JobData(job, config, run)
         if isinstance(config, HeadConfig):
-            train_head(job, config, data, notify)
+            train_head(job, config, data, notify, partial(train, notify=notify, device_names=device_names))
         else:
             history = _train_and_export(job, config, data, notify, device_names)
             _evaluate_and_report(job, config, data, history, notify)

@@ -1,5 +1,6 @@
 """Prepare a training job: check everything about it at once, then create its folder."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,13 +10,14 @@ from nimakit.config import RANDOM_WEIGHTS, HeadConfig, TrainConfig, read_config,
 from nimakit.errors import NimakitError, NoImagesError, UsageError
 from nimakit.heads.blocks import check_encoders
 from nimakit.heads.rater_bias import read_single_ratings
-from nimakit.images.files import match_images
+from nimakit.images.files import find_images, match_images
 from nimakit.io.atomic import check_folder
 from nimakit.jobs import Job
 from nimakit.labels.label_file import Outline, outline, read_labels
 from nimakit.models.pretrained import PUBLIC, Notify
 from nimakit.progress import say_once
 from nimakit.stats.histogram import default_bins
+from nimakit.training.distillation import student_config
 
 _Read = TypeVar("_Read")
 
@@ -33,6 +35,9 @@ class Request:
         jobs_dir: Folder in which to create the job folder.
         allow_missing: Whether to leave out images that are missing or cannot be decoded.
         docker_image: Container image the job runs in; None outside containers.
+        student: Backbone of a small network that learns the scores of the head, as keras.applications names
+            it; None for no student.
+        student_images: Folder of photographs without ratings, from which it learns; None without a student.
     """
 
     config_file: Path
@@ -43,6 +48,8 @@ class Request:
     jobs_dir: Path
     allow_missing: bool
     docker_image: str | None
+    student: str | None = None
+    student_images: Path | None = None
 
 
 def prepare(request: Request) -> Job:
@@ -97,11 +104,12 @@ def prepare(request: Request) -> Job:
         problems += _head_problems(config, outlines[0].bins)
     elif not values.get("head_only"):
         problems += _model_problems(values)
+    student = _student(problems, request, config, outlines[0].bins)
     _collect(problems, lambda: check_folder(request.jobs_dir))
     if problems:
         is_flat = any(isinstance(problem, NoImagesError) for problem in problems)
         raise (NoImagesError if is_flat else UsageError)(_joined(problems))
-    return _create(request, missing, config)
+    return _create(request, missing, config, student)
 
 
 def _collect(problems: list[NimakitError], read: Callable[[], _Read]) -> _Read | None:
@@ -233,16 +241,50 @@ def _head_problems(config: HeadConfig, bins: int) -> list[NimakitError]:
     return problems
 
 
-def _create(request: Request, missing: list[str], config: TrainConfig | HeadConfig | None) -> Job:
+def _student(
+    problems: list[NimakitError], request: Request, config: TrainConfig | HeadConfig | None, bins: int
+) -> dict[str, Any]:
+    """The config of the student, empty without one; what is wrong with it is added to the problems."""
+    folder = request.student_images
+    if not request.student or config is None:
+        return {}
+    if not isinstance(config, HeadConfig):
+        problems.append(
+            UsageError(
+                "Only a head, whose config has 'head_only', teaches a student. Received:"
+                f" {request.config_file} with a student"
+            )
+        )
+        return {}
+    if folder is None or not folder.is_dir():
+        problems.append(UsageError(f"A student learns from a folder of photographs. Received: {folder}"))
+    else:
+        _collect(problems, lambda: find_images(folder, recursive=request.recursive))
+    values = student_config(request.student, config, bins)
+    problems += _collect(problems, lambda: _model_problems(values)) or []
+    return values
+
+
+def _create(
+    request: Request,
+    missing: list[str],
+    config: TrainConfig | HeadConfig | None,
+    student: Mapping[str, Any],
+) -> Job:
     files = {"config.json": request.config_file, "samples.json": request.samples_file}
     if request.test_samples_file:
         files["test_samples.json"] = request.test_samples_file
     if isinstance(config, HeadConfig) and config.ratings_file:
         ratings = Path(config.ratings_file)
         files[f"ratings{ratings.suffix}"] = ratings
+    contents = {name: file.read_bytes() for name, file in files.items()}
+    more: dict[str, Any] = {}
+    if student and request.student_images:
+        contents["student.json"] = f"{json.dumps(student, indent=2)}\n".encode()
+        more = {"student_images": str(request.student_images.absolute())}
     return Job.create(
         request.jobs_dir,
-        {name: file.read_bytes() for name, file in files.items()},
+        contents,
         {
             "image_dir": str(request.image_dir.absolute()),
             "samples_file": str(request.samples_file),
@@ -250,6 +292,7 @@ def _create(request: Request, missing: list[str], config: TrainConfig | HeadConf
             "allow_missing": request.allow_missing,
             "missing": missing,
             "docker_image": request.docker_image,
+            **more,
         },
         folders=() if isinstance(config, HeadConfig) else ("logs", "weights"),
     )
