@@ -133,6 +133,24 @@ def test_the_job_of_a_head_runs_without_tensorflow(train: Launcher, tmp_path: Pa
     assert str(train.folder / "secret.txt") not in container.mounts
 
 
+def test_a_student_is_trained_with_tensorflow(train: Launcher, job: Path) -> None:
+    """In nima-cpu, although the head's config names nima-light; with a network and both folders of images."""
+    head = {"head_only": True, "encoders": [{"name": "labels.json"}], "docker_image": "nima-light"}
+    (train.folder / "more photos").mkdir()
+    for config in (train.folder / "c.json", job / "config.json"):
+        write_json(config, head)
+    prepares = train(*NEW, "--student", "MobileNet", "--student-images", "more photos").containers[0]
+    assert prepares.image == "nima-cpu"
+    assert str(train.folder / "more photos") in prepares.mounts
+    write_json(job / "student.json", {})
+    folders = {"image_dir": "photos", "student_images": "more photos"}
+    run = {name: str(train.folder / folder) for name, folder in folders.items()}
+    write_json(job / "run.json", {"docker_image": "nima-cpu", **run})
+    trains = train("--resume", job).container
+    assert (trains.image, trains.options.get("--network")) == ("nima-cpu", None)
+    assert {*run.values()} <= set(trains.mounts)
+
+
 def test_a_job_goes_on_in_its_image(train: Launcher, job: Path) -> None:
     """A resumed job runs in the image chosen at its start, else in the one its config names."""
     write_json(job / "config.json", {"docker_image": "team/nima:2", "existing_weights": "random"})
