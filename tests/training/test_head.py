@@ -29,6 +29,7 @@ from nimakit.training import job as training_job
 from nimakit.training.preparation import Request, prepare
 from small_encoders import WIDTH, encoder_metadata, write_encoder
 from small_jobs import BINS, COUNT, write_labels, write_photographs
+from terminal import Command
 
 KERAS = Path(__file__).parents[1] / "data" / "encoders" / "keras_cnn.onnx"
 Prepare = Callable[..., Job]
@@ -162,6 +163,29 @@ def test_scores_are_those_of_the_kept_features(
     kept = np.concatenate([block[0] for block in table.blocks], axis=1)
     assert kept.shape == (COUNT, 3 * WIDTH)
     np.testing.assert_allclose(scored, kept, atol=1e-4)
+
+
+def test_commands_say_how_many_photographs_were_known(
+    done: tuple[Job, list[str]], folder: Path, nimakit: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that the job has seen are scored from kept features, and only another one is computed."""
+    monkeypatch.setenv("NIMAKIT_CACHE", str(folder / "cache"))
+    monkeypatch.delenv("NIMAKIT_FEATURES_GB")
+    model = ["--model", done[0].model_file]
+    rated = [*model, "--samples-file", folder / "labels.json", "--image-source", folder / "photographs"]
+    assert f"scored {COUNT} images, {COUNT} of them from kept features" in nimakit("evaluate", *rated).err
+    compared = nimakit("compare", *rated).err
+    assert f"{COUNT} of {COUNT} images are scored from kept features" in compared
+    seen = folder / "seen"
+    write_photographs(seen, 3, prefix="new", seed=3)
+    for name in ("p00.jpg", "test00.jpg"):
+        (seen / name).write_bytes((folder / "photographs" / name).read_bytes())
+    predicted = [nimakit("predict", *model, "--image-source", seen).err for _ in range(2)]
+    assert [text.rstrip().rpartition(" s, ")[2] for text in predicted] == [
+        f"{known} of them from kept features" for known in (2, 5)
+    ]
+    flipped = nimakit("predict", *model, "--image-source", seen, "--tta", "flips").err
+    assert "1 of them from kept features" in flipped
 
 
 @pytest.fixture
