@@ -40,6 +40,8 @@ def main() -> None:
     parser.add_argument("--samples-file", required=True, type=Path)
     parser.add_argument("--image-dir", required=True, type=Path)
     parser.add_argument("--photographs", type=int, help="only the first of them")
+    parser.add_argument("--head", type=Path, default=HEAD, help="config of the head")
+    parser.add_argument("--fine-tuning", type=Path, default=FINE_TUNING, help="config of the other job")
     parser.add_argument("--epochs", type=int, default=10, help="of fine-tuning that are run, at least 2")
     given = parser.parse_args()
     samples = json.loads(given.samples_file.read_text("utf-8"))[: given.photographs]
@@ -53,12 +55,12 @@ def main() -> None:
         (folder / "images").mkdir()
         for path in paths:
             (folder / "images" / path.name).symlink_to(path.absolute())
-        head, job = train(folder, HEAD, {"n_classes": bins})
+        head, job = train(folder, given.head, {"n_classes": bins})
         model = job / "model.onnx"
-        again, _ = train(folder, HEAD, {"n_classes": bins})
-        keras = fine_tune(folder, bins, given.epochs)
+        again, _ = train(folder, given.head, {"n_classes": bins})
+        keras = fine_tune(folder, given.fine_tuning, bins, given.epochs)
         rows = [
-            ("features and head / fine-tuning MobileNet", head / keras, f"{head:.0f} s, {keras:.0f} s"),
+            ("features and head / fine-tuning", head / keras, f"{head:.0f} s, {keras:.0f} s"),
             ("the same job with kept features / fine-tuning", again / keras, f"{again:.0f} s"),
         ]
         for file in (folder / "cache").glob("features-*"):
@@ -66,7 +68,7 @@ def main() -> None:
         first, second = (predict(folder, model) for _ in range(2))
         rows.append(("second nimakit predict / first", second / first, f"{second:.1f} s, {first:.1f} s"))
         os.environ["NIMAKIT_FEATURES_GB"] = "0"
-        rows.append(("images per second, joined model / its encoders", *compare(model, paths)))
+        rows.append(("images per second, joined model / its encoders", *compare(given.head, model, paths)))
     print(f"{len(paths)} photographs, {given.epochs} epochs run:\n\n| | ratio | |\n|---|---|---|")
     for title, ratio, times in rows:
         print(f"| {title} | {ratio:.3f} | {times} |")
@@ -91,10 +93,10 @@ def train(folder: Path, config_file: Path, changes: dict[str, Any]) -> tuple[flo
     return seconds, Path(output.strip())
 
 
-def fine_tune(folder: Path, bins: int, epochs: int) -> float:
+def fine_tune(folder: Path, config_file: Path, bins: int, epochs: int) -> float:
     """Seconds of the whole fine-tuning job, of which only some epochs are run."""
-    wanted = read_train_config(FINE_TUNING).epochs_train_all
-    seconds, job = train(folder, FINE_TUNING, {"n_classes": bins, "epochs_train_all": epochs})
+    wanted = read_train_config(config_file).epochs_train_all
+    seconds, job = train(folder, config_file, {"n_classes": bins, "epochs_train_all": epochs})
     with (job / "history.csv").open(encoding="utf-8", newline="") as stream:
         each: list[float] = [float(row["seconds"]) for row in csv.DictReader(stream) if row["phase"] == "all"]
     return seconds + (wanted - epochs) * statistics.mean(each[1:])
@@ -114,9 +116,9 @@ def run(*arguments: object) -> tuple[float, str]:
     return time.monotonic() - started, done.stdout
 
 
-def compare(model_file: Path, paths: Sequence[Path]) -> tuple[float, str]:
+def compare(config_file: Path, model_file: Path, paths: Sequence[Path]) -> tuple[float, str]:
     """The throughput of a joined model divided by that of its encoders: the median of a few rounds."""
-    config = read_config(HEAD)
+    config = read_config(config_file)
     assert isinstance(config, HeadConfig)  # noqa: S101 - for mypy
     encoders, model = load_blocks(config), load_model(model_file)
     ratios = []
