@@ -89,7 +89,8 @@ def test_a_joined_file_scores_kept_features_of_its_encoders(
     monkeypatch.setattr(Network, "encode_parts", lambda *_: pytest.fail("run again"))
     scorer = make_scorer(model, tta=tta)
     assert isinstance(scorer, KeptScorer)
-    found = list(scorer.score(noise))
+    *found, passed = scorer.score([*noise, ImageError("none")])
+    assert str(passed) == "none"
     assert [isinstance(result, ImageError) for result in found] == [False, True, False, False]
     assert scorer.known == 3
     for score, known in zip(_scores(found), expected, strict=True):

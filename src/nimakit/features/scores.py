@@ -65,11 +65,11 @@ class KeptScorer(Generic[Result]):
         self._admit = admit
         self.known = 0
 
-    def score(self, paths: Iterable[Path]) -> Iterator[Result | ImageError]:
+    def score(self, paths: Iterable[Path | ImageError]) -> Iterator[Result | ImageError]:
         """Score files.
 
         Args:
-            paths: Image files.
+            paths: Image files; errors are passed through in their places.
 
         Yields:
             For each file, in order, its score, or the error.
@@ -78,11 +78,15 @@ class KeptScorer(Generic[Result]):
             ModelError: The model fails, or its output is not a score.
         """
         waiting: list[Extracted] = []
+        given = [*paths]
+        files = [path for path in given if not isinstance(path, ImageError)]
         results = stream(
-            self._networks, [*paths], views=self._views, max_pixels=self._max_pixels, admit=self._admit
+            self._networks, files, views=self._views, max_pixels=self._max_pixels, admit=self._admit
         )
         with closing(results):
-            for result in results:
+            for path in given:
+                is_error = isinstance(path, ImageError)
+                result = Extracted(Path(), path, is_computed=False) if is_error else next(results)
                 waiting.append(result)
                 if len(waiting) >= (_COMPUTED_AT_ONCE if result.is_computed else _KNOWN_AT_ONCE):
                     yield from self._score(waiting)

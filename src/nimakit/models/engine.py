@@ -133,7 +133,7 @@ class Model:
         digest = hashlib.sha256()
         for member in self.members:
             digest.update(f"{member.network.identity} {member.weight!r}".encode())
-        for name, array in sorted(self._taste.arrays.items()) if self._taste else ():
+        for name, array in sorted(self.taste.arrays.items()) if self.taste else ():
             digest.update(f"{name} {array.shape}".encode() + array.tobytes())
         return digest.hexdigest()
 
