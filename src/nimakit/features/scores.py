@@ -85,8 +85,10 @@ class KeptScorer(Generic[Result]):
         )
         with closing(results):
             for path in given:
-                is_error = isinstance(path, ImageError)
-                result = Extracted(Path(), path, is_computed=False) if is_error else next(results)
+                if isinstance(path, ImageError):
+                    result = Extracted(Path(), path, is_computed=False)
+                else:
+                    result = next(results)
                 waiting.append(result)
                 if len(waiting) >= (_COMPUTED_AT_ONCE if result.is_computed else _KNOWN_AT_ONCE):
                     yield from self._score(waiting)
