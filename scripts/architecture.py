@@ -30,6 +30,7 @@ PACKAGES = {
     "reports": "pages, plots, contact sheets",
     "scoring": "score images, evaluate models",
     "serving": "scores over HTTP",
+    "sources": "folders, manifests, tars, object stores",
     "stats": "statistics of plain arrays",
     "training": "prepare and run jobs",
     "web": "the rating app",
