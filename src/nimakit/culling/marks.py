@@ -8,6 +8,7 @@ from nimakit.culling.journal import Applied, Change, Failure, Undone, reason, un
 from nimakit.culling.shots import Folders, Shot, Style, is_raw
 from nimakit.errors import ImageError
 from nimakit.images.xmp.document import Document, Name
+from nimakit.images.xmp.embedded import embed, read_embedded
 from nimakit.images.xmp.splices import between
 from nimakit.images.xmp.statement import EMPTY, SIDECAR_OF, Statement, properties, read_statement
 
@@ -156,17 +157,18 @@ def statements(shot: Shot) -> Iterator[tuple[Path, Statement]]:
         ImageError: A file's XMP is broken; the message names the file.
         OSError: A file cannot be read.
     """
-    for path in shot.sidecars:
+    for path in (*shot.sidecars, *shot.files):
         try:
-            yield path, read_statement(Document(path.read_bytes()))
+            read = [Document(path.read_bytes())] if path in shot.sidecars else read_embedded(path)
         except ImageError as error:
             raise ImageError(f"{path.name}: {error}") from error
+        yield from ((path, read_statement(document)) for document in read)
 
 
 def _change(file: Path, target: Path, values: Mapping[Name, str]) -> Change:
     """The change of a target that gives a file new values."""
     if target == file:
-        raise ImageError("XMP cannot be written into this file.")
+        return Change.of(target, embed(file, values))
     if target.exists():
         old = target.read_bytes()
         return Change.of(target, between(old, Document(old).edited(values)))
