@@ -15,6 +15,9 @@ from nimakit.images.xmp.statement import EMPTY, SIDECAR_OF, Statement, propertie
 __all__ = ["Applied", "Kept", "Mark", "Plan", "Undone", "apply", "plan", "undo"]
 
 
+FIELDS = ("rating", "label", "pick")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mark:
     """What is decided about a picture; None for what stays as it is.
@@ -30,6 +33,11 @@ class Mark:
     rating: int | None = None
     label: str | None = None
     pick: bool | None = None
+
+    @property
+    def is_reject(self) -> bool:
+        """Whether it is a reject, by its flag or else by its rating."""
+        return self.pick is False or (self.rating == -1 and self.pick is None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +94,7 @@ def plan(marks: Iterable[Mark], style: Style, *, overwrite_ratings: bool = False
             shot = folders.shot(mark.path)
             if not overwrite_ratings and (kept := _given(shot, mark)):
                 found.kept.append(kept)
-                left = [name for name in ("rating", "label", "pick") if name not in kept.fields]
+                left = [name for name in FIELDS if name not in kept.fields]
                 values = properties(**{name: getattr(mark, name) for name in left})
             found.add(shot, values, style)
         except (ImageError, OSError) as error:
@@ -142,11 +150,10 @@ def _given(shot: Shot, mark: Mark) -> Kept | None:
     """What a mark would set, but a person gave."""
     where: dict[str, Path] = {}
     for path, statement in statements(shot):
-        if statement.person_judged:
-            where = {"rating": path, "pick": path} | where
-        if statement.person_labelled:
-            where = {"label": path} | where
-    fields = tuple(name for name in where if getattr(mark, name) is not None)
+        judged = statement.problems or statement.given & {"rating", "pick"}
+        for name in [*(("rating", "pick") if judged else ()), *statement.given]:
+            where.setdefault(name, path)
+    fields = tuple(name for name in FIELDS if name in where and getattr(mark, name) is not None)
     return Kept(path=shot.picture, where=where[fields[0]], fields=fields) if fields else None
 
 

@@ -72,6 +72,15 @@ class Folders:
             sidecars=tuple(folder / name for name in wanted if name in self._names[folder]),
         )
 
+    def sidecars(self) -> set[Path]:
+        """All sidecars in the folders read so far."""
+        return {
+            folder / name
+            for folder, names in self._names.items()
+            for name in names
+            if name.endswith(_SIDECAR_SUFFIXES)
+        }
+
     def _read(self, folder: Path) -> None:
         with os.scandir(folder) as entries:
             names = {entry.name for entry in entries}

@@ -24,7 +24,9 @@ _DIGIKAM_COLOUR = Name(_DIGIKAM, "ColorLabel", "digiKam")
 _DIGIKAM_COLOURS = ("", "Red", "Orange", "Yellow", "Green", "Blue", "Magenta", "Gray", "Black", "White")
 _FLAG = Name("http://ns.adobe.com/xmp/1.0/DynamicMedia/", "pick", "xmpDM")
 _TAGGED = Name("http://ns.camerabits.com/photomechanic/1.0/", "Tagged", "photomechanic")
-_PERCENT = Name("http://ns.microsoft.com/photo/1.0/", "Rating", "MicrosoftPhoto")
+# Programs disagree about the slash at the end.
+_MICROSOFT = ("http://ns.microsoft.com/photo/1.0/", "http://ns.microsoft.com/photo/1.0")
+_PERCENTS = tuple(Name(namespace, "Rating", "MicrosoftPhoto") for namespace in _MICROSOFT)
 
 _REJECTED, _PENDING, _ACCEPTED = 1, 2, 3
 _PICKS = {_REJECTED: False, _ACCEPTED: True}
@@ -48,16 +50,14 @@ class Statement:
         rating: 1 to 5 stars, -1 for a reject; None for unrated.
         label: A colour, or any other text; None for none.
         pick: True for a pick, False for a reject; None for undecided.
-        person_judged: Whether a person gave the rating or the pick.
-        person_labelled: Whether a person gave the label.
+        given: Those of "rating", "label" and "pick" that a person gave; nimakit wrote the others.
         problems: Sentences about values that mean nothing, such as a rating of 99.
     """
 
     rating: int | None = None
     label: str | None = None
     pick: bool | None = None
-    person_judged: bool = False
-    person_labelled: bool = False
+    given: frozenset[str] = frozenset()
     problems: tuple[str, ...] = ()
 
 
@@ -85,7 +85,8 @@ def read_statement(document: Document) -> Statement:
 
     rating = number(RATING, lambda value: value in (-1, 0, 1, 2, 3, 4, 5), "a whole number from -1 to 5")
     if document.get(RATING) is None:
-        percent = number(_PERCENT, lambda value: 0 <= value <= 100, "a number from 0 to 100")
+        name = next((name for name in _PERCENTS if document.get(name)), _PERCENTS[0])
+        percent = number(name, lambda value: 0 <= value <= 100, "a number from 0 to 100")
         # Windows writes 1, 25, 50, 75 and 99 for one to five stars.
         rating = percent and min(5, 1 + round(percent / 25))
     pick = number(PICK, lambda value: value in (0, 1, 2, 3), "a whole number from 0 to 3")
@@ -95,19 +96,25 @@ def read_statement(document: Document) -> Statement:
         pick = _ACCEPTED if tagged or flag == 1 else _REJECTED if flag == -1 else pick
     label = document.get(LABEL) or _colour(document)
 
-    def is_own(name: Name, value: str) -> bool:
-        return document.get(name) == value == document.get(_OWN_NAMES[name])
-
+    texts = {
+        "rating": (RATING, str(rating) if rating else ""),
+        "label": (LABEL, label or ""),
+        "pick": (PICK, str(pick) if pick else ""),
+    }
     return Statement(
         rating=rating or None,
         label=label,
         pick=_PICKS.get(pick or 0),
-        person_judged=bool(
-            problems or (rating and not is_own(RATING, str(rating))) or (pick and not is_own(PICK, str(pick)))
+        given=frozenset(
+            field for field, (name, text) in texts.items() if text and not _is_own(document, name, text)
         ),
-        person_labelled=bool(label and not is_own(LABEL, label)),
         problems=tuple(problems),
     )
+
+
+def _is_own(document: Document, name: Name, text: str) -> bool:
+    """Whether nimakit wrote a value, and nobody changed it since."""
+    return document.get(name) == text == document.get(_OWN_NAMES[name])
 
 
 def _colour(document: Document) -> str | None:
