@@ -46,12 +46,12 @@ def stars_of(mark: Mark, stars_for: Mapping[str, float]) -> float | None:
     return next((ratings[name] for name in names if name in ratings), None)
 
 
-def shared_names(marks: Sequence[Mark]) -> frozenset[str]:
+def shared_names(pictures: Iterable[Path]) -> frozenset[str]:
     """The image_ids that several pictures share, in different folders or with different suffixes.
 
     A table of ratings names pictures by image_id, and could not tell them apart.
     """
-    counts = Counter(image_id(mark.path) for mark in marks)
+    counts = Counter(map(image_id, pictures))
     return frozenset(name for name, count in counts.items() if count > 1)
 
 

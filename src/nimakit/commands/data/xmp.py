@@ -95,8 +95,9 @@ def xmp(
     paths = find_images(folder, recursive=True)
     refuse_inputs(outputs, paths)
     library = read_library(paths)
-    shared = shared_names(library.marks)
-    marks = [mark for mark in library.marks if image_id(mark.path) not in shared]
+    names = shared_names(paths)
+    marks = [mark for mark in library.marks if image_id(mark.path) not in names]
+    left_out = [str(mark.path) for mark in library.marks if image_id(mark.path) in names]
     rated = {mark.path: stars for mark in marks if (stars := stars_of(mark, dict(stars_for))) is not None}
     files: dict[str, int] = {}
     if output:
@@ -106,9 +107,9 @@ def xmp(
     if pairs_file:
         judged = [mark for mark in marks if mark.pick or mark.is_reject]
         files[str(pairs_file)] = write_pairs(pairs_file, comparisons(time_groups(judged, gap)), user_id)
-    summary = {"pictures": len(paths), **_summary(library), "same_name": len(library.marks) - len(marks)}
+    summary = {"pictures": len(paths), **_summary(library), "same_name": len(left_out)}
     print_json({**summary, "files": files})
-    report_list("pictures with the name of another one, left out", sorted(shared))
+    report_list("marked pictures that share their name with another one, left out", left_out)
     report_list("pictures whose files disagree; the first file counts", [*map(_conflict, library.conflicts)])
     report_list("sidecars without a picture", [str(path) for path in library.orphans])
     report_list("marks that cannot be read", [f"{path}: {reason}" for path, reason in library.failures])

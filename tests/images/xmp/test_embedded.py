@@ -1,0 +1,58 @@
+"""nimakit.images.xmp.embedded: the XMP inside files of any format."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from nimakit.errors import ImageError
+from nimakit.images.xmp.embedded import embed, read_embedded
+from nimakit.images.xmp.statement import RATING
+from photo_formats import dng
+from samples import write_photo
+from xmp_texts import sidecar
+
+XMP = sidecar("xmp:Rating='4'")
+
+
+def _write(path: Path) -> Path:
+    options: dict[str, object] = {"xmp": XMP}
+    if path.suffix == ".tif":
+        options = {"tiffinfo": {700: XMP}}
+    elif path.suffix == ".png":
+        options = {"pnginfo": PngInfo()}
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", XMP.decode())  # type: ignore[attr-defined]
+    return write_photo(path, **options)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.tif", "a.webp", "a.png", "a.avif"])
+def test_reads_formats_that_have_xmp(name: str, tmp_path: Path) -> None:
+    """The rating inside; a file without XMP has none."""
+    assert [document.get(RATING) for document in read_embedded(_write(tmp_path / name))] == ["4"]
+    assert read_embedded(write_photo(tmp_path / f"without-{name}")) == []
+
+
+def test_raw_files_that_are_not_read_have_none(tmp_path: Path) -> None:
+    """Neither needs a decoder: a DNG is read as a TIFF, other contents have no XMP that is read."""
+    paths = [tmp_path / name for name in ("a.dng", "a.cr3", "a.raf", "a.gif")]
+    for path, content in zip(
+        paths,
+        (dng(), b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", b"FUJIFILMCCD-RAW ", b"GIF89a"),
+        strict=True,
+    ):
+        path.write_bytes(content)
+    assert [read_embedded(path) for path in paths] == [[]] * 4
+
+
+def test_writes_into_jpeg_tiff_and_dng_by_their_content(tmp_path: Path) -> None:
+    """Whatever the name says; other formats are refused with what to do."""
+    (tmp_path / "a.dng").write_bytes(dng())
+    write_photo(tmp_path / "a.tif").rename(tmp_path / "a.jpg")
+    for name in ("a.dng", "a.jpg"):
+        assert embed(tmp_path / name, {RATING: "1"})
+    (tmp_path / "a.nef").write_bytes(dng())
+    Image.new("L", (4, 4)).save(tmp_path / "b.jpg", "PNG")
+    for name in ("a.nef", "b.jpg"):
+        with pytest.raises(ImageError, match=r"JPEG, TIFF and DNG.*sidecars"):
+            embed(tmp_path / name, {RATING: "1"})
