@@ -136,7 +136,7 @@ def test_refuses_what_is_no_undo_file(tmp_path: Path, content: str | None) -> No
     """Missing, broken, of a later version."""
     if content is not None:
         (tmp_path / "undo").write_text(content)
-    with pytest.raises(UsageError, match="The undo file must be"):
+    with pytest.raises(UsageError, match="ndo file must be"):
         undo(tmp_path / "undo")
 
 

@@ -209,4 +209,6 @@ def _read_journal(path: Path) -> list[Change]:
     except OSError as error:
         raise UsageError(f"The undo file must be readable. Received: {path} ({error.strerror})") from error
     except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"The undo file must be from nimakit. Received: {path} ({error})") from error
+        raise UsageError(
+            f"An undo file must be one that nimakit wrote. Received: {path} ({error})"
+        ) from error

@@ -17,13 +17,13 @@ XMP = sidecar("xmp:Rating='4'")
 
 
 def _write(path: Path) -> Path:
-    options: dict[str, object] = {"xmp": XMP}
     if path.suffix == ".tif":
-        options = {"tiffinfo": {700: XMP}}
-    elif path.suffix == ".png":
-        options = {"pnginfo": PngInfo()}
-        options["pnginfo"].add_itxt("XML:com.adobe.xmp", XMP.decode())  # type: ignore[attr-defined]
-    return write_photo(path, **options)
+        return write_photo(path, tiffinfo={700: XMP})
+    if path.suffix == ".png":
+        info = PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", XMP.decode())
+        return write_photo(path, pnginfo=info)
+    return write_photo(path, xmp=XMP)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.tif", "a.webp", "a.png", "a.avif"])

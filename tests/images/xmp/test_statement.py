@@ -46,7 +46,7 @@ def test_reads_elements_and_lists() -> None:
     said = read_statement(Document(EXIFTOOL.encode()))
     assert (said.rating, said.label) == (4, None)
     said = read_statement(Document(DARKTABLE.encode()))
-    assert (said.rating, said.label, said.given) == (3, "Yellow", {"rating", "label"})
+    assert (said.rating, said.label, said.given) == (3, "Yellow", frozenset({"rating", "label"}))
 
 
 @pytest.mark.parametrize("rating", ["99", "-2", "2.5", "many", "nan"])

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from nimakit.errors import ImageError
 from nimakit.images.xmp.splices import inverse, spliced
@@ -37,11 +37,7 @@ def _edited(data: bytes, label: str = "Red") -> bytes:
 
 def _pages(data: bytes) -> list[bytes]:
     with Image.open(io.BytesIO(data)) as image:
-        pages = []
-        for page in range(image.n_frames):
-            image.seek(page)
-            pages.append(image.tobytes())
-    return pages
+        return [page.tobytes() for page in ImageSequence.Iterator(image)]
 
 
 @pytest.mark.parametrize(
