@@ -93,6 +93,9 @@ def test_refuses_broken_files() -> None:
             read_tiff(io.BytesIO(data[:end]))
     with pytest.raises(ImageError, match="XML"):
         embed_in_tiff(io.BytesIO(_tiff(b"no xml")), {RATING: "5"})
+    far = _tiff(big_tiff=True)
+    with pytest.raises(ImageError, match="damaged"):
+        read_tiff(io.BytesIO(far[:8] + b"\xff" * 8 + far[16:]))
     numbers = data.replace(struct.pack("<HH", 700, 1), struct.pack("<HH", 700, 4))
     with pytest.raises(ImageError, match="must be bytes"):
         read_tiff(io.BytesIO(numbers))

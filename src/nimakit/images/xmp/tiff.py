@@ -135,7 +135,7 @@ def _read(stream: IO[bytes]) -> _Directory:
     head = stream.read(16).ljust(16, b"\0")
     layout = _Layout("<" if head[:2] == b"II" else ">", is_big=b"+" in head[2:4])
     (place,) = struct.unpack_from(layout.pointer, head, layout.header)
-    stream.seek(place)
+    _seek(stream, place)
     width = struct.calcsize(layout.count)
     (count,) = struct.unpack(layout.count, stream.read(width).ljust(width, b"\0"))
     size = struct.calcsize(layout.entry)
@@ -144,6 +144,12 @@ def _read(stream: IO[bytes]) -> _Directory:
         raise ImageError(_DAMAGED)
     raw = tuple(content[at : at + size] for at in range(0, count * size, size))
     return _Directory(layout, place + width, raw, content[count * size :])
+
+
+def _seek(stream: IO[bytes], place: int) -> None:
+    if place > stream.seek(0, SEEK_END):  # in a BigTIFF it may be more than any file can have
+        raise ImageError(_DAMAGED)
+    stream.seek(place)
 
 
 def _find(directory: _Directory) -> tuple[int, int, int]:
@@ -162,7 +168,7 @@ def _find(directory: _Directory) -> tuple[int, int, int]:
 
 
 def _packet(stream: IO[bytes], place: int, size: int) -> bytes:
-    stream.seek(place)
+    _seek(stream, place)
     packet = stream.read(size)
     if len(packet) != size:
         raise ImageError(_DAMAGED)
