@@ -6,7 +6,15 @@ import pytest
 from PIL import Image
 
 from nimakit.culling.marks import Mark
-from nimakit.culling.verdicts import MOST_OPPONENTS, comparisons, shared_names, stars_of, time_groups
+from nimakit.culling.verdicts import (
+    MOST_OPPONENTS,
+    comparisons,
+    culled_groups,
+    shared_names,
+    stars_of,
+    time_groups,
+)
+from nimakit.models.engine import Model
 from samples import write_photo
 
 A = Path("a.jpg")
@@ -66,6 +74,18 @@ def test_groups_end_at_pauses_and_folders(tmp_path: Path) -> None:
         for group in time_groups(marks, 60)
     ]
     assert groups == [["b/1", "b/2"], ["b/3"], ["c/x", "c/y"], ["c/1"]]
+
+
+def test_groups_as_in_culling(tmp_path: Path, tiny: Model) -> None:
+    """Alike pictures are a group; one that cannot be read is a failure, and the others are compared."""
+    marks = [
+        Mark(path=write_photo(tmp_path / f"{name}.jpg", level, (40, 30)), pick=pick)
+        for name, level, pick in (("a", 200, True), ("b", 200, False), ("c", 200, False))
+    ]
+    (tmp_path / "c.jpg").write_bytes(b"no picture")
+    groups, failures = culled_groups(marks, tiny)
+    assert [[mark.path.stem for mark in group] for group in groups] == [["a", "b"]]
+    assert [path.stem for path, _ in failures] == ["c"]
 
 
 def test_names_that_two_pictures_share() -> None:

@@ -8,6 +8,9 @@ from functools import partial
 from operator import itemgetter
 from pathlib import Path
 
+from nimakit.culling.frames import read_frames
+from nimakit.culling.groups import group_frames
+from nimakit.culling.journal import Failure
 from nimakit.culling.marks import Mark
 from nimakit.errors import ImageError
 from nimakit.images.exif import read_shot
@@ -17,6 +20,7 @@ from nimakit.images.photo import decoding
 from nimakit.io.atomic import atomic_writer
 from nimakit.io.delimited import TableWriter
 from nimakit.io.threads import in_threads
+from nimakit.models.engine import Model
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -113,6 +117,27 @@ def time_groups(marks: Sequence[Mark], gap: float = GAP_SECONDS) -> Iterator[lis
             group.append(mark)
             previous = taken
         yield group
+
+
+def culled_groups(marks: Sequence[Mark], model: Model) -> tuple[list[list[Mark]], list[Failure]]:
+    """Groups of marks as `nimakit cull` makes them, by likeness and time; with progress on stderr.
+
+    Args:
+        marks: Marks of existing pictures.
+        model: Its features say which pictures are alike.
+
+    Returns:
+        The groups, without series such as brackets, whose frames are not chosen by taste; and pictures that
+        cannot be read, with reasons.
+    """
+    by_path = {mark.path: mark for mark in marks}
+    reading = read_frames(list(by_path), model=model)
+    groups = [
+        [by_path[reading.frames[place].path] for place in group.frames]
+        for group in group_frames(reading.frames).groups
+        if not group.is_whole
+    ]
+    return groups, [Failure(path, str(error)) for path, error in reading.failures.items()]
 
 
 def _distance(first: int, second: int) -> int:

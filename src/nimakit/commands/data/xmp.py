@@ -12,7 +12,11 @@ from nimakit.errors import ImageError, UsageError
 from nimakit.progress import say
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from nimakit.culling.journal import Failure
     from nimakit.culling.library import Conflict, Library
+    from nimakit.culling.marks import Mark
 
 
 class StarsFor(click.ParamType[tuple[str, float]]):
@@ -59,6 +63,12 @@ class StarsFor(click.ParamType[tuple[str, float]]):
     default=60.0,
     help="For --pairs: the longest pause between two photographs of a group, in seconds.",
 )
+@click.option(
+    "--model",
+    metavar="NAME|FOLDER|FILE",
+    help="For --pairs: group photographs by likeness with this model, as nimakit cull does, instead of by"
+    " --gap.",
+)
 def xmp(
     *,
     folder: Path,
@@ -67,6 +77,7 @@ def xmp(
     user_id: str,
     stars_for: tuple[tuple[str, float], ...],
     gap: float,
+    model: str | None,
 ) -> int:
     """Read the stars, labels and picks of the library in FOLDER and all folders below it.
 
@@ -74,8 +85,8 @@ def xmp(
     it: from sidecars (IMG.CR2.xmp counts before IMG.JPG.xmp, this before IMG.xmp), then from the image files
     themselves. Marks that nimakit wrote are left out. Nothing in FOLDER is changed.
 
-    --output can be used with nimakit personalise (--scale 1 5) and nimakit data ratings, --pairs with
-    nimakit data pairs.
+    Give --output to nimakit personalise --ratings (with --scale 1 5) or nimakit data ratings, and --pairs to
+    nimakit personalise --comparisons or nimakit data pairs.
 
     Exit code: 0 all read, 2 some could not be read.
 
@@ -85,7 +96,7 @@ def xmp(
       nimakit data xmp ~/Pictures --output ratings.csv --pairs pairs.csv --stars-for reject=1
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
     from nimakit.culling.library import read_library
-    from nimakit.culling.verdicts import comparisons, shared_names, stars_of, time_groups, write_pairs
+    from nimakit.culling.verdicts import comparisons, shared_names, stars_of, write_pairs
     from nimakit.images.files import find_images, image_id
     from nimakit.labels.ratings import Ratings, write_ratings
 
@@ -99,6 +110,7 @@ def xmp(
     marks = [mark for mark in library.marks if image_id(mark.path) not in names]
     left_out = [str(mark.path) for mark in library.marks if image_id(mark.path) in names]
     rated = {mark.path: stars for mark in marks if (stars := stars_of(mark, dict(stars_for))) is not None}
+    failures = list(library.failures)
     files: dict[str, int] = {}
     if output:
         rows = ((image_id(path), user_id, stars, float("nan")) for path, stars in rated.items())
@@ -106,16 +118,30 @@ def xmp(
         files[str(output)] = len(rated)
     if pairs_file:
         judged = [mark for mark in marks if mark.pick or mark.is_reject]
-        files[str(pairs_file)] = write_pairs(pairs_file, comparisons(time_groups(judged, gap)), user_id)
-    summary = {"pictures": len(paths), **_summary(library), "same_name": len(left_out)}
-    print_json({**summary, "files": files})
+        groups, failed = _groups(judged, gap, model)
+        failures += failed
+        files[str(pairs_file)] = write_pairs(pairs_file, comparisons(groups), user_id)
+    left = {"unreadable": len(failures), "same_name": len(left_out)}
+    print_json({"pictures": len(paths), **_summary(library), **left, "files": files})
     report_list("marked pictures that share their name with another one, left out", left_out)
     report_list("pictures whose files disagree; the first file counts", [*map(_conflict, library.conflicts)])
     report_list("sidecars without a picture", [str(path) for path in library.orphans])
-    report_list("marks that cannot be read", [f"{path}: {reason}" for path, reason in library.failures])
+    report_list("marks that cannot be read", [f"{path}: {reason}" for path, reason in failures])
     if output and not rated:
         say("no picture has stars; --stars-for gives a rating to picks, rejects and labels")
-    return ImageError.exit_code if library.failures else 0
+    return ImageError.exit_code if failures else 0
+
+
+def _groups(
+    marks: "list[Mark]", gap: float, model: str | None
+) -> "tuple[Iterable[Sequence[Mark]], list[Failure]]":
+    """Groups of marks, and pictures that cannot be read for it."""
+    from nimakit.culling.verdicts import culled_groups, time_groups
+    from nimakit.models.loading import load_model
+
+    if model is None:
+        return time_groups(marks, gap), []
+    return culled_groups(marks, load_model(model, notify=say))
 
 
 def _summary(library: "Library") -> dict[str, Any]:
@@ -130,7 +156,6 @@ def _summary(library: "Library") -> dict[str, Any]:
         "unmarked": library.unmarked,
         "marked_by_nimakit": library.own,
         "conflicts": len(library.conflicts),
-        "unreadable": len(library.failures),
         "without_picture": len(library.orphans),
     }
 
