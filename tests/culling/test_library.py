@@ -32,7 +32,10 @@ def test_sidecars_count_before_files_and_each_field_counts_alone(tmp_path: Path)
 
 
 def test_everything_is_counted(tmp_path: Path) -> None:
-    """What is unmarked, what nimakit marked, what cannot be read, and sidecars without a picture."""
+    """What is unmarked, what nimakit marked, what cannot be read, and sidecars without a picture.
+
+    darktable's sidecar of another version of a picture is neither: the picture has the mark of the first.
+    """
     for name in ("unmarked", "own", "changed", "broken", "strange"):
         write_photo(tmp_path / f"{name}.jpg")
     marks = [Mark(path=tmp_path / f"{name}.jpg", rating=4) for name in ("own", "changed")]
@@ -42,6 +45,7 @@ def test_everything_is_counted(tmp_path: Path) -> None:
     (tmp_path / "broken.xmp").write_bytes(b"<!DOCTYPE a [<!ENTITY b 'c'>]>" + sidecar("xmp:Rating='5'"))
     (tmp_path / "strange.xmp").write_bytes(sidecar("xmp:Rating='99'"))
     (tmp_path / "gone.nef.xmp").write_bytes(sidecar("xmp:Rating='5'"))
+    (tmp_path / "own_01.jpg.xmp").write_bytes(sidecar("xmp:Rating='1'"))
     library = read_library(find_images(tmp_path))
     assert [(mark.path.stem, mark.rating) for mark in library.marks] == [("changed", 5)]
     assert (library.own, library.unmarked) == (1, 2)

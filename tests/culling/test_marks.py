@@ -99,6 +99,15 @@ def test_lightroom_refuses_formats_it_does_not_read(shoot: Path) -> None:
     assert [change.path.name for change in planned.changes] == ["d.tif"]
 
 
+def test_a_raw_is_marked_where_its_other_file_cannot_be(shoot: Path) -> None:
+    """The RAW next to a PNG has a sidecar in either style; pipes in the folder are no sidecars."""
+    shutil.copyfile(shoot / "b.CR2", shoot / "e.CR2")
+    os.mkfifo(shoot / "e.CR2.xmp")
+    planned = plan(_marks(shoot, "e.png", rating=3), "lightroom")
+    assert [change.path.name for change in planned.changes] == ["e.xmp"]
+    assert [path.name for path, _ in planned.failures] == ["e.png"]
+
+
 GIVEN: Mapping[str, tuple[str, bytes]] = {
     "stars in its sidecar": ("b.CR2.xmp", sidecar("xmp:Rating='2'")),
     "stars in the sidecar of another style": ("b.xmp", sidecar("xmp:Rating='2'")),

@@ -164,7 +164,7 @@ def test_an_update_keeps_the_old_file_until_it_is_complete(tmp_path: Path) -> No
     path.write_bytes(b"old")
     path.chmod(0o640)
     with pytest.raises(TypeError), atomic_update(path) as stream:
-        stream.writelines((b"half", None))  # type: ignore[list-item]
+        stream.writelines((b"half", None))  # type: ignore[arg-type]
     assert (path.read_bytes(), os.listdir(tmp_path)) == (b"old", ["photo.jpg"])
     with atomic_update(path) as stream:
         stream.write(b"new")

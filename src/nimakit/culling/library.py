@@ -1,6 +1,7 @@
 """Read the stars, labels and picks that a person gave in other programs."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,8 @@ from nimakit.errors import ImageError
 from nimakit.images.xmp.statement import Statement
 from nimakit.io.threads import in_threads
 from nimakit.progress import track
+
+_VERSION = re.compile(r"_\d\d(\.[^.]+\.xmp)$")
 
 
 class Conflict(NamedTuple):
@@ -85,8 +88,13 @@ def read_library(pictures: Sequence[Path]) -> Library:
         unmarked=unmarked,
         conflicts=tuple(conflicts),
         failures=tuple(failures),
-        orphans=tuple(sorted(folders.sidecars() - used)),
+        orphans=tuple(sorted(path for path in folders.sidecars() - used if not _is_version(path, used))),
     )
+
+
+def _is_version(path: Path, used: Set[Path]) -> bool:
+    """Whether a sidecar is of another version of a picture in darktable: IMG_01.CR2.xmp of IMG.CR2."""
+    return path.with_name(_VERSION.sub(r"\1", path.name)) in used
 
 
 _Said = list[tuple[Path, Statement]]

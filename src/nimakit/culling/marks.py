@@ -7,7 +7,7 @@ from pathlib import Path
 from nimakit.culling.journal import Applied, Change, Failure, Undone, reason, undo, write_changes
 from nimakit.culling.shots import Folders, Shot, Style, is_raw
 from nimakit.errors import ImageError
-from nimakit.images.xmp.document import Document, Name
+from nimakit.images.xmp.document import Document, Name, read_sidecar
 from nimakit.images.xmp.embedded import embed, read_embedded
 from nimakit.images.xmp.splices import between
 from nimakit.images.xmp.statement import EMPTY, SIDECAR_OF, Statement, properties, read_statement
@@ -134,13 +134,18 @@ class _Found:
         self.failures: list[Failure] = []
 
     def add(self, shot: Shot, values: Mapping[Name, str], style: Style) -> None:
-        """Add the changes for one mark, all of them or none."""
-        changes = [_change(file, shot.target(file, style), values) for file in shot.files] if values else []
-        for change in changes:
+        """Add the changes for one mark; a file that cannot take it is a failure."""
+        targets = {shot.target(file, style): file for file in shot.files} if values else {}
+        for target, file in targets.items():
+            try:
+                change = _change(file, target, values)
+            except (ImageError, OSError) as error:
+                self.failures.append(Failure(file, reason(error)))
+                continue
             if change.path in self.changes:
-                raise ImageError(f"{change.path} belongs to several pictures; the first one's mark is taken.")
-        for change in changes:
-            if change.splices:
+                shared = f"{change.path.name} also belongs to another picture, whose mark it gets."
+                self.failures.append(Failure(file, shared))
+            elif change.splices:
                 self.changes[change.path] = change
             else:
                 self.unchanged.append(change.path)
@@ -166,7 +171,7 @@ def statements(shot: Shot) -> Iterator[tuple[Path, Statement]]:
     """
     for path in (*shot.sidecars, *shot.files):
         try:
-            read = [Document(path.read_bytes())] if path in shot.sidecars else read_embedded(path)
+            read = [read_sidecar(path)] if path in shot.sidecars else read_embedded(path)
         except ImageError as error:
             raise ImageError(f"{path.name}: {error}") from error
         yield from ((path, read_statement(document)) for document in read)
@@ -177,8 +182,8 @@ def _change(file: Path, target: Path, values: Mapping[Name, str]) -> Change:
     if target == file:
         return Change.of(target, embed(file, values))
     if target.exists():
-        old = target.read_bytes()
-        return Change.of(target, between(old, Document(old).edited(values)))
+        old = read_sidecar(target)
+        return Change.of(target, between(old.content, old.edited(values)))
     is_shared = is_raw(file) and target.stem == file.stem
     named = {SIDECAR_OF: file.suffix[1:].upper()} if is_shared else {}
     return Change.of(target, between(b"", Document(EMPTY).edited({**named, **values})))

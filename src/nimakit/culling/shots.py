@@ -83,7 +83,7 @@ class Folders:
 
     def _read(self, folder: Path) -> None:
         with os.scandir(folder) as entries:
-            names = {entry.name for entry in entries}
+            names = {entry.name for entry in entries if entry.is_file()}
         raw: dict[str, list[str]] = {}
         for name in sorted(names):
             if is_raw(Path(name)) and not name.startswith("."):

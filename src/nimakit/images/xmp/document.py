@@ -4,6 +4,7 @@ import re
 from bisect import insort
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple, NoReturn
 from xml.parsers import expat
 
@@ -73,15 +74,17 @@ class Document:
     Args:
         content: The whole document, in UTF-8 or UTF-16.
 
+    Attributes:
+        content: The same.
+
     Raises:
         ImageError: It is no XMP, or has a DOCTYPE. Such a declaration may define entities; XMP needs none.
     """
 
     def __init__(self, content: bytes) -> None:
         if len(content) > MAX_BYTES:
-            raise ImageError(
-                f"XMP must have at most {MAX_BYTES >> 20} MiB. Received: {len(content) >> 20} MiB."
-            )
+            raise ImageError(f"XMP must have at most {MAX_BYTES >> 20} MiB. Received: more.")
+        self.content = content
         self._encoding, self._text, self._tail = _as_utf8(content)
         self._scan = _Scan(self._text)
 
@@ -146,6 +149,17 @@ class Document:
 
     def _encoded(self, text: bytes) -> bytes:
         return (text if self._encoding == "utf-8" else text.decode().encode(self._encoding)) + self._tail
+
+
+def read_sidecar(path: Path) -> Document:
+    """Read a sidecar.
+
+    Raises:
+        ImageError: As for `Document`.
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as stream:
+        return Document(stream.read(MAX_BYTES + 1))
 
 
 class _Scan:

@@ -1,5 +1,6 @@
 """The XMP inside an image file, whatever its format."""
 
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
@@ -27,6 +28,8 @@ def read_embedded(path: Path) -> list[Document]:
         ImageError: The XMP or the file is broken.
         OSError: The file cannot be read.
     """
+    if not stat.S_ISREG(path.stat().st_mode):  # a pipe would block
+        raise ImageError("An image must be a regular file, not a folder, a pipe or a device.")
     with path.open("rb") as stream:
         name = identify(stream)
         if name == "JPEG":
