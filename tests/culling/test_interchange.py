@@ -49,7 +49,7 @@ def _tags(files: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def _foreign(tags: dict[str, Any]) -> dict[str, Any]:
-    left_out = ("SourceFile", "XMP-x:XMPToolkit", *OURS)
+    left_out = ("SourceFile", "XMP-x:XMPToolkit", "XMP-xmpDM:Pick", *OURS)
     return {name: value for name, value in tags.items() if name not in left_out and "nimakit" not in name}
 
 

@@ -79,6 +79,7 @@ def test_lightroom_gets_raw_sidecars_and_embedded_xmp(shoot: Path, tmp_path: Pat
     assert [path.name for path in applied.written] == ["a.xmp", "a.JPG", "b.xmp", "c.dng", "d.tif"]
     after = _contents(shoot)
     assert b'photoshop:SidecarForExtension="CR2"' in after["b.xmp"]
+    assert b'xmpDM:pick="-1"' in after["b.xmp"]
     for name in ("a.JPG", "d.tif"):
         assert pixels(after[name]) == pixels(before[name])
         assert (name, -1, None, False) in _said(shoot, name)

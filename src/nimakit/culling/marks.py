@@ -89,13 +89,12 @@ def plan(marks: Iterable[Mark], style: Style, *, overwrite_ratings: bool = False
     """
     folders, found = Folders(), _Found()
     for mark in marks:
-        values = properties(rating=mark.rating, label=mark.label, pick=mark.pick)
+        values = _values(mark, FIELDS, style)
         try:
             shot = folders.shot(mark.path)
             if not overwrite_ratings and (kept := _given(shot, mark)):
                 found.kept.append(kept)
-                left = [name for name in FIELDS if name not in kept.fields]
-                values = properties(**{name: getattr(mark, name) for name in left})
+                values = _values(mark, [name for name in FIELDS if name not in kept.fields], style)
             found.add(shot, values, style)
         except (ImageError, OSError) as error:
             found.failures.append(Failure(mark.path, reason(error)))
@@ -149,6 +148,11 @@ class _Found:
                 self.changes[change.path] = change
             else:
                 self.unchanged.append(change.path)
+
+
+def _values(mark: Mark, fields: Iterable[str], style: Style) -> Mapping[Name, str]:
+    """The properties to write for some fields of a mark."""
+    return properties(**{name: getattr(mark, name) for name in fields}, flags=style == "lightroom")
 
 
 def _given(shot: Shot, mark: Mark) -> Kept | None:

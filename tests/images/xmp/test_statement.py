@@ -66,15 +66,29 @@ def test_what_nimakit_wrote_is_told_from_what_a_person_gave() -> None:
         (b'xmp:Rating="4"', b'xmp:Rating="3"', "rating"),
         (b'xmp:Label="Red"', b'xmp:Label="Blue"', "label"),
         (b'digiKam:PickLabel="3"', b'digiKam:PickLabel="1"', "pick"),
+        (b'xmp:Rating="4"', b'xmp:Rating="0"', "rating"),
+        (b'xmp:Label="Red"', b"", "label"),
     ):
         assert read_statement(Document(own.replace(old, new))).given == {field}
     assert _said("xmp:Rating='4' xmp:Label='Red' digiKam:PickLabel='3'").given == EVERYTHING
 
 
+def test_a_persons_flag_counts_before_a_pick_of_nimakit() -> None:
+    """Lightroom changes its flag and leaves the label of digiKam as it is."""
+    own = Document(Document(EMPTY).edited(properties(pick=True, flags=True)))
+    assert (read_statement(own).pick, read_statement(own).given) == (True, frozenset())
+    changed = read_statement(Document(own.content.replace(b'xmpDM:pick="1"', b'xmpDM:pick="-1"')))
+    assert (changed.pick, changed.given) == (False, {"pick"})
+    cleared = read_statement(Document(own.content.replace(b':PickLabel="3"', b':PickLabel="0"', 1)))
+    assert (cleared.pick, cleared.given) == (None, {"pick"})
+    pending = read_statement(Document(own.content.replace(b'PickLabel="3"', b'PickLabel="2"', 1)))
+    assert "pick" in pending.given
+
+
 def test_only_given_fields_are_written() -> None:
     """None leaves a property as it is; other ratings than stars and -1 are refused."""
     assert [str(name) for name in properties(pick=False)] == ["digiKam:PickLabel", "nimakit:PickLabel"]
-    assert properties() == {}
+    assert properties(flags=True) == {}
     for rating in (0, 6, 99):
         with pytest.raises(ImageError, match=f"1 to 5.*{rating}"):
             properties(rating=rating)

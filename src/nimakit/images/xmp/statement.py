@@ -1,6 +1,6 @@
 """What an XMP document says about a picture: stars, label and pick, and whether nimakit wrote them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from nimakit.errors import ImageError
@@ -10,26 +10,28 @@ _XMP, _DIGIKAM = "http://ns.adobe.com/xap/1.0/", "http://www.digikam.org/ns/1.0/
 RATING = Name(_XMP, "Rating", "xmp")
 LABEL = Name(_XMP, "Label", "xmp")
 PICK = Name(_DIGIKAM, "PickLabel", "digiKam")
+FLAG = Name("http://ns.adobe.com/xmp/1.0/DynamicMedia/", "pick", "xmpDM")
+"""The flag of Lightroom, which Lightroom Classic has in XMP since version 13.2."""
 SIDECAR_OF = Name("http://ns.adobe.com/photoshop/1.0/", "SidecarForExtension", "photoshop")
 
 _OWN = "urn:nimakit:xmp:1.0/"
 _OWN_RATING, _OWN_LABEL = Name(_OWN, "Rating", "nimakit"), Name(_OWN, "Label", "nimakit")
-_OWN_PICK = Name(_OWN, "PickLabel", "nimakit")
-"""A copy of each value that nimakit writes. A value that differs from its copy was given by a person."""
-_OWN_NAMES = {RATING: _OWN_RATING, LABEL: _OWN_LABEL, PICK: _OWN_PICK}
+_OWN_PICK, _OWN_FLAG = Name(_OWN, "PickLabel", "nimakit"), Name(_OWN, "Flag", "nimakit")
+"""A copy of each value that nimakit writes. A value that differs from its copy is a person's."""
+_OWN_NAMES = {RATING: _OWN_RATING, LABEL: _OWN_LABEL, PICK: _OWN_PICK, FLAG: _OWN_FLAG}
 
 _DARKTABLE_LABELS = Name("http://darktable.sf.net/", "colorlabels", "darktable")
 _DARKTABLE_COLOURS = ("Red", "Yellow", "Green", "Blue", "Purple")
 _DIGIKAM_COLOUR = Name(_DIGIKAM, "ColorLabel", "digiKam")
 _DIGIKAM_COLOURS = ("", "Red", "Orange", "Yellow", "Green", "Blue", "Magenta", "Gray", "Black", "White")
-_FLAG = Name("http://ns.adobe.com/xmp/1.0/DynamicMedia/", "pick", "xmpDM")
 _TAGGED = Name("http://ns.camerabits.com/photomechanic/1.0/", "Tagged", "photomechanic")
 # Programs disagree about the slash at the end.
 _MICROSOFT = ("http://ns.microsoft.com/photo/1.0/", "http://ns.microsoft.com/photo/1.0")
 _PERCENTS = tuple(Name(namespace, "Rating", "MicrosoftPhoto") for namespace in _MICROSOFT)
 
-_REJECTED, _PENDING, _ACCEPTED = 1, 2, 3
-_PICKS = {_REJECTED: False, _ACCEPTED: True}
+_REJECTED, _ACCEPTED = 1, 3
+_PICKS: dict[int | None, bool] = {_REJECTED: False, _ACCEPTED: True}
+_FLAGS: dict[int | None, bool] = {-1: False, 1: True}
 
 EMPTY = (
     b'<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -69,52 +71,70 @@ def read_statement(document: Document) -> Statement:
     and digiKam.
     """
     problems: list[str] = []
-
-    def number(name: Name, valid: Callable[[float], bool], rule: str) -> int | None:
-        text = document.get(name)
-        if not text:
-            return None
-        try:
-            value = float(text)
-        except ValueError:
-            value = float("nan")
-        if not valid(value):
-            problems.append(f"{name} must be {rule}. Received: {text!r}.")
-            return None
-        return int(value)
-
-    rating = number(RATING, lambda value: value in (-1, 0, 1, 2, 3, 4, 5), "a whole number from -1 to 5")
-    if document.get(RATING) is None:
-        name = next((name for name in _PERCENTS if document.get(name)), _PERCENTS[0])
-        percent = number(name, lambda value: 0 <= value <= 100, "a number from 0 to 100")
-        # Windows writes 1, 25, 50, 75 and 99 for one to five stars.
-        rating = percent and min(5, 1 + round(percent / 25))
-    pick = number(PICK, lambda value: value in (0, 1, 2, 3), "a whole number from 0 to 3")
-    if not pick:
-        flag = number(_FLAG, lambda value: value in (-1, 0, 1), "-1, 0 or 1")
-        tagged = (document.get(_TAGGED) or "").lower() == "true"
-        pick = _ACCEPTED if tagged or flag == 1 else _REJECTED if flag == -1 else pick
+    rating = _rating(document, problems)
     label = document.get(LABEL) or _colour(document)
-
-    texts = {
-        "rating": (RATING, str(rating) if rating else ""),
-        "label": (LABEL, label or ""),
-        "pick": (PICK, str(pick) if pick else ""),
+    pick, is_pick_given = _pick(document, problems)
+    given = {
+        "rating": _is_given(document, RATING, bool(rating)),
+        "label": _is_given(document, LABEL, bool(label)),
+        "pick": is_pick_given,
     }
     return Statement(
-        rating=rating or None,
+        rating=rating,
         label=label,
-        pick=_PICKS.get(pick or 0),
-        given=frozenset(
-            field for field, (name, text) in texts.items() if text and not _is_own(document, name, text)
-        ),
+        pick=pick,
+        given=frozenset(field for field, is_given in given.items() if is_given),
         problems=tuple(problems),
     )
 
 
-def _is_own(document: Document, name: Name, text: str) -> bool:
-    """Whether nimakit wrote a value, and nobody changed it since."""
-    return document.get(name) == text == document.get(_OWN_NAMES[name])
+def _is_given(document: Document, name: Name, exists: bool) -> bool:
+    """Whether a person gave a value, or took away or changed the one that nimakit wrote."""
+    copy = document.get(_OWN_NAMES[name])
+    return exists if copy is None else document.get(name) != copy
+
+
+def _rating(document: Document, problems: list[str]) -> int | None:
+    """Stars, or -1; None for unrated."""
+    if document.get(RATING) is not None:
+        valid = (-1, 0, 1, 2, 3, 4, 5)
+        return _number(document, RATING, valid, "a whole number from -1 to 5", problems) or None
+    name = next((name for name in _PERCENTS if document.get(name)), _PERCENTS[0])
+    percent = _number(document, name, range(101), "a whole number from 0 to 100", problems)
+    # Windows writes 1, 25, 50, 75 and 99 for one to five stars.
+    return min(5, 1 + round(percent / 25)) if percent else None
+
+
+def _pick(document: Document, problems: list[str]) -> tuple[bool | None, bool]:
+    """The pick, and whether a person gave it; what a person says counts before what nimakit wrote."""
+    label = _number(document, PICK, range(4), "a whole number from 0 to 3", problems)
+    flag = _number(document, FLAG, (-1, 0, 1), "-1, 0 or 1", problems)
+    is_tagged = (document.get(_TAGGED) or "").lower() == "true"
+    found = (
+        (_PICKS.get(label), _is_given(document, PICK, bool(label))),
+        (_FLAGS.get(flag), _is_given(document, FLAG, bool(flag))),
+        (is_tagged or None, is_tagged),
+    )
+    given = any(by_person for _, by_person in found)
+    pick = next((pick for pick, by_person in found if by_person == given and pick is not None), None)
+    return pick, given
+
+
+def _number(
+    document: Document, name: Name, valid: Collection[int], rule: str, problems: list[str]
+) -> int | None:
+    """A number of a property; None if it is missing or breaks the rule, which is then a problem."""
+    text = document.get(name)
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if value not in valid:
+        problems.append(f"{name} must be {rule}. Received: {text!r}.")
+        return None
+    return int(value)
 
 
 def _colour(document: Document) -> str | None:
@@ -129,9 +149,15 @@ def _colour(document: Document) -> str | None:
 
 
 def properties(
-    *, rating: int | None = None, label: str | None = None, pick: bool | None = None
+    *, rating: int | None = None, label: str | None = None, pick: bool | None = None, flags: bool = False
 ) -> Mapping[Name, str]:
     """The properties to write for a mark, each with the copy that tells it from a person's later.
+
+    Args:
+        rating: 1 to 5 stars, or -1 for a reject; None to leave it as it is, like the others.
+        label: A colour, or any other text.
+        pick: True for a pick, False for a reject.
+        flags: Whether the pick is also written as a flag of Lightroom.
 
     Raises:
         ImageError: A rating other than -1 and 1 to 5.
@@ -145,4 +171,6 @@ def properties(
         values[LABEL] = label
     if pick is not None:
         values[PICK] = str(_ACCEPTED if pick else _REJECTED)
+        if flags:
+            values[FLAG] = "1" if pick else "-1"
     return values | {_OWN_NAMES[name]: text for name, text in values.items()}
