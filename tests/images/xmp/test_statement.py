@@ -78,9 +78,9 @@ def test_a_persons_flag_counts_before_a_pick_of_nimakit() -> None:
     own = Document(Document(EMPTY).edited(properties(pick=True, flags=True)))
     assert (read_statement(own).pick, read_statement(own).given) == (True, frozenset())
     changed = read_statement(Document(own.content.replace(b'xmpDM:pick="1"', b'xmpDM:pick="-1"')))
-    assert (changed.pick, changed.given) == (False, {"pick"})
+    assert (changed.pick, changed.given) == (False, frozenset({"pick"}))
     cleared = read_statement(Document(own.content.replace(b':PickLabel="3"', b':PickLabel="0"', 1)))
-    assert (cleared.pick, cleared.given) == (None, {"pick"})
+    assert (cleared.pick, cleared.given) == (None, frozenset({"pick"}))
     pending = read_statement(Document(own.content.replace(b'PickLabel="3"', b'PickLabel="2"', 1)))
     assert "pick" in pending.given
 
