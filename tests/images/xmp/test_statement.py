@@ -73,6 +73,14 @@ def test_what_nimakit_wrote_is_told_from_what_a_person_gave() -> None:
     assert _said("xmp:Rating='4' xmp:Label='Red' digiKam:PickLabel='3'").given == EVERYTHING
 
 
+def test_a_colour_of_darktable_counts_before_a_label_of_nimakit() -> None:
+    """It leaves xmp:Label as it is; the list here begins with yellow."""
+    for label, given in (("Red", {"rating", "label"}), ("Yellow", {"rating"})):
+        marked = Document(DARKTABLE.encode()).edited(properties(label=label))
+        said = read_statement(Document(marked))
+        assert (said.label, said.given) == ("Yellow", frozenset(given))
+
+
 def test_a_persons_flag_counts_before_a_pick_of_nimakit() -> None:
     """Lightroom changes its flag and leaves the label of digiKam as it is."""
     own = Document(Document(EMPTY).edited(properties(pick=True, flags=True)))

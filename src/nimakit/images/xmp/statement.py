@@ -72,11 +72,11 @@ def read_statement(document: Document) -> Statement:
     """
     problems: list[str] = []
     rating = _rating(document, problems)
-    label = document.get(LABEL) or _colour(document)
+    label, is_label_given = _label(document)
     pick, is_pick_given = _pick(document, problems)
     given = {
         "rating": _is_given(document, RATING, bool(rating)),
-        "label": _is_given(document, LABEL, bool(label)),
+        "label": is_label_given,
         "pick": is_pick_given,
     }
     return Statement(
@@ -103,6 +103,16 @@ def _rating(document: Document, problems: list[str]) -> int | None:
     percent = _number(document, name, range(101), "a whole number from 0 to 100", problems)
     # Windows writes 1, 25, 50, 75 and 99 for one to five stars.
     return min(5, 1 + round(percent / 25)) if percent else None
+
+
+def _label(document: Document) -> tuple[str | None, bool]:
+    """The label, and whether a person gave it."""
+    label, colour = document.get(LABEL) or None, _colour(document)
+    given = _is_given(document, LABEL, bool(label))
+    # darktable leaves xmp:Label as it is when a person changes the colour.
+    if colour and (not label or (not given and colour != label)):
+        return colour, True
+    return label, given
 
 
 def _pick(document: Document, problems: list[str]) -> tuple[bool | None, bool]:
