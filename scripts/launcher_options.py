@@ -38,6 +38,7 @@ _KINDS_BY_COMMAND = {
     ("data balance", "--output-dir"): "output",  # the folder is new, and appears under its name once complete
     ("data link", "--output-dir"): "output",
     ("data link", "--part"): "part",
+    ("data xmp", "--pairs"): "output",
     ("rate export", "--labels"): "output",
     ("rate export", "--ratings"): "output",
     ("rate export", "--pairs"): "output",

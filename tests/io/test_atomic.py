@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from nimakit.errors import OutputError, UsageError
+from nimakit.errors import OutputError, UnwritableError, UsageError
 from nimakit.io.atomic import (
     atomic_files,
     atomic_folder,
+    atomic_update,
     atomic_writer,
     check_folder,
     check_output,
@@ -155,3 +156,26 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     """Before anything is written."""
     with pytest.raises(OutputError, match="gone could not be written"), atomic_folder(tmp_path / "gone"):
         raise AssertionError("there is no folder to fill")
+
+
+def test_an_update_keeps_the_old_file_until_it_is_complete(tmp_path: Path) -> None:
+    """Permissions stay; a failure in the middle leaves the old content and no other file."""
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+    with pytest.raises(TypeError), atomic_update(path) as stream:
+        stream.writelines((b"half", None))  # type: ignore[arg-type]
+    assert (path.read_bytes(), os.listdir(tmp_path)) == (b"old", ["photo.jpg"])
+    with atomic_update(path) as stream:
+        stream.write(b"new")
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"new", 0o640)
+
+
+def test_an_update_refuses_a_write_protected_file(tmp_path: Path) -> None:
+    """Even where the folder would allow a rename."""
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(b"old")
+    path.chmod(0o444)
+    with pytest.raises(UnwritableError, match="write-protected"), atomic_update(path) as stream:
+        stream.write(b"new")
+    assert path.read_bytes() == b"old"

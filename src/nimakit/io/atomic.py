@@ -142,6 +142,30 @@ def atomic_bytes(content: bytes, path: Path) -> None:
         os.fsync(stream.fileno())
 
 
+@contextmanager
+def atomic_update(path: Path) -> Iterator[IO[bytes]]:
+    """Open a binary file for writing that replaces the file at `path` only once it is complete.
+
+    An existing file keeps its permissions and extended attributes, and gets a new modification time. The file
+    that a link points to is replaced, not the link.
+
+    Raises:
+        OutputError: It could not be written; an `UnwritableError` also if it is write-protected.
+    """
+    target = path.resolve()
+    existing = target.stat() if exists(target) else None
+    if existing and not existing.st_mode & 0o222:
+        raise UnwritableError(f"{path} could not be written: it is write-protected.")
+    with _partial(target) as partial, output_errors(str(path)):
+        with partial.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        if existing:
+            shutil.copystat(target, partial)
+            os.utime(partial)
+
+
 def keep_private(path: Path) -> None:
     """Make a file that everybody may read readable by its owner only; a file open only to a group stays so.
 

@@ -16,6 +16,7 @@ from nimakit.commands.data.ratings import ratings
 from nimakit.commands.data.report import report
 from nimakit.commands.data.split import split
 from nimakit.commands.data.tid2013 import tid2013
+from nimakit.commands.data.xmp import xmp
 from nimakit.commands.sections import Sections
 
 
@@ -30,5 +31,6 @@ def data() -> None:
 
 
 data.add_section("Make label files", ratings, pairs, posts, ava, flickr_aes, tid2013)
+data.add_section("Read ratings", xmp)
 data.add_section("Check them", check, report)
 data.add_section("Organise images and labels", index, filter_, merge, split, balance, link)

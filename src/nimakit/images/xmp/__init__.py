@@ -1,0 +1,1 @@
+"""Ratings, labels and picks in XMP, in sidecars and inside image files: read them, and change only them."""
