@@ -30,7 +30,7 @@ _SHAPES: tuple[tuple[int, ...], ...] = (
     (THUMBNAIL, THUMBNAIL),
 )
 
-VERSION = "appearance-1"
+VERSION = "appearance-2"
 """Change it whenever the vectors change."""
 
 
@@ -41,7 +41,7 @@ class Appearance:
     Attributes:
         measures: Technical measures.
         detail: (directions, TILES, TILES) float32: for each region of the upright picture the autocovariance
-            of luminance at one pixel minus that at two, in squared grey levels; about 0 without detail.
+            of luminance at one pixel minus that at two, over the squared mean; about 0 without detail.
         thumbnail: (THUMBNAIL, THUMBNAIL) float32, luminance of the upright picture, 0-255.
     """
 
@@ -105,7 +105,8 @@ def _detail(luminance: Float32Array) -> Float32Array:
             for step in (1, 2)
         )
         found.append(_tile_means(inner * (near - far)))
-    return np.stack(found)
+    light = _tile_means(inner)
+    return np.asarray(np.stack(found) / np.maximum(light, 1) ** 2, np.float32)
 
 
 def _tile_means(values: Float32Array) -> Float32Array:
