@@ -115,7 +115,7 @@ def shadows(share: float) -> Damage:
         brightest = np.asarray(photo).max(axis=2)
         brightest = brightest[brightest > 4]
         black = np.quantile(brightest, share) if brightest.size else 0
-        return _lit(photo, 1.0, (black / 255) ** _GAMMA)
+        return _lit(photo, 1.0, min(float(black) / 255, 0.9) ** _GAMMA)
 
     return expose
 
@@ -192,24 +192,25 @@ def main() -> None:
     read = partial(read_frames, model=load_model())
     photographs = read(paths).frames
     with tempfile.TemporaryDirectory(prefix="nimakit-benchmark-") as name:
-        bursts = [Path(name) / str(number) for number in range(len(held_out))]
+        source_of = {Path(name) / str(n): held_out[n % len(held_out)] for n in range(BURSTS)}
         damage_of: dict[Path, str] = {}
-        for made in in_threads(_burst, list(enumerate(zip(held_out, bursts, strict=True)))):
+        for made in in_threads(_burst, list(enumerate(source_of.items()))):
             damage_of |= made
         frames = read(sorted(damage_of)).frames
         report_best(frames, damage_of)
-        report_groups(photographs, frames, dict(zip(held_out, bursts, strict=True)))
+        report_groups(photographs, frames, source_of)
     report_people(photographs, mean_ratings(given.ratings))
 
 
 def _burst(task: tuple[int, tuple[Path, Path]]) -> dict[Path, str]:
-    number, (path, folder) = task
+    number, (folder, path) = task
     folder.mkdir()
-    return make_burst(path, folder, random=np.random.default_rng(number), started=_MEAN_PAUSE * number)
+    return make_burst(path, folder, random=np.random.default_rng(number), started=_PAUSE * number)
 
 
-_MEAN_PAUSE = 20.0
+_PAUSE = 20.0
 """Seconds from the start of one burst to that of the next."""
+BURSTS = 300
 
 
 def report_best(frames: Sequence[Frame], damage_of: Mapping[Path, str]) -> None:
@@ -238,19 +239,23 @@ SCORE_ONLY = Weights(sharpness=0, noise=0, highlights=0, shadows=0, headroom=0, 
 
 
 def report_groups(
-    photographs: Sequence[Frame], frames: Sequence[Frame], burst_of: Mapping[Path, Path]
+    photographs: Sequence[Frame], frames: Sequence[Frame], source_of: Mapping[Path, Path]
 ) -> None:
-    """How well bursts are found among all photographs; the one a burst is made from belongs to it."""
+    """How well bursts are found among all photographs; the one that a burst was made from belongs to it.
+
+    Args:
+        photographs: All photographs.
+        frames: The frames of all bursts.
+        source_of: Folder of a burst -> the photograph that it was made from.
+    """
     shoot = [*photographs, *frames]
     shoot = [shoot[place] for place in np.random.default_rng(0).permutation(len(shoot))]
-    folders = set(burst_of.values())
     sets: dict[Path, list[int]] = {}
     for place, frame in enumerate(shoot):
-        own = frame.path.parent if frame.path.parent in folders else burst_of.get(frame.path, frame.path)
-        sets.setdefault(own, []).append(place)
+        sets.setdefault(source_of.get(frame.path.parent, frame.path), []).append(place)
     wanted = pairs_of(list(sets.values()))
     print(
-        f"\n{len(frames)} frames of {len(burst_of)} bursts among {len(photographs)} photographs, shuffled:\n"
+        f"\n{len(frames)} frames of {len(source_of)} bursts among {len(photographs)} photographs, shuffled:\n"
     )
     print("| | precision of pairs | recall of pairs | wrong series | seconds |\n|---|---|---|---|---|")
     for name, chosen in (

@@ -26,8 +26,8 @@ class Overlap:
     """The shift at which two photographs agree best.
 
     Attributes:
-        down: By how much the second is moved down from the first, as a share of the height.
-        right: To the right, as a share of the width.
+        down: By how much the view moved down from the first to the second, as a share of the height.
+        right: By how much it moved to the right, as a share of the width.
         agreement: Correlation of the local contrast where they overlap, -1 to 1.
     """
 
@@ -65,7 +65,7 @@ class Overlaps:
         )
         row, column = divmod(int(agreement.argmax()), 2 * side)
         down, right = (place - 2 * side if place >= side else place for place in (row, column))
-        return Overlap(-down / side, -right / side, float(agreement[row, column]))
+        return Overlap(down / side, right / side, float(agreement[row, column]))
 
     def _compute(self, place: int) -> "_Spectra":
         contrast = _local_contrast(self._thumbnails[place])

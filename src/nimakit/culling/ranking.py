@@ -8,7 +8,7 @@ import numpy as np
 from nimakit.culling.frames import Frame
 from nimakit.culling.groups import Group
 from nimakit.stats.histogram import FloatArray
-from nimakit.stats.pairwise import choose_precision, fit_differences
+from nimakit.stats.pairwise import fit_differences
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +47,8 @@ DEFAULT_WEIGHTS = Weights()
 
 _TYPICAL = np.array([0.2, 0.6, 0.13, 0.1, 0.6, 0.45, 0.45])
 """Typical differences within bursts, which a prior of equal strength for all needs."""
+_PRECISION = 4.0
+"""Of the prior of what a typical difference adds: a person's weights are those of others within 0.5 or so."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,8 +128,7 @@ def fit_weights(
     found = qualities([*chosen, *others])
     differences = (found[: len(chosen)] - found[len(chosen) :]) / _TYPICAL
     prior = DEFAULT_WEIGHTS.to_array() * _TYPICAL
-    precision = choose_precision(differences, weights=counts, prior_mean=prior)
-    fitted = fit_differences(differences, weights=counts, prior_mean=prior, prior_precision=precision)
+    fitted = fit_differences(differences, weights=counts, prior_mean=prior, prior_precision=_PRECISION)
     return Weights(**dict(zip(QUALITIES, (fitted / _TYPICAL).tolist(), strict=True)))
 
 
