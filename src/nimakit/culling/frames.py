@@ -28,7 +28,7 @@ from nimakit.progress import say, track
 from nimakit.stats.histogram import Float32Array
 
 LIKENESS_ENCODER = "efficientnet-lite0"
-"""Tells frames of one burst from other photographs; the features of NIMA models do not: docs/cull.md."""
+"""Tells frames of one burst from other photographs; the features of NIMA models do not: docs/groups.md."""
 
 _PART = 128
 """Photographs that are read together."""
