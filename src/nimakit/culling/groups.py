@@ -11,7 +11,7 @@ from nimakit.culling.alignment import Overlaps
 from nimakit.culling.duplicates import find_copies
 from nimakit.culling.frames import Frame
 from nimakit.culling.likeness import Sets, alike_pairs, unit_features
-from nimakit.culling.series import find_series, in_order
+from nimakit.culling.series import Found, find_series, in_order
 from nimakit.stats.histogram import Float32Array
 
 Kind = Literal["single", "duplicates", "burst", "bracket", "focus stack", "panorama"]
@@ -92,24 +92,15 @@ def group_frames(frames: Sequence[Frame]) -> Grouping:
     units = unit_features(np.stack([frame.features for frame in frames]))
     pairs = sorted(alike_pairs(units, _COMPARED, _MOST_PAIRS), key=lambda pair: -pair[2])
     series = find_series(frames, overlaps)
-    kinds = {members[0]: cast("Kind", kind) for kind, members in series}
     close = Sets(len(frames))
-    for _, parts in series:
-        for place in parts[1:]:
-            close.join(parts[0], place)
+    for _, members in series:
+        for place in members[1:]:
+            close.join(members[0], place)
     in_series = {place for _, members in series for place in members}
     _join_bursts(frames, pairs, overlaps, in_series, close)
-    copies = find_copies(frames, [members for members in close.listed() if len(members) > 1])
-    rank = {place: number for number, place in enumerate(in_order(frames))}
-    kinds = {close.find(place): kind for place, kind in kinds.items()}
-    groups = []
-    for members in close.listed():
-        own = tuple(copy for copy in copies.sets if copy[0] in members)
-        kind = kinds.get(members[0], "single" if len(members) == 1 else "burst")
-        if kind == "burst" and len(own) == 1 and len(own[0]) == len(members):
-            kind = "duplicates"
-        ordered = tuple(sorted(members, key=rank.__getitem__))
-        groups.append(Group(kind=kind, frames=ordered, scene=0, copies=own))
+    found = close.listed()
+    copies = find_copies(frames, [members for members in found if len(members) > 1])
+    groups = _groups(frames, found, series, copies.sets)
     numbers = _scenes(frames, units, pairs, groups)
     scenes = defaultdict(list)
     for number, scene in enumerate(numbers):
@@ -119,6 +110,34 @@ def group_frames(frames: Sequence[Frame]) -> Grouping:
         scenes=tuple(tuple(scenes[scene]) for scene in range(len(scenes))),
         basis=_basis(frames, copies.note),
     )
+
+
+def _groups(
+    frames: Sequence[Frame],
+    found: Sequence[Sequence[int]],
+    series: Sequence[Found],
+    copies: Sequence[tuple[int, ...]],
+) -> list[Group]:
+    """The groups, not yet in scenes.
+
+    Args:
+        frames: All frames.
+        found: Indices of the frames of each group.
+        series: Those that are series.
+        copies: Sets of copies, each within a group.
+    """
+    kind_of = {place: cast("Kind", kind) for kind, members in series for place in members}
+    copies_of = {copy[0]: copy for copy in copies}
+    rank = {place: number for number, place in enumerate(in_order(frames))}
+    groups = []
+    for members in found:
+        own = tuple(copies_of[place] for place in members if place in copies_of)
+        kind = kind_of.get(members[0], "single" if len(members) == 1 else "burst")
+        if kind == "burst" and len(own[0] if own else ()) == len(members):
+            kind = "duplicates"
+        ordered = tuple(sorted(members, key=rank.__getitem__))
+        groups.append(Group(kind=kind, frames=ordered, scene=0, copies=own))
+    return groups
 
 
 def _join_bursts(
