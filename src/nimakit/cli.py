@@ -20,6 +20,7 @@ from nimakit.commands.explain import explain
 from nimakit.commands.export import export
 from nimakit.commands.features import features
 from nimakit.commands.fetch import fetch
+from nimakit.commands.group import group
 from nimakit.commands.models import models
 from nimakit.commands.personalise import learn_factors, personalise
 from nimakit.commands.predict import predict
@@ -73,6 +74,7 @@ def cli() -> None:
 
 
 cli.add_section("Score photographs", predict, explain, enhance, serve)
+cli.add_section("Cull a shoot", group)
 cli.add_section("Train and evaluate models", train, evaluate, compare, models, fetch, export)
 cli.add_section("Compute features", features, encoder)
 cli.add_section("Collect ratings", rate, data)

@@ -29,6 +29,7 @@ TAKES_FOLDERS = {
         "OUT",
     ),
     "features": ("--image-source", "PHOTOS", "--encoder", "MODEL"),
+    "group": ("--image-source", "PHOTOS", "--model", "MODEL", "--encoder", "MODEL"),
     "compare": ("--model", "MODEL", "--samples-file", "LABELS", "--image-source", "PHOTOS"),
     "explain": ("--image-source", "PHOTOS", "--output-dir", "OUT"),
     "enhance": ("--inputimage", "PHOTOS", "--outputimage", "OUT"),

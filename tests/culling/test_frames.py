@@ -9,6 +9,7 @@ from nimakit.culling import frames
 from nimakit.culling.frames import read_frames
 from nimakit.images.files import find_images
 from nimakit.images.photo import Photo
+from nimakit.models.encoders.encoder import Encoder
 from nimakit.models.engine import Model
 from photo_formats import camera_exif, corners, dng, encoded
 
@@ -26,10 +27,12 @@ def shoot(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_raw_file_with_its_jpeg_is_one_frame_and_a_broken_file_a_failure(shoot: Path, tiny: Model) -> None:
+def test_a_raw_file_with_its_jpeg_is_one_frame_and_a_broken_file_a_failure(
+    shoot: Path, tiny: Model, tiny_file: Path
+) -> None:
     """The JPEG is read, and the others are read although one is broken."""
     paths = find_images(shoot)
-    reading = read_frames(paths, model=tiny)
+    reading = read_frames(paths, model=tiny, encoder=Encoder(tiny_file))
     assert [(f.path.name, f.raw) for f in reading.frames] == [("a.JPG", shoot / "a.DNG"), ("b.jpg", None)]
     assert [path.name for path in reading.failures] == ["c.jpg"]
     first, second = reading.frames
@@ -40,16 +43,18 @@ def test_a_raw_file_with_its_jpeg_is_one_frame_and_a_broken_file_a_failure(shoot
 
 
 @pytest.mark.usefixtures("empty_cache")
-def test_a_second_run_looks_at_no_pixels(shoot: Path, tiny: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_run_looks_at_no_pixels(
+    shoot: Path, tiny: Model, tiny_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was measured comes from the store, equal."""
     paths = find_images(shoot)[:2]
-    before = read_frames(paths, model=tiny).frames
+    before = read_frames(paths, model=tiny, encoder=Encoder(tiny_file)).frames
 
     def refuse(photo: Photo) -> None:
         raise AssertionError
 
     monkeypatch.setattr(frames, "look", refuse)
-    after = read_frames(paths, model=tiny).frames
+    after = read_frames(paths, model=tiny, encoder=Encoder(tiny_file)).frames
     assert [f.measures for f in after] == [f.measures for f in before]
     assert all(
         np.array_equal(one.appearance.detail, other.appearance.detail)

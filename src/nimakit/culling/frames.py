@@ -21,10 +21,14 @@ from nimakit.images.measures import Measures
 from nimakit.images.opening import open_image
 from nimakit.images.photo import MAX_PIXELS, decoding, open_photo, unread
 from nimakit.io.threads import in_threads
+from nimakit.models.encoders import load_encoder
 from nimakit.models.engine import Model
 from nimakit.models.score import Score
-from nimakit.progress import track
+from nimakit.progress import say, track
 from nimakit.stats.histogram import Float32Array
+
+LIKENESS_ENCODER = "efficientnet-lite0"
+"""Tells frames of one burst from other photographs; the features of NIMA models do not: docs/groups.md."""
 
 _PART = 128
 """Photographs that are read together."""
@@ -109,13 +113,14 @@ def read_frames(
             another picture of the same name; it becomes `Frame.raw`.
         model: Gives the scores.
         taste: The model with one person's taste (`Model.for_user`).
-        encoder: Gives the features; by default those of the model.
+        encoder: Gives the features; `LIKENESS_ENCODER` by default.
         max_pixels: Largest width times height of an image.
 
     Raises:
         ModelError: The model or the encoder fails.
+        DownloadError: The encoder's public weights are neither cached nor reachable.
     """
-    reader = _Reader(model, taste, encoder, max_pixels)
+    reader = _Reader(model, taste, encoder or load_encoder(LIKENESS_ENCODER, notify=say), max_pixels)
     frames: list[Frame] = []
     failures: dict[Path, ImageError] = {}
     results = zip(paths, reader.read(paths), strict=True)
@@ -130,7 +135,7 @@ def read_frames(
 class _Reader:
     """Reads photographs, a part at a time."""
 
-    def __init__(self, model: Model, taste: Model | None, encoder: Encoding | None, max_pixels: int) -> None:
+    def __init__(self, model: Model, taste: Model | None, encoder: Encoding, max_pixels: int) -> None:
         self._model = model
         self._taste = taste
         self._encoder = encoder
@@ -152,7 +157,7 @@ class _Reader:
         vectors = self._vectors(good)
         for path in paths:
             found, score, taste = seen[path], scores.get(path), tastes.get(path)
-            vector = vectors.get(path) if self._encoder else score and _features(score)
+            vector = vectors.get(path)
             errors = [part for part in (found, score, taste, vector) if isinstance(part, ImageError)]
             if errors or isinstance(found, ImageError) or not isinstance(vector, np.ndarray):
                 yield errors[0]
@@ -176,16 +181,10 @@ class _Reader:
         return dict(zip(paths, score_files(model, paths, max_pixels=self._max_pixels), strict=True))
 
     def _vectors(self, paths: Sequence[Path]) -> dict[Path, Float32Array | ImageError]:
-        if self._encoder is None:
-            return {}
         found = stream([self._encoder], paths, max_pixels=self._max_pixels)
         return {
             one.path: one.blocks if isinstance(one.blocks, ImageError) else one.blocks[0][0] for one in found
         }
-
-
-def _features(score: Score | ImageError) -> Float32Array | ImageError | None:
-    return score if isinstance(score, ImageError) else score.features
 
 
 _Seen = tuple[File, Appearance, Shot]

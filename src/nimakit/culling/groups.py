@@ -2,25 +2,41 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import dataclass, replace
+from typing import Literal, cast, get_args
 
 import numpy as np
 
+from nimakit.culling.alignment import Overlaps
+from nimakit.culling.duplicates import find_copies
 from nimakit.culling.frames import Frame
-from nimakit.culling.likeness import alike_pairs, unit_features
+from nimakit.culling.likeness import Sets, alike_pairs, unit_features
+from nimakit.culling.series import Found, find_series, in_order
+from nimakit.stats.histogram import Float32Array
 
 Kind = Literal["single", "duplicates", "burst", "bracket", "focus stack", "panorama"]
 KINDS: tuple[str, ...] = get_args(Kind)
 WHOLE: frozenset[Kind] = frozenset(("bracket", "focus stack", "panorama"))
 """Kinds whose frames are parts of one picture: all of them are kept."""
 
-_BURST_SECONDS = 2.0
-_BURST_LIKENESS = 0.8
-_ALIKE = 0.93
-_SCENE_SECONDS = 900.0
-_SCENE_LIKENESS = 0.7
+_BURST_SECONDS = 3.0
+_BURST_LIKENESS = 0.75
+"""Frames of one camera so close in time are a burst even if the subject or the camera moved."""
+_ALIKE = 0.9
+"""Frames so alike belong together whenever they were taken: benchmarks/culling.py."""
+_COMPARED = 0.6
+"""Frames that are less alike are not compared further."""
+_AGREEMENT = 0.4
+_MOST_SHIFT = 0.12
+"""Frames that agree so well, within such a shift, show the same from the same place."""
 _MOST_PAIRS = 32
+_MOST_OVERLAPS = 8
+"""Overlaps that are computed for one frame at most."""
+_SCENE_SECONDS = 1800.0
+_SCENE_LIKENESS = 0.66
+_UNTIMED_SCENE_LIKENESS = 0.72
+
+_Pair = tuple[int, int, float]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,37 +79,118 @@ class Grouping:
 def group_frames(frames: Sequence[Frame]) -> Grouping:
     """Group frames that belong together.
 
+    Series (`nimakit.culling.series`) come first; of the other frames those that show the same are a burst, or
+    duplicates if all are copies of one picture. Groups of the same place and light are a scene.
+
     Args:
         frames: N frames.
     """
     if not frames:
         return Grouping(groups=(), scenes=(), basis="no photographs")
+
+    overlaps = Overlaps([frame.appearance.thumbnail for frame in frames])
     units = unit_features(np.stack([frame.features for frame in frames]))
-    close, scene = _Sets(len(frames)), _Sets(len(frames))
-    for first, second, cosine in alike_pairs(units, _SCENE_LIKENESS, _MOST_PAIRS):
-        seconds = _seconds_between(frames[first], frames[second])
-        near = seconds is not None and seconds <= _BURST_SECONDS
-        if cosine >= (_BURST_LIKENESS if near else _ALIKE):
-            close.join(first, second)
-        if seconds is None or seconds <= _SCENE_SECONDS:
-            scene.join(first, second)
-    for members in close.listed():
-        for other in members[1:]:
-            scene.join(members[0], other)
-    scene_of = {place: number for number, members in enumerate(scene.listed()) for place in members}
-    groups = []
-    for members in close.listed():
-        ordered = sorted(members, key=lambda place: (frames[place].taken or 0.0, place))
-        kind: Kind = "single" if len(members) == 1 else "burst"
-        if len(members) > 1 and len({frames[place].content for place in members}) == 1:
-            kind = "duplicates"
-        groups.append(Group(kind=kind, frames=tuple(ordered), scene=scene_of[members[0]]))
+    pairs = sorted(alike_pairs(units, _COMPARED, _MOST_PAIRS), key=lambda pair: -pair[2])
+    series = find_series(frames, overlaps)
+    close = Sets(len(frames))
+    for _, members in series:
+        for place in members[1:]:
+            close.join(members[0], place)
+    in_series = {place for _, members in series for place in members}
+    _join_bursts(frames, pairs, overlaps, in_series, close)
+    found = close.listed()
+    copies = find_copies(frames, [members for members in found if len(members) > 1])
+    groups = _groups(frames, found, series, copies.sets)
+    numbers = _scenes(frames, units, pairs, groups)
     scenes = defaultdict(list)
-    for number, group in enumerate(groups):
-        scenes[group.scene].append(number)
-    timed = sum(frame.taken is not None for frame in frames)
-    basis = f"likeness, and the time of {timed} of {len(frames)} photographs" if timed else "likeness only"
-    return Grouping(groups=tuple(groups), scenes=tuple(tuple(scenes[n]) for n in sorted(scenes)), basis=basis)
+    for number, scene in enumerate(numbers):
+        scenes[scene].append(number)
+    return Grouping(
+        groups=tuple(replace(group, scene=scene) for group, scene in zip(groups, numbers, strict=True)),
+        scenes=tuple(tuple(scenes[scene]) for scene in range(len(scenes))),
+        basis=_basis(frames, copies.note),
+    )
+
+
+def _groups(
+    frames: Sequence[Frame],
+    found: Sequence[Sequence[int]],
+    series: Sequence[Found],
+    copies: Sequence[tuple[int, ...]],
+) -> list[Group]:
+    """The groups, not yet in scenes.
+
+    Args:
+        frames: All frames.
+        found: Indices of the frames of each group.
+        series: Those that are series.
+        copies: Sets of copies, each within a group.
+    """
+    kind_of = {place: cast("Kind", kind) for kind, members in series for place in members}
+    copies_of = {copy[0]: copy for copy in copies}
+    rank = {place: number for number, place in enumerate(in_order(frames))}
+    groups = []
+    for members in found:
+        own = tuple(copies_of[place] for place in members if place in copies_of)
+        kind = kind_of.get(members[0], "single" if len(members) == 1 else "burst")
+        if kind == "burst" and len(own[0] if own else ()) == len(members):
+            kind = "duplicates"
+        ordered = tuple(sorted(members, key=rank.__getitem__))
+        groups.append(Group(kind=kind, frames=ordered, scene=0, copies=own))
+    return groups
+
+
+def _join_bursts(
+    frames: Sequence[Frame], pairs: Sequence[_Pair], overlaps: Overlaps, apart: set[int], close: Sets
+) -> None:
+    """Join frames that show the same: first those of which likeness is enough, as fewer remain to compare."""
+    unsure = []
+    for first, second, likeness in pairs:
+        if first in apart or second in apart:
+            continue
+        if likeness >= _ALIKE or (likeness >= _BURST_LIKENESS and _is_at_once(frames[first], frames[second])):
+            close.join(first, second)
+        else:
+            unsure.append((first, second))
+    compared = np.zeros(len(frames), int)
+    for first, second in unsure:
+        if close.find(first) == close.find(second) or max(compared[[first, second]]) >= _MOST_OVERLAPS:
+            continue
+        compared[[first, second]] += 1
+        found = overlaps.between(first, second)
+        if found.distance <= _MOST_SHIFT and found.agreement >= _AGREEMENT:
+            close.join(first, second)
+
+
+def _is_at_once(first: Frame, second: Frame) -> bool:
+    seconds = _seconds_between(first, second)
+    return seconds is not None and seconds <= _BURST_SECONDS and first.camera == second.camera
+
+
+def _scenes(
+    frames: Sequence[Frame], units: Float32Array, pairs: Sequence[_Pair], groups: Sequence[Group]
+) -> list[int]:
+    """The number of each group's scene.
+
+    Scenes are joined where two of their frames are alike, the most similar first, if all of their frames
+    are alike on average: otherwise a chain of similar frames would lead from any place to any other.
+    """
+    group_of = {place: number for number, group in enumerate(groups) for place in group.frames}
+    sums = np.stack([units[list(group.frames)].mean(axis=0) for group in groups])
+    joined = Sets(len(groups))
+    for first, second, likeness in pairs:
+        one, other = (joined.find(group_of[place]) for place in (first, second))
+        seconds = _seconds_between(frames[first], frames[second])
+        lowest = _UNTIMED_SCENE_LIKENESS if seconds is None else _SCENE_LIKENESS
+        if one == other or likeness < lowest or (seconds is not None and seconds > _SCENE_SECONDS):
+            continue
+        lengths = np.linalg.norm(sums[one]) * np.linalg.norm(sums[other])
+        if float(sums[one] @ sums[other]) >= lowest * float(lengths):
+            total = sums[one] + sums[other]
+            joined.join(one, other)
+            sums[min(one, other)] = total
+    number_of = {group: number for number, members in enumerate(joined.listed()) for group in members}
+    return [number_of[group] for group in range(len(groups))]
 
 
 def _seconds_between(first: Frame, second: Frame) -> float | None:
@@ -103,27 +200,13 @@ def _seconds_between(first: Frame, second: Frame) -> float | None:
     return abs(first.taken - second.taken)
 
 
-class _Sets:
-    """Sets of N elements, which are joined; at first each element is one."""
-
-    def __init__(self, count: int) -> None:
-        self._parent = list(range(count))
-
-    def find(self, element: int) -> int:
-        """The representative of the element's set."""
-        while self._parent[element] != element:
-            self._parent[element] = self._parent[self._parent[element]]
-            element = self._parent[element]
-        return element
-
-    def join(self, first: int, second: int) -> None:
-        """Join the sets of two elements; the lowest element represents the result."""
-        low, high = sorted((self.find(first), self.find(second)))
-        self._parent[high] = low
-
-    def listed(self) -> list[list[int]]:
-        """The sets, each ascending, in the order of their first elements."""
-        members = defaultdict(list)
-        for element in range(len(self._parent)):
-            members[self.find(element)].append(element)
-        return list(members.values())
+def _basis(frames: Sequence[Frame], note: str) -> str:
+    """What the groups rest on."""
+    timed = sum(frame.taken is not None for frame in frames)
+    if timed == len(frames):
+        basis = "times and likeness"
+    elif timed:
+        basis = f"likeness, and times of {timed} of {len(frames)} photographs"
+    else:
+        basis = "likeness only: no photograph has a time"
+    return f"{basis}; {note}" if note else basis
