@@ -29,10 +29,10 @@ class Weights:
     """
 
     sharpness: float = 5.0
-    noise: float = -1.2
-    highlights: float = -9.0
-    shadows: float = -9.0
-    headroom: float = -3.0
+    noise: float = -2.0
+    highlights: float = -13.0
+    shadows: float = -15.0
+    headroom: float = -2.5
     score: float = 2.0
     taste: float = 2.0
 
@@ -44,6 +44,11 @@ class Weights:
 QUALITIES: tuple[str, ...] = tuple(field.name for field in fields(Weights))
 """Names of what is compared."""
 DEFAULT_WEIGHTS = Weights()
+
+_FAULTS = np.array([name in ("noise", "highlights", "shadows", "headroom") for name in QUALITIES])
+_GAIN = 0.35
+"""What having less of a fault than a typical frame of the group counts, in comparison with having more: blur
+hides noise, and an underexposed frame clips no highlights."""
 
 _TYPICAL = np.array([0.2, 0.6, 0.13, 0.1, 0.6, 0.45, 0.45])
 """Typical differences within bursts, which a prior of equal strength for all needs."""
@@ -57,7 +62,7 @@ class Ranked:
 
     Attributes:
         frame: Its index.
-        value: Log odds of being chosen over an average frame of the group; higher is better.
+        value: Log odds of being chosen over a typical frame of the group; higher is better.
         reasons: Of the best, what it has over others; of the others, what they lack; may be empty.
     """
 
@@ -77,7 +82,7 @@ def rank_group(
         weights: What counts.
     """
     found = qualities([frames[place] for place in group.frames])
-    values = (found - found.mean(axis=0)) @ weights.to_array()
+    values = _advantages(found) @ weights.to_array()
     best, *others = np.argsort(-values.round(9), kind="stable").tolist()
     reasons = {best: _merits(found, best)} | {other: _faults(found, other, best) for other in others}
     return tuple(
@@ -113,6 +118,12 @@ def qualities(frames: Sequence[Frame]) -> FloatArray:
     return np.where(known, table, means)
 
 
+def _advantages(found: FloatArray) -> FloatArray:
+    """(N, D) differences from a typical frame, the median; less of a fault counts `_GAIN` of more."""
+    differences = found - np.median(found, axis=0)
+    return np.where(_FAULTS & (differences < 0), _GAIN * differences, differences)
+
+
 def fit_weights(
     chosen: Sequence[Frame], others: Sequence[Frame], *, counts: Sequence[float] | None = None
 ) -> Weights:
@@ -126,7 +137,8 @@ def fit_weights(
     if not chosen:
         return DEFAULT_WEIGHTS
     found = qualities([*chosen, *others])
-    differences = (found[: len(chosen)] - found[len(chosen) :]) / _TYPICAL
+    differences = found[: len(chosen)] - found[len(chosen) :]
+    differences *= np.where(_FAULTS, (1 + _GAIN) / 2, 1) / _TYPICAL  # as `_advantages` of a pair differ
     prior = DEFAULT_WEIGHTS.to_array() * _TYPICAL
     fitted = fit_differences(differences, weights=counts, prior_mean=prior, prior_precision=_PRECISION)
     return Weights(**dict(zip(QUALITIES, (fitted / _TYPICAL).tolist(), strict=True)))
