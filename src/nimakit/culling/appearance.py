@@ -103,7 +103,7 @@ def _detail(luminance: Image.Image, small: Image.Image) -> Float32Array:
     inner = contrast[:-2, :-2]
     across = inner * (contrast[:-2, 1:-1] - contrast[:-2, 2:])
     down = inner * (contrast[1:-1, :-2] - contrast[2:, :-2])
-    return _tile_means(across + down) / np.maximum(_tile_means(pixels), 1) ** 2
+    return np.asarray(_tile_means(across + down) / np.maximum(_tile_means(pixels), 1) ** 2, np.float32)
 
 
 def _tile_means(values: Float32Array) -> Float32Array:

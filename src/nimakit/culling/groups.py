@@ -23,7 +23,7 @@ _BURST_SECONDS = 3.0
 _BURST_LIKENESS = 0.75
 """Frames of one camera so close in time are a burst even if the subject or the camera moved."""
 _ALIKE = 0.9
-"""Frames so alike belong together whenever they were taken: benchmarks/culling.py."""
+"""Frames so alike belong together whenever they were taken: benchmarks/bursts.py."""
 _COMPARED = 0.6
 """Frames that are less alike are not compared further."""
 _AGREEMENT = 0.4

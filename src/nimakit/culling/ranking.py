@@ -15,7 +15,7 @@ from nimakit.stats.pairwise import fit_differences
 class Weights:
     """What counts in a comparison of frames: how much each difference adds to the log odds of being chosen.
 
-    The defaults were chosen on synthetic bursts of one half of the photographs: benchmarks/culling.py reports
+    The defaults were chosen on synthetic bursts of one half of the photographs: benchmarks/bursts.py reports
     on the other half.
 
     Attributes:

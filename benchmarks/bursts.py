@@ -1,6 +1,6 @@
 """How well bursts are found among other photographs, and how often the best frame of a burst is recognised.
 
-    python benchmarks/culling.py --image-dir photos --ratings ratings.csv > table.md
+    python benchmarks/bursts.py --image-dir photos --ratings ratings.csv > table.md
 
 Bursts are made from photographs: every frame is tilted and cropped slightly differently, the clean one too,
 and all others are damaged, each in one way of `DAMAGES`. One half of the photographs, by their names, was
