@@ -1,6 +1,5 @@
 """Predictions of models, and of cross-validated heads, for the same labelled images."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,20 +10,18 @@ from nimakit.config import HeadConfig, read_config
 from nimakit.errors import ConfigError, ImageError, UsageError
 from nimakit.features import VIEWS, KeptScorer, extract, make_scorer
 from nimakit.heads.blocks import load_blocks
-from nimakit.heads.cross_validation import assign_folds, out_of_fold
+from nimakit.heads.cross_validation import out_of_fold
 from nimakit.labels.label_file import Labels
 from nimakit.models import loading
-from nimakit.models.engine import Scorer
+from nimakit.models.preparation import Augmentation, Views
 from nimakit.models.pretrained import Notify
 from nimakit.models.score import Score
 from nimakit.progress import track
 from nimakit.scoring import metrics
 from nimakit.scoring.comparison import Predictions
+from nimakit.scoring.cost import Steps, measure
 from nimakit.scoring.items import list_items
-from nimakit.stats.histogram import FloatArray, IntArray, default_bins
-
-_TIMED_IMAGES = 8
-"""Images that tell the cost of a model, if others are scored from kept features."""
+from nimakit.stats.histogram import Float32Array, FloatArray, IntArray, default_bins
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +42,33 @@ class LabelledImages:
     bins: FloatArray
     counts: FloatArray | None
 
+    def only(self, rows: IntArray) -> "LabelledImages":
+        """Some of the images."""
+        return LabelledImages(
+            image_ids=tuple(self.image_ids[row] for row in rows),
+            paths=tuple(self.paths[row] for row in rows),
+            labels=self.labels[rows],
+            bins=self.bins,
+            counts=None if self.counts is None else self.counts[rows],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Settings:
+    """How candidates predict.
+
+    Attributes:
+        folds: (N,), the fold of each image, for configs.
+        tta: Test-time augmentation.
+        max_pixels: Largest width times height of an image.
+        notify: Called with a sentence before a download.
+    """
+
+    folds: IntArray
+    tta: Augmentation = "none"
+    max_pixels: int
+    notify: Notify
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
@@ -53,10 +77,12 @@ class Outcome:
     Attributes:
         predictions: For all N images; NaN for those that are left out.
         failures: image_id -> why an image is left out.
+        steps: How it predicts, to be timed.
     """
 
     predictions: Predictions
     failures: dict[str, str]
+    steps: Steps
 
 
 def labelled_images(
@@ -88,30 +114,24 @@ def labelled_images(
     return found, missing
 
 
-def cross_validated(
-    images: LabelledImages,
-    config_file: Path,
-    *,
-    folds: int,
-    seed: int,
-    groups: IntArray | None,
-    max_pixels: int,
-    notify: Notify,
-) -> Outcome:
+def cross_validated(images: LabelledImages, config_file: Path, name: str, settings: Settings) -> Outcome:
     """Predict each image by a head fitted without its fold.
 
     Args:
         images: The images.
         config_file: The config of a head.
-        folds: Number of folds.
-        seed: Seed of the folds.
-        groups: (N,), groups that stay in one fold; None if there are none.
-        max_pixels: Largest width times height of an image.
-        notify: Called with a sentence before a download.
+        name: Its name.
+        settings: How to predict; the augmentation must be "none" or "flips".
 
     Raises:
         ConfigError: Not the config of a head, or with another number of bins.
+        UsageError: Another augmentation.
     """
+    if settings.tta == "crops":
+        raise UsageError(
+            "The views of an image whose features are kept are the image and its mirror image, so configs are"
+            " cross-validated with --tta flips or none. Received: crops"
+        )
     config = read_config(config_file)
     if not isinstance(config, HeadConfig):
         raise ConfigError(
@@ -123,41 +143,47 @@ def cross_validated(
             f"n_classes must be the number of bins of the labels. Received: {config.n_classes} in"
             f" {config_file}, {len(images.bins)} bins"
         )
-    views = VIEWS if config.random_flip else VIEWS[:1]
-    table = extract(load_blocks(config, notify=notify), images.paths, views=views, max_pixels=max_pixels)
+    encoders = load_blocks(config, notify=settings.notify)
+    views = VIEWS if config.random_flip or settings.tta == "flips" else VIEWS[:1]
+    table = extract(encoders, images.paths, views=views, max_pixels=settings.max_pixels)
     found = set(table.paths)
     rows = np.array([row for row, path in enumerate(images.paths) if path in found], np.intp)
-    divided = assign_folds(len(images.paths), folds, seed, groups)[rows]
-    counts = None if images.counts is None else images.counts[rows]
-    means, histograms = out_of_fold(
-        table.blocks, images.labels[rows], images.bins, folds=divided, config=config, counts=counts
+    predicted = out_of_fold(
+        table.blocks,
+        images.labels[rows],
+        images.bins,
+        folds=settings.folds[rows],
+        config=config,
+        counts=None if images.counts is None else images.counts[rows],
+        views=2 if settings.tta == "flips" else 1,
     )
-    name = f"{config_file.parent.name}/{config_file.stem}"
+
+    def features(prepared: Views) -> list[Float32Array]:
+        return [encoder.encode(prepared[encoder.preprocessing]) for encoder in encoders]
+
+    steps = Steps(
+        preprocessings=tuple({encoder.preprocessing for encoder in encoders}),
+        features=features,
+        head=predicted.head,
+    )
     failed = {images.paths.index(path): str(error) for path, error in table.errors.items()}
-    return _outcome(images, failed, rows, Predictions(name=name, means=means, histograms=histograms))
+    predictions = Predictions(name=name, means=predicted.means, histograms=predicted.histograms)
+    return _outcome(images, failed, rows, predictions, steps)
 
 
-def scored(images: LabelledImages, model_name: str, *, max_pixels: int, notify: Notify) -> Outcome:
+def scored(images: LabelledImages, model_name: str, settings: Settings) -> Outcome:
     """Predict each image by a model; its means are moved to the scale of the labels, ends to ends.
 
     Args:
         images: The images.
         model_name: As for `nimakit.models.loading.load_model`.
-        max_pixels: Largest width times height of an image.
-        notify: Called with a sentence before a download.
+        settings: How to predict.
     """
-    model = loading.load_model(model_name, notify=notify)
-    scorer = make_scorer(model, max_pixels=max_pixels)
-    begin = time.perf_counter()
+    model = loading.load_model(model_name, notify=settings.notify)
+    scorer = make_scorer(model, tta=settings.tta, max_pixels=settings.max_pixels)
     results = list(track(scorer.score(images.paths), len(images.paths), f"scoring {model_name}"))
     if known := scorer.known if isinstance(scorer, KeptScorer) else 0:
-        notify(f"{model_name}: {known} of {len(results)} images are scored from kept features")
-        begin = time.perf_counter()
-        timed = images.paths[:_TIMED_IMAGES]
-        list(Scorer(model, max_pixels=max_pixels).score(timed))
-        seconds = (time.perf_counter() - begin) / len(timed)
-    else:
-        seconds = (time.perf_counter() - begin) / len(images.paths)
+        settings.notify(f"{model_name}: {known} of {len(results)} images are scored from kept features")
     good = [(row, result) for row, result in enumerate(results) if isinstance(result, Score)]
     failed = {row: str(result) for row, result in enumerate(results) if isinstance(result, ImageError)}
     rows = np.array([row for row, _ in good], np.intp)
@@ -166,8 +192,9 @@ def scored(images: LabelledImages, model_name: str, *, max_pixels: int, notify: 
     histograms = [score.histogram for _, score in good if score.histogram is not None]
     same = metrics.on_same_scale(model.bins, images.bins) and len(model.bins) == len(images.bins)
     rows_of = np.stack(histograms) if same and len(histograms) == len(good) > 0 else None
-    found = Predictions(name=model_name, means=means, histograms=rows_of, seconds=seconds)
-    return _outcome(images, failed, rows, found)
+    found = Predictions(name=model_name, means=means, histograms=rows_of)
+    steps = Steps(preprocessings=model.preprocessings, features=model.score_prepared)
+    return _outcome(images, failed, rows, found, steps)
 
 
 def common(outcomes: Sequence[Outcome]) -> tuple[list[Predictions], IntArray]:
@@ -191,7 +218,40 @@ def common(outcomes: Sequence[Outcome]) -> tuple[list[Predictions], IntArray]:
     return kept, rows
 
 
-def _outcome(images: LabelledImages, failed: dict[int, str], rows: IntArray, found: Predictions) -> Outcome:
+def timed(
+    found: Sequence[Predictions], outcomes: Sequence[Outcome], paths: Sequence[Path], *, max_pixels: int
+) -> list[Predictions]:
+    """Predictions with what an image costs, measured on a few of the images."""
+    costs = measure([outcome.steps for outcome in outcomes], paths, max_pixels=max_pixels)
+    return [replace(each, cost=cost) for each, cost in zip(found, costs, strict=True)]
+
+
+def names(config_files: Sequence[Path]) -> list[str]:
+    """A name for each config: folder and file, or the whole path if several have the same."""
+    short = [f"{file.parent.name}/{file.stem}" for file in config_files]
+    return [
+        str(file) if short.count(name) > 1 else name for file, name in zip(config_files, short, strict=True)
+    ]
+
+
+def average(candidates: Sequence[Predictions], name: str = "all averaged") -> Predictions:
+    """What an ensemble of all candidates would predict: the mean of their histograms, or else of their means.
+
+    Args:
+        candidates: At least one, for the same images.
+        name: Its name.
+    """
+    rows = [found.histograms for found in candidates if found.histograms is not None]
+    return Predictions(
+        name=name,
+        means=np.mean([found.means for found in candidates], axis=0),
+        histograms=np.mean(rows, axis=0) if len(rows) == len(candidates) else None,
+    )
+
+
+def _outcome(
+    images: LabelledImages, failed: dict[int, str], rows: IntArray, found: Predictions, steps: Steps
+) -> Outcome:
     """Spread predictions for some rows over all N images."""
 
     def spread(values: FloatArray) -> FloatArray:
@@ -204,4 +264,4 @@ def _outcome(images: LabelledImages, failed: dict[int, str], rows: IntArray, fou
         means=spread(found.means),
         histograms=None if found.histograms is None else spread(found.histograms),
     )
-    return Outcome(predictions, {images.image_ids[row]: reason for row, reason in failed.items()})
+    return Outcome(predictions, {images.image_ids[row]: reason for row, reason in failed.items()}, steps)
