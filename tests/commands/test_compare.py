@@ -94,12 +94,21 @@ def test_an_image_that_cannot_be_read_is_left_out_of_all(
     assert "p05" in result.err
 
 
-def test_refuses_the_config_of_a_network(nimakit: Command, folder: Path, tmp_path: Path) -> None:
-    """It would have to be trained; and nothing to compare, or crops of kept features, are refused too."""
-    config = tmp_path / "config.json"
-    config.write_text('{"base_model_name": "MobileNet"}', encoding="utf-8")
-    result = nimakit("compare", *_options(folder), "--config-file", config)
-    assert (result.code, "head_only" in result.err) == (1, True)
+def test_compares_only_on_chosen_folds(nimakit: Command, folder: Path, tmp_path: Path) -> None:
+    """Each image is still predicted by a head that learned from all other folds."""
+    output = tmp_path / "comparison.json"
+    options = [*_options(folder), "--config-file", folder / "config_head.json", "--output", output]
+    result = nimakit("compare", *options, "--folds", 4, "--only-fold", 2, "--only-fold", 4)
+    assert result.code == 0, result.err
+    values = json.loads(output.read_text("utf-8"))
+    assert values["images"] == COUNT // 2
+    assert [value is None for value in values["rows"][0]["folds"]] == [True, False, True, False]
+    result = nimakit("compare", *options, "--only-fold", 6)
+    assert (result.code, "from 1 to 5" in result.err) == (1, True)
+
+
+def test_refuses_what_cannot_be_compared(nimakit: Command, folder: Path) -> None:
+    """Nothing; or heads on crops, whose features are not kept."""
     assert nimakit("compare", *_options(folder)).code == 1
     head = ("--config-file", folder / "config_head.json")
     result = nimakit("compare", *_options(folder), *head, "--tta", "crops")

@@ -1,4 +1,4 @@
-"""`nimakit compare`: models and configs of heads, side by side on the same ratings."""
+"""`nimakit compare`: models and training configs, side by side on the same ratings."""
 
 import json
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ _MAX_LISTED = 5
     "config_files",
     multiple=True,
     type=FILE,
-    help="The config of a head, which is cross-validated; repeat for more.",
+    help="A training config, which is cross-validated; repeat for more.",
 )
 @click.option(
     "--samples-file", required=True, type=FILE, help="Label file: the images and people's ratings of them."
@@ -44,6 +44,13 @@ _MAX_LISTED = 5
     default=5,
     show_default=True,
     help="Folds of the cross-validation of configs.",
+)
+@click.option(
+    "--only-fold",
+    "only",
+    multiple=True,
+    type=click.IntRange(1),
+    help="Compare only on the images of this fold, counted from 1; repeat for more.",
 )
 @click.option(
     "--seed",
@@ -71,6 +78,13 @@ _MAX_LISTED = 5
     type=click.Choice(["duplicates", "folder"]),
     help="Also keep together copies of the same picture, or the images of a folder; repeat for both.",
 )
+@click.option(
+    "--jobs-dir",
+    type=FILE,
+    default=Path("train_jobs/cross_validation"),
+    show_default=True,
+    help="Where configs of whole networks are trained, a job for each fold; complete jobs are used again.",
+)
 @tta
 @click.option("--average", is_flag=True, help="Also compare the average of all candidates.")
 @click.option("--output", type=OutputFile(".json"), help="Also write all figures to this file: .json.")
@@ -89,23 +103,27 @@ def compare(
     image_dir: Path,
     recursive: bool,
     folds: int,
+    only: tuple[int, ...],
     seed: int,
     groups_file: Path | None,
     group_column: str,
     group_by: "tuple[GroupBy, ...]",
+    jobs_dir: Path,
     tta: "Augmentation",
     average: bool,
     output: Path | None,
     report: Path | None,
     max_pixels: int,
 ) -> int:
-    """Compare models, and configs of heads, by their agreement with people's ratings.
+    """Compare models and training configs by their agreement with people's ratings.
 
-    A model scores the images; a config with "head_only" is cross-validated, so that no image is predicted by
-    a head that learned from it. Each figure has a 95 % interval, and so has its difference to the best
-    candidate by SRCC. PAIRS is the share of pairs in the right order, among those on which people agree.
-    FOLDS is the median SRCC of the folds. MS is the time for an image on one core, HEAD that of a head on its
-    features. The ceiling is what a perfect model would reach with ratings by so many people.
+    A model scores the images. A config is cross-validated, so that no image is predicted by a network that
+    learned from it: with "head_only" in seconds, else by a training job for each fold.
+
+    Each figure has a 95 % interval, and so has its difference to the best candidate by SRCC. PAIRS is the
+    share of pairs in the right order, among those on which people agree. FOLDS is the median SRCC of the
+    folds. MS is the time for an image on one core, HEAD that of a head on its features. The ceiling is what a
+    perfect model would reach with ratings by so many people.
 
     Exit code: 0 all images compared, 1 usage or model error, 2 some images were left out.
 
@@ -117,8 +135,10 @@ def compare(
     from nimakit.heads.cross_validation import assign_folds
     from nimakit.io.atomic import atomic_bytes
     from nimakit.labels.label_file import read_labels
-    from nimakit.scoring import candidates, comparison, comparison_report, grouping, verdict
+    from nimakit.scoring import candidates, comparison_report, grouping
+    from nimakit.scoring.compared import compare_outcomes
     from nimakit.scoring.report import require
+    from nimakit.training.cross_validation import Jobs, cross_validated
 
     if not models and not config_files:
         raise UsageError("A comparison needs at least one --model or --config-file.")
@@ -126,9 +146,8 @@ def compare(
         raise UsageError(f"--image-source must be a folder of images. Received: {image_dir}")
     if report:
         require()
-    images, failures = candidates.labelled_images(
-        read_labels(samples_file), image_dir, recursive=recursive, notify=say
-    )
+    labels = read_labels(samples_file)
+    images, failures = candidates.labelled_images(labels, image_dir, recursive=recursive, notify=say)
     groups = grouping.group_images(
         images.image_ids,
         images.paths,
@@ -140,27 +159,20 @@ def compare(
     # Models have folds only to be compared with configs, or to show how much figures vary.
     count = len(images.paths) if groups is None else int(groups.max()) + 1
     divided = assign_folds(len(images.paths), folds if config_files else min(folds, count), seed, groups)
-    settings = candidates.Settings(folds=divided, tta=tta, max_pixels=max_pixels, notify=say)
-    names = candidates.names(config_files)
+    settings = candidates.Settings(
+        folds=divided,
+        only=_chosen(only, int(divided.max()) + 1),
+        tta=tta,
+        max_pixels=max_pixels,
+        notify=say,
+    )
+    jobs = Jobs(labels=labels, image_dir=image_dir, recursive=recursive, folder=jobs_dir, seed=seed)
     outcomes = [
-        candidates.cross_validated(images, file, name, settings)
-        for file, name in zip(config_files, names, strict=True)
+        cross_validated(images, file, name, settings, jobs)
+        for file, name in zip(config_files, candidates.names(config_files), strict=True)
     ]
     outcomes += [candidates.scored(images, name, settings) for name in models]
-    predictions, rows = candidates.common(outcomes)
-    common = images.only(rows)
-    predictions = candidates.timed(predictions, outcomes, common.paths, max_pixels=max_pixels)
-    if average and len(predictions) > 1:
-        predictions.append(candidates.average(predictions))
-    found = comparison.compare(
-        predictions,
-        common.labels,
-        common.bins,
-        counts=common.counts,
-        groups=None if groups is None else groups[rows],
-        folds=divided[rows],
-        seed=seed,
-    )
+    compared = compare_outcomes(images, outcomes, settings, groups=groups, with_average=average, seed=seed)
     for outcome in outcomes:
         failures |= outcome.failures
     facts: dict[str, Any] = {"folds": folds, "seed": seed, "tta": tta}
@@ -168,25 +180,27 @@ def compare(
         facts["groups"] = len(set(groups.tolist()))
     notes = _notes(models, images.image_ids)
     if output:
-        values = found.to_dict() | {"left_out": failures, **facts, "notes": notes}
+        values = compared.comparison.to_dict() | {"left_out": failures, **facts, "notes": notes}
         atomic_bytes(f"{json.dumps(values, indent=2)}\n".encode(), output)
+    click.echo(printable("\n".join([*_lines(compared.comparison), *notes])))
     if report:
+        facts = {"labels": str(samples_file)} | {name: str(value) for name, value in facts.items()}
         page = comparison_report.render(
-            found,
-            predictions,
-            common,
-            facts={"labels": str(samples_file)} | {name: str(value) for name, value in facts.items()},
-            notes=notes,
-            failures=failures,
-            max_pixels=max_pixels,
+            compared, facts=facts, notes=notes, failures=failures, max_pixels=max_pixels
         )
         atomic_bytes(page.encode(), report)
         say(f"report: {report}")
-    click.echo(printable("\n".join([*_lines(found), *verdict.in_short(found), *notes])))
     if failures:
         listed = first_few([f"{name}: {reason}" for name, reason in failures.items()], _MAX_LISTED)
         say(f"{len(failures)} images are left out: {'; '.join(listed)}")
     return ImageError.exit_code if failures else 0
+
+
+def _chosen(only: Sequence[int], folds: int) -> tuple[int, ...]:
+    """The chosen folds, counted from 0."""
+    if any(fold > folds for fold in only):
+        raise UsageError(f"--only-fold must be a number from 1 to {folds}. Received: {max(only)}")
+    return tuple(fold - 1 for fold in only)
 
 
 def _notes(models: Sequence[str], image_ids: Sequence[str]) -> list[str]:
@@ -204,6 +218,8 @@ def _notes(models: Sequence[str], image_ids: Sequence[str]) -> list[str]:
 
 def _lines(found: "Comparison") -> list[str]:
     """The table, and what is below it."""
+    from nimakit.scoring.verdict import in_short
+
     header = ["CANDIDATE", *_TITLES.values(), "SRCC - BEST", "FOLDS", "MS", "HEAD"]
     table = [header]
     for row in found.rows:
@@ -221,6 +237,7 @@ def _lines(found: "Comparison") -> list[str]:
         *align(table),
         f"{found.images} images, {found.agreed_pairs} pairs on which people agree. In brackets:"
         f" 95 % intervals. Ceiling of PLCC by the number of ratings: {known}",
+        *in_short(found),
     ]
 
 

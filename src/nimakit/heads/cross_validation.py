@@ -73,6 +73,7 @@ def out_of_fold(
     config: HeadConfig,
     counts: FloatArray | None = None,
     views: int = 1,
+    only: Sequence[int] | None = None,
 ) -> OutOfFold:
     """Predict each image by a head fitted to the images of all other folds.
 
@@ -86,11 +87,12 @@ def out_of_fold(
         counts: (N,), numbers of ratings; None if unknown.
         views: How many views an image is predicted from, each on its own, as a model file does; their
             predictions are averaged.
+        only: Folds to predict; None for all. Predictions for the others are NaN.
     """
     is_regression = config.head == "regression"
-    outputs = np.empty((len(labels), 1 if is_regression else len(bins)))
+    outputs = np.full((len(labels), 1 if is_regression else len(bins)), np.nan)
     learned_from = None if config.random_flip else 1
-    for fold in np.unique(folds):
+    for fold in np.unique(folds) if only is None else only:
         own, others = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
         head = fitting.fit(
             [block[:learned_from, others] for block in blocks],

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nimakit.config import HeadConfig, read_config
-from nimakit.errors import ConfigError, ImageError, UsageError
+from nimakit.config import HeadConfig
+from nimakit.errors import ImageError, UsageError
 from nimakit.features import VIEWS, KeptScorer, extract, make_scorer
 from nimakit.heads.blocks import load_blocks
 from nimakit.heads.cross_validation import out_of_fold
@@ -19,7 +19,7 @@ from nimakit.models.score import Score
 from nimakit.progress import track
 from nimakit.scoring import metrics
 from nimakit.scoring.comparison import Predictions
-from nimakit.scoring.cost import Steps, measure
+from nimakit.scoring.cost import Steps
 from nimakit.scoring.items import list_items
 from nimakit.stats.histogram import Float32Array, FloatArray, IntArray, default_bins
 
@@ -58,16 +58,23 @@ class Settings:
     """How candidates predict.
 
     Attributes:
-        folds: (N,), the fold of each image, for configs.
+        folds: (N,) from 0, the fold of each image.
+        only: The folds whose images are predicted; all if empty.
         tta: Test-time augmentation.
         max_pixels: Largest width times height of an image.
         notify: Called with a sentence before a download.
     """
 
     folds: IntArray
+    only: tuple[int, ...] = ()
     tta: Augmentation = "none"
     max_pixels: int
     notify: Notify
+
+    @property
+    def chosen(self) -> tuple[int, ...]:
+        """The folds whose images are predicted, ascending."""
+        return tuple(sorted(set(self.only))) or tuple(range(int(self.folds.max()) + 1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,7 +82,7 @@ class Outcome:
     """What a candidate predicts, and what it cannot.
 
     Attributes:
-        predictions: For all N images; NaN for those that are left out.
+        predictions: For all N images; NaN for those that are left out, or in a fold that is not chosen.
         failures: image_id -> why an image is left out.
         steps: How it predicts, to be timed.
     """
@@ -114,34 +121,24 @@ def labelled_images(
     return found, missing
 
 
-def cross_validated(images: LabelledImages, config_file: Path, name: str, settings: Settings) -> Outcome:
+def cross_validated_head(
+    images: LabelledImages, config: HeadConfig, name: str, settings: Settings
+) -> Outcome:
     """Predict each image by a head fitted without its fold.
 
     Args:
         images: The images.
-        config_file: The config of a head.
+        config: The config of a head.
         name: Its name.
         settings: How to predict; the augmentation must be "none" or "flips".
 
     Raises:
-        ConfigError: Not the config of a head, or with another number of bins.
         UsageError: Another augmentation.
     """
     if settings.tta == "crops":
         raise UsageError(
             "The views of an image whose features are kept are the image and its mirror image, so configs are"
             " cross-validated with --tta flips or none. Received: crops"
-        )
-    config = read_config(config_file)
-    if not isinstance(config, HeadConfig):
-        raise ConfigError(
-            f"Only configs with 'head_only' are cross-validated here. Received: {config_file}; train a model"
-            " with it, and compare that on images it was not trained on"
-        )
-    if config.n_classes not in (None, len(images.bins)):
-        raise ConfigError(
-            f"n_classes must be the number of bins of the labels. Received: {config.n_classes} in"
-            f" {config_file}, {len(images.bins)} bins"
         )
     encoders = load_blocks(config, notify=settings.notify)
     views = VIEWS if config.random_flip or settings.tta == "flips" else VIEWS[:1]
@@ -156,6 +153,7 @@ def cross_validated(images: LabelledImages, config_file: Path, name: str, settin
         config=config,
         counts=None if images.counts is None else images.counts[rows],
         views=2 if settings.tta == "flips" else 1,
+        only=settings.chosen,
     )
 
     def features(prepared: Views) -> list[Float32Array]:
@@ -171,21 +169,29 @@ def cross_validated(images: LabelledImages, config_file: Path, name: str, settin
     return _outcome(images, failed, rows, predictions, steps)
 
 
-def scored(images: LabelledImages, model_name: str, settings: Settings) -> Outcome:
+def scored(
+    images: LabelledImages, model_name: str, settings: Settings, *, rows: IntArray | None = None
+) -> Outcome:
     """Predict each image by a model; its means are moved to the scale of the labels, ends to ends.
 
     Args:
         images: The images.
         model_name: As for `nimakit.models.loading.load_model`.
         settings: How to predict.
+        rows: The images to predict; None for those of the chosen folds.
     """
+    if rows is None:
+        rows = np.flatnonzero(np.isin(settings.folds, settings.chosen))
     model = loading.load_model(model_name, notify=settings.notify)
     scorer = make_scorer(model, tta=settings.tta, max_pixels=settings.max_pixels)
-    results = list(track(scorer.score(images.paths), len(images.paths), f"scoring {model_name}"))
+    paths = [images.paths[row] for row in rows]
+    results = list(
+        zip(rows.tolist(), track(scorer.score(paths), len(paths), f"scoring {model_name}"), strict=True)
+    )
     if known := scorer.known if isinstance(scorer, KeptScorer) else 0:
         settings.notify(f"{model_name}: {known} of {len(results)} images are scored from kept features")
-    good = [(row, result) for row, result in enumerate(results) if isinstance(result, Score)]
-    failed = {row: str(result) for row, result in enumerate(results) if isinstance(result, ImageError)}
+    good = [(row, result) for row, result in results if isinstance(result, Score)]
+    failed = {row: str(result) for row, result in results if isinstance(result, ImageError)}
     rows = np.array([row for row, _ in good], np.intp)
     share = (np.array([score.mean for _, score in good]) - model.bins[0]) / (model.bins[-1] - model.bins[0])
     means = images.bins[0] + share * (images.bins[-1] - images.bins[0])
@@ -197,33 +203,32 @@ def scored(images: LabelledImages, model_name: str, settings: Settings) -> Outco
     return _outcome(images, failed, rows, found, steps)
 
 
-def common(outcomes: Sequence[Outcome]) -> tuple[list[Predictions], IntArray]:
-    """Predictions for the images that all candidates predict, and the rows of these images.
+def merged(outcomes: Sequence[Outcome], name: str) -> Outcome:
+    """One candidate of several that predict different images.
 
-    Raises:
-        UsageError: They are fewer than two.
+    Args:
+        outcomes: At least one; they have histograms all or none.
+        name: Its name.
     """
-    means = np.stack([outcome.predictions.means for outcome in outcomes])
-    rows = np.flatnonzero(np.isfinite(means).all(axis=0))
-    if len(rows) < 2:
-        raise UsageError(f"All candidates must predict at least two images. Received: {len(rows)} of all")
-    kept = [
-        replace(
-            found,
-            means=found.means[rows],
-            histograms=None if found.histograms is None else found.histograms[rows],
-        )
-        for found in (outcome.predictions for outcome in outcomes)
-    ]
-    return kept, rows
+    first = outcomes[0]
 
+    def joined(parts: Sequence[FloatArray]) -> FloatArray:
+        whole = parts[0].copy()
+        for part in parts[1:]:
+            whole[np.isfinite(part)] = part[np.isfinite(part)]
+        return whole
 
-def timed(
-    found: Sequence[Predictions], outcomes: Sequence[Outcome], paths: Sequence[Path], *, max_pixels: int
-) -> list[Predictions]:
-    """Predictions with what an image costs, measured on a few of the images."""
-    costs = measure([outcome.steps for outcome in outcomes], paths, max_pixels=max_pixels)
-    return [replace(each, cost=cost) for each, cost in zip(found, costs, strict=True)]
+    predictions = [outcome.predictions for outcome in outcomes]
+    histograms = [found.histograms for found in predictions if found.histograms is not None]
+    return Outcome(
+        Predictions(
+            name=name,
+            means=joined([found.means for found in predictions]),
+            histograms=joined(histograms) if len(histograms) == len(outcomes) else None,
+        ),
+        {image: reason for outcome in outcomes for image, reason in outcome.failures.items()},
+        first.steps,
+    )
 
 
 def names(config_files: Sequence[Path]) -> list[str]:
@@ -232,21 +237,6 @@ def names(config_files: Sequence[Path]) -> list[str]:
     return [
         str(file) if short.count(name) > 1 else name for file, name in zip(config_files, short, strict=True)
     ]
-
-
-def average(candidates: Sequence[Predictions], name: str = "all averaged") -> Predictions:
-    """What an ensemble of all candidates would predict: the mean of their histograms, or else of their means.
-
-    Args:
-        candidates: At least one, for the same images.
-        name: Its name.
-    """
-    rows = [found.histograms for found in candidates if found.histograms is not None]
-    return Predictions(
-        name=name,
-        means=np.mean([found.means for found in candidates], axis=0),
-        histograms=np.mean(rows, axis=0) if len(rows) == len(candidates) else None,
-    )
 
 
 def _outcome(

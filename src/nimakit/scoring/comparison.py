@@ -57,9 +57,9 @@ class Row:
 
     @property
     def median(self) -> float | None:
-        """Median of the folds; None if it is not defined."""
-        found = float(np.median(self.folds)) if self.folds else np.nan
-        return None if np.isnan(found) else found
+        """Median of the folds in which it is defined; None if there are none."""
+        known = [value for value in self.folds if not np.isnan(value)]
+        return float(np.median(known)) if known else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,7 +174,7 @@ def compare(
 def _of_folds(means: FloatArray, truth: FloatArray, folds: IntArray | None) -> tuple[float, ...]:
     if folds is None:
         return ()
-    places = (np.flatnonzero(folds == fold) for fold in range(int(folds.max()) + 1))
+    places = [np.flatnonzero(folds == fold) for fold in range(int(folds.max()) + 1)]
     return tuple(_or_nan(srcc(means[own], truth[own])) for own in places)
 
 

@@ -12,6 +12,7 @@ from nimakit.reports import html, plots
 from nimakit.scoring import charts, verdict
 from nimakit.scoring.calibration import Calibration, calibrate
 from nimakit.scoring.candidates import LabelledImages
+from nimakit.scoring.compared import Compared
 from nimakit.scoring.comparison import FIGURES, Comparison, Predictions, Row
 from nimakit.scoring.disagreement import Places
 from nimakit.scoring.report import THUMBNAIL_SIDE
@@ -26,9 +27,7 @@ _LEAST_OFFSET = 0.005
 
 
 def render(
-    found: Comparison,
-    candidates: Sequence[Predictions],
-    images: LabelledImages,
+    compared: Compared,
     *,
     facts: Mapping[str, str],
     notes: Sequence[str] = (),
@@ -38,9 +37,7 @@ def render(
     """Render a report.
 
     Args:
-        found: The comparison.
-        candidates: What was compared, in the same order.
-        images: What they predicted.
+        compared: The comparison.
         facts: How candidates were compared: name -> value.
         notes: Sentences to be read before the figures.
         failures: Images that are left out -> the reason.
@@ -52,6 +49,7 @@ def render(
     Raises:
         MissingExtraError: Jinja2 or Matplotlib is not installed.
     """
+    found, candidates, images = compared.comparison, compared.predictions, compared.images
     truth = histogram.mean(images.labels, images.bins)
     calibrations = [calibrate(candidate.means, truth) for candidate in candidates]
     return html.fill(
