@@ -10,7 +10,7 @@ import pytest
 from nimakit.errors import ModelError, UsageError
 from nimakit.models import intervals
 from nimakit.models.engine import Member, Model
-from nimakit.models.intervals import Calibration
+from nimakit.models.intervals import KnownErrors
 from nimakit.models.network import Network
 from samples import write_photo
 
@@ -20,7 +20,7 @@ def calibrated(tiny_file: Path, tmp_path: Path) -> Path:
     """A model file with the errors of nine images."""
     file = tmp_path / "calibrated.onnx"
     shutil.copy(tiny_file, file)
-    intervals.write(file, Calibration.of(np.arange(9.0), np.zeros(9), "9 photographs, validation"))
+    intervals.write(file, KnownErrors.of(np.arange(9.0), np.zeros(9), "9 photographs, validation"))
     return file
 
 
@@ -64,14 +64,14 @@ def test_refuses_a_model_whose_errors_are_unknown(calibrated: Path, tiny: Model)
 def test_refuses_errors_that_make_no_intervals(text: str) -> None:
     """They come with files that other people wrote."""
     with pytest.raises(ModelError, match=r"nimakit\.intervals"):
-        Calibration.from_json(text)
+        KnownErrors.from_json(text)
 
 
 def test_errors_are_rounded_up(calibrated: Path) -> None:
     """So that intervals are not narrower than the errors say."""
-    found = Calibration.of(np.array([1 / 3]), np.zeros(1), "one")
+    found = KnownErrors.of(np.array([1 / 3]), np.zeros(1), "one")
     assert found.errors == (0.333334,)
-    assert Calibration.from_json(json.dumps({"errors": [0.333334], "basis": "one"})) == found
-    assert Network(calibrated).calibration == Calibration(
+    assert KnownErrors.from_json(json.dumps({"errors": [0.333334], "basis": "one"})) == found
+    assert Network(calibrated).known_errors == KnownErrors(
         errors=tuple(float(n) for n in range(9)), basis="9 photographs, validation"
     )

@@ -15,7 +15,7 @@ from nimakit.images.measures import MEASURES
 from nimakit.labels.label_file import Labels
 from nimakit.models import intervals
 from nimakit.models.engine import Member, Model
-from nimakit.models.intervals import Calibration
+from nimakit.models.intervals import KnownErrors
 from nimakit.models.network import Network
 from nimakit.reports import html
 from nimakit.scoring.records import ONLY
@@ -110,7 +110,7 @@ def test_intervals_are_in_records_and_columns_only_on_request(
     """Of a model whose file has its errors."""
     table, file = tmp_path / "p.csv", tmp_path / "calibrated.onnx"
     shutil.copy(tiny_file, file)
-    intervals.write(file, Calibration(errors=(0.25, 0.5, 0.75), basis="3 photographs"))
+    intervals.write(file, KnownErrors(errors=(0.25, 0.5, 0.75), basis="3 photographs"))
     model = Model([Member(Network(file))])
     plain, _ = _score(Run(source=folder, predictions_file=str(table)), model)
     assert "interval" not in table.read_text(encoding="utf-8")

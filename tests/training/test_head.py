@@ -150,7 +150,7 @@ def test_the_file_has_the_errors_of_images_left_out(done: tuple[Job, list[str]],
     """So scores get intervals; the report says how wide they are."""
     job, _ = done
     model = load_model(job.model_file)
-    found = model.members[0].network.calibration
+    found = model.members[0].network.known_errors
     assert found is not None
     assert (len(found.errors), found.basis) == (COUNT, "24 photographs, leave-one-out")
     [record] = model.with_intervals(0.9).predict([folder / "photographs" / "p12.jpg"], augmented=True)

@@ -263,14 +263,14 @@ class Model:
             raise UsageError(
                 f"Intervals come from the errors of one model, as its file has them. Received: {received}"
             )
-        calibration = self.members[0].network.calibration
-        if calibration is None:
+        known_errors = self.members[0].network.known_errors
+        if known_errors is None:
             raise UsageError(
                 "Intervals come from errors on images that a model did not learn from, which nimakit train"
                 f" stores in its file. Received: {self.name}, without them; train it again, with a"
                 " validation_split above 0, or fit a head (head_only)"
             )
-        return Model(self.members, name=self.name, half_width=calibration.half_width(coverage, self.name))
+        return Model(self.members, name=self.name, half_width=known_errors.half_width(coverage, self.name))
 
     def predict(
         self,

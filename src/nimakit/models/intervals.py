@@ -21,7 +21,7 @@ _LARGEST = 1e6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Calibration:
+class KnownErrors:
     """Errors of a model on images that it did not learn from.
 
     Attributes:
@@ -33,7 +33,7 @@ class Calibration:
     basis: str
 
     @classmethod
-    def of(cls, predicted: FloatArray, real: FloatArray, basis: str) -> "Calibration":
+    def of(cls, predicted: FloatArray, real: FloatArray, basis: str) -> "KnownErrors":
         """From (N,) predictions and mean ratings, at least one."""
         kept = conformal.kept_errors(predicted - real)
         rounded_up = np.ceil(kept * 10**_DIGITS) / 10**_DIGITS
@@ -63,7 +63,7 @@ class Calibration:
         return json.dumps({"errors": list(self.errors), "basis": self.basis}, ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: str) -> "Calibration":
+    def from_json(cls, text: str) -> "KnownErrors":
         """Parse and check the output of `to_json`.
 
         Raises:
@@ -81,13 +81,13 @@ class Calibration:
         return cls(errors=tuple(float(error) for error in values["errors"]), basis=values["basis"])
 
 
-def write(file: Path, calibration: Calibration) -> None:
+def write(file: Path, known_errors: KnownErrors) -> None:
     """Store the errors of a model in its file, which appears whole or not at all."""
     import onnx
 
     model = onnx.load(file)
     kept = {entry.key: entry.value for entry in model.metadata_props}
-    onnx.helper.set_model_props(model, {**kept, INTERVALS_KEY: calibration.to_json()})
+    onnx.helper.set_model_props(model, {**kept, INTERVALS_KEY: known_errors.to_json()})
     atomic_bytes(model.SerializeToString(), file)
 
 

@@ -16,7 +16,7 @@ from nimakit.io.atomic import atomic_writer
 from nimakit.jobs import Job, Split
 from nimakit.models import intervals
 from nimakit.models.engine import Model
-from nimakit.models.intervals import Calibration
+from nimakit.models.intervals import KnownErrors
 from nimakit.models.metadata import Metadata
 from nimakit.models.network import Network
 from nimakit.models.pretrained import Notify
@@ -102,12 +102,12 @@ def store_errors(job: Job, evaluations: Mapping[str, Evaluation]) -> dict[str, s
     found = evaluations[name]
     real = histogram.mean(found.labels, found.label_bins)
     basis = f"{len(real)} photographs, {name}"
-    calibration = Calibration.of(found.means, real, basis)
-    intervals.write(job.model_file, calibration)
-    largest = len(calibration.errors) / (len(calibration.errors) + 1)
+    known_errors = KnownErrors.of(found.means, real, basis)
+    intervals.write(job.model_file, known_errors)
+    largest = len(known_errors.errors) / (len(known_errors.errors) + 1)
     if largest < _COVERAGE:
         return {"intervals": f"up to {largest:.0%}, from {basis}"}
-    width = calibration.half_width(_COVERAGE, job.name)
+    width = known_errors.half_width(_COVERAGE, job.name)
     return {"intervals": f"{_COVERAGE:.0%} of mean ratings are within {width:.2f} of the score, from {basis}"}
 
 
