@@ -139,7 +139,8 @@ def test_refuses_before_the_work_what_would_fail_after_it(
 ) -> None:
     """Output paths and optional packages are checked up front."""
     for output in ("predictions_file", "metrics_file", "report_file"):
-        wrong: dict[str, Any] = {output: tmp_path / "out.txt"}
+        path = tmp_path / "out.txt"
+        wrong: dict[str, Any] = {output: str(path) if output == "predictions_file" else path}
         with pytest.raises(UsageError, match=r"Received: .*out\.txt"):
             Run(source=folder, **wrong).items()
     monkeypatch.setattr(html, "require_jinja", _refuse)
