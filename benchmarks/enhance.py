@@ -3,7 +3,7 @@
     python benchmarks/enhance.py --network aesthetic --judge CONFIG --folds WORK_DIR --image-dir IMAGES
 
 Each photograph is enhanced for the networks, and judged as `nimakit enhance --judge` does. A judge (or a
-network) is a model, or a config whose cross-validated jobs `benchmarks/accuracy.py` left in the folder
+network) is a model, or a config whose cross-validated jobs `nimakit compare` left in the folder
 --folds: then it is the job whose fold the photograph was kept out of, or any where it was in none;
 photographs of folds that nothing was trained for are left out. As a control, the judge also sees each
 photograph with the edit that another one got. Results are kept in --results, a line a photograph: a run that
@@ -45,7 +45,7 @@ def main() -> None:
         default=100,
         help="photographs of each folder, drawn at random; fewer are the first of them",
     )
-    parser.add_argument("--folds", type=Path, help="the --work-dir of benchmarks/accuracy.py")
+    parser.add_argument("--folds", type=Path, help="the --jobs-dir of nimakit compare")
     parser.add_argument("--method", default="adjust", choices=["adjust", "gradient"])
     parser.add_argument("--epsilon", type=float)
     parser.add_argument("--frame", action="store_true")

@@ -38,21 +38,30 @@ def test_compares_a_config_and_a_model(
     output = tmp_path / "comparison.json"
     result = nimakit(
         *("compare", *_options(folder), "--config-file", folder / "config_head.json", "--model", tiny_file),
-        *("--folds", 4, "--groups", folder / "groups.csv", "--output", output),
+        *("--folds", 4, "--groups", folder / "groups.csv", "--tta", "--average"),
+        *("--output", output, "--report", tmp_path / "report.html"),
     )
     assert result.code == 0, result.err
     table = result.out.splitlines()
     assert table[0].split()[:3] == ["CANDIDATE", "SRCC", "PLCC"]
+    assert table[0].split()[-3:] == ["FOLDS", "MS", "HEAD"]
     assert table[1].startswith(f"{folder.name}/config_head")
-    assert f"{COUNT} images" in table[3]
+    assert f"{COUNT} images" in table[4]
     values = json.loads(output.read_text("utf-8"))
-    head, model = values["rows"]
-    best, other = (head, model) if values["best"] == head["name"] else (model, head)
-    assert best["figures"]["srcc"]["value"] >= other["figures"]["srcc"]["value"]
-    assert other["differences"]["srcc"]["value"] <= best["differences"]["srcc"]["value"] == 0
+    head, model, average = values["rows"]
+    best = next(row for row in values["rows"] if row["name"] == values["best"])
+    others = [row for row in values["rows"] if row is not best]
+    assert all(row["figures"]["srcc"]["value"] <= best["figures"]["srcc"]["value"] for row in others)
+    assert all(row["differences"]["srcc"]["value"] <= 0 for row in others)
+    assert best["differences"]["srcc"]["value"] == 0
     assert head["figures"]["srcc"]["value"] > 0.9
     assert head["figures"]["srcc"]["low"] <= head["figures"]["srcc"]["value"]
-    assert model["seconds"] > 0
+    assert len(head["folds"]) == len(model["folds"]) == 4
+    assert head["cost"]["head"] > 0
+    assert (model["cost"]["head"], average["cost"]) == (None, None)
+    assert (values["tta"], values["groups"]) == ("flips", COUNT // 2)
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert f"{values['best']} is the best" in page.replace("<wbr>", "")
 
 
 def test_a_model_that_was_trained_on_the_images_is_noted(
@@ -85,10 +94,22 @@ def test_an_image_that_cannot_be_read_is_left_out_of_all(
     assert "p05" in result.err
 
 
-def test_refuses_the_config_of_a_network(nimakit: Command, folder: Path, tmp_path: Path) -> None:
-    """It would have to be trained; and nothing to compare is refused too."""
-    config = tmp_path / "config.json"
-    config.write_text('{"base_model_name": "MobileNet"}', encoding="utf-8")
-    result = nimakit("compare", *_options(folder), "--config-file", config)
-    assert (result.code, "head_only" in result.err) == (1, True)
+def test_compares_only_on_chosen_folds(nimakit: Command, folder: Path, tmp_path: Path) -> None:
+    """Each image is still predicted by a head that learned from all other folds."""
+    output = tmp_path / "comparison.json"
+    options = [*_options(folder), "--config-file", folder / "config_head.json", "--output", output]
+    result = nimakit("compare", *options, "--folds", 4, "--only-fold", 2, "--only-fold", 4)
+    assert result.code == 0, result.err
+    values = json.loads(output.read_text("utf-8"))
+    assert values["images"] == COUNT // 2
+    assert [value is None for value in values["rows"][0]["folds"]] == [True, False, True, False]
+    result = nimakit("compare", *options, "--only-fold", 6)
+    assert (result.code, "from 1 to 5" in result.err) == (1, True)
+
+
+def test_refuses_what_cannot_be_compared(nimakit: Command, folder: Path) -> None:
+    """Nothing; or heads on crops, whose features are not kept."""
     assert nimakit("compare", *_options(folder)).code == 1
+    head = ("--config-file", folder / "config_head.json")
+    result = nimakit("compare", *_options(folder), *head, "--tta", "crops")
+    assert (result.code, "--tta flips or none" in result.err) == (1, True)

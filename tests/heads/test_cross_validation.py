@@ -1,5 +1,7 @@
 """nimakit.heads.cross_validation: predictions by heads that did not learn from the image."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -41,10 +43,22 @@ def test_an_image_is_predicted_by_a_fit_to_the_other_folds() -> None:
     block = random.normal(size=(2, 30, 4)).astype(np.float32)
     labels = normalise(random.random((30, 4)))
     folds = np.arange(30) % 3
-    means, histograms = out_of_fold([block], labels, _BINS, folds=folds, config=_CONFIG)
+    found = out_of_fold([block], labels, _BINS, folds=folds, config=_CONFIG)
     others = folds != 1
     head = fitting.fit([block[:, others]], labels[others], _BINS).fitted.head
     expected = np.exp(head([block[0, folds == 1]]))
-    assert histograms is not None
-    np.testing.assert_allclose(histograms[folds == 1], normalise(expected), rtol=1e-6)
-    np.testing.assert_allclose(means, histograms @ _BINS)
+    assert found.histograms is not None
+    np.testing.assert_allclose(found.histograms[folds == 1], normalise(expected), rtol=1e-6)
+    np.testing.assert_allclose(found.means, found.histograms @ _BINS)
+
+
+def test_predictions_of_several_views_are_averaged() -> None:
+    """As with test-time augmentation: each view is predicted on its own."""
+    random = np.random.default_rng(0)
+    block = random.normal(size=(2, 30, 4)).astype(np.float32)
+    labels = normalise(random.random((30, 4)))
+    folds = np.arange(30) % 3
+    options: Any = {"folds": folds, "config": _CONFIG}
+    both = out_of_fold([block], labels, _BINS, views=2, **options)
+    each = [out_of_fold([part], labels, _BINS, **options) for part in (block, block[::-1])]
+    np.testing.assert_allclose(both.means, np.mean([one.means for one in each], axis=0), rtol=1e-6)

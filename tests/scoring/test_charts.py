@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from nimakit.scoring import charts
+from nimakit.scoring.calibration import calibrate
 from nimakit.stats.histogram import FloatArray, default_bins, normalise
 
 RANDOM = np.random.default_rng(0)
@@ -30,6 +31,7 @@ def _all(real: FloatArray) -> list[str]:
         charts.distributions("ratings", rows, rows, default_bins(7)),
         charts.residuals("residuals", real, predicted - real),
         charts.residual_counts("errors", predicted - real),
+        charts.calibration("calibration", calibrate(predicted, real), (1, 8)),
     ]
 
 

@@ -87,6 +87,15 @@ def test_writes_csv_with_a_column_for_each_field() -> None:
     assert (rows[1]["mean_score_prediction"], rows[1]["error"]) == ("", "It is broken.")
 
 
+def test_intervals_of_several_models_have_columns_of_their_own() -> None:
+    """Two for each model."""
+    scores = {"a": Score(5.0, None, None, None, interval=(4, 6)), "b": Score(2.0, None, None, None)}
+    columns = csv_columns(["a", "b"], intervals=True)
+    written = _written(".csv", [{"image_id": "x", **score_record(scores)}], columns=columns)
+    [row] = csv.DictReader(io.StringIO(written))
+    assert (row["a.interval_low"], row["a.interval_high"], row["b.interval_low"]) == ("4", "6", "")
+
+
 def test_the_scores_of_several_models_have_their_names() -> None:
     """Each model's scores are under its name, in JSON as in a .csv; an error is the whole record's."""
     scores = {"a": Score(5.25, 1.5, np.array([0.25, 0.75]), 62.0), "b": Score(2.0, None, None, None)}

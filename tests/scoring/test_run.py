@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ import pytest
 from nimakit.errors import MissingExtraError, OutputError, UsageError
 from nimakit.images.measures import MEASURES
 from nimakit.labels.label_file import Labels
-from nimakit.models.engine import Model
+from nimakit.models import intervals
+from nimakit.models.engine import Member, Model
+from nimakit.models.intervals import KnownErrors
+from nimakit.models.network import Network
 from nimakit.reports import html
 from nimakit.scoring.records import ONLY
 from nimakit.scoring.run import Run, Summary
@@ -100,6 +104,28 @@ def test_measures_are_in_records_and_columns_only_on_request(
     assert {row["measures.sharpness"] for row in rows} == {""}  # too small to have any
 
 
+def test_intervals_are_in_records_and_columns_only_on_request(
+    folder: Path, tiny_file: Path, tmp_path: Path
+) -> None:
+    """Of a model whose file has its errors."""
+    table, file = tmp_path / "p.csv", tmp_path / "calibrated.onnx"
+    shutil.copy(tiny_file, file)
+    intervals.write(file, KnownErrors(errors=(0.25, 0.5, 0.75), basis="3 photographs"))
+    model = Model([Member(Network(file))])
+    plain, _ = _score(Run(source=folder, predictions_file=str(table)), model)
+    assert "interval" not in table.read_text(encoding="utf-8")
+    records, _ = _score(Run(source=folder, predictions_file=str(table)), model.with_intervals(0.5))
+    ends = [record.pop("interval", None) for record in records]
+    assert records == plain
+    rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+    for row, record, pair in zip(rows[:3], records[:3], ends[:3], strict=True):
+        mean = record["mean_score_prediction"]
+        assert pair == pytest.approx([mean - 0.5, min(10, mean + 0.5)])
+        assert [float(row["interval_low"]), float(row["interval_high"])] == pair
+    assert (ends[3], rows[3]["interval_low"]) == (None, "")
+    assert model.sha256 != model.with_intervals(0.5).sha256  # a run is resumed only with the same
+
+
 def test_writes_metrics_where_no_labelled_image_was_scored(tmp_path: Path, folder: Path, tiny: Model) -> None:
     """The metrics file is written, with 0 images."""
     labels = Labels(image_ids=("text",), histograms=normalise([[1] * 10]))
@@ -113,7 +139,8 @@ def test_refuses_before_the_work_what_would_fail_after_it(
 ) -> None:
     """Output paths and optional packages are checked up front."""
     for output in ("predictions_file", "metrics_file", "report_file"):
-        wrong: dict[str, Any] = {output: tmp_path / "out.txt"}
+        path = tmp_path / "out.txt"
+        wrong: dict[str, Any] = {output: str(path) if output == "predictions_file" else path}
         with pytest.raises(UsageError, match=r"Received: .*out\.txt"):
             Run(source=folder, **wrong).items()
     monkeypatch.setattr(html, "require_jinja", _refuse)

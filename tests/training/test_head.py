@@ -146,6 +146,19 @@ def test_the_file_is_a_model_like_any_other(done: tuple[Job, list[str]], folder:
     assert np.corrcoef(scores, np.arange(COUNT))[0, 1] > 0.95
 
 
+def test_the_file_has_the_errors_of_images_left_out(done: tuple[Job, list[str]], folder: Path) -> None:
+    """So scores get intervals; the report says how wide they are."""
+    job, _ = done
+    model = load_model(job.model_file)
+    found = model.members[0].network.known_errors
+    assert found is not None
+    assert (len(found.errors), found.basis) == (COUNT, "24 photographs, leave-one-out")
+    [record] = model.with_intervals(0.9).predict([folder / "photographs" / "p12.jpg"], augmented=True)
+    low, high = record["interval"]
+    assert low < record["mean_score_prediction"] < high
+    assert "90% of mean ratings are within" in job.report_file.read_text("utf-8")
+
+
 def test_scores_are_those_of_the_kept_features(
     done: tuple[Job, list[str]], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -94,6 +94,13 @@ def test_ranks_scores_among_the_ratings_it_learned_from(done: tuple[Job, list[st
     assert (about.name, about.base_model) == (f"Small-{job.name}", "Small")
 
 
+def test_the_file_has_the_errors_of_the_validation_set(done: tuple[Job, list[str]]) -> None:
+    """From which scores get intervals."""
+    found = Network(done[0].model_file).known_errors
+    assert found is not None
+    assert (len(found.errors), found.basis) == (6, "6 photographs, validation")
+
+
 def test_writes_how_photographs_are_decoded(done: tuple[Job, list[str]]) -> None:
     """Into the model file, which earlier versions refuse, and the model card."""
     job, _ = done

@@ -69,6 +69,7 @@ def score_in_bulk(run: "BulkRun", load: "Callable[[], Model | SideBySide]", name
     layout = Layout(
         models=names,
         measures=run.measures,
+        intervals=model.has_intervals,
         identity={**identity, "measures": run.measures, "shard": str(run.shard)},
     )
     outcome = run.score(model, layout, sys.stdout)

@@ -1,21 +1,22 @@
-"""`nimakit compare`: models and configs of heads, side by side on the same ratings."""
+"""`nimakit compare`: models and training configs, side by side on the same ratings."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nimakit.commands.models import align
-from nimakit.commands.parameters import FILE, OutputFile, image_source, max_pixels, recursive
-from nimakit.errors import ImageError, LabelError, UsageError, first_few
+from nimakit.commands.parameters import FILE, OutputFile, image_source, max_pixels, recursive, tta
+from nimakit.errors import ImageError, UsageError, first_few
 from nimakit.progress import printable, say
 
 if TYPE_CHECKING:
+    from nimakit.models.preparation import Augmentation
     from nimakit.scoring.comparison import Comparison
+    from nimakit.scoring.grouping import GroupBy
     from nimakit.stats.bootstrap import Interval
-    from nimakit.stats.histogram import IntArray
 
 _TITLES = {"srcc": "SRCC", "lcc": "PLCC", "mae": "MAE", "emd": "EMD", "pairs": "PAIRS"}
 _MAX_LISTED = 5
@@ -30,7 +31,7 @@ _MAX_LISTED = 5
     "config_files",
     multiple=True,
     type=FILE,
-    help="The config of a head, which is cross-validated; repeat for more.",
+    help="A training config, which is cross-validated; repeat for more.",
 )
 @click.option(
     "--samples-file", required=True, type=FILE, help="Label file: the images and people's ratings of them."
@@ -43,6 +44,13 @@ _MAX_LISTED = 5
     default=5,
     show_default=True,
     help="Folds of the cross-validation of configs.",
+)
+@click.option(
+    "--only-fold",
+    "only",
+    multiple=True,
+    type=click.IntRange(1),
+    help="Compare only on the images of this fold, counted from 1; repeat for more.",
 )
 @click.option(
     "--seed",
@@ -58,7 +66,34 @@ _MAX_LISTED = 5
     help="Table (.csv, .tsv or .jsonl) with the columns image_id and group: images of a group stay in one"
     " fold, and are resampled together.",
 )
+@click.option(
+    "--group-column",
+    default="group",
+    show_default=True,
+    help="Column of that table with the groups, such as that of the photographer.",
+)
+@click.option(
+    "--group-by",
+    multiple=True,
+    type=click.Choice(["duplicates", "folder"]),
+    help="Also keep together copies of the same picture, or the images of a folder; repeat for both.",
+)
+@click.option(
+    "--jobs-dir",
+    type=FILE,
+    default=Path("train_jobs/cross_validation"),
+    show_default=True,
+    help="Where configs of whole networks are trained, a job for each fold; complete jobs are used again.",
+)
+@tta
+@click.option("--average", is_flag=True, help="Also compare the average of all candidates.")
 @click.option("--output", type=OutputFile(".json"), help="Also write all figures to this file: .json.")
+@click.option(
+    "--report",
+    type=OutputFile(".html", ".htm"),
+    help="Write a page here with the figures, calibration, and the pictures on which candidates disagree:"
+    " .html, one file.",
+)
 @max_pixels
 def compare(
     *,
@@ -68,64 +103,104 @@ def compare(
     image_dir: Path,
     recursive: bool,
     folds: int,
+    only: tuple[int, ...],
     seed: int,
     groups_file: Path | None,
+    group_column: str,
+    group_by: "tuple[GroupBy, ...]",
+    jobs_dir: Path,
+    tta: "Augmentation",
+    average: bool,
     output: Path | None,
+    report: Path | None,
     max_pixels: int,
 ) -> int:
-    """Compare models, and configs of heads, by their agreement with people's ratings.
+    """Compare models and training configs by their agreement with people's ratings.
 
-    A model scores the images; a config with "head_only" is cross-validated, so that no image is predicted by
-    a head that learned from it. Each figure has a 95 % interval, and so has its difference to the best
-    candidate by SRCC. PAIRS is the share of pairs in the right order, among those on which people agree. The
-    ceiling is what a perfect model would reach with ratings by so many people.
+    A model scores the images. A config is cross-validated, so that no image is predicted by a network that
+    learned from it: with "head_only" in seconds, else by a training job for each fold.
+
+    Each figure has a 95 % interval, and so has its difference to the best candidate by SRCC. PAIRS is the
+    share of pairs in the right order, among those on which people agree. FOLDS is the median SRCC of the
+    folds. MS is the time for an image on one core, HEAD that of a head on its features. The ceiling is what a
+    perfect model would reach with ratings by so many people.
 
     Exit code: 0 all images compared, 1 usage or model error, 2 some images were left out.
 
     \b
     Example:
       nimakit compare --model aesthetic --config-file models/EfficientNetLite2/config_head.json \\
-        --samples-file labels.json --image-source photos --output comparison.json
+        --samples-file labels.json --image-source photos --report comparison.html
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
+    from nimakit.heads.cross_validation import assign_folds
     from nimakit.io.atomic import atomic_bytes
     from nimakit.labels.label_file import read_labels
-    from nimakit.scoring import candidates, comparison
+    from nimakit.scoring import candidates, comparison_report, grouping
+    from nimakit.scoring.compared import compare_outcomes
+    from nimakit.scoring.report import require
+    from nimakit.training.cross_validation import Jobs, cross_validated
 
     if not models and not config_files:
         raise UsageError("A comparison needs at least one --model or --config-file.")
     if not image_dir.is_dir():
         raise UsageError(f"--image-source must be a folder of images. Received: {image_dir}")
-    images, failures = candidates.labelled_images(
-        read_labels(samples_file), image_dir, recursive=recursive, notify=say
+    if report:
+        require()
+    labels = read_labels(samples_file)
+    images, failures = candidates.labelled_images(labels, image_dir, recursive=recursive, notify=say)
+    groups = grouping.group_images(
+        images.image_ids,
+        images.paths,
+        table=groups_file,
+        column=group_column,
+        by=group_by,
+        max_pixels=max_pixels,
     )
-    groups = _groups(groups_file, images.image_ids) if groups_file else None
+    # Models have folds only to be compared with configs, or to show how much figures vary.
+    count = len(images.paths) if groups is None else int(groups.max()) + 1
+    divided = assign_folds(len(images.paths), folds if config_files else min(folds, count), seed, groups)
+    settings = candidates.Settings(
+        folds=divided,
+        only=_chosen(only, int(divided.max()) + 1),
+        tta=tta,
+        max_pixels=max_pixels,
+        notify=say,
+    )
+    jobs = Jobs(labels=labels, image_dir=image_dir, recursive=recursive, folder=jobs_dir, seed=seed)
     outcomes = [
-        candidates.cross_validated(
-            images, path, folds=folds, seed=seed, groups=groups, max_pixels=max_pixels, notify=say
-        )
-        for path in config_files
+        cross_validated(images, file, name, settings, jobs)
+        for file, name in zip(config_files, candidates.names(config_files), strict=True)
     ]
-    outcomes += [candidates.scored(images, name, max_pixels=max_pixels, notify=say) for name in models]
-    predictions, rows = candidates.common(outcomes)
-    found = comparison.compare(
-        predictions,
-        images.labels[rows],
-        images.bins,
-        counts=None if images.counts is None else images.counts[rows],
-        groups=None if groups is None else groups[rows],
-        seed=seed,
-    )
+    outcomes += [candidates.scored(images, name, settings) for name in models]
+    compared = compare_outcomes(images, outcomes, settings, groups=groups, with_average=average, seed=seed)
     for outcome in outcomes:
         failures |= outcome.failures
+    facts: dict[str, Any] = {"folds": folds, "seed": seed, "tta": tta}
+    if groups is not None:
+        facts["groups"] = len(set(groups.tolist()))
     notes = _notes(models, images.image_ids)
     if output:
-        values = found.to_dict() | {"left_out": failures, "folds": folds, "seed": seed, "notes": notes}
+        values = compared.comparison.to_dict() | {"left_out": failures, **facts, "notes": notes}
         atomic_bytes(f"{json.dumps(values, indent=2)}\n".encode(), output)
-    click.echo(printable("\n".join([*_lines(found), *notes])))
+    click.echo(printable("\n".join([*_lines(compared.comparison), *notes])))
+    if report:
+        facts = {"labels": str(samples_file)} | {name: str(value) for name, value in facts.items()}
+        page = comparison_report.render(
+            compared, facts=facts, notes=notes, failures=failures, max_pixels=max_pixels
+        )
+        atomic_bytes(page.encode(), report)
+        say(f"report: {report}")
     if failures:
         listed = first_few([f"{name}: {reason}" for name, reason in failures.items()], _MAX_LISTED)
         say(f"{len(failures)} images are left out: {'; '.join(listed)}")
     return ImageError.exit_code if failures else 0
+
+
+def _chosen(only: Sequence[int], folds: int) -> tuple[int, ...]:
+    """The chosen folds, counted from 0."""
+    if any(fold > folds for fold in only):
+        raise UsageError(f"--only-fold must be a number from 1 to {folds}. Received: {max(only)}")
+    return tuple(fold - 1 for fold in only)
 
 
 def _notes(models: Sequence[str], image_ids: Sequence[str]) -> list[str]:
@@ -141,45 +216,32 @@ def _notes(models: Sequence[str], image_ids: Sequence[str]) -> list[str]:
     return [training_note(name, count, len(image_ids)) for name, count in counts.items() if count]
 
 
-def _groups(file: Path, image_ids: Sequence[str]) -> "IntArray":
-    """The group of each image; an image without one is a group of its own.
-
-    Raises:
-        LabelError: The table cannot be read, or names none of the images.
-    """
-    import numpy as np
-
-    from nimakit.io.tables import BadRows, read_rows
-
-    rows = BadRows(remedy="Correct them.")
-    group_of: Mapping[str, str] = {
-        row.values[0]: row.values[1] for row in read_rows(file, ["image_id", "group"], rows)
-    }
-    rows.refuse()
-    if not set(group_of) & set(image_ids):
-        raise LabelError(f"The table of groups must name the images of the label file. Received: {file}")
-    names = [f"group {group_of[name]}" if name in group_of else f"image {name}" for name in image_ids]
-    found: IntArray = np.unique(names, return_inverse=True)[1]
-    return found
-
-
 def _lines(found: "Comparison") -> list[str]:
     """The table, and what is below it."""
-    header = ["CANDIDATE", *_TITLES.values(), "SRCC - BEST", "SECONDS"]
+    from nimakit.scoring.verdict import in_short
+
+    header = ["CANDIDATE", *_TITLES.values(), "SRCC - BEST", "FOLDS", "MS", "HEAD"]
     table = [header]
     for row in found.rows:
         difference = "best" if row.name == found.best else _shown(row.differences["srcc"])
-        seconds = "-" if row.seconds is None else f"{row.seconds:.3f}"
-        table.append([row.name, *(_shown(row.figures[key]) for key in _TITLES), difference, seconds])
+        cost = ["-", "-"]
+        if row.cost:
+            head = row.cost.head
+            cost = [f"{1000 * row.cost.total:.0f}", "-" if head is None else f"{1000 * head:.1f}"]
+        figures = [_shown(row.figures[key]) for key in _TITLES]
+        table.append(
+            [row.name, *figures, difference, "-" if row.median is None else f"{row.median:.3f}", *cost]
+        )
     known = "unknown" if found.ceiling is None else f"{found.ceiling:.3f}"
     return [
         *align(table),
         f"{found.images} images, {found.agreed_pairs} pairs on which people agree. In brackets:"
         f" 95 % intervals. Ceiling of PLCC by the number of ratings: {known}",
+        *in_short(found),
     ]
 
 
 def _shown(figure: "Interval") -> str:
-    if figure.value != figure.value:  # NaN
+    if not figure.is_defined:
         return "-"
     return f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"

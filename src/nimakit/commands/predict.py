@@ -81,6 +81,15 @@ if TYPE_CHECKING:
     help="Add measures of technical quality: sharpness, noise, exposure, contrast, JPEG blocks, size.",
 )
 @click.option(
+    "--intervals",
+    is_flag=False,
+    flag_value=0.9,
+    type=Finite(0, 1, min_open=True, max_open=True),
+    metavar="COVERAGE",
+    help="Add interval: lower and upper end of where people's mean rating is with this probability"
+    " (0.9 where --intervals has no value). Needs a model that nimakit train wrote.",
+)
+@click.option(
     "--normalize",
     type=click.Choice(["minmax"]),
     help="Add normalized_score: 0 for the lowest mean of this set, 1 for the highest.",
@@ -156,6 +165,7 @@ def predict(
     recursive: bool,
     tta: "Augmentation",
     measures: bool,
+    intervals: float | None,
     normalize: str | None,
     top: int | None,
     predictions_file: str | None,
@@ -211,10 +221,13 @@ def predict(
         config = TrainConfig(base_model_name=base_model_name)
 
     def load() -> "Model | SideBySide":
+        model: Model | SideBySide
         if sources:
-            return loading.load_side_by_side(sources, notify=say)
-        model = _load(models, weights_file, config, config_file.name if config_file else "")
-        return model.for_user(read_taste(user_file)) if user_file else model
+            model = loading.load_side_by_side(sources, notify=say)
+        else:
+            model = _load(models, weights_file, config, config_file.name if config_file else "")
+            model = model.for_user(read_taste(user_file)) if user_file else model
+        return model if intervals is None else model.with_intervals(intervals)
 
     cluster = read_cluster(engine, ray_address, ray_cpus, ray_gpus)
     bulk = bulk_options(image_source, shard, resume, predictions_file, cluster)

@@ -1,6 +1,7 @@
 """Cross-validation of heads: each image is predicted by a head fitted without its fold."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -8,7 +9,23 @@ from nimakit.config import HeadConfig
 from nimakit.errors import UsageError
 from nimakit.heads import fitting
 from nimakit.stats import histogram
+from nimakit.stats.head import GaussianHead, LinearHead
 from nimakit.stats.histogram import Float32Array, FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutOfFold:
+    """Predictions for N images by heads that did not learn from them.
+
+    Attributes:
+        means: (N,) float64, mean scores.
+        histograms: (N, bins) float64, rows sum to 1; None of a regression head.
+        head: One of the heads.
+    """
+
+    means: FloatArray
+    histograms: FloatArray | None
+    head: LinearHead | GaussianHead
 
 
 def assign_folds(count: int, folds: int, seed: int, groups: IntArray | None = None) -> IntArray:
@@ -55,27 +72,30 @@ def out_of_fold(
     folds: IntArray,
     config: HeadConfig,
     counts: FloatArray | None = None,
-) -> tuple[FloatArray, FloatArray | None]:
+    views: int = 1,
+    only: Sequence[int] | None = None,
+) -> OutOfFold:
     """Predict each image by a head fitted to the images of all other folds.
 
     Args:
-        blocks: (views, N, D_b) float32 of each encoder. Heads are fitted to the average of the views, and
-            predict from the first, as a model file does.
+        blocks: (V, N, D_b) float32 of each encoder: V views. Heads are fitted to their average, or to the
+            first without ``random_flip``.
         labels: (N, bins) float64, rows sum to 1.
         bins: (bins,), their values.
         folds: (N,) from `assign_folds`.
         config: The config of the head.
         counts: (N,), numbers of ratings; None if unknown.
-
-    Returns:
-        (N,) mean scores, and (N, bins) histograms, None of a regression head.
+        views: How many views an image is predicted from, each on its own, as a model file does; their
+            predictions are averaged.
+        only: Folds to predict; None for all. Predictions for the others are NaN.
     """
     is_regression = config.head == "regression"
-    outputs = np.empty((len(labels), 1 if is_regression else len(bins)))
-    for fold in np.unique(folds):
+    outputs = np.full((len(labels), 1 if is_regression else len(bins)), np.nan)
+    learned_from = None if config.random_flip else 1
+    for fold in np.unique(folds) if only is None else only:
         own, others = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
         head = fitting.fit(
-            [block[:, others] for block in blocks],
+            [block[:learned_from, others] for block in blocks],
             labels[others],
             bins,
             kernel=config.kernel,
@@ -83,9 +103,9 @@ def out_of_fold(
             is_regression=is_regression,
             balanced=config.balance_ratings,
             seed=config.seed,
-        )
-        outputs[own] = head.fitted.head([block[0, own] for block in blocks])
+        ).fitted.head
+        given = (head([block[view, own] for block in blocks]) for view in range(views))
+        outputs[own] = np.mean([each if is_regression else histogram.softmax(each) for each in given], axis=0)
     if is_regression:
-        return np.clip(outputs[:, 0], bins[0], bins[-1]), None
-    histograms = histogram.softmax(outputs)
-    return histogram.mean(histograms, bins), histograms
+        return OutOfFold(np.clip(outputs[:, 0], bins[0], bins[-1]), None, head)
+    return OutOfFold(histogram.mean(outputs, bins), outputs, head)

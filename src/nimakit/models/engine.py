@@ -73,6 +73,7 @@ class Model:
         members: At least one.
         name: Display name; the first member's name if None.
         taste: The person whose scores it gives; None for people in general.
+        half_width: Half of the width of the intervals of its scores; None for scores without.
 
     Attributes:
         name: Display name.
@@ -90,12 +91,18 @@ class Model:
     """
 
     def __init__(
-        self, members: Sequence[Member], *, name: str | None = None, taste: Taste | None = None
+        self,
+        members: Sequence[Member],
+        *,
+        name: str | None = None,
+        taste: Taste | None = None,
+        half_width: float | None = None,
     ) -> None:
         if not members:
             raise ModelError("A model must have at least one member. Received: none")
         self.members = tuple(members)
         self.taste = taste
+        self._half_width = half_width
         first = members[0].network.metadata
         self.name = name or first.name
         self.bins: FloatArray = np.asarray(first.bins, np.float64)
@@ -135,6 +142,8 @@ class Model:
             digest.update(f"{member.network.identity} {member.weight!r}".encode())
         for name, array in sorted(self.taste.arrays.items()) if self.taste else ():
             digest.update(f"{name} {array.shape}".encode() + array.tobytes())
+        if self._half_width is not None:
+            digest.update(f"{self._half_width!r}".encode())
         return digest.hexdigest()
 
     def score_prepared(self, prepared: Views, views: int = 1, stop: Stop | None = None) -> list[Score]:
@@ -232,6 +241,37 @@ class Model:
         personal.probe()  # fails now if the person's own network does not run
         return personal
 
+    @property
+    def has_intervals(self) -> bool:
+        """Whether its scores have intervals."""
+        return self._half_width is not None
+
+    def with_intervals(self, coverage: float) -> "Model":
+        """The same model with an interval for each score: it contains the mean rating with a probability.
+
+        The errors on images that it did not learn from, which are in its file, make the intervals
+        (`nimakit.stats.conformal`); they are cut off at the ends of the scale.
+
+        Args:
+            coverage: The probability, above 0 and below 1.
+
+        Raises:
+            UsageError: Several models, one person's scores, or a file without errors or with too few.
+        """
+        if len(self.members) > 1 or self.taste:
+            received = "one person's scores" if self.taste else f"{len(self.members)} models averaged"
+            raise UsageError(
+                f"Intervals come from the errors of one model, as its file has them. Received: {received}"
+            )
+        known_errors = self.members[0].network.known_errors
+        if known_errors is None:
+            raise UsageError(
+                "Intervals come from errors on images that a model did not learn from, which nimakit train"
+                f" stores in its file. Received: {self.name}, without them; train it again, with a"
+                " validation_split above 0, or fit a head (head_only)"
+            )
+        return Model(self.members, name=self.name, half_width=known_errors.half_width(coverage, self.name))
+
     def predict(
         self,
         images: ImageInput | Sequence[ImageInput],
@@ -327,9 +367,16 @@ class Model:
                 histogram=None if rows is None else rows[i],
                 percentile=None if ranks is None else float(ranks[i]),
                 features=features[i],
+                interval=self._interval(float(mean[i])),
             )
             for i in range(len(mean))
         ]
+
+    def _interval(self, mean: float) -> tuple[float, float] | None:
+        if self._half_width is None:
+            return None
+        low, high = float(self.bins[0]), float(self.bins[-1])
+        return max(low, mean - self._half_width), min(high, mean + self._half_width)
 
 
 class Scorer(Generic[Result]):

@@ -48,6 +48,7 @@ class Network:
 
     Attributes:
         metadata: The metadata in the file.
+        known_errors: Its errors, from which scores get intervals; None if the file has none.
         provider: The execution provider in use (``CUDAExecutionProvider`` if available).
         is_regression: Whether the head gives a score instead of a histogram.
         outputs: Names of the outputs: that of the head, and "features".
@@ -63,6 +64,7 @@ class Network:
         self._session = Session(path, name=name, threads=threads)
         self.provider = self._session.provider
         self.metadata = self._session.metadata
+        self.known_errors = self._session.known_errors
         head = self._check_outputs(name)
         self.is_regression = head == "score"
         self.outputs = [head, "features"]

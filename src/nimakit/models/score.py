@@ -24,6 +24,7 @@ class Score:
             has no reference.
         features: (D,) float32, features of all networks in their order; None if unknown.
         measures: Technical measures of the image; None if they were not wanted.
+        interval: Lower and upper end of the interval of its mean rating; None if it was not wanted.
     """
 
     mean: float
@@ -32,6 +33,7 @@ class Score:
     percentile: float | None
     features: np.ndarray[Any, np.dtype[np.float32]] | None = None
     measures: Measures | None = None
+    interval: tuple[float, float] | None = None
 
 
 Scores = Mapping[str, Score]
@@ -42,7 +44,7 @@ Record = dict[str, Any]
 RECORD_KEYS = frozenset(
     (
         *("image_id", "image", "error", "mean_score_prediction", "sd_score_prediction", "mean_score_label"),
-        *("percentile", "normalized_score", "predictions", "measures"),
+        *("percentile", "normalized_score", "predictions", "measures", "interval"),
     )
 )
 """Keys of score records, which no model's name may be."""
@@ -63,8 +65,8 @@ def score_record(score: Score | Scores) -> Record:
 
     Returns:
         ``mean_score_prediction``, ``sd_score_prediction`` (None without a distribution), ``predictions``
-        (list of floats; empty without a distribution) and, if known, ``percentile`` and ``measures``. Of
-        several models, the same for each, under its name, and ``measures`` once.
+        (list of floats; empty without a distribution) and, if known, ``percentile``, ``interval`` (low and
+        high) and ``measures``. Of several models, the same for each, under its name, and ``measures`` once.
     """
     record: Record
     if not isinstance(score, Score):
@@ -78,6 +80,8 @@ def score_record(score: Score | Scores) -> Record:
     }
     if score.percentile is not None:
         record["percentile"] = round(score.percentile, 2)
+    if score.interval is not None:
+        record["interval"] = [round(end, DIGITS) for end in score.interval]
     if score.measures is not None:
         record["measures"] = score.measures.to_dict()
     return record

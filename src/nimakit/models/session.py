@@ -19,6 +19,7 @@ from nimakit.images.photo import PixelArray, Preprocessing
 from nimakit.io.cache import sha256
 from nimakit.io.threads import result
 from nimakit.models import external_data
+from nimakit.models.intervals import INTERVALS_KEY, KnownErrors
 from nimakit.models.metadata import METADATA_KEY, Metadata
 from nimakit.stats.histogram import Float32Array
 
@@ -96,6 +97,7 @@ class Session:
 
     Attributes:
         metadata: The metadata in the file.
+        known_errors: Errors of the model, from which scores get intervals; None if the file has none.
         provider: The execution provider in use (``CUDAExecutionProvider`` if available).
         outputs: Name -> shape of each output; a dimension that depends on the input is not an integer.
 
@@ -130,7 +132,7 @@ class Session:
                 f"The file must be a valid ONNX model. Received: {self._name} ({reason})"
             ) from error
         self.provider: str = self._session.get_providers()[0]
-        self.metadata = self._read_metadata()
+        self.metadata, self.known_errors = self._read_metadata()
         self.outputs: dict[str, list[int | str | None]] = {
             output.name: output.shape for output in self._session.get_outputs()
         }
@@ -251,7 +253,7 @@ class Session:
             stop.set()  # in case of an interruption
             pool.shutdown()
 
-    def _read_metadata(self) -> Metadata:
+    def _read_metadata(self) -> tuple[Metadata, KnownErrors | None]:
         try:
             custom = self._session.get_modelmeta().custom_metadata_map
         except UnicodeDecodeError as error:
@@ -263,7 +265,10 @@ class Session:
                 " nimakit encoder import makes an encoder."
             )
         try:
-            return Metadata.from_json(custom[METADATA_KEY])
+            known = INTERVALS_KEY in custom
+            return Metadata.from_json(custom[METADATA_KEY]), (
+                KnownErrors.from_json(custom[INTERVALS_KEY]) if known else None
+            )
         except ModelError as error:
             raise ModelError(f"{self._name}: {error}") from error
 

@@ -62,6 +62,15 @@ class SideBySide:
         """The networks of all models, in their order."""
         return tuple(network for model in self.models.values() for network in model.networks)
 
+    @property
+    def has_intervals(self) -> bool:
+        """Whether any model's scores have intervals."""
+        return any(model.has_intervals for model in self.models.values())
+
+    def with_intervals(self, coverage: float) -> "SideBySide":
+        """The same models, each with intervals; see `Model.with_intervals`."""
+        return SideBySide({name: model.with_intervals(coverage) for name, model in self.models.items()})
+
     def score_prepared(
         self, prepared: Views, views: int = 1, stop: Stop | None = None
     ) -> list[dict[str, Score]]:

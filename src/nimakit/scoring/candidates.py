@@ -1,30 +1,27 @@
 """Predictions of models, and of cross-validated heads, for the same labelled images."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from nimakit.config import HeadConfig, read_config
-from nimakit.errors import ConfigError, ImageError, UsageError
+from nimakit.config import HeadConfig
+from nimakit.errors import ImageError, UsageError
 from nimakit.features import VIEWS, KeptScorer, extract, make_scorer
 from nimakit.heads.blocks import load_blocks
-from nimakit.heads.cross_validation import assign_folds, out_of_fold
+from nimakit.heads.cross_validation import out_of_fold
 from nimakit.labels.label_file import Labels
 from nimakit.models import loading
-from nimakit.models.engine import Scorer
+from nimakit.models.preparation import Augmentation, Views
 from nimakit.models.pretrained import Notify
 from nimakit.models.score import Score
 from nimakit.progress import track
 from nimakit.scoring import metrics
 from nimakit.scoring.comparison import Predictions
+from nimakit.scoring.cost import Steps
 from nimakit.scoring.items import list_items
-from nimakit.stats.histogram import FloatArray, IntArray, default_bins
-
-_TIMED_IMAGES = 8
-"""Images that tell the cost of a model, if others are scored from kept features."""
+from nimakit.stats.histogram import Float32Array, FloatArray, IntArray, default_bins
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,18 +42,54 @@ class LabelledImages:
     bins: FloatArray
     counts: FloatArray | None
 
+    def only(self, rows: IntArray) -> "LabelledImages":
+        """Some of the images."""
+        return LabelledImages(
+            image_ids=tuple(self.image_ids[row] for row in rows),
+            paths=tuple(self.paths[row] for row in rows),
+            labels=self.labels[rows],
+            bins=self.bins,
+            counts=None if self.counts is None else self.counts[rows],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Settings:
+    """How candidates predict.
+
+    Attributes:
+        folds: (N,) from 0, the fold of each image.
+        only: The folds whose images are predicted; all if empty.
+        tta: Test-time augmentation.
+        max_pixels: Largest width times height of an image.
+        notify: Called with a sentence before a download.
+    """
+
+    folds: IntArray
+    only: tuple[int, ...] = ()
+    tta: Augmentation = "none"
+    max_pixels: int
+    notify: Notify
+
+    @property
+    def chosen(self) -> tuple[int, ...]:
+        """The folds whose images are predicted, ascending."""
+        return tuple(sorted(set(self.only))) or tuple(range(int(self.folds.max()) + 1))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
     """What a candidate predicts, and what it cannot.
 
     Attributes:
-        predictions: For all N images; NaN for those that are left out.
+        predictions: For all N images; NaN for those that are left out, or in a fold that is not chosen.
         failures: image_id -> why an image is left out.
+        steps: How it predicts, to be timed.
     """
 
     predictions: Predictions
     failures: dict[str, str]
+    steps: Steps
 
 
 def labelled_images(
@@ -88,110 +121,127 @@ def labelled_images(
     return found, missing
 
 
-def cross_validated(
-    images: LabelledImages,
-    config_file: Path,
-    *,
-    folds: int,
-    seed: int,
-    groups: IntArray | None,
-    max_pixels: int,
-    notify: Notify,
+def cross_validated_head(
+    images: LabelledImages, config: HeadConfig, name: str, settings: Settings
 ) -> Outcome:
     """Predict each image by a head fitted without its fold.
 
     Args:
         images: The images.
-        config_file: The config of a head.
-        folds: Number of folds.
-        seed: Seed of the folds.
-        groups: (N,), groups that stay in one fold; None if there are none.
-        max_pixels: Largest width times height of an image.
-        notify: Called with a sentence before a download.
+        config: The config of a head.
+        name: Its name.
+        settings: How to predict; the augmentation must be "none" or "flips".
 
     Raises:
-        ConfigError: Not the config of a head, or with another number of bins.
+        UsageError: Another augmentation.
     """
-    config = read_config(config_file)
-    if not isinstance(config, HeadConfig):
-        raise ConfigError(
-            f"Only configs with 'head_only' are cross-validated here. Received: {config_file}; train a model"
-            " with it, and compare that on images it was not trained on"
+    if settings.tta == "crops":
+        raise UsageError(
+            "The views of an image whose features are kept are the image and its mirror image, so configs are"
+            " cross-validated with --tta flips or none. Received: crops"
         )
-    if config.n_classes not in (None, len(images.bins)):
-        raise ConfigError(
-            f"n_classes must be the number of bins of the labels. Received: {config.n_classes} in"
-            f" {config_file}, {len(images.bins)} bins"
-        )
-    views = VIEWS if config.random_flip else VIEWS[:1]
-    table = extract(load_blocks(config, notify=notify), images.paths, views=views, max_pixels=max_pixels)
+    encoders = load_blocks(config, notify=settings.notify)
+    views = VIEWS if config.random_flip or settings.tta == "flips" else VIEWS[:1]
+    table = extract(encoders, images.paths, views=views, max_pixels=settings.max_pixels)
     found = set(table.paths)
     rows = np.array([row for row, path in enumerate(images.paths) if path in found], np.intp)
-    divided = assign_folds(len(images.paths), folds, seed, groups)[rows]
-    counts = None if images.counts is None else images.counts[rows]
-    means, histograms = out_of_fold(
-        table.blocks, images.labels[rows], images.bins, folds=divided, config=config, counts=counts
+    predicted = out_of_fold(
+        table.blocks,
+        images.labels[rows],
+        images.bins,
+        folds=settings.folds[rows],
+        config=config,
+        counts=None if images.counts is None else images.counts[rows],
+        views=2 if settings.tta == "flips" else 1,
+        only=settings.chosen,
     )
-    name = f"{config_file.parent.name}/{config_file.stem}"
+
+    def features(prepared: Views) -> list[Float32Array]:
+        return [encoder.encode(prepared[encoder.preprocessing]) for encoder in encoders]
+
+    steps = Steps(
+        preprocessings=tuple({encoder.preprocessing for encoder in encoders}),
+        features=features,
+        head=predicted.head,
+    )
     failed = {images.paths.index(path): str(error) for path, error in table.errors.items()}
-    return _outcome(images, failed, rows, Predictions(name=name, means=means, histograms=histograms))
+    predictions = Predictions(name=name, means=predicted.means, histograms=predicted.histograms)
+    return _outcome(images, failed, rows, predictions, steps)
 
 
-def scored(images: LabelledImages, model_name: str, *, max_pixels: int, notify: Notify) -> Outcome:
+def scored(
+    images: LabelledImages, model_name: str, settings: Settings, *, rows: IntArray | None = None
+) -> Outcome:
     """Predict each image by a model; its means are moved to the scale of the labels, ends to ends.
 
     Args:
         images: The images.
         model_name: As for `nimakit.models.loading.load_model`.
-        max_pixels: Largest width times height of an image.
-        notify: Called with a sentence before a download.
+        settings: How to predict.
+        rows: The images to predict; None for those of the chosen folds.
     """
-    model = loading.load_model(model_name, notify=notify)
-    scorer = make_scorer(model, max_pixels=max_pixels)
-    begin = time.perf_counter()
-    results = list(track(scorer.score(images.paths), len(images.paths), f"scoring {model_name}"))
+    if rows is None:
+        rows = np.flatnonzero(np.isin(settings.folds, settings.chosen))
+    model = loading.load_model(model_name, notify=settings.notify)
+    scorer = make_scorer(model, tta=settings.tta, max_pixels=settings.max_pixels)
+    paths = [images.paths[row] for row in rows]
+    results = list(
+        zip(rows.tolist(), track(scorer.score(paths), len(paths), f"scoring {model_name}"), strict=True)
+    )
     if known := scorer.known if isinstance(scorer, KeptScorer) else 0:
-        notify(f"{model_name}: {known} of {len(results)} images are scored from kept features")
-        begin = time.perf_counter()
-        timed = images.paths[:_TIMED_IMAGES]
-        list(Scorer(model, max_pixels=max_pixels).score(timed))
-        seconds = (time.perf_counter() - begin) / len(timed)
-    else:
-        seconds = (time.perf_counter() - begin) / len(images.paths)
-    good = [(row, result) for row, result in enumerate(results) if isinstance(result, Score)]
-    failed = {row: str(result) for row, result in enumerate(results) if isinstance(result, ImageError)}
+        settings.notify(f"{model_name}: {known} of {len(results)} images are scored from kept features")
+    good = [(row, result) for row, result in results if isinstance(result, Score)]
+    failed = {row: str(result) for row, result in results if isinstance(result, ImageError)}
     rows = np.array([row for row, _ in good], np.intp)
     share = (np.array([score.mean for _, score in good]) - model.bins[0]) / (model.bins[-1] - model.bins[0])
     means = images.bins[0] + share * (images.bins[-1] - images.bins[0])
     histograms = [score.histogram for _, score in good if score.histogram is not None]
     same = metrics.on_same_scale(model.bins, images.bins) and len(model.bins) == len(images.bins)
     rows_of = np.stack(histograms) if same and len(histograms) == len(good) > 0 else None
-    found = Predictions(name=model_name, means=means, histograms=rows_of, seconds=seconds)
-    return _outcome(images, failed, rows, found)
+    found = Predictions(name=model_name, means=means, histograms=rows_of)
+    steps = Steps(preprocessings=model.preprocessings, features=model.score_prepared)
+    return _outcome(images, failed, rows, found, steps)
 
 
-def common(outcomes: Sequence[Outcome]) -> tuple[list[Predictions], IntArray]:
-    """Predictions for the images that all candidates predict, and the rows of these images.
+def merged(outcomes: Sequence[Outcome], name: str) -> Outcome:
+    """One candidate of several that predict different images.
 
-    Raises:
-        UsageError: They are fewer than two.
+    Args:
+        outcomes: At least one; they have histograms all or none.
+        name: Its name.
     """
-    means = np.stack([outcome.predictions.means for outcome in outcomes])
-    rows = np.flatnonzero(np.isfinite(means).all(axis=0))
-    if len(rows) < 2:
-        raise UsageError(f"All candidates must predict at least two images. Received: {len(rows)} of all")
-    kept = [
-        replace(
-            found,
-            means=found.means[rows],
-            histograms=None if found.histograms is None else found.histograms[rows],
-        )
-        for found in (outcome.predictions for outcome in outcomes)
+    first = outcomes[0]
+
+    def joined(parts: Sequence[FloatArray]) -> FloatArray:
+        whole = parts[0].copy()
+        for part in parts[1:]:
+            whole[np.isfinite(part)] = part[np.isfinite(part)]
+        return whole
+
+    predictions = [outcome.predictions for outcome in outcomes]
+    histograms = [found.histograms for found in predictions if found.histograms is not None]
+    return Outcome(
+        Predictions(
+            name=name,
+            means=joined([found.means for found in predictions]),
+            histograms=joined(histograms) if len(histograms) == len(outcomes) else None,
+        ),
+        {image: reason for outcome in outcomes for image, reason in outcome.failures.items()},
+        first.steps,
+    )
+
+
+def names(config_files: Sequence[Path]) -> list[str]:
+    """A name for each config: folder and file, or the whole path if several have the same."""
+    short = [f"{file.parent.name}/{file.stem}" for file in config_files]
+    return [
+        str(file) if short.count(name) > 1 else name for file, name in zip(config_files, short, strict=True)
     ]
-    return kept, rows
 
 
-def _outcome(images: LabelledImages, failed: dict[int, str], rows: IntArray, found: Predictions) -> Outcome:
+def _outcome(
+    images: LabelledImages, failed: dict[int, str], rows: IntArray, found: Predictions, steps: Steps
+) -> Outcome:
     """Spread predictions for some rows over all N images."""
 
     def spread(values: FloatArray) -> FloatArray:
@@ -204,4 +254,4 @@ def _outcome(images: LabelledImages, failed: dict[int, str], rows: IntArray, fou
         means=spread(found.means),
         histograms=None if found.histograms is None else spread(found.histograms),
     )
-    return Outcome(predictions, {images.image_ids[row]: reason for row, reason in failed.items()})
+    return Outcome(predictions, {images.image_ids[row]: reason for row, reason in failed.items()}, steps)

@@ -1,4 +1,4 @@
-"""Charts for the report on a model: losses, and its scores against people's ratings."""
+"""Charts for the reports on models: losses, and their scores against people's ratings."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nimakit.reports.plots import BAR, INK, PEOPLE, SOFT, bars, limits, points, svg
+from nimakit.scoring.calibration import Calibration
 from nimakit.stats.histogram import FloatArray
 
 if TYPE_CHECKING:
@@ -157,3 +158,23 @@ def residual_counts(name: str, residual: FloatArray) -> str:
         axes.set(xlabel="model minus people", ylabel="pictures")
 
     return svg(name, "How many pictures are off by how much", plot)
+
+
+def calibration(name: str, found: Calibration, limits: tuple[float, float]) -> str:
+    """Mean ratings of images that are predicted alike, with 95 % intervals, and the diagonal.
+
+    Args:
+        name: Unique on the page.
+        found: What to draw.
+        limits: Lowest and highest value on both axes, so that charts of several models can be compared.
+    """
+
+    def plot(axes: "Axes") -> None:
+        axes.plot(limits, limits, color=SOFT, linestyle="--", linewidth=1)
+        axes.errorbar(
+            found.predicted, found.real, np.nan_to_num(found.error), color=BAR, marker="o", markersize=5
+        )
+        axes.set(xlim=limits, ylim=limits, aspect="equal")
+        axes.set(xlabel="predicted mean score", ylabel="people's mean score")
+
+    return svg(name, "People's mean score where the model predicts a score", plot)

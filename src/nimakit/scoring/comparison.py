@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from nimakit.scoring.cost import Cost
 from nimakit.stats import agreement, bootstrap, histogram
 from nimakit.stats.bootstrap import Interval
 from nimakit.stats.correlation import lcc, srcc
@@ -27,13 +28,13 @@ class Predictions:
         name: Name of the model or config.
         means: (N,) float64, on the scale of the labels.
         histograms: (N, bins) float64, rows sum to 1; None if it predicts none on the labels' bins.
-        seconds: Seconds for an image; None if not measured.
+        cost: What an image costs; None if not measured.
     """
 
     name: str
     means: FloatArray
     histograms: FloatArray | None = None
-    seconds: float | None = None
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,13 +45,21 @@ class Row:
         name: Its name.
         figures: Name of each of `FIGURES` -> the figure and its interval.
         differences: The same, of its difference to the best candidate by SRCC.
-        seconds: Seconds for an image; None if not measured.
+        folds: SRCC within each fold; NaN where it is not defined, empty without folds.
+        cost: What an image costs; None if not measured.
     """
 
     name: str
     figures: dict[str, Interval]
     differences: dict[str, Interval]
-    seconds: float | None
+    folds: tuple[float, ...]
+    cost: Cost | None
+
+    @property
+    def median(self) -> float | None:
+        """Median of the folds in which it is defined; None if there are none."""
+        known = [value for value in self.folds if not np.isnan(value)]
+        return float(np.median(known)) if known else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +89,7 @@ class Comparison:
                     name: {key: None if np.isnan(number) else number for key, number in found.items()}
                     for name, found in row[part].items()
                 }
+            row["folds"] = [None if np.isnan(number) else number for number in row["folds"]]
         return values
 
 
@@ -90,6 +100,7 @@ def compare(
     *,
     counts: FloatArray | None = None,
     groups: IntArray | None = None,
+    folds: IntArray | None = None,
     resamples: int = bootstrap.RESAMPLES,
     seed: int = 0,
 ) -> Comparison:
@@ -105,6 +116,7 @@ def compare(
         counts: (N,), numbers of ratings; None if unknown: then all pairs of different means count, and the
             ceiling is unknown.
         groups: (N,), groups of images that are not independent; None if there are none.
+        folds: (N,) from 0, the fold of each image; None if there are none.
         resamples: Number of resamples.
         seed: Seed of the resamples.
     """
@@ -146,7 +158,8 @@ def compare(
                     )
                     for k in each
                 },
-                seconds=candidate.seconds,
+                folds=_of_folds(candidate.means, truth, folds),
+                cost=candidate.cost,
             )
         )
     return Comparison(
@@ -156,6 +169,13 @@ def compare(
         ceiling=None if counts is None else ceiling(labels, bins, counts),
         agreed_pairs=pairs.count,
     )
+
+
+def _of_folds(means: FloatArray, truth: FloatArray, folds: IntArray | None) -> tuple[float, ...]:
+    if folds is None:
+        return ()
+    places = [np.flatnonzero(folds == fold) for fold in range(int(folds.max()) + 1)]
+    return tuple(_or_nan(srcc(means[own], truth[own])) for own in places)
 
 
 def ceiling(labels: FloatArray, bins: FloatArray, counts: FloatArray) -> float | None:

@@ -31,16 +31,18 @@ class Layout:
         models: Names of the models, or `nimakit.scoring.records.ONLY`.
         measures: Whether records have technical measures.
         identity: What must be the same when a run is resumed, such as the model and its hash.
+        intervals: Whether records have intervals.
     """
 
     models: Sequence[str]
     measures: bool
     identity: Mapping[str, Any]
+    intervals: bool = False
 
     @property
     def columns(self) -> Sequence[str]:
         """Columns of a .csv."""
-        return records.csv_columns(self.models, measures=self.measures)
+        return records.csv_columns(self.models, measures=self.measures, intervals=self.intervals)
 
     @property
     def metadata(self) -> str:
@@ -49,7 +51,9 @@ class Layout:
 
     def rows(self) -> parquet.Rows:
         """What makes Parquet of records."""
-        return parquet.Rows(self.models, measures=self.measures, metadata=self.metadata)
+        return parquet.Rows(
+            self.models, measures=self.measures, intervals=self.intervals, metadata=self.metadata
+        )
 
 
 class Output(Protocol):

@@ -39,16 +39,20 @@ class Rows:
         models: Names of the models, or `nimakit.scoring.records.ONLY`.
         measures: Whether records have technical measures.
         metadata: Text for the file's metadata, under the key ``nimakit``.
+        intervals: Whether records have intervals: a column ``interval`` with low and high.
     """
 
-    def __init__(self, models: Sequence[str], *, measures: bool, metadata: str) -> None:
+    def __init__(
+        self, models: Sequence[str], *, measures: bool, metadata: str, intervals: bool = False
+    ) -> None:
         import pyarrow as pa
 
-        kinds = {"histogram": pa.list_(pa.float64())}
+        kinds = dict.fromkeys(("histogram", "interval"), pa.list_(pa.float64()))
+        self._scores = _SCORES | ({"interval": "interval"} if intervals else {})
         columns = [
             pa.field(_column(model, name), kinds.get(name, pa.float64()))
             for model in models
-            for name in _SCORES
+            for name in self._scores
         ]
         if measures:
             columns.append(pa.field("measures", pa.struct([(name, pa.float64()) for name in MEASURES])))
@@ -80,7 +84,7 @@ class Rows:
         }
         for model in self._models:
             scores = scores_in(record, model)
-            row |= {_column(model, name): scores.get(key) for name, key in _SCORES.items()}
+            row |= {_column(model, name): scores.get(key) for name, key in self._scores.items()}
         return row
 
 

@@ -19,20 +19,26 @@ CSV_COLUMNS = ("image_id", "image", *_SCORE_KEYS, "error", "predictions")
 """Columns of a .csv of one model's records."""
 
 
-def csv_columns(models: Sequence[str], *, measures: bool = False) -> tuple[str, ...]:
+_ENDS = {"interval_low": 0, "interval_high": 1}
+"""Columns of a .csv -> place in a record's ``interval``."""
+
+
+def csv_columns(models: Sequence[str], *, measures: bool = False, intervals: bool = False) -> tuple[str, ...]:
     """Columns of a .csv: those of one model, or ``NAME.KEY`` for each of several side by side.
 
     Args:
         models: Names of the models, or `ONLY`.
         measures: Whether to add ``measures.KEY`` for each technical measure.
+        intervals: Whether to add ``interval_low`` and ``interval_high``.
 
     >>> csv_columns(["a", "b"])[2:4]
     ('a.mean_score_prediction', 'a.sd_score_prediction')
     """
     measured = [f"measures.{name}" for name in MEASURES] if measures else []
+    ends = tuple(_ENDS) if intervals else ()
     if list(models) == [ONLY]:
-        return (*CSV_COLUMNS, *measured)
-    scores = [f"{model}.{key}" for model in models for key in (*_SCORE_KEYS, "predictions")]
+        return (*CSV_COLUMNS, *ends, *measured)
+    scores = [f"{model}.{key}" for model in models for key in (*_SCORE_KEYS, "predictions", *ends)]
     return ("image_id", "image", *scores, "error", *measured)
 
 
@@ -122,5 +128,8 @@ class RecordWriter:
 
 def _cell(record: Record, column: str) -> Any:
     model, _, key = column.rpartition(".")
-    value = scores_in(record, model).get(key, "")
+    scores = scores_in(record, model)
+    if key in _ENDS:
+        return scores["interval"][_ENDS[key]] if "interval" in scores else ""
+    value = scores.get(key, "")
     return " ".join(map(str, value)) if isinstance(value, list) else value

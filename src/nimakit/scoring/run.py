@@ -127,7 +127,9 @@ class Run:
 
         with ExitStack() as files:
             identity = {"model": model.name, "sha256": model.sha256, "tta": self.tta}
-            layout = Layout(models=list(models), measures=self.measures, identity=identity)
+            layout = Layout(
+                models=list(models), measures=self.measures, intervals=model.has_intervals, identity=identity
+            )
             write = self._open_outputs(stdout, files, layout)
             if self.normalise or self.top or self.report_file:
                 self._write_all(list(scored()), models, write)

@@ -25,6 +25,11 @@ class Interval:
     low: float
     high: float
 
+    @property
+    def is_defined(self) -> bool:
+        """Whether the figure is a number."""
+        return not np.isnan(self.value)
+
 
 def resampled(
     figures: Callable[[IntArray], FloatArray],

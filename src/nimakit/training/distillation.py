@@ -22,7 +22,7 @@ from nimakit.scoring.evaluation import Evaluation, evaluate
 from nimakit.scoring.items import Item, list_items, score_items
 from nimakit.stats.histogram import FloatArray
 from nimakit.training.labelled_set import JobData
-from nimakit.training.results import seconds_per_image
+from nimakit.training.results import seconds_per_image, store_errors
 
 STUDENT = "student"
 """Name of the evaluation of the student on photographs with ratings, none of which it has seen."""
@@ -97,6 +97,8 @@ def distil(
     network = Network(student.model_file)
     rated = [*data.items, *data.test]
     found = evaluate(Model([Member(network)]), rated, label="scoring the rated photographs")
+    # Its job stored the errors of the head's scores, but intervals are for people's ratings.
+    store_errors(student, {"validation": found})
     counts = {part: len(ids) for part, ids in student.split().items()}
     alike = json.loads(student.metrics_file.read_text("utf-8"))["validation"]["srcc_mean"]
     own: TrainConfig = parse_train_config(json.loads(student.config_file.read_text("utf-8")), "student")

@@ -26,13 +26,18 @@ from nimakit.stats import histogram
 from nimakit.stats.histogram import FloatArray
 from nimakit.training.distillation import STUDENT, distil
 from nimakit.training.labelled_set import JobData
-from nimakit.training.results import Results, evaluate_sets, run_facts, seconds_per_image, write_results
+from nimakit.training.results import (
+    LEFT_OUT,
+    Results,
+    evaluate_sets,
+    run_facts,
+    seconds_per_image,
+    store_errors,
+    write_results,
+)
 
 if TYPE_CHECKING:
     import onnx
-
-LEFT_OUT = "leave-one-out"
-"""Name of the evaluation in which each image is scored by a fit to all others."""
 
 _TOLERANCE = 1e-4
 _MAX_LISTED = 20
@@ -113,6 +118,7 @@ def train_head(
             for encoder, share in zip(encoders, head.fitted.shares, strict=True)
         ),
         **ratings.facts,
+        **store_errors(job, evaluations),
         "size of the file": f"{job.model_file.stat().st_size / 1e6:.1f} MB",
         "time for an image, on one core": f"{seconds_per_image(network, table.paths):.2f} s",
         **students,

@@ -24,7 +24,7 @@ from nimakit.scoring import report
 from nimakit.training import upload
 from nimakit.training.head import train_head
 from nimakit.training.labelled_set import JobData
-from nimakit.training.results import Results, evaluate_sets, run_facts, write_results
+from nimakit.training.results import Results, evaluate_sets, run_facts, store_errors, write_results
 
 _LIBRARIES = ("keras", "tensorflow", "tensorflow-cpu", "numpy", "pillow", "onnxruntime")
 
@@ -163,7 +163,7 @@ def _evaluate_and_report(
         Results(
             title=f"{config.base_model_name}, {job.name}",
             metadata=network.metadata,
-            facts=_facts(job, config, data, history),
+            facts=_facts(job, config, data, history) | store_errors(job, evaluations),
             history=history,
             evaluations=evaluations,
             bins=data.bins,

@@ -14,16 +14,25 @@ from nimakit.errors import UsageError
 from nimakit.images.photo import MAX_PIXELS, open_photo, prepare
 from nimakit.io.atomic import atomic_writer
 from nimakit.jobs import Job, Split
+from nimakit.models import intervals
 from nimakit.models.engine import Model
+from nimakit.models.intervals import KnownErrors
 from nimakit.models.metadata import Metadata
 from nimakit.models.network import Network
 from nimakit.models.pretrained import Notify
 from nimakit.scoring import model_card, report
 from nimakit.scoring.evaluation import Evaluation, evaluate
+from nimakit.stats import histogram
 from nimakit.stats.histogram import FloatArray
 from nimakit.training.labelled_set import JobData
 
 _TIMED_IMAGES = 4
+
+LEFT_OUT = "leave-one-out"
+"""Name of the evaluation in which each image is scored by a fit to all others."""
+
+_COVERAGE = 0.9
+"""Coverage of the interval in the report."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +85,30 @@ def evaluate_sets(
         except UsageError as error:  # none of them can be decoded
             notify(f"no figures for the {name} set: {error}")
     return evaluations
+
+
+def store_errors(job: Job, evaluations: Mapping[str, Evaluation]) -> dict[str, str]:
+    """Store the model's errors in its file, so that its scores can have intervals.
+
+    They are those on the validation set, which was not learned from; without one, those of leave-one-out fits
+    (the jackknife: Lei and others, 2018, section 2.4).
+
+    Returns:
+        A fact for the report; none if there is neither.
+    """
+    name = next((name for name in ("validation", LEFT_OUT) if name in evaluations), None)
+    if name is None:
+        return {}
+    found = evaluations[name]
+    real = histogram.mean(found.labels, found.label_bins)
+    basis = f"{len(real)} photographs, {name}"
+    known_errors = KnownErrors.of(found.means, real, basis)
+    intervals.write(job.model_file, known_errors)
+    largest = len(known_errors.errors) / (len(known_errors.errors) + 1)
+    if largest < _COVERAGE:
+        return {"intervals": f"up to {largest:.0%}, from {basis}"}
+    width = known_errors.half_width(_COVERAGE, job.name)
+    return {"intervals": f"{_COVERAGE:.0%} of mean ratings are within {width:.2f} of the score, from {basis}"}
 
 
 def write_results(job: Job, results: Results, notify: Notify) -> None:
