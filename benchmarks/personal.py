@@ -1,12 +1,14 @@
 """How well scores follow one person's taste: the tables of docs/personal.md.
 
-    python benchmarks/personal.py oasis --model MODEL [MODEL ...] --ratings-file RATINGS --image-dir IMAGES
+    python benchmarks/personal.py oasis --encoder NAME@HxW [...] --ratings-file RATINGS --image-dir IMAGES
     python benchmarks/personal.py flickr-aes --model MODEL --ratings-file WORKERS --image-dir IMAGES
 
-oasis: for each seed 100 people and a fifth of the pictures are held out. The base is made of the frozen
-features of the models by ridge regression onto what the other people said of the other pictures; their own
-heads are not used. Nothing sees a test picture, or a rating by somebody held out but the k of theirs. The
-other people rated these k pictures, too, which factors makes use of; "factors, new pictures" is without that.
+oasis: for each seed 100 people and a fifth of the pictures are held out. The generic model is a head on the
+features, fitted to what the other people said of the other pictures; a picture that it learned from is scored
+by a fit to all others. So it has seen neither the pictures that a person learns from nor those of the test.
+Nothing sees a test picture, or a rating by a person held out except the k of theirs. The other people rated
+these k pictures, too, which factors makes use of; "factors, new pictures" is without that. Comparisons are of
+random pairs of the pictures that a person may learn from, decided by their ratings of the two.
 
 flickr-aes: Ren et al., "Personalized Image Aesthetics", 2017: of each test worker k pictures are learned from
 and the others tested with, 10 times for k=10 and 3 times for k=100. The base is the model as it is, which
@@ -20,34 +22,39 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nimakit.datasets import flickr_aes
+from nimakit.features import extract
+from nimakit.images.files import match_images
 from nimakit.io.arrays import Arrays
 from nimakit.io.tables import BadRows
 from nimakit.labels.ratings import Ratings, read_ratings
 from nimakit.models import loading
-from nimakit.models.engine import Model
+from nimakit.models.encoders import load_encoder
 from nimakit.models.taste import PROBES, Taste
 from nimakit.personal import fit
-from nimakit.personal.learning import RatedImages, rescaled, score_rated
+from nimakit.personal.learning import NOISE_SHARE, RatedImages, rescaled, score_rated
 from nimakit.personal.population import Population
 from nimakit.progress import say
 from nimakit.stats.correlation import srcc
+from nimakit.stats.head import fit_gaussian, log_histograms
 from nimakit.stats.histogram import FloatArray, mean, normalise, softmax
+from nimakit.stats.joint import Choices
+from nimakit.stats.pairwise import Pairs
 
 HELD_OUT = 100
 TEST_SHARE = 0.2
 COUNTS = (0, 10, 50, 100)
+COMPARISONS = (10, 30, 100)
 OASIS_BINS = np.arange(1.0, 8.0)
 FOLDS = {10: 10, 100: 3}
 
-Learn = Callable[[NDArray[np.float32], FloatArray, FloatArray], Arrays]
-"""Features of pictures, their generic scores and somebody's ratings to a taste."""
+Learn = Callable[..., Arrays]
+"""Features of pictures, their generic scores, a person's ratings, and perhaps comparisons, to a taste."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +73,18 @@ class Person:
     test: NDArray[np.intp]
     ratings: FloatArray
 
+    def choices(self, count: int, seen: RatedImages) -> Choices:
+        """What they would choose from random pairs of the pool; equal ratings are a tie."""
+        random = np.random.default_rng(self.number)
+        left = random.integers(0, len(self.pool), count)
+        right = (left + random.integers(1, len(self.pool), count)) % len(self.pool)
+        gap = self.ratings[self.pool[left]] - self.ratings[self.pool[right]]
+        pairs = Pairs.count(left, right, (1 + np.sign(gap)) / 2, np.ones(count), len(self.pool))
+        images, pairs = pairs.compact()
+        places = self.pool[images]
+        noise = NOISE_SHARE * (OASIS_BINS[-1] - OASIS_BINS[0])
+        return Choices(pairs, seen.features[places].astype(np.float64), seen.means[places], noise)
+
 
 class Table:
     """SRCC by method, number of ratings and person; seconds and bytes by method."""
@@ -76,23 +95,32 @@ class Table:
         self._bytes: dict[str, int] = {}
 
     def add(self, method: str, count: int, person: Person, scores: FloatArray) -> None:
-        """Take note of how somebody was scored."""
-        found = srcc(scores[person.test], person.ratings[person.test])
+        """Take note of how somebody's test pictures were scored."""
+        found = srcc(scores, person.ratings[person.test])
         if found is not None:  # it is of no use where somebody rated all alike
             self._found[method, count][person.number].append(found)
 
     def compare(
-        self, person: Person, count: int, seen: RatedImages, means: FloatArray, methods: Mapping[str, Learn]
+        self,
+        person: Person,
+        count: int,
+        seen: RatedImages,
+        methods: Mapping[str, Learn],
+        *,
+        by_choices: bool = False,
     ) -> None:
-        """Learn somebody's taste by each method, and take note of it."""
-        chosen = person.pool[:count]
-        given = (seen.features[chosen], means[chosen], person.ratings[chosen])
-        for method, learn in methods.items():
+        """Learn somebody's taste by each method, from ratings or comparisons, and take note of it."""
+        chosen = person.pool[: 0 if by_choices else count]
+        given = [seen.features[chosen], seen.means[chosen], person.ratings[chosen]]
+        given += [person.choices(count, seen)] if by_choices else []
+        for name, learn in methods.items():
+            method = f"{name}, comparisons" if by_choices else name
             started = time.perf_counter()
             arrays = learn(*given)
             self._seconds[method, count].append(time.perf_counter() - started)
             self._bytes[method] = sum(array.nbytes for array in arrays.values())
-            self.add(method, count, person, means + shift(arrays, means, seen.features))
+            means = seen.means[person.test]
+            self.add(method, count, person, means + shift(arrays, means, seen.features[person.test]))
 
     def show(self) -> None:
         """Print it."""
@@ -113,7 +141,10 @@ def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("protocol", choices=["oasis", "flickr-aes"])
-    parser.add_argument("--model", nargs="+", required=True)
+    parser.add_argument("--model", help="of flickr-aes")
+    parser.add_argument(
+        "--encoder", nargs="+", default=[], help="of oasis, such as efficientnet-lite2@260x260"
+    )
     parser.add_argument("--ratings-file", required=True, type=Path)
     parser.add_argument("--image-dir", required=True, type=Path)
     parser.add_argument(
@@ -124,16 +155,32 @@ def main() -> None:
         help="not 0 to 2, or 11 to 15, of oasis: the constants of nimakit.personal.fit were chosen on those",
     )
     arguments = parser.parse_args()
-    model = loading.load_models(arguments.model)
     rows = BadRows(skip=False)
     if arguments.protocol == "oasis":
         ratings = read_ratings(arguments.ratings_file, bins=OASIS_BINS, rows=rows)
-        run = partial(oasis, widths=[Model([member]).probe()[1] for member in model.members])
-    else:
-        given = flickr_aes.read_worker_ratings(arguments.ratings_file, rows)
-        ratings = rescaled(given, (1.0, 5.0), model.bins)
-        run = partial(flickr, workers=flickr_aes.standard_test_workers(given))
-    run(score_rated(model, ratings, arguments.image_dir, notify=say), arguments.seeds).show()
+        seen, widths = see(arguments.encoder, ratings, arguments.image_dir)
+        oasis(seen, arguments.seeds, widths=widths).show()
+        return
+    model = loading.load_model(arguments.model)
+    given = flickr_aes.read_worker_ratings(arguments.ratings_file, rows)
+    ratings = rescaled(given, (1.0, 5.0), model.bins)
+    seen = score_rated(model, ratings, arguments.image_dir, notify=say)
+    flickr(seen, arguments.seeds, workers=flickr_aes.standard_test_workers(given)).show()
+
+
+def see(names: Sequence[str], ratings: Ratings, image_dir: Path) -> tuple[RatedImages, list[int]]:
+    """The features of rated pictures by encoders, and how many each gives; there are no scores yet."""
+    encoders = []
+    for name, _, size in (text.partition("@") for text in names):
+        encoder = load_encoder(name, notify=say)
+        height, width = map(int, size.split("x")) if size else encoder.input_size
+        encoders.append(encoder.at((height, width)))
+    paths = match_images(ratings.image_ids, image_dir)
+    table = extract(encoders, [path for path in paths.values() if path])
+    kept = ratings.among(table.ids)
+    features = np.concatenate([block[0] for block in table.blocks], axis=1)
+    seen = RatedImages(kept, table.paths, features, np.zeros(len(features)))
+    return seen, [block.shape[2] for block in table.blocks]
 
 
 def oasis(seen: RatedImages, seeds: Sequence[int], *, widths: list[int]) -> Table:
@@ -142,7 +189,7 @@ def oasis(seen: RatedImages, seeds: Sequence[int], *, widths: list[int]) -> Tabl
     Args:
         seen: All ratings, and the features of all pictures.
         seeds: One for each time.
-        widths: How many of the features each of the models gives.
+        widths: How many of the features each of the encoders gives.
     """
     table = Table()
     rated = by_person(seen.ratings)
@@ -152,18 +199,22 @@ def oasis(seen: RatedImages, seeds: Sequence[int], *, widths: list[int]) -> Tabl
         is_test[random.permutation(len(is_test))[: round(TEST_SHARE * len(is_test))]] = True
         held = random.permutation(len(rated))[:HELD_OUT]
         others = np.delete(rated, held, axis=0)
-        means = _ridge(seen, others, is_test, widths)
-        population = learn(seen, means, np.where(is_test, np.nan, others))
+        seen = replace(seen, means=_generic(seen, others, is_test, widths))
+        population = learn(seen, seen.means, np.where(is_test, np.nan, others))
+        everyone = np.nanmean(others, axis=0)
         new = {"factors, new pictures": without_pictures(population).place}
-        methods = {"head": fit.fit_head, "factors": population.place} | new
+        choosers: dict[str, Learn] = {"head": fit.fit_head, "factors": population.place}
+        methods = choosers | new
         for number in held:
             own = rated[number]
             pool = random.permutation(np.flatnonzero(~np.isnan(own) & ~is_test))
             person = Person(number, pool, np.flatnonzero(~np.isnan(own) & is_test), own)
-            table.add("generic", 0, person, means)
+            table.add("generic", 0, person, seen.means[person.test])
             for count in COUNTS:
-                table.compare(person, count, seen, means, methods)
-            table.add("mean of everyone else", 0, person, np.nanmean(others, axis=0))
+                table.compare(person, count, seen, methods)
+            for count in COMPARISONS:
+                table.compare(person, count, seen, choosers, by_choices=True)
+            table.add("mean of everyone else", 0, person, everyone[person.test])
         say(f"seed {seed} done")
     return table
 
@@ -188,8 +239,8 @@ def flickr(seen: RatedImages, seeds: Sequence[int], *, workers: list[str]) -> Ta
             for number in held:
                 places = random.permutation(np.flatnonzero(~np.isnan(rated[number])))
                 person = Person(number, places[:count], places[count:], rated[number])
-                table.add("generic", count, person, seen.means)
-                table.compare(person, count, seen, seen.means, methods)
+                table.add("generic", count, person, seen.means[person.test])
+                table.compare(person, count, seen, methods)
     return table
 
 
@@ -200,20 +251,23 @@ def by_person(given: Ratings) -> FloatArray:
     return rated
 
 
-def _ridge(
+def _generic(
     seen: RatedImages, others: FloatArray, is_test: NDArray[np.bool_], widths: list[int]
 ) -> FloatArray:
-    """(N,) mean scores of a histogram head that saw neither the people held out nor the test pictures."""
-    from nimakit.stats.head import fit_linear, log_histograms
-
+    """(N,) mean scores of pictures by a histogram head that saw neither them nor the people held out."""
     user, image = np.nonzero(~np.isnan(others))
     counts = np.zeros((len(is_test), len(OASIS_BINS)))
     np.add.at(counts, (image, np.rint(others[user, image] - OASIS_BINS[0]).astype(int)), 1)
     blocks = np.split(seen.features, np.cumsum(widths)[:-1], axis=1)
-    found = fit_linear(
-        [block[None, ~is_test] for block in blocks], log_histograms(normalise(counts[~is_test]))
+    known = counts[~is_test]
+    found = fit_gaussian(
+        [block[None, ~is_test] for block in blocks],
+        log_histograms(normalise(known)),
+        counts=known.sum(axis=1),
     )
-    return mean(softmax(found.head(blocks)), OASIS_BINS)
+    means = mean(softmax(found.head(blocks)), OASIS_BINS)
+    means[~is_test] = mean(softmax(found.left_out), OASIS_BINS)
+    return means
 
 
 def learn(seen: RatedImages, means: FloatArray, others: FloatArray) -> Population:

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,21 @@ from PIL import Image
 from sqlalchemy import select
 
 import small_backbone
+from nimakit.errors import ImageError
+from nimakit.features import extract
+from nimakit.features.scores import score_files
+from nimakit.heads.joining import join
+from nimakit.models.encoders import load_encoder
+from nimakit.models.loading import load_model
 from nimakit.models.taste import read_taste
 from nimakit.nn.networks import adapters
+from nimakit.stats.head import fit_gaussian, log_histograms
 from nimakit.web.collections.setup import open_collections
 from nimakit.web.db.database import Database
 from nimakit.web.db.tables import Collection
 from nimakit.web.pictures.inventory import synchronise
 from nimakit.web.settings import read_settings
+from small_encoders import WIDTH, encoder_metadata, write_encoder
 from small_models import write_job
 from terminal import Command, Result
 
@@ -182,6 +191,173 @@ def test_asks_for_the_scale_where_ratings_do_not_reach_its_end(
     assert "such as --scale 1 7" in result.err
     table.write_text("image_id,rating\np00,2\np01,10\np02,6\n", "utf-8")
     assert nimakit("personalise", *given, "--output", tmp_path / "a.taste").code == 0
+
+
+def _colours(data: Path) -> Any:
+    """(COUNT, 3) int."""
+    return np.array([np.asarray(Image.open(p))[0, 0] for p in sorted((data / "photos").iterdir())], int)
+
+
+@pytest.fixture(scope="module")
+def judged(data: Path) -> Path:
+    """Comparisons and picks by two people, who like red and blue, in the rating app's form."""
+    colours = _colours(data)
+    random = np.random.default_rng(1)
+    with (data / "pairs.csv").open("w", newline="") as stream:
+        table = csv.writer(stream)
+        table.writerow(["left", "right", "chosen", "user_id", "time", "repeat", "comparison"])
+        for person, liked in (("red", 0), ("blue", 2)):
+            for trial in range(80):
+                left, right = random.choice(COUNT, 2, replace=False).tolist()
+                better = left if colours[left][liked] > colours[right][liked] else right
+                chosen = -1 if trial == 0 else f"p{better:02d}"
+                table.writerow([f"p{left:02d}", f"p{right:02d}", chosen, person, "2026-01-01", 0, trial])
+    with (data / "picks.csv").open("w", newline="") as stream:
+        table = csv.writer(stream)
+        table.writerow(["image_id", "pick", "group"])
+        for group in range(COUNT // 3):
+            names = sorted(range(3 * group, 3 * group + 3), key=lambda n: -colours[n][0])
+            table.writerows([f"p{n:02d}", mark, group] for n, mark in zip(names, (1, 0, -1), strict=True))
+    return data
+
+
+def test_comparisons_and_picks_teach_a_taste(
+    nimakit: Command, judged: Path, tiny_file: Path, tmp_path: Path
+) -> None:
+    """By themselves, and with ratings; other people's comparisons do not count."""
+    output = tmp_path / "red.taste"
+    given = ["--model", tiny_file, "--image-dir", judged / "photos", "--output", output]
+    pairs, picks = ["--comparisons", judged / "pairs.csv"], ["--picks", judged / "picks.csv"]
+    red = _colours(judged)[:, 0]
+
+    def learned(*options: Any) -> tuple[dict[str, Any], float]:
+        result = nimakit("personalise", *given, *options)
+        assert result.code == 0, result.err
+        means = _means(nimakit, judged, tiny_file, "--user", output)
+        return json.loads(result.out), float(np.corrcoef(means, red)[0, 1])
+
+    generic = float(np.corrcoef(_means(nimakit, judged, tiny_file), red)[0, 1])
+    summary, by_pairs = learned(*pairs, "--user-id", "red")
+    assert (summary["ratings"], summary["comparisons"]) == (0, 80)
+    assert read_taste(output).comparisons == 80
+    assert by_pairs > max(0.85, generic + 0.2)
+    summary, by_picks = learned(*picks)
+    assert (summary["ratings"], summary["comparisons"]) == (0, COUNT // 3)
+    assert by_picks > generic + 0.1
+    ratings = tmp_path / "some.csv"
+    ratings.write_text("image_id,rating\np00,1\np01,10\n", "utf-8")
+    summary, by_all = learned(*pairs, *picks, "--ratings", ratings, "--user-id", "red")
+    assert (summary["ratings"], summary["comparisons"]) == (0, 80 + COUNT // 3)
+    assert by_all > 0.85
+
+
+@pytest.fixture(scope="module")
+def head_file(judged: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of three blocks: one encoder at two sizes and another one, with a head on what they give."""
+    folder = tmp_path_factory.mktemp("head")
+    first, second = (load_encoder(write_encoder(folder / f"{seed}.onnx", seed=seed)) for seed in range(2))
+    blocks = [
+        encoder.at(size, source_size=(32, 32)) for encoder, size in ((first, (16, 16)), (second, (32, 32)))
+    ]
+    blocks.append(first.at((32, 32), source_size=(32, 32)))
+    table = extract(blocks, sorted((judged / "photos").iterdir()))
+    targets = log_histograms(np.random.default_rng(0).dirichlet(np.ones(10), COUNT))
+    about = encoder_metadata("three blocks")
+    size = replace(about.preprocessing, height=32, width=32)
+    about = replace(about, bins=tuple(range(1, 11)), preprocessing=size)
+    graph = join([block.graph() for block in blocks], fit_gaussian(table.blocks, targets).head, about)
+    (folder / "model.onnx").write_bytes(graph.SerializeToString())
+    return folder / "model.onnx"
+
+
+@pytest.mark.parametrize("method", ["head", "factors"])
+def test_a_taste_on_several_blocks_scores_the_same_everywhere(
+    nimakit: Command, judged: Path, head_file: Path, tmp_path: Path, method: str
+) -> None:
+    """In predict with the kept features and without a store, and in Python; it follows the person."""
+    output, crowd = tmp_path / "u1.taste", tmp_path / "crowd.npz"
+    more: list[Any] = ["--user-id", "u1", "--output", output]
+    if method == "factors":
+        assert nimakit("learn-factors", *_given(judged, head_file), "--output", crowd).code == 0
+        more += ["--method", "factors", "--population", crowd]
+    result = nimakit("personalise", *_given(judged, head_file), *more)
+    assert result.code == 0, result.err
+    taste, own = read_taste(output), _own_ratings(judged, "u1")
+    assert taste.arrays["weights"].shape == (3 * WIDTH,)
+    scored = _means(nimakit, judged, head_file, "--user", output)
+    assert np.corrcoef(scored, own)[0, 1] > np.corrcoef(_means(nimakit, judged, head_file), own)[0, 1] + 0.2
+    model = load_model(head_file).for_user(taste)
+    paths = sorted((judged / "photos").iterdir())
+    np.testing.assert_allclose(model.predict(paths) @ model.bins, scored, atol=1e-4)
+    kept = [score.mean for score in score_files(model, paths) if not isinstance(score, ImageError)]
+    np.testing.assert_allclose(kept, scored, atol=1e-4)
+
+
+def test_comparisons_of_images_that_are_gone_are_counted(
+    nimakit: Command, judged: Path, tiny_file: Path, tmp_path: Path
+) -> None:
+    """They are left out, and so are bad rows; without any that is left, the command fails."""
+    table = tmp_path / "pairs.csv"
+    given = ["--model", tiny_file, "--image-dir", judged / "photos", "--output", tmp_path / "a.taste"]
+    table.write_text("left,right,chosen\np00,p01,p00\np00,gone,gone\np00,p02,p05\n", "utf-8")
+    result = nimakit("personalise", *given, "--comparisons", table)
+    assert result.code == 1
+    assert "line 4: chosen must be 'p00', 'p02' or a tie; received 'p05'" in result.err
+    result = nimakit("personalise", *given, "--comparisons", table, "--skip-bad")
+    assert result.code == 0, result.err
+    assert json.loads(result.out)["comparisons"] == 1
+    for said in ("1 bad row left out", "1 rated images are left out: gone", "1 comparisons are left out"):
+        assert said in result.err
+    table.write_text("left,right,chosen\np00,gone,gone\n", "utf-8")
+    result = nimakit("personalise", *given, "--comparisons", table)
+    assert (result.code, result.out) == (1, "")
+    assert "or both of a comparison" in result.err
+
+
+def test_refuses_comparisons_that_it_cannot_learn_from(
+    nimakit: Command, judged: Path, tiny_file: Path, tmp_path: Path
+) -> None:
+    """Of several people, with options for other tables, or by a method that takes ratings only."""
+    given = ["--model", tiny_file, "--image-dir", judged / "photos", "--output", tmp_path / "a.taste"]
+    for options, message in (
+        ([], "The judgements come from 2 people (red, blue). Choose one with --user-id."),
+        (["--user-id", "eve"], "Received: 'eve', and ratings by 2 people (red, blue)"),
+        (["--user-id", "red", "--scale", 1, 10], "--scale is for the table --ratings"),
+        (["--user-id", "red", "--method", "full"], "are for the methods head and factors. Received: full"),
+        (["--data-dir", "."], "Received: both"),
+    ):
+        result = nimakit("personalise", *given, "--comparisons", judged / "pairs.csv", *options)
+        assert (result.code, result.out) == (1, "")
+        assert message in result.err
+
+
+def test_comparisons_are_taken_from_the_rating_app(
+    nimakit: Command, judged: Path, tiny_file: Path, tmp_path: Path
+) -> None:
+    """Those of a preference give the same taste as the table that was imported."""
+    folder, outputs = tmp_path / "ratings", [tmp_path / "app.taste", tmp_path / "table.taste"]
+    settings = read_settings(folders=(judged / "photos",), data_dir=folder, environment={})
+    open_collections(settings, {"experiment": "preference"})
+    database = Database(settings.database)
+    with database.read() as session:
+        [collection] = session.scalars(select(Collection))
+    synchronise(database, collection)
+    database.close()
+    result = nimakit("rate", "import", "--pairs", judged / "pairs.csv", "--data-dir", folder)
+    assert result.code == 0, result.err
+    own = ["--model", tiny_file, "--user-id", "red"]
+    result = nimakit("personalise", *own, "--data-dir", folder, "--output", outputs[0])
+    assert result.code == 0, result.err
+    table = ["--comparisons", judged / "pairs.csv", "--image-dir", judged / "photos"]
+    assert nimakit("personalise", *own, *table, "--output", outputs[1]).code == 0
+    found, expected = (read_taste(path) for path in outputs)
+    assert (found.ratings, found.comparisons) == (0, 80)
+    np.testing.assert_allclose(found.arrays["weights"], expected.arrays["weights"], atol=1e-4)
+    refused = nimakit(
+        "learn-factors", "--model", tiny_file, "--data-dir", folder, "--output", tmp_path / "p.npz"
+    )
+    assert refused.code == 1
+    assert "learned from ratings. Received: a collection of comparisons" in refused.err
 
 
 def test_images_that_are_gone_are_left_out(

@@ -10,6 +10,8 @@ from nimakit.errors import TasteError
 from nimakit.models.taste import PROBES, Taste
 from nimakit.personal.fit import fit_head, learn
 from nimakit.personal.population import Population
+from nimakit.stats.joint import Choices
+from nimakit.stats.pairwise import Pairs
 
 IMAGES, FEATURES, USERS = 120, 12, 310
 
@@ -83,6 +85,47 @@ def test_ratings_that_say_nothing_leave_the_scores() -> None:
     shift = RATERS.features @ arrays["weights"] + arrays["level"][1]
     assert np.ptp(shift) < 0.4
     assert shift.mean() == pytest.approx(0.8, abs=0.2)
+
+
+def _choices(user: int, count: int, seed: int = 0) -> Choices:
+    """A person's choices between random ones of the first hundred images."""
+    random = np.random.default_rng(seed)
+    left = random.integers(0, 100, count)
+    right = (left + random.integers(1, 100, count)) % 100
+    judged = [RATERS.liking[user, side] + random.normal(0, 0.7, count) for side in (left, right)]
+    share = (judged[0] > judged[1]).astype(float)
+    pairs = Pairs.count(left, right, share, np.ones(count), 100)
+    return Choices(pairs, RATERS.features[:100], RATERS.means[:100], noise=0.7)
+
+
+@pytest.mark.parametrize("fit", [fit_head, POPULATION.place])
+def test_comparisons_teach_a_taste(fit: Any) -> None:
+    """By themselves, and together with ratings more than either."""
+    ratings, nothing = 20, (0, 0)
+    gains = {
+        (rated, compared): np.mean(
+            [
+                RATERS.gain(fit(*_of(user, rated), _choices(user, compared) if compared else None), user)
+                for user in NEWCOMERS
+            ]
+        )
+        for rated, compared in [nothing, (ratings, 0), (0, 60), (ratings, 60), (0, 400)]
+    }
+    assert gains[nothing] == 0
+    assert gains[0, 60] > 0.05
+    assert gains[0, 400] > gains[0, 60]
+    assert gains[ratings, 60] > max(gains[ratings, 0], gains[0, 60])
+
+
+@pytest.mark.parametrize("fit", [fit_head, POPULATION.place])
+def test_choices_by_chance_leave_the_scores(fit: Any) -> None:
+    """Comparisons that contradict each other say nothing, and ratings stay what they were."""
+    nothing = Pairs.count(np.array([0, 0]), np.array([1, 1]), np.array([1.0, 0.0]), np.ones(2), 2)
+    level = np.array([5.0, 5.0])
+    choices = Choices(nothing, np.stack([RATERS.features[0]] * 2), level, noise=0.7)
+    expected, found = fit(*_of(305, 30)), fit(*_of(305, 30), choices)
+    np.testing.assert_allclose(found["weights"], expected["weights"], atol=1e-3)
+    np.testing.assert_allclose(found["level"], expected["level"], atol=1e-2)
 
 
 def test_many_raters_teach_where_people_differ() -> None:

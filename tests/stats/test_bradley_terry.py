@@ -1,5 +1,6 @@
 """nimakit.stats.bradley_terry: Bradley-Terry scores."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import choix
@@ -228,3 +229,20 @@ def test_long_chains_and_rings_need_no_stack() -> None:
     chain = np.arange(count)
     assert len(np.unique(_strong_components(chain[:-1], chain[1:], count))) == count
     assert len(np.unique(_strong_components(chain, np.roll(chain, -1), count))) == 1
+
+
+def test_comparisons_are_told_apart_by_person(tmp_path: Path) -> None:
+    """A table may say who chose; weights count as repetitions."""
+    path = tmp_path / "p.csv"
+    path.write_text("left,right,chosen,user_id\na,b,a,ann\nb,c,c,bob\na,c,tie,ann\n", encoding="utf-8")
+    found = read_comparisons(path, rows=BadRows())
+    assert found.user_ids == ("ann", "bob")
+    own = found.by("ann")
+    assert (own.left.tolist(), own.share.tolist()) == ([0, 0], [1.0, 0.5])
+    path.write_text("left,right,chosen,user_id\na,b,a,\n", encoding="utf-8")
+    with pytest.raises(LabelError, match="user_id must not be empty"):
+        read_comparisons(path, rows=BadRows())
+    once = _comparisons("ab", "ba")
+    weighted = replace(once, weight=np.array([3.0, 1.0]))
+    expected = fit(_comparisons("ab", "ab", "ab", "ba"))
+    np.testing.assert_allclose(fit(weighted).score, expected.score, atol=1e-6)

@@ -21,6 +21,21 @@ if TYPE_CHECKING:
 
 @click.command()
 @rating_source
+@click.option(
+    "--comparisons",
+    "comparisons_file",
+    type=FILE,
+    help="A table of comparisons, with the columns left, right, chosen and user_id, as the rating app exports"
+    " pairs. Next to --ratings or without it; for head and factors.",
+)
+@click.option(
+    "--picks",
+    "picks_file",
+    type=FILE,
+    help="A table of picks and rejects, with the columns image_id, pick (1, -1, or 0 for neither), group and"
+    " user_id: a pick counts as chosen over each reject of its group. Next to --ratings or without it; for"
+    " head and factors.",
+)
 @click.option("--user-id", help="The person, if the ratings are by several people.")
 @click.option(
     "--method",
@@ -60,13 +75,15 @@ def personalise(
     output: Path,
     **source: Any,
 ) -> int:
-    """Learn one person's taste from their ratings, and print a JSON object with the results.
+    """Learn one person's taste from ratings, comparisons and picks.
 
-    Use the file with its base model: nimakit predict --model MODEL --user FILE.
+    Prints a JSON object with the results. Use the file with its base model: nimakit predict --model MODEL
+    --user FILE.
 
     \b
     Example:
       nimakit personalise --ratings ratings.csv --user-id ann --image-source photos --output ann.taste
+      nimakit personalise --picks picks.csv --image-source photos --output me.taste
       nimakit personalise --data-dir ratings --output me.taste
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
     from nimakit.io.atomic import check_output
@@ -82,20 +99,27 @@ def personalise(
         raise UsageError(f"--placement and --batch-norm are for the method adapters. Received: {method}")
     population = read_population(population_file) if population_file else None
     base = load_model(model, notify=say)
-    ratings, images = Source(**source).read(base)
-    ratings = learning.of_user(ratings, user_id)
+    given = Source(**source).read(base)
+    ratings, comparisons = learning.of_user(given.ratings, given.comparisons, user_id)
+    if comparisons and method not in LINEAR:
+        raise UsageError(f"Comparisons and picks are for the methods head and factors. Received: {method}")
     if method == "factors":
         learning.check_population(population, base)
     started = time.monotonic()
-    rated = learning.score_rated(base, ratings, **images)
+    rated = learning.score_rated(base, ratings, comparisons=comparisons, **given.images)
     facts: dict[str, Any] = {}
     if method in LINEAR:
         taste = learning.personalise(base, rated, method, population)
     else:
         adapters = {"placement": placement, "batch_norm": batch_norm} if method == "adapters" else None
-        taste, facts = _fine_tune(model, base, rated, adapters, images["max_pixels"])
+        taste, facts = _fine_tune(model, base, rated, adapters, given.images["max_pixels"])
     size = write_taste(output, taste)
-    summary = {"user_id": user_id, "method": method, "ratings": taste.ratings}
+    summary = {
+        "user_id": user_id,
+        "method": method,
+        "ratings": taste.ratings,
+        "comparisons": taste.comparisons,
+    }
     _print_summary(summary, output, size, started, facts)
     return 0
 
@@ -117,10 +141,12 @@ def learn_factors(*, model: str, output: Path, **source: Any) -> int:
 
     check_output(output, (".npz",))
     base = load_model(model, notify=say)
-    ratings, images = Source(**source).read(base)
-    learning.check_named(ratings)
+    given = Source(**source).read(base)
+    if given.comparisons:
+        raise UsageError("How people differ is learned from ratings. Received: a collection of comparisons")
+    learning.check_named(given.ratings)
     started = time.monotonic()
-    rated = learning.score_rated(base, ratings, **images)
+    rated = learning.score_rated(base, given.ratings, **given.images)
     population = learning.learn_factors(base, rated, notify=say)
     size = write_population(output, population)
     summary = {

@@ -12,6 +12,7 @@ from nimakit.io.delimited import TableWriter
 from nimakit.io.tables import BadRows, read_rows
 from nimakit.stats.bradley_terry import Comparisons, Scores
 
+USER_COLUMN = "user_id"
 SCORE_COLUMNS = ("image_id", "score", "standard_error", "chance", "left_out")
 
 
@@ -32,7 +33,7 @@ def read_comparisons(
         left_column: Column of images, read by `nimakit.images.names.ImageNames`.
         right_column: Likewise.
         chosen_column: Column of the choice: a value of one of these two columns, "left", "right", or one of
-            `ties`.
+            `ties`. The people who chose are in the column user_id, if there is one.
         ties: Values that mean a tie.
         rows: Collects bad rows; `BadRows.refuse` is called here.
         notify: Called with warnings about ambiguous names.
@@ -47,16 +48,22 @@ def read_comparisons(
     pairs: list[tuple[int, int]] = []
     shares_of_left: list[float] = []
     lines: list[int] = []
-    for line, (left, right, chosen), _ in read_rows(path, (left_column, right_column, chosen_column), rows):
+    users: dict[str | None, int] = {}
+    user: list[int] = []
+    columns = (left_column, right_column, chosen_column)
+    for line, (left, right, chosen), (person,) in read_rows(path, columns, rows, optional=[USER_COLUMN]):
         shares = {"right": 0.0, "left": 1.0, **dict.fromkeys(ties, 0.5), right: 0.0, left: 1.0}
         try:
             if left == right:
                 raise ValueError(f"it compares {left!r} with itself")
             if chosen not in shares:
                 raise ValueError(f"{chosen_column} must be {left!r}, {right!r} or a tie; received {chosen!r}")
+            if person == "":
+                raise ValueError(f"{USER_COLUMN} must not be empty")
             pairs.append((names.place(left), names.place(right)))
             shares_of_left.append(shares[chosen])
             lines.append(line)
+            user.append(users.setdefault(person, len(users)))
         except ValueError as error:
             rows.add(path, line, str(error))
     image_ids, place_of = names.resolve(path, notify)
@@ -69,11 +76,14 @@ def read_comparisons(
         raise LabelError(
             f"A table of comparisons must have at least one good row. Received: {path}, with none"
         )
+    known = tuple(name for name in users if name is not None)
     return Comparisons(
         image_ids=image_ids,
         left=left_places[differs],
         right=right_places[differs],
         share=np.array(shares_of_left)[differs],
+        user_ids=known if len(known) == len(users) else (),
+        user=np.array(user)[differs] if len(known) == len(users) else None,
     )
 
 

@@ -90,6 +90,17 @@ class Ratings:
             time=self.time[np.asarray(chosen)],
         )
 
+    def among(self, image_ids: Iterable[str]) -> "Ratings":
+        """The ratings of some images, which become `image_ids` whether they are rated or not.
+
+        Args:
+            image_ids: Different names.
+        """
+        place = {name: number for number, name in enumerate(image_ids)}
+        kept = self.only(np.isin(self.image, [i for i, name in enumerate(self.image_ids) if name in place]))
+        places = np.array([place[name] for name in kept.image_ids], np.intp)
+        return replace(kept, image_ids=tuple(place), image=places[kept.image])
+
     def latest(self) -> "Ratings":
         """The latest rating of each image by each person; the last one listed if times are unknown."""
         pair = self.image * len(self.user_ids) + self.user

@@ -48,6 +48,7 @@ class Taste:
         base: (PROBES,) float64, identifies the base model: `nimakit.models.engine.Model.probe`.
         base_name: Display name of the base model.
         ratings: Number of ratings it was learned from.
+        comparisons: Number of comparisons it was learned from.
         arrays: "level" (2,) float32, a multiple of the generic mean and a constant, both added to that mean.
             Besides it, linear methods have "weights" (D,) float32; "adapters" the float32 inputs of the
             graph, by name; "full" the content of the person's own model file, "model" (bytes,) uint8.
@@ -59,6 +60,7 @@ class Taste:
     base_name: str
     ratings: int
     arrays: Arrays
+    comparisons: int = 0
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     @property
@@ -174,6 +176,8 @@ def write_taste(path: Path, taste: Taste) -> int:
         "base_name": taste.base_name,
         "ratings": taste.ratings,
         "created": taste.created,
+        # so that earlier versions of nimakit read a file that they could have written
+        **({"comparisons": taste.comparisons} if taste.comparisons else {}),
     }
     return array_files.write(path, facts, taste.arrays)
 
@@ -192,6 +196,7 @@ def read_taste(path: Path) -> Taste:
         base_name=facts["base_name"],
         ratings=facts["ratings"],
         arrays=arrays,
+        comparisons=facts.get("comparisons", 0),
         created=facts["created"],
     )
     if not _has_valid_arrays(taste.method, arrays):
@@ -238,5 +243,6 @@ _RULES = {
     "base": Rule(is_probe, f"{PROBES} numbers", required=True),
     "base_name": Rule(is_text, "text", required=True),
     "ratings": Rule(is_integer(0), "an integer, 0 or more", required=True),
+    "comparisons": Rule(is_integer(0), "an integer, 0 or more"),
     "created": Rule(is_text, "text", required=True),
 }

@@ -1,6 +1,6 @@
 """Learning from ratings of images: one person's taste, or how the tastes of many people differ."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,28 +16,37 @@ from nimakit.models.taste import LINEAR, Method, Taste, is_same_base
 from nimakit.personal import fit
 from nimakit.personal.population import Population
 from nimakit.progress import track
+from nimakit.stats.bradley_terry import Comparisons
 from nimakit.stats.histogram import Float32Array, FloatArray
+from nimakit.stats.joint import Choices
+from nimakit.stats.pairwise import Pairs
 
 Notify = Callable[[str], None]
 
 _MAX_LISTED = 5
+NOISE_SHARE = 0.2
+"""Usual standard deviation of a judgement's noise, as a share of the scale: 1.2 on a scale from 1 to 7."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RatedImages:
-    """Ratings, and what a base model computes for the rated images.
+    """Ratings and comparisons, and what a base model computes for their images.
 
     Attributes:
-        ratings: R ratings of N images, all of which the model has scored.
+        ratings: R ratings of N images, all of which the model has scored; R may be 0 if there are pairs.
         paths: N files.
         features: (N, D) float32.
         means: (N,) float64, generic mean scores.
+        pairs: Pairs of these images that a person compared; None if there are none.
+        comparisons: Number of comparisons that these are.
     """
 
     ratings: Ratings
     paths: tuple[Path, ...]
     features: Float32Array
     means: FloatArray
+    pairs: Pairs | None = None
+    comparisons: int = 0
 
 
 def score_rated(
@@ -45,49 +54,72 @@ def score_rated(
     ratings: Ratings,
     image_dir: Path,
     *,
+    comparisons: Sequence[Comparisons] = (),
     recursive: bool = False,
     max_pixels: int = MAX_PIXELS,
     notify: Notify | None = None,
 ) -> RatedImages:
-    """Score the rated images; ratings of a missing or broken image are left out.
+    """Score the rated images; judgements of a missing or broken image are left out.
 
     Args:
         model: The base model.
         ratings: On the scale of the model's bins; of each person's ratings of an image, the latest counts.
         image_dir: Folder of the images.
+        comparisons: One person's comparisons, if they also compared images.
         recursive: Whether to also look into its sub-folders.
         max_pixels: Largest width times height of an image.
         notify: Called with a sentence about the images left out.
 
     Raises:
-        UsageError: None of the images can be scored.
+        UsageError: None of the images can be scored, or all comparisons are with images that cannot be and
+            there are no ratings.
     """
     if not image_dir.is_dir():
         raise UsageError(f"The rated images must be in a folder. Received: {image_dir}")
     ratings = ratings.latest()
-    found = match_images(ratings.image_ids, image_dir, recursive=recursive, notify=notify)
-    paths = {number: path for number, name in enumerate(ratings.image_ids) if (path := found[name])}
+    compared = [name for given in comparisons for name in given.image_ids]
+    names = tuple(dict.fromkeys([*ratings.image_ids, *compared]))
+    found = match_images(names, image_dir, recursive=recursive, notify=notify)
+    paths = {name: path for name in names if (path := found[name])}
     problems = [f"{name}: not in {image_dir}" for name, path in found.items() if path is None]
     scoring = score_files(model, list(paths.values()), max_pixels=max_pixels)
     results = dict(zip(paths, track(scoring, len(paths), "scoring rated images"), strict=True))
     problems += [f"{paths[n].name}: {error}" for n, error in results.items() if isinstance(error, ImageError)]
-    scores = {n: result for n, result in results.items() if not isinstance(result, ImageError)}
+    scores = {name: result for name, result in results.items() if not isinstance(result, ImageError)}
     if notify and problems:
         shown = "; ".join(first_few(problems, _MAX_LISTED))
         notify(f"{len(problems)} rated images are left out: {shown}")
-    if not scores:
+    kept = ratings.among(scores)
+    pairs, used = _pairs(comparisons, scores, notify)
+    if not len(kept) and pairs is None:
         raise UsageError(
-            f"At least one of the rated images must be in the folder. Received: {image_dir}, with none of"
-            f" {len(ratings.image_ids)}"
+            "At least one of the rated images must be in the folder, or both of a comparison. Received:"
+            f" {image_dir}, with {len(scores)} of {len(names)} images"
         )
-    kept = ratings.only(np.isin(ratings.image, list(scores)))
-    numbers = [ratings.image_ids.index(name) for name in kept.image_ids]
     return RatedImages(
         ratings=kept,
-        paths=tuple(paths[number] for number in numbers),
-        features=np.stack([np.asarray(scores[number].features, np.float32) for number in numbers]),
-        means=np.array([scores[number].mean for number in numbers]),
+        paths=tuple(paths[name] for name in scores),
+        features=np.stack([np.asarray(score.features, np.float32) for score in scores.values()]),
+        means=np.array([score.mean for score in scores.values()]),
+        pairs=pairs,
+        comparisons=used,
     )
+
+
+def _pairs(
+    comparisons: Sequence[Comparisons], image_ids: Iterable[str], notify: Notify | None
+) -> tuple[Pairs | None, int]:
+    """The pairs of images by their places, and how many comparisons they are; others are left out."""
+    place = {name: number for number, name in enumerate(image_ids)}
+    tables, used = [], 0
+    for given in comparisons:
+        places = np.array([place.get(name, -1) for name in given.image_ids], np.intp)
+        tables.append(given.pairs(places, len(place)))
+        used += int(((places[given.left] >= 0) & (places[given.right] >= 0)).sum())
+    missing = sum(map(len, comparisons)) - used
+    if notify and missing:
+        notify(f"{missing} comparisons are left out, because one of their images is")
+    return (Pairs.merged(tables) if used else None), used
 
 
 def personalise(
@@ -97,7 +129,7 @@ def personalise(
 
     Args:
         model: The base model.
-        rated: One person's ratings, from `score_rated`.
+        rated: One person's ratings and comparisons, from `score_rated`.
         method: "head", or "factors" with a population.
         population: What many raters taught, with the same base model.
 
@@ -109,14 +141,29 @@ def personalise(
         raise UsageError(f"This method needs gradients: nimakit.nn.personal.fine_tuning. Received: {method}")
     check_one_person(rated.ratings)
     ratings = rated.ratings
-    features, means = rated.features[ratings.image], rated.means[ratings.image]
+    given = (rated.features[ratings.image], rated.means[ratings.image], ratings.rating)
+    choices = _choices(rated, model.bins)
     if method == "factors":
-        arrays = check_population(population, model).place(features, means, ratings.rating)
+        arrays = check_population(population, model).place(*given, choices)
     else:
-        arrays = fit.fit_head(features, means, ratings.rating)
+        arrays = fit.fit_head(*given, choices)
     return Taste(
-        method=method, base=model.probe()[0], base_name=model.name, ratings=len(ratings), arrays=arrays
+        method=method,
+        base=model.probe()[0],
+        base_name=model.name,
+        ratings=len(ratings),
+        comparisons=rated.comparisons,
+        arrays=arrays,
     )
+
+
+def _choices(rated: RatedImages, bins: FloatArray) -> Choices | None:
+    """The comparisons, with the features of only the images compared."""
+    if rated.pairs is None:
+        return None
+    images, pairs = rated.pairs.compact()
+    noise = NOISE_SHARE * float(bins[-1] - bins[0])
+    return Choices(pairs, rated.features[images].astype(np.float64), rated.means[images], noise)
 
 
 def learn_factors(model: Model, rated: RatedImages, *, notify: Notify | None = None) -> Population:
@@ -179,36 +226,48 @@ def check_one_person(ratings: Ratings) -> None:
     Raises:
         UsageError: There are several.
     """
-    is_one = len(ratings.user_ids) == 1 or (ratings.anonymous and len(ratings.user_ids) == len(ratings))
-    if not is_one:
-        raise UsageError(f"The ratings come from {_people(ratings)}. Choose one with --user-id.")
+    if not (ratings.anonymous and len(ratings.user_ids) == len(ratings)) and len(ratings.user_ids) > 1:
+        raise UsageError(f"The ratings come from {_people(ratings.user_ids)}. Choose one with --user-id.")
 
 
-def of_user(ratings: Ratings, user_id: str | None) -> Ratings:
-    """One person's ratings.
+def of_user(
+    ratings: Ratings, comparisons: Sequence[Comparisons], user_id: str | None
+) -> tuple[Ratings, list[Comparisons]]:
+    """One person's judgements; comparisons of a table without people are the person's own.
 
     Args:
         ratings: Of any number of people.
-        user_id: The person; None if all ratings are by one person.
+        comparisons: Likewise.
+        user_id: The person; None if everything is by one person.
+
+    Returns:
+        Their ratings and comparisons; there may be none of either.
 
     Raises:
-        UsageError: No rating has that id, or there are several people and no id.
+        UsageError: Nothing has that id, or there are several people and no id.
     """
+    known = () if ratings.anonymous and len(ratings.user_ids) == len(ratings) else ratings.user_ids
+    people = tuple(dict.fromkeys([*known, *(name for given in comparisons for name in given.user_ids)]))
     if user_id is None:
         check_one_person(ratings)
-        return replace(ratings, user_ids=ratings.user_ids[:1], user=np.zeros_like(ratings.user))
-    if user_id not in ratings.user_ids:
+        if len(people) > 1:
+            raise UsageError(f"The judgements come from {_people(people)}. Choose one with --user-id.")
+        one = replace(ratings, user_ids=ratings.user_ids[:1], user=np.zeros_like(ratings.user))
+        return one, [*comparisons]
+    if user_id not in people:
         raise UsageError(
             f"--user-id must be one of the people who rated. Received: {user_id!r}, and ratings by"
-            f" {_people(ratings)}"
+            f" {_people(people or ratings.user_ids)}"
         )
-    return ratings.only(ratings.user == ratings.user_ids.index(user_id))
+    is_own = np.array([name == user_id for name in ratings.user_ids], np.bool_)[ratings.user]
+    own = [given.by(user_id) if given.user_ids else given for given in comparisons]
+    return ratings.only(is_own), [given for given in own if len(given)]
 
 
-def _people(ratings: Ratings) -> str:
+def _people(user_ids: Sequence[str]) -> str:
     """The people who rated, such as "822 people (1, 2, 3, 4, 5, ...)"."""
-    names = [*ratings.user_ids[:_MAX_LISTED], *(["..."] if len(ratings.user_ids) > _MAX_LISTED else [])]
-    count = len(ratings.user_ids)
+    names = [*user_ids[:_MAX_LISTED], *(["..."] if len(user_ids) > _MAX_LISTED else [])]
+    count = len(user_ids)
     return f"{count} {'person' if count == 1 else 'people'} ({', '.join(names)})"
 
 

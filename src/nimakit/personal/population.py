@@ -12,6 +12,7 @@ from nimakit.io.arrays import Arrays
 from nimakit.io.rules import Rule, is_integer, is_number, is_text
 from nimakit.models.taste import PROBES, is_probe, linear
 from nimakit.stats.histogram import FloatArray
+from nimakit.stats.joint import Choices, Posterior
 
 FORMAT_VERSION = 2
 
@@ -49,23 +50,33 @@ class Population:
     noise: float
     raters: int
 
-    def place(self, features: ArrayLike, means: FloatArray, ratings: FloatArray) -> Arrays:
-        """Fit a person's taste to their ratings; other people's ratings of the same images count, too.
+    def place(
+        self, features: ArrayLike, means: FloatArray, ratings: FloatArray, choices: Choices | None = None
+    ) -> Arrays:
+        """Fit a person's taste to their judgements; other people's ratings of the same images count, too.
 
         Args:
             features: (K, D) of the rated images; K may be 0.
             means: (K,) generic mean scores.
             ratings: (K,), on the same scale.
+            choices: The person's comparisons, of the same images or of others.
 
         Returns:
             The arrays of a linear `nimakit.models.taste.Taste`.
         """
-        x = design(np.asarray(features, np.float64) - self.centre, means - self.middle)
-        known, offsets = self._look_up(x @ self.directions)
-        gram = known @ known.T + self.noise * np.eye(len(known))
-        position = known.T @ np.linalg.solve(gram, ratings - means - offsets)
+        known, offsets = self._locate(np.asarray(features, np.float64), means)
+        covariance = np.linalg.inv(known.T @ known / self.noise + np.eye(self.directions.shape[1]))
+        position = covariance @ (known.T @ (ratings - means - offsets)) / self.noise
+        if choices is not None and choices.pairs.images:
+            known, offsets = self._locate(choices.features, choices.means)
+            posterior = Posterior(position, np.linalg.cholesky(covariance), float(np.sqrt(self.noise)))
+            position, _ = posterior.given(choices.pairs, known, choices.means + offsets)
         *weights, slope, constant = (self.directions @ position).tolist()
         return linear(weights, slope, constant - float(self.centre @ weights) - slope * self.middle)
+
+    def _locate(self, features: FloatArray, means: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Loadings (K, R) and offsets (K,) of images, from (K, D) features and (K,) generic mean scores."""
+        return self._look_up(design(features - self.centre, means - self.middle) @ self.directions)
 
     def _look_up(self, expected: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Loadings (K, R) and offsets (K,) of images; of unrated images those expected by their features."""

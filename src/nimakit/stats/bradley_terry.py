@@ -7,13 +7,13 @@ half a choice of each; because ties scatter less than choices, standard errors a
 Fitted here rather than by choix, which has neither ties nor standard errors.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nimakit.errors import LabelError
 from nimakit.stats.histogram import FloatArray, IntArray
-from nimakit.stats.pairwise import chance, curvature, most_likely
+from nimakit.stats.pairwise import Pairs, chance, most_likely
 
 _MAX_IMAGES = 10_000
 """The covariance of their scores is a matrix of 800 MB."""
@@ -28,12 +28,46 @@ class Comparisons:
         left: (R,) intp, index of the left image in `image_ids`.
         right: (R,) intp, index of the right image.
         share: (R,) float64, 1 if the left was chosen, 0 if the right was, 0.5 for a tie.
+        weight: (R,) float64, above 0, how much each counts; None for 1 each.
+        user_ids: The people who chose, in the order of appearance; empty if they are unknown.
+        user: (R,) intp, index in `user_ids`; None if they are unknown.
     """
 
     image_ids: tuple[str, ...]
     left: IntArray
     right: IntArray
     share: FloatArray
+    weight: FloatArray | None = None
+    user_ids: tuple[str, ...] = ()
+    user: IntArray | None = None
+
+    def __len__(self) -> int:
+        return len(self.share)
+
+    def by(self, user_id: str) -> "Comparisons":
+        """The comparisons by one person, of whom there may be none, between the same images."""
+        chosen = np.flatnonzero(np.array([name == user_id for name in self.user_ids], np.bool_)[self.user])
+        return replace(
+            self,
+            left=self.left[chosen],
+            right=self.right[chosen],
+            share=self.share[chosen],
+            weight=None if self.weight is None else self.weight[chosen],
+            user_ids=(user_id,),
+            user=np.zeros(len(chosen), np.intp),
+        )
+
+    def pairs(self, place: IntArray, images: int) -> Pairs:
+        """Count the comparisons of the same two images together.
+
+        Args:
+            place: (N,) intp, index of each image among some, or -1 to leave out its comparisons.
+            images: Number of those.
+        """
+        left, right = place[self.left], place[self.right]
+        inside = (left >= 0) & (right >= 0)
+        weight = np.ones(len(self)) if self.weight is None else self.weight
+        return Pairs.count(left[inside], right[inside], self.share[inside], weight[inside], images)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +137,9 @@ def fit(comparisons: Comparisons, *, prior_sd: float | None = None) -> Scores:
     if len(images) > _MAX_IMAGES:
         raise LabelError(f"Scores are fitted for up to {_MAX_IMAGES} images. Received: {len(images)}")
     weight = prior_sd**-2 if prior_sd else 0.0
-    pairs = _count_pairs(comparisons, images)
+    place = np.full(len(comparisons.image_ids), -1)
+    place[images] = np.arange(len(images))
+    pairs = comparisons.pairs(place, len(images))
     scale = pairs.times.sum() / pairs.images
     score = most_likely(
         pairs, pairs.times, pairs.chosen, np.zeros(len(images)), precision=weight, scale=scale
@@ -113,7 +149,7 @@ def fit(comparisons: Comparisons, *, prior_sd: float | None = None) -> Scores:
     # Without a prior, adding a constant to all scores changes nothing and the information is singular. This
     # constraint fixes their mean at 0; its own contribution to the variances is subtracted.
     constraint = 0.0 if prior_sd else 1 / len(images)
-    information = pairs.information(score) + constraint
+    information = pairs.information(pairs.margins(score)) + constraint
     np.fill_diagonal(information, information.diagonal() + weight)
     variance = np.linalg.inv(information).diagonal() - constraint
     left_out = {} if prior_sd else _left_out(comparisons, images)
@@ -125,64 +161,6 @@ def fit(comparisons: Comparisons, *, prior_sd: float | None = None) -> Scores:
         won=pairs.sum_by_image(pairs.chosen, pairs.times - pairs.chosen),
         times=pairs.sum_by_image(pairs.times, pairs.times),
         left_out=left_out,
-    )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Pairs:
-    """The P pairs among n images that were compared.
-
-    Attributes:
-        first: (P,) intp, index of one image.
-        second: (P,) intp, index of the other.
-        times: (P,) float64, how often they were compared.
-        chosen: (P,) float64, how often the first was chosen.
-        images: n.
-    """
-
-    first: IntArray
-    second: IntArray
-    times: FloatArray
-    chosen: FloatArray
-    images: int
-
-    def sum_by_image(self, of_first: FloatArray, of_second: FloatArray) -> FloatArray:
-        """(n,), sums over the pairs of each image: `of_first` where it is the first, else `of_second`."""
-        return np.asarray(
-            np.bincount(self.first, of_first, self.images) + np.bincount(self.second, of_second, self.images)
-        )
-
-    def margins(self, score: FloatArray) -> FloatArray:
-        """(P,), the score of the first image minus that of the second."""
-        return np.asarray(score[self.first] - score[self.second])
-
-    def gradient(self, residual: FloatArray) -> FloatArray:
-        """(n,), sums of the residuals of each image's pairs, negative where it is the second."""
-        return self.sum_by_image(residual, -residual)
-
-    def information(self, score: FloatArray) -> FloatArray:
-        """(n, n), the observed Fisher information: minus the Hessian of the log-likelihood."""
-        information = np.zeros((self.images, self.images))
-        between = curvature(self.margins(score), self.times)
-        information[self.first, self.second] = information[self.second, self.first] = -between
-        np.fill_diagonal(information, -information.sum(axis=1))
-        return information
-
-
-def _count_pairs(comparisons: Comparisons, images: IntArray) -> _Pairs:
-    place = np.full(len(comparisons.image_ids), -1)
-    place[images] = np.arange(len(images))
-    left, right = place[comparisons.left], place[comparisons.right]
-    inside = (left >= 0) & (right >= 0)
-    low, high = np.minimum(left, right)[inside], np.maximum(left, right)[inside]
-    share = np.where(left < right, comparisons.share, 1 - comparisons.share)[inside]
-    pairs, pair = np.unique(low * len(images) + high, return_inverse=True)
-    return _Pairs(
-        first=pairs // len(images),
-        second=pairs % len(images),
-        times=np.bincount(pair).astype(np.float64),
-        chosen=np.asarray(np.bincount(pair, share), np.float64),
-        images=len(images),
     )
 
 

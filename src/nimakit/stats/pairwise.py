@@ -5,13 +5,15 @@ of the two comes first must not matter. With a feature per image that is 1 for t
 others, the coefficients are Bradley-Terry scores: `nimakit.stats.bradley_terry` also uses `most_likely`.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from nimakit.errors import LabelError
-from nimakit.stats.histogram import FloatArray
+from nimakit.stats.histogram import FloatArray, IntArray
 from nimakit.stats.newton import minimise
 
 _TOLERANCE = 1e-6
@@ -48,6 +50,105 @@ class Dense:
     def gradient(self, residual: FloatArray) -> FloatArray:
         """(D,), the product of the transposed differences with (P,) residuals."""
         return np.asarray(residual @ self._differences)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """The P pairs among n images that were compared, and the differences of a feature per image.
+
+    Attributes:
+        first: (P,) intp, index of one image.
+        second: (P,) intp, index of the other.
+        times: (P,) float64, how often they were compared.
+        chosen: (P,) float64, how often the first was chosen; a tie counts half.
+        images: n.
+    """
+
+    first: IntArray
+    second: IntArray
+    times: FloatArray
+    chosen: FloatArray
+    images: int
+
+    @classmethod
+    def count(
+        cls, left: IntArray, right: IntArray, share: FloatArray, weight: FloatArray, images: int
+    ) -> "Pairs":
+        """Count comparisons of the same two images together.
+
+        Args:
+            left: (R,), index of one image of each comparison, from 0 to `images` - 1.
+            right: (R,), index of the other.
+            share: (R,), 1 if the left was chosen, 0 if the right was, 0.5 for a tie.
+            weight: (R,), how much each comparison counts.
+            images: n.
+        """
+        share_of_lower = np.where(left < right, share, 1 - share) * weight
+        key = np.minimum(left, right) * images + np.maximum(left, right)
+        pairs, pair = np.unique(key, return_inverse=True)
+        return cls(
+            first=pairs // max(images, 1),
+            second=pairs % max(images, 1),
+            times=np.asarray(np.bincount(pair, weight, len(pairs)), np.float64),
+            chosen=np.asarray(np.bincount(pair, share_of_lower, len(pairs)), np.float64),
+            images=images,
+        )
+
+    @classmethod
+    def merged(cls, tables: Sequence["Pairs"]) -> "Pairs":
+        """Count the pairs of several tables, of the same n images, together."""
+        times, chosen = (np.concatenate([getattr(t, name) for t in tables]) for name in ("times", "chosen"))
+        first, second = (np.concatenate([getattr(t, name) for t in tables]) for name in ("first", "second"))
+        return cls.count(first, second, chosen / times, times, tables[0].images)
+
+    def compact(self) -> tuple[IntArray, "Pairs"]:
+        """The images that were compared, ascending, and the same pairs among only those."""
+        images, places = np.unique(np.concatenate([self.first, self.second]), return_inverse=True)
+        first, second = np.split(places, 2)
+        return images, replace(self, first=first, second=second, images=len(images))
+
+    def sum_by_image(self, of_first: FloatArray, of_second: FloatArray) -> FloatArray:
+        """(n,), sums over the pairs of each image: `of_first` where it is the first, else `of_second`."""
+        return np.asarray(
+            np.bincount(self.first, of_first, self.images) + np.bincount(self.second, of_second, self.images)
+        )
+
+    def margins(self, coefficients: FloatArray) -> FloatArray:
+        """(P,), the value of the first image minus that of the second, for (n,) values."""
+        return np.asarray(coefficients[self.first] - coefficients[self.second])
+
+    def gradient(self, residual: FloatArray) -> FloatArray:
+        """(n,), sums of the (P,) residuals of each image's pairs, negative where it is the second."""
+        return self.sum_by_image(residual, -residual)
+
+    def information(self, margin: FloatArray) -> FloatArray:
+        """(n, n), the observed Fisher information at (P,) margins: minus the log-likelihood's Hessian."""
+        information = np.zeros((self.images, self.images))
+        between = curvature(margin, self.times)
+        information[self.first, self.second] = information[self.second, self.first] = -between
+        np.fill_diagonal(information, -information.sum(axis=1))
+        return information
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OfFeatures:
+    """The differences of the features of compared images, without an array of them.
+
+    Attributes:
+        pairs: The pairs among n images.
+        features: (n, D) float64.
+    """
+
+    pairs: Pairs
+    features: FloatArray
+
+    def margins(self, coefficients: FloatArray) -> FloatArray:
+        """(P,), the product with (D,) coefficients."""
+        return self.pairs.margins(self.features @ coefficients)
+
+    def gradient(self, residual: FloatArray) -> FloatArray:
+        """(D,), the product of the transposed differences with (P,) residuals."""
+        return np.asarray(self.pairs.gradient(residual) @ self.features)
 
 
 def chance(margin: FloatArray) -> FloatArray:

@@ -12,11 +12,30 @@ _LEVEL_VARIANCE = 0.5
 
 _LOG_PENALTIES = np.arange(-1, 4.01, 0.5)
 _PENALTIES = 10.0**_LOG_PENALTIES
-_PENALTY_PRIOR = np.exp(-((_LOG_PENALTIES - 0.5) ** 2) / 2 / 0.5**2)
+_LOG_PENALTY_PRIOR = -((_LOG_PENALTIES - 0.5) ** 2) / 2 / 0.5**2
 """Prior of each penalty: log-normal around 3, with a factor of about 3 as its deviation."""
 _TINY = float(np.finfo(np.float32).tiny)
 _LEAST_FREEDOM = 1e-4
 """Least share of an example that others determine: below it, rounding would be divided by rounding."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ByPenalty:
+    """A person's ratings of K images, fitted with each of P penalties.
+
+    Attributes:
+        penalties: (P,) float64, of the weights of features: noise variance over prior variance.
+        dual: (P, K) float64, dual weights, multiples of each image's features.
+        log_evidence: (P,) float64, of the ratings, with the prior of the penalty, up to a constant.
+        squares: (P,) float64, K times the noise variance that the ratings show.
+        level: The person's level above the generic scores.
+    """
+
+    penalties: FloatArray
+    dual: FloatArray
+    log_evidence: FloatArray
+    squares: FloatArray
+    level: float
 
 
 def fit_gram(gram: FloatArray, difference: FloatArray) -> tuple[FloatArray, float]:
@@ -32,21 +51,40 @@ def fit_gram(gram: FloatArray, difference: FloatArray) -> tuple[FloatArray, floa
         (K,), dual weights, multiples of each image's features; and the person's level above the generic
         scores.
     """
+    found = fit_penalties(gram, difference, float(np.trace(gram)) / len(gram))
+    return shares(found.log_evidence) @ found.dual, found.level
+
+
+def fit_penalties(gram: FloatArray, difference: FloatArray, length: float) -> ByPenalty:
+    """As `fit_gram`, with each penalty.
+
+    Args:
+        gram: (K, K), inner products of the centred features of K images; K may be 0.
+        difference: (K,), ratings minus the generic scores.
+        length: Mean squared length of the features, to which penalties are relative.
+    """
     count = len(gram)
-    level = float(difference.mean())
-    shrunk_level = level * _LEVEL_VARIANCE * count / (1 + _LEVEL_VARIANCE * count)
-    length = float(np.trace(gram)) / count
-    if length < _TINY:  # all images have the same features
-        return np.zeros(count), shrunk_level
-    values, vectors = np.linalg.eigh(gram / length)
+    unit = 1 / length if length > _TINY else 0.0  # if all images have the same features
+    level = float(difference.mean()) if count else 0.0
+    values, vectors = np.linalg.eigh(gram * unit)
     rotated = vectors.T @ (difference - level)
     spread = np.maximum(values, 0) / _PENALTIES[:, None] + 1
     # Differences between images come from taste and noise only; their mean also from the level.
-    scatter = (rotated**2 / spread).sum(axis=1) + count * level**2 / (1 + _LEVEL_VARIANCE * count)
-    evidence = -np.log(spread).sum(axis=1) / 2 - count / 2 * np.log(np.maximum(scatter, _TINY))
-    share = _PENALTY_PRIOR * np.exp(evidence - evidence.max())
-    dual = vectors @ (rotated * ((share / share.sum() / _PENALTIES) @ (1 / spread))) / length
-    return dual, shrunk_level
+    squares = (rotated**2 / spread).sum(axis=1) + count * level**2 / (1 + _LEVEL_VARIANCE * count)
+    evidence = -np.log(spread).sum(axis=1) / 2 - count / 2 * np.log(np.maximum(squares, _TINY))
+    return ByPenalty(
+        penalties=_PENALTIES * max(length, _TINY),
+        dual=(rotated / spread / _PENALTIES[:, None]) @ vectors.T * unit,
+        log_evidence=evidence + _LOG_PENALTY_PRIOR,
+        squares=squares,
+        level=level * _LEVEL_VARIANCE * count / (1 + _LEVEL_VARIANCE * count),
+    )
+
+
+def shares(log_evidence: FloatArray) -> FloatArray:
+    """(P,) weights of an average over what has (P,) log evidence; they sum to 1."""
+    share = np.exp(log_evidence - log_evidence.max())
+    return np.asarray(share / share.sum())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,6 +7,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 from sqlalchemy import Select, SQLColumnExpression, select
 from sqlalchemy.orm import Session
 
@@ -15,6 +16,7 @@ from nimakit.io.atomic import atomic_writer
 from nimakit.io.delimited import TableWriter
 from nimakit.labels.label_file import write_labels
 from nimakit.labels.ratings import Ratings, to_counts
+from nimakit.stats.bradley_terry import Comparisons
 from nimakit.stats.histogram import FloatArray
 from nimakit.web.db.queries import is_counted
 from nimakit.web.db.tables import FIRST, SKIP, TIE, Choice, Collection, Event, Image, Rater, Rating
@@ -24,6 +26,7 @@ PAIR_COLUMNS = ("left", "right", "chosen", "user_id", "time", "repeat", "compari
 
 Row = dict[str, Any]
 
+_SIDES = ("left", "right")
 _MAX_LISTED = 3
 _CHUNK = 5000
 
@@ -106,6 +109,31 @@ def pair_rows(session: Session, collection: Collection) -> Iterator[Row]:
                 "repeat": choice.round,
                 "comparison": choice.trial,
             }
+
+
+def comparisons_of(session: Session, collection: Collection) -> Comparisons:
+    """The current comparisons, in order of time; raters are named by their pseudonyms.
+
+    Args:
+        session: From `Database.read`.
+        collection: The collection.
+
+    Raises:
+        LabelError: There are no comparisons, or two pictures share an image_id.
+    """
+    rows = [*pair_rows(session, collection)]
+    if not rows:
+        raise LabelError("At least one pair of pictures must be compared. Received: no comparisons yet")
+    names = {name: place for place, name in enumerate(dict.fromkeys(row[s] for s in _SIDES for row in rows))}
+    people = {code: place for place, code in enumerate(dict.fromkeys(row["user_id"] for row in rows))}
+    return Comparisons(
+        image_ids=tuple(names),
+        left=np.array([names[row["left"]] for row in rows]),
+        right=np.array([names[row["right"]] for row in rows]),
+        share=np.array([0.5 if row["chosen"] == -1 else row["chosen"] == row["left"] for row in rows]),
+        user_ids=tuple(people),
+        user=np.array([people[row["user_id"]] for row in rows]),
+    )
 
 
 def decided(kind: str, shown: Sequence[int], chosen: int | None) -> Iterator[tuple[int, int]]:
