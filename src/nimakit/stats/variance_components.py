@@ -35,8 +35,8 @@ def estimate(kernels: Sequence[FloatArray], noises: Sequence[FloatArray], y: Flo
     J independent ones with diagonal covariance; all columns have the same variances. Newton steps with the
     average information: Gilmour, Thompson and Cullis, "Average Information REML", 1995. A step that would
     lower the likelihood is replaced by one that never does, which multiplies each variance by
-    ``sqrt(y'P K P y / trace(P K))``: Zhou, Hu, Zhou and Lange, "MM Algorithms for Variance Components Models",
-    2019.
+    ``sqrt(y'P K P y / trace(P K))``: Zhou, Hu, Zhou and Lange, "MM Algorithms for Variance Components
+    Models", 2019.
 
     Args:
         kernels: B positive semidefinite (N, N) matrices with a mean diagonal near 1; N at least 1.
