@@ -174,7 +174,7 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
             candidates.invalidate,
             settings.users_dir,
             Predictor(database, decoding, settings.max_pixels),
-            jobs=[Learner(database, settings.models_dir, settings.max_pixels).advance],
+            jobs=[Learner(database, settings.models_dir, decoding, settings.max_pixels).advance],
         ),
         explainer=Explainer(settings.data_dir / "explanations"),
     )

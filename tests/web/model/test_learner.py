@@ -7,8 +7,9 @@ from PIL import Image
 from sqlalchemy import select, update
 
 from nimakit.errors import DownloadError
-from nimakit.images.photo import MAX_PIXELS
+from nimakit.images.photo import DECODED_BYTES, MAX_PIXELS
 from nimakit.models.loading import load_model
+from nimakit.serving.admission import Admission
 from nimakit.web.db.tables import Learned, LearningPoint, Membership, Rating, now
 from nimakit.web.model import training_data
 from nimakit.web.model.learner import Learner
@@ -23,6 +24,12 @@ def points(study: Study) -> list[int]:
     """Numbers of ratings of the points of the curve."""
     with study.database.read() as session:
         return list(session.scalars(select(LearningPoint.ratings).order_by(LearningPoint.id)))
+
+
+def learner(study: Study, pause: float) -> Learner:
+    """A new learner, as in a new process."""
+    decoding = Admission(DECODED_BYTES * MAX_PIXELS)
+    return Learner(study.database, study.services.settings.models_dir, decoding, MAX_PIXELS, pause=pause)
 
 
 def row(study: Study) -> Learned:
@@ -46,8 +53,7 @@ def test_the_curve_grows_as_people_rate(study: Study) -> None:
     assert row(study).figures["srcc"] > 0.5
     assert not work.once()
     assert points(study) == [40, 60]
-    again = Learner(study.database, study.services.settings.models_dir, MAX_PIXELS)
-    assert not again.advance(study.collection)
+    assert not learner(study, pause=0).advance(study.collection)
 
 
 def test_a_few_ratings_more_are_learned_from_in_a_pause(learned: Study) -> None:
@@ -55,8 +61,7 @@ def test_a_few_ratings_more_are_learned_from_in_a_pause(learned: Study) -> None:
     rate(learned, range(2, 3), slice(2))
     learned.services.background.once()
     assert points(learned) == [40]
-    patient = Learner(learned.database, learned.services.settings.models_dir, MAX_PIXELS, pause=0)
-    assert patient.advance(learned.collection)
+    assert learner(learned, pause=0).advance(learned.collection)
     assert points(learned) == [40, 42]
 
 
@@ -69,9 +74,7 @@ def test_an_excluded_rater_is_not_learned_from(learned: Study) -> None:
         first.excluded = True
 
     learned.change(exclude)
-    Learner(learned.database, learned.services.settings.models_dir, MAX_PIXELS, pause=0).advance(
-        learned.collection
-    )
+    learner(learned, pause=0).advance(learned.collection)
     figures = row(learned).figures
     assert (figures["ratings"], figures["raters"]) == (40, 2)
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from nimakit.errors import ModelError, NimakitError, StorageError
 from nimakit.heads import learning_curve
+from nimakit.serving.admission import Admission
 from nimakit.web.db.database import Database
 from nimakit.web.db.tables import OK, Collection, Image, Learned, LearningPoint, now
 from nimakit.web.model import training_data
@@ -41,14 +42,23 @@ class Learner:
     Args:
         database: The database.
         folder: Folder of the model files.
+        decoding: Limits the memory of pictures being decoded.
         max_pixels: Largest width times height of a picture.
         pause: Seconds without a change after which a few new ratings are learned from.
     """
 
-    def __init__(self, database: Database, folder: Path, max_pixels: int, *, pause: float = 10.0) -> None:
+    def __init__(
+        self,
+        database: Database,
+        folder: Path,
+        decoding: Admission,
+        max_pixels: int,
+        *,
+        pause: float = 10.0,
+    ) -> None:
         self._database = database
         self._folder = folder
-        self._source = FeatureSource(max_pixels)
+        self._source = FeatureSource(decoding, max_pixels)
         self._pause = pause
         self._seen: dict[int, _Seen] = {}
         self._failed: dict[int, _Seen] = {}

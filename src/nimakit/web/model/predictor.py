@@ -4,15 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import onnx
-import onnxruntime
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from nimakit.heads.joining import head_of
 from nimakit.models.engine import Model
 from nimakit.models.loading import load_model
-from nimakit.stats import histogram
 from nimakit.web.collections.setup import change_collection
 from nimakit.web.db.database import Database
 from nimakit.web.db.features import Float32Array, features_of, lock_collection, probe_of
@@ -43,7 +39,7 @@ def use(database: Database, collection: Collection, file: Path) -> None:
     """
     name = str(keep_copy(file))
     model = load_model(name)
-    scores = _scores(database, collection, model, name)
+    scores = _scores(database, collection, model)
     with database.write() as session:
         current = lock_collection(session, collection)
         if current is None or current.model == name:
@@ -88,27 +84,22 @@ def _change(
         session.execute(update(Image), rows)
 
 
-def _scores(
-    database: Database, collection: Collection, model: Model, name: str
-) -> dict[tuple[int, int], _Score]:
+def _scores(database: Database, collection: Collection, model: Model) -> dict[tuple[int, int], _Score]:
     """Picture id and time of change -> score, from stored features; empty if the model uses others."""
-    head = head_of(onnx.load(name))
-    probes = collection.model_probe, probe_of(model)
-    if (
-        head is None
-        or probes[0] is None
-        or not is_same_basis({"probe": probes[0][1:]}, {"probe": probes[1][1:]})
-    ):
+    [network] = model.networks
+    known = collection.model_probe
+    if network.joined is None or known is None:
         return {}
-    runtime = onnxruntime.InferenceSession(head.SerializeToString(), providers=["CPUExecutionProvider"])
-    [features], [output] = runtime.get_inputs(), runtime.get_outputs()
+    if not is_same_basis({"probe": known[1:]}, {"probe": probe_of(model)[1:]}):
+        return {}
     low, width = float(model.bins[0]), float(model.bins[-1] - model.bins[0])
     found: dict[tuple[int, int], _Score] = {}
     for versions, vectors in _stored(database, collection):
-        [rows] = runtime.run([output.name], {features.name: vectors})
-        means = (histogram.mean(rows, model.bins) - low) / width
-        spreads = histogram.standard_deviation(rows, model.bins) / width
-        found |= dict(zip(versions, zip(means.tolist(), spreads.tolist(), strict=True), strict=True))
+        scores = model.score_outputs([network.score_parts([vectors])])
+        found |= {
+            version: ((score.mean - low) / width, (score.sd or 0.0) / width)
+            for version, score in zip(versions, scores, strict=True)
+        }
     return found
 
 

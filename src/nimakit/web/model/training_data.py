@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from sqlalchemy.orm import Session
 
 from nimakit.errors import ImageError, ModelError
 from nimakit.features import stream
+from nimakit.images.photo import decoded_bytes
 from nimakit.labels.ratings import Ratings
 from nimakit.models.encoders import Encoder, load_encoder
 from nimakit.models.taste import is_same_base
 from nimakit.progress import say
+from nimakit.serving.admission import Admission
 from nimakit.stats.histogram import Float32Array, IntArray
 from nimakit.web.db.database import Database
 from nimakit.web.db.features import features_of
@@ -52,10 +55,12 @@ class FeatureSource:
     memory.
 
     Args:
+        decoding: Limits the memory of pictures being decoded.
         max_pixels: Largest width times height of a picture.
     """
 
-    def __init__(self, max_pixels: int) -> None:
+    def __init__(self, decoding: Admission, max_pixels: int) -> None:
+        self._decoding = decoding
         self._max_pixels = max_pixels
         self._encoders: dict[str, Encoder] = {}
         self._known: dict[tuple[str, int, int], Float32Array | None] = {}
@@ -106,13 +111,16 @@ class FeatureSource:
             if (encoder.identity, *key) not in self._known
         ][:_AT_ONCE]
         paths = [path for _, path in missing]
-        for (key, _), result in zip(
-            missing, stream([encoder], paths, max_pixels=self._max_pixels), strict=True
-        ):
+        results = stream([encoder], paths, max_pixels=self._max_pixels, admit=self._admit)
+        for (key, _), result in zip(missing, results, strict=True):
             # A picture that cannot be decoded is reported where scores are predicted, or where it is shown.
             vector = None if isinstance(result.blocks, ImageError) else result.blocks[0][0]
             self._known[(encoder.identity, *key)] = vector
         return bool(missing)
+
+    def _admit(self, path: Path) -> AbstractContextManager[None]:
+        """Wait until there is memory to decode a picture."""
+        return self._decoding.admit(decoded_bytes(path, self._max_pixels), timeout=None)
 
     def of(self, session: Session, collection: Collection) -> dict[int, tuple[Path, Float32Array]]:
         """Picture id -> file and features, of rated pictures that have any."""
