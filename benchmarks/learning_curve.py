@@ -77,7 +77,7 @@ def _fresh(features: Float32Array, ratings: Ratings, bins: FloatArray, curve: Le
     labels, counts = labels_of(without_levels(ratings, bins), bins)
     folds = assign_folds(len(features), FOLDS, 0)
     config = HeadConfig(head_only=True, encoders=(EncoderConfig(name="e"),))
-    means, _ = out_of_fold([features[None]], labels, bins, folds=folds, config=config, counts=counts)
+    means = out_of_fold([features[None]], labels, bins, folds=folds, config=config, counts=counts).means
     truth = mean(labels_of(ratings, bins)[0], bins)
     return curve.srcc.value - (srcc(means, truth) or 0.0)
 
