@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from flask import Flask
+from PIL import Image as Picture
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -42,6 +43,10 @@ _SECRET = 48 * "s"
 _NAMES = ("Ada", "Ben", "Chiara", "Dmitri", "Emi", "Farid", "Greta", "Hana")
 _LIKED = {"dandelions_12mp": 7.6, "landscape": 8.1, "courtyard": 5.8, "otter_blurred": 3.2, "room": 4.4}
 """Mean ratings of some pictures, from 1 to 10. The others get random means from 4 to 7."""
+_LEARNED_AFTER = 40
+"""Ratings after which the model is learned again, so that its curve has several points."""
+_GRID = (4, 3)
+"""Columns and rows of the details that each photograph is cut into."""
 _HOURS = (2, 3, 4, 22, 23, 25, 26, 27, 46, 47, 49, 50, 51, 52)
 """Hours before `END` at which people rate."""
 
@@ -78,6 +83,68 @@ def make(data_dir: Path, photos: Path, *, model: str = DEFAULT_MODEL, seed: int 
         store_events(session, events)
     services.background.once()  # learns their tastes
     return app
+
+
+def make_learning(data_dir: Path, photos: Path, *, model: str = DEFAULT_MODEL) -> Flask:
+    """An app that has learned a model from ratings of many details of the photographs.
+
+    Args:
+        data_dir: An empty folder for its database.
+        photos: A new folder for the details; pages do not show its path.
+        model: The model that predicts scores.
+    """
+    photos.mkdir(parents=True)
+    for path in sorted(_SAMPLES.glob("*.jpg")):
+        with Picture.open(path) as opened:
+            _cut(opened.convert("RGB"), photos / path.stem)
+    settings = read_settings(folders=(photos,), data_dir=data_dir, environment={SECRET_VARIABLE: _SECRET})
+    app = create_app(settings, background=False)
+    services = services_of(app)
+    rng = np.random.default_rng(1)
+    with services.database.write() as session:
+        collection = add_collection(session, photos, name="Details", model=model)
+    services.background.once()
+    with services.database.write() as session:
+        raters = _raters(session, [collection])[1:]
+        events = [
+            _event(
+                collection,
+                rater,
+                rng,
+                RATING,
+                image.id,
+                value=_colourfulness(photos / image.path, rng),
+                round=0,
+            )
+            for image in _images(session, collection)
+            for rater in rng.choice(np.array(raters, object), 3, replace=False)
+        ]
+        rng.shuffle(events)
+    for part in range(0, len(events), _LEARNED_AFTER):
+        with services.database.write() as session:
+            store_events(session, events[part : part + _LEARNED_AFTER])
+        services.background.once()
+    return app
+
+
+def _cut(photo: Picture.Image, name: Path) -> None:
+    """Save the details of a photograph."""
+    columns, rows = _GRID
+    width, height = photo.width // columns, photo.height // rows
+    for place in range(columns * rows):
+        left, top = place % columns * width, place // columns * height
+        detail = photo.crop((left, top, left + width, top + height))
+        detail.thumbnail((240, 240))
+        detail.save(f"{name} {place}.jpg")
+
+
+def _colourfulness(path: Path, rng: np.random.Generator) -> int:
+    """A rating from 1 to 10 by somebody who likes saturated and bright details."""
+    with Picture.open(path) as opened:
+        _, saturation, value = (
+            band.mean() / 255 for band in np.moveaxis(np.asarray(opened.convert("HSV")), 2, 0)
+        )
+    return round(float(np.clip(2 + 5 * saturation + 4 * value + rng.normal(0, 1.2), 1, 10)))
 
 
 def for_strangers(data_dir: Path, photos: Path) -> Flask:

@@ -67,13 +67,13 @@ class Shot:
         address: Path of the page; names in braces are keys of `example_study.places`.
         act: Actions on the page.
         is_dark: Whether dark colours are used.
-        is_strange: Whether the visitor has not signed in.
+        site: Key of `Site.addresses`.
     """
 
     address: str
     act: Callable[[Page], None] = _nothing
     is_dark: bool = False
-    is_strange: bool = False
+    site: str = "own"
 
 
 SHOTS = {
@@ -87,6 +87,7 @@ SHOTS = {
     "dashboard": Shot("c/samples/dashboard"),
     "agreement": Shot("c/samples/dashboard", _at("agreement")),
     "sheet": Shot("c/samples/dashboard", _at("sheet"), is_dark=True),
+    "model": Shot("c/details/model", site="learning"),
     "comparisons": Shot("c/comparisons/comparisons"),
     "comparison": Shot("c/comparisons/comparisons/{comparison}", is_dark=True),
     "personal": Shot("c/predictions/ratings?sort=mine&show=mine"),
@@ -98,10 +99,10 @@ SHOTS = {
     "export": Shot("c/samples/transfer"),
     "settings": Shot("c/samples/settings"),
     "me": Shot("me"),
-    "welcome": Shot("welcome", is_strange=True),
-    "join": Shot("join/{invitation}", is_strange=True),
-    "resume": Shot("go-on/{link}", is_strange=True),
-    "login": Shot("login", is_dark=True, is_strange=True),
+    "welcome": Shot("welcome", site="strange"),
+    "join": Shot("join/{invitation}", site="strange"),
+    "resume": Shot("go-on/{link}", site="strange"),
+    "login": Shot("login", is_dark=True, site="strange"),
     "choose": Shot("c/samples/similarity/choose?side=left", is_dark=True),
     "upload": Shot("c/samples/similarity/upload"),
 }
@@ -129,18 +130,17 @@ class Site:
     """The example study, over HTTP on loopback.
 
     Attributes:
-        own: Address for the local rater.
-        strange: Address for visitors who have not signed in.
+        addresses: "own" for the local rater, "strange" for visitors who have not signed in, "learning" for
+            the local rater of a study with a model of its own.
         places: Values for the names in braces in paths of pages.
     """
 
-    own: str
-    strange: str
+    addresses: dict[str, str]
     places: dict[str, str]
 
     def address(self, shot: Shot) -> str:
         """The URL of a page."""
-        return (self.strange if shot.is_strange else self.own) + shot.address.format(**self.places)
+        return self.addresses[shot.site] + shot.address.format(**self.places)
 
 
 @contextmanager
@@ -153,7 +153,10 @@ def _served() -> Iterator[Site]:
         stack.enter_context(patch("nimakit.web.dashboard.routes.now", return_value=example_study.END))
         own = _address(stack, app, _PORT)
         strange = _address(stack, example_study.for_strangers(data_dir, photos), 0)
-        yield Site(own, strange, example_study.places(app))
+        details = Path(folder, "details")
+        learning = _address(stack, example_study.make_learning(Path(folder, "learning"), details), 0)
+        addresses = {"own": own, "strange": strange, "learning": learning}
+        yield Site(addresses, example_study.places(app))
 
 
 def _photos(stack: ExitStack) -> Path:

@@ -1,6 +1,7 @@
 """nimakit.stats.head: heads fitted to blocks of features in closed form."""
 
 import tracemalloc
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -148,3 +149,17 @@ def test_a_linear_fit_takes_no_memory_of_each_example(monkeypatch: pytest.Monkey
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] - peaks[0] < 200 * 3500
+
+
+@FITS
+def test_variances_of_an_earlier_fit_give_the_same_head(fit: Any) -> None:
+    """They are what takes the time; those of other examples are used as they are."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(1, 40, 5)).astype(np.float32)
+    y, counts = random.normal(size=(40, 3)), random.integers(1, 9, 40).astype(float)
+    first = fit([x], y, counts=counts)
+    again = fit([x], y, counts=counts, variances=first.variances)
+    np.testing.assert_array_equal(first.left_out, again.left_out)
+    noisy = replace(first.variances, per_rating=100.0)
+    flat = fit([x], y, counts=counts, variances=noisy)
+    assert np.ptp(flat.left_out) < np.ptp(first.left_out)

@@ -84,6 +84,8 @@ def pages(study: Study) -> dict[str, str]:
         "c/pairs/comparisons": ".versus img",
         f"c/pairs/comparisons/{choice.rater_id}/{choice.trial}": ".offered img",
         "c/fours/comparisons": ".lead",
+        f"{own}model": ".lead",
+        "c/pairs/model": ".lead",
         f"{own}people": "table",
         f"{own}settings": "form",
         f"{own}transfer": "form",

@@ -8,7 +8,7 @@ import numpy as np
 
 from nimakit.labels.balancing import rating_groups
 from nimakit.stats import head, histogram
-from nimakit.stats.head import Fitted, GaussianHead, LinearHead
+from nimakit.stats.head import Fitted, GaussianHead, LinearHead, Variances
 from nimakit.stats.histogram import Float32Array, FloatArray, IntArray
 
 _RATING_GROUPS = 10
@@ -40,6 +40,7 @@ def fit(
     counts: FloatArray | None = None,
     is_regression: bool = False,
     balanced: bool = False,
+    variances: Variances | None = None,
     seed: int = 0,
 ) -> FittedHead:
     """Fit a head.
@@ -52,13 +53,14 @@ def fit(
         counts: (N,), above 0: numbers of ratings; None if unknown.
         is_regression: Whether the head gives the mean score only.
         balanced: Whether images with rare mean ratings weigh as much as those with common ones.
+        variances: Those of an earlier fit to similar images; None to estimate them.
         seed: Seed of the choice of images where there are too many.
     """
     means = histogram.mean(labels, bins)
     targets = means[:, None] if is_regression else head.log_histograms(labels)
     weights = balanced_weights(means) if balanced else None
     solve = head.fit_gaussian if kernel == "gaussian" else head.fit_linear
-    found = solve(blocks, targets, counts=counts, weights=weights, seed=seed)
+    found = solve(blocks, targets, counts=counts, weights=weights, variances=variances, seed=seed)
     if is_regression:
         return FittedHead(found, found.rows, np.clip(found.left_out[:, 0], bins[0], bins[-1]), None)
     shares = histogram.softmax(found.left_out)

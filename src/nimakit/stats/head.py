@@ -19,6 +19,8 @@ _MAX_CENTRES = 2_000
 """Examples that a Gaussian head compares with; a model file stores their features."""
 _CHUNK = 256
 """Examples processed together, so that memory does not grow with their number."""
+_LEAST_RANGE = 0.01
+"""With less, as a share of the mean, the noise does not show its dependence on the numbers of ratings."""
 _TINY = float(np.finfo(np.float32).tiny)
 
 
@@ -76,20 +78,42 @@ Head = TypeVar("Head", LinearHead, GaussianHead)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Variances:
+    """Variances that a head is fitted with.
+
+    Attributes:
+        blocks: (B,) float64, of what each block explains.
+        noise: Of the noise of an example, however many ratings it has.
+        per_rating: Of the noise that one rating has in addition, and an average of n ratings an n-th of.
+    """
+
+    blocks: FloatArray
+    noise: float
+    per_rating: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Fitted(Generic[Head]):
     """A head, and how it does on examples that it has not seen.
 
     Attributes:
         head: The head.
-        shares: (B,) float64, sum to 1: how much each block explains, as estimated.
+        variances: What it was fitted with.
         rows: (M,) int, the examples it was fitted to, ascending: all, or 20,000 random ones.
         left_out: (M, outputs) float64, what a fit to all others predicts for each of these examples.
     """
 
     head: Head
-    shares: FloatArray
+    variances: Variances
     rows: IntArray
     left_out: FloatArray
+
+    @property
+    def shares(self) -> FloatArray:
+        """(B,) float64, sum to 1: how much each block explains, as estimated."""
+        total = float(self.variances.blocks.sum())
+        count = len(self.variances.blocks)
+        return self.variances.blocks / total if total > 0 else np.full(count, 1 / count)
 
 
 def fit_linear(
@@ -98,6 +122,7 @@ def fit_linear(
     *,
     counts: FloatArray | None = None,
     weights: FloatArray | None = None,
+    variances: Variances | None = None,
     seed: int = 0,
 ) -> Fitted[LinearHead]:
     """Fit a dense layer to features by ridge regression.
@@ -113,12 +138,14 @@ def fit_linear(
         targets: (N, outputs).
         counts: (N,), above 0: how many ratings each target is an average of; None if unknown.
         weights: (N,), above 0: how much each example counts; None for 1 each.
+        variances: Those of an earlier fit to similar examples, which saves most of the time; None to
+            estimate them.
         seed: Seed of the choice of examples.
     """
     data = _Data.of(blocks, targets, counts, weights, seed)
-    variances, noise = data.variances(lambda x: x @ x.T)
-    head, left_out = _solve_linear(data, variances, noise)
-    return Fitted(head, _shares(variances), data.rows, left_out)
+    variances = variances or data.variances(lambda x: x @ x.T)
+    head, left_out = _solve_linear(data, variances.blocks, data.noise(variances))
+    return Fitted(head, variances, data.rows, left_out)
 
 
 def fit_gaussian(
@@ -127,6 +154,7 @@ def fit_gaussian(
     *,
     counts: FloatArray | None = None,
     weights: FloatArray | None = None,
+    variances: Variances | None = None,
     seed: int = 0,
 ) -> Fitted[GaussianHead]:
     """Fit a head that compares features with those of the examples.
@@ -136,9 +164,9 @@ def fit_gaussian(
     distance of the features from their mean.
     """
     data = _Data.of(blocks, targets, counts, weights, seed)
-    variances, noise = data.variances(lambda x: gaussian(x, x))
-    head, left_out = _solve_gaussian(data, variances, noise)
-    return Fitted(head, _shares(variances), data.rows, left_out)
+    variances = variances or data.variances(lambda x: gaussian(x, x))
+    head, left_out = _solve_gaussian(data, variances.blocks, data.noise(variances))
+    return Fitted(head, variances, data.rows, left_out)
 
 
 def log_histograms(histograms: FloatArray) -> FloatArray:
@@ -153,20 +181,6 @@ def gaussian(first: FloatArray, second: FloatArray) -> FloatArray:
     return np.asarray(np.exp(-np.maximum(lengths - 2 * first @ second.T, 0)))
 
 
-def _shares(variances: FloatArray) -> FloatArray:
-    total = float(variances.sum())
-    return variances / total if total > 0 else np.full(len(variances), 1 / len(variances))
-
-
-def _noises(count: int, counts: FloatArray | None, weights: FloatArray | None) -> list[FloatArray]:
-    """Diagonals of the parts of the noise: one for all, and one that falls with the number of ratings."""
-    base = np.ones(count) if weights is None else weights.mean() / weights
-    if counts is None or np.ptp(counts) < 0.01 * counts.mean():
-        return [base]
-    few = 1 / counts
-    return [base, base * few / few.mean()]
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Data:
     """Examples, each block scaled to mean 0 and mean squared length 1.
@@ -175,7 +189,8 @@ class _Data:
         blocks: B arrays (views, N, D_b) float32.
         rows: (M,) int, the examples that are used.
         y: (M, outputs) float64.
-        noises: (M,) float64, the parts of the noise.
+        base: (M,) float64, the noise of each example as a multiple of the usual one.
+        few: (M,) float64, one over the numbers of ratings; 0 if they are unknown.
         middles: B arrays (D_b,) float64.
         lengths: B root mean square lengths.
         seed: Seed of further choices of examples.
@@ -184,7 +199,8 @@ class _Data:
     blocks: Sequence[Float32Array]
     rows: IntArray
     y: FloatArray
-    noises: list[FloatArray]
+    base: FloatArray
+    few: FloatArray
     middles: list[FloatArray]
     lengths: list[float]
     seed: int
@@ -204,11 +220,14 @@ class _Data:
             sum(float(((x - middle) ** 2).sum()) for x in _chunks(block, rows)) / len(rows)
             for block, middle in zip(blocks, middles, strict=True)
         ]
+        base = np.ones(len(targets)) if weights is None else weights.mean() / weights
+        few = np.zeros(len(targets)) if counts is None else 1 / counts
         return cls(
             blocks=blocks,
             rows=rows,
             y=np.asarray(targets, np.float64)[rows],
-            noises=[part[rows] for part in _noises(len(targets), counts, weights)],
+            base=base[rows],
+            few=few[rows],
             middles=middles,
             lengths=[max(square, _TINY) ** 0.5 for square in squares],
             seed=seed,
@@ -226,16 +245,24 @@ class _Data:
         """(N, D_b) of each block."""
         return [np.concatenate(parts) for parts in zip(*self.chunks(rows), strict=True)]
 
-    def variances(self, kernel: Callable[[FloatArray], FloatArray]) -> tuple[FloatArray, FloatArray]:
-        """(B,), that of each block; and (M,), that of the noise of each example."""
+    def variances(self, kernel: Callable[[FloatArray], FloatArray]) -> Variances:
+        """Estimate the variances."""
         some = _sample(len(self.rows), _MAX_FOR_VARIANCES, self.seed)
+        few = self.few[some]
+        average = float(few.mean())
+        varies = bool(np.ptp(few) > _LEAST_RANGE * average)
+        parts = [self.base[some], *([self.base[some] * few / average] if varies else [])]
         found = variance_components.estimate(
-            [kernel(x) for x in self.whole(self.rows[some])],
-            [noise[some] for noise in self.noises],
-            self.y[some],
+            [kernel(x) for x in self.whole(self.rows[some])], parts, self.y[some]
         )
-        noise = np.asarray(sum(v * part for v, part in zip(found.noises, self.noises, strict=True)))
-        return found.kernels, noise + 1e-9 * max(float(noise.mean()), float(self.y.var()), _TINY)
+        return Variances(
+            found.kernels, float(found.noises[0]), float(found.noises[1]) / average if varies else 0.0
+        )
+
+    def noise(self, variances: Variances) -> FloatArray:
+        """(M,) float64, the variance of the noise of each example."""
+        noise = self.base * (variances.noise + variances.per_rating * self.few)
+        return noise + 1e-9 * max(float(noise.mean()), float(self.y.var()), _TINY)
 
 
 def _solve_linear(data: _Data, variances: FloatArray, noise: FloatArray) -> tuple[LinearHead, FloatArray]:

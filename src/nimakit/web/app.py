@@ -41,6 +41,8 @@ from nimakit.web.dashboard.cache import StatisticsCache
 from nimakit.web.db.database import Database
 from nimakit.web.db.tables import LARGEST_KEY
 from nimakit.web.front import Front
+from nimakit.web.model import routes as model_routes
+from nimakit.web.model.learner import Learner
 from nimakit.web.pictures import routes as pictures_routes
 from nimakit.web.pictures.renditions import Renditions
 from nimakit.web.predictions.background import Background
@@ -66,6 +68,7 @@ BLUEPRINTS = (
     dashboard_routes.blueprint,
     deck.blueprint,
     events.blueprint,
+    model_routes.blueprint,
     pictures_routes.blueprint,
     preference.blueprint,
     pages.rate,
@@ -171,6 +174,7 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
             candidates.invalidate,
             settings.users_dir,
             Predictor(database, decoding, settings.max_pixels),
+            jobs=[Learner(database, settings.models_dir, decoding, settings.max_pixels).advance],
         ),
         explainer=Explainer(settings.data_dir / "explanations"),
     )

@@ -75,6 +75,11 @@ class Settings:
         return self.data_dir / "users"
 
     @property
+    def models_dir(self) -> Path:
+        """Folder of the models learned from ratings, with a sub-folder per collection."""
+        return self.data_dir / "models"
+
+    @property
     def is_local(self) -> bool:
         """Whether only this machine can reach the app, so that nobody has to sign in."""
         return self.host in LOOPBACK and self.url is None

@@ -124,7 +124,9 @@ def test_names_in_an_older_database_get_their_one_spelling(tmp_path: Path) -> No
 
 def _return_to_old(session: Session) -> None:
     """Undo the migrations after revision 0006."""
-    session.execute(text("DROP TABLE ended_session"))
+    for table in ("ended_session", "learned", "learning_point"):
+        session.execute(text(f"DROP TABLE {table}"))
+    session.execute(text("ALTER TABLE collection DROP COLUMN encoder"))
     session.execute(text("UPDATE alembic_version SET version_num = '0006'"))
 
 

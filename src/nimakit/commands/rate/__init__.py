@@ -42,6 +42,12 @@ if TYPE_CHECKING:
     " file, or an ensemble .json.  [default: aesthetic if scores are shown, else none]",
 )
 @click.option(
+    "--encoder",
+    metavar="NAME|FILE",
+    help="Encoder whose features a new collection learns its own model from: a public encoder, such as"
+    " efficientnet-lite2, or an .onnx file.  [default: the features of its model]",
+)
+@click.option(
     "--personal",
     is_flag=True,
     default=None,
@@ -85,6 +91,8 @@ def rate(
     if context.invoked_subcommand is not None:
         return 0
     require()
+    # Before NumPy is imported: its own threads do not have the low priority of the background work.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from nimakit.web.collections.setup import open_collections
     from nimakit.web.server import serve
     from nimakit.web.settings import read_settings

@@ -22,6 +22,7 @@ from wtforms.validators import (  # type: ignore[import-untyped]
 )
 
 from nimakit.errors import NimakitError
+from nimakit.models.encoders import PUBLIC_ENCODERS, load_encoder
 from nimakit.models.loading import load_model
 from nimakit.models.pretrained import public_models
 from nimakit.web.collections.setup import RULES
@@ -80,6 +81,13 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
         [Length(max=1000)],
         description="Predicts scores: aesthetic, an .onnx file or an ensemble .json. Leave blank for none.",
     )
+    encoder = StringField(
+        "Encoder",
+        [Length(max=1000)],
+        description="Whose features the page Model learns from: "
+        + ", ".join(PUBLIC_ENCODERS)
+        + ", or an .onnx file. Leave blank for those of the model above, which are stored.",
+    )
     personal = BooleanField(
         "Personal predictions",
         description="Learned from each rater's own ratings, after ten of them. Not for comparisons.",
@@ -112,6 +120,20 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
         except NimakitError as error:
             raise ValidationError(str(error)) from error
 
+    def validate_encoder(self, field: StringField) -> None:
+        """Refuse a new encoder file that cannot be loaded; public ones are loaded in the background.
+
+        Raises:
+            ValidationError: There is no such encoder, or its file is invalid.
+        """
+        name = (field.data or "").strip()
+        if not name or name == field.object_data or name in PUBLIC_ENCODERS:
+            return
+        try:
+            load_encoder(name)
+        except NimakitError as error:
+            raise ValidationError(str(error)) from error
+
     def process(self, formdata: Any = None, obj: Any = None, **kwargs: Any) -> None:
         """Fill the fields from the request, or else from a collection."""
         super().process(formdata, obj, **kwargs)
@@ -133,6 +155,7 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
             "high_label": self.high_label.data or "",
             "repeats": (self.repeats.data or 0) / _CENT,
             "model": (self.model.data or "").strip() or None,
+            "encoder": (self.encoder.data or "").strip() or None,
         }
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from nimakit.errors import UsageError, shortened
 from nimakit.io.rules import Rule, is_integer, is_number, is_one_of, is_true_or_false, or_null
+from nimakit.models.encoders import PUBLIC_ENCODERS
 from nimakit.models.pretrained import public_models
 from nimakit.progress import say
 from nimakit.web.accounts import raters
@@ -34,6 +35,11 @@ def _is_model(value: Any) -> bool:
     return value in public_models() or (is_file and len(value) <= _LONGEST_PATH)
 
 
+def _is_encoder(value: Any) -> bool:
+    is_file = isinstance(value, str) and Path(value).suffix.lower() == ".onnx"
+    return value in PUBLIC_ENCODERS or (is_file and len(value) <= _LONGEST_PATH)
+
+
 RULES: dict[str, Rule] = {
     "name": Rule(_is_text(200, 1), "text of 1 to 200 characters"),
     "experiment": Rule(is_one_of(*EXPERIMENTS), f"one of {', '.join(EXPERIMENTS)}"),
@@ -49,6 +55,9 @@ RULES: dict[str, Rule] = {
     "model": Rule(
         or_null(_is_model),
         f"a public model ({', '.join(public_models())}), an .onnx file or an ensemble .json",
+    ),
+    "encoder": Rule(
+        or_null(_is_encoder), f"a public encoder ({', '.join(PUBLIC_ENCODERS)}) or an .onnx file"
     ),
     "question": Rule(_is_text(200), "text of up to 200 characters"),
     "low_label": Rule(_is_text(40), "text of up to 40 characters"),

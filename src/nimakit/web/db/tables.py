@@ -112,6 +112,8 @@ class Collection(Base):
         model: The model that predicts scores (a public model, an .onnx file or an ensemble), or None.
         model_probe: Identifies the model of the current scores: `nimakit.models.engine.Model.probe`, and the
             number of features. None before any were predicted.
+        encoder: The encoder whose features its own model is learned from (a public one or an .onnx file);
+            None for the features of the model that predicts scores, which are stored.
         question: The question raters are asked; empty for the default.
         low_label: Meaning of the lowest rating.
         high_label: Meaning of the highest rating.
@@ -140,6 +142,7 @@ class Collection(Base):
     personal: Mapped[bool] = mapped_column(default=False)
     model: Mapped[str | None]
     model_probe: Mapped[list[float] | None]
+    encoder: Mapped[str | None]
     question: Mapped[str] = mapped_column(default="")
     low_label: Mapped[str] = mapped_column(String(40), default="")
     high_label: Mapped[str] = mapped_column(String(40), default="")
@@ -278,6 +281,54 @@ class Taste(Base):
     slope: Mapped[float]
     constant: Mapped[float]
     learned_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Learned(Base):
+    """What a collection's own model is learned from, and how good it is.
+
+    Attributes:
+        basis: Identifies the features: probe of the model, or identity of the encoder.
+        state: Identifies the ratings that the latest figures are from; empty before any.
+        figures: The latest figures, as `nimakit.web.model.figures.Figures` stores them; empty without any.
+        problem: Why there is no newer model; empty if there is.
+        claimed_at: When a copy of the app began to learn; None if none does.
+        former: The model that predicted scores before a learned one did; None for no model.
+    """
+
+    __tablename__ = "learned"
+
+    collection_id: Mapped[int] = mapped_column(
+        ForeignKey("collection.id", ondelete="CASCADE"), primary_key=True
+    )
+    basis: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    state: Mapped[str] = mapped_column(default="")
+    figures: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    problem: Mapped[str] = mapped_column(default="")
+    claimed_at: Mapped[datetime | None]
+    former: Mapped[str | None]
+
+
+class LearningPoint(Base):
+    """A point of a collection's learning curve; deleted when its features change.
+
+    Attributes:
+        ratings: Number of ratings that were learned from.
+        srcc: Cross-validated SRCC with people's mean ratings.
+        low: Lower end of its interval.
+        high: Upper end.
+        ceiling: What a perfect model would reach with these ratings; None if unknown.
+    """
+
+    __tablename__ = "learning_point"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collection.id", ondelete="CASCADE"), index=True)
+    ratings: Mapped[int]
+    srcc: Mapped[float]
+    low: Mapped[float]
+    high: Mapped[float]
+    ceiling: Mapped[float | None]
+    measured_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class Invitation(Base):

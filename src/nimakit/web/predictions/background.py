@@ -1,10 +1,10 @@
-"""Background work: scan folders for new pictures, predict scores, and learn raters' tastes."""
+"""Background work: scan folders for new pictures, predict scores, learn raters' tastes, and other jobs."""
 
 import os
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sqlalchemy import select, update
@@ -25,6 +25,10 @@ _FULL_SCAN_INTERVAL = 600.0
 _NICENESS = 10
 
 
+Job = Callable[[Collection], bool]
+"""Does a part of its work for a collection as currently stored; returns whether there may be more."""
+
+
 class Background(threading.Thread):
     """The background thread of a process; several processes may share a database.
 
@@ -33,6 +37,7 @@ class Background(threading.Thread):
         on_change: Called with a collection's id after pictures were added or removed.
         users_dir: Folder for the raters' taste files.
         predictor: Predicts scores.
+        jobs: Further work, after scores and tastes.
     """
 
     def __init__(
@@ -41,11 +46,13 @@ class Background(threading.Thread):
         on_change: Callable[[int], None],
         users_dir: Path,
         predictor: Predictor,
+        jobs: Sequence[Job] = (),
     ) -> None:
         super().__init__(name="nimakit-rate-background", daemon=True)
         self._database = database
         self._on_change = on_change
         self._predictor = predictor
+        self._jobs = jobs
         self._tastes = TasteLearner(database, users_dir)
         self._walks: dict[int, tuple[float, FolderScan]] = {}
         self._wake = threading.Event()
@@ -108,14 +115,14 @@ class Background(threading.Thread):
             return False
 
     def _advance(self, collection: Collection) -> bool:
-        """Predict a batch of scores and learn some tastes, in turn, so that neither waits for hours."""
+        """Predict a batch of scores, learn some tastes, and so on in turn, so that none waits for hours."""
         with self._database.read() as session:
             # The settings may have changed since the round began.
             collection = session.get_one(Collection, collection.id)
         is_scored = self._predictor.advance(collection)
         model = self._predictor.loaded(collection) if collection.personal else None
         is_learned = model is not None and self._tastes.advance(collection, model)
-        return is_scored or is_learned
+        return any([is_scored, is_learned, *(job(collection) for job in self._jobs)])
 
     def _scan(self, collection: Collection) -> bool:
         """Scan a folder if that is due; whether it can be read."""
