@@ -23,8 +23,9 @@ from nimakit.cli import cli
 _KINDS = {
     **dict.fromkeys(("--model", "--network", "--judge"), "model"),
     **dict.fromkeys(("--output-dir", "--outputimage", "--jobs-dir", "--data-dir"), "folder"),
+    **dict.fromkeys(("--copy-to", "--move-to", "--link-to"), "folder"),
     **dict.fromkeys(
-        ("--output", "--predictions-file", "--metrics-file", "--scores-file", "--report"), "output"
+        ("--output", "--predictions-file", "--metrics-file", "--scores-file", "--report", "--list"), "output"
     ),
     **dict.fromkeys(("--image-source", "--image-dir", "--images", "--inputimage", "--images-from"), "input"),
     "--encoder": "encoder",

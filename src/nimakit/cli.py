@@ -12,6 +12,7 @@ import click
 
 from nimakit import __version__
 from nimakit.commands.compare import compare
+from nimakit.commands.cull import cull
 from nimakit.commands.data import data
 from nimakit.commands.encoder import encoder
 from nimakit.commands.enhance import enhance
@@ -74,7 +75,7 @@ def cli() -> None:
 
 
 cli.add_section("Score photographs", predict, explain, enhance, serve)
-cli.add_section("Cull a shoot", group)
+cli.add_section("Cull a shoot", cull, group)
 cli.add_section("Train and evaluate models", train, evaluate, compare, models, fetch, export)
 cli.add_section("Compute features", features, encoder)
 cli.add_section("Collect ratings", rate, data)

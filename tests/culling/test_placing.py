@@ -46,15 +46,16 @@ def test_companions_go_along_and_undo_puts_everything_back(shoot: Path, tmp_path
     plan = _plan(shoot, picks, how)
     assert not picks.exists()
     entries = placing.records(plan)
-    assert placing.apply(plan) == placing.Outcome(done=1, failures={})
+    assert placing.apply(plan) == placing.Outcome(done=(shoot / "IMG_1.JPG",))
     assert {path.name for path in picks.iterdir()} == {*FAMILY}
     assert _state(picks) == {name: before[name] for name in FAMILY}
     assert {path.is_symlink() for path in picks.iterdir()} == {how == "link"}
     assert {*_state(shoot)} == ({*OTHERS} if how == "move" else {*before})
-    assert placing.undo(entries) == placing.Outcome(done=len(FAMILY), failures={})
+    undone = placing.undo(entries)
+    assert ({path.name for path in undone.done}, undone.failures) == ({*FAMILY}, ())
     assert _state(shoot) == before
     assert not [*picks.iterdir()]
-    assert placing.undo(entries).done == 0
+    assert placing.undo(entries).done == ()
 
 
 def test_a_taken_name_gets_a_number_and_nothing_is_replaced(shoot: Path, tmp_path: Path) -> None:
@@ -93,11 +94,11 @@ def test_another_file_system_is_copied_to_and_compared(
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "copy2", lambda _, target: target.write_bytes(b"damaged"))
         failed = placing.apply(plan)
-    assert failed.done == 0
-    assert "was not equal to it" in failed.failures[shoot / "IMG_1.JPG"]
+    assert failed.done == ()
+    assert "was not equal to it" in dict(failed.failures)[shoot / "IMG_1.JPG"]
     assert _state(shoot) == before
     assert not [*(tmp_path / "picks").iterdir()]
-    assert placing.apply(plan).done == 1
+    assert len(placing.apply(plan).done) == 1
     assert _state(tmp_path / "picks") == {name: before[name] for name in FAMILY}
     assert {*_state(shoot)} == {*OTHERS}
 
@@ -128,9 +129,9 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written(
 
     monkeypatch.setattr(shutil, "copy2", fill)
     outcome = placing.apply(plan)
-    assert outcome.done == 1
-    assert [*outcome.failures] == [shoot / "IMG_1.JPG", shoot / "IMG_1.PNG"]
-    assert "No space left on device" in outcome.failures[shoot / "IMG_1.JPG"]
+    assert outcome.done == (shoot / "IMG_10.JPG",)
+    assert [failure.path for failure in outcome.failures] == [shoot / "IMG_1.JPG", shoot / "IMG_1.PNG"]
+    assert "No space left on device" in dict(outcome.failures)[shoot / "IMG_1.JPG"]
     assert [path.name for path in picks.iterdir()] == ["IMG_10.JPG"]
 
 
@@ -142,9 +143,9 @@ def test_what_vanishes_or_appears_after_the_plan_is_left(shoot: Path, tmp_path: 
     picks.mkdir()
     (picks / "IMG_10.JPG").write_bytes(b"new")
     outcome = placing.apply(plan)
-    assert outcome.done == 1
-    assert "IMG_1.CR2 does not exist any more" in outcome.failures[shoot / "IMG_1.JPG"]
-    assert "IMG_10.JPG exists now" in outcome.failures[shoot / "IMG_10.JPG"]
+    assert outcome.done == (shoot / "IMG_1.PNG",)
+    assert "IMG_1.CR2 does not exist any more" in dict(outcome.failures)[shoot / "IMG_1.JPG"]
+    assert "IMG_10.JPG exists now" in dict(outcome.failures)[shoot / "IMG_10.JPG"]
     assert (shoot / "IMG_1.JPG").exists()
     assert (picks / "IMG_10.JPG").read_bytes() == b"new"
 
@@ -160,9 +161,9 @@ def test_undo_keeps_changed_copies_and_occupied_places(shoot: Path, tmp_path: Pa
     (copies / "IMG_1.xmp").write_text("edited", encoding="utf-8")
     (shoot / "IMG_10.JPG").write_bytes(b"new")
     outcome = placing.undo(entries)
-    assert outcome.done == len(FAMILY) - 1
-    assert outcome.failures[copies / "IMG_1.xmp"] == "The copy was changed, and is kept."
-    assert "exists again" in outcome.failures[moved / "IMG_10.JPG"]
+    assert len(outcome.done) == len(FAMILY) - 1
+    assert dict(outcome.failures)[copies / "IMG_1.xmp"] == "The copy was changed, and is kept."
+    assert "exists now, and is not replaced" in dict(outcome.failures)[moved / "IMG_10.JPG"]
     assert [path.name for path in copies.iterdir()] == ["IMG_1.xmp"]
 
 

@@ -28,6 +28,25 @@ def test_draws_small_copies_in_order(tmp_path: Path) -> None:
     assert sizes == [(50, 25), (10, 20)]
 
 
+def test_writes_thumbnails_that_are_missing_and_removes_old_ones(tmp_path: Path) -> None:
+    """A picture of the same key is not drawn again, one that is gone has none, and other files stay."""
+    folder = tmp_path / "page_files"
+    first, second = (write_photo(tmp_path / f"{level}.png", level, (200, 100)) for level in (0, 255))
+    options = {"side": 50, "max_pixels": MAX_PIXELS}
+    assert html.write_thumbnails({"a": first, "b": second}, folder, **options) == {
+        "a": "thumb-a.jpg",
+        "b": "thumb-b.jpg",
+    }
+    with Image.open(folder / "thumb-a.jpg") as drawn:
+        assert drawn.size == (50, 25)
+    (folder / "mine.jpg").touch()
+    (folder / "thumb-a.jpg").write_bytes(b"kept")
+    again = html.write_thumbnails({"a": first, "c": tmp_path / "gone.png"}, folder, **options)
+    assert again == {"a": "thumb-a.jpg"}
+    assert {path.name for path in folder.iterdir()} == {"mine.jpg", "thumb-a.jpg"}
+    assert (folder / "thumb-a.jpg").read_bytes() == b"kept"
+
+
 def test_heights_of_nothing_are_none() -> None:
     """Bars that are all 0 are not drawn."""
     assert html.heights([0, 0]) == html.heights([]) == []

@@ -3,10 +3,10 @@
 import base64
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from nimakit.errors import NimakitError, OutputError, UnwritableError, UsageError
 from nimakit.images.xmp.splices import Splice, digest, inverse, spliced
@@ -114,6 +114,32 @@ def write_changes(changes: Sequence[Change], undo_file: Path) -> Applied:
     return Applied(written=tuple(written), failures=tuple(failures))
 
 
+def add_transfers(undo_file: Path, transfers: Sequence[Mapping[str, Any]]) -> None:
+    """Add copies, links and moves to an undo file before they are made; without one, write it.
+
+    Args:
+        undo_file: The undo file.
+        transfers: Plain JSON values, from `nimakit.culling.placing.records`.
+
+    Raises:
+        UsageError: The file is no undo file.
+        OutputError: It could not be written.
+    """
+    content = _content(undo_file) if undo_file.exists() else {"nimakit_undo": _VERSION, "changes": []}
+    content["transfers"] = [*content.get("transfers", []), *transfers]
+    atomic_bytes(json.dumps(content, indent=1).encode(), undo_file)
+
+
+def read_transfers(undo_file: Path) -> list[Mapping[str, Any]]:
+    """The copies, links and moves in an undo file, in the order in which they were made.
+
+    Raises:
+        UsageError: The undo file is missing or is none.
+    """
+    found: list[Mapping[str, Any]] = _content(undo_file).get("transfers", [])
+    return found
+
+
 def undo(undo_file: Path) -> Undone:
     """Restore the files that were changed; also after a crash in the middle of `write_changes` or of `undo`.
 
@@ -189,11 +215,23 @@ def _journal(changes: Sequence[Change]) -> bytes:
     return json.dumps({"nimakit_undo": _VERSION, "changes": entries}, indent=1).encode()
 
 
-def _read_journal(path: Path) -> list[Change]:
+def _content(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
         if content["nimakit_undo"] != _VERSION:
             raise ValueError(f"version {content['nimakit_undo']}")
+    except OSError as error:
+        raise UsageError(f"The undo file must be readable. Received: {path} ({error.strerror})") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"An undo file must be one that nimakit wrote. Received: {path} ({error})"
+        ) from error
+    return dict(content)
+
+
+def _read_journal(path: Path) -> list[Change]:
+    content = _content(path)
+    try:
         return [
             Change(
                 path=Path(entry["path"]),
@@ -206,8 +244,6 @@ def _read_journal(path: Path) -> list[Change]:
             )
             for entry in content["changes"]
         ]
-    except OSError as error:
-        raise UsageError(f"The undo file must be readable. Received: {path} ({error.strerror})") from error
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
             f"An undo file must be one that nimakit wrote. Received: {path} ({error})"

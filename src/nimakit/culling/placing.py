@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nimakit.culling.companions import Companions
+from nimakit.culling.journal import Failure
 from nimakit.culling.transfers import copy_files, link_files, move_files
 from nimakit.errors import OutputError, UnwritableError, UsageError
 from nimakit.images.formats import SUFFIXES
@@ -50,14 +51,14 @@ class Plan:
         folder: The folder; made if it is missing.
         placements: What goes there.
         present: Pictures that are there already, from an earlier run.
-        failures: Pictures that cannot be placed -> the reason.
+        failures: Pictures that cannot be placed.
     """
 
     how: How
     folder: Path
     placements: tuple[Placement, ...]
     present: tuple[Path, ...]
-    failures: Mapping[Path, str]
+    failures: tuple[Failure, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,12 +66,12 @@ class Outcome:
     """What was done.
 
     Attributes:
-        done: Number of pictures that were placed, or files that were put back.
-        failures: Files that were left as they are -> the reason.
+        done: Pictures that were placed; or files that were put back or removed.
+        failures: Pictures or files that were left as they are.
     """
 
-    done: int
-    failures: Mapping[Path, str]
+    done: tuple[Path, ...] = ()
+    failures: tuple[Failure, ...] = ()
 
 
 def plan(pictures: Sequence[Path], folder: Path, how: How, *, judged: Iterable[Path]) -> Plan:
@@ -90,7 +91,7 @@ def plan(pictures: Sequence[Path], folder: Path, how: How, *, judged: Iterable[P
     names = _Names(folder, how)
     placements: list[Placement] = []
     present: list[Path] = []
-    failures: dict[Path, str] = {}
+    failures: list[Failure] = []
     taken: set[Path] = set()
     for picture in pictures:
         try:
@@ -99,7 +100,7 @@ def plan(pictures: Sequence[Path], folder: Path, how: How, *, judged: Iterable[P
                 file.lstat()
             targets = names.find(files)
         except OSError as error:
-            failures[picture] = f"it cannot be read: {error.strerror}"
+            failures.append(Failure(picture, f"The file cannot be read: {error.strerror}."))
             continue
         if targets is None:
             present.append(picture)
@@ -108,7 +109,11 @@ def plan(pictures: Sequence[Path], folder: Path, how: How, *, judged: Iterable[P
             if how == "move":
                 taken.update(files)
     found = Plan(
-        how=how, folder=folder, placements=tuple(placements), present=tuple(present), failures=failures
+        how=how,
+        folder=folder,
+        placements=tuple(placements),
+        present=tuple(present),
+        failures=tuple(failures),
     )
     _check_room(found)
     return found
@@ -147,20 +152,20 @@ def apply(plan: Plan) -> Outcome:
     """
     if plan.placements:
         make_folder(plan.folder)
-    failures = dict(plan.failures)
     place = {"copy": copy_files, "move": move_files, "link": link_files}[plan.how]
-    done = 0
+    done: list[Path] = []
+    failures = [*plan.failures]
     for number, placement in enumerate(track(plan.placements, len(plan.placements), _LABELS[plan.how])):
         try:
             place(placement.files)
         except UnwritableError as error:
-            failures[placement.picture] = str(error)
+            failures.append(Failure(placement.picture, str(error)))
         except OutputError as error:
-            failures |= {later.picture: str(error) for later in plan.placements[number:]}
+            failures += [Failure(later.picture, str(error)) for later in plan.placements[number:]]
             break
         else:
-            done += 1
-    return Outcome(done=done, failures=failures)
+            done.append(placement.picture)
+    return Outcome(done=tuple(done), failures=tuple(failures))
 
 
 def undo(entries: Sequence[Mapping[str, Any]]) -> Outcome:
@@ -170,44 +175,43 @@ def undo(entries: Sequence[Mapping[str, Any]]) -> Outcome:
         entries: From `records`. What was never done is no failure.
 
     Returns:
-        Copies that were changed since, and places that are taken again, are left and listed.
+        Copies that were changed since, and files whose old place is taken, are left and listed.
     """
-    done = 0
-    failures: dict[Path, str] = {}
+    done: list[Path] = []
+    failures: list[Failure] = []
     for entry in reversed(entries):
         source, target = Path(entry["source"]), Path(entry["target"])
         if not os.path.lexists(target):
             continue
         try:
             with output_errors(str(target)):
-                reason = _undo(entry, source, target)
+                _undo(entry, source, target)
         except OutputError as error:
-            reason = str(error)
-        if reason:
-            failures[target] = reason
+            failures.append(Failure(target, str(error)))
         else:
-            done += 1
-    return Outcome(done=done, failures=failures)
+            done.append(target)
+    return Outcome(done=tuple(done), failures=tuple(failures))
 
 
-def _undo(entry: Mapping[str, Any], source: Path, target: Path) -> str:
-    """Undo one file; the reason if it must be left."""
+def _undo(entry: Mapping[str, Any], source: Path, target: Path) -> None:
+    """Undo one file.
+
+    Raises:
+        OutputError: It must be left, or cannot be moved.
+    """
     if entry["how"] == "move":
-        if os.path.lexists(source):
-            return f"{source} exists again, and is not replaced."
         source.parent.mkdir(parents=True, exist_ok=True)
         move_files({target: source})
     elif entry["how"] == "link":
         if not target.is_symlink():
-            return "It is no link any more."
+            raise UnwritableError("It is no link any more, and is kept.")
         target.unlink()
     else:
         state = target.stat()
         is_same = state.st_size == entry["bytes"] and abs(state.st_mtime - entry["modified"]) <= _SAME_SECONDS
         if not is_same:
-            return "The copy was changed, and is kept."
+            raise UnwritableError("The copy was changed, and is kept.")
         target.unlink()
-    return ""
 
 
 class _Names:
