@@ -216,3 +216,35 @@ def test_without_docker_it_runs_natively(copied: Launcher) -> None:
     result = replace(copied, program="nimakit")("data", "index", "photos", runtime="native")
     assert (result.code, result.stdout) == (0, "nimakit<data index photos>\n")
     assert result.stderr == "nimakit: runtime native (.venv)\n"
+
+
+def test_a_shoot_is_writable_only_where_cull_changes_it(nimakit: Launcher) -> None:
+    """Without --apply photos are only read; copies and links leave them as they are."""
+    cull = ("cull", "--images", "photos", "--keep", "40", "--stars")
+    (nimakit.folder / "picks").mkdir()
+    for reading in (("--xmp", "darktable", "--move-to", "picks"), ("--copy-to", "picks", "--apply")):
+        assert modes(nimakit, *cull, *reading) == {"picks": "rw", "photos": "ro"}
+    for changing in (("--xmp", "lightroom", "--link-to", "picks"), ("--move-to", "picks")):
+        assert modes(nimakit, *cull, *changing, "--apply") == {"picks": "rw", "photos": "rw"}
+    assert modes(nimakit, "cull", "--watch", "photos", "--list", "picks/a.txt") == {
+        "photos": "ro",
+        "picks": "rw",
+    }
+
+
+def test_undo_gets_the_folders_of_its_file(nimakit: Launcher, tmp_path: Path) -> None:
+    """Whatever they are called; a folder that is gone is made again from the nearest above it."""
+    elsewhere = tmp_path / "it's\nhere"
+    elsewhere.mkdir()
+    undo = {
+        "changes": [{"path": str(elsewhere / "a.xmp")}],
+        "transfers": [{"source": str(nimakit.folder / "photos" / "a.jpg"), "target": f"{tmp_path}/b/c/a.jpg"}],
+    }
+    (tmp_path / "b").mkdir()
+    write_json(nimakit.folder / "undo.json", undo)
+    assert modes(nimakit, "cull", "--undo", "undo.json") == {
+        "undo.json": "ro",
+        os.path.relpath(elsewhere, nimakit.folder): "rw",
+        "photos": "rw",
+        "../b": "rw",
+    }
