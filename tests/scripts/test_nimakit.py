@@ -236,12 +236,10 @@ def test_undo_gets_the_folders_of_its_file(nimakit: Launcher, tmp_path: Path) ->
     """Whatever they are called; a folder that is gone is made again from the nearest above it."""
     elsewhere = tmp_path / "it's\nhere"
     elsewhere.mkdir()
-    undo = {
-        "changes": [{"path": str(elsewhere / "a.xmp")}],
-        "transfers": [{"source": str(nimakit.folder / "photos" / "a.jpg"), "target": f"{tmp_path}/b/c/a.jpg"}],
-    }
+    moved = {"source": f"{nimakit.folder}/photos/a.jpg", "target": f"{tmp_path}/b/c/a.jpg"}
     (tmp_path / "b").mkdir()
-    write_json(nimakit.folder / "undo.json", undo)
+    changes = [{"path": f"{elsewhere}/a.xmp"}]
+    write_json(nimakit.folder / "undo.json", {"changes": changes, "transfers": [moved]})
     assert modes(nimakit, "cull", "--undo", "undo.json") == {
         "undo.json": "ro",
         os.path.relpath(elsewhere, nimakit.folder): "rw",
