@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 from plain_frames import frame, group, ranked
 from nimakit.culling import report
@@ -15,6 +16,7 @@ from nimakit.culling.shoot import Culled, Rules
 from nimakit.errors import ImageError
 from nimakit.images.photo import MAX_PIXELS
 from samples import write_photo
+from web.accessibility import problems
 
 
 @pytest.fixture
@@ -84,6 +86,22 @@ def test_writes_thumbnails_next_to_the_page(culled: Culled, tmp_path: Path) -> N
         "shoot/a%20%3C1%3E.jpg",
         "shoot/c.jpg",
     ]
+
+
+def test_the_page_is_usable_on_a_phone_and_shows_only_picks(
+    culled: Culled, tmp_path: Path, browser: Browser
+) -> None:
+    """Axe finds nothing, nothing sticks out, and the choice hides what is not kept."""
+    page_file = tmp_path / "cull.html"
+    report.write(culled, page_file, model="tiny", max_pixels=MAX_PIXELS)
+    page = browser.new_page()
+    page.goto(page_file.as_uri())
+    assert problems(page) == []
+    assert page.locator(".frame:visible").count() == 4
+    page.get_by_label("only what is kept").check()
+    assert page.locator(".frame:visible").count() == page.locator(".frame.kept:visible").count() == 2
+    assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    page.close()
 
 
 def test_marks_are_stars_picks_and_rejects(culled: Culled) -> None:

@@ -125,7 +125,9 @@ def add_transfers(undo_file: Path, transfers: Sequence[Mapping[str, Any]]) -> No
         UsageError: The file is no undo file.
         OutputError: It could not be written.
     """
-    content = _content(undo_file) if undo_file.exists() else {"nimakit_undo": _VERSION, "changes": []}
+    content: dict[str, Any] = {"nimakit_undo": _VERSION, "changes": []}
+    if undo_file.exists():
+        content = _content(undo_file)
     content["transfers"] = [*content.get("transfers", []), *transfers]
     atomic_bytes(json.dumps(content, indent=1).encode(), undo_file)
 
