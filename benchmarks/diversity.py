@@ -80,8 +80,8 @@ def make_scenes(paths: list[Path], folder: Path) -> list[Path]:
         for number in range(count):
             share = random.uniform(0.55, 0.95)
             width, height = round(photo.width * share), round(photo.height * share)
-            left = random.integers(photo.width - width + 1)
-            top = random.integers(photo.height - height + 1)
+            left = int(random.integers(photo.width - width + 1))
+            top = int(random.integers(photo.height - height + 1))
             crop = photo.crop((left, top, left + width, top + height))
             path = folder / f"{scene:02}_{number:03}.jpg"
             ImageEnhance.Brightness(crop).enhance(random.uniform(0.8, 1.2)).save(path, quality=92)

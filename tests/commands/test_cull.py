@@ -16,6 +16,7 @@ from PIL import Image
 
 from nimakit.culling import frames, watching
 from nimakit.culling.watching import State
+from nimakit.images.photo import Photo, open_photo
 from samples import write_photo
 from terminal import Command
 
@@ -37,8 +38,8 @@ def shoot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def cull(nimakit: Command, tiny_file: Path) -> Command:
-    """Runs `nimakit cull` with the small model."""
-    return lambda *arguments: nimakit("cull", "--model", tiny_file, *arguments)
+    """Runs `nimakit cull` with the small model, and its features."""
+    return lambda *arguments: nimakit("cull", "--model", tiny_file, "--encoder", tiny_file, *arguments)
 
 
 def state(folder: Path) -> Mapping[str, bytes]:
@@ -98,12 +99,11 @@ def test_one_bad_photo_does_not_end_the_run(
     (shoot / "broken.jpg").write_bytes((shoot / "red.jpg").read_bytes()[:200])
     (shoot / "raw.nef").write_bytes(b"II*\0\x08\0\0\0\0\0\0\0\0\0")
     write_photo(shoot / "gone.png")
-    read = frames.open_photo
 
-    def vanish(path: Path, **options: int) -> object:
+    def vanish(path: Path, *, max_pixels: int) -> Photo:
         if path.name == "gone.png":
             path.unlink()
-        return read(path, **options)
+        return open_photo(path, max_pixels=max_pixels)
 
     monkeypatch.setattr(frames, "open_photo", vanish)
     done = cull("--images", shoot, "--report", "cull.html")
@@ -212,7 +212,8 @@ def test_watch_prints_a_line_for_each_new_photo(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_watch_stops_cleanly(shoot: Path, tiny_file: Path, number: signal.Signals) -> None:
     """A photo that comes is scored within seconds; then a signal ends the process with exit code 0."""
-    command = [sys.executable, "-m", "nimakit", "cull", "--model", str(tiny_file), "--watch", str(shoot)]
+    options = ["--model", str(tiny_file), "--encoder", str(tiny_file), "--watch", str(shoot)]
+    command = [sys.executable, "-m", "nimakit", "cull", *options]
     os.utime(shoot / "blue.CR2")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout

@@ -31,7 +31,7 @@ TAKES_FOLDERS = {
     "features": ("--image-source", "PHOTOS", "--encoder", "MODEL"),
     "group": ("--image-source", "PHOTOS", "--model", "MODEL", "--encoder", "MODEL"),
     "compare": ("--model", "MODEL", "--samples-file", "LABELS", "--image-source", "PHOTOS"),
-    "cull": ("--image-source", "PHOTOS", "--model", "MODEL"),
+    "cull": ("--image-source", "PHOTOS", "--model", "MODEL", "--encoder", "MODEL"),
     "explain": ("--image-source", "PHOTOS", "--output-dir", "OUT"),
     "enhance": ("--inputimage", "PHOTOS", "--outputimage", "OUT"),
     "train": ("--image-dir", "PHOTOS", "--samples-file", "LABELS", "--config-file", "CONFIG"),

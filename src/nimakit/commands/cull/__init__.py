@@ -1,6 +1,7 @@
 """`nimakit cull`: from a folder of photographs to picks."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -195,8 +196,10 @@ def _wanted(style: "Style | None", folders: "Mapping[How, Path | None]", overwri
         )
     if overwrite_ratings and not style:
         raise UsageError("--overwrite-ratings needs --xmp, which writes ratings.")
-    how, folder = next(iter(named.items()), ("copy", None))
-    return Wanted(style=style, overwrite_ratings=overwrite_ratings, how=how, folder=folder)
+    wanted = Wanted(style=style, overwrite_ratings=overwrite_ratings)
+    for how, folder in named.items():
+        wanted = replace(wanted, how=how, folder=folder)
+    return wanted
 
 
 def _check_changes(wanted: "Wanted", images: Path | None, *, applies: bool, recursive: bool) -> None:

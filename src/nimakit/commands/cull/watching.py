@@ -85,7 +85,8 @@ class _Session:
 
         new = [path for path, state in whole.items() if self._states.get(path) != state]
         reading = self._read(new) if new else Reading(frames=(), failures={})
-        self._results |= {frame.path: frame for frame in reading.frames} | reading.failures
+        self._results |= {frame.path: frame for frame in reading.frames}
+        self._results |= reading.failures
         self._results = {path: self._results[path] for path in whole}
         self._states = dict(whole)
         for path, error in reading.failures.items():
