@@ -219,8 +219,12 @@ def test_without_docker_it_runs_natively(copied: Launcher) -> None:
 
 
 def test_a_shoot_is_writable_only_where_cull_changes_it(nimakit: Launcher) -> None:
-    """Without --apply photos are only read; copies and links leave them as they are."""
+    """Without --apply photos are only read; copies and links leave them as they are.
+
+    The encoder that is used by default is fetched at first, because the container has no network.
+    """
     cull = ("cull", "--images", "photos", "--keep", "40", "--stars")
+    assert nimakit(*cull).containers[0].arguments == ["fetch", "efficientnet-lite0"]
     (nimakit.folder / "picks").mkdir()
     for reading in (("--xmp", "darktable", "--move-to", "picks"), ("--copy-to", "picks", "--apply")):
         assert modes(nimakit, *cull, *reading) == {"picks": "rw", "photos": "ro"}

@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     "--encoder",
     type=EncoderName(),
     metavar="NAME|FILE[@SIZE]",
-    help="The encoder whose features say which photos are alike.  [default: the features of the model]",
+    help="The encoder whose features say which photos are alike.  [default: efficientnet-lite0]",
 )
 @user_file
 @click.option("--report", type=OutputFile(".html"), help="Write a page of all groups here, .html.")
