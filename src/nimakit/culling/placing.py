@@ -87,8 +87,7 @@ def plan(pictures: Sequence[Path], folder: Path, how: How, *, judged: Iterable[P
         UsageError: The folder cannot be written, or has too little room for what is copied.
     """
     check_folder(folder)
-    companions = Companions(judged)
-    names = _Names(folder, how)
+    companions, names, room = Companions(judged), _Names(folder, how), _Room(folder, how)
     placements: list[Placement] = []
     present: list[Path] = []
     failures: list[Failure] = []
@@ -96,27 +95,26 @@ def plan(pictures: Sequence[Path], folder: Path, how: How, *, judged: Iterable[P
     for picture in pictures:
         try:
             files = [picture, *(path for path in companions.of(picture) if path not in taken)]
-            for file in files:
-                file.lstat()
+            states = [file.stat() for file in files]
             targets = names.find(files)
         except OSError as error:
             failures.append(Failure(picture, f"The file cannot be read: {error.strerror}."))
             continue
         if targets is None:
             present.append(picture)
-        else:
-            placements.append(Placement(picture=picture, files=targets))
-            if how == "move":
-                taken.update(files)
-    found = Plan(
+            continue
+        placements.append(Placement(picture=picture, files=targets))
+        room.add(states)
+        if how == "move":
+            taken.update(files)
+    room.check()
+    return Plan(
         how=how,
         folder=folder,
         placements=tuple(placements),
         present=tuple(present),
         failures=tuple(failures),
     )
-    _check_room(found)
-    return found
 
 
 def records(plan: Plan) -> list[dict[str, Any]]:
@@ -254,26 +252,37 @@ def _stems(name: str) -> set[str]:
     return {stem, stem.rpartition(".")[0]} if stem.endswith(SUFFIXES) else {stem}
 
 
-def _check_room(plan: Plan) -> None:
-    """Refuse to begin what does not fit."""
-    if plan.how == "link":
-        return
-    nearest = plan.folder.absolute()
-    while not nearest.exists():
-        nearest = nearest.parent
-    device = nearest.stat().st_dev
-    wanted = 0
-    for placement in plan.placements:
-        for source in placement.files:
-            state = source.stat()
-            if plan.how == "copy" or state.st_dev != device:
-                wanted += state.st_size
-    free = shutil.disk_usage(nearest).free
-    if wanted > free:
-        raise UsageError(
-            f"The pictures need {_size(wanted)} in their new folder. Received: {plan.folder}, with"
-            f" {_size(free)} free; make room, keep fewer, or use --link-to. Nothing was written."
-        )
+class _Room:
+    """Bytes that a plan needs in its folder: for links, and for moves on the same file system, none."""
+
+    def __init__(self, folder: Path, how: How) -> None:
+        self._folder = folder
+        self._how = how
+        self._nearest = folder.absolute()
+        while not self._nearest.exists():
+            self._nearest = self._nearest.parent
+        self._device = self._nearest.stat().st_dev
+        self._wanted = 0
+
+    def add(self, states: Sequence[os.stat_result]) -> None:
+        """Add files."""
+        if self._how == "copy":
+            self._wanted += sum(state.st_size for state in states)
+        elif self._how == "move":
+            self._wanted += sum(state.st_size for state in states if state.st_dev != self._device)
+
+    def check(self) -> None:
+        """Refuse to begin what does not fit.
+
+        Raises:
+            UsageError: There is too little room.
+        """
+        free = shutil.disk_usage(self._nearest).free
+        if self._wanted > free:
+            raise UsageError(
+                f"The pictures need {_size(self._wanted)} in their new folder. Received: {self._folder}, with"
+                f" {_size(free)} free; make room, keep fewer, or use --link-to. Nothing was written."
+            )
 
 
 def _size(size: int) -> str:
