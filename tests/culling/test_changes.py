@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from made_frames import frame, group, ranked
 from nimakit.culling import changes
 from nimakit.culling.changes import Wanted
 from nimakit.culling.groups import Grouping
 from nimakit.culling.selection import select
 from nimakit.culling.shoot import Culled, Rules
 from nimakit.errors import UsageError
+from plain_frames import frame, group, ranked
 from samples import write_photo
 
 STARS = (

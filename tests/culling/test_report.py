@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from plain_frames import frame, group, ranked
 from nimakit.culling import report
 from nimakit.culling.groups import Grouping
 from nimakit.culling.marks import Mark
@@ -15,6 +14,7 @@ from nimakit.culling.selection import Keep, select
 from nimakit.culling.shoot import Culled, Rules
 from nimakit.errors import ImageError
 from nimakit.images.photo import MAX_PIXELS
+from plain_frames import frame, group, ranked
 from samples import write_photo
 from web.accessibility import problems
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from plain_frames import frame, group, ranked
 from nimakit.culling.selection import Keep, diverse, select, stars_by_rank
+from plain_frames import frame, group, ranked
 
 
 def _scenes(sizes: tuple[int, ...]) -> np.ndarray:

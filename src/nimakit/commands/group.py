@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nimakit.commands.batch import say_failures
+from nimakit.commands.frame_reader import likeness_encoder, load_reader
 from nimakit.commands.parameters import (
-    EncoderName,
     OutputFile,
     image_source,
     max_pixels,
@@ -37,12 +37,7 @@ _Record = dict[str, Any]
 @recursive
 @models("  [default: aesthetic]")
 @user_file
-@click.option(
-    "--encoder",
-    type=EncoderName(),
-    metavar="NAME|FILE[@SIZE]",
-    help="The encoder that tells which photos are alike.  [default: efficientnet-lite0]",
-)
+@likeness_encoder
 @click.option(
     "--output",
     type=OutputFile(".json", ".csv"),
@@ -72,23 +67,12 @@ def group(
     Example:
       nimakit group --images shoot --output groups.csv
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
-    from nimakit.culling.frames import read_frames
     from nimakit.culling.groups import group_frames
     from nimakit.images.files import find_images
-    from nimakit.models import loading
-    from nimakit.models.encoders import load_encoder
-    from nimakit.models.taste import read_taste
 
     paths = find_images(image_source, recursive=recursive, notify=say)
-    taste = read_taste(user_file) if user_file else None
-    model = loading.load_models(models, notify=say) if models else loading.load_model(notify=say)
-    reading = read_frames(
-        paths,
-        model=model,
-        taste=model.for_user(taste) if taste else None,
-        encoder=load_encoder(encoder[0], notify=say).at(encoder[1]) if encoder else None,
-        max_pixels=max_pixels,
-    )
+    _, read = load_reader(models, user_file, encoder, max_pixels)
+    reading = read(paths)
     grouping = group_frames(reading.frames)
     folder = image_source if image_source.is_dir() else image_source.parent
     records = [_record(reading.frames, grouping, number, folder) for number in range(len(grouping.groups))]

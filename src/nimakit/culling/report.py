@@ -132,11 +132,8 @@ class _Row:
     """A group on the page: its title is empty for a single photograph."""
 
     title: str
+    is_ranked: bool
     pictures: tuple[_Picture, ...]
-
-    @property
-    def is_kept(self) -> bool:
-        return any(picture.is_kept for picture in self.pictures)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -184,7 +181,8 @@ class _Scene:
                         why="; ".join(_why(culled, ranked, choice)),
                     )
                 )
-            rows.append(_Row(title=_title(group), pictures=tuple(pictures)))
+            is_ranked = len(pictures) > 1 and not group.is_whole
+            rows.append(_Row(title=_title(group), is_ranked=is_ranked, pictures=tuple(pictures)))
         frames = [frame for number in groups for frame in culled.grouping.groups[number].frames]
         return cls(title=title, time=_time([culled.frames[frame] for frame in frames]), rows=tuple(rows))
 

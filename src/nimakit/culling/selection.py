@@ -47,7 +47,7 @@ class Choice:
     """The decision about one group.
 
     Attributes:
-        best: The best frame of the group.
+        best: The best frame of the group; the first of a set that is never thinned.
         frames: What is kept or left together: the best frame, or all frames of a set that is never thinned.
         place: Place of the group by its score, 1 for the highest; equal scores in the order of the groups.
         is_kept: Whether it is kept.
@@ -93,7 +93,7 @@ def select(
     Args:
         frames: N frames.
         groups: M groups of them, disjoint.
-        rankings: For each group its frames, best first.
+        rankings: For each group its frames, best first; the order does not matter for sets.
         keep: How many to keep; None for the best of every group.
         star_shares: Percentages of the groups with five stars down to one, by score; frames that another
             frame of their group beats get `BEATEN_STARS`. None to give stars only to what is kept, by

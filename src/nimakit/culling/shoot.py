@@ -1,11 +1,11 @@
 """A culled shoot: its frames, groups and decisions; and the marks that photo programs get."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nimakit.culling.frames import Frame, Reading
-from nimakit.culling.groups import Grouping, group_frames
+from nimakit.culling.groups import Group, Grouping, group_frames
 from nimakit.culling.marks import Mark
 from nimakit.culling.ranking import DEFAULT_WEIGHTS, Ranked, Weights, rank_group
 from nimakit.culling.selection import DIVERSITY, Keep, Selection, select
@@ -46,7 +46,7 @@ class Culled:
         frames: N frames.
         failures: Photographs that could not be read -> the reason.
         grouping: Their groups.
-        rankings: For each group its frames, best first.
+        rankings: For each group its frames, best first; of a series in the order in which they were taken.
         selection: What is kept, and stars.
         rules: How it was culled.
     """
@@ -108,7 +108,7 @@ def cull(folder: Path, reading: Reading, rules: Rules) -> Culled:
     """
     frames = reading.frames
     grouping = group_frames(frames)
-    rankings = tuple(rank_group(group, frames, rules.weights) for group in grouping.groups)
+    rankings = tuple(_rank(group, frames, rules.weights) for group in grouping.groups)
     selection = select(
         frames,
         grouping.groups,
@@ -126,6 +126,13 @@ def cull(folder: Path, reading: Reading, rules: Rules) -> Culled:
         selection=selection,
         rules=rules,
     )
+
+
+def _rank(group: Group, frames: Sequence[Frame], weights: Weights) -> tuple[Ranked, ...]:
+    """The frames of a group, best first; those of a series as they were taken, because all are needed."""
+    if group.is_whole:
+        return tuple(Ranked(frame=frame, value=0.0, reasons=()) for frame in group.frames)
+    return rank_group(group, frames, weights)
 
 
 def name_below(path: Path, folder: Path) -> str:

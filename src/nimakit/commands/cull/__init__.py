@@ -1,9 +1,8 @@
 """`nimakit cull`: from a folder of photographs to picks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +12,10 @@ from nimakit.commands.batch import say_failures
 from nimakit.commands.cull.results import Outputs, changed_lines, summary_lines
 from nimakit.commands.cull.values import ALL_STARS, KeepAmount, StarShares
 from nimakit.commands.cull.watching import watch_folder
+from nimakit.commands.frame_reader import likeness_encoder, load_reader
 from nimakit.commands.parameters import (
     FILE,
     FOLDER,
-    EncoderName,
     Finite,
     OutputFile,
     image_source,
@@ -29,7 +28,6 @@ from nimakit.errors import ImageError, UsageError
 from nimakit.progress import printable, say
 
 if TYPE_CHECKING:
-    from nimakit.commands.cull.watching import Read
     from nimakit.culling.changes import Wanted
     from nimakit.culling.placing import How
     from nimakit.culling.selection import Keep
@@ -66,12 +64,7 @@ if TYPE_CHECKING:
     help="Also give what is kept this colour label.",
 )
 @models("  [default: aesthetic]")
-@click.option(
-    "--encoder",
-    type=EncoderName(),
-    metavar="NAME|FILE[@SIZE]",
-    help="The encoder whose features say which photos are alike.  [default: efficientnet-lite0]",
-)
+@likeness_encoder
 @user_file
 @click.option("--report", type=OutputFile(".html"), help="Write a page of all groups here, .html.")
 @click.option(
@@ -151,7 +144,7 @@ def cull(
     )
     outputs = Outputs(report=report, list_file=list_file, max_pixels=max_pixels)
     outputs.check()
-    model, read = _reader(models, user_file, encoder, max_pixels)
+    model, read = load_reader(models, user_file, encoder, max_pixels)
     if watch:
         return watch_folder(watch, read, rules, outputs, model=model, recursive=recursive)
     paths = find_images(source, recursive=recursive, notify=say)
@@ -218,26 +211,6 @@ def _check_changes(wanted: "Wanted", images: Path | None, *, applies: bool, recu
             "The folder of the picks must not be among those that are culled. Received:"
             f" --images {images}{' with --recursive' if recursive else ''} and {wanted.folder}"
         )
-
-
-def _reader(
-    models: Sequence[str],
-    user_file: Path | None,
-    encoder: tuple[str, tuple[int, int] | None] | None,
-    max_pixels: int,
-) -> "tuple[str, Read]":
-    """The name of the model; and what reads photos."""
-    from nimakit.culling.frames import read_frames
-    from nimakit.models.encoders import load_encoder
-    from nimakit.models.loading import load_model, load_models
-    from nimakit.models.taste import read_taste
-
-    taste = read_taste(user_file) if user_file else None
-    model = load_models(models, notify=say) if models else load_model(notify=say)
-    own = model.for_user(taste) if taste else None
-    features = load_encoder(encoder[0], notify=say).at(encoder[1]) if encoder else None
-    name = f"{model.name} for {user_file.stem}" if user_file else model.name
-    return name, partial(read_frames, model=model, taste=own, encoder=features, max_pixels=max_pixels)
 
 
 def _undo_file(folder: Path) -> Path:

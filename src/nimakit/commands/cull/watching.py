@@ -10,15 +10,13 @@ from nimakit.commands.cull.results import Outputs, summary_lines
 from nimakit.progress import say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping
 
-    from nimakit.culling.frames import Frame, Reading
+    from nimakit.commands.frame_reader import Read
+    from nimakit.culling.frames import Frame
     from nimakit.culling.shoot import Culled, Rules
     from nimakit.culling.watching import State
     from nimakit.errors import ImageError
-
-    Read = Callable[[Sequence[Path]], Reading]
-    """Reads photos."""
 
 _REFRESH_SECONDS = 5
 """How often a browser loads the page again."""
