@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance
 
+from nimakit.culling.frames import LIKENESS_ENCODER
 from nimakit.culling.selection import diverse
 from nimakit.features import extract
 from nimakit.images.files import find_images, image_id
@@ -36,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--image-dir", type=Path, required=True)
     parser.add_argument("--labels", type=Path, required=True, help="label file of the photographs")
-    parser.add_argument("--encoder", default="efficientnet-lite2")
+    parser.add_argument("--encoder", default=LIKENESS_ENCODER)
     arguments = parser.parse_args()
     encoder = load_encoder(arguments.encoder)
     labels = read_labels(arguments.labels)
