@@ -1,5 +1,6 @@
 """Flask application of the scoring server: `create_app` loads the models and registers the routes."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from nimakit.serving.routes.kserve import inference
 from nimakit.serving.routes.pages import pages
 from nimakit.serving.service import Service
 from nimakit.serving.settings import Settings
+from nimakit.serving.traces import Traces, switch
 from nimakit.serving.uploads import UploadRequest
 
 
@@ -29,7 +31,9 @@ def create_app(settings: Settings, *, notify: Callable[[str], None] = say) -> Fl
 
     Raises:
         ModelError: No model can be used.
-        MissingExtraError: None of the allowed formats can be decoded.
+        MissingExtraError: None of the allowed formats can be decoded, or traces are configured without their
+            libraries.
+        ConfigError: The exporter of traces that the environment names is not installed.
     """
     settings = replace(settings, formats=load_decoders(settings.formats, notify))
     if not settings.formats:
@@ -46,7 +50,8 @@ def create_app(settings: Settings, *, notify: Callable[[str], None] = say) -> Fl
     models = load_models(settings, notify=notify)
     for model in models:
         metrics.describe(model.name, model.model)
-    app.extensions[EXTENSION] = app.extensions[FRONT] = Service(settings, models, metrics)
+    traces = Traces(app) if switch(os.environ) else None  # before the middleware, which it also times
+    app.extensions[EXTENSION] = app.extensions[FRONT] = Service(settings, models, metrics, traces)
     problems.install(app)
     middleware.install(app, settings)
     for blueprint in (api, inference, pages):

@@ -4,7 +4,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass
 from typing import Any, Generic
 
 import numpy as np
@@ -16,18 +16,10 @@ from nimakit.models.engine import Result, Scorer
 from nimakit.models.preparation import Preparation, Prepared
 from nimakit.serving.http.memory import configure_child
 from nimakit.serving.metrics import Metrics
+from nimakit.serving.timing import Times, Timing
 
 _IDLE_S = 10.0
 """Seconds without a large image after which the child process, and its memory, is given up."""
-
-
-@dataclass(slots=True)
-class Timing:
-    """Milliseconds an image waited, was decoded, and was scored (the time of its whole batch)."""
-
-    queue: float = 0.0
-    decode: float = 0.0
-    inference: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -36,11 +28,10 @@ class _Task:
 
     job: "Job[Any]"
     source: ImageInput
-    since: float
+    times: Times
     prepared: Prepared | None = None
     result: Any = None  # what the scorer makes of the image, or an ImageError
     is_large: bool = False
-    timing: Timing = field(default_factory=Timing)
 
 
 class Job(Generic[Result]):
@@ -49,7 +40,7 @@ class Job(Generic[Result]):
     def __init__(self, scorer: Scorer[Result], sources: Sequence[ImageInput]) -> None:
         now = time.monotonic()
         self.scorer = scorer
-        self.tasks = [_Task(self, source, now) for source in sources]
+        self.tasks = [_Task(self, source, Times(now)) for source in sources]
         self.abandoned = False
         self._left = len(self.tasks)
         self._error: Exception | None = None
@@ -72,7 +63,7 @@ class Job(Generic[Result]):
     @property
     def timing(self) -> Timing:
         """Longest time of any of the images, by stage."""
-        return Timing(*map(max, zip(*(astuple(task.timing) for task in self.tasks), strict=True)))
+        return Timing(*map(max, zip(*(astuple(task.times.timing) for task in self.tasks), strict=True)))
 
     def finish(self, task: _Task, result: Result | ImageError) -> None:
         """Set the result of an image; call it under the batcher's lock."""
@@ -228,10 +219,10 @@ class Batcher:
         """The scorer whose first decoded image has waited longest, if a batch is due; else None."""
         if not self._decoded:
             return None
-        scorer, queue = min(self._decoded.items(), key=lambda item: item[1][0].since)
+        scorer, queue = min(self._decoded.items(), key=lambda item: item[1][0].times.decoded)
         if (
             not self._undecoded
-            or time.monotonic() - queue[0].since >= self._batch_wait
+            or time.monotonic() - queue[0].times.decoded >= self._batch_wait
             or len(queue) * scorer.views >= scorer.batch_size
         ):
             return scorer
@@ -243,8 +234,7 @@ class Batcher:
                 self._count(-waiting.popleft().job.scorer.views)
 
     def _decode(self, task: _Task) -> None:
-        started = time.monotonic()
-        task.timing.queue = 1000 * (started - task.since)
+        task.times.decoding = time.monotonic()
         scorer = task.job.scorer
         try:
             if task.is_large:
@@ -264,8 +254,7 @@ class Batcher:
                 self._large.append(task)
                 self._large_changed.notify()
             return
-        task.since = time.monotonic()
-        task.timing.decode = 1000 * (task.since - started)
+        task.times.decoded = time.monotonic()
         with self._changed:
             if isinstance(prepared, ImageError):
                 self._count(-task.job.scorer.views)
@@ -288,9 +277,8 @@ class Batcher:
             for task in wanted:
                 task.job.fail(error)
             return
-        seconds = time.monotonic() - started
+        ended = time.monotonic()
         with self._changed:
             for task, result in zip(wanted, results, strict=True):
-                task.timing.queue += 1000 * (started - task.since)
-                task.timing.inference = 1000 * seconds
+                task.times.scoring, task.times.scored = started, ended
                 task.job.finish(task, result)

@@ -1,9 +1,14 @@
 """Prometheus metrics of a server."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+
+from nimakit.errors import ImageError
+from nimakit.models.score import Score, Scores
+from nimakit.serving.drift import FEWEST, WINDOW, Drift
 
 if TYPE_CHECKING:
     from nimakit.models.engine import Model
@@ -46,6 +51,13 @@ class Metrics:
             "1 for a model that is served, 0 for a broken one.",
             ["model", "base_models", "device"],
         )
+        self.drift = gauge(
+            "nimakit_drift",
+            f"Kolmogorov-Smirnov distance, 0 to 1, of the last {WINDOW} scores from the model's reference;"
+            f" NaN of fewer than {FEWEST}.",
+            ["model"],
+        )
+        self._drifts: dict[str, Drift] = {}
         ProcessCollector(registry=self.registry)
 
     def describe(self, name: str, model: "Model | None") -> None:
@@ -55,6 +67,27 @@ class Metrics:
         else:
             base_models = dict.fromkeys(member.network.metadata.base_model for member in model.members)
             self.model_info.labels(name, ", ".join(base_models), model.device).set(1)
+            if model.reference_quantiles is not None:
+                self._drifts[name] = Drift(model.reference_quantiles)
+                self.drift.labels(name).set_function(self._drifts[name].distance)
+
+    def note_scores(
+        self, models: Sequence[str], results: Sequence[Score | Scores | ImageError], *, are_general: bool
+    ) -> None:
+        """Count the images of a request, and add their scores to the models' drift.
+
+        Args:
+            models: The model, or several whose scores are side by side.
+            results: A result for each image.
+            are_general: Whether they are the models' own scores; those of one user are not compared.
+        """
+        scored = [result for result in results if not isinstance(result, ImageError)]
+        for model in models:
+            self.images.labels(model, "scored").inc(len(scored))
+            self.images.labels(model, "failed").inc(len(results) - len(scored))
+            if are_general and model in self._drifts:
+                scores = (score if isinstance(score, Score) else score[model] for score in scored)
+                self._drifts[model].add(score.mean for score in scores)
 
     def text(self) -> bytes:
         """All metrics in Prometheus's text format."""

@@ -27,6 +27,7 @@ from nimakit.serving.metrics import Metrics
 from nimakit.serving.models import Models, make_scorers
 from nimakit.serving.request_log import write_line
 from nimakit.serving.settings import Settings
+from nimakit.serving.traces import Traces
 from nimakit.serving.uploads import FORM_COPIES
 from nimakit.serving.users import Users, Wanted
 
@@ -56,7 +57,9 @@ class Service:
         open_file: None: bodies are kept in memory.
     """
 
-    def __init__(self, settings: Settings, models: Models, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, models: Models, metrics: Metrics, traces: Traces | None = None
+    ) -> None:
         workers = settings.workers or cores()
         # Half of the buffers is for requests and responses, half for what parsing makes of them.
         half = settings.max_buffered_bytes // 2
@@ -75,6 +78,7 @@ class Service:
         self.settings = settings
         self.models = models
         self.metrics = metrics
+        self._traces = traces
         self._users = Users(
             Path(settings.users_dir) if settings.users_dir else None,
             settings.max_users,
@@ -146,14 +150,15 @@ class Service:
         g.log_fields |= {"model": ", ".join(models), "images": len(sources)}
         deadline = g.started + self.settings.request_timeout_s
         job = self._batcher.submit(scorers[tta, measures], sources)
-        results = job.wait(deadline - time.monotonic())
+        try:
+            results = job.wait(deadline - time.monotonic())
+        finally:
+            if self._traces is not None:
+                self._traces.record(job, models)
         for stage, milliseconds in asdict(job.timing).items():
             self.metrics.stage_seconds.labels(stage).observe(milliseconds / 1000)
             g.log_fields[f"{stage}_ms"] = round(milliseconds, 2)
-        failed = sum(isinstance(result, ImageError) for result in results)
-        for model in models:
-            self.metrics.images.labels(model, "scored").inc(len(results) - failed)
-            self.metrics.images.labels(model, "failed").inc(failed)
+        self.metrics.note_scores(models, results, are_general=user is None)
         return results
 
     def scorers(self, models: Sequence[str], user: str | None = None) -> dict[Wanted, Scorer[Any]]:
@@ -190,6 +195,8 @@ class Service:
         """Finish the work in progress and stop the threads."""
         self.drain()
         self._batcher.close()
+        if self._traces is not None:
+            self._traces.close()
 
 
 def current_service() -> Service:

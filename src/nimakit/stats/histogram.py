@@ -230,6 +230,27 @@ def percentile(score: ArrayLike, reference_quantiles: ArrayLike) -> FloatArray:
     )
 
 
+def kolmogorov_smirnov(scores: ArrayLike, reference_quantiles: ArrayLike) -> float:
+    """How far the distribution of scores is from that of the reference: the Kolmogorov-Smirnov statistic.
+
+    It is the largest difference between the shares of both that lie below any score (Massey, "The
+    Kolmogorov-Smirnov Test for Goodness of Fit", 1951).
+
+    Args:
+        scores: (N,), N at least 1.
+        reference_quantiles: (count,), from `quantiles`.
+
+    Returns:
+        0 if both are the same, up to 1 if all scores are above or below the reference.
+
+    >>> kolmogorov_smirnov([5.0, 6.0, 7.0, 8.0], [0.0, 5.0, 10.0])
+    0.5
+    """
+    below = np.sort(percentile(scores, reference_quantiles)) / 100
+    steps = np.linspace(0, 1, len(below) + 1)
+    return float(max((steps[1:] - below).max(), (below - steps[:-1]).max()))
+
+
 def min_max(scores: ArrayLike) -> FloatArray:
     """Stretch scores so that the lowest is 0 and the highest 1; 0.5 for all if they are equal.
 

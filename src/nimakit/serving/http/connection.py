@@ -39,6 +39,7 @@ class Connection:
     Attributes:
         state: Its state.
         deadline: When it must have left this state, by `time.monotonic`.
+        began: When the current request's first bytes were received, by `time.monotonic`.
         counted: Its `size` when it was last added to the worker's total.
         response: Generator that produces the rest of the response; None when the response is complete.
         stays_open: Whether it takes another request after this one.
@@ -50,6 +51,7 @@ class Connection:
         self.sock = sock
         self.address = address
         self.request = request
+        self.began = 0.0
         self.counted = 0
         self.response: Generator[None, None, bool] | None = None
         self.stays_open = False

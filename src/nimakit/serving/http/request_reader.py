@@ -11,6 +11,9 @@ from nimakit.errors import NimakitError
 OVERSIZED = "nimakit.oversized"
 """True in the environment of a request whose body was too large and was not received."""
 
+BEGAN = "nimakit.began"
+"""In the environment of a request: when its first bytes were received, by `time.monotonic`."""
+
 MAX_HEAD_BYTES = 32_768
 IN_MEMORY = 1 << 20
 """Bytes of a body that are always kept in memory."""

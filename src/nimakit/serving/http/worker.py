@@ -36,7 +36,7 @@ from nimakit.serving.http import memory
 from nimakit.serving.http.connection import Connection, Connections, State
 from nimakit.serving.http.descriptors import affordable_connections
 from nimakit.serving.http.front import FRONT, Front
-from nimakit.serving.http.request_reader import OVERSIZED, MalformedError, RequestReader
+from nimakit.serving.http.request_reader import BEGAN, OVERSIZED, MalformedError, RequestReader
 from nimakit.serving.problems import plain_answer
 
 _POLL_S = 0.25
@@ -231,6 +231,7 @@ class BufferingWorker(Worker):  # type: ignore[misc]
         if connection.state is State.IDLE and not self.alive:
             raise BusyError("The server is stopping. Send the request again on another connection.")
         if connection.state is not State.RECEIVING:
+            connection.began = time.monotonic()
             self._connections.enter(connection, State.RECEIVING, self._limits.header_timeout_s)
         had_head = bool(request.head)
         try:
@@ -386,6 +387,7 @@ class BufferingWorker(Worker):  # type: ignore[misc]
         environ["wsgi.input_terminated"] = True
         environ["wsgi.multithread"] = True
         environ[OVERSIZED] = received.is_oversized
+        environ[BEGAN] = connection.began
         if received.is_chunked:
             del environ["HTTP_TRANSFER_ENCODING"]
             environ["CONTENT_LENGTH"] = str(received.body_size)
