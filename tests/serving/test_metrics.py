@@ -1,10 +1,13 @@
 """nimakit.serving.metrics: metrics as Prometheus reads them."""
 
+import math
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from clients import Client, client, form, noise, service
+from nimakit.errors import ImageError
+from nimakit.models.score import Score
 
 
 def test_metrics_are_read_by_a_prometheus_parser(web: Client) -> None:
@@ -54,6 +57,24 @@ def test_metrics_do_not_grow_with_requested_paths(web: Client) -> None:
         web.get(f"/models/{number}")
         web.post(f"/predict?model={number}")
     assert count() <= before + 20
+
+
+def test_drift_compares_general_scores_with_the_reference(web: Client) -> None:
+    """Every model with reference scores has a distance once there are enough; failed images add none."""
+
+    def drifts() -> dict[str, float]:
+        families = text_string_to_metric_families(web.get("/metrics").text)
+        [samples] = [family.samples for family in families if family.name == "nimakit_drift"]
+        return {sample.labels["model"]: sample.value for sample in samples}
+
+    assert math.isnan(drifts()["tiny"])
+    good, bad, both = [Score(9.0, 1.0, None, None)] * 50, [ImageError("no image")] * 50, ("tiny", "score")
+    metrics = service(web).metrics
+    metrics.note_scores(["tiny"], good + bad, are_general=True)
+    metrics.note_scores(["tiny"], good, are_general=False)
+    assert math.isnan(drifts()["tiny"])
+    metrics.note_scores(both, [dict.fromkeys(both, one) for one in good], are_general=True)
+    assert drifts() == {"tiny": 1.0}
 
 
 def test_two_servers_in_one_process_measure_apart(tiny_file: Path) -> None:

@@ -103,6 +103,16 @@ def test_max_entropy_takes_many_means_and_the_ends() -> None:
     np.testing.assert_allclose(shares, expected, atol=1e-12)
 
 
+def test_kolmogorov_smirnov_is_the_largest_difference_of_shares() -> None:
+    """It is that of the two distribution functions on a fine grid; scores may lie beyond the reference."""
+    scores, grid = np.random.default_rng(0).normal(5, 2, 300), np.linspace(-5, 15, 20_001)
+    shares = np.searchsorted(np.sort(scores), grid) / 300
+    expected = np.abs(shares - np.clip((grid - 3) / 3, 0, 1)).max()
+    found = histogram.kolmogorov_smirnov(scores, np.linspace(3, 6, 101))
+    assert found == pytest.approx(expected, abs=0.001)
+    assert expected > 0.1
+
+
 def test_percentile_places_scores_among_the_quantiles() -> None:
     """The ends are 0 and 100, and so is everything beyond; between them it is linear."""
     reference = histogram.quantiles(np.arange(1001.0))
