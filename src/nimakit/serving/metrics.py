@@ -46,6 +46,8 @@ class Metrics:
             " slowly (slow), or invalid HTTP (malformed).",
             ["reason"],
         )
+        for reason in ("busy", "unauthorised", "rate", "slow", "malformed"):
+            self.rejected.labels(reason)  # 0 from the start, so that a rate counts the first refusal
         self.model_info = gauge(
             "nimakit_model_info",
             "1 for a model that is served, 0 for a broken one.",
