@@ -7,14 +7,17 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from flask import Flask
 
 from clients import client, form, noise, service
 from nimakit.errors import ConfigError, MissingExtraError
 from nimakit.serving.http.request_reader import BEGAN
-from nimakit.serving.traces import switch
+from nimakit.serving.timing import Times
+from nimakit.serving.traces import Traces, switch
 from servers import running
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -102,6 +105,23 @@ def test_an_image_that_is_not_scored_has_no_span_of_its_inference(
     assert values(request)["http.status_code"] == 422
 
 
+def test_stages_last_from_the_first_image_to_the_last(collector: list[Any]) -> None:
+    """Also if images were not scored, or the request was given up; a stage that never began has no span."""
+    traces, now = Traces(Flask("stages")), time.monotonic()
+    ended = [Times(now - 9, now - 8, now - 6, now - 5, now - 3), Times(now - 9, now - 7, now - 4)]
+    for times in (ended, [Times(now - 2)]):
+        job: Any = SimpleNamespace(tasks=[SimpleNamespace(times=one) for one in times])
+        with traces._tracer.start_as_current_span("request"):
+            traces.record(job, ["tiny"])
+    traces.close()
+    lasted = [
+        (span.name, round((span.end_time_unix_nano - span.start_time_unix_nano) / 1e9))
+        for span in collector
+        if span.name != "request"
+    ]
+    assert lasted == [("queue", 2), ("decode", 4), ("inference", 2), ("queue", 2)]
+
+
 def test_a_collector_that_is_down_delays_no_stop(monkeypatch: pytest.MonkeyPatch, tiny_file: Path) -> None:
     """The server answers as ever, and waits for the last export only so long."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
@@ -130,12 +150,13 @@ def test_without_variables_nothing_is_needed(monkeypatch: pytest.MonkeyPatch, ti
     [
         ({"OTEL_TRACES_EXPORTER": "zipkin"}, r"console, otlp_proto_http\. Received: zipkin"),
         ({"OTEL_EXPORTER_OTLP_PROTOCOL": "carrier pigeon"}, r"Received: otlp over carrier pigeon\. Use http"),
+        ({"OTEL_BSP_MAX_QUEUE_SIZE": "-1"}, r"OTEL_\.\.\..*Received: max_queue_size must be a positive"),
     ],
 )
-def test_an_exporter_that_is_not_installed_is_refused(
+def test_variables_without_a_meaning_are_refused(
     environment: dict[str, str], shown: str, monkeypatch: pytest.MonkeyPatch, tiny_file: Path
 ) -> None:
-    """The message names those that are."""
+    """The message names the exporters that are installed, or the value."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

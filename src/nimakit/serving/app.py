@@ -33,7 +33,7 @@ def create_app(settings: Settings, *, notify: Callable[[str], None] = say) -> Fl
         ModelError: No model can be used.
         MissingExtraError: None of the allowed formats can be decoded, or traces are configured without their
             libraries.
-        ConfigError: The exporter of traces that the environment names is not installed.
+        ConfigError: The environment's settings of traces are invalid.
     """
     settings = replace(settings, formats=load_decoders(settings.formats, notify))
     if not settings.formats:

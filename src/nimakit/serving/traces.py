@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 import nimakit
-from nimakit.errors import ConfigError, require_extra
+from nimakit.errors import ConfigError, first_line, require_extra
 from nimakit.serving.batcher import Job
 from nimakit.serving.http.request_reader import BEGAN
 
@@ -54,7 +54,7 @@ class Traces:
 
     Raises:
         MissingExtraError: OpenTelemetry is not installed.
-        ConfigError: The environment names an exporter that is unknown or not installed.
+        ConfigError: The environment names an exporter that is not installed, or has an invalid value.
     """
 
     def __init__(self, app: "Flask") -> None:
@@ -69,12 +69,19 @@ class Traces:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-        exporters = _make_exporters(os.environ)
+        try:
+            processors = [BatchSpanProcessor(exporter) for exporter in _make_exporters(os.environ)]
+        except ValueError as error:
+            raise ConfigError(
+                "OpenTelemetry's environment variables (OTEL_...) must have valid values."
+                f" Received: {first_line(error)}"
+            ) from error
         self._provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
-        for exporter in exporters:
-            self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        for processor in processors:
+            self._provider.add_span_processor(processor)
         self._tracer = self._provider.get_tracer("nimakit", nimakit.__version__)
-        FlaskInstrumentor().instrument_app(
+        instrumentor: Any = FlaskInstrumentor()  # its methods have no types
+        instrumentor.instrument_app(
             app,
             request_hook=self._begin,
             response_hook=_identify,
@@ -92,15 +99,15 @@ class Traces:
         times = [task.times for task in job.tasks]
         now = time.monotonic()
         stages = {
-            "queue": ([one.submitted for one in times], [one.decoding or now for one in times]),
-            "decode": ([one.decoding for one in times], [one.decoded for one in times]),
-            "inference": ([one.scoring for one in times], [one.scored for one in times]),
+            "queue": [(one.submitted, one.decoding) for one in times],
+            "decode": [(one.decoding, one.decoded) for one in times],
+            "inference": [(one.scoring, one.scored) for one in times],
         }
-        attributes = {"nimakit.images": len(times), "nimakit.models": tuple(models)}
-        for stage, (begun, ended) in stages.items():
-            if any(begun):
-                start = _nanoseconds(min(at for at in begun if at))
-                end = _nanoseconds(max(at or now for at in ended))
+        attributes: dict[str, Any] = {"nimakit.images": len(times), "nimakit.models": tuple(models)}
+        for stage, both in stages.items():
+            reached = [(begun, ended or now) for begun, ended in both if begun]
+            if reached:
+                start, end = (_nanoseconds(at) for at in (min(reached)[0], max(at for _, at in reached)))
                 self._tracer.start_span(stage, attributes=attributes, start_time=start).end(end)
 
     def close(self) -> None:
