@@ -19,7 +19,7 @@ from nimakit.errors import UsageError
 from nimakit.models.engine import Model
 from nimakit.progress import say
 from nimakit.scoring.bulk import BulkRun, Outcome
-from nimakit.scoring.outputs import Layout
+from nimakit.scoring.outputs import ScoreLayout
 from nimakit.scoring.records import ONLY
 from nimakit.scoring.run import Run
 from nimakit.scoring.shards import Shard
@@ -57,7 +57,7 @@ def _score(
         resume=resume,
     )
     run.check()
-    layout = Layout(models=[ONLY], measures=False, identity={"model": model.name, "seed": seed})
+    layout = ScoreLayout(models=[ONLY], measures=False, identity={"model": model.name, "seed": seed})
     return run.score(model, layout, io.StringIO())
 
 

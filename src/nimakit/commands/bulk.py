@@ -61,12 +61,12 @@ def refuse_whole_set(bulk: Sequence[str], options: Mapping[str, object]) -> None
 
 def score_in_bulk(run: "BulkRun", load: "Callable[[], Model | SideBySide]", names: Sequence[str]) -> int:
     """Score a source of any size, and print the summary."""
-    from nimakit.scoring.outputs import Layout
+    from nimakit.scoring.outputs import ScoreLayout
 
     run.check()
     model = load()
     identity = {"model": model.name, "sha256": model.sha256, "tta": run.tta, "max_pixels": run.max_pixels}
-    layout = Layout(
+    layout = ScoreLayout(
         models=names,
         measures=run.measures,
         intervals=model.has_intervals,

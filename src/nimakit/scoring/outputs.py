@@ -23,9 +23,28 @@ GROUP_ROWS = 4096
 """Rows of a row group, or of a Parquet part."""
 
 
+class Layout(Protocol):
+    """What the records of a run contain."""
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What must be the same when a run is resumed, such as the model and its hash."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Columns of a .csv."""
+
+    @property
+    def metadata(self) -> str:
+        """The identity as JSON."""
+
+    def rows(self) -> parquet.Rows:
+        """What makes Parquet of records."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Layout:
-    """What the records of a run contain.
+class ScoreLayout:
+    """The layout of score records.
 
     Attributes:
         models: Names of the models, or `nimakit.scoring.records.ONLY`.
@@ -51,7 +70,7 @@ class Layout:
 
     def rows(self) -> parquet.Rows:
         """What makes Parquet of records."""
-        return parquet.Rows(
+        return parquet.ScoreRows(
             self.models, measures=self.measures, intervals=self.intervals, metadata=self.metadata
         )
 
@@ -78,12 +97,13 @@ def can_grow(place: str) -> bool:
     return is_parts(place) or (Path(place).suffix.lower() in _GROWING and not is_stored(place))
 
 
-def check(place: str, *, growing: bool) -> None:
+def check(place: str, *, growing: bool, suffixes: Sequence[str] = SUFFIXES) -> None:
     """Refuse an output before the work begins.
 
     Args:
         place: Path or URL; a folder of Parquet parts ends in a slash.
         growing: Whether it must be possible to resume.
+        suffixes: Those that a file may have, in lower case.
 
     Raises:
         UsageError: It cannot be written, or not as the run goes.
@@ -94,12 +114,12 @@ def check(place: str, *, growing: bool) -> None:
         parquet.require()
     if is_stored(place):
         store_of(place)
-        if not is_parts(place) and suffix not in SUFFIXES:
-            raise UsageError(f"The output file must end in {', '.join(SUFFIXES)}. Received: {place}")
+        if not is_parts(place) and suffix not in suffixes:
+            raise UsageError(f"The output file must end in {', '.join(suffixes)}. Received: {place}")
     elif is_parts(place):
         atomic.check_folder(Path(place))
     else:
-        atomic.check_output(Path(place), SUFFIXES)
+        atomic.check_output(Path(place), suffixes)
     if growing and not can_grow(place):
         raise UsageError(
             "Only a .jsonl or .csv file of this machine, or a folder of Parquet parts (a path or URL that"

@@ -1,6 +1,7 @@
-"""Score records as Parquet: one row an image."""
+"""Records as Parquet: one row an image, with its scores or its features."""
 
 import io
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
@@ -32,8 +33,53 @@ def require() -> None:
     require_extra("parquet", "Parquet files need pyarrow.", "pyarrow.parquet")
 
 
-class Rows:
-    """Turns records into rows.
+class Rows(ABC):
+    """Turns records into rows: ``id``, columns between, and ``error``.
+
+    Args:
+        columns: Those between (`pyarrow.Field`).
+        metadata: Text for the file's metadata, under the key ``nimakit``.
+    """
+
+    def __init__(self, columns: "Sequence[pa.Field]", metadata: str) -> None:
+        import pyarrow as pa
+
+        self.schema: pa.Schema = pa.schema(
+            [pa.field("id", pa.string()), *columns, pa.field("error", pa.string())],
+            metadata={METADATA_KEY: metadata.encode()},
+        )
+
+    def table(self, records: Sequence[Record]) -> "pa.Table":
+        """A table with a row for each record."""
+        import pyarrow as pa
+
+        return pa.Table.from_pylist(
+            [
+                {
+                    "id": record.get("image", record["image_id"]),
+                    **self._values(record),
+                    "error": record.get("error"),
+                }
+                for record in records
+            ],
+            self.schema,
+        )
+
+    def encode(self, records: Sequence[Record]) -> bytes:
+        """A Parquet file with a row for each record."""
+        from pyarrow.parquet import write_table
+
+        stream = io.BytesIO()
+        write_table(self.table(records), stream)
+        return stream.getvalue()
+
+    @abstractmethod
+    def _values(self, record: Record) -> Mapping[str, Any]:
+        """The columns between of a record; those that are not there are null."""
+
+
+class ScoreRows(Rows):
+    """Turns score records into rows.
 
     Args:
         models: Names of the models, or `nimakit.scoring.records.ONLY`.
@@ -57,39 +103,36 @@ class Rows:
         if measures:
             columns.append(pa.field("measures", pa.struct([(name, pa.float64()) for name in MEASURES])))
         self._models = models
-        self.schema: pa.Schema = pa.schema(
-            [pa.field("id", pa.string()), *columns, pa.field("error", pa.string())],
-            metadata={METADATA_KEY: metadata.encode()},
-        )
+        super().__init__(columns, metadata)
 
-    def table(self, records: Sequence[Record]) -> "pa.Table":
-        """A table with a row for each record."""
-        import pyarrow as pa
-
-        return pa.Table.from_pylist([self._row(record) for record in records], self.schema)
-
-    def encode(self, records: Sequence[Record]) -> bytes:
-        """A Parquet file with a row for each record."""
-        from pyarrow.parquet import write_table
-
-        stream = io.BytesIO()
-        write_table(self.table(records), stream)
-        return stream.getvalue()
-
-    def _row(self, record: Record) -> Mapping[str, Any]:
-        row = {
-            "id": record.get("image", record["image_id"]),
-            "measures": record.get("measures"),
-            "error": record.get("error"),
-        }
+    def _values(self, record: Record) -> Mapping[str, Any]:
+        row = {"measures": record.get("measures")}
         for model in self._models:
             scores = scores_in(record, model)
             row |= {_column(model, name): scores.get(key) for name, key in self._scores.items()}
         return row
 
 
+class FeatureRows(Rows):
+    """Turns records with ``features``, an array (D,) float32 for each column, into rows.
+
+    Args:
+        columns: Names of the columns.
+        metadata: As for `Rows`.
+    """
+
+    def __init__(self, columns: Sequence[str], metadata: str) -> None:
+        import pyarrow as pa
+
+        self._columns = columns
+        super().__init__([pa.field(name, pa.list_(pa.float32())) for name in columns], metadata)
+
+    def _values(self, record: Record) -> Mapping[str, Any]:
+        return dict(zip(self._columns, record.get("features", ()), strict=False))  # none of an error
+
+
 def read_ids(stream: IO[bytes]) -> Iterator[str]:
-    """The ids in a Parquet file of scores.
+    """The ids in a Parquet file that `Rows` made.
 
     Raises:
         ValueError: It is not one (`pyarrow.ArrowInvalid`).

@@ -22,7 +22,7 @@ from nimakit.reports import contact_sheet, html
 from nimakit.scoring import metrics, outputs, records
 from nimakit.scoring.evaluation import Agreement
 from nimakit.scoring.items import Item, list_items, score_items, to_record
-from nimakit.scoring.outputs import Layout, Output
+from nimakit.scoring.outputs import Output, ScoreLayout
 from nimakit.scoring.records import ONLY, RecordWriter
 
 
@@ -127,7 +127,7 @@ class Run:
 
         with ExitStack() as files:
             identity = {"model": model.name, "sha256": model.sha256, "tta": self.tta}
-            layout = Layout(
+            layout = ScoreLayout(
                 models=list(models), measures=self.measures, intervals=model.has_intervals, identity=identity
             )
             write = self._open_outputs(stdout, files, layout)
@@ -148,7 +148,9 @@ class Run:
         scored_count = len(items) - len(failures)
         return Summary(scored=scored_count, failures=failures, known=known, metrics=found)
 
-    def _open_outputs(self, stdout: IO[str], files: ExitStack, layout: Layout) -> Callable[[Record], None]:
+    def _open_outputs(
+        self, stdout: IO[str], files: ExitStack, layout: ScoreLayout
+    ) -> Callable[[Record], None]:
         """A function that writes a record to all outputs, which are closed with `files`."""
         to_stdout = RecordWriter(stdout, "stdout", ".json")
         opened: list[Output] = [to_stdout]
