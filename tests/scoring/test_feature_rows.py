@@ -101,8 +101,7 @@ def test_resumes_with_the_same_encoders_only(nimakit: Command, folder: Path, tmp
 
 
 def test_a_folder_becomes_one_file(nimakit: Command, folder: Path, tmp_path: Path) -> None:
-    """With the ids of its files; features of files of this machine are kept, so a second run computes none."""
-    monkeypatch.delenv("NIMAKIT_FEATURES_GB")
+    """With the ids of its files; features of files of this machine are kept."""
     config = tmp_path / "head.json"
     config.write_text(
         json.dumps({"head_only": True, "encoders": [{"name": str(folder / "e.onnx")}]}), "utf-8"
