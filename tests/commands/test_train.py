@@ -39,7 +39,7 @@ def test_needs_config_labels_and_images(nimakit: Command, given: list[object], l
     place = given.index(left_out)
     result = nimakit("train", *given[:place], *given[place + 2 :])
     assert (result.code, result.out) == (1, "")
-    assert "A job needs --config-file, --samples-file and --image-source; or --resume JOB." in result.err
+    assert "A job needs --config-file, --samples-file and --image-source, or --features" in result.err
 
 
 @pytest.mark.parametrize(

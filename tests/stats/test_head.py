@@ -119,7 +119,7 @@ def test_many_examples_are_drawn_from_all_of_them(monkeypatch: pytest.MonkeyPatc
     """Label files are often sorted, so the first ones alone would not do; a seed draws the same ones."""
     x = _normal(1, 400, 1)
     y = x[0] * np.repeat([1.0, 3.0], 200)[:, None]
-    monkeypatch.setattr(head, "_MAX_EXAMPLES", 200)
+    monkeypatch.setattr(head, "MAX_EXAMPLES", 200)
     found = [fit_linear([x], y, seed=seed).head.kernel.item() for seed in (0, 0, 1)]
     assert found[0] == found[1] != found[2]
     assert all(1.5 < slope < 2.5 for slope in found)

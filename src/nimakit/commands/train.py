@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from nimakit.commands.parameters import FILE, image_source, recursive
+from nimakit.commands.parameters import FILE, PLACE, image_source, recursive
 from nimakit.errors import UsageError
 from nimakit.progress import say
 
@@ -14,6 +14,13 @@ from nimakit.progress import say
 @click.option("--samples-file", type=FILE, help="Label file to learn from: .json.")
 @image_source("image_dir", help="Folder of the images that the label files name.")
 @recursive
+@click.option(
+    "--features",
+    type=PLACE,
+    metavar="PLACE",
+    help="With a config of a head: features from nimakit features, a .parquet file or a folder of parts, here"
+    " or in a store, instead of --image-source.",
+)
 @click.option("--test-samples-file", type=FILE, help="Label file to test with, never used in training.")
 @click.option(
     "--jobs-dir",
@@ -71,6 +78,7 @@ def train(
     samples_file: Path | None,
     image_dir: Path | None,
     recursive: bool,
+    features: str | None,
     test_samples_file: Path | None,
     jobs_dir: Path,
     allow_missing: bool,
@@ -98,7 +106,7 @@ def train(
     from nimakit.jobs import Job
     from nimakit.training.preparation import Request, prepare
 
-    given = [config_file, samples_file, image_dir, student, student_images]
+    given = [config_file, samples_file, image_dir, features, student, student_images]
     if resume and (any(given) or recursive or test_samples_file or prepare_only):
         raise UsageError(
             "--resume JOB takes everything else from the job folder: leave out all other options except"
@@ -111,7 +119,7 @@ def train(
         job = Job.open(resume)
         options = {"allow_missing": allow_missing, "docker_image": docker_image}
         changes = {name: value for name, value in options.items() if value}
-    elif config_file and samples_file and image_dir:
+    elif config_file and samples_file and bool(image_dir) != bool(features):
         job = prepare(
             Request(
                 config_file=config_file,
@@ -124,10 +132,14 @@ def train(
                 docker_image=docker_image,
                 student=student,
                 student_images=student_images,
+                features=features,
             )
         )
     else:
-        raise UsageError("A job needs --config-file, --samples-file and --image-source; or --resume JOB.")
+        raise UsageError(
+            "A job needs --config-file, --samples-file and --image-source, or --features in place of the"
+            " last; or --resume JOB."
+        )
     if not prepare_only:
         from nimakit.training.job import train as train_job
 

@@ -20,7 +20,7 @@ class FittedHead:
 
     Attributes:
         fitted: The head, and from which encoders it learned how much.
-        rows: (M,) int, the images that it was fitted to, ascending: all, or 20,000 of more.
+        rows: (M,) int, the images that it was fitted to, ascending: all, or random ones.
         left_out_means: (M,) float64, for each of them the mean score by a fit to all others.
         left_out_histograms: (M, bins) float64, rows sum to 1: their histograms; None for a regression head.
     """
@@ -41,6 +41,7 @@ def fit(
     is_regression: bool = False,
     balanced: bool = False,
     variances: Variances | None = None,
+    most: int | None = None,
     seed: int = 0,
 ) -> FittedHead:
     """Fit a head.
@@ -54,13 +55,15 @@ def fit(
         is_regression: Whether the head gives the mean score only.
         balanced: Whether images with rare mean ratings weigh as much as those with common ones.
         variances: Those of an earlier fit to similar images; None to estimate them.
+        most: If there are more images, so many random ones are used; None for
+            `nimakit.stats.head.MAX_EXAMPLES`.
         seed: Seed of the choice of images where there are too many.
     """
     means = histogram.mean(labels, bins)
     targets = means[:, None] if is_regression else head.log_histograms(labels)
     weights = balanced_weights(means) if balanced else None
     solve = head.fit_gaussian if kernel == "gaussian" else head.fit_linear
-    found = solve(blocks, targets, counts=counts, weights=weights, variances=variances, seed=seed)
+    found = solve(blocks, targets, counts=counts, weights=weights, variances=variances, most=most, seed=seed)
     if is_regression:
         return FittedHead(found, found.rows, np.clip(found.left_out[:, 0], bins[0], bins[-1]), None)
     shares = histogram.softmax(found.left_out)

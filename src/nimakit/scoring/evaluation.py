@@ -29,7 +29,7 @@ class Evaluation:
 
     Attributes:
         image_ids: N names of the images that could be scored, in the order of the set.
-        paths: Their N files.
+        paths: Their N files; none where only features were at hand.
         labels: (N, label bins) float64, rows sum to 1: ratings; N at least 1.
         label_bins: (label bins,) float64, ascending.
         means: (N,) float64, predicted means on the scale of the model's bins.
@@ -129,7 +129,7 @@ def of_predictions(
 
     Args:
         image_ids: N names.
-        paths: N files.
+        paths: N files, or none.
         labels: (N, label bins), rows sum to 1.
         label_bins: (label bins,).
         means: (N,), on the scale of the bins.

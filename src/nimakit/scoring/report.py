@@ -144,6 +144,8 @@ def _galleries(
 ) -> dict[str, list[dict[str, Any]]]:
     """Gallery -> its cards; each picture is opened once."""
     chosen = _choices(real, predicted)
+    if not evaluation.paths:
+        return {gallery: [] for gallery in chosen}
     shown = sorted({row for rows in chosen.values() for row in rows})
     paths = [evaluation.paths[row] for row in shown]
     pictures = html.thumbnails(paths, side=THUMBNAIL_SIDE, max_pixels=max_pixels)

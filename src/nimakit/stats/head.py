@@ -11,7 +11,7 @@ from nimakit.stats.histogram import Float32Array, FloatArray, IntArray
 
 _FLOOR = 0.01
 """Added to each share before the logarithm, which empty bins do not have."""
-_MAX_EXAMPLES = 20_000
+MAX_EXAMPLES = 20_000
 """More take time and change little: a linear head has a few thousand weights."""
 _MAX_FOR_VARIANCES = 1_000
 """Examples that variances are estimated from: the time grows with the cube of their number."""
@@ -99,7 +99,7 @@ class Fitted(Generic[Head]):
     Attributes:
         head: The head.
         variances: What it was fitted with.
-        rows: (M,) int, the examples it was fitted to, ascending: all, or 20,000 random ones.
+        rows: (M,) int, the examples it was fitted to, ascending: all, or random ones.
         left_out: (M, outputs) float64, what a fit to all others predicts for each of these examples.
     """
 
@@ -123,6 +123,7 @@ def fit_linear(
     counts: FloatArray | None = None,
     weights: FloatArray | None = None,
     variances: Variances | None = None,
+    most: int | None = None,
     seed: int = 0,
 ) -> Fitted[LinearHead]:
     """Fit a dense layer to features by ridge regression.
@@ -133,16 +134,17 @@ def fit_linear(
     the place of penalties.
 
     Args:
-        blocks: B arrays (views, N, D_b) float32; the views are averaged. At most 20,000 random examples are
-            used.
+        blocks: B arrays (views, N, D_b) float32; the views are averaged. They may be mapped from a file: a
+            few hundred examples are in memory at once.
         targets: (N, outputs).
         counts: (N,), above 0: how many ratings each target is an average of; None if unknown.
         weights: (N,), above 0: how much each example counts; None for 1 each.
         variances: Those of an earlier fit to similar examples, which saves most of the time; None to
             estimate them.
+        most: If there are more examples, so many random ones are used; None for `MAX_EXAMPLES`.
         seed: Seed of the choice of examples.
     """
-    data = _Data.of(blocks, targets, counts, weights, seed)
+    data = _Data.of(blocks, targets, counts, weights, most=most, seed=seed)
     variances = variances or data.variances(lambda x: x @ x.T)
     head, left_out = _solve_linear(data, variances.blocks, data.noise(variances))
     return Fitted(head, variances, data.rows, left_out)
@@ -155,6 +157,7 @@ def fit_gaussian(
     counts: FloatArray | None = None,
     weights: FloatArray | None = None,
     variances: Variances | None = None,
+    most: int | None = None,
     seed: int = 0,
 ) -> Fitted[GaussianHead]:
     """Fit a head that compares features with those of the examples.
@@ -163,7 +166,7 @@ def fit_gaussian(
     Williams, "Gaussian Processes for Machine Learning", 2006), whose bandwidth is the root mean square
     distance of the features from their mean.
     """
-    data = _Data.of(blocks, targets, counts, weights, seed)
+    data = _Data.of(blocks, targets, counts, weights, most=most, seed=seed)
     variances = variances or data.variances(lambda x: gaussian(x, x))
     head, left_out = _solve_gaussian(data, variances.blocks, data.noise(variances))
     return Fitted(head, variances, data.rows, left_out)
@@ -212,9 +215,11 @@ class _Data:
         targets: FloatArray,
         counts: FloatArray | None,
         weights: FloatArray | None,
+        *,
+        most: int | None,
         seed: int,
     ) -> "_Data":
-        rows = _sample(len(targets), _MAX_EXAMPLES, seed)
+        rows = _sample(len(targets), most or MAX_EXAMPLES, seed)
         middles = [np.asarray(sum(x.sum(axis=0) for x in _chunks(b, rows)) / len(rows)) for b in blocks]
         squares = [
             sum(float(((x - middle) ** 2).sum()) for x in _chunks(block, rows)) / len(rows)

@@ -1,7 +1,8 @@
 """A job with ``head_only``: features, a head fitted to them, and one file that joins it with its encoders."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import numpy as np
 
 from nimakit.config import HeadConfig
 from nimakit.errors import ImageError, ModelError, first_few
-from nimakit.features import VIEWS, FeatureTable, extract
+from nimakit.features import VIEWS, extract
 from nimakit.heads import fitting, joining, rater_bias
 from nimakit.heads.blocks import load_blocks
 from nimakit.heads.fitting import FittedHead
@@ -22,14 +23,17 @@ from nimakit.models.engine import Member, Model
 from nimakit.models.network import Network
 from nimakit.models.pretrained import Notify
 from nimakit.scoring.evaluation import Evaluation, of_predictions
+from nimakit.scoring.items import Item
 from nimakit.stats import histogram
-from nimakit.stats.histogram import FloatArray
+from nimakit.stats.head import MAX_EXAMPLES
+from nimakit.stats.histogram import Float32Array, FloatArray
 from nimakit.training.distillation import STUDENT, distil
 from nimakit.training.labelled_set import JobData
 from nimakit.training.results import (
     LEFT_OUT,
     Results,
     evaluate_sets,
+    noise,
     run_facts,
     seconds_per_image,
     store_errors,
@@ -41,6 +45,25 @@ if TYPE_CHECKING:
 
 _TOLERANCE = 1e-4
 _MAX_LISTED = 20
+_AT_ONCE = 1024
+"""Photographs whose features are in memory together."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Learned:
+    """Features of N training images.
+
+    Attributes:
+        rows: Their places among the items of the job.
+        blocks: For each encoder (views, N, D) float32.
+        paths: Their files; none if the features were stored without them.
+        others: If so, "validation" and "test" -> items, and blocks as above.
+    """
+
+    rows: Sequence[int]
+    blocks: Sequence[Float32Array]
+    paths: Sequence[Path]
+    others: Mapping[str, tuple[Sequence[Item], Sequence[Float32Array]]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,34 +99,36 @@ def train_head(
     """
     encoders = load_blocks(config, notify=notify)
     names = " + ".join(encoder.label for encoder in encoders)
-    training = data.parts["training"]
-    notify(f"{names}: {len(training)} photographs to learn from")
-    table, rows = _features(config, data, encoders)
-    ratings = _ratings(job, config, data, rows)
-    for sentence in ratings.facts.values():
-        notify(sentence)
-    begin = time.perf_counter()
-    head = fitting.fit(
-        table.blocks,
-        ratings.labels,
-        data.bins,
-        kernel=config.kernel,
-        counts=ratings.counts,
-        is_regression=config.head == "regression",
-        balanced=config.balance_ratings,
-        seed=config.seed,
-    )
-    notify(f"head fitted in {time.perf_counter() - begin:.1f} seconds")
-    graph = joining.join(
-        [encoder.graph() for encoder in encoders],
-        head.fitted.head,
-        data.metadata(job, names, encoders[0].preprocessing, licence=_licence(encoders)),
-        is_regression=config.head == "regression",
-    )
-    network = _write_model(job, graph, encoders, table)
-    evaluations = {LEFT_OUT: _left_out(data, table, rows, head)}
+    notify(f"{names}: {len(data.parts['training'])} photographs to learn from")
+    with _features(job, config, data, encoders) as learned:
+        ratings = _ratings(job, config, data, learned.rows)
+        for sentence in ratings.facts.values():
+            notify(sentence)
+        begin = time.perf_counter()
+        head = fitting.fit(
+            learned.blocks,
+            ratings.labels,
+            data.bins,
+            kernel=config.kernel,
+            counts=ratings.counts,
+            is_regression=config.head == "regression",
+            balanced=config.balance_ratings,
+            most=len(learned.rows) if data.features else None,
+            seed=config.seed,
+        )
+        notify(f"head fitted in {time.perf_counter() - begin:.1f} seconds")
+        graph = joining.join(
+            [encoder.graph() for encoder in encoders],
+            head.fitted.head,
+            data.metadata(job, names, encoders[0].preprocessing, licence=_licence(encoders)),
+            is_regression=config.head == "regression",
+        )
+        network = _write_model(job, graph, encoders, learned)
+        evaluations = {LEFT_OUT: _left_out(data, learned, head, config.seed)}
+        evaluations |= _evaluate_features(data, learned, head, config)
     model = Model([Member(network)])
-    evaluations |= evaluate_sets(model, data, {}, notify, else_training=False)
+    if not data.features:
+        evaluations |= evaluate_sets(model, data, {}, notify, else_training=False)
     students = {}
     if job.student_config_file.is_file():
         student = distil(job, data, model, train=train_student, notify=notify)
@@ -111,7 +136,7 @@ def train_head(
         students = {"student": student.fact}
     facts = {
         "encoders": names,
-        "learned from": f"{len(rows)} photographs",
+        "learned from": f"{len(learned.rows)} photographs",
         "head": f"{config.kernel} ridge regression, {config.head}",
         "learned from each encoder": ", ".join(
             f"{encoder.label} {share:.0%}"
@@ -120,7 +145,7 @@ def train_head(
         **ratings.facts,
         **store_errors(job, evaluations),
         "size of the file": f"{job.model_file.stat().st_size / 1e6:.1f} MB",
-        "time for an image, on one core": f"{seconds_per_image(network, table.paths):.2f} s",
+        "time for an image, on one core": f"{seconds_per_image(network, learned.paths):.2f} s",
         **students,
         **run_facts(job, config.seed),
     }
@@ -135,13 +160,35 @@ def train_head(
     write_results(job, results, notify)
 
 
-def _features(
-    config: HeadConfig, data: JobData, encoders: Sequence[Encoder]
-) -> tuple[FeatureTable, list[int]]:
-    """Features of the training images, and the rows of those that have any."""
+@contextmanager
+def _features(job: Job, config: HeadConfig, data: JobData, encoders: Sequence[Encoder]) -> Iterator[_Learned]:
+    """The features that a head learns from, and those of the sets it is evaluated on if they were stored."""
+    views = VIEWS if config.random_flip else VIEWS[:1]
+    if not data.features:
+        yield _extract(data, encoders, views)
+        return
+    rows = data.parts["training"]
+    sets = {
+        "training": [data.items[row] for row in rows],
+        "validation": [data.items[row] for row in data.parts["validation"]],
+        "test": data.test,
+    }
+    image_ids = [item.image_id for items in sets.values() for item in items]
+    with data.features.load(image_ids, encoders, views, job.folder) as blocks:
+        given = {}
+        start = 0
+        for name, items in sets.items():
+            given[name] = (items, [block[:, start : start + len(items)] for block in blocks])
+            start += len(items)
+        _, learned = given.pop("training")
+        yield _Learned(rows=rows, blocks=learned, paths=(), others=given)
+
+
+def _extract(data: JobData, encoders: Sequence[Encoder], views: Sequence[str]) -> _Learned:
+    """Compute the features of the training images, or take them from the store."""
     training = data.parts["training"]
     paths = [path for row in training if (path := data.items[row].path)]
-    table = extract(encoders, paths, views=VIEWS if config.random_flip else VIEWS[:1])
+    table = extract(encoders, paths, views=views)
     if table.errors and (not data.allow_missing or not table.paths):
         listed = "\n  ".join(
             first_few([f"{path}: {error}" for path, error in table.errors.items()], _MAX_LISTED)
@@ -151,7 +198,8 @@ def _features(
             f"  {listed}"
         )
     found = set(table.paths)
-    return table, [row for row in training if data.items[row].path in found]
+    rows = [row for row in training if data.items[row].path in found]
+    return _Learned(rows=rows, blocks=table.blocks, paths=table.paths, others={})
 
 
 def _ratings(job: Job, config: HeadConfig, data: JobData, rows: Sequence[int]) -> _Ratings:
@@ -182,47 +230,93 @@ def _licence(encoders: Sequence[Encoder]) -> str:
 
 
 def _write_model(
-    job: Job, graph: "onnx.ModelProto", encoders: Sequence[Encoder], table: FeatureTable
+    job: Job, graph: "onnx.ModelProto", encoders: Sequence[Encoder], learned: _Learned
 ) -> Network:
     """Write the model file, once it gives the features that were learned from."""
     partial = job.folder / ".model.onnx"
     try:
         partial.write_bytes(graph.SerializeToString())
-        _check(Network(partial), encoders, table)
+        _check(Network(partial), encoders, learned)
         partial.replace(job.model_file)
     finally:
         partial.unlink(missing_ok=True)
     return Network(job.model_file)
 
 
-def _check(network: Network, encoders: Sequence[Encoder], table: FeatureTable) -> None:
+def _check(network: Network, encoders: Sequence[Encoder], learned: _Learned) -> None:
     """Check that the joined file gives the features that were learned from.
+
+    Without photographs, that it gives for noise what its encoders give.
 
     Raises:
         ModelError: It does not.
     """
-    pixels = prepare(open_photo(table.paths[0]), encoders[0].preprocessing)[None]
+    wanted = encoders[0].preprocessing
+    if learned.paths:
+        pixels = prepare(open_photo(learned.paths[0]), wanted)[None]
+        expected = np.concatenate([block[0, 0] for block in learned.blocks])
+    else:
+        pixels = noise(wanted)
+        expected = np.concatenate([encoder.encode(pixels)[0] for encoder in encoders])
     received = network.run(pixels).features[0]
-    expected = np.concatenate([block[0, 0] for block in table.blocks])
     worst = float(np.abs(received - expected).max())
     if not worst <= _TOLERANCE * max(1.0, float(np.abs(expected).max())):
         raise ModelError(
             "The joined file must give the features that its encoders give. Received: features that are"
-            f" off by {worst:g} for {table.paths[0]}"
+            f" off by {worst:g} for {learned.paths[0] if learned.paths else 'noise'}"
         )
 
 
-def _left_out(data: JobData, table: FeatureTable, rows: Sequence[int], head: FittedHead) -> Evaluation:
-    """How the head does on images it has not seen: each is predicted by a fit to all others."""
-    chosen = [rows[row] for row in head.rows]
-    shares = head.left_out_histograms
+def _left_out(data: JobData, learned: _Learned, head: FittedHead, seed: int) -> Evaluation:
+    """How the head does on images it has not seen: each is predicted by a fit to all others.
+
+    Of more than 20,000 images, so many random ones are evaluated.
+    """
+    count = min(len(head.rows), MAX_EXAMPLES)
+    some = np.sort(np.random.default_rng(seed).choice(len(head.rows), count, replace=False))
+    places = head.rows[some]
+    chosen = [learned.rows[place] for place in places]
+    shares = None if head.left_out_histograms is None else head.left_out_histograms[some]
     return of_predictions(
         image_ids=[data.items[row].image_id for row in chosen],
-        paths=[table.paths[row] for row in head.rows],
+        paths=[learned.paths[place] for place in places] if learned.paths else [],
         labels=data.labels[chosen],
         label_bins=data.bins,
-        means=head.left_out_means,
+        means=head.left_out_means[some],
         sds=None if shares is None else histogram.standard_deviation(shares, data.bins),
         histograms=shares,
         bins=data.bins,
     )
+
+
+def _evaluate_features(
+    data: JobData, learned: _Learned, head: FittedHead, config: HeadConfig
+) -> dict[str, Evaluation]:
+    """How the head does on a validation and a test set of which there are features, and no photographs.
+
+    As a model file does, it scores the photograph as it is, without its mirror image.
+    """
+    evaluations = {}
+    for name, (items, blocks) in learned.others.items():
+        labels = [item.label for item in items if item.label is not None]
+        if not labels:
+            continue
+        outputs = np.concatenate(
+            [
+                head.fitted.head([block[0, start : start + _AT_ONCE] for block in blocks])
+                for start in range(0, len(items), _AT_ONCE)
+            ]
+        )
+        shares = None if config.head == "regression" else histogram.softmax(outputs)
+        means = outputs[:, 0] if shares is None else histogram.mean(shares, data.bins)
+        evaluations[name] = of_predictions(
+            image_ids=[item.image_id for item in items],
+            paths=[],
+            labels=np.stack(labels),
+            label_bins=data.bins,
+            means=np.clip(means, data.bins[0], data.bins[-1]),
+            sds=None if shares is None else histogram.standard_deviation(shares, data.bins),
+            histograms=shares,
+            bins=data.bins,
+        )
+    return evaluations

@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 
 from nimakit.config import HeadConfig, TrainConfig
-from nimakit.errors import UsageError
+from nimakit.errors import UsageError, first_few
 from nimakit.images.photo import Preprocessing
 from nimakit.io.atomic import atomic_writer
 from nimakit.jobs import Job
-from nimakit.labels.label_file import read_labels
+from nimakit.labels.label_file import Labels, read_labels
 from nimakit.models.metadata import Metadata
 from nimakit.scoring.items import Item, list_items
 from nimakit.stats import histogram
+from nimakit.training.stored_features import StoredFeatures
 
 _QUANTILES = 101
+_LISTED = 20
 
 
 class JobData:
@@ -30,7 +32,8 @@ class JobData:
 
     Attributes:
         allow_missing: Whether photos that are missing or cannot be decoded are left out.
-        items: N photos that exist.
+        features: Where the features are that take the place of the photos; None if they are computed.
+        items: N photos that exist, or that have features.
         labels: (N, bins) float64, rows sum to 1.
         bins: (bins,) float64.
         parts: "training" and "validation" -> indices.
@@ -39,10 +42,11 @@ class JobData:
 
     def __init__(self, job: Job, config: TrainConfig | HeadConfig, run: Mapping[str, Any]) -> None:
         self.allow_missing = bool(run["allow_missing"])
-        self.items = _available(job.samples_file, run)
+        self.features = StoredFeatures(run["features"]) if run.get("features") else None
+        self.items = _available(job.samples_file, run, self.features)
         self.test: list[Item] = []
         if job.test_samples_file.is_file():
-            self.test = _available(job.test_samples_file, run)
+            self.test = _available(job.test_samples_file, run, self.features)
         self.labels = np.stack([item.label for item in self.items if item.label is not None])
         self.bins = histogram.default_bins(self.labels.shape[1])
         self.parts = self._split_once(job, config)
@@ -79,21 +83,39 @@ class JobData:
         )
 
 
-def _available(samples_file: Path, run: Mapping[str, Any]) -> list[Item]:
-    """The photos of a label file that exist, if others may be missing."""
-    image_dir = Path(run["image_dir"])
-    # Jobs of earlier versions, which lack the key, looked into one folder only.
-    items = list_items(image_dir, read_labels(samples_file), recursive=run.get("recursive", False))
-    absent = [item.image_id for item in items if item.path is None]
+def _available(samples_file: Path, run: Mapping[str, Any], features: StoredFeatures | None) -> list[Item]:
+    """The photos of a label file that exist, or that have features, if others may be missing."""
+    labels = read_labels(samples_file)
+    if features:
+        where, what = features.place, "features"
+        items, found = _with_features(labels, features)
+    else:
+        image_dir = Path(run["image_dir"])
+        where, what = str(image_dir), "images"
+        # Jobs of earlier versions, which lack the key, looked into one folder only.
+        items = list_items(image_dir, labels, recursive=run.get("recursive", False))
+        found = {item.image_id for item in items if item.path is not None}
+    absent = [item.image_id for item in items if item.image_id not in found]
     if absent and not run["allow_missing"]:
         raise UsageError(
-            f"The images of a job must stay where they are. Received: {image_dir}, without {len(absent)} of"
-            f" them: {', '.join(absent)}; restore them, or leave them out: --resume with --allow-missing"
+            f"The {what} of a job must stay where they are. Received: {where}, without {len(absent)} of"
+            f" them: {', '.join(first_few(absent, _LISTED))}; restore them, or leave them out: --resume with"
+            " --allow-missing"
         )
-    present = [item for item in items if item.path is not None]
+    present = [item for item in items if item.image_id in found]
     if not present:
-        raise UsageError(f"The images of a job must stay where they are. Received: {image_dir}, without any.")
+        raise UsageError(f"The {what} of a job must stay where they are. Received: {where}, without any.")
     return present
+
+
+def _with_features(labels: Labels, features: StoredFeatures) -> tuple[list[Item], set[str]]:
+    """The entries of a label file, and the image_ids of those that have features."""
+    histograms = [None] * len(labels.image_ids) if labels.histograms is None else [*labels.histograms]
+    items = [
+        Item(image_id=name, path=None, label=label)
+        for name, label in zip(labels.image_ids, histograms, strict=True)
+    ]
+    return items, features.find(labels.image_ids)[0]
 
 
 def split(count: int, share: float, seed: int) -> dict[str, list[int]]:

@@ -1,25 +1,30 @@
 """Prepare a training job: check everything about it at once, then create its folder."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from nimakit.config import RANDOM_WEIGHTS, HeadConfig, TrainConfig, read_config, valid_values
-from nimakit.errors import NimakitError, NoImagesError, UsageError
-from nimakit.heads.blocks import check_encoders
+from nimakit.errors import NimakitError, NoImagesError, UsageError, first_few
+from nimakit.features import VIEWS
+from nimakit.heads.blocks import check_encoders, load_blocks
 from nimakit.heads.rater_bias import read_single_ratings
 from nimakit.images.files import find_images, match_images
 from nimakit.io.atomic import check_folder
 from nimakit.jobs import Job
 from nimakit.labels.label_file import Outline, outline, read_labels
-from nimakit.models.pretrained import PUBLIC, Notify
-from nimakit.progress import say_once
+from nimakit.models.pretrained import PUBLIC
+from nimakit.progress import say, say_once
+from nimakit.sources.places import is_stored
 from nimakit.stats.histogram import default_bins
 from nimakit.training.distillation import student_config
+from nimakit.training.stored_features import StoredFeatures
 
 _Read = TypeVar("_Read")
+_LISTED = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +34,7 @@ class Request:
     Attributes:
         config_file: Training config, JSON.
         samples_file: Label file to train with, JSON.
-        image_dir: Folder of its images.
+        image_dir: Folder of its images; None if there are features.
         recursive: Whether to look for images in sub-folders too.
         test_samples_file: Label file to test with, JSON, if any.
         jobs_dir: Folder in which to create the job folder.
@@ -38,11 +43,12 @@ class Request:
         student: Backbone of a small network that learns the scores of the head, as keras.applications names
             it; None for no student.
         student_images: Folder of photographs without ratings, from which it learns; None without a student.
+        features: Path or URL of features from `nimakit features`, in place of the images.
     """
 
     config_file: Path
     samples_file: Path
-    image_dir: Path
+    image_dir: Path | None
     recursive: bool
     test_samples_file: Path | None
     jobs_dir: Path
@@ -50,6 +56,12 @@ class Request:
     docker_image: str | None
     student: str | None = None
     student_images: Path | None = None
+    features: str | None = None
+
+    @property
+    def place(self) -> str:
+        """Where images or their features are."""
+        return self.features or str(self.image_dir)
 
 
 def prepare(request: Request) -> Job:
@@ -72,13 +84,8 @@ def prepare(request: Request) -> Job:
     problems: list[NimakitError] = []
     config = _collect(problems, lambda: read_config(request.config_file))
     values = asdict(config) if config else valid_values(request.config_file)
-    has_images = request.image_dir.is_dir()
-    if not has_images:
-        problems.append(
-            UsageError(f"The image directory must be a folder that exists. Received: {request.image_dir}")
-        )
+    find = _finder(problems, request, config)
     missing: list[str] = []
-    notify = say_once()
     outlines: list[Outline] = []
     for file in filter(None, (request.samples_file, request.test_samples_file)):
         found = _outline(problems, file)
@@ -90,8 +97,8 @@ def prepare(request: Request) -> Job:
                     f" {request.config_file}, {found.bins} bins in {file}"
                 )
             )
-        if has_images:
-            missing += _missing(problems, request, file, found, notify)
+        if find:
+            missing += _missing(problems, request, file, found, find)
     shared = _shared(outlines)
     if shared:
         problems.append(
@@ -141,25 +148,61 @@ def _shared(outlines: list[Outline]) -> list[str]:
     return sorted(set.intersection(*(set(found.image_ids) for found in outlines)))
 
 
+_Find = Callable[[Sequence[str]], set[str]]
+
+
+def _finder(
+    problems: list[NimakitError], request: Request, config: TrainConfig | HeadConfig | None
+) -> _Find | None:
+    """Which of some image_ids have an image, or features; None if there are neither."""
+    notify = say_once()
+    folder = request.image_dir
+    if request.features:
+        features = _collect(problems, lambda: StoredFeatures(str(request.features)))
+        if config and not isinstance(config, HeadConfig):
+            problems.append(
+                UsageError(
+                    "Only a head, whose config has 'head_only', learns from features. Received:"
+                    f" {request.config_file} with {request.features}"
+                )
+            )
+        if features and isinstance(config, HeadConfig):
+            views = VIEWS if config.random_flip else VIEWS[:1]
+            _collect(problems, lambda: features.check(load_blocks(config, notify=say), views))
+        return features and partial(_find_features, features)
+    if folder is None or not folder.is_dir():
+        problems.append(UsageError(f"The image directory must be a folder that exists. Received: {folder}"))
+        return None
+
+    def find(names: Sequence[str]) -> set[str]:
+        matched = match_images(names, folder, recursive=request.recursive, notify=notify)
+        return {name for name, path in matched.items() if path is not None}
+
+    return find
+
+
+def _find_features(features: StoredFeatures, names: Sequence[str]) -> set[str]:
+    found, others = features.find(names)
+    say(f"{features.place} has features of {len(found)} of {len(names)} images; {others} rows of others")
+    return found
+
+
 def _missing(
-    problems: list[NimakitError], request: Request, file: Path, found: Outline, notify: Notify
+    problems: list[NimakitError], request: Request, file: Path, outlined: Outline, find: _Find
 ) -> list[str]:
     """image_ids of a label file without an image; a problem unless they may be left out."""
-
-    def match() -> dict[str, Path | None]:
-        return match_images(found.image_ids, request.image_dir, recursive=request.recursive, notify=notify)
-
-    matched = _collect(problems, match) or {}
-    absent = [name for name, path in matched.items() if path is None]
-    if absent and len(absent) == len(found.image_ids):
+    found = _collect(problems, lambda: find(outlined.image_ids))
+    absent = [] if found is None else [name for name in outlined.image_ids if name not in found]
+    if absent and len(absent) == len(outlined.image_ids):
         problems.append(
-            UsageError(f"{request.image_dir} must contain images that {file} lists. Received: none of them")
+            UsageError(f"{request.place} must contain images that {file} lists. Received: none of them")
         )
     elif absent and not request.allow_missing:
         problems.append(
             UsageError(
-                f"{len(absent)} of {len(found.image_ids)} images that {file} lists are not in"
-                f" {request.image_dir} (leave them out with --allow-missing): {', '.join(absent)}"
+                f"{len(absent)} of {len(outlined.image_ids)} images that {file} lists are not in"
+                f" {request.place} (leave them out with --allow-missing):"
+                f" {', '.join(first_few(absent, _LISTED))}"
             )
         )
     return absent
@@ -248,6 +291,13 @@ def _student(
     folder = request.student_images
     if not request.student or config is None:
         return {}
+    if request.features:
+        problems.append(
+            UsageError(
+                "A student is tested on the rated photographs, so it needs their --image-source. Received:"
+                f" --features {request.features}"
+            )
+        )
     if not isinstance(config, HeadConfig):
         problems.append(
             UsageError(
@@ -286,7 +336,7 @@ def _create(
         request.jobs_dir,
         contents,
         {
-            "image_dir": str(request.image_dir.absolute()),
+            **_where(request),
             "samples_file": str(request.samples_file),
             "recursive": request.recursive,
             "allow_missing": request.allow_missing,
@@ -296,3 +346,11 @@ def _create(
         },
         folders=() if isinstance(config, HeadConfig) else ("logs", "weights"),
     )
+
+
+def _where(request: Request) -> dict[str, str]:
+    """What run.json says of where the images or their features are."""
+    if request.image_dir:
+        return {"image_dir": str(request.image_dir.absolute())}
+    place = request.place
+    return {"features": place if is_stored(place) else str(Path(place).absolute())}
