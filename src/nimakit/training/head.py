@@ -1,8 +1,7 @@
 """A job with ``head_only``: features, a head fitted to them, and one file that joins it with its encoders."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nimakit.config import HeadConfig
-from nimakit.errors import ImageError, ModelError, first_few
-from nimakit.features import VIEWS, extract
+from nimakit.errors import ModelError
 from nimakit.heads import fitting, joining, rater_bias
 from nimakit.heads.blocks import load_blocks
 from nimakit.heads.fitting import FittedHead
@@ -23,11 +21,11 @@ from nimakit.models.engine import Member, Model
 from nimakit.models.network import Network
 from nimakit.models.pretrained import Notify
 from nimakit.scoring.evaluation import Evaluation, of_predictions
-from nimakit.scoring.items import Item
 from nimakit.stats import histogram
 from nimakit.stats.head import MAX_EXAMPLES
-from nimakit.stats.histogram import Float32Array, FloatArray
+from nimakit.stats.histogram import FloatArray
 from nimakit.training.distillation import STUDENT, distil
+from nimakit.training.head_features import Learned, open_features
 from nimakit.training.labelled_set import JobData
 from nimakit.training.results import (
     LEFT_OUT,
@@ -44,26 +42,8 @@ if TYPE_CHECKING:
     import onnx
 
 _TOLERANCE = 1e-4
-_MAX_LISTED = 20
 _AT_ONCE = 1024
 """Photographs whose features are in memory together."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Learned:
-    """Features of N training images.
-
-    Attributes:
-        rows: Their places among the items of the job.
-        blocks: For each encoder (views, N, D) float32.
-        paths: Their files; none if the features were stored without them.
-        others: If so, "validation" and "test" -> items, and blocks as above.
-    """
-
-    rows: Sequence[int]
-    blocks: Sequence[Float32Array]
-    paths: Sequence[Path]
-    others: Mapping[str, tuple[Sequence[Item], Sequence[Float32Array]]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +80,7 @@ def train_head(
     encoders = load_blocks(config, notify=notify)
     names = " + ".join(encoder.label for encoder in encoders)
     notify(f"{names}: {len(data.parts['training'])} photographs to learn from")
-    with _features(job, config, data, encoders) as learned:
+    with open_features(job, config, data, encoders) as learned:
         ratings = _ratings(job, config, data, learned.rows)
         for sentence in ratings.facts.values():
             notify(sentence)
@@ -160,48 +140,6 @@ def train_head(
     write_results(job, results, notify)
 
 
-@contextmanager
-def _features(job: Job, config: HeadConfig, data: JobData, encoders: Sequence[Encoder]) -> Iterator[_Learned]:
-    """The features that a head learns from, and those of the sets it is evaluated on if they were stored."""
-    views = VIEWS if config.random_flip else VIEWS[:1]
-    if not data.features:
-        yield _extract(data, encoders, views)
-        return
-    rows = data.parts["training"]
-    sets = {
-        "training": [data.items[row] for row in rows],
-        "validation": [data.items[row] for row in data.parts["validation"]],
-        "test": data.test,
-    }
-    image_ids = [item.image_id for items in sets.values() for item in items]
-    with data.features.load(image_ids, encoders, views, job.folder) as blocks:
-        given = {}
-        start = 0
-        for name, items in sets.items():
-            given[name] = (items, [block[:, start : start + len(items)] for block in blocks])
-            start += len(items)
-        _, learned = given.pop("training")
-        yield _Learned(rows=rows, blocks=learned, paths=(), others=given)
-
-
-def _extract(data: JobData, encoders: Sequence[Encoder], views: Sequence[str]) -> _Learned:
-    """Compute the features of the training images, or take them from the store."""
-    training = data.parts["training"]
-    paths = [path for row in training if (path := data.items[row].path)]
-    table = extract(encoders, paths, views=views)
-    if table.errors and (not data.allow_missing or not table.paths):
-        listed = "\n  ".join(
-            first_few([f"{path}: {error}" for path, error in table.errors.items()], _MAX_LISTED)
-        )
-        raise ImageError(
-            f"{len(table.errors)} photographs cannot be decoded (leave them out with --allow-missing):\n"
-            f"  {listed}"
-        )
-    found = set(table.paths)
-    rows = [row for row in training if data.items[row].path in found]
-    return _Learned(rows=rows, blocks=table.blocks, paths=table.paths, others={})
-
-
 def _ratings(job: Job, config: HeadConfig, data: JobData, rows: Sequence[int]) -> _Ratings:
     """The labels of the training images, corrected for their raters if single ratings are given."""
     labels = data.labels[list(rows)]
@@ -230,7 +168,7 @@ def _licence(encoders: Sequence[Encoder]) -> str:
 
 
 def _write_model(
-    job: Job, graph: "onnx.ModelProto", encoders: Sequence[Encoder], learned: _Learned
+    job: Job, graph: "onnx.ModelProto", encoders: Sequence[Encoder], learned: Learned
 ) -> Network:
     """Write the model file, once it gives the features that were learned from."""
     partial = job.folder / ".model.onnx"
@@ -243,7 +181,7 @@ def _write_model(
     return Network(job.model_file)
 
 
-def _check(network: Network, encoders: Sequence[Encoder], learned: _Learned) -> None:
+def _check(network: Network, encoders: Sequence[Encoder], learned: Learned) -> None:
     """Check that the joined file gives the features that were learned from.
 
     Without photographs, that it gives for noise what its encoders give.
@@ -267,7 +205,7 @@ def _check(network: Network, encoders: Sequence[Encoder], learned: _Learned) -> 
         )
 
 
-def _left_out(data: JobData, learned: _Learned, head: FittedHead, seed: int) -> Evaluation:
+def _left_out(data: JobData, learned: Learned, head: FittedHead, seed: int) -> Evaluation:
     """How the head does on images it has not seen: each is predicted by a fit to all others.
 
     Of more than 20,000 images, so many random ones are evaluated.
@@ -290,7 +228,7 @@ def _left_out(data: JobData, learned: _Learned, head: FittedHead, seed: int) -> 
 
 
 def _evaluate_features(
-    data: JobData, learned: _Learned, head: FittedHead, config: HeadConfig
+    data: JobData, learned: Learned, head: FittedHead, config: HeadConfig
 ) -> dict[str, Evaluation]:
     """How the head does on a validation and a test set of which there are features, and no photographs.
 

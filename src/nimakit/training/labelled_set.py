@@ -97,9 +97,10 @@ def _available(samples_file: Path, run: Mapping[str, Any], features: StoredFeatu
         found = {item.image_id for item in items if item.path is not None}
     absent = [item.image_id for item in items if item.image_id not in found]
     if absent and not run["allow_missing"]:
+        listed = first_few(absent, _LISTED) if features else absent
         raise UsageError(
             f"The {what} of a job must stay where they are. Received: {where}, without {len(absent)} of"
-            f" them: {', '.join(first_few(absent, _LISTED))}; restore them, or leave them out: --resume with"
+            f" them: {', '.join(listed)}; restore them, or leave them out: --resume with"
             " --allow-missing"
         )
     present = [item for item in items if item.image_id in found]

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from nimakit.config import RANDOM_WEIGHTS, HeadConfig, TrainConfig, read_config, valid_values
+from nimakit.config import HeadConfig, TrainConfig, read_config, valid_values
 from nimakit.errors import NimakitError, NoImagesError, UsageError, first_few
 from nimakit.features import VIEWS
 from nimakit.heads.blocks import check_encoders, load_blocks
@@ -16,14 +16,14 @@ from nimakit.images.files import find_images, match_images
 from nimakit.io.atomic import check_folder
 from nimakit.jobs import Job
 from nimakit.labels.label_file import Outline, outline, read_labels
-from nimakit.models.pretrained import PUBLIC
 from nimakit.progress import say, say_once
 from nimakit.sources.places import is_stored
 from nimakit.stats.histogram import default_bins
 from nimakit.training.distillation import student_config
+from nimakit.training.network_checks import model_problems
+from nimakit.training.problems import collect, joined
 from nimakit.training.stored_features import StoredFeatures
 
-_Read = TypeVar("_Read")
 _LISTED = 20
 
 
@@ -82,7 +82,7 @@ def prepare(request: Request) -> Job:
             f" {', '.join(odd)}; save the contents to a file."
         )
     problems: list[NimakitError] = []
-    config = _collect(problems, lambda: read_config(request.config_file))
+    config = collect(problems, lambda: read_config(request.config_file))
     values = asdict(config) if config else valid_values(request.config_file)
     find = _finder(problems, request, config)
     missing: list[str] = []
@@ -110,23 +110,13 @@ def prepare(request: Request) -> Job:
     if isinstance(config, HeadConfig):
         problems += _head_problems(config, outlines[0].bins)
     elif not values.get("head_only"):
-        problems += _model_problems(values)
+        problems += model_problems(values)
     student = _student(problems, request, config, outlines[0].bins)
-    _collect(problems, lambda: check_folder(request.jobs_dir))
+    collect(problems, lambda: check_folder(request.jobs_dir))
     if problems:
         is_flat = any(isinstance(problem, NoImagesError) for problem in problems)
-        raise (NoImagesError if is_flat else UsageError)(_joined(problems))
+        raise (NoImagesError if is_flat else UsageError)(joined(problems))
     return _create(request, missing, config, student)
-
-
-def _collect(problems: list[NimakitError], read: Callable[[], _Read]) -> _Read | None:
-    """The result of `read`; or None, with its error added to the problems once."""
-    try:
-        return read()
-    except NimakitError as error:
-        if str(error) not in map(str, problems):
-            problems.append(error)
-        return None
 
 
 def _outline(problems: list[NimakitError], file: Path) -> Outline:
@@ -138,7 +128,7 @@ def _outline(problems: list[NimakitError], file: Path) -> Outline:
             raise UsageError(f"Training needs labels. Received: {file}, whose entries have only image_ids.")
         return Outline(labels.image_ids, labels.histograms.shape[1])
 
-    return _collect(problems, read) or _collect(problems, lambda: outline(file)) or Outline((), 0)
+    return collect(problems, read) or collect(problems, lambda: outline(file)) or Outline((), 0)
 
 
 def _shared(outlines: list[Outline]) -> list[str]:
@@ -158,7 +148,7 @@ def _finder(
     notify = say_once()
     folder = request.image_dir
     if request.features:
-        features = _collect(problems, lambda: StoredFeatures(str(request.features)))
+        features = collect(problems, lambda: StoredFeatures(str(request.features)))
         if config and not isinstance(config, HeadConfig):
             problems.append(
                 UsageError(
@@ -168,7 +158,7 @@ def _finder(
             )
         if features and isinstance(config, HeadConfig):
             views = VIEWS if config.random_flip else VIEWS[:1]
-            _collect(problems, lambda: features.check(load_blocks(config, notify=say), views))
+            collect(problems, lambda: features.check(load_blocks(config, notify=say), views))
         return features and partial(_find_features, features)
     if folder is None or not folder.is_dir():
         problems.append(UsageError(f"The image directory must be a folder that exists. Received: {folder}"))
@@ -191,96 +181,31 @@ def _missing(
     problems: list[NimakitError], request: Request, file: Path, outlined: Outline, find: _Find
 ) -> list[str]:
     """image_ids of a label file without an image; a problem unless they may be left out."""
-    found = _collect(problems, lambda: find(outlined.image_ids))
+    found = collect(problems, lambda: find(outlined.image_ids))
     absent = [] if found is None else [name for name in outlined.image_ids if name not in found]
     if absent and len(absent) == len(outlined.image_ids):
         problems.append(
             UsageError(f"{request.place} must contain images that {file} lists. Received: none of them")
         )
     elif absent and not request.allow_missing:
+        listed = first_few(absent, _LISTED) if request.features else absent
         problems.append(
             UsageError(
                 f"{len(absent)} of {len(outlined.image_ids)} images that {file} lists are not in"
                 f" {request.place} (leave them out with --allow-missing):"
-                f" {', '.join(first_few(absent, _LISTED))}"
+                f" {', '.join(listed)}"
             )
         )
     return absent
 
 
-def _model_problems(values: Mapping[str, Any]) -> list[NimakitError]:
-    """Problems with the base model and the weights of a config."""
-    from nimakit.nn.networks import backbones
-
-    problems: list[NimakitError] = []
-    name, weights = values.get("base_model_name"), values.get("existing_weights")
-    is_known = name is not None and _collect(problems, lambda: backbones.get(name)) is not None
-    is_file = False
-    if weights in PUBLIC and name not in (None, PUBLIC[weights].base_model):
-        problems.append(
-            UsageError(
-                f"existing_weights must be of the base model. Received: {weights}, which is of"
-                f" {PUBLIC[weights].base_model}, for {name}"
-            )
-        )
-    elif weights not in (None, RANDOM_WEIGHTS, *PUBLIC):
-        is_file = bool(_collect(problems, lambda: _refuse_no_weights(Path(str(weights)))))
-    size, levels = values.get("input_size"), values.get("pooled_levels", 1)
-    if is_known and (is_file or levels > 1 or (size and min(size) < backbones.INPUT_SIZE)):
-        file = Path(str(weights)) if is_file else None
-        _collect(problems, lambda: _build(str(name), size and tuple(size), levels, file))
-    return problems
-
-
-def _build(name: str, input_size: tuple[int, int] | None, levels: int, weights: Path | None) -> bool:
-    """Try to build a network and load its weights, because only the backbone knows what fits it.
-
-    Raises:
-        ModelError: It cannot be built.
-        WeightsError: The weights do not fit.
-    """
-    from nimakit.nn.networks import backbones, heads
-    from nimakit.nn.networks.weights import load_pretrained
-
-    base = backbones.get(name).build(input_size=input_size)
-    config = TrainConfig(base_model_name=name, pooled_levels=levels)
-    model = heads.add_head(base, default_bins(2), config)
-    if weights:
-        load_pretrained(model, weights)
-    return True
-
-
-def _refuse_no_weights(weights: Path) -> bool:
-    from nimakit.models import torch_files
-    from nimakit.models.weight_files import SUFFIXES
-
-    if not weights.is_file():
-        raise UsageError(
-            "existing_weights must be a Keras weight file, null (ImageNet), 'random', or public weights"
-            f" ({', '.join(PUBLIC)}). Received: {weights}, which does not exist"
-        )
-    suffixes = (*SUFFIXES, *torch_files.SUFFIXES)
-    if not weights.name.endswith(suffixes):
-        raise UsageError(
-            f"A file of existing_weights must end in {', '.join(suffixes)}; others can run code and are never"
-            f" loaded. Received: {weights}"
-        )
-    return True
-
-
-def _joined(problems: list[NimakitError]) -> str:
-    if len(problems) == 1:
-        return str(problems[0])
-    return "\n  - ".join([f"The job has {len(problems)} problems, and was not started:", *map(str, problems)])
-
-
 def _head_problems(config: HeadConfig, bins: int) -> list[NimakitError]:
     """Problems with the encoders of a head, and with the single ratings."""
     problems: list[NimakitError] = []
-    _collect(problems, lambda: check_encoders(config))
+    collect(problems, lambda: check_encoders(config))
     if config.ratings_file and bins:
         file = Path(config.ratings_file)
-        _collect(problems, lambda: read_single_ratings(file, default_bins(bins)))
+        collect(problems, lambda: read_single_ratings(file, default_bins(bins)))
     return problems
 
 
@@ -309,9 +234,9 @@ def _student(
     if folder is None or not folder.is_dir():
         problems.append(UsageError(f"A student learns from a folder of photographs. Received: {folder}"))
     else:
-        _collect(problems, lambda: find_images(folder, recursive=request.recursive))
+        collect(problems, lambda: find_images(folder, recursive=request.recursive))
     values = student_config(request.student, config, bins)
-    problems += _collect(problems, lambda: _model_problems(values)) or []
+    problems += collect(problems, lambda: model_problems(values)) or []
     return values
 
 
