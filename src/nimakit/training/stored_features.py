@@ -21,6 +21,7 @@ from nimakit.stats.histogram import Float32Array, IntArray
 _ROWS = 1024
 """Rows in memory together."""
 _WHAT = "features"
+_KEYS = ("id", "error")
 
 
 class StoredFeatures:
@@ -89,7 +90,7 @@ class StoredFeatures:
         names = set(wanted)
         found: set[str] = set()
         others = 0
-        for batch in self._batches(["id", "error"]):
+        for batch in self._batches(_KEYS):
             for key, error in zip(*(batch.column(i).to_pylist() for i in range(2)), strict=True):
                 name = _name(key, names)
                 if name is None:
@@ -131,7 +132,7 @@ class StoredFeatures:
 
     def _fill(self, rows: Mapping[str, int], names: Sequence[str], arrays: Sequence[Float32Array]) -> None:
         filled = np.zeros(len(rows), bool)
-        for batch in track(self._batches(["id", "error", *names]), None, "reading features"):
+        for batch in self._batches([*_KEYS, *names]):
             good = batch.filter(batch.column(1).is_null())
             keys = (_name(key, rows) for key in good.column(0).to_pylist())
             places = np.array([-1 if key is None else rows[key] for key in keys], np.int64)
@@ -148,10 +149,11 @@ class StoredFeatures:
 
     def _batches(self, columns: Sequence[str]) -> Iterator[Any]:
         """The rows of all parts (`pyarrow.RecordBatch`)."""
+        label = "reading parts" if len(columns) > len(_KEYS) else "reading ids"
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
 
-        for part in self._parts:
+        for part in track(self._parts, len(self._parts), label):
             with opened(part, _WHAT) as stream:
                 try:
                     yield from ParquetFile(stream).iter_batches(_ROWS, columns=list(columns))
