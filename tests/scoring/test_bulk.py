@@ -25,6 +25,7 @@ from nimakit.scoring.run import Run
 from nimakit.scoring.shards import Shard
 from nimakit.sources import open_source
 from samples import write_photo
+from terminal import Command
 
 GROWING = [".jsonl", ".csv", "/"]
 
@@ -75,6 +76,19 @@ def _rows(output: str) -> list[tuple[str, float | None]]:
         return [(c["image"] or c["image_id"], float(c["mean_score_prediction"] or "nan")) for c in cells]
     records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [(record["image_id"], record.get("mean_score_prediction")) for record in records]
+
+
+def _intervals(output: str) -> list[list[float]]:
+    """Lower and upper ends in an output; an empty list for a row without."""
+    if output.endswith("/"):
+        from pyarrow.parquet import read_table
+
+        return [row["interval"] or [] for row in read_table(output).to_pylist()]
+    lines = Path(output).read_text(encoding="utf-8").splitlines()
+    if output.endswith(".csv"):
+        ends = ("interval_low", "interval_high")
+        return [[float(row[end]) for end in ends if row[end]] for row in csv.DictReader(lines)]
+    return [json.loads(line).get("interval", []) for line in lines]
 
 
 @pytest.mark.parametrize("suffix", GROWING)
@@ -191,6 +205,25 @@ def test_scores_are_those_of_a_run_of_the_folder(photos: Path, tiny: Model, tmp_
     assert whole["text"]["mean"] is None
     metadata = json.loads((read_schema(tmp_path / "whole.parquet").metadata or {})[b"nimakit"])
     assert metadata["sha256"] == tiny.sha256
+
+
+@pytest.mark.parametrize("suffix", GROWING)
+def test_intervals_are_in_every_output(
+    photos: Path, calibrated_file: Path, tmp_path: Path, nimakit: Command, suffix: str
+) -> None:
+    """As in a run of a folder; a run is resumed only with the same coverage."""
+    if suffix == "/":
+        pytest.importorskip("pyarrow")
+    output = f"{tmp_path}/scores{suffix}"
+    source = _manifest(tmp_path, photos, ["0.png", "text.jpg"])
+    options = ["predict", "--model", calibrated_file, "--image-source", source, "--predictions-file", output]
+    assert nimakit(*options, "--intervals", 0.2).code == 2
+    mean = _rows(output)[0][1]
+    assert mean
+    assert _intervals(output) == [pytest.approx([max(1, mean - 1), min(10, mean + 1)]), []]
+    refused = nimakit(*options, "--intervals", 0.9, "--resume")
+    assert refused.code == 1
+    assert "intervals 0.9, not 0.2" in refused.err
 
 
 def test_parts_in_a_store(photos: Path, tiny: Model) -> None:

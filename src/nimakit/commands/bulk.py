@@ -59,8 +59,24 @@ def refuse_whole_set(bulk: Sequence[str], options: Mapping[str, object]) -> None
         )
 
 
-def score_in_bulk(run: "BulkRun", load: "Callable[[], Model | SideBySide]", names: Sequence[str]) -> int:
-    """Score a source of any size, and print the summary."""
+def score_in_bulk(
+    run: "BulkRun",
+    load: "Callable[[], Model | SideBySide]",
+    names: Sequence[str],
+    *,
+    intervals: float | None,
+) -> int:
+    """Score a source of any size, and print the summary.
+
+    Args:
+        run: Its settings.
+        load: Loads the model, or several side by side.
+        names: Names of the models, or `nimakit.scoring.records.ONLY`.
+        intervals: Coverage of the model's intervals; None if it has none.
+
+    Returns:
+        The exit code.
+    """
     from nimakit.scoring.outputs import Layout
 
     run.check()
@@ -70,7 +86,7 @@ def score_in_bulk(run: "BulkRun", load: "Callable[[], Model | SideBySide]", name
         models=names,
         measures=run.measures,
         intervals=model.has_intervals,
-        identity={**identity, "measures": run.measures, "shard": str(run.shard)},
+        identity={**identity, "measures": run.measures, "intervals": intervals, "shard": str(run.shard)},
     )
     outcome = run.score(model, layout, sys.stdout)
     if run.predictions_file:

@@ -246,7 +246,8 @@ def predict(
             resume=resume,
             cluster=cluster,
         )
-        return score_in_bulk(bulk_run, load, [source.name for source in sources] or [ONLY])
+        names = [source.name for source in sources] or [ONLY]
+        return score_in_bulk(bulk_run, load, names, intervals=intervals)
     weights = weights_file or (config.existing_weights if config else None)
     files = {source.name: loading.model_files(source.model) for source in sources} or {
         ONLY: [*loading.model_files(*models), *([Path(weights)] if weights else [])]
