@@ -1,6 +1,7 @@
 """nimakit.models.intervals: errors in a model file, and intervals of its scores."""
 
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,13 @@ def test_refuses_a_model_whose_errors_are_unknown(calibrated_file: Path, tiny: M
         _model(calibrated_file, calibrated_file).with_intervals(0.9)
     with pytest.raises(UsageError, match=r"0\.900 or less, because tiny has the errors of 9.*0\.95"):
         _model(calibrated_file).with_intervals(0.95)
+
+
+def test_a_cluster_gets_a_model_with_its_intervals(calibrated_file: Path) -> None:
+    """Which is pickled for its nodes."""
+    model = _model(calibrated_file).with_intervals(0.3)
+    received = pickle.loads(pickle.dumps(model))  # noqa: S301
+    assert (received.has_intervals, received.sha256) == (True, model.sha256)
 
 
 @pytest.mark.parametrize(
