@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import IO
 
-from nimakit.errors import require_extra
+from nimakit.errors import UsageError, require_extra
 from nimakit.images.photo import MAX_PIXELS
 from nimakit.models.engine import Model, Scorer
 from nimakit.models.preparation import Augmentation
@@ -20,6 +20,7 @@ from nimakit.scoring.outputs import Layout, Output
 from nimakit.scoring.records import RecordWriter
 from nimakit.scoring.shards import Rows, Shard, open_rows
 from nimakit.sources import Entry, Reader, Source
+from nimakit.sources.tar import Tars
 
 _MOST_FAILURES = 1000
 """Failures remembered for messages; every one is in its record."""
@@ -109,12 +110,17 @@ class BulkRun:
         """Refuse what would fail only later.
 
         Raises:
-            UsageError: The output cannot be written.
+            UsageError: The output cannot be written, or a cluster cannot read the source.
             MissingExtraError: A package for it is not installed.
         """
         if self.predictions_file:
             outputs.check(self.predictions_file, growing=self.resume)
         if self.cluster:
+            if isinstance(self.source, Tars):
+                raise UsageError(
+                    "--engine ray needs photos that every node can open by themselves. Received: tar files. Share"
+                    " them out with --shard, such as --shard 0/4, without --engine."
+                )
             require_extra("ray", "--engine ray needs Ray.", "ray.data")
 
     def score(self, model: Model | SideBySide, layout: Layout, stdout: IO[str]) -> Outcome:
