@@ -18,7 +18,7 @@ import pytest
 from nimakit.errors import UsageError
 from nimakit.models.engine import Model
 from nimakit.progress import say
-from nimakit.scoring.bulk import BulkRun, Outcome
+from nimakit.scoring.bulk import BulkRun, Cluster, Outcome
 from nimakit.scoring.outputs import Layout
 from nimakit.scoring.records import ONLY
 from nimakit.scoring.run import Run
@@ -178,6 +178,14 @@ def test_refuses_another_number_of_shards(photos: Path, tiny: Model, tmp_path: P
     _score(photos, tiny, f"{tmp_path}/parts/", shard="0/2")
     with pytest.raises(UsageError, match="as they were begun, as 2"):
         _score(photos, tiny, f"{tmp_path}/parts/", shard="0/3", resume=True)
+
+
+def test_a_cluster_refuses_tar_files(tmp_path: Path) -> None:
+    """Before anything starts; its nodes could not open what is in them."""
+    (tmp_path / "a.tar").touch()
+    run = BulkRun(source=open_source(str(tmp_path / "a.tar"), notify=say), cluster=Cluster())
+    with pytest.raises(UsageError, match="--shard"):
+        run.check()
 
 
 @pytest.mark.parametrize("text", ["3/3", "-1/3", "1", "a/b", "0/0", ""])
