@@ -283,7 +283,7 @@ def test_ray_runs_the_image_that_is_built() -> None:
 
 
 def test_ray_runs_the_command_line_there_is() -> None:
-    """The job of Kubernetes has options of predict, goes on with its output, and starts no actor on the head."""
+    """The job of Kubernetes has predict's options, and resumes; the head runs no actor."""
     job = read(ROOT / "deploy" / "ray" / "rayjob.yaml")["spec"]
     options = {option for parameter in predict.params for option in parameter.opts}
     assert job["entrypoint"].startswith("nimakit predict ")

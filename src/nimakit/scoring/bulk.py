@@ -118,8 +118,8 @@ class BulkRun:
         if self.cluster:
             if isinstance(self.source, Tars):
                 raise UsageError(
-                    "--engine ray needs photos that every node can open by themselves. Received: tar files. Share"
-                    " them out with --shard, such as --shard 0/4, without --engine."
+                    "--engine ray needs photos that every node can open by itself. Received: tar files."
+                    " Share them out with --shard, such as --shard 0/4, without --engine."
                 )
             require_extra("ray", "--engine ray needs Ray.", "ray.data")
 

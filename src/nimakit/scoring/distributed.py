@@ -28,7 +28,7 @@ from nimakit.scoring.items import score_entries, to_record
 from nimakit.sources import Entry, Reader
 
 _STARTS = 3
-"""Tries to start Ray on this machine: its processes wait 15 s for one another, which a busy machine exceeds."""
+"""Tries to start Ray on this machine: its processes wait 15 s for one another, too short if it is busy."""
 _BATCH = 64
 """Rows that an actor takes at once."""
 _ROWS = 250_000
@@ -82,9 +82,7 @@ def connected(cluster: Cluster) -> Iterator[None]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # otherwise Ray sends usage data to its makers
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault(
-        "RAY_BACKEND_LOG_LEVEL", "fatal"
-    )  # otherwise it writes to stderr about each pool of actors
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it warns of each pool of actors
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         _connect(cluster)
@@ -151,7 +149,7 @@ def score(
             _Actor,
             batch_size=_BATCH,
             batch_format="numpy",
-            # A pool of one size would wait for a lost node, whose actors it wants back, until one like it joins.
+            # A pool of one size would want the actors of a lost node back, and wait until one like it joins.
             compute=ActorPoolStrategy(min_size=1, max_size=actors, initial_size=actors),
             num_cpus=cluster.cpus,
             num_gpus=cluster.gpus or None,
