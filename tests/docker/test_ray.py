@@ -177,7 +177,16 @@ def listing() -> Iterator[tuple[str, str]]:
 
 def folder_scores(photos: Path, model: Path) -> dict[str, float]:
     """Photo -> mean score in a run of the folder on this machine."""
-    command = [sys.executable, "-m", "nimakit", "predict", "--image-source", photos, "--model", model]
+    command = [
+        sys.executable,
+        "-m",
+        "nimakit",
+        "predict",
+        "--image-source",
+        str(photos),
+        "--model",
+        str(model),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
     records = json.loads(done.stdout)

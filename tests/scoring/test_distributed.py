@@ -41,9 +41,9 @@ def manifest(folder: Path, rows: int) -> Path:
 
 def start(source: Path, model: Path, output: Path, *options: str, ray: Path) -> "subprocess.Popen[str]":
     """Start a run of the command."""
-    command = [sys.executable, "-m", "nimakit", "predict", "--image-source", source, "--id-column", "id"]
+    command = [sys.executable, "-m", "nimakit", "predict", "--image-source", str(source), "--id-column", "id"]
     return subprocess.Popen(
-        [*command, "--model", model, "--predictions-file", output, *options],
+        [*command, "--model", str(model), "--predictions-file", str(output), *options],
         env={**os.environ, "RAY_TMPDIR": str(ray)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

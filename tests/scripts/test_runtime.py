@@ -143,7 +143,7 @@ def test_in_docker_an_image_with_tensorflow_is_used_only_for_what_needs_it(predi
         assert predict(*arguments).container.image == image
 
 
-RAY = (
+RAY: tuple[tuple[str, ...], ...] = (
     ("--image-source", "photos", "--engine", "ray"),
     ("--image-source=s3://bucket/photos/",),
     ("--image-source", "list.parquet"),
@@ -152,7 +152,7 @@ RAY = (
     ("--image-source", "photos", "--predictions-file", "scores/"),
     ("--image-source", "photos", "--predictions-file", "gs://bucket/scores.jsonl"),
 )
-NO_RAY = (
+NO_RAY: tuple[tuple[str, ...], ...] = (
     ("--image-source", "photos/*.jpg", "--predictions-file", "scores.jsonl", "--resume"),
     ("--image-source", "list.csv"),
 )
