@@ -124,7 +124,7 @@ if TYPE_CHECKING:
 @click.option(
     "--ray-address",
     metavar="ADDRESS",
-    help="A running Ray cluster, such as auto or ray://head:10001.  [default: one on this machine, which ends"
+    help="A running Ray cluster with this machine as a node: auto or HOST:PORT.  [default: one that ends"
     " with the run]",
 )
 @click.option(

@@ -31,8 +31,8 @@ class Cluster:
     """A Ray cluster, and the part of it that each actor takes.
 
     Attributes:
-        address: Of a running cluster, such as ``auto`` or ``ray://head:10001``; None for one on this machine
-            that ends with the run.
+        address: ``auto`` or ``HOST:PORT`` of a running cluster with this machine as a node; None for one on
+            this machine that ends with the run.
         cpus: CPU cores of an actor.
         gpus: GPUs of an actor, or the part of one.
     """
