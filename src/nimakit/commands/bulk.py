@@ -45,8 +45,8 @@ def read_cluster(engine: str, address: str | None, cpus: int, gpus: float) -> "C
     if engine == "ray":
         if address and address.startswith("ray://"):  # Ray Data does not work through Ray's client
             raise UsageError(
-                "--ray-address must be auto or HOST:PORT, on a machine that is a node of the cluster. Received:"
-                f" {address}. Run the command on the head, such as with docker-compose exec or ray job submit."
+                "--ray-address must be auto or HOST:PORT, on a machine that is a node of the cluster."
+                f" Received: {address}. Run the command on the head, as by docker-compose exec or ray job submit."
             )
         return Cluster(address=address, cpus=cpus, gpus=gpus)
     if address:
