@@ -46,7 +46,7 @@ def read_cluster(engine: str, address: str | None, cpus: int, gpus: float) -> "C
         if address and address.startswith("ray://"):  # Ray Data does not work through Ray's client
             raise UsageError(
                 "--ray-address must be auto or HOST:PORT, on a machine that is a node of the cluster."
-                f" Received: {address}. Run the command on the head, as by docker-compose exec or ray job submit."
+                f" Received: {address}. Run it on the head, by docker-compose exec or ray job submit."
             )
         return Cluster(address=address, cpus=cpus, gpus=gpus)
     if address:
