@@ -24,7 +24,7 @@ pytestmark = pytest.mark.docker
 PHOTOS = 200
 ROWS = 5000
 SECONDS = 300  # to wait for anything
-CLOSE = 1e-6  # relative: the last bits of a network's outputs depend on the threads and images it has at once
+CLOSE = 1e-6  # relative: the last bits of float32 depend on the installation and on what is scored at once
 COMPOSE = (
     "docker-compose",
     "--project-name",

@@ -18,7 +18,7 @@ from samples import write_photo
 pytestmark = pytest.mark.slow
 
 SECONDS = 300  # to wait for anything
-CLOSE = 1e-6  # relative: the last bits of a network's outputs depend on the threads and images it has at once
+CLOSE = 1e-6  # relative: the last bits of float32 depend on the installation and on what is scored at once
 
 
 @pytest.fixture
