@@ -161,6 +161,19 @@ def test_reads_choices_of_each_form(tmp_path: Path) -> None:
     assert "chosen must be 'c.jpg', 'a.jpg' or a tie; received '-1'" in rows.problems[0]
 
 
+def test_a_comparison_may_count_more_or_less(tmp_path: Path) -> None:
+    """By the column weight; 1 without a value. A weight of 0, or one that is no number, is a bad row."""
+    path = tmp_path / "p.csv"
+    path.write_text("left,right,chosen,weight\na,b,a,0.25\na,c,c,\na,d,a,0\nb,d,b,x\n", encoding="utf-8")
+    rows = BadRows(skip=True)
+    found = read_comparisons(path, rows=rows)
+    assert found.weight is not None
+    assert found.weight.tolist() == [0.25, 1]
+    assert found.image_ids[:3] == ("a", "b", "c")
+    assert "weight must be above 0; received '0'" in rows.problems[0]
+    assert "weight must be a number" in rows.problems[1]
+
+
 def test_an_image_may_be_called_like_a_tie_or_a_side(tmp_path: Path) -> None:
     """The names of the two images come before all else."""
     path = _table(tmp_path / "p.csv", "-1,right,-1", "left,right,left", "right,left,left")

@@ -9,10 +9,11 @@ from nimakit.errors import LabelError
 from nimakit.images.names import ImageNames
 from nimakit.io.atomic import atomic_writer
 from nimakit.io.delimited import TableWriter
-from nimakit.io.tables import BadRows, read_rows
+from nimakit.io.tables import BadRows, number, read_rows
 from nimakit.stats.bradley_terry import Comparisons, Scores
 
 USER_COLUMN = "user_id"
+WEIGHT_COLUMN = "weight"
 SCORE_COLUMNS = ("image_id", "score", "standard_error", "chance", "left_out")
 
 
@@ -33,7 +34,8 @@ def read_comparisons(
         left_column: Column of images, read by `nimakit.images.names.ImageNames`.
         right_column: Likewise.
         chosen_column: Column of the choice: a value of one of these two columns, "left", "right", or one of
-            `ties`. The people who chose are in the column user_id, if there is one.
+            `ties`. The people who chose are in the column user_id, if there is one, and how much a comparison
+            counts, 1 if nothing is given, in the column weight.
         ties: Values that mean a tie.
         rows: Collects bad rows; `BadRows.refuse` is called here.
         notify: Called with warnings about ambiguous names.
@@ -47,11 +49,14 @@ def read_comparisons(
     names = ImageNames()
     pairs: list[tuple[int, int]] = []
     shares_of_left: list[float] = []
+    weights: list[float] = []
     lines: list[int] = []
     users: dict[str | None, int] = {}
     user: list[int] = []
     columns = (left_column, right_column, chosen_column)
-    for line, (left, right, chosen), (person,) in read_rows(path, columns, rows, optional=[USER_COLUMN]):
+    optional = [USER_COLUMN, WEIGHT_COLUMN]
+    table = read_rows(path, columns, rows, optional=optional, numbers=[WEIGHT_COLUMN])
+    for line, (left, right, chosen), (person, counts) in table:
         shares = {"right": 0.0, "left": 1.0, **dict.fromkeys(ties, 0.5), right: 0.0, left: 1.0}
         try:
             if left == right:
@@ -60,8 +65,10 @@ def read_comparisons(
                 raise ValueError(f"{chosen_column} must be {left!r}, {right!r} or a tie; received {chosen!r}")
             if person == "":
                 raise ValueError(f"{USER_COLUMN} must not be empty")
+            weight = _weight(counts)
             pairs.append((names.place(left), names.place(right)))
             shares_of_left.append(shares[chosen])
+            weights.append(weight)
             lines.append(line)
             user.append(users.setdefault(person, len(users)))
         except ValueError as error:
@@ -82,9 +89,22 @@ def read_comparisons(
         left=left_places[differs],
         right=right_places[differs],
         share=np.array(shares_of_left)[differs],
+        weight=None if set(weights) == {1.0} else np.array(weights)[differs],
         user_ids=known if len(known) == len(users) else (),
         user=np.array(user)[differs] if len(known) == len(users) else None,
     )
+
+
+def _weight(text: str | None) -> float:
+    """How much a comparison counts.
+
+    Raises:
+        ValueError: It is no number above 0.
+    """
+    weight = number(text, 0, name=WEIGHT_COLUMN) if text else 1.0
+    if not weight:
+        raise ValueError(f"{WEIGHT_COLUMN} must be above 0; received {text!r}")
+    return weight
 
 
 def score_rows(comparisons: Comparisons, scores: Scores) -> Iterator[tuple[str, ...]]:

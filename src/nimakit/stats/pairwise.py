@@ -17,9 +17,6 @@ from nimakit.stats.histogram import FloatArray, IntArray
 from nimakit.stats.newton import minimise
 
 _TOLERANCE = 1e-6
-_MARGIN_SDS = 10.0 ** np.arange(-1, 1.01, 0.25)
-_LOG_SD_DEVIATION = 0.5 * np.log(10)
-"""The prior standard deviation of a margin is itself log-normal around 1, with a factor of about 3."""
 _TINY = float(np.finfo(np.float32).tiny)
 
 
@@ -227,7 +224,8 @@ def fit_differences(
         share: (P,), 0 to 1, the share of the first in the choice: 0.5 for a tie, 0 if the other was chosen;
             None if the first was chosen each time.
         prior_mean: (D,), the coefficients without comparisons; None for 0.
-        prior_precision: Of each coefficient, above 0: `choose_precision` finds one.
+        prior_precision: Of each coefficient, above 0; features should be of similar size, because all have
+            one prior.
 
     Returns:
         (D,) float64.
@@ -244,44 +242,6 @@ def fit_differences(
     return mean + most_likely(
         Dense(x), times, chosen, start, precision=prior_precision, scale=scale, offset=x @ mean
     )
-
-
-def choose_precision(
-    differences: ArrayLike,
-    *,
-    weights: ArrayLike | None = None,
-    share: ArrayLike | None = None,
-    prior_mean: ArrayLike | None = None,
-) -> float:
-    """The precision of the prior for which the comparisons are most likely, for `fit_differences`.
-
-    By the evidence in Laplace's approximation (MacKay, "The Evidence Framework Applied to Classification
-    Networks", Neural Computation 4, 1992), times a wide prior: a handful of comparisons cannot decide.
-
-    Args:
-        differences: As for `fit_differences`; features should be of similar size, because all have one prior.
-        weights: Likewise.
-        share: Likewise.
-        prior_mean: Likewise.
-
-    Returns:
-        Above 0.
-    """
-    x, times, chosen, mean = _checked(differences, weights, share, prior_mean)
-    length = float((times @ (x**2)).sum() / times.sum()) if times.any() else 0.0
-    if length < _TINY:
-        return 1.0
-    scale, offset, found = max(float((times @ np.abs(x)).mean()), _TINY), x @ mean, np.zeros(x.shape[1])
-    precisions, evidences = length / _MARGIN_SDS**2, []
-    for precision in precisions:
-        found = most_likely(Dense(x), times, chosen, found, precision=precision, scale=scale, offset=offset)
-        margin = x @ found + offset
-        rooted = x * np.sqrt(curvature(margin, times))[:, None]
-        gram = rooted.T @ rooted if x.shape[1] <= len(x) else rooted @ rooted.T
-        spread = np.linalg.slogdet(np.eye(len(gram)) + gram / precision).logabsdet
-        evidences.append(-loss(margin, times, chosen) - precision / 2 * float(found @ found) - spread / 2)
-    prior = -((np.log(_MARGIN_SDS) / _LOG_SD_DEVIATION) ** 2) / 2
-    return float(precisions[np.argmax(np.array(evidences) + prior)])
 
 
 def _checked(
