@@ -7,7 +7,9 @@ from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from nimakit.models.encoders.encoder import Encoder
 from nimakit.web.accounts import raters
+from nimakit.web.cull import grouping
 from nimakit.web.db.tables import CHOICE, Choice, Collection, Image, Invitation, now
 from nimakit.web.rating.store import NewEvent, store_events
 from web.accessibility import problems
@@ -25,8 +27,9 @@ READY = {"cull": "main[aria-busy=false] .frame img"}
 
 
 @pytest.fixture
-def study(make_study: MakeStudy, tiny_file: Path) -> Study:
+def study(make_study: MakeStudy, tiny_file: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     """A collection of each experiment; the first has ratings and a correction."""
+    monkeypatch.setattr(grouping, "load_encoder", lambda *_, **__: Encoder(tiny_file))
     study = make_study(model=str(tiny_file), sign_up=True)
     first = study.collection
 

@@ -67,18 +67,19 @@ def grouped(
 
 
 @pytest.fixture
+def small(tiny_file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small model, whose features also say what is alike."""
+    monkeypatch.setattr(grouping, "load_encoder", lambda *_, **__: Encoder(tiny_file))
+    return tiny_file
+
+
+@pytest.fixture
 def cull(
-    settings: Settings,
-    make_study: MakeStudy,
-    engine: str,
-    tiny_file: Path,
-    request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
+    settings: Settings, make_study: MakeStudy, engine: str, small: Path, request: pytest.FixtureRequest
 ) -> Study:
     """The cull, scored and grouped; the model is loaded."""
-    monkeypatch.setattr(grouping, "load_encoder", lambda *_, **__: Encoder(tiny_file))
     if engine != SQLITE:
-        return make_study(experiment="cull", model=str(tiny_file))
+        return make_study(experiment="cull", model=str(small))
     database = settings.data_dir / "ratings.db"
     shutil.copyfile(request.getfixturevalue("grouped"), database)
     with closing(sqlite3.connect(database)) as connection, connection:

@@ -10,8 +10,6 @@ import pytest
 
 from nimakit.culling.library import read_library
 from nimakit.images.files import find_images
-from nimakit.models.encoders.encoder import Encoder
-from nimakit.web.cull import grouping
 from nimakit.web.settings import Settings
 from web.conftest import MakeStudy
 from web.cull.test_routes import decision, flag, ids
@@ -82,13 +80,10 @@ def test_malformed_writing_is_refused(cull: Study, visitor: Visitor, body: Any) 
 
 
 @pytest.fixture
-def shared(
-    settings: Settings, make_study: MakeStudy, tiny_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> Study:
+def shared(settings: Settings, make_study: MakeStudy, small: Path) -> Study:
     """A cull that others can reach."""
-    monkeypatch.setattr(grouping, "load_encoder", lambda *_, **__: Encoder(tiny_file))
-    settings = replace(settings, url="https://cull.example", password="secret of a test")  # noqa: S106
-    return make_study(settings, experiment="cull", model=str(tiny_file))
+    settings = replace(settings, url="http://localhost", password="secret of a test")  # noqa: S106
+    return make_study(settings, experiment="cull", model=str(small))
 
 
 def test_only_who_may_see_names_exports_and_only_the_admin_writes(shared: Study) -> None:

@@ -11,7 +11,7 @@ from nimakit.web.db.features import write_features
 from nimakit.web.db.tables import GroupedImage, Taste
 from nimakit.web.predictions import tastes
 from nimakit.web.predictions.picks import compared
-from nimakit.web.predictions.tastes import personal_positions
+from nimakit.web.predictions.tastes import TasteLearner, personal_positions
 from web.conftest import MakeStudy
 from web.study import Study, Visitor
 
@@ -51,11 +51,14 @@ def test_a_pick_beats_the_rejects_of_its_group_unless_it_is_kept_whole(make_stud
 
 
 def test_picks_train_the_taste_without_a_single_rating(
-    make_study: MakeStudy, tiny_file: Path, monkeypatch: pytest.MonkeyPatch
+    make_study: MakeStudy, tiny_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once there are enough comparisons there is a taste, and it raises the picks more than their rejects."""
     monkeypatch.setattr(tastes, "FEWEST", 9)
     study = make_study(model=str(tiny_file), personal=True)
+    model = study.services.background.model(study.collection)
+    assert model is not None
+    learner = TasteLearner(study.database, tmp_path)
     study.set(experiment="cull", low=1, high=5)
     _group(study, "burst")
     visitor, keys = study.visitor(), [image.id for image in study.images]
@@ -63,11 +66,10 @@ def test_picks_train_the_taste_without_a_single_rating(
     study.change(lambda session: write_features(session, vectors))
     _flag(visitor, "pick", keys[:3])
     _flag(visitor, "reject", keys[3:5])
-    study.services.background.once()
-    with study.database.read() as session:
-        assert session.scalars(select(Taste)).all() == []
+    assert not learner.advance(study.collection, model)
     _flag(visitor, "reject", keys[5:])
-    study.services.background.once()
+    assert learner.advance(study.collection, model)
+    assert not learner.advance(study.collection, model)
     with study.database.read() as session:
         assert session.scalars(select(Taste.ratings)).all() == [0]
         taste = personal_positions(session, study.collection, visitor.rater, study.images)
