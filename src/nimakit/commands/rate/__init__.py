@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     multiple=True,
     type=FILE,
     metavar="DIR",
-    help="Folder of photographs to rate, with its sub-folders; it is only read. Can be repeated.",
+    help="Folder of photographs to rate, with its sub-folders. Can be repeated.",
 )
 @click.option("--name", help="Name of a new collection.  [default: the folder's name]")
 @click.option(

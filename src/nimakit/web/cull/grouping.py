@@ -1,6 +1,7 @@
 """Group the pictures of culls in the background, and store the groups."""
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +22,8 @@ from nimakit.web.db.features import lock_collection
 from nimakit.web.db.tables import CULL, OK, Collection, GroupedImage, Grouping, Image
 
 _READ_AT_ONCE = 64
+_RETRY_SECONDS = 600.0
+"""Pause after a failure, such as an encoder that cannot be downloaded."""
 _PRIME = 1_000_003
 
 
@@ -49,6 +52,7 @@ class Grouper:
         self._encoder = encoder
         self._read: dict[int, dict[tuple[int, int], Frame | None]] = {}
         self._unscored: dict[int, int] = {}
+        self._retry_at: dict[int, float] = {}
 
     def advance(self, collection: Collection) -> bool:
         """Read some more pictures, or group those that were read.
@@ -64,6 +68,8 @@ class Grouper:
         """
         model = self._model_of(collection) if collection.experiment == CULL else None
         if model is None or self._is_being_scored(collection):
+            return False
+        if time.monotonic() < self._retry_at.get(collection.id, 0.0):
             return False
         with self._database.read() as session:
             stamp = stamp_of(session, collection)
@@ -83,7 +89,8 @@ class Grouper:
                 read.update(self._frames(model, {key: paths[key] for key in new}))
             except NimakitError as error:
                 say(f"{collection.name}: pictures cannot be grouped. {error}")
-                self._store(collection, stamp, note=f"Pictures cannot be grouped: {error}")
+                self._retry_at[collection.id] = time.monotonic() + _RETRY_SECONDS
+                self._store(collection, [], note=f"Pictures cannot be grouped: {error}")
                 return False
             if len(new) == _READ_AT_ONCE:
                 return True

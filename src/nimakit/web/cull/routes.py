@@ -37,7 +37,7 @@ def groups(slug: str) -> ResponseReturnValue:
         ranking = rank(session, collection, rater)
         known = session.get(Grouping, collection.id)
         given = decisions(session, collection, rater)
-        is_grouped = known is not None and known.stamp == stamp_of(session, collection)
+        is_grouped = known is not None and known.stamp in ([], stamp_of(session, collection))
         shown = [one.image for group in ranking.groups for one in group.shown]
         names = visible_names(collection, rater, shown)
         waiting = sum(image.position is None for image in shown)
