@@ -12,7 +12,6 @@ import { announce, toast } from "./toasts.js";
 const PENDING_MS = 4000; // between questions while pictures are scored and grouped
 const IDLE_MS = 30000;
 const LEARN_MS = 1200; // after a decision, before the groups are ranked again
-const ATTEMPTS = 3;
 
 const field = document.getElementById("main");
 const { base, collection, rater, session } = field.dataset;
@@ -24,20 +23,14 @@ const keys = new Keys({ keepsFocus: true });
 const exported = bindExports(api, decisions.outbox);
 let timer = null;
 
-// Ask for the groups; the answer may be older than decisions that have arrived meanwhile.
+// Ask for the groups.
 async function refresh() {
   clearTimeout(timer);
   let pause = IDLE_MS;
   try {
-    let answer;
-    let asked;
-    let attempts = 0;
-    do {
-      asked = decisions.outbox.answered;
-      answer = await api.get(`${base}cull/groups`);
-      attempts += 1;
-    } while (asked !== decisions.outbox.answered && attempts < ATTEMPTS);
-    decisions.merge(answer.groups.flatMap((group) => group.frames));
+    const asked = decisions.asking();
+    const answer = await api.get(`${base}cull/groups`);
+    decisions.merge(answer.groups.flatMap((group) => group.frames), asked);
     if (!compare.isOpen) grid.show(answer.groups);
     exported.offer(answer);
     explain(answer);

@@ -12,6 +12,7 @@ export class Decisions extends EventTarget {
     this.key = `nimakit undo ${collection} ${rater}`;
     this.known = new Map(); // picture id -> { flag, stars }
     this.events = new Map(); // "picture field" -> id of this browser's last event about it
+    this.made = []; // changes by this page
     this.steps = stored(this.key);
   }
 
@@ -19,12 +20,17 @@ export class Decisions extends EventTarget {
     return this.known.get(image) || { flag: null, stars: null };
   }
 
-  // Take over what the server knows; what has not arrived there yet counts more.
-  merge(frames) {
+  // What an answer to a question asked now may not include.
+  asking() {
+    return { waiting: this.outbox.waiting(), made: this.made.length };
+  }
+
+  // Take over what the server knew when it was asked; what it may not have known counts more.
+  merge(frames, { waiting, made }) {
     this.known = new Map(frames.map(({ id, flag, stars }) => [id, { flag, stars }]));
-    for (const event of this.outbox.waiting()) {
-      const decision = this.known.get(event.image);
-      if (decision) Object.assign(decision, meaning(event));
+    const later = this.made.slice(made).map(({ image, field, value }) => [image, { [field]: value }]);
+    for (const [image, change] of [...waiting.map((event) => [event.image, meaning(event)]), ...later]) {
+      if (this.known.has(image)) Object.assign(this.known.get(image), change);
     }
     this.changed();
   }
@@ -47,6 +53,7 @@ export class Decisions extends EventTarget {
   }
 
   apply(changes) {
+    this.made.push(...changes);
     for (const { image, field, value } of changes) {
       this.known.set(image, { ...this.of(image), [field]: value });
       const name = `${image} ${field}`;
