@@ -62,7 +62,7 @@ def test_picks_train_the_taste_without_a_single_rating(
     study.set(experiment="cull", low=1, high=5)
     _group(study, "burst")
     visitor, keys = study.visitor(), [image.id for image in study.images]
-    vectors = {key: np.float32([place < 3, 0.5, 0.1 * place]) for place, key in enumerate(keys)}
+    vectors = {key: np.array([place < 3, 0.5, 0.1 * place], np.float32) for place, key in enumerate(keys)}
     study.change(lambda session: write_features(session, vectors))
     _flag(visitor, "pick", keys[:3])
     _flag(visitor, "reject", keys[3:5])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-from sqlalchemy import Row, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nimakit.culling.appearance import Appearance
@@ -22,6 +22,7 @@ from nimakit.web.predictions.tastes import personal_positions
 _LOW, _WIDTH = 1.0, 9.0
 """The scale of the public models, for which the weights of scores were chosen."""
 _NOTHING = np.zeros(0, np.float32)
+_Member = tuple[Image, GroupedImage]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,15 +97,17 @@ def rank(session: Session, collection: Collection, rater: Rater) -> Ranking:
         .where(Image.collection_id == collection.id, Image.state == OK)
         .order_by(GroupedImage.number, GroupedImage.place, Image.path)
     )
-    rows = session.execute(wanted).all()
-    members: dict[int, list[Row[tuple[Image, GroupedImage]]]] = defaultdict(list)
-    loose = [row[0] for row in rows if row[1] is None]
-    for row in rows:
-        if row[1] is not None:
-            members[row[1].number].append(row)
-    tastes = personal_positions(session, collection, rater, [row[0] for row in rows])
+    members: dict[int, list[_Member]] = defaultdict(list)
+    loose: list[Image] = []
+    for image, grouped in session.execute(wanted):
+        if grouped is None:
+            loose.append(image)
+        else:
+            members[grouped.number].append((image, grouped))
+    together = [member for group in members.values() for member in group]
+    tastes = personal_positions(session, collection, rater, [image for image, _ in together])
     pairs = compared(session, collection, rater.id)
-    frames = {row[0].id: _frame(*row, tastes) for row in rows if row[1] is not None}
+    frames = {image.id: _frame(image, grouped, tastes) for image, grouped in together}
     weights = _weights(frames, pairs)
     return Ranking(
         groups=(
@@ -150,9 +153,7 @@ def _weights(frames: Mapping[int, Frame], pairs: Iterable[tuple[int, int]]) -> W
     return fit_weights([frames[image] for image in better], [frames[image] for image in worse])
 
 
-def _ranked(
-    rows: Sequence[Row[tuple[Image, GroupedImage]]], frames: Mapping[int, Frame], weights: Weights
-) -> ShownGroup:
+def _ranked(rows: Sequence[_Member], frames: Mapping[int, Frame], weights: Weights) -> ShownGroup:
     first = rows[0][1]
     group = Group(kind=cast("Kind", first.kind), frames=tuple(range(len(rows))), scene=first.scene)
     if group.is_whole:
