@@ -1,0 +1,86 @@
+"""Raters whose comparisons agree with the ranking by the others no better than chance.
+
+A rater's comparisons have one likelihood if the rater sees the images as the others do (the Bradley-Terry
+scores fitted without the rater), and another if every choice is a coin toss. Likelihood ratios are the most
+powerful test between the two (Neyman and Pearson, "On the Problem of the Most Efficient Tests of Statistical
+Hypotheses", Philosophical Transactions of the Royal Society A 231, 1933).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nimakit.stats.bradley_terry import PRIOR_SD, Comparisons
+from nimakit.stats.histogram import FloatArray, IntArray
+from nimakit.stats.pairwise import Pairs, moderated_chance, most_likely
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Conformity:
+    """How well U raters agree with the ranking by the others.
+
+    Attributes:
+        user_ids: U names.
+        comparisons: (U,) float64, number of comparisons of each, by their weights, without ties.
+        evidence: (U,) float64, nats by which the likelihood with the others' scores exceeds that of coin
+            tosses.
+    """
+
+    user_ids: tuple[str, ...]
+    comparisons: FloatArray
+    evidence: FloatArray
+
+    @property
+    def careless(self) -> tuple[str, ...]:
+        """Raters whose choices are likelier to be coin tosses: their `evidence` is below 0.
+
+        Ignorance is no proof: somebody whose comparisons the others say nothing about has 0 and is not named.
+        """
+        return tuple(
+            name for name, nats in zip(self.user_ids, self.evidence.tolist(), strict=True) if nats < 0
+        )
+
+
+def conformity(comparisons: Comparisons, *, prior_sd: float = PRIOR_SD) -> Conformity:
+    """Measure how well each rater's comparisons agree with the ranking by the others.
+
+    The scores without a rater are uncertain, so that the probability of a choice is moderated by the variance
+    of the difference (as in `nimakit.stats.pairwise.moderated_chance`). Ties tell nothing of either and are
+    left out.
+
+    Args:
+        comparisons: All comparisons, with their raters.
+        prior_sd: As for `nimakit.stats.bradley_terry.fit`.
+    """
+    if comparisons.user is None:
+        raise ValueError("the raters of the comparisons must be known")
+    images, users = len(comparisons.image_ids), len(comparisons.user_ids)
+    weight = np.ones(len(comparisons)) if comparisons.weight is None else comparisons.weight
+    decided, everywhere = comparisons.share != 0.5, np.arange(images)
+    evidence, score = np.zeros(users), np.zeros(images)
+    for user in range(users):
+        own = comparisons.user == user
+        others = comparisons.only(~own).pairs(everywhere, images)
+        score, covariance = _posterior(others, score, prior_sd**-2)
+        left, right = _chosen_first(comparisons, own & decided)
+        variance = covariance[left, left] + covariance[right, right] - 2 * covariance[left, right]
+        likely = moderated_chance(score[left] - score[right], variance)
+        evidence[user] = (weight[own & decided] * np.log(2 * likely)).sum()
+    counts = np.bincount(comparisons.user[decided], weight[decided], users)
+    return Conformity(comparisons.user_ids, counts, evidence)
+
+
+def _posterior(pairs: Pairs, start: FloatArray, precision: float) -> tuple[FloatArray, FloatArray]:
+    """(n,) means and (n, n) covariance of the scores."""
+    scale = max(float(pairs.times.sum()) / pairs.images, 1.0)
+    score = most_likely(pairs, pairs.times, pairs.chosen, start, precision=precision, scale=scale)
+    information = pairs.information(pairs.margins(score))
+    np.fill_diagonal(information, information.diagonal() + precision)
+    return score, np.linalg.inv(information)
+
+
+def _chosen_first(comparisons: Comparisons, which: NDArray[np.bool_]) -> tuple[IntArray, IntArray]:
+    """The chosen and the other image of the comparisons that a mask selects."""
+    left, right, share = comparisons.left[which], comparisons.right[which], comparisons.share[which]
+    return np.where(share > 0.5, left, right), np.where(share > 0.5, right, left)
