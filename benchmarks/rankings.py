@@ -23,13 +23,15 @@ from pathlib import Path
 import numpy as np
 
 from nimakit.stats.best_worst import balanced_sets, informative_sets, to_pairs
-from nimakit.stats.bradley_terry import Comparisons, Scores, fit
+from nimakit.stats.bradley_terry import Comparisons, Scores, fit, posterior
 from nimakit.stats.careless import conformity
 from nimakit.stats.correlation import srcc
 from nimakit.stats.histogram import FloatArray, IntArray
+from nimakit.stats.pairwise import Pairs
 from nimakit.stats.ranking import certainty
 
 STEPS = (15, 30, 60, 90, 120, 180, 240, 360, 480, 720, 960)
+BATCH = 15
 TARGETS = (0.7, 0.8, 0.85, 0.9)
 SPREAD = 1.5
 RATERS, CARELESS, EACH = 200, 20, 40
@@ -64,24 +66,36 @@ def random_pairs(images: int, count: int, random: np.random.Generator) -> IntArr
     return np.stack([first, (first + random.integers(1, images, count)) % images], axis=1)
 
 
+def informed(
+    images: int, compared: list[Compared], *, size: int, sets: int, random: np.random.Generator
+) -> IntArray:
+    """The sets that tell most, given all judgements so far."""
+    parts = (
+        zip(*compared, strict=True)
+        if compared
+        else ([np.empty(0, np.intp)], [np.empty(0, np.intp)], [np.empty(0)])
+    )
+    better, worse, weight = (np.concatenate(part) for part in parts)
+    score, covariance = posterior(Pairs.count(better, worse, np.ones(len(better)), weight, images))
+    return informative_sets(score, covariance, size=size, sets=sets, generator=random)
+
+
 def study(method: str, truth: FloatArray, random: np.random.Generator) -> list[Scores]:
     """Scores after each of the steps."""
     images, size = len(truth), COLUMNS[method]
     design = balanced_sets(images, size=size, sets=STEPS[-1], generator=random)
     compared: list[Compared] = []
     found: list[Scores] = []
-    for done, step in zip((0, *STEPS), STEPS, strict=False):
+    for done in range(0, STEPS[-1], BATCH):
         if method == "random pairs":
-            shown = random_pairs(images, step - done, random)
+            shown = random_pairs(images, BATCH, random)
         elif "information" in method:
-            start, variance = (
-                (found[-1].score, found[-1].variance) if found else (np.zeros(images), np.full(images, 4.0))
-            )
-            shown = informative_sets(start, variance, size=size, sets=step - done, generator=random)
+            shown = informed(images, compared, size=size, sets=BATCH, random=random)
         else:
-            shown = design[done:step]
+            shown = design[done : done + BATCH]
         compared.append(judge(shown, truth, random))
-        found.append(fitted(images, compared))
+        if done + BATCH in STEPS:
+            found.append(fitted(images, compared))
     return found
 
 

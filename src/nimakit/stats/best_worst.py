@@ -4,6 +4,8 @@ Louviere, Flynn, Marley, "Best-Worst Scaling: Theory, Methods and Applications",
 says of 2 k - 3 of their pairs which is better. Scores are those of `nimakit.stats.bradley_terry`.
 """
 
+from itertools import combinations
+
 import numpy as np
 
 from nimakit.stats.histogram import FloatArray, IntArray
@@ -75,18 +77,18 @@ def balanced_sets(images: int, *, size: int, sets: int, generator: np.random.Gen
 
 
 def informative_sets(
-    score: FloatArray, variance: FloatArray, *, size: int, sets: int, generator: np.random.Generator
+    score: FloatArray, covariance: FloatArray, *, size: int, sets: int, generator: np.random.Generator
 ) -> IntArray:
     """Choose sets, or with `size` 2 pairs, whose judgements are expected to tell most about the scores.
 
     By the expected information of their pairs, as Mikhailiuk et al., "Active Sampling for Pairwise
     Comparisons via Approximate Message Passing and Information Gain Maximization", ICPR 2020. Instead of all
     pairs, each set starts with the least certain image, and images join it that add the most. Sets of one
-    batch expect those before to reduce the variances.
+    batch take those before into account: the covariance becomes what it would be after them.
 
     Args:
         score: (n,), posterior means in logits.
-        variance: (n,), posterior variances.
+        covariance: (n, n), posterior covariance (`nimakit.stats.bradley_terry.posterior`).
         size: Images of each set, up to n.
         sets: Number of sets.
         generator: Decides between equals.
@@ -96,19 +98,28 @@ def informative_sets(
     """
     if not 2 <= size <= len(score):
         raise ValueError(f"size must be from 2 to the number of images, {len(score)}. Received: {size}")
-    variance = variance.copy()
-    weight = 2 / size  # k - 1 independent differences over all k (k - 1) / 2 pairs
+    covariance = covariance.copy()
     design = np.empty((sets, size), np.intp)
     for row in design:
+        variance = covariance.diagonal()
         row[0] = np.lexsort((generator.random(len(score)), -variance))[0]
         gain = np.zeros(len(score))
         for place in range(1, size):
             last = row[place - 1]
-            gain += expected_information(score - score[last], variance + variance[last])
+            spread = np.maximum(variance + variance[last] - 2 * covariance[last], 0)
+            gain += expected_information(score - score[last], spread)
             gain[row[:place]] = -np.inf
             row[place] = np.lexsort((generator.random(len(score)), -gain))[0]
-        margin = score[row][:, None] - score[row]
-        likely = moderated_chance(margin, variance[row][:, None] + variance[row])
-        np.fill_diagonal(likely, 0)
-        variance[row] = 1 / (1 / variance[row] + weight * (likely * (1 - likely)).sum(axis=1) / 2)
+        for first, second in combinations(row.tolist(), 2):
+            # k - 1 independent differences over all k (k - 1) / 2 pairs
+            _observe(covariance, first, second, score[first] - score[second], weight=2 / size)
     return design
+
+
+def _observe(covariance: FloatArray, first: int, second: int, margin: float, *, weight: float) -> None:
+    """Update the covariance, in place, by a comparison of two images (Sherman and Morrison's formula)."""
+    change = covariance[first] - covariance[second]
+    spread = change[first] - change[second]
+    likely = float(moderated_chance(np.array(margin), np.array(spread)))
+    information = weight * likely * (1 - likely)
+    covariance -= np.outer(change, change) * (information / (1 + information * spread))

@@ -154,22 +154,16 @@ def fit(comparisons: Comparisons, *, prior_sd: float | None = PRIOR_SD) -> Score
         )
     if len(images) > _MAX_IMAGES:
         raise LabelError(f"Scores are fitted for up to {_MAX_IMAGES} images. Received: {len(images)}")
-    weight = prior_sd**-2 if prior_sd else 0.0
     place = np.full(len(comparisons.image_ids), -1)
     place[images] = np.arange(len(images))
-    pairs = comparisons.pairs(place, len(images))
-    scale = pairs.times.sum() / pairs.images
-    score = most_likely(
-        pairs, pairs.times, pairs.chosen, np.zeros(len(images)), precision=weight, scale=scale
-    )
-    if not prior_sd:
-        score -= score.mean()
     # Without a prior, adding a constant to all scores changes nothing and the information is singular. This
     # constraint fixes their mean at 0; its own contribution to the variances is subtracted.
     constraint = 0.0 if prior_sd else 1 / len(images)
-    information = pairs.information(pairs.margins(score)) + constraint
-    np.fill_diagonal(information, information.diagonal() + weight)
-    covariance = np.linalg.inv(information)
+    score, covariance = posterior(
+        comparisons.pairs(place, len(images)), prior_sd=prior_sd, constraint=constraint
+    )
+    if not prior_sd:
+        score -= score.mean()
     rank_low, rank_high = rank_intervals(score, covariance)
     covariance -= constraint
     won, lost, tied = _outcomes(comparisons, place, len(images))
@@ -186,6 +180,36 @@ def fit(comparisons: Comparisons, *, prior_sd: float | None = PRIOR_SD) -> Score
         tied=tied,
         left_out={} if prior_sd else _left_out(comparisons, images),
     )
+
+
+def posterior(
+    pairs: Pairs,
+    *,
+    prior_sd: float | None = PRIOR_SD,
+    constraint: float = 0.0,
+    start: FloatArray | None = None,
+) -> tuple[FloatArray, FloatArray]:
+    """The normal approximation of the posterior of n scores (Laplace's).
+
+    Args:
+        pairs: The comparisons of n images.
+        prior_sd: As for `fit`.
+        constraint: Added to all elements of the information, which is singular without a prior.
+        start: (n,), where the search for the mode starts; 0 by default.
+
+    Returns:
+        (n,) mode and (n, n) covariance.
+
+    Raises:
+        LabelError: There is no mode: without a prior, scores may diverge.
+    """
+    precision = prior_sd**-2 if prior_sd else 0.0
+    scale = max(float(pairs.times.sum()) / pairs.images, 1.0)
+    begin = np.zeros(pairs.images) if start is None else start
+    score = most_likely(pairs, pairs.times, pairs.chosen, begin, precision=precision, scale=scale)
+    information = pairs.information(pairs.margins(score)) + constraint
+    np.fill_diagonal(information, information.diagonal() + precision)
+    return score, np.linalg.inv(information)
 
 
 def _outcomes(comparisons: Comparisons, place: IntArray, images: int) -> list[FloatArray]:

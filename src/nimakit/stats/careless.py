@@ -11,9 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nimakit.stats.bradley_terry import PRIOR_SD, Comparisons
+from nimakit.stats.bradley_terry import PRIOR_SD, Comparisons, posterior
 from nimakit.stats.histogram import FloatArray, IntArray
-from nimakit.stats.pairwise import Pairs, moderated_chance, most_likely
+from nimakit.stats.pairwise import moderated_chance
+
+_CONSISTENCY = np.array([0.5, 1.0, 2.0])
+"""Careful raters differ in how consistently they choose: their margins are those of the others times this."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,22 +65,16 @@ def conformity(comparisons: Comparisons, *, prior_sd: float = PRIOR_SD) -> Confo
     for user in range(users):
         own = comparisons.user == user
         others = comparisons.only(~own).pairs(everywhere, images)
-        score, covariance = _posterior(others, score, prior_sd**-2)
+        score, covariance = posterior(others, prior_sd=prior_sd, start=score)
         left, right = _chosen_first(comparisons, own & decided)
         variance = covariance[left, left] + covariance[right, right] - 2 * covariance[left, right]
-        likely = moderated_chance(score[left] - score[right], variance)
-        evidence[user] = (weight[own & decided] * np.log(2 * likely)).sum()
+        likely = moderated_chance(
+            np.outer(_CONSISTENCY, score[left] - score[right]), np.outer(_CONSISTENCY**2, variance)
+        )
+        agreement = np.log(2 * likely) @ weight[own & decided]
+        evidence[user] = np.logaddexp.reduce(agreement) - np.log(len(_CONSISTENCY))
     counts = np.bincount(comparisons.user[decided], weight[decided], users)
     return Conformity(comparisons.user_ids, counts, evidence)
-
-
-def _posterior(pairs: Pairs, start: FloatArray, precision: float) -> tuple[FloatArray, FloatArray]:
-    """(n,) means and (n, n) covariance of the scores."""
-    scale = max(float(pairs.times.sum()) / pairs.images, 1.0)
-    score = most_likely(pairs, pairs.times, pairs.chosen, start, precision=precision, scale=scale)
-    information = pairs.information(pairs.margins(score))
-    np.fill_diagonal(information, information.diagonal() + precision)
-    return score, np.linalg.inv(information)
 
 
 def _chosen_first(comparisons: Comparisons, which: NDArray[np.bool_]) -> tuple[IntArray, IntArray]:
