@@ -182,12 +182,25 @@ def fit(comparisons: Comparisons, *, prior_sd: float | None = PRIOR_SD) -> Score
     )
 
 
+def mode(pairs: Pairs, *, prior_sd: float | None = PRIOR_SD, start: FloatArray | None = None) -> FloatArray:
+    """(n,) the most probable scores of n images.
+
+    Args:
+        pairs: The comparisons.
+        prior_sd: As for `fit`.
+        start: (n,), where the search starts; 0 by default.
+
+    Raises:
+        LabelError: There are none: without a prior, scores may diverge.
+    """
+    precision = prior_sd**-2 if prior_sd else 0.0
+    scale = float(pairs.times.sum()) / pairs.images or 1.0
+    begin = np.zeros(pairs.images) if start is None else start
+    return most_likely(pairs, pairs.times, pairs.chosen, begin, precision=precision, scale=scale)
+
+
 def posterior(
-    pairs: Pairs,
-    *,
-    prior_sd: float | None = PRIOR_SD,
-    constraint: float = 0.0,
-    start: FloatArray | None = None,
+    pairs: Pairs, *, prior_sd: float | None = PRIOR_SD, constraint: float = 0.0
 ) -> tuple[FloatArray, FloatArray]:
     """The normal approximation of the posterior of n scores (Laplace's).
 
@@ -195,7 +208,6 @@ def posterior(
         pairs: The comparisons of n images.
         prior_sd: As for `fit`.
         constraint: Added to all elements of the information, which is singular without a prior.
-        start: (n,), where the search for the mode starts; 0 by default.
 
     Returns:
         (n,) mode and (n, n) covariance.
@@ -203,12 +215,9 @@ def posterior(
     Raises:
         LabelError: There is no mode: without a prior, scores may diverge.
     """
-    precision = prior_sd**-2 if prior_sd else 0.0
-    scale = max(float(pairs.times.sum()) / pairs.images, 1.0)
-    begin = np.zeros(pairs.images) if start is None else start
-    score = most_likely(pairs, pairs.times, pairs.chosen, begin, precision=precision, scale=scale)
+    score = mode(pairs, prior_sd=prior_sd)
     information = pairs.information(pairs.margins(score)) + constraint
-    np.fill_diagonal(information, information.diagonal() + precision)
+    np.fill_diagonal(information, information.diagonal() + (prior_sd**-2 if prior_sd else 0.0))
     return score, np.linalg.inv(information)
 
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nimakit.stats.bradley_terry import PRIOR_SD, Comparisons, posterior
+from nimakit.stats.bradley_terry import PRIOR_SD, Comparisons, mode, posterior
 from nimakit.stats.histogram import FloatArray, IntArray
 from nimakit.stats.pairwise import moderated_chance
 
+_MIN_COMPARISONS = 20
 _CONSISTENCY = np.array([0.5, 1.0, 2.0])
 """Careful raters differ in how consistently they choose: their margins are those of the others times this."""
 
@@ -38,19 +39,19 @@ class Conformity:
     def careless(self) -> tuple[str, ...]:
         """Raters whose choices are likelier to be coin tosses: their `evidence` is below 0.
 
-        Ignorance is no proof: somebody whose comparisons the others say nothing about has 0 and is not named.
+        Raters with fewer than 20 comparisons are not named, because too many careful ones would be.
         """
-        return tuple(
-            name for name, nats in zip(self.user_ids, self.evidence.tolist(), strict=True) if nats < 0
-        )
+        is_careless = (self.evidence < 0) & (self.comparisons >= _MIN_COMPARISONS)
+        return tuple(self.user_ids[user] for user in np.flatnonzero(is_careless))
 
 
 def conformity(comparisons: Comparisons, *, prior_sd: float = PRIOR_SD) -> Conformity:
     """Measure how well each rater's comparisons agree with the ranking by the others.
 
-    The scores without a rater are uncertain, so that the probability of a choice is moderated by the variance
-    of the difference (as in `nimakit.stats.pairwise.moderated_chance`). Ties tell nothing of either and are
-    left out.
+    The scores without a rater are uncertain, so the probability of a choice is moderated by the variance of
+    the difference (`nimakit.stats.pairwise.moderated_chance`), which is that by all raters. The likelihood
+    with the others' scores is the mean over a rater who chooses half as consistently as the others, as
+    consistently, and twice. Ties say nothing either way and are left out.
 
     Args:
         comparisons: All comparisons, with their raters.
@@ -61,18 +62,20 @@ def conformity(comparisons: Comparisons, *, prior_sd: float = PRIOR_SD) -> Confo
     images, users = len(comparisons.image_ids), len(comparisons.user_ids)
     weight = np.ones(len(comparisons)) if comparisons.weight is None else comparisons.weight
     decided, everywhere = comparisons.share != 0.5, np.arange(images)
-    evidence, score = np.zeros(users), np.zeros(images)
+    evidence = np.zeros(users)
+    common, covariance = posterior(comparisons.pairs(everywhere, images), prior_sd=prior_sd)
     for user in range(users):
         own = comparisons.user == user
         others = comparisons.only(~own).pairs(everywhere, images)
-        score, covariance = posterior(others, prior_sd=prior_sd, start=score)
+        score = mode(others, prior_sd=prior_sd, start=common)
         left, right = _chosen_first(comparisons, own & decided)
         variance = covariance[left, left] + covariance[right, right] - 2 * covariance[left, right]
         likely = moderated_chance(
             np.outer(_CONSISTENCY, score[left] - score[right]), np.outer(_CONSISTENCY**2, variance)
         )
         agreement = np.log(2 * likely) @ weight[own & decided]
-        evidence[user] = np.logaddexp.reduce(agreement) - np.log(len(_CONSISTENCY))
+        best = agreement.max()
+        evidence[user] = best + np.log(np.exp(agreement - best).mean())
     counts = np.bincount(comparisons.user[decided], weight[decided], users)
     return Conformity(comparisons.user_ids, counts, evidence)
 

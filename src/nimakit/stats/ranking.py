@@ -81,10 +81,10 @@ def certainty(score: FloatArray, variance: FloatArray) -> float:
     return float(chance(_SLOPE * gaps / deviations).mean())
 
 
-def forecast(score: FloatArray, variance: FloatArray, *, made: int) -> Forecast:
+def forecast(score: FloatArray, variance: FloatArray, *, made: int, differences: float = 1.0) -> Forecast:
     """Forecast how many more comparisons are needed until the order of neighbours is certain enough.
 
-    m further comparisons are taken to be spread evenly over the pairs of n images. They then add to the
+    m further comparisons of two are taken to be spread evenly over the pairs of n images. They add to the
     precision of each score ``2 m i / (n - 1)``, where ``i`` is the mean of ``p (1 - p)`` over pairs of images
     that are drawn from the posterior, so the variance ``v`` becomes ``v' = 1 / (1 / v + 2 m i / (n - 1))``.
     The scores move meanwhile: the new mean is drawn from a normal distribution around the present one with
@@ -96,6 +96,7 @@ def forecast(score: FloatArray, variance: FloatArray, *, made: int) -> Forecast:
         score: (n,), posterior means; n is at least 2.
         variance: (n,), posterior variances around the mean of all scores, above 0.
         made: Number of comparisons made.
+        differences: How many independent differences each of the comparisons tells: k - 1 of k images.
     """
     random = np.random.default_rng(0)
     noise = random.standard_normal((_FORECAST_DRAWS, len(score)))
@@ -116,4 +117,4 @@ def forecast(score: FloatArray, variance: FloatArray, *, made: int) -> Forecast:
     while high > _TOLERANCE * low + 1:
         middle = (low + high) / 2
         low, high = (middle, high) if after(middle) < WANTED_CERTAINTY else (low, middle)
-    return Forecast(now, made, ceil(high))
+    return Forecast(now, made, ceil(high / differences))
