@@ -16,6 +16,7 @@ from nimakit.stats.histogram import FloatArray, IntArray
 from nimakit.stats.pairwise import moderated_chance
 
 _MIN_COMPARISONS = 20
+_MIN_EVIDENCE = 0.1
 _CONSISTENCY = np.array([0.5, 1.0, 2.0])
 """Careful raters differ in how consistently they choose: their margins are those of the others times this."""
 
@@ -37,11 +38,11 @@ class Conformity:
 
     @property
     def careless(self) -> tuple[str, ...]:
-        """Raters whose choices are likelier to be coin tosses: their `evidence` is below 0.
+        """Raters whose choices are likelier to be coin tosses, by 0.1 nats or more of `evidence`.
 
         Raters with fewer than 20 comparisons are not named, because too many careful ones would be.
         """
-        is_careless = (self.evidence < 0) & (self.comparisons >= _MIN_COMPARISONS)
+        is_careless = (self.evidence <= -_MIN_EVIDENCE) & (self.comparisons >= _MIN_COMPARISONS)
         return tuple(self.user_ids[user] for user in np.flatnonzero(is_careless))
 
 
