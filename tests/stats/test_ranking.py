@@ -53,7 +53,7 @@ def test_a_judgement_of_more_images_tells_more() -> None:
     score, variance = np.linspace(-2, 2, 10), np.full(10, 1.0)
     pairs = forecast(score, variance, made=0)
     fours = forecast(score, variance, made=0, differences=3)
-    assert fours.more == pytest.approx(pairs.more / 3, abs=1)
+    assert fours.more == pytest.approx(pairs.more / 3, rel=0.1)
     assert pairs.share == 0
     done = forecast(10 * score, 0.01 * variance, made=7)
     assert (done.more, done.share) == (0, 1)

@@ -4,7 +4,7 @@ Both follow from the normal posterior of Bradley-Terry scores (`nimakit.stats.br
 """
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, floor, log10
 
 import numpy as np
 
@@ -30,7 +30,8 @@ class Forecast:
     Attributes:
         certainty: Mean probability that two neighbours in the ranking are in the right order, 0.5 to 1.
         made: Number of comparisons made.
-        more: About how many more comparisons are needed until `certainty` is `WANTED_CERTAINTY`.
+        more: About how many more comparisons are needed until `certainty` is `WANTED_CERTAINTY`, to two
+            significant digits.
     """
 
     certainty: float
@@ -117,4 +118,10 @@ def forecast(score: FloatArray, variance: FloatArray, *, made: int, differences:
     while high > _TOLERANCE * low + 1:
         middle = (low + high) / 2
         low, high = (middle, high) if after(middle) < WANTED_CERTAINTY else (low, middle)
-    return Forecast(now, made, ceil(high / differences))
+    return Forecast(now, made, _rounded(high / differences))
+
+
+def _rounded(number: float) -> int:
+    """Two significant digits, rounded up: a forecast is no more exact."""
+    unit = 10 ** max(floor(log10(number)) - 1, 0)
+    return ceil(number / unit) * unit
