@@ -1,6 +1,6 @@
-"""How fast rankings become right, and how many careless raters are found: the figures of docs/rate.md.
+"""How fast rankings become right, and how many careless raters are found: the figures of docs/data.md.
 
-    python benchmarks/rankings.py [--images 60] [--studies 20] [--output CURVES.svg]
+    python benchmarks/rankings.py [--images 60] [--studies 12] [--output CURVES.svg]
 
 Simulated studies. The images' true scores are normal, with a standard deviation of 1.5 logits. In each
 judgement the rater perceives each image shown with an error (Gumbel, so that choices between two follow
@@ -187,11 +187,11 @@ def main() -> None:
     """Run both."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--images", type=int, default=60)
-    parser.add_argument("--studies", type=int, default=20)
+    parser.add_argument("--studies", type=int, default=12)
     parser.add_argument("--output", type=Path, help="Also draw the curves, .svg or .png.")
     given = parser.parse_args()
     curves(given.images, given.studies, given.output)
-    careless(given.images, max(given.studies // 4, 1))
+    careless(given.images, given.studies)
 
 
 if __name__ == "__main__":

@@ -218,7 +218,7 @@ def posterior(
     score = mode(pairs, prior_sd=prior_sd)
     information = pairs.information(pairs.margins(score)) + constraint
     np.fill_diagonal(information, information.diagonal() + (prior_sd**-2 if prior_sd else 0.0))
-    return score, np.linalg.inv(information)
+    return score, np.asarray(np.linalg.inv(information), np.float64)
 
 
 def _outcomes(comparisons: Comparisons, place: IntArray, images: int) -> list[FloatArray]:
@@ -228,8 +228,11 @@ def _outcomes(comparisons: Comparisons, place: IntArray, images: int) -> list[Fl
     weight = np.ones(len(share)) if comparisons.weight is None else comparisons.weight
     ways = ((share == 1, share == 0), (share == 0, share == 1), (share == 0.5, share == 0.5))
     return [
-        np.bincount(left[inside], (weight * of_left)[inside], images)
-        + np.bincount(right[inside], (weight * of_right)[inside], images)
+        np.asarray(
+            np.bincount(left[inside], (weight * of_left)[inside], images)
+            + np.bincount(right[inside], (weight * of_right)[inside], images),
+            np.float64,
+        )
         for of_left, of_right in ways
     ]
 

@@ -123,5 +123,5 @@ def forecast(score: FloatArray, variance: FloatArray, *, made: int, differences:
 
 def _rounded(number: float) -> int:
     """Two significant digits, rounded up: a forecast is no more exact."""
-    unit = 10 ** max(floor(log10(number)) - 1, 0)
+    unit = int(10.0 ** max(floor(log10(number)) - 1, 0))
     return ceil(number / unit) * unit
