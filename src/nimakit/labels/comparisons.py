@@ -14,7 +14,19 @@ from nimakit.stats.bradley_terry import Comparisons, Scores
 
 USER_COLUMN = "user_id"
 WEIGHT_COLUMN = "weight"
-SCORE_COLUMNS = ("image_id", "score", "standard_error", "chance", "left_out")
+SCORE_COLUMNS = (
+    "image_id",
+    "score",
+    "standard_error",
+    "chance",
+    "rank",
+    "rank_low",
+    "rank_high",
+    "won",
+    "lost",
+    "tied",
+    "left_out",
+)
 
 
 def read_comparisons(
@@ -118,11 +130,24 @@ def score_rows(comparisons: Comparisons, scores: Scores) -> Iterator[tuple[str, 
         Values of `SCORE_COLUMNS`.
     """
     names = comparisons.image_ids
-    for i in np.argsort(-scores.score, kind="stable"):
+    for rank, i in enumerate(np.argsort(-scores.score, kind="stable"), start=1):
         figures = (scores.score[i], scores.standard_error[i], scores.chance[i])
-        yield names[scores.images[i]], *(f"{figure:.6f}" for figure in figures), ""
+        counts = (
+            rank,
+            scores.rank_low[i],
+            scores.rank_high[i],
+            scores.won[i],
+            scores.lost[i],
+            scores.tied[i],
+        )
+        yield (
+            names[scores.images[i]],
+            *(f"{figure:.6f}" for figure in figures),
+            *(f"{count:.12g}" for count in counts),
+            "",
+        )
     for reason, places in scores.left_out.items():
-        yield from ((names[place], "", "", "", reason) for place in places)
+        yield from ((names[place], *[""] * (len(SCORE_COLUMNS) - 2), reason) for place in places)
 
 
 def write_scores(path: Path, comparisons: Comparisons, scores: Scores) -> None:

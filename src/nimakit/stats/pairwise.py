@@ -18,6 +18,11 @@ from nimakit.stats.newton import minimise
 
 _TOLERANCE = 1e-6
 _TINY = float(np.finfo(np.float32).tiny)
+_NODES = (
+    np.polynomial.hermite_e.hermegauss(11)[0],
+    np.polynomial.hermite_e.hermegauss(11)[1] / np.sqrt(2 * np.pi),
+)
+"""Gauss-Hermite nodes and weights of the standard normal distribution."""
 
 
 class Differences(Protocol):
@@ -157,6 +162,46 @@ def curvature(margin: FloatArray, times: FloatArray) -> FloatArray:
     """(P,), minus the second derivative of the log-likelihood by the (P,) margins."""
     likely = chance(margin)
     return np.asarray(times * likely * (1 - likely))
+
+
+def moderated_chance(margin: FloatArray, variance: FloatArray) -> FloatArray:
+    """The chance of being chosen by a margin that is only known as a normal distribution; 0 to 1.
+
+    MacKay, "The Evidence Framework Applied to Classification Networks", Neural Computation 4, 1992.
+
+    Args:
+        margin: Means, of any shape.
+        variance: Variances, of the same shape.
+    """
+    return chance(margin / np.sqrt(1 + np.pi / 8 * variance))
+
+
+def expected_information(margin: FloatArray, variance: FloatArray) -> FloatArray:
+    """How much a comparison is expected to tell about a margin: their mutual information.
+
+    The entropy of the outcome minus its expected entropy if the margin were known (Lindley, "On a Measure of
+    the Information Provided by an Experiment", Annals of Mathematical Statistics 27, 1956).
+
+    Args:
+        margin: Means of the normal distribution of the margin, of any shape.
+        variance: Its variances, of the same shape.
+
+    Returns:
+        Nats, of the same shape, 0 to log 2.
+
+    >>> expected_information(np.array([0.0, 0.0, 5.0]), np.array([0.0, 4.0, 4.0])).round(3)
+    array([0.   , 0.22 , 0.072])
+    """
+    nodes, weights = _NODES
+    drawn = chance(margin[..., None] + np.sqrt(variance)[..., None] * nodes)
+    information = _entropy(drawn @ weights) - _entropy(drawn) @ weights
+    return np.asarray(np.maximum(information, 0))
+
+
+def _entropy(likely: FloatArray) -> FloatArray:
+    """Of a choice between two; nats."""
+    inside = np.clip(likely, _TINY, 1 - np.finfo(np.float64).eps)
+    return np.asarray(-inside * np.log(inside) - (1 - inside) * np.log1p(-inside))
 
 
 def loss(margin: FloatArray, times: FloatArray, chosen: FloatArray) -> float:
