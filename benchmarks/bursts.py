@@ -32,6 +32,7 @@ from nimakit.images.files import find_images
 from nimakit.images.photo import open_photo
 from nimakit.io.threads import in_threads
 from nimakit.models.loading import load_model
+from nimakit.stats.pairwise import Pairs
 
 MOST_TILT = 1.5
 """Degrees."""
@@ -296,7 +297,9 @@ def report_people(photographs: Sequence[Frame], ratings: Mapping[str, float]) ->
         ]
         for held in (False, True)
     }
-    fitted = fit_weights(*zip(*pairs[False], strict=True))
+    frames = [frame for pair in pairs[False] for frame in pair]
+    first, once = np.arange(0, len(frames), 2), np.ones(len(pairs[False]))
+    fitted = fit_weights(frames, Pairs(first, first + 1, once, once, len(frames)))
     print(f"\n{len(pairs[True])} pairs of photographs whose mean ratings differ by {CLEARLY} of 7 or more:\n")
     print("| compared by | agreement with people |\n|---|---|")
     for name, weights in (

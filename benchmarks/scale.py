@@ -1,9 +1,10 @@
 """How a run of any size compares with the run of a folder, as ratios measured in one run.
 
-    python benchmarks/scale.py [--quick] > table.md
+    python benchmarks/scale.py [--quick] [--docker] > table.md
 
-Needs the extra ray. The images are made from data/samples. For the figures about memory and resuming a tiny
-model scores them, so that little but the rows themselves costs time.
+Needs the extra ray; with --docker also docker-compose and the image nima-ray. The images are made from
+data/samples. For the figures about memory and resuming a tiny model scores them, so that little but the rows
+themselves costs time.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import json
 import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,6 +22,7 @@ from pyarrow.parquet import read_table, write_table
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from samples import write_model
 
+COMPOSE = Path(__file__).parent.parent / "deploy" / "ray" / "compose.yaml"
 PREDICT = [sys.executable, "-m", "nimakit", "predict"]
 
 
@@ -27,15 +30,20 @@ def main() -> None:
     """Print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the rows, one run each")
-    quick = parser.parse_args().quick
-    share, runs = (10, 1) if quick else (1, 5)
+    parser.add_argument("--docker", action="store_true", help="also compare two worker containers with one")
+    options = parser.parse_args()
+    share, runs = (10, 1) if options.quick else (1, 5)
     print("| what | ratio | wanted |\n|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="nimakit-benchmark-") as name:
         folder = Path(name)
+        folder.chmod(0o755)  # containers read it as another user
         small = make_images(folder / "small", 500 // share, (640, 480))
         measure_throughput(folder, linked(small, folder / "many", 5000 // share), runs)
         measure_memory(folder, small, 100_000 // share)
         measure_resuming(folder, small, 500_000 // share)
+        if options.docker:
+            one, two = (cluster_seconds(folder, small, 5000 // share, workers) for workers in (1, 2))
+            row("throughput: two worker containers of half a core / one", one / two, ">= 1.7")
 
 
 def measure_throughput(folder: Path, images: Path, runs: int) -> None:
@@ -89,14 +97,39 @@ def tiny(folder: Path, images: Path, rows: int, output: str, *options: str) -> F
     return listed(folder, images, rows, f"{folder}/{output}/", "--model", str(model), *options)
 
 
-def listed(folder: Path, images: Path, rows: int, output: str, *options: str) -> Finished:
+def cluster_seconds(folder: Path, images: Path, rows: int, workers: int) -> float:
+    """Seconds that a manifest takes on the cluster of deploy/ray, less those of a single row."""
+    mounts = folder / "mounts.yaml"
+    service = {"volumes": [f"{folder}:{folder}:ro"]}
+    mounts.write_text(json.dumps({"services": {"head": service, "worker": service}}), encoding="utf-8")
+    compose = ["docker-compose", "--project-name", "nimakit-benchmark", "--file", str(COMPOSE)]
+    compose += ["--file", str(mounts)]
+    try:
+        run([*compose, "up", "--detach", "--scale", f"worker={workers}"])
+        predict = [*compose, "exec", "-T", "head", "nimakit", "predict", "--ray-address", "auto"]
+        listed(folder, images, workers, "/tmp/start.jsonl", "--engine", "ray", predict=predict)  # noqa: S108
+        # Only now, for a node does not start within Ray's 15 s on half a core.
+        names = run([*compose, "ps", "--quiet", "worker"]).output.split()
+        run(["docker", "update", "--cpus", "0.5", *names])
+        seconds = [
+            listed(folder, images, count, f"/tmp/{count}.jsonl", "--engine", "ray", predict=predict).seconds  # noqa: S108
+            for count in (1, rows)
+        ]
+    finally:
+        run([*compose, "down", "--timeout", "1"])
+    return seconds[1] - seconds[0]
+
+
+def listed(
+    folder: Path, images: Path, rows: int, output: str, *options: str, predict: Sequence[str] = PREDICT
+) -> Finished:
     """Score a manifest that names the images over and over."""
     manifest = folder / f"{rows}.csv"
     paths = sorted(images.iterdir())
     lines = (f"{number},{paths[number % len(paths)]}\n" for number in range(rows))
     manifest.write_text("id,image\n" + "".join(lines), encoding="utf-8")
     source = ["--image-source", str(manifest), "--id-column", "id", "--predictions-file", output]
-    return run([*PREDICT, *source, *options])
+    return run([*predict, *source, *options])
 
 
 if __name__ == "__main__":

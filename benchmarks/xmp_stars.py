@@ -54,7 +54,7 @@ def main() -> None:
     found = []
     written = 0
     for person in people:
-        own = of_user(ratings, ratings.user_ids[person])
+        own, _ = of_user(ratings, [], ratings.user_ids[person])
         order = generator.permutation(len(own))
         cut = round(LEARNED_SHARE * len(own))
         learned, tested = own.only(np.sort(order[:cut])), own.only(np.sort(order[cut:]))

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Shared by the launchers: Docker images, mounts, and running containers. Sourced after runtime.sh, not run.
 
-readonly OUR_IMAGES=(nima-light nima-cpu nima-gpu nima-serve)
+readonly OUR_IMAGES=(nima-light nima-cpu nima-gpu nima-serve nima-ray)
 
 # Configs come from other people, so they are read with jq and never evaluated by the shell.
 require_jq() {
@@ -48,12 +48,14 @@ ensure_image() {
   local image=$1 dockerfile sources
   [[ " ${OUR_IMAGES[*]} " == *" $image "* ]] || return 0
   dockerfile=Dockerfile.${image#nima-}
+  if [[ $image == nima-ray ]]; then dockerfile=Dockerfile.light; fi
   sources=$(source_checksum "$dockerfile")
   if [[ $(docker image inspect --format '{{index .Config.Labels "nimakit.sources"}}' "$image" 2>/dev/null) == "$sources" ]]; then
     return
   fi
   say "building the image $image (once, some minutes)"
   local options=(--file "$REPOSITORY/$dockerfile" --tag "$image" --label "nimakit.sources=$sources")
+  if [[ $dockerfile == Dockerfile.light ]]; then options+=(--target "${image#nima-}"); fi
   if [[ -n ${NIMAKIT_BASE_IMAGE:-} ]]; then options+=(--build-arg "BASE_IMAGE=$NIMAKIT_BASE_IMAGE"); fi
   docker build "${options[@]}" "$REPOSITORY" >&2
 }
@@ -90,8 +92,31 @@ mount_input() {
   if [[ -f $1 || -d $1 ]]; then add_mount "$1" ro; fi
 }
 
+# The folder of a manifest, whose rows may count from there; what a pattern's first part without wildcards leads to.
+mount_source() {
+  local folder=$1
+  is_stored "$1" && return
+  if [[ -f $1 && $1 =~ \.(txt|csv|tsv|jsonl|parquet)$ ]]; then
+    mount_input "$(dirname -- "$1")"
+  elif [[ -e $1 ]]; then
+    mount_input "$1"
+  elif [[ $1 == *['*?[{']* ]]; then
+    folder=${1%%['*?[{']*}
+    if [[ $folder == */* ]]; then folder=${folder%/*}/; else folder=.; fi
+    mount_input "$folder"
+  fi
+}
+
+# Whether a path is the URL of something in an object store.
+is_stored() { [[ $1 =~ ^(s3|gs|gcs|az|abfs):// ]]; }
+
 mount_output() {
   local folder=.
+  is_stored "$1" && return
+  if [[ $1 == */ ]]; then
+    mount_folder "$1" # of parts
+    return
+  fi
   if [[ $1 == */* ]]; then folder=${1%/*}; fi
   if [[ -d ${folder:-/} ]]; then add_mount "${folder:-/}" rw; fi
 }
@@ -122,6 +147,7 @@ mount_options() {
 mount_option() {
   case ${KIND[$1]:-} in
     input) mount_input "$2" ;;
+    source) mount_source "$2" ;;
     part) mount_input "${2#*=}" ;;
     model) mount_named_model "$2" ;;
     encoder) mount_encoder "$2" ;;
@@ -278,12 +304,27 @@ is_system_folder() {
 
 # --- running -------------------------------------------------------------------------------------------
 
-# run_container IMAGE ENTRYPOINT ARGUMENT...: replaces this shell with a container that has no network and is removed
+# What `docker run` gets for a container that does its work with the caller's files only.
+RUN_OPTIONS=(--network none)
+
+# run_container IMAGE ENTRYPOINT ARGUMENT...: replaces this shell with a container that has RUN_OPTIONS and is removed
 # when it ends.
 run_container() {
   download_models "$1"
   set_run "$@"
-  exec docker run --rm --network none "${RUN[@]}"
+  exec docker run --rm "${RUN_OPTIONS[@]}" "${RUN[@]}"
+}
+
+# use_stores: gives the container a network, and what the caller's environment says of object stores: settings by
+# name, because they are secrets, and the files that they name.
+use_stores() {
+  local variable
+  RUN_OPTIONS=("${download_options[@]}")
+  for variable in "${!AWS_@}" "${!AZURE_STORAGE_@}" GOOGLE_APPLICATION_CREDENTIALS GOOGLE_CLOUD_PROJECT; do
+    [[ -n ${!variable:-} ]] || continue
+    RUN_OPTIONS+=(--env "$variable")
+    if [[ -f ${!variable} ]]; then mount_input "${!variable}"; fi
+  done
 }
 
 # download_models IMAGE: downloads public weights that are named and not in the cache, in a container that has a network and

@@ -5,6 +5,7 @@ The launchers read the table to know what to mount into a container. Its kinds:
     flag    no value, or an optional one
     value   a value that names no file
     input   a file or folder to read: mounted itself, read-only
+    source  photos to read: a file or folder, a pattern, a manifest with its folder, or a URL
     part    NAME=FILE, a file to read
     model   a public model's name, or a model file with what belongs to it
     encoder an encoder's name, or its file, with an input size after an @
@@ -33,6 +34,7 @@ _KINDS = {
 """Options whose type does not tell their kind. Any other option for a path is an input."""
 
 _KINDS_BY_COMMAND = {
+    ("predict", "--image-source"): "source",
     ("enhance", "--output"): "folder",
     ("encoder import", "--output"): "value",  # the name of a tensor
     ("encoder import", "--encoder-file"): "output",

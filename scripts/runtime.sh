@@ -96,7 +96,7 @@ read_options() {
 # What .venv can be made from. Each lock file contains the ones before it, in the same versions.
 readonly LOCKS=(light cpu dev)
 
-# Makes or refreshes .venv from a lock file: ensure_venv light|cpu|dev
+# Makes or refreshes .venv from a lock file: ensure_venv light|cpu|dev. After that, ensure_venv ray adds Ray.
 ensure_venv() {
   local lock=$REPOSITORY/requirements/$1.txt python stamp contained
   stamp=$(venv_stamp "$1")
@@ -115,9 +115,10 @@ ensure_venv() {
     "${install[@]}" --require-hashes -r "$lock"
     "${install[@]}" --no-deps --no-build-isolation -e "$REPOSITORY"
     for contained in "${LOCKS[@]}"; do
+      if [[ $1 == ray || $contained == "$1" ]]; then break; fi
       venv_stamp "$contained" >"$REPOSITORY/.venv/lock-$contained"
-      if [[ $contained == "$1" ]]; then break; fi
     done
+    echo "$stamp" >"$REPOSITORY/.venv/lock-$1"
   ) >&2
 }
 

@@ -6,11 +6,14 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from nimakit.cli import main
+from nimakit.models import intervals
 from nimakit.models.engine import Member, Model
+from nimakit.models.intervals import KnownErrors
 from nimakit.models.network import Network
 from samples import metadata, write_model
 from terminal import Command, Result
@@ -73,6 +76,15 @@ def score_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model file with a regression head."""
     about = metadata(name="one number")
     return write_model(tmp_path_factory.mktemp("models") / "score.onnx", about, head="score")
+
+
+@pytest.fixture(scope="session")
+def calibrated_file(tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model with ten bins and the errors of nine images, from 0 to 8."""
+    file = tmp_path_factory.mktemp("models") / "calibrated.onnx"
+    shutil.copy(tiny_file, file)
+    intervals.write(file, KnownErrors.of(np.arange(9.0), np.zeros(9), "9 photographs, validation"))
+    return file
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data" / "samples" / "coffee.jpg"
 TOOLS = """
-awk bash cat cut dirname docker env find id jq mkdir realpath rm sed sha256sum sleep sort tail xargs
+awk bash cat cut dirname docker env find grep id jq mkdir realpath rm sed sha256sum sleep sort tail xargs
 """
 RUN_CODE = 2  # what the fake container exits with
 NEW = ("--config-file", "c.json", "--samples-file", "labels.json", "--image-dir", "photos")  # a new job

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from nimakit.commands.predict import predict
 from nimakit.commands.rate import rate
 from nimakit.models.names import ModelSource
 from nimakit.serving.app import create_app
@@ -182,11 +183,12 @@ def test_images_are_built_from_what_docker_is_sent() -> None:
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_base_image_can_be_one_by_its_digest(path: Path) -> None:
-    """Every stage is built on BASE_IMAGE, and the build prints which Python that has."""
+    """Every stage is built on BASE_IMAGE or on another stage, and the build prints which Python that has."""
     text = path.read_text()
     assert text.count("ARG BASE_IMAGE=python:3.11-slim-bookworm\n") == 1
     stages = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
-    assert set(stages) == {"${BASE_IMAGE}"}
+    named = re.findall(r"^FROM \S+ AS (\S+)", text, re.MULTILINE)
+    assert set(stages) - set(named) == {"${BASE_IMAGE}"}
     assert "&& python3 --version\n" in text
 
 
@@ -248,3 +250,63 @@ def test_the_health_of_the_rating_app_is_asked_where_it_answers() -> None:
     assert f"/dev/tcp/127.0.0.1/{port}" in service["healthcheck"]["test"][-1]
     [given] = [parameter.default for parameter in rate.params if parameter.name == "port"]
     assert str(given) == port
+
+
+def ray_containers() -> dict[str, dict[str, Any]]:
+    """The containers of the Ray cluster on Kubernetes, by their group."""
+    cluster = read(ROOT / "deploy" / "ray" / "rayjob.yaml")["spec"]["rayClusterSpec"]
+    groups = {"head": cluster["headGroupSpec"], **{g["groupName"]: g for g in cluster["workerGroupSpecs"]}}
+    found = {}
+    for name, group in groups.items():
+        spec = group["template"]["spec"]
+        [found[name]] = spec["containers"]
+        volumes = {volume["name"] for volume in spec["volumes"]}
+        assert {mount["name"] for mount in found[name]["volumeMounts"]} <= volumes
+    return found
+
+
+def test_ray_runs_the_image_that_is_built() -> None:
+    """Compose and Kubernetes name the image of the Dockerfile's stage, with the Ray of its lock file."""
+    composed = read(ROOT / "deploy" / "ray" / "compose.yaml")["services"]
+    assert "\nFROM packages AS ray\n" in (ROOT / "Dockerfile.light").read_text()
+    for service in composed.values():
+        assert (service["image"], service["build"]["target"]) == ("nima-ray", "ray")
+        assert (
+            ROOT / "deploy" / "ray" / service["build"]["context"] / service["build"]["dockerfile"]
+        ).is_file()
+    job = read(ROOT / "deploy" / "ray" / "rayjob.yaml")["spec"]
+    assert {container["image"] for container in ray_containers().values()} == {"nima-ray"}
+    version = job["rayClusterSpec"]["rayVersion"]
+    assert f"\nray=={version} " in (ROOT / "requirements" / "ray.txt").read_text().replace(
+        "ray[data,default]", "ray"
+    )
+
+
+def test_ray_runs_the_command_line_there_is() -> None:
+    """The job of Kubernetes has predict's options, and resumes; the head runs no actor."""
+    job = read(ROOT / "deploy" / "ray" / "rayjob.yaml")["spec"]
+    options = {option for parameter in predict.params for option in parameter.opts}
+    assert job["entrypoint"].startswith("nimakit predict ")
+    assert (
+        {"--engine", "--ray-address", "--resume"}
+        <= set(re.findall(r"--[\w-]+", job["entrypoint"]))
+        <= options
+    )
+    assert job["rayClusterSpec"]["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
+    head = read(ROOT / "deploy" / "ray" / "compose.yaml")["services"]["head"]
+    assert "--num-cpus=0" in head["entrypoint"]
+    for group in job["rayClusterSpec"]["workerGroupSpecs"]:
+        assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
+
+
+def test_ray_nodes_are_confined() -> None:
+    """Neither runs as root or keeps a capability."""
+    for container in ray_containers().values():
+        context = container["securityContext"]
+        assert (context["runAsNonRoot"], context["allowPrivilegeEscalation"]) == (True, False)
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        assert container["resources"].keys() == {"requests", "limits"}
+    for service in read(ROOT / "deploy" / "ray" / "compose.yaml")["services"].values():
+        assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert "ports" not in service

@@ -45,6 +45,35 @@ def test_groups_are_printed_written_and_summed_up(nimakit: Command, shoot: Path,
     assert "likeness only: no photograph has a time" in result.err
 
 
+@pytest.mark.parametrize("command", [("group",), ("cull", "--keep", "9", "--list", "picks.txt")])
+def test_comparisons_replace_the_default_weights(
+    nimakit: Command,
+    shoot: Path,
+    tiny_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+) -> None:
+    """Of pictures in another folder: who chose the soft frame there gets it here."""
+    monkeypatch.chdir(shoot.parent)
+    library = shoot.parent / "library" / "2025"
+    library.mkdir(parents=True)
+    picture(2).save(library / "sharp.jpg", quality=95)
+    blurred(picture(2)).save(library / "soft.jpg", quality=95)
+    table = Path("pairs.csv")
+    table.write_text("left,right,chosen,weight\nsharp,soft,soft,100\nsharp,gone,sharp,1\n", encoding="utf-8")
+    options = ("--model", tiny_file, "--encoder", tiny_file, "--comparisons", table)
+    result = nimakit(*command, "--images", shoot, *options, "--compared-images", library.parent)
+    assert "weights learned from 1 of 2 compared pairs, which are frames of one group" in result.err
+    if command == ("group",):
+        first = json.loads(result.out)["groups"][0]["frames"][0]["image"]
+    else:
+        (first,) = {"a.jpg", "b.jpg"} & {*Path("picks.txt").read_text("utf-8").split()}
+    assert first == "a.jpg"
+    result = nimakit(*command, "--images", shoot, *options)
+    assert result.code == 1
+    assert "At least one comparison must be of two photographs of one burst" in result.err
+
+
 def test_a_folder_of_one_picture_is_one_group(nimakit: Command, shoot: Path, tiny_file: Path) -> None:
     """Nothing to rank."""
     result = nimakit("group", "--images", shoot / "c.png", "--model", tiny_file, "--encoder", tiny_file)

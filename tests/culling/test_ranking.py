@@ -8,6 +8,7 @@ from made_frames import blurred, frame, picture
 from nimakit.culling.frames import Frame
 from nimakit.culling.groups import Group
 from nimakit.culling.ranking import DEFAULT_WEIGHTS, Weights, fit_weights, rank_group
+from nimakit.stats.pairwise import Pairs
 
 
 def ranked(*frames: Frame, weights: Weights = DEFAULT_WEIGHTS) -> list[tuple[int, tuple[str, ...]]]:
@@ -54,8 +55,11 @@ def test_a_person_s_taste_counts_and_an_unknown_score_does_not() -> None:
 def test_weights_follow_comparisons_and_stay_at_the_defaults_without() -> None:
     """A photographer who prefers the softer frame of each pair, and accepts any score."""
     sharp, soft = frame(1), frame(blurred(picture(1)))
-    assert fit_weights([], []) == DEFAULT_WEIGHTS
-    one, many = (fit_weights([soft] * count, [sharp] * count) for count in (1, 60))
+    none, one, many = (
+        fit_weights([soft, sharp], Pairs(*np.array([[0], [1], [count], [count]])[:, : bool(count)], 2))
+        for count in (0, 1, 60)
+    )
+    assert none == DEFAULT_WEIGHTS
     assert many.sharpness < 0 < one.sharpness < DEFAULT_WEIGHTS.sharpness
     assert many.taste == pytest.approx(DEFAULT_WEIGHTS.taste)
     assert ranked(sharp, soft, weights=many)[0][0] == 1

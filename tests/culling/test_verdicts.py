@@ -2,19 +2,23 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from made_frames import blurred, frame, picture
 from nimakit.culling.marks import Mark
 from nimakit.culling.verdicts import (
-    MOST_OPPONENTS,
     comparisons,
     culled_groups,
+    learned_weights,
     shared_names,
     stars_of,
     time_groups,
 )
+from nimakit.errors import LabelError
 from nimakit.models.engine import Model
+from nimakit.stats.bradley_terry import Comparisons
 from samples import write_photo
 
 A = Path("a.jpg")
@@ -47,16 +51,28 @@ def test_a_pick_beats_the_rejects_of_its_group() -> None:
         Mark(path=Path(name), pick={"p": True, "r": False, "u": None}[name[0]])
         for name in ("p1", "r1", "u1", "p2", "r2")
     ]
-    pairs = [(str(better), str(worse)) for better, worse in comparisons([marks[:3], marks[3:]])]
-    assert pairs == [("p1", "r1"), ("p2", "r2")]
+    pairs = [
+        (str(better), str(worse), weight) for better, worse, weight in comparisons([marks[:3], marks[3:]])
+    ]
+    assert pairs == [("p1", "r1", 1), ("p2", "r2", 1)]
 
 
-def test_a_large_group_compares_neighbours() -> None:
-    """Else 100 picks and 1,000 rejects would be 100,000 comparisons, all of much the same."""
-    group = [Mark(path=Path(f"{n:03}"), pick=n == 50) for n in range(100)]
-    worse = [int(str(path)) for _, path in comparisons([group])]
-    assert len(worse) == MOST_OPPONENTS
-    assert (min(worse), max(worse)) == (45, 55)
+def test_weights_are_learned_from_pairs_of_one_group() -> None:
+    """A pair of different subjects, a photograph that is missing and a tie of the same two teach nothing."""
+    sharp, soft, other = (
+        frame(1, name="a"),
+        frame(blurred(picture(1)), name="b", likeness_to=1),
+        frame(2, name="c"),
+    )
+    ids, said = ("a", "b", "c", "d"), list[str]()  # d is missing
+    chosen = [(1, 0)] * 20
+    given = Comparisons(ids, *np.array([*chosen, (0, 2), (0, 3)], np.intp).T, share=np.ones(22))
+    weights = learned_weights(given, [sharp, soft, other], notify=said.append)
+    assert weights.sharpness < 0
+    assert said == ["weights learned from 1 of 3 compared pairs, which are frames of one group"]
+    apart = Comparisons(ids, *np.array([(0, 2)], np.intp).T, share=np.ones(1))
+    with pytest.raises(LabelError, match=r"one burst, both of which can be read\. Received: 1 comparisons"):
+        learned_weights(apart, [sharp, soft, other])
 
 
 def test_groups_end_at_pauses_and_folders(tmp_path: Path) -> None:

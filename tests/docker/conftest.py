@@ -69,6 +69,18 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
+def ray_image(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of our image with Ray, built by the launcher if it is missing or old."""
+    folder = tmp_path_factory.mktemp("parquet")
+    launcher = Launcher(cache=tmp_path_factory.mktemp("cache"))
+    _build(
+        launcher,
+        *("--image-source", SAMPLES / "coffee.jpg", "--predictions-file", folder / "scores.parquet"),
+    )
+    return "nima-ray"
+
+
+@pytest.fixture(scope="session")
 def serving_image(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The name of our serving image, built by the launcher where it is missing or old."""
     _build(Launcher(cache=tmp_path_factory.mktemp("cache"), program="serve"), "--new-key", "somebody")

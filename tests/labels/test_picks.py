@@ -7,8 +7,7 @@ import pytest
 
 from nimakit.errors import LabelError
 from nimakit.io.tables import BadRows
-from nimakit.labels import picks
-from nimakit.labels.picks import read_picks
+from nimakit.labels.picks import PICK, REJECT, compared, read_picks
 
 
 def _table(path: Path, *rows: str, header: str = "image_id,pick,group") -> Path:
@@ -33,18 +32,26 @@ def test_a_pick_beats_the_rejects_of_its_group(tmp_path: Path) -> None:
     assert found.user is None
 
 
-def test_each_photograph_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The weights of a group add up to its independent differences, also where pairs are left out."""
+def test_each_photograph_counts_once(tmp_path: Path) -> None:
+    """The weights of a group add up to its independent differences."""
     marks = [f"p{n},1" for n in range(3)] + [f"r{n},-1" for n in range(4)]
-    path = _table(tmp_path / "p.csv", *marks, header="image_id,pick")
-    for limit in (100, 5):
-        monkeypatch.setattr(picks, "_MAX_PAIRS", limit)
-        found = read_picks(path, rows=BadRows())
-        assert found.weight is not None
-        assert len(found) == min(12, limit)
-        assert found.weight.sum() == pytest.approx(6)
-        assert (found.left < 3).all()
-        assert (found.right >= 3).all()
+    found = read_picks(_table(tmp_path / "p.csv", *marks, header="image_id,pick"), rows=BadRows())
+    assert found.weight is not None
+    assert len(found) == 12
+    assert found.weight.sum() == pytest.approx(6)
+    assert (found.left < 3).all()
+    assert (found.right >= 3).all()
+
+
+def test_a_large_group_compares_neighbours() -> None:
+    """Not all 100 picks with all 900 rejects; and each photograph is in a comparison."""
+    marks = [PICK if place % 10 == 5 else REJECT for place in range(1000)]
+    pairs, weight = compared(marks)
+    assert len(pairs) < 10 * len(marks)
+    assert {place for pair in pairs for place in pair} == set(range(1000))
+    assert max(abs(pick - reject) for pick, reject in pairs) < 100
+    assert weight * len(pairs) == pytest.approx(999)
+    assert compared([PICK, *[REJECT] * 99]) == ([(0, place) for place in range(1, 100)], 1)
 
 
 def test_people_have_groups_of_their_own(tmp_path: Path) -> None:

@@ -18,13 +18,14 @@ import pytest
 from nimakit.errors import UsageError
 from nimakit.models.engine import Model
 from nimakit.progress import say
-from nimakit.scoring.bulk import BulkRun, Outcome
+from nimakit.scoring.bulk import BulkRun, Cluster, Outcome
 from nimakit.scoring.outputs import ScoreLayout
 from nimakit.scoring.records import ONLY
 from nimakit.scoring.run import Run
 from nimakit.scoring.shards import Shard
 from nimakit.sources import open_source
 from samples import write_photo
+from terminal import Command
 
 GROWING = [".jsonl", ".csv", "/"]
 
@@ -75,6 +76,19 @@ def _rows(output: str) -> list[tuple[str, float | None]]:
         return [(c["image"] or c["image_id"], float(c["mean_score_prediction"] or "nan")) for c in cells]
     records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [(record["image_id"], record.get("mean_score_prediction")) for record in records]
+
+
+def _intervals(output: str) -> list[list[float]]:
+    """Lower and upper ends in an output; an empty list for a row without."""
+    if output.endswith("/"):
+        from pyarrow.parquet import read_table
+
+        return [row["interval"] or [] for row in read_table(output).to_pylist()]
+    lines = Path(output).read_text(encoding="utf-8").splitlines()
+    if output.endswith(".csv"):
+        ends = ("interval_low", "interval_high")
+        return [[float(row[end]) for end in ends if row[end]] for row in csv.DictReader(lines)]
+    return [json.loads(line).get("interval", []) for line in lines]
 
 
 @pytest.mark.parametrize("suffix", GROWING)
@@ -166,6 +180,14 @@ def test_refuses_another_number_of_shards(photos: Path, tiny: Model, tmp_path: P
         _score(photos, tiny, f"{tmp_path}/parts/", shard="0/3", resume=True)
 
 
+def test_a_cluster_refuses_tar_files(tmp_path: Path) -> None:
+    """Before anything starts; its nodes could not open what is in them."""
+    (tmp_path / "a.tar").touch()
+    run = BulkRun(source=open_source(str(tmp_path / "a.tar"), notify=say), cluster=Cluster())
+    with pytest.raises(UsageError, match="--shard"):
+        run.check()
+
+
 @pytest.mark.parametrize("text", ["3/3", "-1/3", "1", "a/b", "0/0", ""])
 def test_refuses_what_is_no_shard(text: str) -> None:
     """With the rule."""
@@ -191,6 +213,25 @@ def test_scores_are_those_of_a_run_of_the_folder(photos: Path, tiny: Model, tmp_
     assert whole["text"]["mean"] is None
     metadata = json.loads((read_schema(tmp_path / "whole.parquet").metadata or {})[b"nimakit"])
     assert metadata["sha256"] == tiny.sha256
+
+
+@pytest.mark.parametrize("suffix", GROWING)
+def test_intervals_are_in_every_output(
+    photos: Path, calibrated_file: Path, tmp_path: Path, nimakit: Command, suffix: str
+) -> None:
+    """As in a run of a folder; a run is resumed only with the same coverage."""
+    if suffix == "/":
+        pytest.importorskip("pyarrow")
+    output = f"{tmp_path}/scores{suffix}"
+    source = _manifest(tmp_path, photos, ["0.png", "text.jpg"])
+    options = ["predict", "--model", calibrated_file, "--image-source", source, "--predictions-file", output]
+    assert nimakit(*options, "--intervals", 0.2).code == 2
+    mean = _rows(output)[0][1]
+    assert mean
+    assert _intervals(output) == [pytest.approx([max(1, mean - 1), min(10, mean + 1)]), []]
+    refused = nimakit(*options, "--intervals", 0.9, "--resume")
+    assert refused.code == 1
+    assert "intervals 0.9, not 0.2" in refused.err
 
 
 def test_parts_in_a_store(photos: Path, tiny: Model) -> None:

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,7 @@ import pytest
 from nimakit.errors import MissingExtraError, OutputError, UsageError
 from nimakit.images.measures import MEASURES
 from nimakit.labels.label_file import Labels
-from nimakit.models import intervals
 from nimakit.models.engine import Member, Model
-from nimakit.models.intervals import KnownErrors
 from nimakit.models.network import Network
 from nimakit.reports import html
 from nimakit.scoring.records import ONLY
@@ -105,25 +102,35 @@ def test_measures_are_in_records_and_columns_only_on_request(
 
 
 def test_intervals_are_in_records_and_columns_only_on_request(
-    folder: Path, tiny_file: Path, tmp_path: Path
+    folder: Path, calibrated_file: Path, tmp_path: Path
 ) -> None:
     """Of a model whose file has its errors."""
-    table, file = tmp_path / "p.csv", tmp_path / "calibrated.onnx"
-    shutil.copy(tiny_file, file)
-    intervals.write(file, KnownErrors(errors=(0.25, 0.5, 0.75), basis="3 photographs"))
-    model = Model([Member(Network(file))])
+    table = tmp_path / "p.csv"
+    model = Model([Member(Network(calibrated_file))])
     plain, _ = _score(Run(source=folder, predictions_file=str(table)), model)
     assert "interval" not in table.read_text(encoding="utf-8")
-    records, _ = _score(Run(source=folder, predictions_file=str(table)), model.with_intervals(0.5))
+    records, _ = _score(Run(source=folder, predictions_file=str(table)), model.with_intervals(0.2))
     ends = [record.pop("interval", None) for record in records]
     assert records == plain
     rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
     for row, record, pair in zip(rows[:3], records[:3], ends[:3], strict=True):
         mean = record["mean_score_prediction"]
-        assert pair == pytest.approx([mean - 0.5, min(10, mean + 0.5)])
+        assert pair == pytest.approx([max(1, mean - 1), min(10, mean + 1)])
         assert [float(row["interval_low"]), float(row["interval_high"])] == pair
     assert (ends[3], rows[3]["interval_low"]) == (None, "")
-    assert model.sha256 != model.with_intervals(0.5).sha256  # a run is resumed only with the same
+    assert model.sha256 != model.with_intervals(0.2).sha256  # a run is resumed only with the same
+
+
+def test_parquet_has_intervals_as_lists(folder: Path, calibrated_file: Path, tmp_path: Path) -> None:
+    """The column is only there on request, and empty for an image that cannot be scored."""
+    read_table = pytest.importorskip("pyarrow.parquet").read_table
+    table = tmp_path / "p.parquet"
+    model = Model([Member(Network(calibrated_file))])
+    records, _ = _score(Run(source=folder, predictions_file=str(table)), model.with_intervals(0.2))
+    assert read_table(table)["interval"].to_pylist() == [record.get("interval") for record in records]
+    assert records[0]["interval"]
+    _score(Run(source=folder, predictions_file=str(table)), model)
+    assert "interval" not in read_table(table).column_names
 
 
 def test_writes_metrics_where_no_labelled_image_was_scored(tmp_path: Path, folder: Path, tiny: Model) -> None:

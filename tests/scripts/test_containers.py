@@ -69,6 +69,44 @@ def test_our_image_is_built_once(predict: Launcher, kind: str) -> None:
     assert second.stderr == f"predict: runtime docker (image nima-{kind})\n"
 
 
+@pytest.mark.parametrize(("options", "target"), [((), "light"), (("--engine", "ray"), "ray")])
+def test_one_file_has_both_images_without_tensorflow(
+    predict: Launcher, options: tuple[str, ...], target: str
+) -> None:
+    """Each is a stage of it."""
+    (build,) = predict("--image-source", "photos", *options).asked("build")
+    assert build[1:5] == [
+        *("--file", str(predict.repository / "Dockerfile.light"), "--tag", f"nima-{target}"),
+    ]
+    assert build[-3:-1] == ["--target", target]
+
+
+def test_only_stores_have_a_network_and_credentials(predict: Launcher) -> None:
+    """Secrets go by name, not where every user sees them; files that settings name are mounted."""
+    key = predict.folder / "key.json"
+    key.touch()
+    env = {
+        "AWS_SECRET_ACCESS_KEY": "hidden",
+        "AZURE_STORAGE_ACCOUNT_KEY": "hidden",
+        "GOOGLE_APPLICATION_CREDENTIALS": str(key),
+    }
+    stored = predict("--image-source", "s3://bucket/list.csv", env=env).container
+    assert "--network" not in stored.options
+    assert set(env) <= set(stored.options["--env"])
+    assert not any("hidden" in value for value in stored.options["--env"])
+    assert stored.mounts == {str(key): (str(key), "ro")}
+    local = predict("--image-source", "photos", env=env).container
+    assert local.options["--network"] == ["none"]
+    assert not set(env) & set(local.options["--env"])
+
+
+def test_ray_has_room_for_its_files(predict: Launcher) -> None:
+    """In shared memory, and in the folder that it may write to."""
+    container = predict("--image-source", "photos", "--engine", "ray").container
+    assert container.options["--shm-size"] == ["1g"]
+    assert "RAY_TMPDIR=/run/nimakit" in container.options["--env"]
+
+
 def test_the_base_image_can_be_chosen(predict: Launcher) -> None:
     """NIMAKIT_BASE_IMAGE goes to the build."""
     (build,) = predict("--image-source", "photos", env={"NIMAKIT_BASE_IMAGE": "mirror/python"}).asked("build")

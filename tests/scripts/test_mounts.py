@@ -169,3 +169,32 @@ def test_a_pipe_is_refused(predict: Launcher) -> None:
     result = predict("--image-source", "photos", "--samples-file", "pipe")
     assert result.code == 1
     assert "A container cannot read the pipe pipe. Use a file" in result.stderr
+
+
+def test_sources_of_many_photos_are_mounted(predict: Launcher) -> None:
+    """A manifest with its folder, where its rows count from; of a pattern the folder before any wildcard."""
+    lists = predict.folder / "lists"
+    lists.mkdir()
+    for name in ("photos.txt", "a.tar"):
+        (lists / name).write_text("a.jpg\n")
+    for source, mounted in (
+        ("lists/photos.txt", "lists"),
+        ("lists/a.tar", "lists/a.tar"),
+        ("lists/*.tar", "lists"),
+        ("lists/a{0..9}.tar", "lists"),
+        ("lists/../photos/**/c*.jpg", "photos"),
+    ):
+        mounts = predict("--image-source", source).container.mounts
+        assert mounts[str(predict.folder / mounted)][1] == "ro", source
+    assert predict("--image-source", "*.jpg").container.mounts == {
+        str(predict.folder): (str(predict.folder), "ro")
+    }
+
+
+def test_a_folder_of_parts_is_writable(predict: Launcher) -> None:
+    """Itself, or the folder that it is made in; a URL is no folder."""
+    (predict.folder / "old").mkdir()
+    for output, mounted in (("old/", "old"), ("new/", ""), ("s3://bucket/old/", None)):
+        mounts = predict("--image-source", "photos", "--predictions-file", output).container.mounts
+        writable = [target for target, (_, mode) in mounts.items() if mode == "rw"]
+        assert writable == ([] if mounted is None else [str(predict.folder / mounted)]), output

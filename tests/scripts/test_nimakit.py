@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from launchers import Launcher, run_functions, settle, write_json
+from nimakit.culling.frames import LIKENESS_ENCODER
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def nimakit(predict: Launcher) -> Launcher:
 
 def modes(launcher: Launcher, *arguments: str | Path) -> dict[str, str]:
     """What is mounted: path from the working directory -> ro or rw."""
-    mounts = launcher(*arguments).container.mounts
+    mounts = launcher(*arguments).containers[-1].mounts
     assert all(target == source for target, (source, _) in mounts.items())
     return {os.path.relpath(target, launcher.folder): mode for target, (_, mode) in mounts.items()}
 
@@ -134,6 +135,15 @@ def test_weights_of_public_encoders_are_downloaded_first(nimakit: Launcher) -> N
     assert runs.arguments[0] == "features"
 
 
+@pytest.mark.parametrize("command", ["cull", "group"])
+def test_the_encoder_of_shoots_is_downloaded_first(nimakit: Launcher, command: str) -> None:
+    """The encoder that the command uses by default, and not where another one is given."""
+    (nimakit.folder / "e.onnx").touch()
+    assert len(nimakit(command, "--images", "photos", "--encoder", "e.onnx").containers) == 1
+    fetches, _ = nimakit(command, "--images", "photos").containers
+    assert fetches.arguments == ["fetch", LIKENESS_ENCODER]
+
+
 def test_the_members_of_an_ensemble_are_mounted(nimakit: Launcher) -> None:
     """As ./predict does."""
     (nimakit.folder / "a.onnx").touch()
@@ -219,12 +229,8 @@ def test_without_docker_it_runs_natively(copied: Launcher) -> None:
 
 
 def test_a_shoot_is_writable_only_where_cull_changes_it(nimakit: Launcher) -> None:
-    """Without --apply photos are only read; copies and links leave them as they are.
-
-    The encoder that is used by default is fetched at first, because the container has no network.
-    """
+    """Without --apply photos are only read; copies and links leave them as they are."""
     cull = ("cull", "--images", "photos", "--keep", "40", "--stars")
-    assert nimakit(*cull).containers[0].arguments == ["fetch", "efficientnet-lite0"]
     (nimakit.folder / "picks").mkdir()
     for reading in (("--xmp", "darktable", "--move-to", "picks"), ("--copy-to", "picks", "--apply")):
         assert modes(nimakit, *cull, *reading) == {"picks": "rw", "photos": "ro"}

@@ -143,6 +143,44 @@ def test_in_docker_an_image_with_tensorflow_is_used_only_for_what_needs_it(predi
         assert predict(*arguments).container.image == image
 
 
+RAY: tuple[tuple[str, ...], ...] = (
+    ("--image-source", "photos", "--engine", "ray"),
+    ("--image-source=s3://bucket/photos/",),
+    ("--image-source", "list.parquet"),
+    ("--image-source", "stored.csv"),
+    ("--image-source", "photos", "--predictions-file", "scores.parquet"),
+    ("--image-source", "photos", "--predictions-file", "scores/"),
+    ("--image-source", "photos", "--predictions-file", "gs://bucket/scores.jsonl"),
+)
+NO_RAY: tuple[tuple[str, ...], ...] = (
+    ("--image-source", "photos/*.jpg", "--predictions-file", "scores.jsonl", "--resume"),
+    ("--image-source", "list.csv"),
+)
+
+
+def write_lists(folder: Path) -> None:
+    """Manifests of photos in a store, and of photos here."""
+    (folder / "stored.csv").write_text("image\ns3://bucket/a.jpg\n")
+    (folder / "list.csv").write_text("image\nphotos/a.jpg\n")
+
+
+def test_stores_parquet_and_ray_have_their_image(predict: Launcher) -> None:
+    """What needs none of them stays with nima-light; nima-ray is built from a stage of its Dockerfile."""
+    write_lists(predict.folder)
+    for arguments in RAY:
+        assert predict(*arguments).container.image == "nima-ray", arguments
+    for arguments in NO_RAY:
+        assert predict(*arguments).container.image == "nima-light", arguments
+
+
+def test_native_adds_ray_only_for_what_needs_it(copied: Launcher) -> None:
+    """Once, to what is installed."""
+    write_lists(copied.folder)
+    for arguments, installed in ((NO_RAY[1], ["light"]), (RAY[3], ["ray"]), (RAY[0], [])):
+        stderr = copied(*arguments, runtime="native").stderr
+        assert re.findall(r"installing the (\w+) requirements", stderr) == installed, arguments
+
+
 def test_native_installs_anew_after_a_change(copied: Launcher) -> None:
     """A changed lock file or pyproject.toml leads to a new installation."""
     settle(copied)

@@ -1,6 +1,7 @@
 """nimakit.stats.bradley_terry: Bradley-Terry scores."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import choix
@@ -14,6 +15,7 @@ from nimakit.io.tables import BadRows
 from nimakit.labels.comparisons import read_comparisons
 from nimakit.stats.bradley_terry import Comparisons, Scores, _strong_components, fit, groups
 
+likeliest = partial(fit, prior_sd=None)
 REAL = Path(__file__).parents[3] / "shared" / "data" / "calista" / "pairs.csv"
 
 
@@ -56,7 +58,7 @@ def _by_choix(comparisons: Comparisons) -> np.ndarray:
 
 def test_two_images_differ_by_the_log_odds() -> None:
     """Chosen three times of four: log 3, with the standard error of a binomial."""
-    scores = fit(_comparisons("ab", "ab", "ab", "ba"))
+    scores = likeliest(_comparisons("ab", "ab", "ab", "ba"))
     assert scores.score[0] - scores.score[1] == pytest.approx(np.log(3), abs=1e-5)
     np.testing.assert_allclose(scores.standard_error, 0.5 / np.sqrt(4 * 0.75 * 0.25), rtol=1e-5)
     np.testing.assert_allclose(scores.chance, [0.75, 0.25], atol=1e-6)
@@ -66,13 +68,13 @@ def test_two_images_differ_by_the_log_odds() -> None:
 def test_agrees_with_another_program() -> None:
     """Scores are the likeliest ones, ties counting half."""
     comparisons = _comparisons("ab", "ba", "bc", "cb", "cb", "c=a", "ad", "da", "d=c", "ab", "ac")
-    np.testing.assert_allclose(fit(comparisons).score, _by_choix(comparisons), atol=1e-5)
+    np.testing.assert_allclose(likeliest(comparisons).score, _by_choix(comparisons), atol=1e-5)
 
 
 def test_standard_errors_are_how_far_scores_are_off() -> None:
     """Over repeated experiments, deviations are as large as the errors say."""
     truth = np.linspace(-1, 1, 8)
-    fits = [fit(_simulated(truth, 800, seed)) for seed in range(40)]
+    fits = [likeliest(_simulated(truth, 800, seed)) for seed in range(40)]
     deviations = np.array([(found.score - truth) / found.standard_error for found in fits])
     assert deviations.std() == pytest.approx(1, abs=0.12)
     assert abs(deviations.mean()) < 0.12
@@ -80,7 +82,7 @@ def test_standard_errors_are_how_far_scores_are_off() -> None:
 
 def test_chances_are_means_over_the_others() -> None:
     """The mean chance of being chosen over each of the others; one half over all."""
-    scores = fit(_comparisons("ab", "ba", "bc", "cb", "cb", "ac"))
+    scores = likeliest(_comparisons("ab", "ba", "bc", "cb", "cb", "ac"))
     expected = [
         np.mean([1 / (1 + np.exp(other - own)) for j, other in enumerate(scores.score) if j != i])
         for i, own in enumerate(scores.score)
@@ -96,7 +98,7 @@ def _left_out(scores: Scores) -> dict[str, list[int]]:
 def test_leaves_out_what_has_no_finite_score() -> None:
     """Images always or never chosen, alone or as a set, and images never compared with the rest."""
     core = ("ab", "ba", "bc", "cb", "ca")
-    scores = fit(_comparisons(*core, "da", "de", "ae", "bf", "fg", "gf", "xy", "yx"))
+    scores = likeliest(_comparisons(*core, "da", "de", "ae", "bf", "fg", "gf", "xy", "yx"))
     assert scores.images.tolist() == [0, 1, 2]
     assert _left_out(scores) == {
         "never compared with the others, not even through a third": [7, 8],
@@ -104,12 +106,12 @@ def test_leaves_out_what_has_no_finite_score() -> None:
         "chosen in no comparison": [4],
         "in a set that was always or never chosen over the others": [5, 6],
     }
-    np.testing.assert_allclose(scores.score, fit(_comparisons(*core)).score, atol=1e-6)
+    np.testing.assert_allclose(scores.score, likeliest(_comparisons(*core)).score, atol=1e-6)
 
 
 def test_a_tie_makes_scores_finite() -> None:
     """One choice and one tie: three quarters."""
-    assert fit(_comparisons("ab", "a=b")).chance[0] == pytest.approx(0.75, abs=1e-6)
+    assert likeliest(_comparisons("ab", "a=b")).chance[0] == pytest.approx(0.75, abs=1e-6)
 
 
 def test_a_prior_gives_every_image_a_score() -> None:
@@ -126,10 +128,30 @@ def test_a_prior_gives_every_image_a_score() -> None:
     assert wide.score[2] > scores.score[2] > 0
 
 
+def test_ranks_from_the_first_comparison() -> None:
+    """The default prior ranks all images; intervals of ranks say that next to nothing is known."""
+    scores = fit(_comparisons("ab", "cd"))
+    assert scores.images.tolist() == [0, 1, 2, 3]
+    assert scores.score[0] == pytest.approx(-scores.score[1]) == pytest.approx(scores.score[2])
+    assert scores.score[0] > 0.5
+    assert scores.rank_high.min() >= 3
+    assert scores.rank_low.max() <= 2
+
+
+def test_wins_losses_and_ties_are_counted_by_weight() -> None:
+    """Of ranked images only; a tie is neither a win nor a loss."""
+    given = _comparisons("ab", "ba", "a=b", "ca")
+    given = replace(given, weight=np.array([2.0, 1, 1, 1]))
+    scores = fit(given)
+    table = np.stack([scores.won, scores.lost, scores.tied], axis=1)
+    assert table.tolist() == [[2, 2, 1], [1, 2, 1], [1, 0, 0]]
+    assert likeliest(given).lost.tolist() == [1, 2]
+
+
 def test_refuses_comparisons_that_give_no_scores() -> None:
     """Where nobody was both chosen and not chosen, the message names the remedy."""
     with pytest.raises(LabelError, match="--prior-sd 2"):
-        fit(_comparisons("ab", "bc", "ac"))
+        likeliest(_comparisons("ab", "bc", "ac"))
 
 
 def test_groups_are_what_comparisons_connect() -> None:
@@ -159,6 +181,19 @@ def test_reads_choices_of_each_form(tmp_path: Path) -> None:
     rows = BadRows(skip=True)
     assert len(read_comparisons(path, ties=["tie"], rows=rows).share) == 3
     assert "chosen must be 'c.jpg', 'a.jpg' or a tie; received '-1'" in rows.problems[0]
+
+
+def test_a_comparison_may_count_more_or_less(tmp_path: Path) -> None:
+    """By the column weight; 1 without a value. A weight of 0, or one that is no number, is a bad row."""
+    path = tmp_path / "p.csv"
+    path.write_text("left,right,chosen,weight\na,b,a,0.25\na,c,c,\na,d,a,0\nb,d,b,x\n", encoding="utf-8")
+    rows = BadRows(skip=True)
+    found = read_comparisons(path, rows=rows)
+    assert found.weight is not None
+    assert found.weight.tolist() == [0.25, 1]
+    assert found.image_ids[:3] == ("a", "b", "c")
+    assert "weight must be above 0; received '0'" in rows.problems[0]
+    assert "weight must be a number" in rows.problems[1]
 
 
 def test_an_image_may_be_called_like_a_tie_or_a_side(tmp_path: Path) -> None:
@@ -206,7 +241,7 @@ def test_scores_of_real_votes_agree_with_another_program() -> None:
     """8,267 votes between 100 pages, 219 of them ties."""
     comparisons = read_comparisons(REAL, rows=BadRows())
     assert (len(comparisons.share), (comparisons.share == 0.5).sum()) == (8267, 219)
-    scores = fit(comparisons)
+    scores = likeliest(comparisons)
     assert len(scores.images) == 100
     np.testing.assert_allclose(scores.score, _by_choix(comparisons), atol=1e-5)
 
@@ -244,5 +279,5 @@ def test_comparisons_are_told_apart_by_person(tmp_path: Path) -> None:
         read_comparisons(path, rows=BadRows())
     once = _comparisons("ab", "ba")
     weighted = replace(once, weight=np.array([3.0, 1.0]))
-    expected = fit(_comparisons("ab", "ab", "ab", "ba"))
-    np.testing.assert_allclose(fit(weighted).score, expected.score, atol=1e-6)
+    expected = likeliest(_comparisons("ab", "ab", "ab", "ba"))
+    np.testing.assert_allclose(likeliest(weighted).score, expected.score, atol=1e-6)

@@ -5,7 +5,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -24,12 +25,17 @@ from nimakit.models.loading import load_model
 from nimakit.models.network import Network
 from nimakit.models.score import Score
 from nimakit.scoring import report
+from nimakit.scoring.evaluation import of_predictions
+from nimakit.scoring.items import Item
 from nimakit.training import distillation
 from nimakit.training import job as training_job
 from nimakit.training.preparation import Request, prepare
 from small_encoders import WIDTH, encoder_metadata, write_encoder
 from small_jobs import BINS, COUNT, write_labels, write_photographs
 from terminal import Command
+
+if TYPE_CHECKING:
+    from nimakit.training.labelled_set import JobData
 
 KERAS = Path(__file__).parents[1] / "data" / "encoders" / "keras_cnn.onnx"
 Prepare = Callable[..., Job]
@@ -279,10 +285,37 @@ def test_a_student_learns_the_scores_of_a_head(folder: Path) -> None:
     assert figures["student"]["images"] == COUNT
     assert figures["student"]["srcc_mean"] > 0.5
     assert "learned from the scores of 17 other photographs" in job.card_file.read_text("utf-8")
+    # The head learned from all ratings, and the student's own job knows none.
+    with pytest.raises(UsageError, match="validation_split above 0"):
+        load_model(job.student.model_file).with_intervals(0.5)
     with small_backbone.registered():
         job.update("failed")
         training_job.train(job, notify=lambda _: None)
     assert job.student.run()["status"] == "complete"
+
+
+def test_a_student_has_errors_only_on_photographs_unknown_to_its_head(
+    tiny_file: Path, tmp_path: Path
+) -> None:
+    """On the others it repeats what the head learned from their ratings."""
+    student = Job(tmp_path)
+    student.model_file.write_bytes(tiny_file.read_bytes())
+    items = [Item(image_id=name, path=None, label=None) for name in "abcd"]
+    found = of_predictions(
+        image_ids="abcd",
+        paths=[tmp_path] * 4,
+        labels=np.eye(10)[[3, 3, 3, 3]],
+        label_bins=np.arange(1.0, 11),
+        means=np.array([4.0, 6.0, 4.0, 3.5]),
+        sds=None,
+        histograms=None,
+        bins=np.arange(1.0, 11),
+    )
+    for validation, expected in (([], None), ([1, 3], (0.5, 2.0))):
+        data = cast("JobData", SimpleNamespace(items=items, parts={"validation": validation}))
+        distillation._store_errors(student, found, data)
+        known = Network(student.model_file).known_errors
+        assert (known.errors if known else None) == expected
 
 
 def test_a_student_of_a_regression_head_learns_from_histograms_too() -> None:

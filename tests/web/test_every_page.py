@@ -3,24 +3,33 @@
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from nimakit.models.encoders.encoder import Encoder
 from nimakit.web.accounts import raters
+from nimakit.web.cull import grouping
 from nimakit.web.db.tables import CHOICE, Choice, Collection, Image, Invitation, now
 from nimakit.web.rating.store import NewEvent, store_events
 from web.accessibility import problems
 from web.conftest import MakeStudy, Serve
 from web.study import Study
 
-EXPERIMENTS = {"rating": ("rate", 2), "pairs": ("preference", 2), "fours": ("preference", 4)}
+EXPERIMENTS = {
+    "rating": ("rate", 2),
+    "pairs": ("preference", 2),
+    "fours": ("preference", 4),
+    "cull": ("cull", 2),
+}
 """Further collections: experiment and pictures of a comparison."""
+READY = {"cull": "main[aria-busy=false] .frame img"}
 
 
 @pytest.fixture
-def study(make_study: MakeStudy, tiny_file: Path) -> Study:
+def study(make_study: MakeStudy, tiny_file: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     """A collection of each experiment; the first has ratings and a correction."""
+    monkeypatch.setattr(grouping, "load_encoder", lambda *_, **__: Encoder(tiny_file))
     study = make_study(model=str(tiny_file), sign_up=True)
     first = study.collection
 
@@ -76,7 +85,7 @@ def pages(study: Study) -> dict[str, str]:
     own = f"c/{collection.slug}/"
     return {
         f"{own}score": ready,
-        **{f"c/{slug}/{experiment}": ready for slug, (experiment, _) in EXPERIMENTS.items()},
+        **{f"c/{slug}/{kind}": READY.get(kind, ready) for slug, (kind, _) in EXPERIMENTS.items()},
         f"{own}ratings": ".tile img",
         f"{own}ratings?text=nothing": ".lead",
         f"{own}ratings/{image}": ".detail-picture img",
@@ -99,6 +108,17 @@ def pages(study: Study) -> dict[str, str]:
     }
 
 
+def in_dialog(page: Page, name: str) -> list[str]:
+    """What axe finds in a dialog of the cull, with a decision about the picture that is shown."""
+    page.locator(".frame").first.focus()
+    page.keyboard.press("p")
+    page.locator(f"#{name}-button").click()
+    expect(page.locator(f"#{name}")).to_be_visible()
+    found = problems(page)
+    page.keyboard.press("Escape")
+    return found
+
+
 def test_axe_finds_nothing(browser: Browser, study: Study, serve: Serve) -> None:
     """Neither on any page nor in the help dialog, and no page scrolls sideways."""
     base = serve(study)
@@ -112,5 +132,7 @@ def test_axe_finds_nothing(browser: Browser, study: Study, serve: Serve) -> None
         if address.endswith("/score"):
             page.keyboard.press("?")
             found += [f"list of keys, {what}" for what in problems(page)]
+        if address.endswith("/cull"):
+            found += [f"{name}, {what}" for name in ("compare", "export") for what in in_dialog(page, name)]
     context.close()
     assert found == []

@@ -43,6 +43,11 @@ def read_cluster(engine: str, address: str | None, cpus: int, gpus: float) -> "C
     from nimakit.scoring.bulk import Cluster
 
     if engine == "ray":
+        if address and address.startswith("ray://"):  # Ray Data does not work through Ray's client
+            raise UsageError(
+                "--ray-address must be auto or HOST:PORT, on a machine that is a node of the cluster."
+                f" Received: {address}. Run it on the head, by docker-compose exec or ray job submit."
+            )
         return Cluster(address=address, cpus=cpus, gpus=gpus)
     if address:
         raise UsageError(f"--ray-address needs --engine ray. Received: --engine {engine}")
@@ -59,8 +64,24 @@ def refuse_whole_set(bulk: Sequence[str], options: Mapping[str, object]) -> None
         )
 
 
-def score_in_bulk(run: "BulkRun", load: "Callable[[], Model | SideBySide]", names: Sequence[str]) -> int:
-    """Score a source of any size, and print the summary."""
+def score_in_bulk(
+    run: "BulkRun",
+    load: "Callable[[], Model | SideBySide]",
+    names: Sequence[str],
+    *,
+    intervals: float | None,
+) -> int:
+    """Score a source of any size, and print the summary.
+
+    Args:
+        run: Its settings.
+        load: Loads the model, or several side by side.
+        names: Names of the models, or `nimakit.scoring.records.ONLY`.
+        intervals: Coverage of the model's intervals; None if it has none.
+
+    Returns:
+        The exit code.
+    """
     from nimakit.scoring.outputs import ScoreLayout
 
     run.check()
@@ -70,7 +91,7 @@ def score_in_bulk(run: "BulkRun", load: "Callable[[], Model | SideBySide]", name
         models=names,
         measures=run.measures,
         intervals=model.has_intervals,
-        identity={**identity, "measures": run.measures, "shard": str(run.shard)},
+        identity={**identity, "measures": run.measures, "intervals": intervals, "shard": str(run.shard)},
     )
     outcome = run.score(model, layout, sys.stdout)
     if run.predictions_file:

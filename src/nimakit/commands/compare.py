@@ -10,10 +10,12 @@ import click
 from nimakit.commands.models import align
 from nimakit.commands.parameters import FILE, OutputFile, image_source, max_pixels, recursive, tta
 from nimakit.errors import ImageError, UsageError, first_few
+from nimakit.io.atomic import atomic_bytes
 from nimakit.progress import printable, say
 
 if TYPE_CHECKING:
     from nimakit.models.preparation import Augmentation
+    from nimakit.scoring.compared import Compared
     from nimakit.scoring.comparison import Comparison
     from nimakit.scoring.grouping import GroupBy
     from nimakit.stats.bootstrap import Interval
@@ -133,19 +135,12 @@ def compare(
         --samples-file labels.json --image-source photos --report comparison.html
     """  # noqa: D301 - click looks for the character \b, which a raw docstring does not have
     from nimakit.heads.cross_validation import assign_folds
-    from nimakit.io.atomic import atomic_bytes
     from nimakit.labels.label_file import read_labels
-    from nimakit.scoring import candidates, comparison_report, grouping
+    from nimakit.scoring import candidates, grouping
     from nimakit.scoring.compared import compare_outcomes
-    from nimakit.scoring.report import require
     from nimakit.training.cross_validation import Jobs, cross_validated
 
-    if not models and not config_files:
-        raise UsageError("A comparison needs at least one --model or --config-file.")
-    if not image_dir.is_dir():
-        raise UsageError(f"--image-source must be a folder of images. Received: {image_dir}")
-    if report:
-        require()
+    _check([*models, *config_files], image_dir, report)
     labels = read_labels(samples_file)
     images, failures = candidates.labelled_images(labels, image_dir, recursive=recursive, notify=say)
     groups = grouping.group_images(
@@ -159,13 +154,9 @@ def compare(
     # Models have folds only to be compared with configs, or to show how much figures vary.
     count = len(images.paths) if groups is None else int(groups.max()) + 1
     divided = assign_folds(len(images.paths), folds if config_files else min(folds, count), seed, groups)
-    settings = candidates.Settings(
-        folds=divided,
-        only=_chosen(only, int(divided.max()) + 1),
-        tta=tta,
-        max_pixels=max_pixels,
-        notify=say,
-    )
+    folds = int(divided.max()) + 1
+    only = _chosen(only, folds)
+    settings = candidates.Settings(folds=divided, only=only, tta=tta, max_pixels=max_pixels, notify=say)
     jobs = Jobs(labels=labels, image_dir=image_dir, recursive=recursive, folder=jobs_dir, seed=seed)
     outcomes = [
         cross_validated(images, file, name, settings, jobs)
@@ -175,25 +166,56 @@ def compare(
     compared = compare_outcomes(images, outcomes, settings, groups=groups, with_average=average, seed=seed)
     for outcome in outcomes:
         failures |= outcome.failures
-    facts: dict[str, Any] = {"folds": folds, "seed": seed, "tta": tta}
-    if groups is not None:
-        facts["groups"] = len(set(groups.tolist()))
+    grouped = {} if groups is None else {"groups": count}
+    facts: dict[str, Any] = {"folds": folds, "seed": seed, "tta": tta, **grouped}
     notes = _notes(models, images.image_ids)
     if output:
         values = compared.comparison.to_dict() | {"left_out": failures, **facts, "notes": notes}
         atomic_bytes(f"{json.dumps(values, indent=2)}\n".encode(), output)
     click.echo(printable("\n".join([*_lines(compared.comparison), *notes])))
     if report:
-        facts = {"labels": str(samples_file)} | {name: str(value) for name, value in facts.items()}
-        page = comparison_report.render(
-            compared, facts=facts, notes=notes, failures=failures, max_pixels=max_pixels
-        )
-        atomic_bytes(page.encode(), report)
-        say(f"report: {report}")
-    if failures:
-        listed = first_few([f"{name}: {reason}" for name, reason in failures.items()], _MAX_LISTED)
-        say(f"{len(failures)} images are left out: {'; '.join(listed)}")
-    return ImageError.exit_code if failures else 0
+        shown = {"labels": str(samples_file)} | {name: str(value) for name, value in facts.items()}
+        _write_report(report, compared, facts=shown, notes=notes, failures=failures, max_pixels=max_pixels)
+    return _exit_code(failures)
+
+
+def _check(candidates: Sequence[str | Path], image_dir: Path, report: Path | None) -> None:
+    """Refuse what would fail only later."""
+    from nimakit.scoring.report import require
+
+    if not candidates:
+        raise UsageError("A comparison needs at least one --model or --config-file.")
+    if not image_dir.is_dir():
+        raise UsageError(f"--image-source must be a folder of images. Received: {image_dir}")
+    if report:
+        require()
+
+
+def _write_report(
+    report: Path,
+    compared: "Compared",
+    *,
+    facts: dict[str, str],
+    notes: Sequence[str],
+    failures: dict[str, str],
+    max_pixels: int,
+) -> None:
+    from nimakit.scoring import comparison_report
+
+    page = comparison_report.render(
+        compared, facts=facts, notes=notes, failures=failures, max_pixels=max_pixels
+    )
+    atomic_bytes(page.encode(), report)
+    say(f"report: {report}")
+
+
+def _exit_code(failures: dict[str, str]) -> int:
+    """The exit code, after a message on images that are left out."""
+    if not failures:
+        return 0
+    listed = first_few([f"{name}: {reason}" for name, reason in failures.items()], _MAX_LISTED)
+    say(f"{len(failures)} images are left out: {'; '.join(listed)}")
+    return ImageError.exit_code
 
 
 def _chosen(only: Sequence[int], folds: int) -> tuple[int, ...]:

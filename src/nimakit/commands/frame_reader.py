@@ -1,4 +1,4 @@
-"""What reads the photos of a shoot: for the commands that group and cull them."""
+"""What reads and compares the photos of a shoot: for the commands that group and cull them."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nimakit.commands.parameters import EncoderName
+from nimakit.commands.parameters import FILE, FOLDER, Decorated, EncoderName
 from nimakit.progress import say
 
 if TYPE_CHECKING:
     from nimakit.culling.frames import Reading
+    from nimakit.culling.ranking import Weights
 
     Read = Callable[[Sequence[Path]], Reading]
 
@@ -21,6 +22,56 @@ likeness_encoder = click.option(
     metavar="NAME|FILE[@SIZE]",
     help="The encoder that tells which photos are alike.  [default: efficientnet-lite0]",
 )
+
+
+_COMPARED = (
+    click.option(
+        "--comparisons",
+        "comparisons_file",
+        type=FILE,
+        help="Learn what counts between the frames of a group from this table of comparisons, as nimakit data"
+        " xmp --pairs writes it.",
+    ),
+    click.option(
+        "--compared-images",
+        type=FOLDER,
+        help="For --comparisons: the folder of the compared photos, with its sub-folders.  [default: the"
+        " folder of photos]",
+    ),
+)
+
+
+def compared(command: Decorated) -> Decorated:
+    """Add the options for comparisons to learn from."""
+    for option in reversed(_COMPARED):
+        command = option(command)
+    return command
+
+
+def load_weights(comparisons_file: Path | None, compared_images: Path, read: "Read") -> "Weights":
+    """Learn what counts between the frames of a group.
+
+    Args:
+        comparisons_file: A table of comparisons; None for the default weights.
+        compared_images: Folder of the compared photos.
+        read: From `load_reader`.
+
+    Raises:
+        LabelError: The table cannot be read, or has no comparison within a group.
+        UsageError: The folder has no photos.
+    """
+    from nimakit.culling.ranking import DEFAULT_WEIGHTS
+    from nimakit.culling.verdicts import learned_weights
+    from nimakit.images.files import match_images
+    from nimakit.io.tables import BadRows
+    from nimakit.labels.comparisons import read_comparisons
+
+    if comparisons_file is None:
+        return DEFAULT_WEIGHTS
+    given = read_comparisons(comparisons_file, rows=BadRows(), notify=say)
+    found = match_images(given.image_ids, compared_images, recursive=True, notify=say)
+    reading = read([path for path in found.values() if path])
+    return learned_weights(given, reading.frames, notify=say)
 
 
 def load_reader(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nimakit.commands.batch import say_failures
-from nimakit.commands.frame_reader import likeness_encoder, load_reader
+from nimakit.commands.frame_reader import compared, likeness_encoder, load_reader, load_weights
 from nimakit.commands.parameters import (
     OutputFile,
     image_source,
@@ -25,6 +25,7 @@ from nimakit.progress import say
 if TYPE_CHECKING:
     from nimakit.culling.frames import Frame
     from nimakit.culling.groups import Grouping
+    from nimakit.culling.ranking import Weights
 
 _MOST_LISTED = 20
 _COLUMNS = ("image", "raw", "scene", "group", "kind", "rank", "value", "reasons", "copies", "taken")
@@ -38,6 +39,7 @@ _Record = dict[str, Any]
 @models("  [default: aesthetic]")
 @user_file
 @likeness_encoder
+@compared
 @click.option(
     "--output",
     type=OutputFile(".json", ".csv"),
@@ -51,6 +53,8 @@ def group(
     models: tuple[str, ...],
     user_file: Path | None,
     encoder: tuple[str, tuple[int, int] | None] | None,
+    comparisons_file: Path | None,
+    compared_images: Path | None,
     output: Path | None,
     max_pixels: int,
 ) -> int:
@@ -72,10 +76,13 @@ def group(
 
     paths = find_images(image_source, recursive=recursive, notify=say)
     _, read = load_reader(models, user_file, encoder, max_pixels)
+    folder = image_source if image_source.is_dir() else image_source.parent
+    weights = load_weights(comparisons_file, compared_images or folder, read)
     reading = read(paths)
     grouping = group_frames(reading.frames)
-    folder = image_source if image_source.is_dir() else image_source.parent
-    records = [_record(reading.frames, grouping, number, folder) for number in range(len(grouping.groups))]
+    records = [
+        _record(reading.frames, grouping, number, folder, weights) for number in range(len(grouping.groups))
+    ]
     failures = {_name(path, folder): str(error) for path, error in reading.failures.items()}
     text = json.dumps({"basis": grouping.basis, "groups": records, "failures": failures}, indent=2)
     click.echo(text)
@@ -88,13 +95,15 @@ def group(
     return ImageError.exit_code if failures else 0
 
 
-def _record(frames: "Sequence[Frame]", grouping: "Grouping", number: int, folder: Path) -> _Record:
+def _record(
+    frames: "Sequence[Frame]", grouping: "Grouping", number: int, folder: Path, weights: "Weights"
+) -> _Record:
     """One group as plain values; the frames of a series are not ranked."""
     from nimakit.culling.ranking import rank_group
 
     found = grouping.groups[number]
     listed: list[_Record] = []
-    for rank, ranked in enumerate(() if found.is_whole else rank_group(found, frames), start=1):
+    for rank, ranked in enumerate(() if found.is_whole else rank_group(found, frames, weights), start=1):
         reasons = list(ranked.reasons)
         listed.append(
             {**_frame(frames[ranked.frame], folder), "rank": rank, "value": ranked.value, "reasons": reasons}

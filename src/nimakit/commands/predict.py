@@ -124,7 +124,7 @@ if TYPE_CHECKING:
 @click.option(
     "--ray-address",
     metavar="ADDRESS",
-    help="A running Ray cluster, such as auto or ray://head:10001.  [default: one on this machine, which ends"
+    help="A running Ray cluster with this machine as a node: auto or HOST:PORT.  [default: one that ends"
     " with the run]",
 )
 @click.option(
@@ -246,7 +246,8 @@ def predict(
             resume=resume,
             cluster=cluster,
         )
-        return score_in_bulk(bulk_run, load, [source.name for source in sources] or [ONLY])
+        names = [source.name for source in sources] or [ONLY]
+        return score_in_bulk(bulk_run, load, names, intervals=intervals)
     weights = weights_file or (config.existing_weights if config else None)
     files = {source.name: loading.model_files(source.model) for source in sources} or {
         ONLY: [*loading.model_files(*models), *([Path(weights)] if weights else [])]

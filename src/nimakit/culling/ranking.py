@@ -8,7 +8,7 @@ import numpy as np
 from nimakit.culling.frames import Frame
 from nimakit.culling.groups import Group
 from nimakit.stats.histogram import FloatArray
-from nimakit.stats.pairwise import fit_differences
+from nimakit.stats.pairwise import Pairs, fit_differences
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +53,8 @@ hides noise, and an underexposed frame clips no highlights."""
 _TYPICAL = np.array([0.2, 0.6, 0.13, 0.1, 0.6, 0.45, 0.45])
 """Typical differences within bursts, which a prior of equal strength for all needs."""
 _PRECISION = 4.0
-"""Of the prior of what a typical difference adds: a person's weights are those of others within 0.5 or so."""
+"""Of the prior of what a typical difference adds: a person's weights are those of others within 0.5 or so.
+It is fixed: chosen by the evidence, one comparison would turn a weight around."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,23 +125,23 @@ def _advantages(found: FloatArray) -> FloatArray:
     return np.where(_FAULTS & (differences < 0), _GAIN * differences, differences)
 
 
-def fit_weights(
-    chosen: Sequence[Frame], others: Sequence[Frame], *, counts: Sequence[float] | None = None
-) -> Weights:
+def fit_weights(frames: Sequence[Frame], pairs: Pairs) -> Weights:
     """Weights from comparisons; few comparisons leave the defaults nearly as they are.
 
     Args:
-        chosen: Of each of P comparisons the frame that was chosen.
-        others: Of each the other frame.
-        counts: (P,), how often each comparison counts; once by default.
+        frames: N frames.
+        pairs: Pairs of them that were compared.
     """
-    if not chosen:
+    if not len(pairs.times):
         return DEFAULT_WEIGHTS
-    found = qualities([*chosen, *others])
-    differences = found[: len(chosen)] - found[len(chosen) :]
+    found = qualities(frames)
+    differences = found[pairs.first] - found[pairs.second]
     differences *= np.where(_FAULTS, (1 + _GAIN) / 2, 1) / _TYPICAL  # as `_advantages` of a pair differ
     prior = DEFAULT_WEIGHTS.to_array() * _TYPICAL
-    fitted = fit_differences(differences, weights=counts, prior_mean=prior, prior_precision=_PRECISION)
+    counts, share = pairs.times, pairs.chosen / pairs.times
+    fitted = fit_differences(
+        differences, weights=counts, share=share, prior_mean=prior, prior_precision=_PRECISION
+    )
     return Weights(**dict(zip(QUALITIES, (fitted / _TYPICAL).tolist(), strict=True)))
 
 

@@ -1,18 +1,21 @@
-"""A person's marks as ratings and as comparisons, from which a taste is learned."""
+"""A person's marks as ratings and as comparisons, from which a taste and weights are learned."""
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from operator import itemgetter
 from pathlib import Path
 
-from nimakit.culling.frames import read_frames
+import numpy as np
+
+from nimakit.culling.frames import Frame, read_frames
 from nimakit.culling.groups import group_frames
 from nimakit.culling.journal import Failure
 from nimakit.culling.marks import Mark
-from nimakit.errors import ImageError
+from nimakit.culling.ranking import Weights, fit_weights
+from nimakit.errors import ImageError, LabelError
 from nimakit.images.exif import read_shot
 from nimakit.images.files import image_id
 from nimakit.images.opening import open_image
@@ -20,17 +23,17 @@ from nimakit.images.photo import decoding
 from nimakit.io.atomic import atomic_writer
 from nimakit.io.delimited import TableWriter
 from nimakit.io.threads import in_threads
+from nimakit.labels.picks import NEITHER, PICK, REJECT, compared
 from nimakit.models.engine import Model
+from nimakit.stats.bradley_terry import Comparisons
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 GAP_SECONDS = 60.0
 """Longest pause between two photographs of a group."""
 
-MOST_OPPONENTS = 10
-"""Rejects that a pick in a large group is compared with: those taken nearest to it."""
-
-PICK, REJECT = "pick", "reject"
+Comparison = tuple[Path, Path, float]
+"""The better and the worse picture, and how much it counts."""
 
 
 def stars_of(mark: Mark, stars_for: Mapping[str, float]) -> float | None:
@@ -46,7 +49,7 @@ def stars_of(mark: Mark, stars_for: Mapping[str, float]) -> float | None:
     if mark.rating is not None and mark.rating > 0:
         return float(mark.rating)
     ratings = {name.lower(): rating for name, rating in stars_for.items()}
-    names = [PICK if mark.pick else "", REJECT if mark.is_reject else "", (mark.label or "").lower()]
+    names = ["pick" if mark.pick else "", "reject" if mark.is_reject else "", (mark.label or "").lower()]
     return next((ratings[name] for name in names if name in ratings), None)
 
 
@@ -59,25 +62,21 @@ def shared_names(pictures: Iterable[Path]) -> frozenset[str]:
     return frozenset(name for name, count in counts.items() if count > 1)
 
 
-def comparisons(groups: Iterable[Sequence[Mark]]) -> Iterator[tuple[Path, Path]]:
-    """Comparisons that picks and rejects imply: a pick beats the rejects of its group.
+def comparisons(groups: Iterable[Sequence[Mark]]) -> Iterator[Comparison]:
+    """Comparisons that picks and rejects imply, by `nimakit.labels.picks.compared`.
 
     Args:
         groups: Marks of pictures that belong together, in the order in which they were taken.
-
-    Yields:
-        The better and the worse picture.
     """
     for group in groups:
-        rejects = [place for place, mark in enumerate(group) if mark.is_reject]
-        for place, mark in enumerate(group):
-            if mark.pick:
-                nearest = sorted(rejects, key=partial(_distance, place))[:MOST_OPPONENTS]
-                yield from ((mark.path, group[other].path) for other in sorted(nearest))
+        pairs, weight = compared(
+            [PICK if mark.pick else REJECT if mark.is_reject else NEITHER for mark in group]
+        )
+        yield from ((group[pick].path, group[reject].path, weight) for pick, reject in pairs)
 
 
-def write_pairs(path: Path, pairs: Iterable[tuple[Path, Path]], user_id: str) -> int:
-    """Write comparisons as a .csv with the columns left, right, chosen and user_id.
+def write_pairs(path: Path, pairs: Iterable[Comparison], user_id: str) -> int:
+    """Write comparisons as a .csv with the columns left, right, chosen, weight and user_id.
 
     Returns:
         The number of comparisons.
@@ -88,10 +87,10 @@ def write_pairs(path: Path, pairs: Iterable[tuple[Path, Path]], user_id: str) ->
     count = 0
     with atomic_writer(path) as stream:
         table = TableWriter(stream)
-        table.row(["left", "right", "chosen", "user_id"])
-        for better, worse in pairs:
+        table.row(["left", "right", "chosen", "weight", "user_id"])
+        for better, worse, weight in pairs:
             name = image_id(better)
-            table.row([name, image_id(worse), name, user_id])
+            table.row([name, image_id(worse), name, f"{weight:.6g}", user_id])
             count += 1
     return count
 
@@ -140,8 +139,38 @@ def culled_groups(marks: Sequence[Mark], model: Model) -> tuple[list[list[Mark]]
     return groups, [Failure(path, str(error)) for path, error in reading.failures.items()]
 
 
-def _distance(first: int, second: int) -> int:
-    return abs(first - second)
+def learned_weights(
+    given: Comparisons, frames: Sequence[Frame], *, notify: Callable[[str], None] | None = None
+) -> Weights:
+    """What counts between the frames of a group, by comparisons of such frames.
+
+    Args:
+        given: Comparisons. Those of different groups are left out: between different subjects sharpness and
+            clipping say little of beauty.
+        frames: The compared photographs.
+        notify: Called with a sentence about how many pairs were used.
+
+    Raises:
+        LabelError: No comparison is left.
+    """
+    place = {frame.image_id: number for number, frame in enumerate(frames)}
+    pairs = given.pairs(np.array([place.get(name, -1) for name in given.image_ids], np.intp), len(frames))
+    group_of = -np.arange(1, len(frames) + 1)  # the frames of a series are compared with nothing
+    for number, group in enumerate(group_frames(frames).groups):
+        if not group.is_whole:
+            group_of[list(group.frames)] = number
+    inside = group_of[pairs.first] == group_of[pairs.second]
+    parts = {name: getattr(pairs, name)[inside] for name in ("first", "second", "times", "chosen")}
+    used = int(inside.sum())
+    if not used:
+        raise LabelError(
+            "At least one comparison must be of two photographs of one burst, both of which can be read."
+            f" Received: {len(given)} comparisons, and {len(frames)} of their photographs"
+        )
+    if notify:
+        total = len(given.pairs(np.arange(len(given.image_ids)), len(given.image_ids)).times)
+        notify(f"weights learned from {used} of {total} compared pairs, which are frames of one group")
+    return fit_weights(frames, replace(pairs, **parts))
 
 
 def _taken(path: Path) -> float:

@@ -8,6 +8,7 @@ from nimakit.explain.patches import explain_patches, patch_networks
 from nimakit.explain.score_map import ScoreMap, Size
 from nimakit.images.photo import MAX_PIXELS, ImageInput, Photo, open_photo, prepare
 from nimakit.models.engine import Model
+from nimakit.stats.histogram import FloatArray
 
 Method = Literal["patches", "occlusion"]
 METHODS: tuple[str, ...] = get_args(Method)
@@ -71,7 +72,8 @@ class Explainer:
             >>> found.values.shape, f"{found.constant + found.parts.sum() - found.mean:.6f}"
             ((200, 300), '0.000000')
         """
-        check_rating(self._model, at_least)
+        gives_histograms = self._model.gives_histograms and self._model.taste is None
+        check_rating(at_least, self._model.bins, gives_histograms=gives_histograms, name=self.name)
         views = {}
         for wanted in self._model.preprocessings:
             if photo is None or not photo.suits(wanted):
@@ -87,22 +89,28 @@ class Explainer:
         )
 
 
-def check_rating(model: Model, at_least: float | None) -> None:
+def check_rating(at_least: float | None, bins: FloatArray, *, gives_histograms: bool, name: str) -> None:
     """Check a rating whose probability is to be explained.
+
+    Args:
+        at_least: The rating; None if the mean score is to be explained.
+        bins: (bins,), of the model.
+        gives_histograms: Whether it predicts distributions.
+        name: Its display name.
 
     Raises:
         UsageError: It is outside the scale, or the model does not give histograms.
     """
     if at_least is None:
         return
-    if not model.gives_histograms or model.taste is not None:
+    if not gives_histograms:
         raise UsageError(
             "The probability of a rating needs a model that predicts a distribution. Received:"
-            f" {model.name}, which only predicts a score, like any regression head or personal"
+            f" {name}, which only predicts a score, like any regression head or personal"
             " model; explain the mean score."
         )
-    if not model.bins[0] < at_least <= model.bins[-1]:
+    if not bins[0] < at_least <= bins[-1]:
         raise UsageError(
-            f"The rating must be above {model.bins[0]:g} and at most {model.bins[-1]:g}, the ends of the"
+            f"The rating must be above {bins[0]:g} and at most {bins[-1]:g}, the ends of the"
             f" model's scale. Received: {at_least:g}"
         )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from nimakit.explain.score_map import Layer, ScoreMap, Size, combine, on_picture
+from nimakit.explain.score_map import Layer, ScoreMap, Size, combine, explained, on_picture
 from nimakit.images.photo import PixelArray, Placement, Preprocessing, place
 from nimakit.io.threads import in_batches
 from nimakit.models.engine import Model
@@ -66,7 +66,7 @@ def explain_occlusion(
         batch_size=BATCH_SIZES[model.device],
         cancel=stop.set,
     )
-    scores = np.array([_explained(other, model.bins, at_least) for other in others])
+    scores = np.array([explained(other, model.bins, at_least) for other in others])
     falls = _regress(hidden.reshape(RUNS, -1), -scores).reshape(rows, columns)
     everywhere = Placement((0.0, 0.0, float(picture[0]), float(picture[1])), picture)
     _, values = combine([Layer(falls, picture, everywhere)], picture, size)
@@ -78,7 +78,7 @@ def explain_occlusion(
         values=values,
         scale=float(np.nanmax(np.abs(values))),
         mean=whole.mean,
-        probability=None if at_least is None else _explained(whole, model.bins, at_least),
+        probability=None if at_least is None else explained(whole, model.bins, at_least),
     )
 
 
@@ -87,12 +87,6 @@ def _regress(hidden: NDArray[np.bool_], values: FloatArray) -> FloatArray:
     x = hidden - 0.5
     gram = x.T @ x + _PENALTY * np.eye(x.shape[1])
     return np.asarray(np.linalg.solve(gram, x.T @ (values - values.mean())))
-
-
-def _explained(score: Score, bins: FloatArray, at_least: float | None) -> float:
-    if at_least is None or score.histogram is None:
-        return score.mean
-    return float(score.histogram[bins >= at_least].sum())
 
 
 class _Hiding:

@@ -9,7 +9,7 @@ from google.protobuf.message import EncodeError
 
 from nimakit.errors import ModelError
 from nimakit.explain.head import Head, find_head
-from nimakit.explain.score_map import Layer, ScoreMap, Size, combine
+from nimakit.explain.score_map import Layer, ScoreMap, Size, combine, explained
 from nimakit.images.photo import PixelArray, Placement, place
 from nimakit.models.engine import Member, Model
 from nimakit.models.network import Network, Outputs
@@ -118,12 +118,8 @@ def explain_patches(
     runs = [network.run(views[network.network.metadata.preprocessing]) for network in networks]
     outputs = [run[0] for run in runs]
     [score] = model.score_outputs(outputs)
-    probability = None
-    if at_least is not None and score.histogram is not None:
-        probability = float(score.histogram[model.bins >= at_least].sum())
-    explained = score.mean if probability is None else probability
-    level = explained
-    if probability is None and model.reference_quantiles is not None:
+    total = level = explained(score, model.bins, at_least)
+    if at_least is None and model.reference_quantiles is not None:
         level = float(np.median(model.reference_quantiles))
     layers = []
     for member, network, (_, grids), weight, slopes in zip(
@@ -134,7 +130,7 @@ def explain_patches(
         wanted = member.network.metadata.preprocessing
         placement, input_size = place(picture, wanted), (wanted.width, wanted.height)
         inside = Placement(placement.box, placement.size)  # padding has no share of what all patches share
-        layers.append(Layer(np.full((1, 1), weight * (explained - level)), placement.size, inside))
+        layers.append(Layer(np.full((1, 1), weight * (total - level)), placement.size, inside))
         for name, grid in grids.items():
             cells = (grid - means[name]) @ gradients[name] / (grid.shape[0] * grid.shape[1])
             layers.append(Layer(cells, input_size, placement))
@@ -144,7 +140,7 @@ def explain_patches(
         values=values,
         scale=float(np.nanmax(np.abs(values))),
         mean=score.mean,
-        probability=probability,
+        probability=None if at_least is None else total,
         parts=parts,
         constant=level + sum(float(layer.cells.sum()) for layer in layers) - float(parts.sum()),
     )

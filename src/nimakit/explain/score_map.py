@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from nimakit.images.photo import Placement
+from nimakit.models.score import Score
 from nimakit.stats.histogram import Float32Array, FloatArray
 
 Size = tuple[int, int]
@@ -97,6 +98,19 @@ class Layer:
         new = np.linspace(0, side, to + 1)[:, None]
         common = np.minimum(new[1:], edges[1:]) - np.maximum(new[:-1], edges[:-1])
         return np.asarray(np.maximum(common, 0) / np.diff(edges))
+
+
+def explained(score: Score, bins: FloatArray, at_least: float | None) -> float:
+    """What a map explains: the mean score, or the probability of a rating and above.
+
+    Args:
+        score: The score.
+        bins: (bins,), of the model.
+        at_least: The rating; None for the mean score.
+    """
+    if at_least is None or score.histogram is None:
+        return score.mean
+    return float(score.histogram[bins >= at_least].sum())
 
 
 def combine(layers: Sequence[Layer], picture: Size, size: Size) -> tuple[FloatArray, Float32Array]:

@@ -19,7 +19,7 @@ class OutOfFold:
 
     Attributes:
         means: (N,) float64, mean scores.
-        histograms: (N, bins) float64, rows sum to 1; None of a regression head.
+        histograms: (N, bins) float64, rows sum to 1; None for a regression head.
         head: One of the heads.
     """
 

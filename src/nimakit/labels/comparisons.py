@@ -9,11 +9,24 @@ from nimakit.errors import LabelError
 from nimakit.images.names import ImageNames
 from nimakit.io.atomic import atomic_writer
 from nimakit.io.delimited import TableWriter
-from nimakit.io.tables import BadRows, read_rows
+from nimakit.io.tables import BadRows, number, read_rows
 from nimakit.stats.bradley_terry import Comparisons, Scores
 
 USER_COLUMN = "user_id"
-SCORE_COLUMNS = ("image_id", "score", "standard_error", "chance", "left_out")
+WEIGHT_COLUMN = "weight"
+SCORE_COLUMNS = (
+    "image_id",
+    "score",
+    "standard_error",
+    "chance",
+    "rank",
+    "rank_low",
+    "rank_high",
+    "won",
+    "lost",
+    "tied",
+    "left_out",
+)
 
 
 def read_comparisons(
@@ -33,7 +46,8 @@ def read_comparisons(
         left_column: Column of images, read by `nimakit.images.names.ImageNames`.
         right_column: Likewise.
         chosen_column: Column of the choice: a value of one of these two columns, "left", "right", or one of
-            `ties`. The people who chose are in the column user_id, if there is one.
+            `ties`. The people who chose are in the column user_id, if there is one, and how much a comparison
+            counts, 1 if nothing is given, in the column weight.
         ties: Values that mean a tie.
         rows: Collects bad rows; `BadRows.refuse` is called here.
         notify: Called with warnings about ambiguous names.
@@ -47,11 +61,14 @@ def read_comparisons(
     names = ImageNames()
     pairs: list[tuple[int, int]] = []
     shares_of_left: list[float] = []
+    weights: list[float] = []
     lines: list[int] = []
     users: dict[str | None, int] = {}
     user: list[int] = []
     columns = (left_column, right_column, chosen_column)
-    for line, (left, right, chosen), (person,) in read_rows(path, columns, rows, optional=[USER_COLUMN]):
+    optional = [USER_COLUMN, WEIGHT_COLUMN]
+    table = read_rows(path, columns, rows, optional=optional, numbers=[WEIGHT_COLUMN])
+    for line, (left, right, chosen), (person, counts) in table:
         shares = {"right": 0.0, "left": 1.0, **dict.fromkeys(ties, 0.5), right: 0.0, left: 1.0}
         try:
             if left == right:
@@ -60,8 +77,10 @@ def read_comparisons(
                 raise ValueError(f"{chosen_column} must be {left!r}, {right!r} or a tie; received {chosen!r}")
             if person == "":
                 raise ValueError(f"{USER_COLUMN} must not be empty")
+            weight = _weight(counts)
             pairs.append((names.place(left), names.place(right)))
             shares_of_left.append(shares[chosen])
+            weights.append(weight)
             lines.append(line)
             user.append(users.setdefault(person, len(users)))
         except ValueError as error:
@@ -82,9 +101,22 @@ def read_comparisons(
         left=left_places[differs],
         right=right_places[differs],
         share=np.array(shares_of_left)[differs],
+        weight=None if set(weights) == {1.0} else np.array(weights)[differs],
         user_ids=known if len(known) == len(users) else (),
         user=np.array(user)[differs] if len(known) == len(users) else None,
     )
+
+
+def _weight(text: str | None) -> float:
+    """How much a comparison counts.
+
+    Raises:
+        ValueError: It is no number above 0.
+    """
+    weight = number(text, 0, name=WEIGHT_COLUMN) if text else 1.0
+    if not weight:
+        raise ValueError(f"{WEIGHT_COLUMN} must be above 0; received {text!r}")
+    return weight
 
 
 def score_rows(comparisons: Comparisons, scores: Scores) -> Iterator[tuple[str, ...]]:
@@ -98,11 +130,24 @@ def score_rows(comparisons: Comparisons, scores: Scores) -> Iterator[tuple[str, 
         Values of `SCORE_COLUMNS`.
     """
     names = comparisons.image_ids
-    for i in np.argsort(-scores.score, kind="stable"):
+    for rank, i in enumerate(np.argsort(-scores.score, kind="stable"), start=1):
         figures = (scores.score[i], scores.standard_error[i], scores.chance[i])
-        yield names[scores.images[i]], *(f"{figure:.6f}" for figure in figures), ""
+        counts = (
+            rank,
+            scores.rank_low[i],
+            scores.rank_high[i],
+            scores.won[i],
+            scores.lost[i],
+            scores.tied[i],
+        )
+        yield (
+            names[scores.images[i]],
+            *(f"{figure:.6f}" for figure in figures),
+            *(f"{count:.12g}" for count in counts),
+            "",
+        )
     for reason, places in scores.left_out.items():
-        yield from ((names[place], "", "", "", reason) for place in places)
+        yield from ((names[place], *[""] * (len(SCORE_COLUMNS) - 2), reason) for place in places)
 
 
 def write_scores(path: Path, comparisons: Comparisons, scores: Scores) -> None:

@@ -1,7 +1,8 @@
 """Tables of picks and rejects, read as comparisons: a pick beats the rejects of its group."""
 
+from bisect import bisect
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,16 +21,15 @@ _MARKS = {
     **dict.fromkeys(("-1", "-1.0", "reject", "rejected", "false"), REJECT),
     **dict.fromkeys(("", "0", "0.0", "none", "unflagged"), NEITHER),
 }
-_MAX_PAIRS = 100_000
-"""Most pairs of a group; of more, random ones are taken."""
+_MOST_OPPONENTS = 10
+"""In a large group each pick is compared with so many rejects, and each reject with so many picks."""
 
 
 def read_picks(path: Path, *, rows: BadRows, notify: Callable[[str], None] | None = None) -> Comparisons:
     """Read picks and rejects from a table.
 
-    Each of p picks in a group is compared with each of r rejects. These are p r comparisons, but only p + r
-    photographs were judged, which have p + r - 1 independent differences. So each comparison has the weight
-    ``(p + r - 1) / (p r)``, which is 1 for a single pick.
+    The comparisons of a group, and their weight, are those of `compared`; its photographs are in the order of
+    the table.
 
     Args:
         path: .csv, .tsv or .jsonl with the columns image_id and pick: 1 or pick, -1 or reject, and 0 or empty
@@ -59,7 +59,7 @@ def read_picks(path: Path, *, rows: BadRows, notify: Callable[[str], None] | Non
             rows.add(path, line, str(error))
     rows.refuse()
     image_ids, place_of = names.resolve(path, notify)
-    groups = {key: _compared(marks) for key, marks in marked.items()}
+    groups = {key: _arrays(marks) for key, marks in marked.items()}
     decided = {key: pairs for key, pairs in groups.items() if len(pairs[0])}
     if not decided:
         raise LabelError(
@@ -85,14 +85,40 @@ def read_picks(path: Path, *, rows: BadRows, notify: Callable[[str], None] | Non
     )
 
 
-def _compared(marks: dict[int, int]) -> tuple[IntArray, IntArray, FloatArray]:
+def compared(marks: Sequence[int]) -> tuple[list[tuple[int, int]], float]:
+    """The comparisons that picks and rejects imply: a pick beats the rejects of its group.
+
+    In a large group only neighbours are compared, which are most alike: each pick with its 10 nearest
+    rejects, and each reject with its 10 nearest picks. So every photograph counts, and the number of
+    comparisons grows with the group, not with its square.
+
+    p picks and r rejects have only p + r - 1 independent differences. So each of N comparisons has the weight
+    ``(p + r - 1) / N``, which is 1 for a single pick.
+
+    Args:
+        marks: `PICK`, `REJECT` or `NEITHER` of each photograph of a group, in the order in which they were
+            taken.
+
+    Returns:
+        The places of a pick and a reject for each comparison, ascending; and the weight of each of them, 0 if
+        there are none.
+    """
+    picks = [place for place, mark in enumerate(marks) if mark == PICK]
+    rejects = [place for place, mark in enumerate(marks) if mark == REJECT]
+    pairs = {(pick, reject) for pick in picks for reject in _nearest(pick, rejects)}
+    pairs |= {(pick, reject) for reject in rejects for pick in _nearest(reject, picks)}
+    return sorted(pairs), (len(picks) + len(rejects) - 1) / len(pairs) if pairs else 0.0
+
+
+def _nearest(place: int, others: Sequence[int]) -> list[int]:
+    """The nearest of some places, which ascend."""
+    cut = bisect(others, place)
+    near = others[max(cut - _MOST_OPPONENTS, 0) : cut + _MOST_OPPONENTS]
+    return sorted(near, key=lambda other: abs(other - place))[:_MOST_OPPONENTS]
+
+
+def _arrays(marks: dict[int, int]) -> tuple[IntArray, IntArray, FloatArray]:
     """Picks (P,), the rejects they are compared with (P,), and how much each comparison counts (P,)."""
-    picks = np.array([place for place, mark in marks.items() if mark == PICK], np.intp)
-    rejects = np.array([place for place, mark in marks.items() if mark == REJECT], np.intp)
-    total = len(picks) * len(rejects)
-    chosen = np.arange(total)
-    if total > _MAX_PAIRS:
-        chosen = np.random.default_rng(0).choice(total, _MAX_PAIRS, replace=False)
-    judged = len(picks) + len(rejects) - 1
-    weight = np.full(len(chosen), judged / max(len(chosen), 1))
-    return picks[chosen // max(len(rejects), 1)], rejects[chosen % max(len(rejects), 1)], weight
+    pairs, weight = compared([*marks.values()])
+    picks, rejects = np.array([*marks], np.intp)[np.array(pairs, np.intp).reshape(-1, 2)].T
+    return picks, rejects, np.full(len(pairs), weight)

@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from nimakit.errors import ModelError, UsageError
+from nimakit.errors import ModelError
+from nimakit.explain.explainer import check_rating
 from nimakit.explain.score_map import ScoreMap, Size, on_picture, stretch
 from nimakit.images.photo import MAX_PIXELS, ImageInput, Photo, open_photo, place, prepare
 from nimakit.nn.networks.keras_model import KerasModel
@@ -52,7 +53,8 @@ def saliency(
         UsageError: at_least is outside the scale, or the model does not predict a distribution.
         ModelError: The method is gradcam, and the features of the backbone are not averages of maps.
     """
-    _check(model, at_least)
+    name = model.metadata.name
+    check_rating(at_least, model.bins, gives_histograms=not model.is_regression, name=name)
     pixels = prepare(photo, model.metadata.preprocessing).astype(np.float32)
     if method == "gradcam":
         grid, values = _gradcam(model, pixels, at_least)
@@ -103,22 +105,6 @@ class GradientExplainer:
         if photo is None or not photo.suits(wanted):
             photo = open_photo(image, max_pixels=max_pixels, preprocessing=wanted)
         return saliency(self._model, photo, self._method, at_least=at_least, size=size)
-
-
-def _check(model: KerasModel, at_least: float | None) -> None:
-    if at_least is None:
-        return
-    if model.is_regression:
-        raise UsageError(
-            "The probability of a rating needs a model that predicts a distribution. Received:"
-            f" {model.metadata.name}, which only predicts a score, like any regression head or personal"
-            " model; explain the mean score."
-        )
-    if not model.bins[0] < at_least <= model.bins[-1]:
-        raise UsageError(
-            f"The rating must be above {model.bins[0]:g} and at most {model.bins[-1]:g}, the ends of the"
-            f" model's scale. Received: {at_least:g}"
-        )
 
 
 def _objective(model: KerasModel, values: Any, at_least: float | None) -> Any:

@@ -30,7 +30,7 @@ def colour(grid: Float32Array, *, signed: bool | None = None) -> Image.Image:
 
     Args:
         grid: (height, width) float32, from -1 to 1 (0 to 1 if nothing is negative); NaN for unseen pixels.
-        signed: Whether the map has both signs; None if that is to be seen from its values.
+        signed: Whether the map has both signs; None to infer it from its values.
 
     Returns:
         An RGB picture of that size: dark to bright, or purple over white to orange if the map has both signs;

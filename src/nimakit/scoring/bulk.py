@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import IO
 
-from nimakit.errors import require_extra
+from nimakit.errors import UsageError, require_extra
 from nimakit.images.photo import MAX_PIXELS
 from nimakit.models.engine import Model, Scorer
 from nimakit.models.preparation import Augmentation
@@ -20,6 +20,7 @@ from nimakit.scoring.outputs import Layout, Output
 from nimakit.scoring.records import RecordWriter
 from nimakit.scoring.shards import Rows, Shard, open_rows
 from nimakit.sources import Entry, Reader, Source
+from nimakit.sources.tar import Tars
 
 _MOST_FAILURES = 1000
 """Failures remembered for messages; every one is in its record."""
@@ -30,8 +31,8 @@ class Cluster:
     """A Ray cluster, and the part of it that each actor takes.
 
     Attributes:
-        address: Of a running cluster, such as ``auto`` or ``ray://head:10001``; None for one on this machine
-            that ends with the run.
+        address: ``auto`` or ``HOST:PORT`` of a running cluster with this machine as a node; None for one on
+            this machine that ends with the run.
         cpus: CPU cores of an actor.
         gpus: GPUs of an actor, or the part of one.
     """
@@ -109,12 +110,17 @@ class BulkRun:
         """Refuse what would fail only later.
 
         Raises:
-            UsageError: The output cannot be written.
+            UsageError: The output cannot be written, or a cluster cannot read the source.
             MissingExtraError: A package for it is not installed.
         """
         if self.predictions_file:
             outputs.check(self.predictions_file, growing=self.resume)
         if self.cluster:
+            if isinstance(self.source, Tars):
+                raise UsageError(
+                    "--engine ray needs photos that every node can open by itself. Received: tar files."
+                    " Share them out with --shard, such as --shard 0/4, without --engine."
+                )
             require_extra("ray", "--engine ray needs Ray.", "ray.data")
 
     def score(self, model: Model | SideBySide, layout: Layout, stdout: IO[str]) -> Outcome:

@@ -134,6 +134,8 @@ def cross_validated_head(
 
     Raises:
         UsageError: Another augmentation.
+        ConfigError: As `nimakit.heads.blocks.load_blocks`.
+        ModelError: An encoder is missing or fails.
     """
     if settings.tta == "crops":
         raise UsageError(
@@ -179,6 +181,9 @@ def scored(
         model_name: As for `nimakit.models.loading.load_model`.
         settings: How to predict.
         rows: The images to predict; None for those of the chosen folds.
+
+    Raises:
+        ModelError: There is no such model, or it fails.
     """
     if rows is None:
         rows = np.flatnonzero(np.isin(settings.folds, settings.chosen))

@@ -143,25 +143,16 @@ def compare(
     samples = bootstrap.resampled(figures, len(labels), groups=groups, resamples=resamples, seed=seed)
     samples = samples.reshape(resamples, len(candidates), -1)
     best = int(np.nanargmax(found[:, 0])) if np.isfinite(found[:, 0]).any() else 0
-    rows = []
-    for number, candidate in enumerate(candidates):
-        each = range(len(FIGURES))
-        rows.append(
-            Row(
-                name=candidate.name,
-                figures={
-                    FIGURES[k]: bootstrap.interval(found[number, k], samples[:, number, k]) for k in each
-                },
-                differences={
-                    FIGURES[k]: bootstrap.interval(
-                        found[number, k] - found[best, k], samples[:, number, k] - samples[:, best, k]
-                    )
-                    for k in each
-                },
-                folds=_of_folds(candidate.means, truth, folds),
-                cost=candidate.cost,
-            )
+    rows = [
+        Row(
+            name=candidate.name,
+            figures=_intervals(found[number], samples[:, number]),
+            differences=_intervals(found[number] - found[best], samples[:, number] - samples[:, best]),
+            folds=_of_folds(candidate.means, truth, folds),
+            cost=candidate.cost,
         )
+        for number, candidate in enumerate(candidates)
+    ]
     return Comparison(
         images=len(labels),
         rows=tuple(rows),
@@ -169,6 +160,14 @@ def compare(
         ceiling=None if counts is None else ceiling(labels, bins, counts),
         agreed_pairs=pairs.count,
     )
+
+
+def _intervals(values: FloatArray, samples: FloatArray) -> dict[str, Interval]:
+    """Each of `FIGURES` with its interval, from (figures,) values and (resamples, figures) samples."""
+    return {
+        name: bootstrap.interval(value, sample)
+        for name, value, sample in zip(FIGURES, values.tolist(), samples.T, strict=True)
+    }
 
 
 def _of_folds(means: FloatArray, truth: FloatArray, folds: IntArray | None) -> tuple[float, ...]:

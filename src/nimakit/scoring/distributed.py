@@ -22,10 +22,13 @@ from nimakit.models.engine import Model, Scorer
 from nimakit.models.preparation import Augmentation
 from nimakit.models.score import Record, Score, Scores
 from nimakit.models.side_by_side import SideBySide
+from nimakit.progress import say
 from nimakit.scoring.bulk import Cluster
 from nimakit.scoring.items import score_entries, to_record
 from nimakit.sources import Entry, Reader
 
+_STARTS = 3
+"""Tries to start Ray on this machine: its processes wait 15 s for one another, too short if it is busy."""
 _BATCH = 64
 """Rows that an actor takes at once."""
 _ROWS = 250_000
@@ -79,22 +82,36 @@ def connected(cluster: Cluster) -> Iterator[None]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # otherwise Ray sends usage data to its makers
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_agent_register_timeout_ms", "120000")  # a busy machine takes longer than 15 s
-    here = {} if cluster.address else {"num_cpus": cores(), "include_dashboard": False}
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it warns of each pool of actors
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
-        ray.init(address=cluster.address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
-    except Exception as error:  # of many kinds, plain ones among them
-        where = cluster.address or "this machine"
-        raise ClusterError(
-            f"The Ray cluster must be reachable. Received: {where} ({first_line(error)})"
-        ) from error
-    try:
+        _connect(cluster)
         context = DataContext.get_current()
         context.enable_progress_bars = False
         context.verbose_stats_logs = False
         yield
     finally:
         ray.shutdown()
+
+
+def _connect(cluster: Cluster) -> None:
+    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if not cluster.address:
+        settings |= {"num_cpus": cores(), "include_dashboard": False}
+    tries = 1 if cluster.address else _STARTS
+    for left in reversed(range(tries)):
+        try:
+            ray.init(address=cluster.address or "local", **settings)
+        except Exception as error:  # of many kinds, plain ones among them
+            ray.shutdown()
+            if left:
+                say("Ray did not start in time; trying again")
+                continue
+            where = cluster.address or "this machine"
+            raise ClusterError(
+                f"The Ray cluster must be reachable. Received: {where} ({first_line(error)})"
+            ) from error
+        return
 
 
 def score(
@@ -126,12 +143,14 @@ def score(
         )
     remaining = iter(entries)
     while texts := [{"entry": _row(entry)} for entry in islice(remaining, _ROWS)]:
-        blocks = max(1, -(-len(texts) // _BATCH))
+        blocks = -(-len(texts) // _BATCH)
+        actors = min(most, blocks)
         dataset = ray.data.from_items(texts, override_num_blocks=blocks).map_batches(
             _Actor,
             batch_size=_BATCH,
             batch_format="numpy",
-            compute=ActorPoolStrategy(size=min(most, blocks)),
+            # A pool of one size would want the actors of a lost node back, and wait until one like it joins.
+            compute=ActorPoolStrategy(min_size=1, max_size=actors, initial_size=actors),
             num_cpus=cluster.cpus,
             num_gpus=cluster.gpus or None,
             fn_constructor_args=(shared, settings),

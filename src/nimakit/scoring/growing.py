@@ -22,7 +22,7 @@ from nimakit.scoring.shards import Shard
 from nimakit.sources.places import is_stored, reason, store_of
 
 Finish = Callable[[Iterable[str]], None]
-_SECONDS = 60.0
+_SECONDS = 15.0
 """A part is written after this time even if it has fewer rows."""
 _PART = re.compile(r"part-(?:(\d+)-of-(\d+)-)?(\d+)\.parquet")
 

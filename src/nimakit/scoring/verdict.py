@@ -9,11 +9,7 @@ _NEARLY = 0.98
 def in_short(found: Comparison) -> list[str]:
     """Which candidate is best, by how much, whether the difference is clear, and how much is left to gain."""
     best = next(row for row in found.rows if row.name == found.best)
-    others = [
-        row
-        for row in found.rows
-        if row is not best and row.figures["srcc"].value == row.figures["srcc"].value
-    ]
+    others = [row for row in found.rows if row is not best and row.figures["srcc"].is_defined]
     others.sort(key=lambda row: -row.figures["srcc"].value)
     sentences = [_on_best(best, found)]
     if others:

@@ -10,10 +10,16 @@ Fitted here rather than by choix, which has neither ties nor standard errors.
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nimakit.errors import LabelError
 from nimakit.stats.histogram import FloatArray, IntArray
 from nimakit.stats.pairwise import Pairs, chance, most_likely
+from nimakit.stats.ranking import rank_intervals
+
+PRIOR_SD = 2.0
+"""Standard deviation of the prior, in logits, unless another is asked for: two images that nothing is known
+about differ by about 3 logits, so the better one would be chosen 19 times of 20."""
 
 _MAX_IMAGES = 10_000
 """The covariance of their scores is a matrix of 800 MB."""
@@ -46,15 +52,18 @@ class Comparisons:
 
     def by(self, user_id: str) -> "Comparisons":
         """The comparisons by one person, of whom there may be none, between the same images."""
-        chosen = np.flatnonzero(np.array([name == user_id for name in self.user_ids], np.bool_)[self.user])
+        chosen = self.only(np.array([name == user_id for name in self.user_ids], np.bool_)[self.user])
+        return replace(chosen, user_ids=(user_id,), user=np.zeros(len(chosen), np.intp))
+
+    def only(self, which: NDArray[np.bool_]) -> "Comparisons":
+        """The comparisons that a mask (R,) selects, between the same images, by the same people."""
         return replace(
             self,
-            left=self.left[chosen],
-            right=self.right[chosen],
-            share=self.share[chosen],
-            weight=None if self.weight is None else self.weight[chosen],
-            user_ids=(user_id,),
-            user=np.zeros(len(chosen), np.intp),
+            left=self.left[which],
+            right=self.right[which],
+            share=self.share[which],
+            weight=None if self.weight is None else self.weight[which],
+            user=None if self.user is None else self.user[which],
         )
 
     def pairs(self, place: IntArray, images: int) -> Pairs:
@@ -78,18 +87,26 @@ class Scores:
         images: (n,) intp, indices of the images with a score, ascending.
         score: (n,) float64, in logits; their mean is 0.
         standard_error: (n,) float64, of each score, with the mean of all fixed at 0.
+        variance: (n,) float64, of each score around the mean of all, for `nimakit.stats.ranking.forecast`.
+        rank_low: (n,) intp, the best rank, from 1, in a 95 % interval of each image's rank.
+        rank_high: (n,) intp, the worst rank in this interval.
         chance: (n,) float64, 0 to 1: the mean chance of being chosen over another of these images.
-        won: (n,) float64, how often each was chosen over another of these images; a tie counts half.
-        times: (n,) float64, how often each was compared with another of these images.
+        won: (n,) float64, how often each was chosen over another of these images, by the weights.
+        lost: (n,) float64, how often another of these images was chosen over it.
+        tied: (n,) float64, how often neither was chosen; counts half a choice of each.
         left_out: Reason -> indices of the images without a score.
     """
 
     images: IntArray
     score: FloatArray
     standard_error: FloatArray
+    variance: FloatArray
+    rank_low: IntArray
+    rank_high: IntArray
     chance: FloatArray
     won: FloatArray
-    times: FloatArray
+    lost: FloatArray
+    tied: FloatArray
     left_out: dict[str, IntArray]
 
 
@@ -115,14 +132,15 @@ def groups(comparisons: Comparisons, *, both_ways: bool = False) -> list[IntArra
     return sorted(members, key=len, reverse=True)
 
 
-def fit(comparisons: Comparisons, *, prior_sd: float | None = None) -> Scores:
-    """Fit the scores of maximum likelihood, or of maximum posterior probability with a prior.
+def fit(comparisons: Comparisons, *, prior_sd: float | None = PRIOR_SD) -> Scores:
+    """Fit the scores of maximum posterior probability, or without a prior of maximum likelihood.
 
     Args:
         comparisons: All comparisons. Without a prior, only the largest group in which scores are finite gets
             scores, from the comparisons within it; all other images are left out, with the reason.
-        prior_sd: Standard deviation, in logits, of a normal prior around 0. It gives every image a score;
-            between images that comparisons do not connect, only the prior decides.
+        prior_sd: Standard deviation, in logits, of a normal prior around 0. It gives every image a score from
+            the first comparison on; between images that comparisons do not connect, only the prior decides.
+            None for no prior.
 
     Raises:
         LabelError: No two images have finite scores, or there are too many images for standard errors.
@@ -132,36 +150,91 @@ def fit(comparisons: Comparisons, *, prior_sd: float | None = None) -> Scores:
     if len(images) < 2:
         raise LabelError(
             "Scores need a chain of choices or ties from one image to another and back. Received:"
-            " comparisons without any. Collect more of them, or use --prior-sd 2."
+            " comparisons without any. Collect more of them, or fit with a prior: --prior-sd 2."
         )
     if len(images) > _MAX_IMAGES:
         raise LabelError(f"Scores are fitted for up to {_MAX_IMAGES} images. Received: {len(images)}")
-    weight = prior_sd**-2 if prior_sd else 0.0
     place = np.full(len(comparisons.image_ids), -1)
     place[images] = np.arange(len(images))
-    pairs = comparisons.pairs(place, len(images))
-    scale = pairs.times.sum() / pairs.images
-    score = most_likely(
-        pairs, pairs.times, pairs.chosen, np.zeros(len(images)), precision=weight, scale=scale
-    )
-    if not prior_sd:
-        score -= score.mean()
     # Without a prior, adding a constant to all scores changes nothing and the information is singular. This
     # constraint fixes their mean at 0; its own contribution to the variances is subtracted.
     constraint = 0.0 if prior_sd else 1 / len(images)
-    information = pairs.information(pairs.margins(score)) + constraint
-    np.fill_diagonal(information, information.diagonal() + weight)
-    variance = np.linalg.inv(information).diagonal() - constraint
-    left_out = {} if prior_sd else _left_out(comparisons, images)
+    score, covariance = posterior(
+        comparisons.pairs(place, len(images)), prior_sd=prior_sd, constraint=constraint
+    )
+    if not prior_sd:
+        score -= score.mean()
+    rank_low, rank_high = rank_intervals(score, covariance)
+    covariance -= constraint
+    won, lost, tied = _outcomes(comparisons, place, len(images))
     return Scores(
         images=images,
         score=score,
-        standard_error=np.sqrt(variance),
+        standard_error=np.sqrt(covariance.diagonal()),
+        variance=covariance.diagonal() - 2 * covariance.mean(axis=0) + covariance.mean(),
+        rank_low=rank_low,
+        rank_high=rank_high,
         chance=_mean_chances(score),
-        won=pairs.sum_by_image(pairs.chosen, pairs.times - pairs.chosen),
-        times=pairs.sum_by_image(pairs.times, pairs.times),
-        left_out=left_out,
+        won=won,
+        lost=lost,
+        tied=tied,
+        left_out={} if prior_sd else _left_out(comparisons, images),
     )
+
+
+def mode(pairs: Pairs, *, prior_sd: float | None = PRIOR_SD, start: FloatArray | None = None) -> FloatArray:
+    """(n,) the most probable scores of n images.
+
+    Args:
+        pairs: The comparisons.
+        prior_sd: As for `fit`.
+        start: (n,), where the search starts; 0 by default.
+
+    Raises:
+        LabelError: There are none: without a prior, scores may diverge.
+    """
+    precision = prior_sd**-2 if prior_sd else 0.0
+    scale = float(pairs.times.sum()) / pairs.images or 1.0
+    begin = np.zeros(pairs.images) if start is None else start
+    return most_likely(pairs, pairs.times, pairs.chosen, begin, precision=precision, scale=scale)
+
+
+def posterior(
+    pairs: Pairs, *, prior_sd: float | None = PRIOR_SD, constraint: float = 0.0
+) -> tuple[FloatArray, FloatArray]:
+    """The normal approximation of the posterior of n scores (Laplace's).
+
+    Args:
+        pairs: The comparisons of n images.
+        prior_sd: As for `fit`.
+        constraint: Added to all elements of the information, which is singular without a prior.
+
+    Returns:
+        (n,) mode and (n, n) covariance.
+
+    Raises:
+        LabelError: There is no mode: without a prior, scores may diverge.
+    """
+    score = mode(pairs, prior_sd=prior_sd)
+    information = pairs.information(pairs.margins(score)) + constraint
+    np.fill_diagonal(information, information.diagonal() + (prior_sd**-2 if prior_sd else 0.0))
+    return score, np.asarray(np.linalg.inv(information), np.float64)
+
+
+def _outcomes(comparisons: Comparisons, place: IntArray, images: int) -> list[FloatArray]:
+    """(images,) each: how often each image won, lost and tied; `place` is that of `Comparisons.pairs`."""
+    left, right, share = place[comparisons.left], place[comparisons.right], comparisons.share
+    inside = (left >= 0) & (right >= 0)
+    weight = np.ones(len(share)) if comparisons.weight is None else comparisons.weight
+    ways = ((share == 1, share == 0), (share == 0, share == 1), (share == 0.5, share == 0.5))
+    return [
+        np.asarray(
+            np.bincount(left[inside], (weight * of_left)[inside], images)
+            + np.bincount(right[inside], (weight * of_right)[inside], images),
+            np.float64,
+        )
+        for of_left, of_right in ways
+    ]
 
 
 def _mean_chances(score: FloatArray) -> FloatArray:

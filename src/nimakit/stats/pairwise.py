@@ -17,10 +17,12 @@ from nimakit.stats.histogram import FloatArray, IntArray
 from nimakit.stats.newton import minimise
 
 _TOLERANCE = 1e-6
-_MARGIN_SDS = 10.0 ** np.arange(-1, 1.01, 0.25)
-_LOG_SD_DEVIATION = 0.5 * np.log(10)
-"""The prior standard deviation of a margin is itself log-normal around 1, with a factor of about 3."""
 _TINY = float(np.finfo(np.float32).tiny)
+_NODES = (
+    np.polynomial.hermite_e.hermegauss(11)[0],
+    np.polynomial.hermite_e.hermegauss(11)[1] / np.sqrt(2 * np.pi),
+)
+"""Gauss-Hermite nodes and weights of the standard normal distribution."""
 
 
 class Differences(Protocol):
@@ -162,6 +164,46 @@ def curvature(margin: FloatArray, times: FloatArray) -> FloatArray:
     return np.asarray(times * likely * (1 - likely))
 
 
+def moderated_chance(margin: FloatArray, variance: FloatArray) -> FloatArray:
+    """The chance of being chosen by a margin that is only known as a normal distribution; 0 to 1.
+
+    MacKay, "The Evidence Framework Applied to Classification Networks", Neural Computation 4, 1992.
+
+    Args:
+        margin: Means, of any shape.
+        variance: Variances, of the same shape.
+    """
+    return chance(margin / np.sqrt(1 + np.pi / 8 * variance))
+
+
+def expected_information(margin: FloatArray, variance: FloatArray) -> FloatArray:
+    """How much a comparison is expected to tell about a margin: their mutual information.
+
+    The entropy of the outcome minus its expected entropy if the margin were known (Lindley, "On a Measure of
+    the Information Provided by an Experiment", Annals of Mathematical Statistics 27, 1956).
+
+    Args:
+        margin: Means of the normal distribution of the margin, of any shape.
+        variance: Its variances, of the same shape.
+
+    Returns:
+        Nats, of the same shape, 0 to log 2.
+
+    >>> expected_information(np.array([0.0, 0.0, 5.0]), np.array([0.0, 4.0, 4.0])).round(3)
+    array([0.   , 0.22 , 0.072])
+    """
+    nodes, weights = _NODES
+    drawn = chance(margin[..., None] + np.sqrt(variance)[..., None] * nodes)
+    information = _entropy(drawn @ weights) - _entropy(drawn) @ weights
+    return np.asarray(np.maximum(information, 0))
+
+
+def _entropy(likely: FloatArray) -> FloatArray:
+    """Of a choice between two; nats."""
+    inside = np.clip(likely, _TINY, 1 - np.finfo(np.float64).eps)
+    return np.asarray(-inside * np.log(inside) - (1 - inside) * np.log1p(-inside))
+
+
 def loss(margin: FloatArray, times: FloatArray, chosen: FloatArray) -> float:
     """Minus the log-likelihood of P pairs that were compared `times` and of which the first was `chosen`."""
     return float((times * np.logaddexp(0, margin) - chosen * margin).sum())
@@ -227,7 +269,8 @@ def fit_differences(
         share: (P,), 0 to 1, the share of the first in the choice: 0.5 for a tie, 0 if the other was chosen;
             None if the first was chosen each time.
         prior_mean: (D,), the coefficients without comparisons; None for 0.
-        prior_precision: Of each coefficient, above 0: `choose_precision` finds one.
+        prior_precision: Of each coefficient, above 0; features should be of similar size, because all have
+            one prior.
 
     Returns:
         (D,) float64.
@@ -244,44 +287,6 @@ def fit_differences(
     return mean + most_likely(
         Dense(x), times, chosen, start, precision=prior_precision, scale=scale, offset=x @ mean
     )
-
-
-def choose_precision(
-    differences: ArrayLike,
-    *,
-    weights: ArrayLike | None = None,
-    share: ArrayLike | None = None,
-    prior_mean: ArrayLike | None = None,
-) -> float:
-    """The precision of the prior for which the comparisons are most likely, for `fit_differences`.
-
-    By the evidence in Laplace's approximation (MacKay, "The Evidence Framework Applied to Classification
-    Networks", Neural Computation 4, 1992), times a wide prior: a handful of comparisons cannot decide.
-
-    Args:
-        differences: As for `fit_differences`; features should be of similar size, because all have one prior.
-        weights: Likewise.
-        share: Likewise.
-        prior_mean: Likewise.
-
-    Returns:
-        Above 0.
-    """
-    x, times, chosen, mean = _checked(differences, weights, share, prior_mean)
-    length = float((times @ (x**2)).sum() / times.sum()) if times.any() else 0.0
-    if length < _TINY:
-        return 1.0
-    scale, offset, found = max(float((times @ np.abs(x)).mean()), _TINY), x @ mean, np.zeros(x.shape[1])
-    precisions, evidences = length / _MARGIN_SDS**2, []
-    for precision in precisions:
-        found = most_likely(Dense(x), times, chosen, found, precision=precision, scale=scale, offset=offset)
-        margin = x @ found + offset
-        rooted = x * np.sqrt(curvature(margin, times))[:, None]
-        gram = rooted.T @ rooted if x.shape[1] <= len(x) else rooted @ rooted.T
-        spread = np.linalg.slogdet(np.eye(len(gram)) + gram / precision).logabsdet
-        evidences.append(-loss(margin, times, chosen) - precision / 2 * float(found @ found) - spread / 2)
-    prior = -((np.log(_MARGIN_SDS) / _LOG_SD_DEVIATION) ** 2) / 2
-    return float(precisions[np.argmax(np.array(evidences) + prior)])
 
 
 def _checked(

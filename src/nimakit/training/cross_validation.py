@@ -52,6 +52,8 @@ def cross_validated(
 
     Raises:
         ConfigError: Not a config, or with another number of bins.
+        UsageError: A head, and an augmentation other than "none" and "flips".
+        ModelError: An encoder is missing, or a network fails.
         TrainingError: A job failed; the others are used again by the next run.
     """
     config = read_config(config_file)

@@ -13,16 +13,19 @@ from nimakit.config import HeadConfig, TrainConfig, parse_train_config
 from nimakit.errors import ImageError, UsageError
 from nimakit.features import make_scorer
 from nimakit.jobs import Job
+from nimakit.models import intervals
 from nimakit.models.engine import Member, Model
+from nimakit.models.intervals import KnownErrors
 from nimakit.models.network import Network
 from nimakit.models.pretrained import PUBLIC, Notify
 from nimakit.models.score import DIGITS, Score
 from nimakit.progress import track
 from nimakit.scoring.evaluation import Evaluation, evaluate
 from nimakit.scoring.items import Item, list_items, score_items
+from nimakit.stats import histogram
 from nimakit.stats.histogram import FloatArray
 from nimakit.training.labelled_set import JobData
-from nimakit.training.results import seconds_per_image, store_errors
+from nimakit.training.results import seconds_per_image
 
 STUDENT = "student"
 """Name of the evaluation of the student on photographs with ratings, none of which it has seen."""
@@ -97,8 +100,7 @@ def distil(
     network = Network(student.model_file)
     rated = [*data.items, *data.test]
     found = evaluate(Model([Member(network)]), rated, label="scoring the rated photographs")
-    # Its job stored the errors of the head's scores, but intervals are for people's ratings.
-    store_errors(student, {"validation": found})
+    _store_errors(student, found, data)
     counts = {part: len(ids) for part, ids in student.split().items()}
     alike = json.loads(student.metrics_file.read_text("utf-8"))["validation"]["srcc_mean"]
     own: TrainConfig = parse_train_config(json.loads(student.config_file.read_text("utf-8")), "student")
@@ -139,8 +141,28 @@ def _prepare(job: Job, data: JobData, teacher: Model, notify: Notify) -> None:
             "config.json": job.student_config_file.read_bytes(),
             "samples.json": f"{json.dumps(entries)}\n".encode(),
         },
-        {"image_dir": str(folder), "samples_file": str(job.student.samples_file), "missing": [], **shared},
+        {
+            "image_dir": str(folder),
+            "samples_file": str(job.student.samples_file),
+            "missing": [],
+            "teacher": job.name,
+            **shared,
+        },
     )
+
+
+def _store_errors(student: Job, found: Evaluation, data: JobData) -> None:
+    """Store the student's errors on the validation set of the head, if there is one.
+
+    On the other rated photographs its errors are too small: the head learned from their ratings, and the
+    student from the head.
+    """
+    held_out = {data.items[row].image_id for row in data.parts["validation"]}
+    rows = [row for row, image_id in enumerate(found.image_ids) if image_id in held_out]
+    if rows:
+        real = histogram.mean(found.labels[rows], found.label_bins)
+        known_errors = KnownErrors.of(found.means[rows], real, f"{len(rows)} photographs, validation")
+        intervals.write(student.model_file, known_errors)
 
 
 def _unrated(items: list[Item], data: JobData, notify: Notify) -> list[Item]:

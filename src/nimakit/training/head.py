@@ -84,19 +84,7 @@ def train_head(
         ratings = _ratings(job, config, data, learned.rows)
         for sentence in ratings.facts.values():
             notify(sentence)
-        begin = time.perf_counter()
-        head = fitting.fit(
-            learned.blocks,
-            ratings.labels,
-            data.bins,
-            kernel=config.kernel,
-            counts=ratings.counts,
-            is_regression=config.head == "regression",
-            balanced=config.balance_ratings,
-            most=len(learned.rows) if data.features else None,
-            seed=config.seed,
-        )
-        notify(f"head fitted in {time.perf_counter() - begin:.1f} seconds")
+        head = _fit(config, data, learned, ratings, notify)
         graph = joining.join(
             [encoder.graph() for encoder in encoders],
             head.fitted.head,
@@ -114,30 +102,55 @@ def train_head(
         student = distil(job, data, model, train=train_student, notify=notify)
         evaluations[STUDENT] = student.evaluation
         students = {"student": student.fact}
-    facts = {
-        "encoders": names,
-        "learned from": f"{len(learned.rows)} photographs",
-        "head": f"{config.kernel} ridge regression, {config.head}",
-        "learned from each encoder": ", ".join(
-            f"{encoder.label} {share:.0%}"
-            for encoder, share in zip(encoders, head.fitted.shares, strict=True)
-        ),
-        **ratings.facts,
-        **store_errors(job, evaluations),
-        "size of the file": f"{job.model_file.stat().st_size / 1e6:.1f} MB",
-        "time for an image, on one core": f"{seconds_per_image(network, learned.paths):.2f} s",
-        **students,
-        **run_facts(job, config.seed),
-    }
     results = Results(
         title=f"{names}, {job.name}",
         metadata=network.metadata,
-        facts=facts,
+        facts={
+            **_facts(config, encoders, head, learned.rows),
+            **ratings.facts,
+            **store_errors(job, evaluations),
+            "size of the file": f"{job.model_file.stat().st_size / 1e6:.1f} MB",
+            "time for an image, on one core": f"{seconds_per_image(network, learned.paths):.2f} s",
+            **students,
+            **run_facts(job, config.seed),
+        },
         history=[],
         evaluations=evaluations,
         bins=data.bins,
     )
     write_results(job, results, notify)
+
+
+def _fit(
+    config: HeadConfig, data: JobData, learned: Learned, ratings: _Ratings, notify: Notify
+) -> FittedHead:
+    begin = time.perf_counter()
+    head = fitting.fit(
+        learned.blocks,
+        ratings.labels,
+        data.bins,
+        kernel=config.kernel,
+        counts=ratings.counts,
+        is_regression=config.head == "regression",
+        balanced=config.balance_ratings,
+        most=len(learned.rows) if data.features else None,
+        seed=config.seed,
+    )
+    notify(f"head fitted in {time.perf_counter() - begin:.1f} seconds")
+    return head
+
+
+def _facts(
+    config: HeadConfig, encoders: Sequence[Encoder], head: FittedHead, rows: Sequence[int]
+) -> dict[str, str]:
+    """What was fitted, for the report."""
+    shares = zip(encoders, head.fitted.shares, strict=True)
+    return {
+        "encoders": " + ".join(encoder.label for encoder in encoders),
+        "learned from": f"{len(rows)} photographs",
+        "head": f"{config.kernel} ridge regression, {config.head}",
+        "learned from each encoder": ", ".join(f"{encoder.label} {share:.0%}" for encoder, share in shares),
+    }
 
 
 def _ratings(job: Job, config: HeadConfig, data: JobData, rows: Sequence[int]) -> _Ratings:

@@ -158,12 +158,14 @@ def _evaluate_and_report(
     model = Model([Member(network)])
     weights = [Path(config.existing_weights)] if config.existing_weights else []
     evaluations = evaluate_sets(model, data, read_splits(weights, notify=notify), notify)
+    # A student's labels are scores, and intervals are for people's ratings.
+    intervals = {} if "teacher" in job.run() else store_errors(job, evaluations)
     write_results(
         job,
         Results(
             title=f"{config.base_model_name}, {job.name}",
             metadata=network.metadata,
-            facts=_facts(job, config, data, history) | store_errors(job, evaluations),
+            facts=_facts(job, config, data, history) | intervals,
             history=history,
             evaluations=evaluations,
             bins=data.bins,

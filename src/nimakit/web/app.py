@@ -36,6 +36,8 @@ from nimakit.web.accounts import routes as accounts_routes
 from nimakit.web.collections import overview
 from nimakit.web.collections import routes as collections_routes
 from nimakit.web.collections.setup import ensure_admin
+from nimakit.web.cull import routes as cull_routes
+from nimakit.web.cull.grouping import Grouper
 from nimakit.web.dashboard import routes as dashboard_routes
 from nimakit.web.dashboard.cache import StatisticsCache
 from nimakit.web.db.database import Database
@@ -65,6 +67,7 @@ BLUEPRINTS = (
     collections_routes.blueprint,
     overview.blueprint,
     comparisons.blueprint,
+    cull_routes.blueprint,
     dashboard_routes.blueprint,
     deck.blueprint,
     events.blueprint,
@@ -157,6 +160,7 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
     _configure(app, settings)
     candidates = CandidateCache()
     decoding = Admission(DECODED_BYTES * settings.max_pixels, at_once=max(2, cores()))
+    predictor = Predictor(database, decoding, settings.max_pixels)
     app.extensions[EXTENSION] = Services(
         settings=settings,
         database=database,
@@ -173,8 +177,11 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
             database,
             candidates.invalidate,
             settings.users_dir,
-            Predictor(database, decoding, settings.max_pixels),
-            jobs=[Learner(database, settings.models_dir, decoding, settings.max_pixels).advance],
+            predictor,
+            jobs=[
+                Learner(database, settings.models_dir, decoding, settings.max_pixels).advance,
+                Grouper(database, predictor.loaded, settings.max_pixels).advance,
+            ],
         ),
         explainer=Explainer(settings.data_dir / "explanations"),
     )

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,10 @@ ROWS = ["a,b,a", "b,a,b", "a,b,a", "b,c,tie", "x,y,x", "y,x,y", "d,a,d"]
 def pairs(nimakit: Command, tmp_path: Path) -> Command:
     """Fits scores to seven comparisons; x and y are a group of their own, d is always chosen."""
 
-    def run(*arguments: object, rows: list[str] = ROWS) -> Result:
+    def run(*arguments: object, rows: list[str] = ROWS, table: Path | None = None) -> Result:
         (tmp_path / "pairs.csv").write_text("\n".join(["left,right,chosen", *rows]) + "\n", encoding="utf-8")
         output = ("--output", tmp_path / "labels.json", "--scores-file", tmp_path / "scores.csv")
-        return nimakit("data", "pairs", tmp_path / "pairs.csv", *output, *arguments)
+        return nimakit("data", "pairs", table or tmp_path / "pairs.csv", *output, *arguments)
 
     return run
 
@@ -33,7 +34,7 @@ def _scores(tmp_path: Path) -> list[dict[str, str]]:
 
 def test_writes_scores_and_labels(pairs: Command, tmp_path: Path) -> None:
     """The mean of a label lies as far up the scale as the chance of being chosen over another."""
-    result = pairs()
+    result = pairs("--prior-sd", 0)
     assert result.code == 0, result.err
     scores = {row["image_id"]: row for row in _scores(tmp_path)}
     labels = read_labels(tmp_path / "labels.json")
@@ -48,7 +49,7 @@ def test_writes_scores_and_labels(pairs: Command, tmp_path: Path) -> None:
 
 def test_reports_what_has_no_score(pairs: Command, tmp_path: Path) -> None:
     """Each image left out is in the summary and the scores file, with the reason; stderr counts them."""
-    result = pairs()
+    result = pairs("--prior-sd", 0)
     summary = json.loads(result.out)
     assert (summary["comparisons"], summary["ties"], summary["images"], summary["scored"]) == (7, 1, 6, 3)
     assert summary["images_of_groups"] == [4, 2]
@@ -63,17 +64,39 @@ def test_reports_what_has_no_score(pairs: Command, tmp_path: Path) -> None:
 
 
 def test_a_prior_scores_everything(pairs: Command, tmp_path: Path) -> None:
-    """--prior-sd gives all images a score, and says what that rests on."""
-    result = pairs("--prior-sd", 2)
+    """All images have a score and an interval of ranks; the summary says how far the order is."""
+    result = pairs()
     summary = json.loads(result.out)
     assert (summary["scored"], summary["left_out"]) == (6, {})
     assert "the comparisons form 2 separate groups" in result.err
     assert len(read_labels(tmp_path / "labels.json").image_ids) == 6
+    rows = _scores(tmp_path)
+    assert [int(row["rank"]) for row in rows] == [*range(1, 7)]
+    assert all(int(row["rank_low"]) <= int(row["rank"]) <= int(row["rank_high"]) for row in rows)
+    [b] = [row for row in rows if row["image_id"] == "b"]
+    assert (b["won"], b["lost"], b["tied"]) == ("1", "2", "1")
+    assert 0.5 < summary["certainty_of_neighbours"] < 0.8
+    assert f"about {summary['comparisons_needed']:,} more comparisons" in result.err
+    assert summary["careless"] is None
+
+
+def test_names_raters_who_choose_at_random(pairs: Command, tmp_path: Path) -> None:
+    """Three people agree, the fourth says the opposite; the comparisons of all count."""
+    names = "abcdefgh"
+    table = ["left,right,chosen,user_id"]
+    for left, right in combinations(names, 2):
+        table += [f"{left},{right},left,u{user}" for user in range(3)] + [f"{left},{right},right,wrong"]
+    (tmp_path / "more.csv").write_text("\n".join(table) + "\n", encoding="utf-8")
+    result = pairs(table=tmp_path / "more.csv")
+    summary = json.loads(result.out)
+    assert summary["careless"] == ["wrong"]
+    assert summary["comparisons"] == 4 * 28
+    assert "1 of 4 raters agree with the ranking by the others no better than chance" in result.err
 
 
 def test_labels_are_on_the_scale_asked_for(pairs: Command, tmp_path: Path) -> None:
     """--bins 1-5 gives five bins."""
-    assert pairs("--bins", "1-5").code == 0
+    assert pairs("--bins", "1-5", "--prior-sd", 0).code == 0
     labels = read_labels(tmp_path / "labels.json")
     assert labels.histograms is not None
     assert labels.histograms.shape == (3, 5)
@@ -91,9 +114,9 @@ def test_refuses_to_overwrite_what_it_reads(pairs: Command, tmp_path: Path) -> N
     ("rows", "arguments", "message"),
     [
         (["a,b,c"], [], "line 2: chosen must be 'a', 'b' or a tie; received 'c'"),
-        (["a,b,a"], [], "--prior-sd 2"),
+        (["a,b,a"], ["--prior-sd", "0"], "--prior-sd 2"),
         (ROWS, ["--left-column", "one"], "needs one column 'one'"),
-        (ROWS, ["--prior-sd", "0"], "'--prior-sd'"),
+        (ROWS, ["--prior-sd", "-1"], "'--prior-sd'"),
         (ROWS, ["--bins", "5-1"], "a rising list"),
         (ROWS, ["--output", "labels.csv"], "end in .json"),
         (ROWS, ["--scores-file", "scores.json"], "end in .csv"),

@@ -154,8 +154,9 @@ def test_the_ranking_is_that_of_the_data_commands(
         Path(name).stem for name in order_on_page(visitor)
     ]
     page = words(visitor)
-    assert "1 picture can't be ranked: each won every comparison." in page
-    assert "4 pictures are ranked" in page
+    assert "1 picture not compared yet." in page
+    assert "5 pictures are ranked" in page
+    assert re.search(r" 1 1.[2-5] photo 4.jpg", page)
     exported = tmp_path / "exported.csv"
     exported.write_text(visitor.get(visitor.address("transfer/pairs.csv")).text)
     assert by_command(nimakit, exported) == expected
@@ -181,16 +182,28 @@ def test_the_ranking_of_real_votes_is_that_of_the_data_commands(
 
 
 def test_comparisons_that_nothing_connects_are_reported(make_study: MakeStudy) -> None:
-    """With the sizes of the groups; where nothing has a finite score, the reason, and no file."""
+    """With the sizes of the groups; all are ranked, with intervals that say how little is known."""
     visitor = make_study(experiment="preference").visitor()
     take_in(visitor, "pairs", "left,right,chosen\nphoto 0,photo 1,left\nphoto 2,photo 3,left\n")
     page = words(visitor)
     assert "form 2 groups that no comparisons link, of 2, 2 pictures" in page
-    assert "pictures can be ranked once a chain of choices" in page
-    assert "--" not in page.split("Ranking")[1]
-    answer = visitor.get(visitor.address("dashboard/ranking.csv"))
-    assert answer.status_code == 404
-    assert "chain of choices" in answer.text
+    rows = ranking(visitor)
+    assert [row["won"] for row in rows] == ["1", "1", "0", "0"]
+    assert [(row["rank_low"], row["rank_high"]) for row in rows] == 4 * [("1", "4")]
+
+
+def test_progress_of_a_preference_is_that_of_its_ranking(make_study: MakeStudy) -> None:
+    """The share of the comparisons that the order of neighbours takes; one of each picture is not the aim."""
+    study = make_study(experiment="preference")
+    visitor = study.visitor()
+    take_in(visitor, "pairs", "left,right,chosen\nphoto 0,photo 1,left\nphoto 2,photo 3,left\n")
+    page = words(visitor)
+    [more] = map(int, re.findall(r"About (\d+) comparisons to go until two neighbours", page))
+    share = 200 // (2 + more) or "under 1"
+    assert f"{share} % of the comparisons for a ranking whose neighbours are 80 %" in page
+    assert "of the pictures compared" not in page
+    study.set(wanted=2)
+    assert "33 % of 2 comparisons per picture" in words(visitor)
 
 
 def test_there_is_no_ranking_of_ratings(rated: Study, visitor: Visitor) -> None:

@@ -13,6 +13,7 @@ from nimakit.labels import comparisons, summary
 from nimakit.labels.ratings import read_ratings
 from nimakit.labels.summary import unlike_the_rest
 from nimakit.stats import bradley_terry
+from nimakit.stats.ranking import forecast
 from nimakit.web.dashboard import statistics
 from nimakit.web.dashboard.statistics import (
     ComparisonStatistics,
@@ -178,7 +179,7 @@ def compared(make_study: MakeStudy) -> Study:
 
 @on_both
 def test_scores_are_those_of_the_data_commands(compared: Study, tmp_path: Path) -> None:
-    """The same to the last digit, in the same order, with the same reasons for what is left out."""
+    """The same to the last digit, in the same order; what won its only comparison has a score, too."""
     table = tmp_path / "pairs.csv"
     table.write_text(PAIRS)
     given = comparisons.read_comparisons(table, rows=BadRows())
@@ -188,11 +189,8 @@ def test_scores_are_those_of_the_data_commands(compared: Study, tmp_path: Path) 
     assert found.scores
     assert found.scores.score.tolist() == expected.score.tolist()
     assert found.scores.standard_error.tolist() == expected.standard_error.tolist()
-    assert (
-        found.scores.left_out.keys()
-        == expected.left_out.keys()
-        == {"chosen in every comparison: no score is high enough"}
-    )
+    assert found.scores.rank_high.tolist() == expected.rank_high.tolist()
+    assert len(found.scores.images) == 5
     assert found.group_sizes == [5]
 
 
@@ -216,27 +214,46 @@ def test_a_choice_of_four_is_three_pairs(make_study: MakeStudy) -> None:
 
 
 def test_wins_are_those_the_score_counts(make_study: MakeStudy) -> None:
-    """Three pairs of a choice of four, half a win of a tie; none with an unranked picture."""
+    """Three pairs of a choice of four, a tie of four ties each with three."""
     study = make_study(experiment="preference", choices="4")
     visitor, (a, b, c, d, e) = study.visitor(), [image.id for image in study.images[:5]]
     for trial, shown, chosen in (
         ("t1", [a, b, c, d], a),
         ("t2", [a, b, c, d], b),
         ("t3", [a, b, c, d], c),
-        ("t4", [a, b, c, e], a),  # e never wins: no score is low enough
+        ("t4", [a, b, c, e], a),
     ):
         visitor.send({"kind": "choice", "trial": trial, "shown": shown, "image": chosen})
     visitor.send({"kind": "tie", "trial": "t5", "shown": [a, b, c, d]})
     found = of_choices(study)
     assert found.scores
     ids = [int(found.comparisons.image_ids[place]) for place in found.scores.images]
-    rows = zip(ids, found.scores.won.tolist(), found.scores.times.tolist(), strict=True)
-    assert {key: (won, times) for key, won, times in rows} == {
-        a: (3 + 2 + 1.5, 3 + 1 + 1 + 2 + 3),
-        b: (3 + 1.5, 1 + 3 + 1 + 1 + 3),
-        c: (3 + 1.5, 1 + 1 + 3 + 1 + 3),
-        d: (1.5, 1 + 1 + 1 + 3),
+    rows = zip(
+        ids,
+        *(column.tolist() for column in (found.scores.won, found.scores.lost, found.scores.tied)),
+        strict=True,
+    )
+    assert {key: counts for key, *counts in rows} == {
+        a: [3 + 3, 1 + 1, 3],
+        b: [3, 1 + 1 + 1, 3],
+        c: [3, 1 + 1 + 1, 3],
+        d: [0, 1 + 1 + 1, 3],
+        e: [0, 1, 0],
     }
+
+
+def test_the_forecast_is_about_all_pictures(make_study: MakeStudy) -> None:
+    """Pictures that were not compared yet are unknown; a choice of four counts as three differences."""
+    study = make_study(experiment="preference", choices="4")
+    visitor, shown = study.visitor(), [image.id for image in study.images[:4]]
+    visitor.send({"kind": "choice", "trial": "t1", "shown": shown, "image": shown[0]})
+    found = of_choices(study)
+    assert found.forecast
+    assert found.scores
+    assert found.forecast.made == 1
+    alone = forecast(found.scores.score, found.scores.variance, made=1, differences=3)
+    assert found.forecast.certainty < alone.certainty
+    assert found.forecast.more > alone.more > 0
 
 
 @on_both
@@ -255,7 +272,7 @@ def test_comparisons_that_are_shown_again_tell_consistency(compared: Study) -> N
 
 
 def test_comparisons_that_nothing_connects_are_told(make_study: MakeStudy) -> None:
-    """The groups they fall into; the larger has scores."""
+    """The groups they fall into; all have scores."""
     study = make_study(experiment="preference")
     rows = ["0,1,left", "1,0,left", "1,2,left", "2,1,left", "3,4,left", "4,3,left"]
     text = "".join(f"photo {row[0]},photo {row[2]},{row[4:]}\n" for row in rows)
@@ -263,19 +280,19 @@ def test_comparisons_that_nothing_connects_are_told(make_study: MakeStudy) -> No
     found = of_choices(study)
     assert found.group_sizes == [3, 2]
     assert found.scores
-    assert len(found.scores.images) == 3
+    assert len(found.scores.images) == 5
 
 
 def test_what_cannot_be_ranked_says_why(make_study: MakeStudy, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One choice alone makes no finite score; skips alone no comparison; too many pictures take too long."""
+    """Skips make no comparison, and too many pictures take too long; one choice is enough."""
     study = make_study(experiment="preference")
     visitor, shown = study.visitor(), [image.id for image in study.images[:2]]
     visitor.send({"kind": "skip", "trial": "t0", "shown": shown})
     assert "no comparisons yet" in of_choices(study).problem
     visitor.send({"kind": "choice", "trial": "t1", "shown": shown, "image": shown[0]})
     found = of_choices(study)
-    assert found.scores is None
-    assert "chain of choices" in found.problem
+    assert found.scores
+    assert (found.problem, len(found.scores.images)) == ("", 2)
     monkeypatch.setattr(statistics, "MAX_RANKED", 1)
     assert "2 were compared" in of_choices(study).problem
 

@@ -12,7 +12,7 @@ from nimakit.commands.batch import say_failures
 from nimakit.commands.cull.results import Outputs, changed_lines, summary_lines
 from nimakit.commands.cull.values import ALL_STARS, KeepAmount, StarShares
 from nimakit.commands.cull.watching import watch_folder
-from nimakit.commands.frame_reader import likeness_encoder, load_reader
+from nimakit.commands.frame_reader import compared, likeness_encoder, load_reader, load_weights
 from nimakit.commands.parameters import (
     FILE,
     FOLDER,
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
 @models("  [default: aesthetic]")
 @likeness_encoder
 @user_file
+@compared
 @click.option("--report", type=OutputFile(".html"), help="Write a page of all groups here, .html.")
 @click.option(
     "--list",
@@ -104,6 +105,8 @@ def cull(
     models: tuple[str, ...],
     encoder: tuple[str, tuple[int, int] | None] | None,
     user_file: Path | None,
+    comparisons_file: Path | None,
+    compared_images: Path | None,
     report: Path | None,
     list_file: Path | None,
     style: "Style | None",
@@ -135,20 +138,21 @@ def cull(
         return _undo(undo)
     wanted = _wanted(style, {"copy": copy_to, "move": move_to, "link": link_to}, overwrite_ratings)
     _check_changes(wanted, images, applies=applies, recursive=recursive)
+    outputs = Outputs(report=report, list_file=list_file, max_pixels=max_pixels)
+    outputs.check()
+    model, read = load_reader(models, user_file, encoder, max_pixels)
+    folder = source if source.is_dir() else source.parent
     rules = shoot.Rules(
         keep=keep,
         star_shares=star_shares,
         diversity=diversity,
+        weights=load_weights(comparisons_file, compared_images or folder, read),
         rejects=reject,
         label=label.title() if label else None,
     )
-    outputs = Outputs(report=report, list_file=list_file, max_pixels=max_pixels)
-    outputs.check()
-    model, read = load_reader(models, user_file, encoder, max_pixels)
     if watch:
         return watch_folder(watch, read, rules, outputs, model=model, recursive=recursive)
     paths = find_images(source, recursive=recursive, notify=say)
-    folder = source if source.is_dir() else source.parent
     culled = shoot.cull(folder, read(paths), rules)
     undo_file = _undo_file(wanted.folder or folder)
     done = changes.apply(culled, wanted, undo_file) if applies else changes.preview(culled, wanted)

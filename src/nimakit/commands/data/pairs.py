@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("pairs_file", type=FILE, metavar="PAIRS")
 @labels_output
-@click.option("--scores-file", type=OutputFile(".csv"), help="Also write scores and standard errors, .csv.")
+@click.option(
+    "--scores-file", type=OutputFile(".csv"), help="Also write scores, standard errors and ranks, .csv."
+)
 @click.option("--left-column", default="left", help="Column of one image.")
 @click.option("--right-column", default="right", help="Column of the other image.")
 @click.option(
@@ -30,9 +32,10 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--prior-sd",
-    type=Finite(0.01, 100),
-    help="Regularise the scores with a normal prior of this standard deviation (in logits; 2 is mild). Images"
-    " that would otherwise be left out then also get scores.",
+    type=Finite(0, 100),
+    default=2.0,
+    help="Standard deviation, in logits, of the normal prior of the scores. 0 fits without a prior, which"
+    " leaves out images that have no finite score.",
 )
 @click.option("--bins", type=Bins(), default="1-10", help="The scale of the labels.")
 @importer
@@ -41,7 +44,7 @@ def pairs(
     pairs_file: Path,
     output: Path,
     scores_file: Path | None,
-    prior_sd: float | None,
+    prior_sd: float,
     bins: "FloatArray",
     outcome: Import,
     **columns: Any,
@@ -49,8 +52,7 @@ def pairs(
     """Fit Bradley-Terry scores to comparisons of two images. PAIRS is a .csv, .tsv or .jsonl.
 
     Each label is a maximum-entropy distribution. Its mean lies as far up the scale as the image's average
-    probability of being chosen over another. Images without a finite score, or not connected with the largest
-    group by a chain of comparisons, are left out and listed.
+    probability of being chosen over another. The scores file also has the ranks with 95 % intervals.
 
     \b
     Example:
@@ -64,7 +66,7 @@ def pairs(
     if scores_file:
         refuse_inputs([scores_file], [pairs_file])
     given = read_comparisons(pairs_file, **columns, rows=outcome.rows, notify=say)
-    scores = fit(given, prior_sd=prior_sd)
+    scores = fit(given, prior_sd=prior_sd or None)
     ids = tuple(given.image_ids[place] for place in scores.images)
     labels = max_entropy(bins[0] + scores.chance * (bins[-1] - bins[0]), bins)
     write_labels(output, ids, labels)
@@ -81,6 +83,8 @@ def _summary(given: "Comparisons", scores: "Scores", group_sizes: list[int]) -> 
     """The figures of the result; also warns about images without a score."""
     import numpy as np
 
+    from nimakit.stats.ranking import WANTED_CERTAINTY, forecast
+
     left_out = {
         reason: [given.image_ids[place] for place in places] for reason, places in scores.left_out.items()
     }
@@ -88,9 +92,14 @@ def _summary(given: "Comparisons", scores: "Scores", group_sizes: list[int]) -> 
         say(f"left out ({reason}): {len(names)} of {len(given.image_ids)} images")
     if len(group_sizes) > 1 and not left_out:
         say(
-            f"the comparisons form {len(group_sizes)} separate groups; only --prior-sd relates the scores of"
-            " one group to those of another"
+            f"the comparisons form {len(group_sizes)} separate groups; only the prior relates the scores"
+            " of one group to those of another"
         )
+    progress = forecast(scores.score, scores.variance, made=len(given))
+    say(
+        f"neighbours in the ranking are in the right order with a probability of {progress.certainty:.0%};"
+        f" about {progress.more:,} more comparisons are needed for {WANTED_CERTAINTY:.0%}"
+    )
     return {
         "comparisons": len(given.share),
         "ties": int((given.share == 0.5).sum()),
@@ -99,4 +108,22 @@ def _summary(given: "Comparisons", scores: "Scores", group_sizes: list[int]) -> 
         "scored": len(scores.images),
         "left_out": left_out,
         "median_standard_error": float(np.median(scores.standard_error)),
+        "certainty_of_neighbours": progress.certainty,
+        "comparisons_needed": progress.more,
+        "careless": _careless(given),
     }
+
+
+def _careless(given: "Comparisons") -> list[str] | None:
+    """Raters who agree with the others no better than chance; None where there are no others."""
+    from nimakit.stats.careless import conformity
+
+    if len(given.user_ids) < 2:
+        return None
+    names = [*conformity(given).careless]
+    if names:
+        say(
+            f"{len(names)} of {len(given.user_ids)} raters agree with the ranking by the others no better"
+            " than chance; they are listed as careless in the summary, and their comparisons count"
+        )
+    return names

@@ -22,14 +22,15 @@ if TYPE_CHECKING:
     multiple=True,
     type=FILE,
     metavar="DIR",
-    help="Folder of photographs to rate, with its sub-folders; it is only read. Can be repeated.",
+    help="Folder of photographs to rate, with its sub-folders. Can be repeated.",
 )
 @click.option("--name", help="Name of a new collection.  [default: the folder's name]")
 @click.option(
     "--experiment",
-    type=click.Choice(["score", "rate", "preference"]),
-    help="Experiment of a new collection: score each photo, rate by correcting the predicted score, or choose"
-    " the better of two (preference).  [default: score]",
+    type=click.Choice(["score", "rate", "preference", "cull"]),
+    help="Experiment of a new collection: score each photo, rate by correcting the predicted score, choose"
+    " the better of two (preference), or pick the best of each group of similar photos"
+    " (cull).  [default: score]",
 )
 @click.option("--scale", metavar="LOW-HIGH", help="Rating scale of a new collection.  [default: 1-10]")
 @click.option(

@@ -42,13 +42,14 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
             SelectChoice("score", "Score: one picture, one rating"),
             SelectChoice("rate", "Rate: correct the predicted score"),
             SelectChoice("preference", "Preference: choose the best of several"),
+            SelectChoice("cull", "Cull: pick the best of each group, and give stars"),
         ],
     )
     scale = StringField(
         "Scale",
         [InputRequired()],
         default=str(Scale()),
-        description="Lowest and highest rating, such as 1-10.",
+        description="Lowest and highest rating, such as 1-10. A cull has 1 to 5 stars.",
     )
     choices = SelectField("Pictures to choose from", choices=[SelectChoice("2", "2"), SelectChoice("4", "4")])
     question = StringField(
@@ -90,7 +91,8 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
     )
     personal = BooleanField(
         "Personal predictions",
-        description="Learned from each rater's own ratings, after ten of them. Not for comparisons.",
+        description="Learned from each rater's own ratings, after ten of them. Not for comparisons; always"
+        " in a cull.",
     )
     blind = BooleanField(
         "Blind", default=True, description="Raters see no file names, and no predicted scores after rating."

@@ -18,11 +18,13 @@ from nimakit.web.accounts import raters
 from nimakit.web.db.database import Database
 from nimakit.web.db.features import forget_scores
 from nimakit.web.db.scale import Scale
-from nimakit.web.db.tables import EXPERIMENTS, ORDERS, Choice, Collection, Rating
+from nimakit.web.db.tables import CULL, EXPERIMENTS, ORDERS, Choice, Collection, Flag, Rating
 from nimakit.web.predictions.tastes import forget_tastes
 from nimakit.web.settings import PASSWORD_VARIABLE, Settings
 
 DEFAULT_MODEL = "aesthetic"
+STARS = Scale(1, 5)
+"""The scale of a cull."""
 _LONGEST_PATH = 1000
 
 
@@ -169,11 +171,13 @@ def change_collection(session: Session, collection: Collection, **values: Any) -
     if problems:
         raise UsageError("; ".join(problems) + ".")
     experiment = values.get("experiment", collection.experiment)
+    if experiment == CULL:
+        scale, values["personal"] = STARS, True
     needs_model = experiment == "rate" or values.get("personal", collection.personal)
     if needs_model and not values.get("model", collection.model):
         values["model"] = DEFAULT_MODEL
     other = {**values, "low": scale.low, "high": scale.high}
-    kind_changes = (experiment == "preference") != (collection.experiment == "preference")
+    kind_changes = _kind(experiment) != _kind(collection.experiment)
     scale_changes = any(
         key in other and other[key] != getattr(collection, key) for key in ("low", "high", "choices")
     )
@@ -193,8 +197,13 @@ def change_collection(session: Session, collection: Collection, **values: Any) -
 def _is_rated(session: Session, collection: Collection) -> bool:
     return any(
         session.scalars(select(table.event_id).where(table.collection_id == collection.id).limit(1)).first()
-        for table in (Rating, Choice)
+        for table in (Rating, Choice, Flag)
     )
+
+
+def _kind(experiment: str | None) -> str:
+    """Experiments of the same kind have answers that are read alike."""
+    return experiment if experiment in ("preference", CULL) else "score"
 
 
 def _slug(session: Session, name: str) -> str:

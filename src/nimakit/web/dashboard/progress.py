@@ -53,7 +53,11 @@ class Progress:
     @property
     def hours_left(self) -> float | None:
         """Hours left at this pace; None where unknown."""
-        return self.left / self.pace.per_hour if self.pace and self.left else None
+        return self.hours_for(self.left)
+
+    def hours_for(self, left: int) -> float | None:
+        """Hours that so many ratings (comparisons) take at this pace; None where unknown."""
+        return left / self.pace.per_hour if self.pace and left else None
 
 
 def progress_of(session: Session, collection: Collection, at: datetime) -> Progress:

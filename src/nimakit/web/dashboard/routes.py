@@ -15,6 +15,7 @@ from nimakit.labels import interpretation
 from nimakit.labels.comparisons import SCORE_COLUMNS, score_rows
 from nimakit.labels.summary import People
 from nimakit.stats.histogram import FloatArray, across_scale
+from nimakit.stats.ranking import WANTED_CERTAINTY, Forecast
 from nimakit.web.access import admin_only, current_collection
 from nimakit.web.dashboard import charts
 from nimakit.web.dashboard import progress as collection_progress
@@ -60,17 +61,20 @@ def page(slug: str) -> ResponseReturnValue:
         statistics, is_current = shared.statistics.of(session, collection)
         noun = "comparisons" if collection.experiment == "preference" else "ratings"
         shown: dict[str, Any] = {}
+        goal: Forecast | None = None
         if statistics and statistics.ratings:
             shown = _of_ratings(session, collection, statistics.ratings)
         elif statistics and statistics.comparisons:
             shown = _of_comparisons(session, collection, statistics.comparisons)
+            goal = statistics.comparisons.forecast
     return render_template(
         "dashboard/page.html",
         collection=collection,
         progress=progress,
-        time_left=None
-        if progress.hours_left is None
-        else collection_progress.describe_duration(progress.hours_left),
+        goal=goal,
+        wanted_certainty=WANTED_CERTAINTY,
+        time_left=_duration(progress.hours_left),
+        time_to_goal=_duration(progress.hours_for(goal.more)) if goal else None,
         by_count=charts.by_count(progress, noun, collection.wanted),
         noun=noun,
         statistics=statistics,
@@ -138,7 +142,16 @@ def _of_comparisons(session: Session, collection: Collection, found: ComparisonS
     keys = np.array(given.image_ids, np.int64)
     order = np.argsort(-scores.score, kind="stable")[:_MAX_RANKED]
     images = _images(session, keys[scores.images[order]].tolist())
-    columns = (scores.score, scores.standard_error, scores.chance, scores.won, scores.times)
+    columns = (
+        scores.rank_low,
+        scores.rank_high,
+        scores.score,
+        scores.standard_error,
+        scores.chance,
+        scores.won,
+        scores.lost,
+        scores.tied,
+    )
     ranked = [images[key] for key in keys[scores.images[order]].tolist()]
     shown["ranked"] = list(zip(ranked, *(column[order].tolist() for column in columns), strict=True))
     unknown = np.full(len(scores.images), np.nan)
@@ -148,7 +161,7 @@ def _of_comparisons(session: Session, collection: Collection, found: ComparisonS
         keys[scores.images],
         values=scores.chance,
         deviations=unknown,
-        counts=scores.times,
+        counts=scores.won + scores.lost + scores.tied,
     )
     return shown
 
@@ -199,6 +212,10 @@ def _images(session: Session, keys: list[int]) -> dict[int, Image]:
 def _named(session: Session, keys: list[str]) -> dict[str, Rater]:
     wanted = select(Rater).where(Rater.id.in_([int(key) for key in keys]))
     return {str(rater.id): rater for rater in session.scalars(wanted)}
+
+
+def _duration(hours: float | None) -> str | None:
+    return None if hours is None else collection_progress.describe_duration(hours)
 
 
 def _known(value: Any) -> float | None:

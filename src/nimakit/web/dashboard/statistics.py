@@ -14,8 +14,9 @@ from nimakit.labels import summary as data_summary
 from nimakit.labels.ratings import Ratings
 from nimakit.labels.summary import Summary
 from nimakit.stats import raters
-from nimakit.stats.bradley_terry import Comparisons, Scores, fit, groups
+from nimakit.stats.bradley_terry import PRIOR_SD, Comparisons, Scores, fit, groups
 from nimakit.stats.histogram import FloatArray, IntArray
+from nimakit.stats.ranking import Forecast, forecast
 from nimakit.stats.raters import Repeats
 from nimakit.web.dashboard.timeline import Timeline, timeline
 from nimakit.web.db.queries import is_counted
@@ -24,12 +25,14 @@ from nimakit.web.db.tables import (
     CHOICE,
     CORRECTION,
     FIRST,
+    OK,
     REPEAT,
     SKIP,
     TIE,
     Choice,
     Collection,
     Event,
+    Image,
     Rating,
 )
 from nimakit.web.transfer.exports import decided
@@ -40,7 +43,6 @@ many pictures minutes and gigabytes."""
 
 _UNKNOWN = -1e12
 _TAKEN_BACK = "taken back"
-_MIN_RANKED = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +79,8 @@ class ComparisonStatistics:
         comparisons: The pairs.
         scores: Bradley-Terry scores, as `nimakit data pairs` fits them to these pairs; None for `problem`.
         problem: Why there are no scores.
+        forecast: How far the ranking of all pictures is, including those not compared yet; None where there
+            are no scores.
         group_sizes: Sizes of the groups of pictures that comparisons link; the largest first.
         repeated: Number of comparisons that were shown again and decided both times.
         same: Number of those with the same outcome both times.
@@ -87,6 +91,7 @@ class ComparisonStatistics:
     comparisons: Comparisons
     scores: Scores | None
     problem: str
+    forecast: Forecast | None
     group_sizes: list[int]
     repeated: int
     same: int
@@ -190,6 +195,7 @@ def comparison_statistics(session: Session, collection: Collection) -> Compariso
         comparisons=comparisons,
         scores=scores,
         problem=problem,
+        forecast=_forecast(session, collection, comparisons, scores, len(made)) if scores else None,
         group_sizes=[len(group) for group in groups(comparisons) if len(group)],
         repeated=len(again),
         same=sum(again),
@@ -247,15 +253,23 @@ def _ranked(comparisons: Comparisons) -> tuple[Scores | None, str]:
             f"This page ranks up to {MAX_RANKED:,} pictures, but {count:,} were compared. Download the pairs"
             " and rank them with nimakit data pairs."
         )
-    if len(groups(comparisons, both_ways=True)[0]) < _MIN_RANKED:
-        return None, (
-            "More comparisons are needed: pictures can be ranked once a chain of choices, or ties, leads from"
-            " one to another and back."
-        )
     try:
         return fit(comparisons), ""
     except LabelError as error:
         return None, str(error)
+
+
+def _forecast(
+    session: Session, collection: Collection, comparisons: Comparisons, scores: Scores, made: int
+) -> Forecast:
+    shown = session.scalars(select(Image.id).where(Image.collection_id == collection.id, Image.state == OK))
+    new = len({str(key) for key in shown}.difference(comparisons.image_ids))
+    return forecast(
+        np.append(scores.score, np.zeros(new)),
+        np.append(scores.variance, np.full(new, PRIOR_SD**2)),
+        made=made,
+        differences=collection.choices - 1,
+    )
 
 
 def _votes(rows: Sequence[Any]) -> dict[str, Votes]:

@@ -1,4 +1,4 @@
-"""The tables: collections and their pictures, raters, their events, and their current ratings and choices."""
+"""The tables: collections and their pictures, raters, their events, and their current answers."""
 
 import unicodedata
 from datetime import UTC, datetime
@@ -26,7 +26,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from nimakit.web.db.scale import Scale
 
-EXPERIMENTS = ("score", "rate", "preference")
+CULL = "cull"
+EXPERIMENTS = ("score", "rate", "preference", CULL)
 ORDERS = ("random", "fewest", "active")
 
 LARGEST_KEY = 2**31 - 1
@@ -37,6 +38,9 @@ OK, MISSING, BROKEN, LEFT_OUT = "ok", "missing", "broken", "left out"
 
 RATING, SKIP, CHOICE, TIE = "rating", "skip", "choice", "tie"
 """Kinds of event."""
+
+PICK, REJECT, UNFLAG = FLAGS = ("pick", "reject", "unflag")
+"""Kinds of event in a cull, whose stars are ratings."""
 
 CORRECTION, BY_ADMIN = "correction", "admin"
 """Sources of events that change an earlier rating: its rater, or the admin."""
@@ -365,12 +369,12 @@ class Membership(Base):
 
 
 class Event(Base):
-    """An action of a rater. Rows are only added; `Rating` and `Choice` have the current state.
+    """An action of a rater. Rows are only added; `Rating`, `Choice` and `Flag` have the current state.
 
     Attributes:
         client_id: Chosen by the browser, so that an event sent twice counts once.
-        kind: `RATING`, `SKIP`, `CHOICE` or `TIE`.
-        image_id: The picture that was rated, skipped or chosen.
+        kind: `RATING`, `SKIP`, `CHOICE`, `TIE` or one of `FLAGS`.
+        image_id: The picture that was rated, skipped, chosen or flagged.
         value: The rating.
         predicted: The predicted score the rater was shown.
         round: `FIRST` or `REPEAT`.
@@ -453,3 +457,64 @@ class Choice(Base):
     chosen: Mapped[int | None] = mapped_column(ForeignKey("image.id", ondelete="CASCADE"))
     event_id: Mapped[int] = mapped_column(ForeignKey("event.id", ondelete="CASCADE"))
     occurred_at: Mapped[datetime]
+
+
+class Flag(Base):
+    """A rater's current flag of a picture in a cull, from their latest event.
+
+    Attributes:
+        kind: One of `FLAGS`.
+    """
+
+    __tablename__ = "flag"
+    __table_args__ = (Index(None, "collection_id", "rater_id"),)
+
+    image_id: Mapped[int] = mapped_column(ForeignKey("image.id", ondelete="CASCADE"), primary_key=True)
+    rater_id: Mapped[int] = mapped_column(ForeignKey("rater.id", ondelete="CASCADE"), primary_key=True)
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collection.id", ondelete="CASCADE"))
+    kind: Mapped[str] = mapped_column(String(8))
+    event_id: Mapped[int] = mapped_column(ForeignKey("event.id", ondelete="CASCADE"))
+    occurred_at: Mapped[datetime]
+
+
+class Grouping(Base):
+    """How the pictures of a cull were grouped last.
+
+    Attributes:
+        stamp: Identifies the pictures that were grouped; others need new groups.
+        basis: What the groups rest on, in a sentence.
+        note: Why some pictures, or all, are not grouped; empty if all are.
+    """
+
+    __tablename__ = "grouping"
+
+    collection_id: Mapped[int] = mapped_column(
+        ForeignKey("collection.id", ondelete="CASCADE"), primary_key=True
+    )
+    stamp: Mapped[list[int]]
+    basis: Mapped[str] = mapped_column(default="")
+    note: Mapped[str] = mapped_column(default="")
+    grouped_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class GroupedImage(Base):
+    """A picture's place in the groups of a cull.
+
+    Attributes:
+        number: Of its group, in the order of the groups.
+        place: Its place in the group, in the order in which the frames were taken.
+        kind: Kind of the group, one of `nimakit.culling.groups.KINDS`.
+        scene: Number of the scene.
+        measures: The technical measures of `nimakit.images.measures.Measures`, by name.
+    """
+
+    __tablename__ = "grouped_image"
+    __table_args__ = (Index(None, "collection_id", "number"),)
+
+    image_id: Mapped[int] = mapped_column(ForeignKey("image.id", ondelete="CASCADE"), primary_key=True)
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collection.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    place: Mapped[int]
+    kind: Mapped[str] = mapped_column(String(12))
+    scene: Mapped[int]
+    measures: Mapped[dict[str, Any]]

@@ -1,11 +1,11 @@
-"""Learn raters' tastes from their ratings, and predict their personal scores."""
+"""Learn raters' tastes from their ratings and picks, and predict their personal scores."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from sqlalchemy import Row, case, delete, func, select
+from sqlalchemy import case, delete, func, select
 from sqlalchemy.orm import Session
 
 from nimakit.io.arrays import Arrays
@@ -13,19 +13,33 @@ from nimakit.io.atomic import output_errors
 from nimakit.models import taste
 from nimakit.personal import fit
 from nimakit.stats.histogram import FloatArray
+from nimakit.stats.joint import Choices
 from nimakit.web.db.database import Database
 from nimakit.web.db.features import Float32Array, features_of, is_scored_by, lock_collection, to_vector
 from nimakit.web.db.queries import lock_raters
-from nimakit.web.db.tables import FIRST, OK, Collection, Features, Image, Rater, Rating, Taste
+from nimakit.web.db.tables import (
+    CULL,
+    FIRST,
+    OK,
+    UNFLAG,
+    Collection,
+    Features,
+    Flag,
+    Image,
+    Rater,
+    Rating,
+    Taste,
+)
+from nimakit.web.predictions.picks import choices_of
 from nimakit.web.predictions.population import Populations
 
 if TYPE_CHECKING:
     from nimakit.models.engine import Model
 
 FEWEST = 10
-"""Ratings needed to learn a taste."""
+"""Ratings, or comparisons by picks, needed to learn a taste."""
 AGAIN = 5
-"""New or changed ratings after which it is learned again."""
+"""New or changed ratings, or flags, after which it is learned again."""
 
 _RATERS_AT_ONCE = 20
 _LEARNED_FROM = (Image.state == OK, Image.position.is_not(None))
@@ -35,8 +49,16 @@ _TrainingData = tuple[Float32Array, FloatArray, FloatArray]
 """Of K pictures a rater rated: features (K, D), and predicted and given ratings (K,), scaled to 0 to 1."""
 
 
+class _Due(NamedTuple):
+    """A rater whose taste is to be learned: their id and code, and their last event."""
+
+    id: int
+    code: str
+    event_id: int
+
+
 class TasteLearner:
-    """Learns the tastes of raters who gave new ratings, a few raters at a time.
+    """Learns the tastes of raters who gave new ratings or flags, a few raters at a time.
 
     Args:
         database: The database.
@@ -67,22 +89,31 @@ class TasteLearner:
             current = session.get_one(Collection, collection.id)
             if current.model != collection.model or not is_scored_by(current, model):
                 return False
+            collection = current
             due = _due(session, collection)
+            if collection.experiment == CULL:
+                due = _merged(due, _due_by_flags(session, collection))
         learned = False
         for rater in due:  # one by one, because the features of all their pictures may take much memory
             with self._database.read() as session:
                 given = _training_data(session, collection, rater.id)
-            if len(given[0]) >= FEWEST:
-                self._learn(collection, model, rater, given)
+                choices = choices_of(session, collection, rater.id)
+            if len(given[0]) + (int(choices.pairs.times.sum()) if choices else 0) >= FEWEST:
+                self._learn(collection, model, rater, given, choices)
                 learned = True
         return learned
 
     def _learn(
-        self, collection: Collection, model: "Model", rater: Row[int, str, int], given: _TrainingData
+        self,
+        collection: Collection,
+        model: "Model",
+        rater: _Due,
+        given: _TrainingData,
+        choices: Choices | None,
     ) -> None:
-        population = self._populations.population(collection, model)
+        population = self._populations.population(collection, model) if len(given[0]) else None
         method: taste.Method = "factors" if population else "head"
-        arrays = population.place(*given) if population else fit.fit_head(*given)
+        arrays = population.place(*given, choices) if population else fit.fit_head(*given, choices)
         slope, constant = arrays["level"].tolist()
         stored = Taste(
             rater_id=rater.id,
@@ -99,6 +130,7 @@ class TasteLearner:
             base=model.probe()[0],
             base_name=model.name,
             ratings=len(given[0]),
+            comparisons=int(choices.pairs.times.sum()) if choices else 0,
             arrays=_to_model_scale(arrays, model.bins),
         )
         with self._database.write() as session:
@@ -152,7 +184,7 @@ def forget_tastes(session: Session, collection: Collection) -> None:
     session.execute(delete(Taste).where(Taste.collection_id == collection.id))
 
 
-def _due(session: Session, collection: Collection) -> Sequence[Row[int, str, int]]:
+def _due(session: Session, collection: Collection) -> list[_Due]:
     """Raters with enough ratings, and enough of them not learned from yet: id, code and last event_id.
 
     Those not learned from are newer ones, and those whose pictures had no features at that time.
@@ -171,7 +203,31 @@ def _due(session: Session, collection: Collection) -> Sequence[Row[int, str, int
         .order_by(func.max(Rating.event_id).desc())
         .limit(_RATERS_AT_ONCE)
     )
-    return session.execute(wanted).all()
+    return [_Due(*row) for row in session.execute(wanted)]
+
+
+def _due_by_flags(session: Session, collection: Collection) -> list[_Due]:
+    """Raters with new flags, whether or not these imply enough comparisons."""
+    new = case((Flag.event_id > func.coalesce(Taste.event_id, 0), 1), else_=0)
+    wanted = (
+        select(Rater.id, Rater.code, func.max(Flag.event_id).label("event_id"))
+        .join(Flag, Flag.rater_id == Rater.id)
+        .outerjoin(Taste, (Taste.rater_id == Rater.id) & (Taste.collection_id == collection.id))
+        .where(Flag.collection_id == collection.id, Flag.kind != UNFLAG)
+        .group_by(Rater.id, Rater.code)
+        .having(func.sum(new) >= AGAIN)
+        .order_by(func.max(Flag.event_id).desc())
+        .limit(_RATERS_AT_ONCE)
+    )
+    return [_Due(*row) for row in session.execute(wanted)]
+
+
+def _merged(*parts: Iterable[_Due]) -> list[_Due]:
+    """Each rater once, with their last event."""
+    last: dict[int, _Due] = {}
+    for one in (one for part in parts for one in part):
+        last[one.id] = max(one, last.get(one.id, one), key=lambda due: due.event_id)
+    return [*last.values()]
 
 
 def _training_data(session: Session, collection: Collection, rater_id: int) -> _TrainingData:
@@ -188,9 +244,11 @@ def _training_data(session: Session, collection: Collection, rater_id: int) -> _
         )
     )
     rows = session.execute(wanted).all()
+    width = int((collection.model_probe or [0])[-1])
     scale = collection.scale
+    features = np.array([to_vector(content) for content, _, _ in rows], np.float32)
     return (
-        np.array([to_vector(content) for content, _, _ in rows], np.float32),
+        features if rows else np.zeros((0, width), np.float32),
         np.array([position for _, position, _ in rows], np.float64),
         (np.array([value for _, _, value in rows], np.float64) - scale.low) / scale.width,
     )

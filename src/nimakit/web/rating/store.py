@@ -1,4 +1,4 @@
-"""Store events, and update the current ratings and choices, and each picture's totals."""
+"""Store events, and update the current ratings, choices and flags, and each picture's totals."""
 
 import uuid
 from collections import defaultdict
@@ -14,10 +14,12 @@ from nimakit.web.db.tables import (
     BY_ADMIN,
     CORRECTION,
     FIRST,
+    FLAGS,
     SKIP,
     TIE,
     Choice,
     Event,
+    Flag,
     Image,
     Rater,
     Rating,
@@ -86,8 +88,10 @@ def store_events(session: Session, events: Sequence[NewEvent]) -> None:
     keys = {(rater, client): key for rater, client, key in session.execute(wanted)}
     stored = [(keys[new.rater_id, new.client_id], new) for new in events]
     sums = _Sums()
-    _update_ratings(session, [(key, new) for key, new in stored if new.trial is None], sums)
-    _update_choices(session, [(key, new) for key, new in stored if new.trial is not None], sums)
+    _update_flags(session, [(key, new) for key, new in stored if new.kind in FLAGS])
+    others = [(key, new) for key, new in stored if new.kind not in FLAGS]
+    _update_ratings(session, [(key, new) for key, new in others if new.trial is None], sums)
+    _update_choices(session, [(key, new) for key, new in others if new.trial is not None], sums)
     sums.write(session)
 
 
@@ -212,8 +216,32 @@ def _update_choices(session: Session, events: Sequence[tuple[int, NewEvent]], su
     _write(session, Choice, changed, old)
 
 
+def _update_flags(session: Session, events: Sequence[tuple[int, NewEvent]]) -> None:
+    keys = {(new.image_id, new.rater_id) for _, new in events}
+    if not keys:
+        return
+    wanted = select(Flag.image_id, Flag.rater_id, Flag.kind, Flag.occurred_at, Flag.event_id)
+    current = {
+        (image, rater): _Previous(kind, at, event)
+        for image, rater, kind, at, event in session.execute(
+            wanted.where(tuple_(Flag.image_id, Flag.rater_id).in_(keys))
+        )
+    }
+    old, changed = set(current), {}
+    for key, new in events:
+        name = (cast("int", new.image_id), new.rater_id)
+        before = current.get(name, _Previous("", new.occurred_at, None))
+        if _is_outdated(session, new, before):
+            continue
+        current[name] = _Previous(new.kind, max(new.occurred_at, before.at), key)
+        row = {**_row(new, key, current[name].at), "image_id": new.image_id, "kind": new.kind}
+        row.pop("round")
+        changed[name] = row
+    _write(session, Flag, changed, old)
+
+
 def _row(new: NewEvent, key: int, at: datetime) -> dict[str, Any]:
-    """The columns that `Rating` and `Choice` share."""
+    """The columns that `Rating` and `Choice` share; a `Flag` has no round."""
     return {
         "collection_id": new.collection_id,
         "rater_id": new.rater_id,
@@ -224,7 +252,7 @@ def _row(new: NewEvent, key: int, at: datetime) -> dict[str, Any]:
 
 
 def _write(
-    session: Session, table: type[Rating | Choice], rows: Mapping[Any, dict[str, Any]], old: Set[Any]
+    session: Session, table: type[Rating | Choice | Flag], rows: Mapping[Any, dict[str, Any]], old: Set[Any]
 ) -> None:
     """Insert the rows whose keys are not in `old`, and update the others."""
     new = [row for key, row in rows.items() if key not in old]

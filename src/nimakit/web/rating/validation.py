@@ -13,7 +13,9 @@ from nimakit.io.rules import is_integer, is_number
 from nimakit.web.db.queries import lock_raters
 from nimakit.web.db.tables import (
     CHOICE,
+    CULL,
     FIRST,
+    FLAGS,
     LARGEST_KEY,
     RATING,
     REPEAT,
@@ -149,7 +151,7 @@ def _parse(
     if image is not None and not (_is_key(image) and image in pictures):
         raise ValueError("This picture is not part of the collection.")
     collection = batch.collection
-    check = _check_choice if collection.experiment == "preference" else _check_rating
+    check = {"preference": _check_choice, CULL: _check_mark}.get(collection.experiment, _check_rating)
     return NewEvent(
         client_id=client_id,
         collection_id=collection.id,
@@ -177,6 +179,16 @@ def _check_rating(raw: Mapping[str, Any], collection: Collection, _pictures: set
         raise ValueError(f"A predicted score must be a number from {scale.low} to {scale.high}.")
     rating = round(float(value), _DECIMALS) if kind == RATING and value is not None else None
     return {"kind": kind, "value": rating, "predicted": predicted}
+
+
+def _check_mark(raw: Mapping[str, Any], collection: Collection, pictures: set[int]) -> dict[str, Any]:
+    """Check a flag or stars; a skip takes the stars away."""
+    if raw.get("kind") in FLAGS and raw.get("image") is not None:
+        return {"kind": raw["kind"]}
+    values = _check_rating(raw, collection, pictures)
+    if values["value"] is not None and values["value"] % 1:
+        raise ValueError(f"Stars must be a whole number from {collection.low} to {collection.high}.")
+    return values
 
 
 def _check_choice(raw: Mapping[str, Any], collection: Collection, pictures: set[int]) -> dict[str, Any]:

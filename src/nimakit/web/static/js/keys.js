@@ -1,7 +1,9 @@
 // Keyboard shortcuts, the buttons with the same actions, and the help that lists them.
 
 export class Keys {
-  constructor() {
+  // keepsFocus: whether what a key acts on is what has the focus.
+  constructor({ keepsFocus = false } = {}) {
+    this.keepsFocus = keepsFocus;
     this.bindings = new Map();
     this.dialog = document.getElementById("help");
     this.menu = document.querySelector("details.menu");
@@ -51,7 +53,7 @@ export class Keys {
     event.preventDefault();
     binding.action(event);
     // Remove the focus, so that Enter submits what this key chose instead of pressing a button.
-    if (!this.dialog.open) document.activeElement.blur();
+    if (!this.dialog.open && !this.keepsFocus) document.activeElement.blur();
   }
 }
 

@@ -6,6 +6,7 @@ import { Keys } from "./keys.js";
 import { Outbox } from "./outbox.js";
 import { Pace } from "./pace.js";
 import { address, drawn, side, unload } from "./pictures.js";
+import { showSync } from "./sync.js";
 import { announce, toast } from "./toasts.js";
 
 const MILESTONES = [10, 50, 100, 250, 500];
@@ -44,7 +45,7 @@ export class Session {
       this.update();
       if (!this.deck.current || this.coming !== this.deck.current) this.next();
     });
-    this.outbox.addEventListener("change", () => this.showSync());
+    this.outbox.addEventListener("change", () => showSync(this.outbox));
     this.outbox.addEventListener("sent", (event) => {
       this.received = event.detail.done;
       this.update();
@@ -214,16 +215,6 @@ export class Session {
   // The answer of an item, from this or another device; undefined if it has none.
   static answerOf(item) {
     return item.answer !== undefined ? item.answer : item.value;
-  }
-
-  showSync() {
-    const sync = document.getElementById("sync");
-    const waiting = this.outbox.waiting().length;
-    const { problem } = this.outbox;
-    sync.dataset.state = problem ? "problem" : "saved";
-    if (!problem || !waiting) sync.textContent = "";
-    else if (problem === "offline") sync.textContent = `Offline: ${waiting} saved on this device`;
-    else sync.textContent = `${waiting} saved on this device. ${problem}`;
   }
 
   showNothing() {

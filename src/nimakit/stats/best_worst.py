@@ -1,0 +1,125 @@
+"""Best-worst scaling: from a set of images, a rater chooses the best and the worst.
+
+Louviere, Flynn, Marley, "Best-Worst Scaling: Theory, Methods and Applications", 2015. A judgement of k images
+says of 2 k - 3 of their pairs which is better. Scores are those of `nimakit.stats.bradley_terry`.
+"""
+
+from itertools import combinations
+
+import numpy as np
+
+from nimakit.stats.histogram import FloatArray, IntArray
+from nimakit.stats.pairwise import expected_information, moderated_chance
+
+
+def to_pairs(shown: IntArray, best: IntArray, worst: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
+    """Turn judgements into comparisons: the best beats all others, and all others beat the worst.
+
+    These are ``2 k - 3`` comparisons of k images, which have only ``k - 1`` independent differences. So each
+    has the weight ``(k - 1) / (2 k - 3)``, as `nimakit.labels.picks` weights groups of picks.
+
+    Args:
+        shown: (J, k), images of each set, k at least 2.
+        best: (J,), the image chosen as the best of each set.
+        worst: (J,), the image chosen as the worst, another one.
+
+    Returns:
+        (J (2 k - 3),) each: the better image, the worse image, and the weight.
+
+    >>> better, worse, weight = to_pairs(np.array([[3, 5, 7, 9]]), np.array([7]), np.array([3]))
+    >>> better, worse, weight
+    (array([7, 7, 7, 5, 9]), array([3, 5, 9, 3, 3]), array([0.6, 0.6, 0.6, 0.6, 0.6]))
+    """
+    size = shown.shape[1]
+    is_best, is_worst = shown == best[:, None], shown == worst[:, None]
+    if (is_best.sum(axis=1) != 1).any() or (is_worst.sum(axis=1) != 1).any() or (is_best & is_worst).any():
+        raise ValueError("the best and the worst of each set must be two different images of that set")
+    under_best, over_worst = shown[~is_best].reshape(len(shown), size - 1), shown[~(is_best | is_worst)]
+    better = np.hstack([np.repeat(best[:, None], size - 1, axis=1), over_worst.reshape(len(shown), size - 2)])
+    worse = np.hstack([under_best, np.repeat(worst[:, None], size - 2, axis=1)])
+    weight = np.full(better.size, (size - 1) / (2 * size - 3))
+    return better.ravel(), worse.ravel(), weight
+
+
+def balanced_sets(images: int, *, size: int, sets: int, generator: np.random.Generator) -> IntArray:
+    """Design sets in which images, and pairs of images, occur about equally often, and which are connected.
+
+    Balance over images and pairs is what makes incomplete block designs efficient (Louviere et al., chapter
+    2; random sets with these properties suffice, as in Kiritchenko and Mohammad, "Capturing Reliable
+    Fine-Grained Sentiment Associations by Crowdsourcing and Best-Worst Scaling", NAACL 2016). Each member is
+    one of the images that were shown least; of these it is one that no chain of sets connects with the set
+    yet, if there is any, else one that was shown least often with its members.
+
+    Args:
+        images: Number of images, at least `size`.
+        size: Images of each set.
+        sets: Number of sets.
+        generator: Decides between equals.
+
+    Returns:
+        (sets, size) intp. Numbers of occurrences differ by at most 1.
+    """
+    if not 2 <= size <= images:
+        raise ValueError(f"size must be from 2 to the number of images, {images}. Received: {size}")
+    shown, together, part = np.zeros(images), np.zeros((images, images)), np.arange(images)
+    design = np.empty((sets, size), np.intp)
+    for row in design:
+        for place in range(size):
+            chosen = row[:place]
+            used = np.isin(np.arange(images), chosen)
+            met = together[:, chosen].sum(axis=1)
+            best = np.lexsort((generator.random(images), met, np.isin(part, part[chosen]), shown, used))[0]
+            row[place] = best
+        shown[row] += 1
+        together[np.ix_(row, row)] += 1
+        part[np.isin(part, part[row])] = part[row[0]]
+    return design
+
+
+def informative_sets(
+    score: FloatArray, covariance: FloatArray, *, size: int, sets: int, generator: np.random.Generator
+) -> IntArray:
+    """Choose sets, or with `size` 2 pairs, whose judgements are expected to tell most about the scores.
+
+    By the expected information of their pairs, as Mikhailiuk et al., "Active Sampling for Pairwise
+    Comparisons via Approximate Message Passing and Information Gain Maximization", ICPR 2020. Instead of all
+    pairs, each set starts with the least certain image, and images join it that add the most. Sets of one
+    batch take those before into account: the covariance becomes what it would be after them.
+
+    Args:
+        score: (n,), posterior means in logits.
+        covariance: (n, n), posterior covariance (`nimakit.stats.bradley_terry.posterior`).
+        size: Images of each set, up to n.
+        sets: Number of sets.
+        generator: Decides between equals.
+
+    Returns:
+        (sets, size) intp.
+    """
+    if not 2 <= size <= len(score):
+        raise ValueError(f"size must be from 2 to the number of images, {len(score)}. Received: {size}")
+    covariance = covariance.copy()
+    design = np.empty((sets, size), np.intp)
+    for row in design:
+        variance = covariance.diagonal()
+        row[0] = np.lexsort((generator.random(len(score)), -variance))[0]
+        gain = np.zeros(len(score))
+        for place in range(1, size):
+            last = row[place - 1]
+            spread = np.maximum(variance + variance[last] - 2 * covariance[last], 0)
+            gain += expected_information(score - score[last], spread)
+            gain[row[:place]] = -np.inf
+            row[place] = np.lexsort((generator.random(len(score)), -gain))[0]
+        for first, second in combinations(row.tolist(), 2):
+            # k - 1 independent differences over all k (k - 1) / 2 pairs
+            _observe(covariance, first, second, score[first] - score[second], weight=2 / size)
+    return design
+
+
+def _observe(covariance: FloatArray, first: int, second: int, margin: float, *, weight: float) -> None:
+    """Update the covariance, in place, by a comparison of two images (Sherman and Morrison's formula)."""
+    change = covariance[first] - covariance[second]
+    spread = change[first] - change[second]
+    likely = float(moderated_chance(np.array(margin), np.array(spread)))
+    information = weight * likely * (1 - likely)
+    covariance -= np.outer(change, change) * (information / (1 + information * spread))

@@ -1,0 +1,116 @@
+"""nimakit.scoring.distributed: runs on a Ray instance of this machine, which ends with them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from samples import write_photo
+
+pytestmark = pytest.mark.slow
+
+SECONDS = 300  # to wait for anything
+CLOSE = 1e-6  # relative: the last bits of float32 depend on the installation and on what is scored at once
+
+
+@pytest.fixture
+def ray_folder() -> Iterator[Path]:
+    """Where Ray keeps its files; its sockets need a short path."""
+    pytest.importorskip("ray")
+    with tempfile.TemporaryDirectory(prefix="nr-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+def manifest(folder: Path, rows: int) -> Path:
+    """Rows with an id each, three photos over and over, but for the last, which has none."""
+    for level in range(3):
+        write_photo(folder / f"{level}.png", 80 * level)
+    names = [f"{row % 3}.png" for row in range(rows - 1)] + ["none.png"]
+    path = folder / "list.csv"
+    path.write_text("id,image\n" + "".join(f"r{row},{name}\n" for row, name in enumerate(names)))
+    return path
+
+
+def start(source: Path, model: Path, output: Path, *options: str, ray: Path) -> "subprocess.Popen[str]":
+    """Start a run of the command."""
+    command = [sys.executable, "-m", "nimakit", "predict", "--image-source", str(source), "--id-column", "id"]
+    return subprocess.Popen(
+        [*command, "--model", str(model), "--predictions-file", str(output), *options],
+        env={**os.environ, "RAY_TMPDIR": str(ray)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def records(output: Path) -> dict[str, Any]:
+    """Id -> record."""
+    lines = output.read_text(encoding="utf-8").splitlines()
+    found = {record["image_id"]: record for record in map(json.loads, lines)}
+    assert len(found) == len(lines)
+    return found
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines of Ray's processes that keep their files in a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            text = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue  # it has ended
+        if str(folder) in text:
+            found.append(text)
+    return found
+
+
+def wait_for_none(folder: Path) -> None:
+    """Wait until Ray's processes have ended."""
+    give_up = time.monotonic() + SECONDS
+    while left := processes_of(folder):
+        assert time.monotonic() < give_up, left
+        time.sleep(0.1)
+
+
+def test_gives_the_records_of_a_run_in_one_process(ray_folder: Path, tiny_file: Path, tmp_path: Path) -> None:
+    """Relative rows and missing photos among them; the instance ends with the run."""
+    source = manifest(tmp_path, 9)
+    for name, options in (("local", ()), ("ray", ("--engine", "ray"))):
+        run = start(source, tiny_file, tmp_path / f"{name}.jsonl", *options, ray=ray_folder)
+        _, stderr = run.communicate(timeout=SECONDS)
+        assert run.returncode == 2, stderr  # one row has no photo
+    local, distributed = records(tmp_path / "local.jsonl"), records(tmp_path / "ray.jsonl")
+    assert "error" in local["r8"]
+    assert distributed.keys() == local.keys()
+    for key, record in local.items():
+        mean = record.pop("mean_score_prediction", 0.0)
+        assert distributed[key].pop("mean_score_prediction", 0.0) == pytest.approx(mean, rel=CLOSE)
+        assert distributed[key].get("error") == record.get("error")
+    wait_for_none(ray_folder)
+
+
+def test_an_interrupted_run_ends_its_instance(ray_folder: Path, tiny_file: Path, tmp_path: Path) -> None:
+    """What was scored is kept, and the next run goes on with it."""
+    source = manifest(tmp_path, 50_000)
+    output = tmp_path / "scores.jsonl"
+    run = start(source, tiny_file, output, "--engine", "ray", ray=ray_folder)
+    give_up = time.monotonic() + SECONDS
+    while not (output.exists() and output.stat().st_size):
+        assert run.poll() is None
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+    assert processes_of(ray_folder)
+    run.send_signal(signal.SIGINT)
+    _, stderr = run.communicate(timeout=SECONDS)
+    assert run.returncode not in (0, 2), stderr
+    assert "Traceback" not in stderr
+    wait_for_none(ray_folder)
+    assert 0 < len(records(output)) < 50_000

@@ -1,0 +1,56 @@
+"""nimakit.stats.careless: raters who agree with the others no better than chance."""
+
+import numpy as np
+import pytest
+
+from nimakit.stats.bradley_terry import Comparisons
+from nimakit.stats.careless import conformity
+
+
+def _study(error: np.ndarray, *, each: int) -> Comparisons:
+    """Random pairs of 30 images, by raters who perceive with errors of these sizes."""
+    random = np.random.default_rng(0)
+    truth, user = random.normal(0, 1.5, 30), np.repeat(np.arange(len(error)), each)
+    left = random.integers(0, 30, len(user))
+    right = (left + random.integers(1, 30, len(user))) % 30
+    seen = truth[[left, right]] + random.gumbel(size=(2, len(user))) * error[user]
+    return Comparisons(
+        tuple(map(str, range(30))),
+        left,
+        right,
+        (seen[0] > seen[1]).astype(float),
+        user_ids=tuple(f"rater {number}" for number in range(len(error))),
+        user=user,
+    )
+
+
+def test_names_those_who_choose_at_random() -> None:
+    """Of sixty raters of different quality, six choose blindly; nearly all of them are found."""
+    error = 2 ** np.random.default_rng(1).uniform(-1, 1, 60)
+    error[:6] = 1e9
+    named = {int(name.split()[1]) for name in conformity(_study(error, each=40)).careless}
+    assert len(named & {*range(6)}) >= 5
+    assert len(named - {*range(6)}) <= 1
+
+
+def test_few_comparisons_prove_nothing() -> None:
+    """Blind choices of which there are few, or of pictures nobody else compared, name nobody."""
+    assert conformity(_study(np.full(10, 1e9), each=10)).careless == ()
+    lonely = Comparisons(
+        ("a", "b"),
+        np.zeros(30, np.intp),
+        np.ones(30, np.intp),
+        np.ones(30),
+        user_ids=("x",),
+        user=np.zeros(30, int),
+    )
+    found = conformity(lonely)
+    assert found.evidence.tolist() == [0.0]
+    assert found.careless == ()
+    assert found.comparisons.tolist() == [30.0]
+
+
+def test_needs_to_know_the_raters() -> None:
+    """Comparisons by nobody agree with nobody."""
+    with pytest.raises(ValueError, match="raters"):
+        conformity(Comparisons(("a", "b"), np.array([0]), np.array([1]), np.array([1.0])))
