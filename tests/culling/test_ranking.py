@@ -52,13 +52,16 @@ def test_a_person_s_taste_counts_and_an_unknown_score_does_not() -> None:
     assert ranked(frame(1, score=None), frame(1, score=5.0)) == [(0, ()), (1, ())]
 
 
+def _chosen_first(times: int) -> Pairs:
+    """The first of two frames was chosen so many times."""
+    left, right = np.zeros(times, np.intp), np.ones(times, np.intp)
+    return Pairs.count(left, right, np.ones(times), np.ones(times), 2)
+
+
 def test_weights_follow_comparisons_and_stay_at_the_defaults_without() -> None:
     """A photographer who prefers the softer frame of each pair, and accepts any score."""
     sharp, soft = frame(1), frame(blurred(picture(1)))
-    none, one, many = (
-        fit_weights([soft, sharp], Pairs(*np.array([[0], [1], [count], [count]])[:, : bool(count)], 2))
-        for count in (0, 1, 60)
-    )
+    none, one, many = (fit_weights([soft, sharp], _chosen_first(count)) for count in (0, 1, 60))
     assert none == DEFAULT_WEIGHTS
     assert many.sharpness < 0 < one.sharpness < DEFAULT_WEIGHTS.sharpness
     assert many.taste == pytest.approx(DEFAULT_WEIGHTS.taste)

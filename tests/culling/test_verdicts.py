@@ -66,11 +66,12 @@ def test_weights_are_learned_from_pairs_of_one_group() -> None:
     )
     ids, said = ("a", "b", "c", "d"), list[str]()  # d is missing
     chosen = [(1, 0)] * 20
-    given = Comparisons(ids, *np.array([*chosen, (0, 2), (0, 3)], np.intp).T, share=np.ones(22))
+    left, right = np.array([*chosen, (0, 2), (0, 3)], np.intp).T
+    given = Comparisons(ids, left, right, np.ones(22))
     weights = learned_weights(given, [sharp, soft, other], notify=said.append)
     assert weights.sharpness < 0
     assert said == ["weights learned from 1 of 3 compared pairs, which are frames of one group"]
-    apart = Comparisons(ids, *np.array([(0, 2)], np.intp).T, share=np.ones(1))
+    apart = Comparisons(ids, np.array([0]), np.array([2]), np.ones(1))
     with pytest.raises(LabelError, match=r"one burst, both of which can be read\. Received: 1 comparisons"):
         learned_weights(apart, [sharp, soft, other])
 

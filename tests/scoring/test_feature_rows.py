@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def stored(folder: Path) -> Iterator[str]:
     store.rm("/features-test", recursive=True)
 
 
-def _rows(place: str) -> list[dict[str, object]]:
+def _rows(place: str) -> list[dict[str, Any]]:
     store, path = fsspec.core.url_to_fs(place)
     parts = sorted(store.glob(f"{path.rstrip('/')}/*.parquet"))
     rows = []
@@ -78,7 +79,7 @@ def test_rows_of_a_manifest_in_a_store(nimakit: Command, folder: Path, stored: s
         np.testing.assert_allclose(
             [row["tiny encoder@24x32 mirrored"]], encoder.at((24, 32)).encode(grey), atol=1e-5
         )
-        assert len(row[LABEL]) == WIDTH  # type: ignore[arg-type]
+        assert len(row[LABEL]) == WIDTH
 
 
 def test_resumes_with_the_same_encoders_only(nimakit: Command, folder: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import groupby, islice
@@ -154,7 +154,7 @@ class FeatureRun:
 
     def _results(
         self, reader: Reader, entries: Iterable[Entry]
-    ) -> Iterator[tuple[Entry, Blocks | ImageError]]:
+    ) -> Generator[tuple[Entry, Blocks | ImageError]]:
         """Features of each entry, in order; those of files of this machine come from and go to the store."""
         scorer = Scorer(
             _Encoders(self.encoders),

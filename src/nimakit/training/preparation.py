@@ -159,7 +159,7 @@ def _finder(
         if features and isinstance(config, HeadConfig):
             views = VIEWS if config.random_flip else VIEWS[:1]
             collect(problems, lambda: features.check(load_blocks(config, notify=say), views))
-        return features and partial(_find_features, features)
+        return partial(_find_features, features) if features else None
     if folder is None or not folder.is_dir():
         problems.append(UsageError(f"The image directory must be a folder that exists. Received: {folder}"))
         return None

@@ -196,7 +196,7 @@ def _map(path: Path, count: int, dimensions: Sequence[int], views: int) -> list[
 
 def _name(key: str, wanted: Iterable[str]) -> str | None:
     """The image_id that a row belongs to: its id, or the file name in it without its suffix."""
-    return next((name for name in (canonical(key), image_id(key)) if name in wanted), None)  # type: ignore[operator]
+    return next((name for name in (canonical(key), image_id(key)) if name in wanted), None)
 
 
 def _parts(place: str) -> list[str]:

@@ -15,6 +15,7 @@ from nimakit.culling.frames import Frame
 from nimakit.culling.groups import Group, Kind
 from nimakit.culling.ranking import DEFAULT_WEIGHTS, Weights, fit_weights, rank_group
 from nimakit.images.measures import Measures
+from nimakit.stats.pairwise import Pairs
 from nimakit.web.db.tables import FIRST, OK, Collection, Flag, GroupedImage, Image, Rater, Rating
 from nimakit.web.predictions.picks import compared
 from nimakit.web.predictions.tastes import personal_positions
@@ -145,12 +146,16 @@ def _frame(image: Image, grouped: GroupedImage, tastes: Mapping[int, float]) -> 
     )
 
 
-def _weights(frames: Mapping[int, Frame], pairs: Iterable[tuple[int, int]]) -> Weights:
-    known = [pair for pair in pairs if frames.keys() >= set(pair)]
+def _weights(frames: Mapping[int, Frame], pairs: Iterable[tuple[int, int, float]]) -> Weights:
+    known = [comparison for comparison in pairs if frames.keys() >= set(comparison[:2])]
     if not known:
         return DEFAULT_WEIGHTS
-    better, worse = zip(*known, strict=True)
-    return fit_weights([frames[image] for image in better], [frames[image] for image in worse])
+    place = {image: number for number, image in enumerate(frames)}
+    better, worse = np.array([[place[image] for image in pair] for *pair, _ in known]).T
+    weight = np.array([counts for *_, counts in known])
+    return fit_weights(
+        [*frames.values()], Pairs.count(better, worse, np.ones(len(known)), weight, len(frames))
+    )
 
 
 def _ranked(rows: Sequence[_Member], frames: Mapping[int, Frame], weights: Weights) -> ShownGroup:

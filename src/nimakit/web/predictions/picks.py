@@ -1,15 +1,13 @@
 """Comparisons that a rater's picks and rejects in a cull imply."""
 
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nimakit.culling.groups import WHOLE
-from nimakit.culling.marks import Mark
-from nimakit.culling.verdicts import comparisons
+from nimakit.labels import picks
 from nimakit.personal.learning import NOISE_SHARE
 from nimakit.stats.joint import Choices
 from nimakit.stats.pairwise import Pairs
@@ -17,7 +15,7 @@ from nimakit.web.db.features import features_of
 from nimakit.web.db.tables import CULL, OK, PICK, REJECT, Collection, Flag, GroupedImage, Image
 
 
-def compared(session: Session, collection: Collection, rater_id: int) -> list[tuple[int, int]]:
+def compared(session: Session, collection: Collection, rater_id: int) -> list[tuple[int, int, float]]:
     """Comparisons of a rater: a pick beats the rejects of its group. Sets that are kept whole have none.
 
     Args:
@@ -26,7 +24,7 @@ def compared(session: Session, collection: Collection, rater_id: int) -> list[tu
         rater_id: The rater.
 
     Returns:
-        The better and the worse picture of each, as ids.
+        The better and the worse picture of each, as ids, and how much it counts.
     """
     wanted = (
         select(GroupedImage.number, Flag.image_id, Flag.kind)
@@ -41,10 +39,14 @@ def compared(session: Session, collection: Collection, rater_id: int) -> list[tu
         )
         .order_by(GroupedImage.number, GroupedImage.place)
     )
-    groups: dict[int, list[Mark]] = defaultdict(list)
+    groups: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for number, image, kind in session.execute(wanted):
-        groups[number].append(Mark(path=Path(str(image)), pick=kind == PICK))
-    return [(int(better.name), int(worse.name)) for better, worse in comparisons(groups.values())]
+        groups[number].append((image, picks.PICK if kind == PICK else picks.REJECT))
+    found = []
+    for members in groups.values():
+        pairs, weight = picks.compared([mark for _, mark in members])
+        found += [(members[better][0], members[worse][0], weight) for better, worse in pairs]
+    return found
 
 
 def choices_of(session: Session, collection: Collection, rater_id: int) -> Choices | None:
@@ -59,15 +61,16 @@ def choices_of(session: Session, collection: Collection, rater_id: int) -> Choic
         None without any, as in all experiments but a cull.
     """
     found = compared(session, collection, rater_id) if collection.experiment == CULL else []
-    seen = features_of(session, {image for pair in found for image in pair})
-    known = [pair for pair in found if seen.keys() >= set(pair)]
+    seen = features_of(session, {image for *pair, _ in found for image in pair})
+    known = [comparison for comparison in found if seen.keys() >= set(comparison[:2])]
     if not known:
         return None
     place = {image: number for number, image in enumerate(seen)}
     wanted = select(Image.id, Image.position).where(Image.id.in_(seen))
     positions = {image: position for image, position in session.execute(wanted)}  # noqa: C416 - rows
-    left, right = np.array([[place[image] for image in pair] for pair in known]).T
-    ones = np.ones(len(known))
-    pairs, images = Pairs.count(left, right, ones, ones, len(place)), [*seen.values()]
+    left, right = np.array([[place[image] for image in pair] for *pair, _ in known]).T
+    weight = np.array([counts for *_, counts in known])
+    pairs = Pairs.count(left, right, np.ones(len(known)), weight, len(place))
+    images = [*seen.values()]
     means = np.array([positions[image] for image in seen])
     return Choices(pairs, np.stack(images).astype(np.float64), means, NOISE_SHARE)
