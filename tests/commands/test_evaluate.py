@@ -144,7 +144,7 @@ def test_ends_with_2_where_some_images_could_not_be_scored(evaluate: Command, tm
 def test_lists_twenty_failures_and_counts_the_rest(evaluate: Command) -> None:
     """At most 20 failures are listed."""
     result = evaluate(labels=[*LABELS, *({"image_id": f"x{i}", "label": [1] * 10} for i in range(25))])
-    assert len(result.err.splitlines()) == 23
+    assert len(result.err.splitlines()) == 24
     assert "and 5 more that could not be scored" in result.err
 
 

@@ -190,7 +190,7 @@ def expected_information(margin: FloatArray, variance: FloatArray) -> FloatArray
         Nats, of the same shape, 0 to log 2.
 
     >>> expected_information(np.array([0.0, 0.0, 5.0]), np.array([0.0, 4.0, 4.0])).round(3)
-    array([0.   , 0.22 , 0.072])
+    array([0.   , 0.231, 0.044])
     """
     nodes, weights = _NODES
     drawn = chance(margin[..., None] + np.sqrt(variance)[..., None] * nodes)
