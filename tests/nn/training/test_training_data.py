@@ -229,7 +229,7 @@ size = Preprocessing(height=224, width=224, resize_filter="nearest", fit="squash
 black = np.zeros((256, 256, 3), np.uint8)
 pixels.PixelCache._decode = lambda self, index: black[: self.preprocessing.height, : self.preprocessing.width]
 before = peak()
-items = _available(folder / "labels.json", {"image_dir": str(folder), "allow_missing": False})
+items = _available(folder / "labels.json", {"image_dir": str(folder), "allow_missing": False}, None)
 parts = split(len(items), 0.05, 0)
 photographs = LabelledPhotos(
     paths=[item.path for item in items],
