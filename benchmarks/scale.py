@@ -1,6 +1,6 @@
 """How a run of any size compares with the run of a folder, as ratios measured in one run.
 
-    python benchmarks/scale.py [--quick] [--docker] > table.md
+    python benchmarks/scale.py [--share 0.1] [--runs 3] [--docker] > table.md
 
 Needs the extra ray; with --docker also docker-compose and the image nima-ray. The images are made from
 data/samples. For the figures about memory and resuming a tiny model scores them, so that little but the rows
@@ -29,20 +29,21 @@ PREDICT = [sys.executable, "-m", "nimakit", "predict"]
 def main() -> None:
     """Print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the rows, one run each")
+    parser.add_argument("--share", type=float, default=1, help="of the images and rows that are run")
+    parser.add_argument("--runs", type=int, default=5, help="of which the median counts")
     parser.add_argument("--docker", action="store_true", help="also compare two worker containers with one")
     options = parser.parse_args()
-    share, runs = (10, 1) if options.quick else (1, 5)
+    images, rows = (round(count * options.share) for count in (5000, 100_000))
     print("| what | ratio | wanted |\n|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="nimakit-benchmark-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # containers read it as another user
-        small = make_images(folder / "small", 500 // share, (640, 480))
-        measure_throughput(folder, linked(small, folder / "many", 5000 // share), runs)
-        measure_memory(folder, small, 100_000 // share)
-        measure_resuming(folder, small, 500_000 // share)
+        small = make_images(folder / "small", images // 10, (640, 480))
+        measure_throughput(folder, linked(small, folder / "many", images), options.runs)
+        measure_memory(folder, small, rows)
+        measure_resuming(folder, small, 5 * rows)
         if options.docker:
-            one, two = (cluster_seconds(folder, small, 5000 // share, workers) for workers in (1, 2))
+            one, two = (cluster_seconds(folder, small, images, workers) for workers in (1, 2))
             row("throughput: two worker containers of half a core / one", one / two, ">= 1.7")
 
 
