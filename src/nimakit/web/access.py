@@ -95,6 +95,7 @@ def admin_only(view: Callable[Parameters, Answer]) -> Callable[Parameters, Answe
             abort(403)
         return view(*args, **kwargs)
 
+    checked.is_admin_only = True  # type: ignore[attr-defined]  # which `nimakit.web.languages` reads
     return checked
 
 

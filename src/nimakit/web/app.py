@@ -43,6 +43,7 @@ from nimakit.web.dashboard.cache import StatisticsCache
 from nimakit.web.db.database import Database
 from nimakit.web.db.tables import LARGEST_KEY
 from nimakit.web.front import Front
+from nimakit.web.languages import configure_languages
 from nimakit.web.model import routes as model_routes
 from nimakit.web.model.learner import Learner
 from nimakit.web.pictures import routes as pictures_routes
@@ -191,6 +192,7 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
     CSRFProtect(app)
     app.url_map.converters["int"] = _Key
     limiter.init_app(app)
+    configure_languages(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     app.register_error_handler(HTTPException, _show_http_error)
