@@ -107,6 +107,8 @@ def cluster_seconds(folder: Path, images: Path, rows: int, workers: int) -> floa
     compose += ["--file", str(mounts)]
     try:
         run([*compose, "up", "--detach", "--scale", f"worker={workers}"])
+        joined = f"until ray status 2>/dev/null | grep -q '/{workers}.0 CPU'; do sleep 1; done"
+        run([*compose, "exec", "-T", "head", "bash", "-c", joined])
         predict = [*compose, "exec", "-T", "head", "nimakit", "predict", "--ray-address", "auto"]
         listed(folder, images, workers, "/tmp/start.jsonl", "--engine", "ray", predict=predict)  # noqa: S108
         # Only now, for a node does not start within Ray's 15 s on half a core.
