@@ -13,7 +13,17 @@ from flask_login import current_user  # type: ignore[import-untyped]
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nimakit.web.db.tables import FIRST, SKIP, Choice, Collection, Image, Rater, Rating
+from nimakit.web.db.tables import (
+    FIRST,
+    SKIP,
+    Choice,
+    Collection,
+    Image,
+    Participation,
+    Rater,
+    Rating,
+    Study,
+)
 
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
@@ -29,11 +39,15 @@ class User:
         rater: The rater.
         collection: The collection in the address of the request, if they may rate it.
         session: Id of this session, so that it can be ended separately; empty for the local rater.
+        study: The study of that collection, if it is rated as one.
+        participation: How far the rater is in that study; None before they agreed to take part.
     """
 
     rater: Rater
     collection: Collection | None = None
     session: str = ""
+    study: Study | None = None
+    participation: Participation | None = None
     is_authenticated = True
     is_active = True
     is_anonymous = False
@@ -67,6 +81,12 @@ def current_collection(session: Session, slug: str) -> Collection:
     if collection is None:
         abort(404)
     return collection
+
+
+def visited_study() -> Study | None:
+    """The study that limits the rater of the request; None for admins, and if there is no study."""
+    study: Study | None = None if current_rater().is_admin else current_user.study
+    return study
 
 
 def refuse_closed(collection: Collection) -> None:

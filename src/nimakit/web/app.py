@@ -61,6 +61,9 @@ from nimakit.web.services import EXTENSION, Services, services
 from nimakit.web.settings import PROXIES_VARIABLE, Settings
 from nimakit.web.similarity import routes as similarity_routes
 from nimakit.web.similarity.index import Indexes
+from nimakit.web.study import admin as study_admin
+from nimakit.web.study import practice as study_practice
+from nimakit.web.study import routes as study_routes
 from nimakit.web.transfer import routes as transfer_routes
 
 BLUEPRINTS = (
@@ -79,6 +82,9 @@ BLUEPRINTS = (
     review_pictures.blueprint,
     pages.score,
     similarity_routes.blueprint,
+    study_routes.blueprint,
+    study_practice.blueprint,
+    study_admin.blueprint,
     transfer_routes.blueprint,
     explanation.blueprint,
 )
@@ -291,7 +297,9 @@ def _forget_shared_cookie(response: Response) -> Response:
 def _find_user(key: int | None, name: str = "", own: str = "") -> User | None:
     with services().database.read_autocommit() as session:
         found = raters.find_visitor(session, key, (request.view_args or {}).get("slug"), name)
-    return User(*found, own) if found else None
+    if found is None:
+        return None
+    return User(found.rater, found.collection, own, found.study, found.participation)
 
 
 def _session() -> ResponseReturnValue:

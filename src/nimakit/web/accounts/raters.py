@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Collection as Names
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from itsdangerous import BadData, URLSafeSerializer
 from sqlalchemy import bindparam, exists, insert, select
@@ -10,13 +11,29 @@ from sqlalchemy.orm import Session
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from nimakit.errors import UsageError
-from nimakit.web.db.tables import ADMIN, LOCAL, Collection, EndedSession, Invitation, Membership, Rater, now
+from nimakit.web.db.tables import (
+    ADMIN,
+    LOCAL,
+    Collection,
+    EndedSession,
+    Invitation,
+    Membership,
+    Participation,
+    Rater,
+    Study,
+    now,
+)
 
 _VISITORS = (
-    select(Rater, Collection, Membership.rater_id)
+    select(Rater, Collection, Membership.rater_id, Study, Participation)
     .select_from(Rater)
     .outerjoin(Collection, Collection.slug == bindparam("slug"))
     .outerjoin(Membership, (Membership.rater_id == Rater.id) & (Membership.collection_id == Collection.id))
+    .outerjoin(Study, (Study.collection_id == Collection.id) & Study.is_on)
+    .outerjoin(
+        Participation,
+        (Participation.rater_id == Rater.id) & (Participation.collection_id == Study.collection_id),
+    )
 )
 _VISITOR = _VISITORS.where(
     Rater.id == bindparam("key"), ~exists().where(EndedSession.name == bindparam("name"))
@@ -29,9 +46,23 @@ def local_rater(session: Session) -> Rater:
     return _of_role(session, LOCAL) or _add(session, Rater(code=_pseudonym(), name="You", role=LOCAL))
 
 
-def find_visitor(
-    session: Session, key: int | None, slug: str | None, name: str = ""
-) -> tuple[Rater, Collection | None] | None:
+class Visitor(NamedTuple):
+    """The rater of a request.
+
+    Attributes:
+        rater: The rater.
+        collection: The collection in the request's address, if they may rate it.
+        study: Its study, if it is rated as one.
+        participation: How far they are in the study; None before they agreed to take part.
+    """
+
+    rater: Rater
+    collection: Collection | None
+    study: Study | None
+    participation: Participation | None
+
+
+def find_visitor(session: Session, key: int | None, slug: str | None, name: str = "") -> Visitor | None:
     """Find the rater and the collection of a request, in one statement because every request needs it.
 
     Args:
@@ -41,15 +72,16 @@ def find_visitor(
         name: `User.get_id` of their session.
 
     Returns:
-        The rater, and the collection if they may rate it; None if there is no such rater or the session has
-        ended.
+        None if there is no such rater or the session has ended.
     """
     values = {"slug": slug} if key is None else {"slug": slug, "key": key, "name": name}
     row = session.execute(_LOCAL_VISITOR if key is None else _VISITOR, values).one_or_none()
     if row is None:
         return None
-    rater, collection, member = row
-    return rater, collection if rater.is_admin or member is not None else None
+    rater, collection, member, study, participation = row
+    if member is None and not rater.is_admin:
+        return Visitor(rater, None, None, None)
+    return Visitor(rater, collection, study, participation)
 
 
 def end_session(session: Session, rater: Rater, name: str) -> None:

@@ -14,15 +14,16 @@ from nimakit.errors import UsageError
 from nimakit.web.access import User, current_rater, limiter
 from nimakit.web.accounts import raters
 from nimakit.web.accounts.links import leads_elsewhere, link
-from nimakit.web.db.tables import LOCAL, Collection, Rater
+from nimakit.web.db.tables import LOCAL, Collection, Rater, Study
 from nimakit.web.services import services
 
 blueprint = Blueprint("accounts", __name__)
 
-_ATTEMPTS = "10 per minute; 100 per hour"
+ATTEMPTS = "10 per minute; 100 per hour"
+"""Rate limit of forms that let people in, per address."""
 
 
-def _has_failed(response: Response) -> bool:
+def has_failed(response: Response) -> bool:
     """Only failed attempts count: a whole class may join by one link from one address."""
     return response.status_code >= 400
 
@@ -52,7 +53,7 @@ def welcome() -> ResponseReturnValue:
 
 
 @blueprint.route("/join/<token>", methods=["GET", "POST"])
-@limiter.limit(_ATTEMPTS, methods=["POST"], deduct_when=_has_failed)
+@limiter.limit(ATTEMPTS, methods=["POST"], deduct_when=has_failed)
 def join(token: str) -> ResponseReturnValue:
     """Accept an invitation."""
     form, rater = NameForm(), _this_rater()
@@ -61,6 +62,9 @@ def join(token: str) -> ResponseReturnValue:
         if invitation is None:
             abort(404, "This invitation link is incomplete. Open the whole link you were given.")
         collection = session.get_one(Collection, invitation.collection_id)
+        study = session.get(Study, collection.id)
+        if study is not None and study.is_on:
+            return redirect(url_for("study.start", token=token, **request.args))
         known = rater is not None and raters.may_rate(session, rater, collection.id)
         problem = "" if known else raters.invitation_problem(invitation)
     if form.validate_on_submit() and not problem:
@@ -68,7 +72,7 @@ def join(token: str) -> ResponseReturnValue:
             with services().database.write() as session:
                 entering = rater or raters.new_rater(session, form.name.data or "")
                 raters.accept_invitation(session, invitation, entering)
-            return _enter(entering, url_for("collections.start", slug=collection.slug))
+            return enter(entering, url_for("collections.start", slug=collection.slug))
         except UsageError as error:  # another rater took the last place
             problem = str(error)
     values = {"form": form, "collection": collection, "problem": problem, "ask_name": rater is None}
@@ -76,7 +80,7 @@ def join(token: str) -> ResponseReturnValue:
 
 
 @blueprint.post("/sign-up/<slug>")
-@limiter.limit(_ATTEMPTS)
+@limiter.limit(ATTEMPTS)
 def sign_up(slug: str) -> ResponseReturnValue:
     """Join without an invitation, if the collection allows it."""
     form = NameForm()
@@ -89,7 +93,7 @@ def sign_up(slug: str) -> ResponseReturnValue:
             abort(400, "A name must have at most 80 characters.")
         rater = _this_rater() or raters.new_rater(session, form.name.data or "")
         raters.join(session, rater, collection.id)
-    return _enter(rater, url_for("collections.start", slug=slug))
+    return enter(rater, url_for("collections.start", slug=slug))
 
 
 @blueprint.get("/me")
@@ -114,11 +118,11 @@ def renew_link() -> ResponseReturnValue:
         rater = session.get_one(Rater, current_rater().id)
         rater.link_version += 1
     flash("The old link no longer works. Other devices are signed out.")
-    return _enter(rater, url_for("accounts.me"))
+    return enter(rater, url_for("accounts.me"))
 
 
 @blueprint.route("/go-on/<token>", methods=["GET", "POST"])
-@limiter.limit(_ATTEMPTS, methods=["POST"], deduct_when=_has_failed)
+@limiter.limit(ATTEMPTS, methods=["POST"], deduct_when=has_failed)
 def resume(token: str) -> ResponseReturnValue:
     """Continue as the rater of a personal link, after a click because some mail readers open links."""
     with services().database.read() as session:
@@ -126,12 +130,12 @@ def resume(token: str) -> ResponseReturnValue:
     if rater is None:
         abort(404, "This link no longer works. Ask for a new one where you are signed in.")
     if request.method == "POST":
-        return _enter(rater, url_for("collections.index"))
+        return enter(rater, url_for("collections.index"))
     return render_template("accounts/resume.html", rater=rater)
 
 
 @blueprint.route("/login", methods=["GET", "POST"])
-@limiter.limit(_ATTEMPTS, methods=["POST"])
+@limiter.limit(ATTEMPTS, methods=["POST"])
 def login() -> ResponseReturnValue:
     """Sign in as the admin."""
     form = PasswordForm()
@@ -141,7 +145,7 @@ def login() -> ResponseReturnValue:
         if form.validate_on_submit():
             admin = raters.admin_of(session, form.password.data)
             if admin is not None:
-                return _enter(admin, url_for("collections.overview"))
+                return enter(admin, url_for("collections.overview"))
             form.password.errors = ["The password is wrong."]
     return render_template("accounts/login.html", form=form), (401 if form.errors else 200)
 
@@ -168,6 +172,7 @@ def _this_rater() -> Rater | None:
     return None if rater is None or rater.role == LOCAL else rater
 
 
-def _enter(rater: Rater, address: str) -> ResponseReturnValue:
+def enter(rater: Rater, address: str) -> ResponseReturnValue:
+    """Sign a rater in, and go on to a page."""
     login_user(User(rater, session=secrets.token_urlsafe(16)), remember=True)
     return redirect(address)

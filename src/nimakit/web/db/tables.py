@@ -90,6 +90,9 @@ class Base(DeclarativeBase):
         datetime: UtcDateTime,
         str: Text,
         dict[str, Any]: JSON,
+        dict[str, bool]: JSON,
+        list[dict[str, Any]]: JSON,
+        list[str]: JSON,
         list[int]: JSON,
         list[float]: JSON,
     }
@@ -366,6 +369,126 @@ class Membership(Base):
     invitation_id: Mapped[int | None] = mapped_column(ForeignKey("invitation.id", ondelete="SET NULL"))
     joined_at: Mapped[datetime] = mapped_column(default=now)
     excluded: Mapped[bool] = mapped_column(default=False)
+
+
+class Study(Base):
+    """Settings of a collection that is rated as a study: what its raters agree to, see and get.
+
+    Attributes:
+        is_on: Whether the collection is rated as a study.
+        platform: Key of `nimakit.web.study.platforms.PLATFORMS` that raters must come from; empty for any.
+        invitation_id: The invitation whose link starts the study.
+        quota: Pictures (in a preference: comparisons) for each rater; None for all.
+        places: Number of raters; None for no limit.
+        minutes: Minutes after which an unfinished place is given to another rater; None for never.
+        may_skip: Whether raters may skip pictures.
+        practice_needed: Right answers in a practice round that a rater needs to go on.
+        thanks: Markdown for the last page.
+        code: Completion code for all raters; empty for a random code for each.
+        link: Address that raters return to, `{code}` in it stands for the code; empty for none.
+        redirects: Whether raters are redirected to `link` without seeing the last page.
+    """
+
+    __tablename__ = "study"
+
+    collection_id: Mapped[int] = mapped_column(
+        ForeignKey("collection.id", ondelete="CASCADE"), primary_key=True
+    )
+    is_on: Mapped[bool] = mapped_column(default=False)
+    platform: Mapped[str] = mapped_column(String(16), default="")
+    invitation_id: Mapped[int | None] = mapped_column(ForeignKey("invitation.id", ondelete="SET NULL"))
+    quota: Mapped[int | None]
+    places: Mapped[int | None]
+    minutes: Mapped[int | None]
+    may_skip: Mapped[bool] = mapped_column(default=False)
+    practice_needed: Mapped[int] = mapped_column(default=0)
+    thanks: Mapped[str] = mapped_column(default="")
+    code: Mapped[str] = mapped_column(String(64), default="")
+    link: Mapped[str] = mapped_column(default="")
+    redirects: Mapped[bool] = mapped_column(default=False)
+
+
+class StudyVersion(Base):
+    """The texts of a study as raters saw them; a change of any of them makes a new version.
+
+    Attributes:
+        number: 1 for the first version of a collection.
+        consent: Markdown that raters agree to.
+        instructions: Markdown.
+        examples: Objects with ``picture`` (its path) and ``text`` (its meaning).
+        practice: Objects with ``pictures`` (paths; in a preference the best first), ``low`` and ``high`` (the
+            right ratings; None in a preference) and ``text`` (an explanation).
+        pictures: Paths of the pictures in all of these, which are not rated.
+    """
+
+    __tablename__ = "study_version"
+    __table_args__ = (UniqueConstraint("collection_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collection.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    consent: Mapped[str]
+    instructions: Mapped[str]
+    examples: Mapped[list[dict[str, Any]]]
+    practice: Mapped[list[dict[str, Any]]]
+    pictures: Mapped[list[str]]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Participation(Base):
+    """How far a rater is in a study.
+
+    Attributes:
+        version_id: The version they agreed to.
+        agreed_at: When they agreed.
+        started_at: Since when they have had their place; after `agreed_at` if they lost it and got another.
+        read_at: When they had read the instructions.
+        practice_rounds: Number of practice rounds they began.
+        practised: Index of a practice task -> whether they answered it right, in the current round.
+        ready_at: When they could begin to rate.
+        finished_at: When they finished.
+        code: Their completion code; empty before they finished.
+    """
+
+    __tablename__ = "participation"
+    __table_args__ = (Index(None, "collection_id", "started_at"),)
+
+    rater_id: Mapped[int] = mapped_column(ForeignKey("rater.id", ondelete="CASCADE"), primary_key=True)
+    collection_id: Mapped[int] = mapped_column(
+        ForeignKey("collection.id", ondelete="CASCADE"), primary_key=True
+    )
+    version_id: Mapped[int] = mapped_column(ForeignKey("study_version.id", ondelete="CASCADE"))
+    agreed_at: Mapped[datetime] = mapped_column(default=now)
+    started_at: Mapped[datetime] = mapped_column(default=now)
+    read_at: Mapped[datetime | None]
+    practice_rounds: Mapped[int] = mapped_column(default=1)
+    practised: Mapped[dict[str, bool]] = mapped_column(default=dict)
+    ready_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    code: Mapped[str] = mapped_column(String(64), default="")
+
+
+class PlatformId(Base):
+    """Who a rater is on the platform that they came from: only for the admin, who must ask for it.
+
+    Attributes:
+        platform: Key of `nimakit.web.study.platforms.PLATFORMS`.
+        participant: PROLIFIC_PID or workerId.
+        study: STUDY_ID or hitId; may be empty.
+        session: SESSION_ID or assignmentId; may be empty.
+    """
+
+    __tablename__ = "platform_id"
+    __table_args__ = (UniqueConstraint("collection_id", "platform", "participant"),)
+
+    rater_id: Mapped[int] = mapped_column(ForeignKey("rater.id", ondelete="CASCADE"), primary_key=True)
+    collection_id: Mapped[int] = mapped_column(
+        ForeignKey("collection.id", ondelete="CASCADE"), primary_key=True
+    )
+    platform: Mapped[str] = mapped_column(String(16))
+    participant: Mapped[str] = mapped_column(String(100))
+    study: Mapped[str] = mapped_column(String(100))
+    session: Mapped[str] = mapped_column(String(100))
 
 
 class Event(Base):

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from flask import Blueprint, Response, abort, jsonify, send_file
 from flask.typing import ResponseReturnValue
+from flask_login import current_user  # type: ignore[import-untyped]
 from sqlalchemy import update
 
 from nimakit.errors import ImageError, ImageMissingError, ImageUnreadError
-from nimakit.web.access import current_rater, visited_collection
+from nimakit.web.access import visited_collection
 from nimakit.web.db.tables import BROKEN, MISSING, OK, Collection, Image
 from nimakit.web.pictures.renditions import SIDES, Rendition
 from nimakit.web.services import services
@@ -47,7 +48,15 @@ def report(slug: str, key: int) -> ResponseReturnValue:
 
 
 def _send(slug: str, key: int, side: int | None) -> Response:
-    collection, image = _find(slug, key)
+    return send_picture(*_find(slug, key), side)
+
+
+def send_picture(collection: Collection, image: Image, side: int | None) -> Response:
+    """A picture with a longer side of at most `side` pixels; None for full size.
+
+    Raises:
+        ImageError: It cannot be shown.
+    """
     rendition = _open(collection, image, side)
     source = rendition.source
     response = send_file(
@@ -63,7 +72,8 @@ def _send(slug: str, key: int, side: int | None) -> Response:
 
 def _name(collection: Collection, image: Image, rendition: Rendition) -> str:
     """The file name for saving a picture: its id if the rater may not see its name."""
-    hidden = collection.blind and not current_rater().is_admin
+    is_admin = current_user.is_authenticated and current_user.rater.is_admin
+    hidden = collection.blind and not is_admin
     suffix = rendition.source.suffix if isinstance(rendition.source, Path) else ".jpg"
     return (str(image.id) if hidden else image.image_id) + suffix
 

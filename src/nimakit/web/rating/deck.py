@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from nimakit.web.access import current_rater, visited_collection
+from nimakit.web.access import current_rater, visited_collection, visited_study
 from nimakit.web.db.tables import FIRST, OK, Collection, Image, Rater, Rating
 from nimakit.web.predictions.tastes import personal_positions
 from nimakit.web.rating.ordering import Pick, next_pictures
@@ -32,13 +32,20 @@ def upcoming(slug: str) -> ResponseReturnValue:
     request and the answer's ``skipped_until`` after that, so that pictures skipped once more do not return.
     """
     amount, buffered = read_query()
-    rater, shared = current_rater(), services()
+    rater, shared, study = current_rater(), services(), visited_study()
     with shared.database.read_autocommit() as session:
         collection = visited_collection(slug)
         candidates = shared.candidates.get(session, collection)
         reserved = shared.reservations.by_others(collection.id, rater.id, candidates.images)
         found = next_pictures(
-            session, collection, rater, candidates, amount, buffered=buffered, reserved=reserved
+            session,
+            collection,
+            rater,
+            candidates,
+            amount,
+            buffered=buffered,
+            reserved=reserved,
+            quota=study and study.quota,
         )
         picks, until = found.picks, None
         if "skipped" in request.args:
@@ -47,7 +54,7 @@ def upcoming(slug: str) -> ResponseReturnValue:
             picks = _skipped(session, collection, rater, amount, buffered=buffered, until=until)
         shared.reservations.reserve(collection.id, rater.id, buffered | {pick.image for pick in picks})
         return jsonify(
-            items=_items(session, collection, rater, picks),
+            items=picture_items(session, collection, rater, picks),
             history=_history(session, collection, rater),
             done=found.done,
             skipped=found.skipped,
@@ -85,7 +92,10 @@ def picture(collection: Collection, image: Image) -> dict[str, Any]:
     }
 
 
-def _items(session: Session, collection: Collection, rater: Rater, picks: list[Pick]) -> list[dict[str, Any]]:
+def picture_items(
+    session: Session, collection: Collection, rater: Rater, picks: list[Pick]
+) -> list[dict[str, Any]]:
+    """Pictures to rate as they are sent to browsers, with predicted scores if the experiment shows them."""
     wanted = select(Image).where(Image.id.in_([pick.image for pick in picks]))
     images = {image.id: image for image in session.scalars(wanted)}
     predicted = _predicted(session, collection, rater, list(images.values()))

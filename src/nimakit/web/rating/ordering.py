@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from nimakit.web.db.scale import Scale
-from nimakit.web.db.tables import FIRST, OK, REPEAT, Collection, Image, Rater, Rating
+from nimakit.web.db.tables import FIRST, OK, REPEAT, Collection, Image, Rater, Rating, Study, StudyVersion
 
 Item = TypeVar("Item")
 Keys = NDArray[np.uint64]
@@ -162,6 +162,7 @@ def next_pictures(
     *,
     buffered: set[int],
     reserved: Floats,
+    quota: int | None = None,
 ) -> NextPictures:
     """Choose the pictures a rater rates next.
 
@@ -173,6 +174,7 @@ def next_pictures(
         amount: Most pictures to choose.
         buffered: Pictures the browser already has, or whose ratings have not arrived yet.
         reserved: (N,) float64, number of other raters who have reserved each candidate.
+        quota: Most pictures the rater rates or skips, repeats apart; None for no limit.
 
     Returns:
         The pictures, none if the rater is done.
@@ -193,6 +195,9 @@ def next_pictures(
     fresh = _ordered(collection, rater, candidates, new & short, reserved)
     if not len(fresh):  # other raters may never rate what they have reserved
         fresh = _ordered(collection, rater, candidates, new, reserved)
+    if quota is not None:
+        left = min(left, max(quota - len(seen), 0))
+        fresh = fresh[: max(quota - len(seen | buffered), 0)]
     due = _due(collection, rater, candidates, rated, is_finished=not len(fresh))
     picks = interleave(
         [Pick(int(image), FIRST) for image in fresh[:amount]],
@@ -269,6 +274,17 @@ def is_repeated(collection: Collection, rater: Rater, images: Keys) -> NDArray[n
     return shuffle_keys(images, rater, "repeats") < np.uint64(collection.repeats * (2**64 - 1))
 
 
+def explained_pictures(session: Session, collection: Collection) -> list[str]:
+    """Paths of the pictures in a study's texts, which say what to think of them: nobody rates them."""
+    versions = (
+        select(StudyVersion.pictures)
+        .join(Study, Study.collection_id == StudyVersion.collection_id)
+        .where(Study.collection_id == collection.id, Study.is_on)
+        .order_by(StudyVersion.number.desc())
+    )
+    return session.scalars(versions.limit(1)).first() or []
+
+
 def _read(session: Session, collection: Collection) -> Candidates:
     unknown = -1.0  # outside the range of position and spread
     columns = (
@@ -280,6 +296,8 @@ def _read(session: Session, collection: Collection) -> Candidates:
         func.coalesce(Image.spread, unknown),
     )
     wanted = select(*columns).where(Image.collection_id == collection.id, Image.state == OK)
+    if explained := explained_pictures(session, collection):
+        wanted = wanted.where(Image.path.not_in(explained))
     # The driver's own rows: creating 100,000 SQLAlchemy rows would take most of the time.
     cursor = session.connection().execute(wanted.order_by(Image.id)).cursor
     rows = [] if cursor is None else cursor.fetchall()

@@ -38,7 +38,8 @@ class NextComparisons(NamedTuple):
     Attributes:
         comparisons: Comparisons to make, in order.
         done: Number of comparisons the rater made or skipped.
-        left: Number of comparisons the collection still needs from all raters; None if it has no target.
+        left: Number of comparisons the rater can still make, at most those that the collection still needs
+            from all raters; None if neither has a limit.
     """
 
     comparisons: list[Comparison]
@@ -54,6 +55,7 @@ def next_comparisons(
     amount: int,
     *,
     buffered: set[int],
+    quota: int | None = None,
 ) -> NextComparisons:
     """Choose the comparisons a rater makes next.
 
@@ -68,6 +70,7 @@ def next_comparisons(
         candidates: The pictures of the collection.
         amount: Most comparisons to choose.
         buffered: Pictures in comparisons the browser already has, or whose answers have not arrived yet.
+        quota: Most comparisons the rater makes or skips, repeats apart; None for no limit.
 
     Returns:
         The comparisons, none if the rater is done.
@@ -80,12 +83,12 @@ def next_comparisons(
     made = [tuple(shown) for shown, turn, _ in mine if turn == FIRST]
     generator = np.random.default_rng([rater.id, collection.id, len(made), *sorted(buffered)])
     sampler = _ComparisonSampler(collection, candidates, made, buffered, generator)
+    is_finished = quota is not None and len(made) >= quota
+    due = _due(collection, rater, candidates, mine, buffered, is_finished=is_finished)
+    limit = amount if quota is None else min(amount, quota - len(made) - len(buffered) // collection.choices)
     comparisons = interleave(
-        [Comparison(images, FIRST) for images in sampler.draw(amount)],
-        [
-            Comparison(images, REPEAT)
-            for images in _due(collection, rater, candidates, mine, buffered)[:amount]
-        ],
+        [Comparison(images, FIRST) for images in sampler.draw(limit)],
+        [Comparison(images, REPEAT) for images in due[:amount]],
         share=collection.repeats,
         start=len(mine) + len(buffered),
     )
@@ -93,6 +96,9 @@ def next_comparisons(
     if collection.wanted is not None:
         missing = np.maximum(collection.wanted - candidates.count, 0).sum()
         left = int(np.ceil(missing / collection.choices))
+    if quota is not None:
+        still = max(quota - len(made), 0)
+        left = still if left is None else min(left, still)
     return NextComparisons(comparisons[:amount], len(made), left)
 
 
@@ -175,6 +181,8 @@ def _due(
     candidates: Candidates,
     mine: Sequence[tuple[list[int], int, str]],
     buffered: set[int],
+    *,
+    is_finished: bool,
 ) -> list[tuple[int, ...]]:
     """Comparisons to show a rater again, with the pictures in reverse order."""
     if not collection.repeats:
@@ -183,7 +191,7 @@ def _due(
     showable = set(candidates.images.tolist())
     chosen = [
         tuple(reversed(shown))
-        for shown, turn, kind in mine[:-REPEAT_AFTER]
+        for shown, turn, kind in (mine if is_finished else mine[:-REPEAT_AFTER])
         if turn == FIRST
         and kind != SKIP
         and frozenset(shown) not in repeated

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nimakit.web.access import current_collection, current_rater
+from nimakit.web.access import current_collection, current_rater, visited_study
 from nimakit.web.db.tables import CHOICE, TIE, Choice, Collection, Image, Rater
 from nimakit.web.rating.deck import HISTORY, picture, read_query
 from nimakit.web.rating.pages import experiment_blueprint
@@ -23,11 +23,19 @@ blueprint = experiment_blueprint("preference")
 def upcoming(slug: str) -> ResponseReturnValue:
     """The next comparisons, the rater's progress, and their latest ones; the query is that of a deck."""
     amount, buffered = read_query()
-    rater, shared = current_rater(), services()
+    rater, shared, study = current_rater(), services(), visited_study()
     with shared.database.read() as session:
         collection = current_collection(session, slug)
         candidates = shared.candidates.get(session, collection)
-        found = next_comparisons(session, collection, rater, candidates, amount, buffered=buffered)
+        found = next_comparisons(
+            session,
+            collection,
+            rater,
+            candidates,
+            amount,
+            buffered=buffered,
+            quota=study and study.quota,
+        )
         history = _latest(session, collection, rater)
         groups = [*(one.images for one in found.comparisons), *(one.shown for one in history)]
         pictures = _pictures(session, collection, groups)

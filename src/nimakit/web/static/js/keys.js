@@ -42,7 +42,7 @@ export class Keys {
 
   press(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-    if (this.dialog.open || this.menu?.open || event.target.closest("input, textarea, select")) return;
+    if (this.dialog.open || document.getElementById("feedback")?.open || this.menu?.open || event.target.closest("input, textarea, select")) return;
     // Enter and Space press a focused button, once per key press, instead of their own actions.
     if (event.target.closest("button, a, summary") && (event.key === "Enter" || event.key === " ")) {
       if (event.repeat) event.preventDefault();

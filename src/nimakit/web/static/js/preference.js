@@ -99,5 +99,5 @@ keys.add(["t", "ArrowDown"], "Alike: no choice", tie, { button: document.getElem
 session.bindCommon();
 keys.add(["Escape"], "Leave full size", () => canvases.forEach((canvas) => canvas.zoom(false)));
 keys.row(["click", "tap"], "Choose this one");
-keys.row(["swipe left"], "Skip");
+if (session.maySkip) keys.row(["swipe left"], "Skip");
 keys.row(["swipe right"], "Back");

@@ -85,5 +85,5 @@ keys.row(["1", "…", "9"], "Set this score");
 session.bindCommon();
 keys.add(["f"], "Full size on or off", () => canvas.toggle(), { button: zoom });
 keys.add(["Escape"], "Leave full size", () => canvas.zoom(false));
-keys.row(["swipe left"], "Skip");
+if (session.maySkip) keys.row(["swipe left"], "Skip");
 keys.row(["swipe right"], "Back");

@@ -81,5 +81,5 @@ session.bindCommon();
 keys.add(["f", " "], "Full size on or off", () => canvas.toggle(), { button: zoom });
 keys.add(["Escape"], "Leave full size", () => canvas.zoom(false));
 keys.row(["click", "double tap"], "Full size on or off");
-keys.row(["swipe left"], "Skip");
+if (session.maySkip) keys.row(["swipe left"], "Skip");
 keys.row(["swipe right"], "Back");

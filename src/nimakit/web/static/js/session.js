@@ -6,6 +6,7 @@ import { Keys } from "./keys.js";
 import { Outbox } from "./outbox.js";
 import { Pace } from "./pace.js";
 import { address, drawn, side, unload } from "./pictures.js";
+import { Practice } from "./practice.js";
 import { showSync } from "./sync.js";
 import { announce, toast } from "./toasts.js";
 
@@ -20,12 +21,13 @@ export class Session {
   constructor(options) {
     this.options = options;
     this.field = document.getElementById("main");
-    const { base, collection, rater, session } = this.field.dataset;
+    const { base, collection, rater, session, practice } = this.field.dataset;
     this.low = Number(this.field.dataset.low);
     this.high = Number(this.field.dataset.high);
     this.api = new Api(session);
-    this.outbox = new Outbox(this.api, `${base}events`, collection, rater);
-    this.deck = new Deck(this.api, base + options.deck, this.outbox);
+    this.outbox = practice ? new Practice(this.api, practice) : new Outbox(this.api, `${base}events`, collection, rater);
+    this.deck = new Deck(this.api, practice || base + options.deck, this.outbox);
+    this.maySkip = !document.getElementById("skip").hidden; // studies may want an answer to every picture
     this.pace = new Pace();
     this.keys = new Keys();
     this.received = 0; // first answers stored on the server
@@ -61,7 +63,7 @@ export class Session {
 
   bindCommon() {
     const [skip, back] = ["skip", "back"].map((id) => document.getElementById(id));
-    this.keys.add(["s"], "Skip", () => this.skip(), { button: skip });
+    if (this.maySkip) this.keys.add(["s"], "Skip", () => this.skip(), { button: skip });
     this.keys.add(["z", "Backspace"], "Undo: go back and change the last rating", () => this.back(), { repeat: true, button: back });
   }
 
@@ -148,7 +150,7 @@ export class Session {
     if (!item) return;
     const again = item.answer !== undefined || item.value !== undefined;
     const elapsed_ms = Math.round(performance.now() - this.since);
-    item.event = this.outbox.add({ ...event, again, round: item.round, elapsed_ms, replaces: item.event });
+    item.event = this.outbox.add({ ...event, again, round: item.round, elapsed_ms, replaces: item.event }, item);
     item.answer = remembered;
     if (!again) {
       this.answered += 1;
@@ -166,7 +168,7 @@ export class Session {
   }
 
   skip() {
-    if (!this.shown) return;
+    if (!this.shown || !this.maySkip) return;
     const { answer, value } = this.shown;
     if (answer === null || (answer === undefined && value === null)) return this.forward();
     this.answer({ kind: "skip", ...this.options.about(this.shown) }, null);
@@ -237,6 +239,8 @@ export class Session {
   }
 
   finish(state) {
+    const { result } = this.field.dataset;
+    if (result) return this.outbox.leave(result);
     this.field.setAttribute("aria-busy", "false");
     const box = this.message(this.done ? "All done. Thank you!" : "There is nothing to rate here.");
     box.classList.add("finished");
@@ -254,6 +258,7 @@ export class Session {
       });
       box.querySelector(".onward").prepend(button);
     }
+    box.querySelector("[data-end]")?.focus(); // Enter finishes a study
   }
 
   // Show text instead of the picture; null removes it.

@@ -1,0 +1,72 @@
+"""Stores the settings of a study, and a new version of its texts when they change."""
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from nimakit.errors import UsageError
+from nimakit.web.db.tables import Collection, Invitation, Study, StudyVersion
+from nimakit.web.study.participation import latest_version
+from nimakit.web.study.texts import find_pictures, picture_names
+
+_LABEL = "Study"
+_TEXTS = ("consent", "instructions", "examples", "practice")
+
+
+def save_study(
+    session: Session, collection: Collection, values: dict[str, Any], texts: dict[str, Any]
+) -> None:
+    """Store the settings and texts of a study.
+
+    Args:
+        session: From `Database.write`.
+        collection: Its collection.
+        values: Attributes of `Study`.
+        texts: ``consent``, ``instructions``, ``examples`` and ``practice`` of `StudyVersion`.
+
+    Raises:
+        UsageError: A text names a picture that the collection does not have.
+    """
+    texts, pictures = _resolved(session, collection, texts, values["thanks"])
+    study = session.get(Study, collection.id) or Study(collection_id=collection.id)
+    for key, value in values.items():
+        setattr(study, key, value)
+    session.add(study)
+    if study.is_on:
+        study.invitation_id = _invitation(session, study).id
+    latest = latest_version(session, collection.id)
+    if latest is None or any(getattr(latest, key) != texts[key] for key in _TEXTS):
+        number = 1 if latest is None else latest.number + 1
+        session.add(StudyVersion(collection_id=collection.id, number=number, pictures=pictures, **texts))
+    session.flush()
+
+
+def _resolved(
+    session: Session, collection: Collection, texts: dict[str, Any], thanks: str
+) -> tuple[dict[str, Any], list[str]]:
+    """The texts with pictures by their paths, and the paths of those that are not rated because of them."""
+    in_markdown = {*picture_names(texts["consent"]), *picture_names(texts["instructions"])}
+    explained = {one["picture"] for one in texts["examples"]}
+    explained |= {name for one in texts["practice"] for name in one["pictures"]}
+    names = in_markdown | explained | {*picture_names(thanks)}
+    found = {name: image.path for name, image in find_pictures(session, collection, names).items()}
+    if missing := sorted(names - found.keys()):
+        raise UsageError(
+            "A picture must be named by its path in the collection's folder, or by its file name if no other"
+            f" picture has the same. Received: {', '.join(missing)}"
+        )
+    examples = [{**one, "picture": found[one["picture"]]} for one in texts["examples"]]
+    practice = [{**one, "pictures": [found[name] for name in one["pictures"]]} for one in texts["practice"]]
+    pictures = sorted({found[name] for name in in_markdown | explained})
+    return {**texts, "examples": examples, "practice": practice}, pictures
+
+
+def _invitation(session: Session, study: Study) -> Invitation:
+    """The invitation of a study, a new one if it was withdrawn."""
+    known = study.invitation_id and session.get(Invitation, study.invitation_id)
+    if known and not known.revoked:
+        return known
+    invitation = Invitation(collection_id=study.collection_id, label=_LABEL)
+    session.add(invitation)
+    session.flush()
+    return invitation

@@ -1,0 +1,203 @@
+"""A study's way for a rater: link, consent, practice, places, and the completion code."""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from nimakit.web.db.tables import now
+from web.conftest import MakeStudy
+from web.studies.conftest import PROLIFIC, TEXTS, Way
+from web.study import Study, Visitor, on_both
+
+
+@on_both
+def test_a_rater_walks_from_a_link_to_a_code(way: Way) -> None:
+    """Consent, instructions, practice, the pictures apart from those explained, and a code."""
+    assert way.save(**TEXTS, platform="prolific", quota="2", code="C0DE").status_code == 302
+    rater = way.study.visitor()
+    link = way.link + PROLIFIC.format("aa")
+    assert "<h2>Who we are</h2>" in rater.get(link).text
+    rater, answer = way.join(PROLIFIC.format("aa"), rater)
+    assert rater.get(answer.location).location.endswith("/study/instructions")
+    assert rater.get(rater.address("score")).location.endswith("/study")
+    assert rater.get(rater.address("deck")).status_code == 403
+    assert "dark: about 2" in rater.get(rater.address("study/instructions")).text
+    assert rater.post(rater.address("study/instructions"), {}).location.endswith("/study")
+    practise(rater, [2, 2])
+    assert "1 of 2 as expected" in rater.get(rater.address("study/practice/result")).text
+    rater.post(rater.address("study/practice/result"), {"next": "rate"})
+    deck = rater.deck()
+    assert (deck["total"], len(deck["items"])) == (2, 2)
+    assert rater.get(rater.address("study/done")).location.endswith("/study")
+    rated = way.rated(rater)
+    paths = {image.path for image in way.study.images if image.id in rated}
+    assert len(rated) == 2
+    assert paths.isdisjoint({"photo 0.jpg", "photo 1.jpg", "more/photo 5.png"})
+    assert "C0DE" in rater.get(rater.address("study/done")).text
+    assert rater.get(rater.address("score")).location.endswith("/study")
+    [identity] = way.platform_ids()
+    assert (identity.participant, identity.study, identity.session) == ("5f0aaa", "61b2", "77caa")
+
+
+def practise(rater: Visitor, values: list[int]) -> list[bool]:
+    """Answer the tasks of a round; whether each was right."""
+    right = []
+    for value in values:
+        item = rater.get_json(rater.address("study/practice/tasks"))["items"][0]
+        body = {"task": item["task"], "image": item["id"], "kind": "rating", "value": value}
+        right.append(rater.post_json(rater.address("study/practice/tasks"), body).json["right"])
+    return right
+
+
+def test_practice_is_repeated_until_enough_is_right(way: Way) -> None:
+    """Its answers are no ratings; without enough right ones there is no way on."""
+    way.save(practice=TEXTS["practice"], practice_needed="2")
+    rater, _ = way.join()
+    result = rater.address("study/practice/result")
+    assert practise(rater, [3, 7]) == [True, False]
+    assert "at least 2" in rater.get(result).text
+    rater.post(result, {"next": "rate"})
+    assert rater.get(rater.address("deck")).status_code == 403
+    assert practise(rater, [1, 8]) == [True, True]
+    rater.post(result, {"next": "rate"})
+    assert rater.deck()["total"] == 4
+    [one] = way.participations()
+    assert (one.practice_rounds, way.study.events) == (2, [])
+
+
+def test_comparisons_are_practised_and_counted(make_study: MakeStudy) -> None:
+    """The best picture of a task is the right choice, and the quota ends the comparisons."""
+    way = Way(make_study(experiment="preference"))
+    assert "no end" in way.save().text
+    assert way.save(quota="2", practice="photo 5 | photo 1 | sharper").status_code == 302, way.problems
+    rater, _ = way.join()
+    tasks = rater.address("study/practice/tasks")
+    [item] = rater.get_json(tasks)["items"]
+    best = next(image.id for image in way.study.images if image.path == "more/photo 5.png")
+    body = {"task": 0, "kind": "choice", "shown": item["ids"]}
+    other = next(key for key in item["ids"] if key != best)
+    assert rater.post_json(tasks, {**body, "image": other}).json["right"] is False
+    assert rater.post_json(tasks, {**body, "image": best}).json == {
+        "right": True, "expected": f"Photograph {item['ids'].index(best) + 1} looks best here.",
+        "text": "sharper", "done": 1,
+    }  # fmt: skip
+    rater.post(rater.address("study/practice/result"), {"next": "rate"})
+    deck = rater.get_json(rater.address("preference/next"))
+    assert (deck["total"], len(deck["items"])) == (2, 2)
+    for one in deck["items"]:
+        rater.send({"kind": "tie", "trial": one["trial"], "shown": one["ids"]})
+    assert rater.get_json(rater.address("preference/next"))["items"] == []
+    assert "completion code" in rater.get(rater.address("study/done")).text
+
+
+def test_nobody_takes_part_twice(way: Way) -> None:
+    """The same session continues on any device; another one of the same person is refused."""
+    way.save(consent="Yes?", platform="prolific")
+    first, _ = way.join(PROLIFIC.format("aa"))
+    elsewhere = way.study.visitor()
+    assert elsewhere.get(way.link + PROLIFIC.format("aa")).location.endswith("/study")
+    assert elsewhere.code == first.code
+    again = way.study.visitor().get(way.link + "?PROLIFIC_PID=5f0aaa&SESSION_ID=other")
+    assert again.status_code == 403
+    assert "once" in again.text
+    assert "5f0aaa" not in again.text.replace("PROLIFIC_PID=5f0aaa", "")
+    _, answer = way.join(PROLIFIC.format("aa"))
+    assert answer.status_code == 302
+    other, _ = way.join(PROLIFIC.format("bb"), first)  # a second person at the same browser
+    assert len(way.participations()) == len({one.rater_id for one in way.platform_ids()}) == 2
+    assert other.code != elsewhere.code
+
+
+@pytest.mark.parametrize("query", ["", "?PROLIFIC_PID=", "?PROLIFIC_PID={{%PROLIFIC_PID%}}", "?workerId=A1"])
+def test_a_link_without_the_platforms_id_is_refused(way: Way, query: str) -> None:
+    """No rater is created."""
+    way.save(platform="prolific")
+    answer = way.study.visitor().get(way.link + query)
+    assert (answer.status_code, "from Prolific" in answer.text) == (403, True)
+
+
+def test_a_preview_on_mechanical_turk_takes_no_place(way: Way) -> None:
+    """The assignment id is not available before the worker accepts the task."""
+    way.save(platform="mturk")
+    answer = way.study.visitor().get(way.link + "?workerId=A1&assignmentId=ASSIGNMENT_ID_NOT_AVAILABLE")
+    assert "preview" in answer.text
+    way.join("?workerId=A1&assignmentId=B2&hitId=C3")
+    [one] = way.platform_ids()
+    assert (one.platform, one.participant, one.session, one.study) == ("mturk", "A1", "B2", "C3")
+
+
+@on_both
+def test_an_unfinished_place_goes_to_the_next_rater(way: Way) -> None:
+    """Once its time is over; who comes back later is told, unless a place is left. Answers are kept."""
+    way.save(places="1", minutes="30")
+    late, _ = way.join()
+    late.rate(way.study.images[0].id, 4)
+    full = way.study.visitor().get(way.link)
+    assert (full.status_code, "All places" in full.text) == (403, True)
+    way.change(started_at=now() - timedelta(minutes=31))
+    assert late.get(late.address("deck")).status_code == 200  # nobody else wanted the place
+    way.change(started_at=now() - timedelta(minutes=31))
+    way.join()
+    assert late.get(late.address("deck")).status_code == 403
+    assert "time for this study is over" in late.get(late.address("study")).text
+    late.rate(way.study.images[1].id, 5)  # given before, and arrives late
+    assert len(way.study.ratings) == 2
+
+
+def test_the_version_that_a_rater_agreed_to_is_kept(way: Way) -> None:
+    """A change of a text makes a new version; other settings do not, and an outdated form is refused."""
+    way.save(consent="one")
+    rater, _ = way.join()
+    way.save(consent="one", quota="3")
+    assert way.version == 1
+    way.save(consent="two", instructions="more", quota="3")
+    assert way.version == 2
+    answer = way.study.visitor().post(way.link, {"version": "1"})
+    assert "has changed" in answer.text
+    way.join()
+    table = way.admin.get(way.admin.address("study/participants.csv")).text.splitlines()
+    assert [line.split(",")[1] for line in table[1:]] == ["1", "2"]
+    assert rater.deck()["total"] == 3
+
+
+def test_codes_are_each_raters_own_and_lead_back(way: Way) -> None:
+    """Without a common code; the return address contains it, and may be opened at once."""
+    way.save(quota="1", link="https://app.example.org/complete?cc={code}", redirects="y")
+    codes = set()
+    for _ in range(2):
+        rater, _ = way.join()
+        way.rated(rater)
+        address = rater.get(rater.address("study/done")).location
+        codes.add(re.fullmatch(r"https://app\.example\.org/complete\?cc=([A-Z2-9]{8})", address)[1])
+    assert len(codes) == 2
+
+
+def test_skipping_is_refused_unless_the_study_allows_it(way: Way) -> None:
+    """Skipped pictures give no code, and count where raters may skip."""
+    way.save(quota="1")
+    rater, _ = way.join()
+    rater.send({"kind": "skip", "image": rater.deck()["items"][0]["id"]})
+    assert rater.get(rater.address("study/done")).status_code == 302
+    way.save(quota="1", may_skip="y")
+    assert "completion code" in rater.get(rater.address("study/done")).text
+
+
+def test_pictures_of_the_consent_are_shown_before_joining(way: Way) -> None:
+    """Only those of the texts, and only with the link; other sites' pictures are refused."""
+    assert "other sites" in way.save(consent="![x](https://example.org/x.png)").text
+    assert way.save(consent="![A lake](photo%200.jpg)", instructions="Hi").status_code == 302
+    stranger = way.study.visitor()
+    source = re.search(r'<img src="([^"]+)" alt="A lake"', stranger.get(way.link).text)
+    assert source
+    assert stranger.get(source[1]).mimetype == "image/jpeg"
+    other = next(image.id for image in way.study.images if image.path == "photo 1.jpg")
+    assert stranger.get(f"{way.link}/pictures/{other}").status_code == 404
+
+
+def test_collections_without_a_study_are_as_before(study: Study) -> None:
+    """A rater who joins rates at once."""
+    rater = study.rater()
+    assert rater.get(rater.address("score")).status_code == 200
+    assert rater.get(rater.address("study")).status_code == 404
+    assert rater.deck()["total"] == 6
