@@ -52,6 +52,11 @@ class User:
     is_active = True
     is_anonymous = False
 
+    @property
+    def limits(self) -> Study | None:
+        """The study that limits what the rater does; None for admins, and if there is no study."""
+        return None if self.rater.is_admin else self.study
+
     def get_id(self) -> str:
         """The content of the session cookie; invalid after signing out or after renewing the links."""
         parts = [self.rater.id, self.rater.link_version, *([self.session] if self.session else [])]
@@ -85,7 +90,8 @@ def current_collection(session: Session, slug: str) -> Collection:
 
 def visited_study() -> Study | None:
     """The study that limits the rater of the request; None for admins, and if there is no study."""
-    study: Study | None = None if current_rater().is_admin else current_user.study
+    current_rater()
+    study: Study | None = current_user.limits
     return study
 
 

@@ -22,6 +22,7 @@ EXPLAINED = 3
 def photos(tmp_path: Path) -> Path:
     """Generated pictures of increasing brightness."""
     folder = tmp_path / "photos"
+    folder.mkdir()
     for number in range(COUNT + EXPLAINED):
         write_photo(folder / f"p{number:02}.jpg", 5 * number + 20, (60, 40))
     return folder

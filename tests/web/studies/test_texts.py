@@ -15,6 +15,12 @@ def test_html_and_scripts_in_markdown_are_text() -> None:
     assert '<a href="https://example.org" target="_blank" rel="noopener noreferrer">b</a>' in text
 
 
+def test_headings_follow_the_pages_own() -> None:
+    """Whichever levels a text uses, they begin below the page's heading and leave none out."""
+    text = str(render("## Task\n\n#### Detail\n\n## Time", {}))
+    assert text == "<h2>Task</h2>\n<h3>Detail</h3>\n<h2>Time</h2>\n"
+
+
 def test_only_known_pictures_are_shown() -> None:
     """A picture's name may contain spaces; one without an address is replaced by its description."""
     text = "![one](<a b.jpg>) ![two](gone.jpg)"

@@ -12,7 +12,7 @@ from nimakit.io.rules import is_number
 from nimakit.web.access import current_collection, current_rater
 from nimakit.web.db.tables import CHOICE, FIRST, Collection, Image, Participation, StudyVersion, now
 from nimakit.web.languages import gettext
-from nimakit.web.rating.deck import picture, picture_items
+from nimakit.web.rating.deck import picture, picture_items, read_query
 from nimakit.web.rating.ordering import Pick
 from nimakit.web.services import services
 from nimakit.web.study.participation import step_of
@@ -41,14 +41,18 @@ def page(slug: str) -> ResponseReturnValue:
 
 @blueprint.get("/tasks")
 def tasks(slug: str) -> ResponseReturnValue:
-    """The tasks of this round that are left, in the form of a deck."""
-    participation = _participation()
+    """The tasks of this round that are left, in the form of a deck; its query is that of a deck."""
+    participation, (_, buffered) = _participation(), read_query()
     with services().database.read() as session:
         collection = current_collection(session, slug)
         left = _left(session, collection, participation)
         total = len(_tasks(session, collection, participation))
-        items = [_item(session, collection, number, shown) for number, shown in left.items()]
-    done = total - len(items)
+        items = [
+            _item(session, collection, number, images)
+            for number, images in left.items()
+            if not buffered.issuperset(image.id for image in images)
+        ]
+    done = total - len(left)
     return jsonify(items=items, history=[], done=done, skipped=0, total=total, pending=False)
 
 

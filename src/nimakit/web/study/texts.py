@@ -30,9 +30,10 @@ def render(text: str, addresses: Mapping[str, str]) -> Markup:
         addresses: Name of a picture in the text -> its address; pictures without one are left out.
     """
     tokens = _MARKDOWN.parse(text)
+    headings = sorted({token.tag for token in tokens if token.type == "heading_open"})
     for token in _walk(tokens):
-        if token.type in ("heading_open", "heading_close"):  # below the page's own heading
-            token.tag = f"h{min(int(token.tag[1:]) + 1, _LOWEST_HEADING)}"
+        if token.type in ("heading_open", "heading_close"):  # below the page's own, and without gaps
+            token.tag = f"h{min(headings.index(token.tag) + 2, _LOWEST_HEADING)}"
         elif token.type == "link_open":  # raters keep the study open
             token.attrs |= {"target": "_blank", "rel": "noopener noreferrer"}
         elif token.type == "image":

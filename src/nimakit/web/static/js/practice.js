@@ -16,8 +16,9 @@ export class Practice extends EventTarget {
     return [];
   }
 
+  // Pictures whose answers have not arrived.
   pictures() {
-    return [];
+    return this.sending ? this.sending.shown || [this.sending.image] : [];
   }
 
   flush() {}
@@ -29,7 +30,7 @@ export class Practice extends EventTarget {
   }
 
   async send(event) {
-    this.sending = true;
+    this.sending = event;
     try {
       const answer = await this.api.post(this.url, event);
       this.answered += 1;
