@@ -34,6 +34,7 @@ from nimakit.web.db.tables import (
 from nimakit.web.predictions.tastes import FEWEST
 from nimakit.web.rating.store import NewEvent, store_events
 from nimakit.web.settings import PASSWORD_VARIABLE, SECRET_VARIABLE, read_settings
+from nimakit.web.study.setup import save_study
 
 END = datetime(2026, 5, 4, 17, 30, tzinfo=UTC)
 """Time of the last rating."""
@@ -47,6 +48,28 @@ _LEARNED_AFTER = 40
 """Ratings after which the model is learned again, so that its curve has several points."""
 _GRID = (4, 3)
 """Columns and rows of the details that each photograph is cut into."""
+QUOTA = 3
+"""Pictures that each rater of the study with consent rates."""
+_CONSENT = """## What this study is about
+
+We want to learn **how good photographs look** to people. You will rate a few pictures; this takes about
+five minutes.
+
+- You can stop at any time by closing the page.
+- We store your ratings and when you gave them, by a pseudonym.
+- The ratings will be published. They do not name you.
+
+Questions? Write to <study@example.org>.
+"""
+_INSTRUCTIONS = """Rate each photograph from 1 to 10. There is no wrong answer: your *first impression*
+counts.
+
+| rating | meaning |
+|---|---|
+| 1 | you would delete it |
+| 5 | neither good nor bad |
+| 10 | you would hang it on your wall |
+"""
 _HOURS = (2, 3, 4, 22, 23, 25, 26, 27, 46, 47, 49, 50, 51, 52)
 """Hours before `END` at which people rate."""
 
@@ -83,6 +106,62 @@ def make(data_dir: Path, photos: Path, *, model: str = DEFAULT_MODEL, seed: int 
         store_events(session, events)
     services.background.once()  # learns their tastes
     return app
+
+
+def make_asking(data_dir: Path, photos: Path) -> Flask:
+    """An app whose collection is a study with consent, practice and a completion code.
+
+    Args:
+        data_dir: An empty folder for its database.
+        photos: A new folder to copy the photographs to; pages do not show its path.
+    """
+    shutil.copytree(_SAMPLES, photos)
+    settings = read_settings(folders=(photos,), data_dir=data_dir, environment={SECRET_VARIABLE: _SECRET})
+    app = create_app(settings, background=False)
+    services = services_of(app)
+    with services.database.write() as session:
+        add_collection(session, photos, name="Samples")
+    services.background.once()
+    with services.database.write() as session:
+        collection = session.scalars(select(Collection)).one()
+        values = {
+            "is_on": True,
+            "platform": "",
+            "may_skip": False,
+            "redirects": False,
+            "quota": QUOTA,
+            "places": 40,
+            "minutes": 45,
+            "practice_needed": 0,
+            "thanks": "Your ratings help us to learn what people like.",
+            "code": "C1K4T7QZ",
+            "link": "https://app.prolific.com/submissions/complete?cc={code}",
+        }
+        texts = {
+            "consent": _CONSENT,
+            "instructions": _INSTRUCTIONS,
+            "examples": [
+                {"picture": "landscape.jpg", "text": "Clear light, a calm composition: 8 or 9."},
+                {"picture": "room.jpg", "text": "Nothing wrong, nothing special: about 5."},
+            ],
+            "practice": [
+                {
+                    "pictures": ["otter_blurred.jpg"],
+                    "low": 1,
+                    "high": 4,
+                    "text": "The otter is blurred: a good moment does not make up for it.",
+                }
+            ],
+        }
+        save_study(session, collection, values, texts)
+    return app
+
+
+def start(app: Flask) -> str:
+    """The path of the link of a study made by `make_asking`."""
+    services = services_of(app)
+    with services.database.read() as session:
+        return "study/" + services.links.invitation(session.scalars(select(Invitation)).one())
 
 
 def make_learning(data_dir: Path, photos: Path, *, model: str = DEFAULT_MODEL) -> Flask:

@@ -59,6 +59,34 @@ def _at(name: str) -> Callable[[Page], None]:
     return lambda page: page.evaluate("name => document.getElementById(name).scrollIntoView()", name)
 
 
+def _click(*names: str) -> Callable[[Page], None]:
+    """Press buttons, each on the page that the one before leads to."""
+
+    def act(page: Page) -> None:
+        for name in names:
+            page.get_by_role("button", name=name).click()
+
+    return act
+
+
+def _practise(page: Page) -> None:
+    """Go on to the practice of a study, and give the wrong answer."""
+    _click("I agree, start", "Continue to practice")(page)
+    _rate("9")(page)
+    page.wait_for_selector("#feedback-expected:not([hidden])")
+
+
+def _take_part(page: Page) -> None:
+    """Walk through a study to its end."""
+    _practise(page)
+    _click("Next", "Start rating")(page)
+    for number in range(1, example_study.QUOTA + 1):
+        _rate("7")(page)
+        page.get_by_text(f"{number} of {example_study.QUOTA}").wait_for()
+    page.get_by_role("link", name="Finish").click()
+    page.wait_for_selector(".completion")
+
+
 @dataclass(frozen=True, slots=True)
 class Shot:
     """A page, and actions on it before the screenshot.
@@ -98,6 +126,11 @@ SHOTS = {
     "people": Shot("c/samples/people"),
     "export": Shot("c/samples/transfer"),
     "settings": Shot("c/samples/settings"),
+    "study": Shot("c/samples/study/settings", site="study"),
+    "consent": Shot("{study}", site="study"),
+    "instructions": Shot("{study}", _click("I agree, start"), site="study"),
+    "practice": Shot("{study}", _practise, site="study"),
+    "thanks": Shot("{study}", _take_part, site="study"),
     "me": Shot("me"),
     "welcome": Shot("welcome", site="strange"),
     "join": Shot("join/{invitation}", site="strange"),
@@ -131,7 +164,7 @@ class Site:
 
     Attributes:
         addresses: "own" for the local rater, "strange" for visitors who have not signed in, "learning" for
-            the local rater of a study with a model of its own.
+            the local rater of a study with a model of its own, "study" for that of a collection with consent.
         places: Values for the names in braces in paths of pages.
     """
 
@@ -155,8 +188,10 @@ def _served() -> Iterator[Site]:
         strange = _address(stack, example_study.for_strangers(data_dir, photos), 0)
         details = Path(folder, "details")
         learning = _address(stack, example_study.make_learning(Path(folder, "learning"), details), 0)
-        addresses = {"own": own, "strange": strange, "learning": learning}
-        yield Site(addresses, example_study.places(app))
+        asking = example_study.make_asking(Path(folder, "asking"), Path(folder, "samples"))
+        study = _address(stack, asking, 0)
+        addresses = {"own": own, "strange": strange, "learning": learning, "study": study}
+        yield Site(addresses, example_study.places(app) | {"study": example_study.start(asking)})
 
 
 def _photos(stack: ExitStack) -> Path:

@@ -1,5 +1,7 @@
 // Practice: an outbox whose answers are sent at once, and answered by feedback in a dialog.
 
+import { _ } from "./texts.js";
+
 export class Practice extends EventTarget {
   constructor(api, url) {
     super();
@@ -34,13 +36,12 @@ export class Practice extends EventTarget {
     try {
       const answer = await this.api.post(this.url, event);
       this.answered += 1;
-      const { right, wrong } = this.dialog.dataset;
-      this.fill(answer.right ? right : wrong, answer.expected, answer.text);
+      this.fill(answer.right ? _("As expected") : _("Not as expected"), answer.expected, answer.text);
       this.sending = false;
       this.dispatchEvent(new CustomEvent("sent", { detail: answer }));
     } catch {
       this.sending = false;
-      this.fill(this.dialog.dataset.problem, "", "");
+      this.fill(_("The answer did not arrive. Try again."), "", "");
       this.dialog.addEventListener("close", () => location.reload(), { once: true });
     }
   }
