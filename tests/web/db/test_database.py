@@ -124,7 +124,16 @@ def test_names_in_an_older_database_get_their_one_spelling(tmp_path: Path) -> No
 
 def _return_to_old(session: Session) -> None:
     """Undo the migrations after revision 0006."""
-    for table in ("ended_session", "learned", "learning_point", "flag", "grouped_image", "grouping"):
+    studies = ("platform_id", "participation", "study_version", "study")
+    for table in (
+        "ended_session",
+        "learned",
+        "learning_point",
+        "flag",
+        "grouped_image",
+        "grouping",
+        *studies,
+    ):
         session.execute(text(f"DROP TABLE {table}"))
     session.execute(text("ALTER TABLE collection DROP COLUMN encoder"))
     session.execute(text("UPDATE alembic_version SET version_num = '0006'"))

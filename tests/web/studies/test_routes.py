@@ -4,8 +4,10 @@ import re
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
+from sqlalchemy.orm import Session
 
-from nimakit.web.db.tables import now
+from nimakit.web.db.tables import Image, now
 from web.conftest import MakeStudy
 from web.studies.conftest import PROLIFIC, TEXTS, Way
 from web.study import Study, Visitor, on_both
@@ -89,6 +91,45 @@ def test_comparisons_are_practised_and_counted(make_study: MakeStudy) -> None:
         rater.send({"kind": "tie", "trial": one["trial"], "shown": one["ids"]})
     assert rater.get_json(rater.address("preference/next"))["items"] == []
     assert "completion code" in rater.get(rater.address("study/done")).text
+
+
+def test_predictions_are_awaited_before_a_study_ends(make_study: MakeStudy) -> None:
+    """In Rate, pictures without a predicted score are still to come; practice shows predicted scores."""
+    way = Way(make_study(experiment="rate"))
+    way.save(practice="photo 1 | 3")
+
+    def predict(session: Session, *names: str) -> None:
+        session.execute(update(Image).where(Image.image_id.in_(names)).values(position=0.5, spread=0.1))
+
+    way.study.change(lambda session: session.execute(update(Image).values(position=None, spread=None)))
+    way.study.change(lambda session: predict(session, "photo 1", "photo 2"))
+    rater, _ = way.join()
+    [item] = rater.get_json(rater.address("study/practice/tasks"))["items"]
+    assert item["predicted"] == 5.5
+    practise(rater, [3])
+    rater.post(rater.address("study/practice/result"), {"next": "rate"})
+    assert len(way.rated(rater)) == 1
+    assert rater.get(rater.address("study/done")).status_code == 302
+    way.study.change(lambda session: predict(session, *(f"photo {number}" for number in range(6))))
+    way.study.services.candidates.invalidate(way.study.collection.id)
+    assert len(way.rated(rater)) == 4
+    assert "completion code" in rater.get(rater.address("study/done")).text
+
+
+def test_members_who_joined_without_the_link_agree_first(make_study: MakeStudy) -> None:
+    """From the welcome page; where a platform is required, they are sent there."""
+    way = Way(make_study(sign_up=True))
+    way.save(consent="Yes?")
+    rater = way.study.visitor()
+    answer = rater.post(f"/sign-up/{way.study.collection.slug}", {"name": ""})
+    assert rater.get(rater.get(answer.location).location).location.endswith("/study")
+    assert "Yes?" in rater.get(rater.address("study")).text
+    rater.post(rater.address("study"), {"version": "1"})
+    assert rater.deck()["total"] == 6
+    way.save(consent="Yes?", platform="prolific")
+    other = way.study.visitor()
+    other.post(f"/sign-up/{way.study.collection.slug}", {"name": ""})
+    assert "from Prolific" in other.post(other.address("study"), {"version": "1"}).text
 
 
 def test_nobody_takes_part_twice(way: Way) -> None:
