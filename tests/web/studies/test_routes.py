@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -42,13 +43,19 @@ def test_a_rater_walks_from_a_link_to_a_code(way: Way) -> None:
     assert (identity.participant, identity.study, identity.session) == ("5f0aaa", "61b2", "77caa")
 
 
+def feedback(rater: Visitor, body: dict[str, Any]) -> dict[str, Any]:
+    """What is said of an answer to a practice task."""
+    answer: dict[str, Any] = rater.post_json(rater.address("study/practice/tasks"), body).get_json()
+    return answer
+
+
 def practise(rater: Visitor, values: list[int]) -> list[bool]:
     """Answer the tasks of a round; whether each was right."""
     right = []
     for value in values:
         item = rater.get_json(rater.address("study/practice/tasks"))["items"][0]
         body = {"task": item["task"], "image": item["id"], "kind": "rating", "value": value}
-        right.append(rater.post_json(rater.address("study/practice/tasks"), body).json["right"])
+        right.append(feedback(rater, body)["right"])
     return right
 
 
@@ -79,8 +86,8 @@ def test_comparisons_are_practised_and_counted(make_study: MakeStudy) -> None:
     best = next(image.id for image in way.study.images if image.path == "more/photo 5.png")
     body = {"task": 0, "kind": "choice", "shown": item["ids"]}
     other = next(key for key in item["ids"] if key != best)
-    assert rater.post_json(tasks, {**body, "image": other}).json["right"] is False
-    assert rater.post_json(tasks, {**body, "image": best}).json == {
+    assert feedback(rater, {**body, "image": other})["right"] is False
+    assert feedback(rater, {**body, "image": best}) == {
         "right": True, "expected": f"Photograph {item['ids'].index(best) + 1} looks best here.",
         "text": "sharper", "done": 1,
     }  # fmt: skip
@@ -210,7 +217,8 @@ def test_codes_are_each_raters_own_and_lead_back(way: Way) -> None:
         rater, _ = way.join()
         way.rated(rater)
         address = rater.get(rater.address("study/done")).location
-        codes.add(re.fullmatch(r"https://app\.example\.org/complete\?cc=([A-Z2-9]{8})", address)[1])
+        assert re.fullmatch(r"https://app\.example\.org/complete\?cc=[A-Z2-9]{8}", address)
+        codes.add(address)
     assert len(codes) == 2
 
 
@@ -234,6 +242,17 @@ def test_pictures_of_the_consent_are_shown_before_joining(way: Way) -> None:
     assert stranger.get(source[1]).mimetype == "image/jpeg"
     other = next(image.id for image in way.study.images if image.path == "photo 1.jpg")
     assert stranger.get(f"{way.link}/pictures/{other}").status_code == 404
+
+
+def test_an_invitation_leads_to_the_study_with_its_query(way: Way) -> None:
+    """Also a query that names parameters of the app's own; back to the invitation where the study is off."""
+    way.save(consent="Yes?")
+    invitation = way.link.replace("/study/", "/join/")
+    query = "?PROLIFIC_PID=5f0a&endpoint=x&_scheme=y"
+    assert way.study.visitor().get(invitation + query).location == way.link + query
+    link = way.link
+    way.save(is_on="")
+    assert way.study.visitor().get(link + query).location == invitation + query
 
 
 def test_collections_without_a_study_are_as_before(study: Study) -> None:

@@ -25,6 +25,12 @@ def link(endpoint: str, **values: Any) -> str:
     return settings.address(here.port or 80).rstrip("/") + url_for(endpoint, **values)
 
 
+def with_query(address: str) -> str:
+    """An address with the query of the request, such as the ids that a platform adds to a link."""
+    query = request.query_string.decode("ascii", "ignore")
+    return f"{address}?{query}" if query else address
+
+
 def leads_elsewhere(address: str) -> bool:
     """Whether other devices can open the address, judging only by its host."""
     return not is_local_address(urlsplit(address).netloc)

@@ -13,7 +13,7 @@ from wtforms.validators import InputRequired, Length  # type: ignore[import-unty
 from nimakit.errors import UsageError
 from nimakit.web.access import User, current_rater, limiter
 from nimakit.web.accounts import raters
-from nimakit.web.accounts.links import leads_elsewhere, link
+from nimakit.web.accounts.links import leads_elsewhere, link, with_query
 from nimakit.web.db.tables import LOCAL, Collection, Rater, Study
 from nimakit.web.services import services
 
@@ -64,7 +64,7 @@ def join(token: str) -> ResponseReturnValue:
         collection = session.get_one(Collection, invitation.collection_id)
         study = session.get(Study, collection.id)
         if study is not None and study.is_on:
-            return redirect(url_for("study.start", token=token, **request.args))
+            return redirect(with_query(url_for("study.start", token=token)))
         known = rater is not None and raters.may_rate(session, rater, collection.id)
         problem = "" if known else raters.invitation_problem(invitation)
     if form.validate_on_submit() and not problem:

@@ -45,7 +45,7 @@ def upcoming(slug: str) -> ResponseReturnValue:
             amount,
             buffered=buffered,
             reserved=reserved,
-            quota=study and study.quota,
+            quota=None if study is None else study.quota,
         )
         picks, until = found.picks, None
         if "skipped" in request.args:

@@ -34,7 +34,7 @@ def upcoming(slug: str) -> ResponseReturnValue:
             candidates,
             amount,
             buffered=buffered,
-            quota=study and study.quota,
+            quota=None if study is None else study.quota,
         )
         history = _latest(session, collection, rater)
         groups = [*(one.images for one in found.comparisons), *(one.shown for one in history)]

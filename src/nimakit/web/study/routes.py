@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from nimakit.errors import UsageError
 from nimakit.web.access import current_collection, current_rater, limiter, visited_collection, visited_study
 from nimakit.web.accounts import raters
+from nimakit.web.accounts.links import with_query
 from nimakit.web.accounts.routes import ATTEMPTS, enter, has_failed
 from nimakit.web.db.tables import (
     Collection,
@@ -67,11 +68,12 @@ def start(token: str) -> ResponseReturnValue:
     with services().database.read() as session:
         invitation, study, collection = _find(session, token)
         if study is None:
-            return redirect(url_for("accounts.join", token=token, **request.args))
+            return redirect(with_query(url_for("accounts.join", token=token)))
         try:
             identity = read_identity(request.args, study.platform)
             rater = _returning(session, study, identity)
-            if rater is not None and session.get(Participation, (rater.id, collection.id)):
+            key = None if rater is None else (rater.id, collection.id)
+            if rater is not None and session.get(Participation, key) is not None:
                 return enter(rater, url_for("study.step", slug=collection.slug))
             _refuse(session, study, collection, invitation)
         except UsageError as error:
@@ -171,10 +173,11 @@ def consent_picture(token: str, key: int) -> ResponseReturnValue:
     """A picture of a study's texts, for those who have its link."""
     with services().database.read() as session:
         _, study, collection = _find(session, token)
-        version = way.latest_version(session, collection.id)
+        version = None if study is None else way.latest_version(session, collection.id)
         image = session.get(Image, key)
-        is_shown = study and version and image and image.collection_id == collection.id
-        if not is_shown or image.path not in version.pictures:
+        if image is None or image.collection_id != collection.id:
+            abort(404)
+        if version is None or image.path not in version.pictures:
             abort(404)
     return send_picture(collection, image, _SHOWN)
 
