@@ -139,6 +139,29 @@ def test_members_who_joined_without_the_link_agree_first(make_study: MakeStudy) 
     assert "from Prolific" in other.post(other.address("study"), {"version": "1"}).text
 
 
+@pytest.mark.parametrize("experiment", ["score", "preference"])
+def test_repeats_come_on_top_of_the_quota(make_study: MakeStudy, experiment: str) -> None:
+    """The last ones follow once the quota is reached, and only then is a study finished."""
+    way = Way(make_study(experiment=experiment, repeats=0.5))
+    way.save(quota="4")
+    rater, _ = way.join()
+    path = "deck?amount=1" if experiment == "score" else "preference/next?amount=1"
+    rounds = []
+    while items := rater.get_json(rater.address(path))["items"]:
+        [item] = items
+        rounds.append(item["round"])
+        about = {"round": item["round"]}
+        if experiment == "score":
+            rater.rate(item["id"], 5, **about)
+        else:
+            trial = f"{item['trial'][:30]}-{len(rounds)}"
+            rater.send({"kind": "tie", "trial": trial, "shown": item["ids"], **about})
+        assert len(rounds) < 20
+    assert rounds.count(0) == 4
+    assert set(rounds[4:]) <= {1}
+    assert "completion code" in rater.get(rater.address("study/done")).text
+
+
 def test_nobody_takes_part_twice(way: Way) -> None:
     """The same session continues on any device; another one of the same person is refused."""
     way.save(consent="Yes?", platform="prolific")
