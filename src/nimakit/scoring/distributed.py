@@ -1,30 +1,30 @@
-"""Scoring on a Ray cluster: the only module that imports Ray."""
+"""Scores and features on a Ray cluster: the only module that imports Ray."""
 
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import ray
 import ray.data
+from ray import cloudpickle
 from ray.data import ActorPoolStrategy, DataContext
 from ray.exceptions import RayError
 
-from nimakit.errors import ClusterError, first_line
+from nimakit.errors import ClusterError, ImageError, first_line
 from nimakit.io.threads import cores
-from nimakit.models.engine import Model, Scorer
+from nimakit.models.engine import Scorer, Scoring
 from nimakit.models.preparation import Augmentation
-from nimakit.models.score import Record, Score, Scores
-from nimakit.models.side_by_side import SideBySide
+from nimakit.models.score import Record
 from nimakit.progress import say
 from nimakit.scoring.bulk import Cluster
-from nimakit.scoring.items import score_entries, to_record
+from nimakit.scoring.items import score_entries
 from nimakit.sources import Entry, Reader
 
 _STARTS = 3
@@ -33,6 +33,9 @@ _BATCH = 64
 """Rows that an actor takes at once."""
 _ROWS = 250_000
 """Rows of the source that are with Ray at once, so that the memory of the driver does not grow with it."""
+
+ToRecord: TypeAlias = Callable[[Entry, Any | ImageError], Record]
+"""Makes the record of a row from what its model gave."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,10 +58,10 @@ class Settings:
 class _Actor:
     """Scores batches of rows: one model for each actor."""
 
-    def __init__(self, model: Any, settings: Settings) -> None:
-        loaded: Model | SideBySide = ray.get(model)
-        self._scorer: Scorer[Score | Scores] = Scorer(
-            loaded,
+    def __init__(self, model: Any, to_record: ToRecord, settings: Settings) -> None:
+        self._to_record = to_record
+        self._scorer: Scorer[Any] = Scorer(
+            ray.get(model),
             tta=settings.tta,
             measures=settings.measures,
             max_pixels=settings.max_pixels,
@@ -69,8 +72,8 @@ class _Actor:
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Score a batch; an image that cannot be scored is a record with the error, never an exception."""
         entries = [_entry(row) for row in batch["entry"]]
-        records = [to_record(*scored) for scored in score_entries(self._scorer, self._reader, entries)]
-        return {"record": np.array([json.dumps(record) for record in records], object)}
+        records = [self._to_record(*scored) for scored in score_entries(self._scorer, self._reader, entries)]
+        return {"record": np.array([cloudpickle.dumps(record) for record in records], object)}
 
 
 @contextmanager
@@ -115,32 +118,29 @@ def _connect(cluster: Cluster) -> None:
 
 
 def score(
-    entries: Iterable[Entry], model: Model | SideBySide, cluster: Cluster, settings: Settings
+    entries: Iterable[Entry],
+    model: Scoring[Any],
+    to_record: ToRecord,
+    cluster: Cluster,
+    settings: Settings,
 ) -> Iterator[Record]:
     """Score the rows of a source on the cluster that is `connected`.
 
     Args:
         entries: Rows with paths or URLs that every node can read; only these are sent, never pixels.
-        model: The model, or several side by side, which is sent to each actor.
+        model: Models or encoders, which are sent to each actor.
+        to_record: A function of a module.
         cluster: Where.
         settings: How.
 
     Yields:
-        Score records, in any order.
+        Records, in any order.
 
     Raises:
         ClusterError: Ray gave up, as when actors are ended again and again for want of memory.
     """
     shared = ray.put(model)
-    available = ray.cluster_resources()
-    most = int(available.get("CPU", 1) // cluster.cpus)
-    if cluster.gpus:
-        most = min(most, int(available.get("GPU", 0) // cluster.gpus))
-    if most < 1:
-        raise ClusterError(
-            f"An actor must fit on a node. Received: {cluster.cpus} CPUs and {cluster.gpus:g} GPUs for each,"
-            f" and a cluster with {available.get('CPU', 0):g} and {available.get('GPU', 0):g}"
-        )
+    most = _most_actors(cluster)
     remaining = iter(entries)
     while texts := [{"entry": _row(entry)} for entry in islice(remaining, _ROWS)]:
         blocks = -(-len(texts) // _BATCH)
@@ -153,16 +153,30 @@ def score(
             compute=ActorPoolStrategy(min_size=1, max_size=actors, initial_size=actors),
             num_cpus=cluster.cpus,
             num_gpus=cluster.gpus or None,
-            fn_constructor_args=(shared, settings),
+            fn_constructor_args=(shared, to_record, settings),
         )
         try:
             for batch in dataset.iter_batches(batch_size=None, batch_format="numpy"):
-                yield from map(json.loads, batch["record"])
+                yield from map(cloudpickle.loads, batch["record"])
         except RayError as error:
             raise ClusterError(
                 f"The Ray cluster must finish its work. Received: {first_line(error)} What was written is"
                 " complete: run again with --resume."
             ) from error
+
+
+def _most_actors(cluster: Cluster) -> int:
+    """How many actors fit on the nodes that there are."""
+    available = ray.cluster_resources()
+    most = int(available.get("CPU", 1) // cluster.cpus)
+    if cluster.gpus:
+        most = min(most, int(available.get("GPU", 0) // cluster.gpus))
+    if most < 1:
+        raise ClusterError(
+            f"An actor must fit on a node. Received: {cluster.cpus} CPUs and {cluster.gpus:g} GPUs for each,"
+            f" and a cluster with {available.get('CPU', 0):g} and {available.get('GPU', 0):g}"
+        )
+    return most
 
 
 def _row(entry: Entry) -> str:
