@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -31,8 +31,15 @@ _STARTS = 3
 """Tries to start Ray on this machine: its processes wait 15 s for one another, too short if it is busy."""
 _BATCH = 64
 """Rows that an actor takes at once."""
+_RETRIES = 2
+"""Times that a batch is tried again if its actor ends, as by Ray when memory runs out."""
 _ROWS = 250_000
 """Rows of the source that are with Ray at once, so that the memory of the driver does not grow with it."""
+
+_ENDED = (
+    f"The image must not end the process that opens it. Received: one that ended {_RETRIES + 1} processes, as"
+    " Ray does when memory runs out."
+)
 
 ToRecord: TypeAlias = Callable[[Entry, Any | ImageError], Record]
 """Makes the record of a row from what its model gave."""
@@ -73,7 +80,8 @@ class _Actor:
         """Score a batch; an image that cannot be scored is a record with the error, never an exception."""
         entries = [_entry(row) for row in batch["entry"]]
         records = [self._to_record(*scored) for scored in score_entries(self._scorer, self._reader, entries)]
-        return {"record": np.array([cloudpickle.dumps(record) for record in records], object)}
+        made = np.array([cloudpickle.dumps(record) for record in records], object)
+        return {"entry": batch["entry"], "record": made}
 
 
 @contextmanager
@@ -92,6 +100,7 @@ def connected(cluster: Cluster) -> Iterator[None]:
         context = DataContext.get_current()
         context.enable_progress_bars = False
         context.verbose_stats_logs = False
+        context.max_errored_blocks = -1  # their rows are tried one by one
         yield
     finally:
         ray.shutdown()
@@ -137,27 +146,60 @@ def score(
         Records, in any order.
 
     Raises:
-        ClusterError: Ray gave up, as when actors are ended again and again for want of memory.
+        ClusterError: Ray gave up, as when no actor can load the model.
     """
-    shared = ray.put(model)
-    most = _most_actors(cluster)
+    run = _Run(ray.put(model), to_record, cluster, settings, _most_actors(cluster))
     remaining = iter(entries)
-    while texts := [{"entry": _row(entry)} for entry in islice(remaining, _ROWS)]:
-        blocks = -(-len(texts) // _BATCH)
-        actors = min(most, blocks)
-        dataset = ray.data.from_items(texts, override_num_blocks=blocks).map_batches(
+    is_working = False
+    while rows := [_row(entry) for entry in islice(remaining, _ROWS)]:
+        left = dict.fromkeys(rows)
+        for batch in (_BATCH, 1):  # rows of a lost batch one by one, to find the one that ends its actor
+            for row, record in run.records([*left], batch):
+                is_working = True
+                left.pop(row, None)
+                yield record
+            if not left:
+                break
+            if not is_working:
+                raise ClusterError(
+                    "The actors of the Ray cluster must be able to work. Received: none of the first"
+                    f" {len(rows)} rows came back; Ray's logs tell why."
+                )
+        for row in left:
+            yield to_record(_entry(row), ImageError(_ENDED))
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What is the same for all rows: a reference to the model, and the arguments of `score`."""
+
+    model: Any
+    to_record: ToRecord
+    cluster: Cluster
+    settings: Settings
+    most_actors: int
+
+    def records(self, rows: Sequence[str], batch: int) -> Iterator[tuple[str, Record]]:
+        """Rows with their records, in any order; those whose actor ended too often are not among them."""
+        blocks = -(-len(rows) // batch)
+        actors = min(self.most_actors, blocks)
+        dataset = ray.data.from_items([{"entry": row} for row in rows], override_num_blocks=blocks)
+        made = dataset.map_batches(
             _Actor,
-            batch_size=_BATCH,
+            batch_size=batch,
             batch_format="numpy",
             # A pool of one size would want the actors of a lost node back, and wait until one like it joins.
             compute=ActorPoolStrategy(min_size=1, max_size=actors, initial_size=actors),
-            num_cpus=cluster.cpus,
-            num_gpus=cluster.gpus or None,
-            fn_constructor_args=(shared, to_record, settings),
+            num_cpus=self.cluster.cpus,
+            num_gpus=self.cluster.gpus or None,
+            max_restarts=-1,
+            max_task_retries=_RETRIES,
+            fn_constructor_args=(self.model, self.to_record, self.settings),
         )
         try:
-            for batch in dataset.iter_batches(batch_size=None, batch_format="numpy"):
-                yield from map(cloudpickle.loads, batch["record"])
+            for some in made.iter_batches(batch_size=None, batch_format="numpy"):
+                if "record" in some:  # not where every block is lost
+                    yield from zip(some["entry"], map(cloudpickle.loads, some["record"]), strict=True)
         except RayError as error:
             raise ClusterError(
                 f"The Ray cluster must finish its work. Received: {first_line(error)} What was written is"
