@@ -315,6 +315,28 @@ run_container() {
   exec docker run --rm "${RUN_OPTIONS[@]}" "${RUN[@]}"
 }
 
+# Object stores, Parquet and Ray need more packages, which are in nima-ray.
+needs_ray() {
+  local i value
+  [[ ${GIVEN[--engine]:-} == ray ]] && return
+  for ((i = 0; i < ${#PAIRS[@]}; i += 2)); do
+    value=${PAIRS[i + 1]}
+    case ${KIND[${PAIRS[i]}]:-}:$value in
+      source:*.parquet | output:*.parquet | output:*/) return 0 ;;
+      source:* | output:*) if is_stored "$value"; then return 0; fi ;;
+    esac
+    if [[ ${KIND[${PAIRS[i]}]:-} == source && -f $value && $value =~ \.(txt|csv|tsv|jsonl)$ ]] &&
+      grep -Eqm 1 '(s3|gs|gcs|az|abfs)://' -- "$value"; then return 0; fi
+  done
+  return 1
+}
+
+# use_ray: what a container of nima-ray gets, and where Ray keeps its files if it starts there.
+use_ray() {
+  use_stores
+  if [[ ${GIVEN[--engine]:-} == ray ]]; then RUN_OPTIONS+=(--shm-size 1g --env RAY_TMPDIR=/run/nimakit); fi
+}
+
 # use_stores: gives the container a network, and what the caller's environment says of object stores: settings by
 # name, because they are secrets, and the files that they name.
 use_stores() {

@@ -34,7 +34,9 @@ _KINDS = {
 """Options whose type does not tell their kind. Any other option for a path is an input."""
 
 _KINDS_BY_COMMAND = {
-    ("predict", "--image-source"): "source",
+    **dict.fromkeys(
+        ((command, "--image-source") for command in ("predict", "features", "data check")), "source"
+    ),
     ("enhance", "--output"): "folder",
     ("encoder import", "--output"): "value",  # the name of a tensor
     ("encoder import", "--encoder-file"): "output",

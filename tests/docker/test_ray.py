@@ -195,11 +195,11 @@ def folder_scores(photos: Path, model: Path) -> dict[str, float]:
     }
 
 
-def parts(store: Any) -> list[dict[str, Any]]:
+def parts(store: Any, folder: str = "scores") -> list[dict[str, Any]]:
     """The rows that are written."""
     parquet = pytest.importorskip("pyarrow.parquet")
     rows: list[dict[str, Any]] = []
-    for name in store.glob("photos/scores/*.parquet"):
+    for name in store.glob(f"photos/{folder}/*.parquet"):
         rows += parquet.read_table(io.BytesIO(store.cat_file(name))).to_pylist()
     return rows
 
@@ -236,3 +236,23 @@ def test_survives_the_loss_of_a_worker_and_of_the_driver(
         else:
             assert row["error"] is None
             assert row["mean"] == pytest.approx(expected[name.removesuffix(".jpg")], rel=CLOSE)
+
+
+def test_features_are_those_of_one_process(cluster: str, store: Any, photos: Path) -> None:
+    """On the worker that is left, or on both: a row for each id, to the last bits of float32."""
+    encoder = "efficientnet-lite0@64x64"
+    rows = [(f"f{row}", f"{row}.jpg") for row in range(PHOTOS)]
+    for _, name in rows:
+        store.put_file(str(photos / name), f"photos/{name}")
+    text = io.StringIO()
+    csv.writer(text).writerows([("id", "image"), *rows])
+    store.pipe_file("photos/features.csv", text.getvalue().encode())
+    features = ("nimakit", "features", "--image-source", "s3://photos/features.csv", "--id-column", "id")
+    for folder, engine in (("here", ()), ("cluster", ("--engine", "ray", "--ray-address", "auto"))):
+        output = ("--encoder", encoder, "--output", f"s3://photos/{folder}/")
+        docker("exec", cluster, *features, *output, *engine)
+    here, there = ({row["id"]: row for row in parts(store, folder)} for folder in ("here", "cluster"))
+    assert here.keys() == there.keys() == dict(rows).keys()
+    for key, row in here.items():
+        assert row["error"] is there[key]["error"] is None
+        np.testing.assert_allclose(there[key][encoder], row[encoder], rtol=1e-4, atol=1e-5)

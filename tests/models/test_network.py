@@ -31,6 +31,12 @@ def test_gives_distributions_and_features(tiny_file: Path) -> None:
     np.testing.assert_allclose(outputs.features, (BATCH * ramp / 255).mean(axis=(1, 2)), rtol=1e-5)
 
 
+def test_a_copy_for_one_person_loads_no_file_again(tiny_file: Path) -> None:
+    """Both share one session and its memory, however many people there are."""
+    network = Network(tiny_file)
+    assert network.with_adapters({})._session is network._session
+
+
 def test_gives_scores_of_a_regression_head(score_file: Path) -> None:
     """A regression head gives a column of scores on the scale of the bins."""
     network = Network(score_file)

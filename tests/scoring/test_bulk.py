@@ -18,7 +18,7 @@ import pytest
 from nimakit.errors import UsageError
 from nimakit.models.engine import Model
 from nimakit.progress import say
-from nimakit.scoring.bulk import BulkRun, Cluster, Outcome
+from nimakit.scoring.bulk import BulkRun, Cluster, Outcome, Task
 from nimakit.scoring.outputs import ScoreLayout
 from nimakit.scoring.records import ONLY
 from nimakit.scoring.run import Run
@@ -51,12 +51,10 @@ def _score(
 ) -> Outcome:
     if output and output.endswith(("/", ".parquet")):
         pytest.importorskip("pyarrow")
-    run = BulkRun(
-        source=open_source(str(source), notify=say),
-        shard=Shard.parse(shard),
-        predictions_file=output,
-        resume=resume,
+    task = Task(
+        source=open_source(str(source), notify=say), output=output, shard=Shard.parse(shard), resume=resume
     )
+    run = BulkRun(task=task)
     run.check()
     layout = ScoreLayout(models=[ONLY], measures=False, identity={"model": model.name, "seed": seed})
     return run.score(model, layout, io.StringIO())
@@ -183,9 +181,9 @@ def test_refuses_another_number_of_shards(photos: Path, tiny: Model, tmp_path: P
 def test_a_cluster_refuses_tar_files(tmp_path: Path) -> None:
     """Before anything starts; its nodes could not open what is in them."""
     (tmp_path / "a.tar").touch()
-    run = BulkRun(source=open_source(str(tmp_path / "a.tar"), notify=say), cluster=Cluster())
+    source = open_source(str(tmp_path / "a.tar"), notify=say)
     with pytest.raises(UsageError, match="--shard"):
-        run.check()
+        Cluster().check(source)
 
 
 @pytest.mark.parametrize("text", ["3/3", "-1/3", "1", "a/b", "0/0", ""])

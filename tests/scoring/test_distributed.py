@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from samples import write_photo
+from small_encoders import write_encoder
 
 pytestmark = pytest.mark.slow
 
@@ -40,10 +41,17 @@ def manifest(folder: Path, rows: int) -> Path:
 
 
 def start(source: Path, model: Path, output: Path, *options: str, ray: Path) -> "subprocess.Popen[str]":
-    """Start a run of the command."""
-    command = [sys.executable, "-m", "nimakit", "predict", "--image-source", str(source), "--id-column", "id"]
+    """Start a run that scores."""
+    return start_command(
+        "predict", source, "--model", str(model), "--predictions-file", str(output), *options, ray=ray
+    )
+
+
+def start_command(name: str, source: Path, *options: str, ray: Path) -> "subprocess.Popen[str]":
+    """Start a run of a command."""
+    command = [sys.executable, "-m", "nimakit", name, "--image-source", str(source), "--id-column", "id"]
     return subprocess.Popen(
-        [*command, "--model", str(model), "--predictions-file", str(output), *options],
+        [*command, *options],
         env={**os.environ, "RAY_TMPDIR": str(ray)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -114,3 +122,28 @@ def test_an_interrupted_run_ends_its_instance(ray_folder: Path, tiny_file: Path,
     assert "Traceback" not in stderr
     wait_for_none(ray_folder)
     assert 0 < len(records(output)) < 50_000
+
+
+def test_features_are_those_of_one_process(ray_folder: Path, tmp_path: Path) -> None:
+    """Of several encoders and views; an error is a row without."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    source = manifest(tmp_path, 9)
+    encoder = write_encoder(tmp_path / "e.onnx")
+    options = ("--encoder", str(encoder), "--encoder", f"{encoder}@24x32", "--mirrored")
+    for name, engine in (("local", ()), ("ray", ("--engine", "ray"))):
+        run = start_command(
+            "features", source, *options, "--output", f"{tmp_path}/{name}/", *engine, ray=ray_folder
+        )
+        _, stderr = run.communicate(timeout=SECONDS)
+        assert run.returncode == 2, stderr  # one row has no photo
+    rows = [
+        {row.pop("id"): row for row in parquet.read_table(tmp_path / name).to_pylist()}
+        for name in ("local", "ray")
+    ]
+    assert rows[0].keys() == rows[1].keys() == {f"r{number}" for number in range(9)}
+    for key, local in rows[0].items():
+        assert local.pop("error") == rows[1][key].pop("error")
+        for column, values in local.items():
+            assert rows[1][key][column] == (values and pytest.approx(values, rel=CLOSE)), column
+    assert rows[0]["r8"]["tiny encoder@16x16"] is None
+    wait_for_none(ray_folder)

@@ -256,3 +256,29 @@ def test_undo_gets_the_folders_of_its_file(nimakit: Launcher, tmp_path: Path) ->
         "photos": "rw",
         "../b": "rw",
     }
+
+
+def test_stores_and_ray_have_the_image_with_their_packages(nimakit: Launcher) -> None:
+    """Features of a store are computed in nima-ray, with a network; a manifest comes with its folder."""
+    (nimakit.folder / "list.csv").write_text("image\nphotos/a.jpg\n")
+    (nimakit.folder / "e.onnx").touch()
+    features = ("features", "--encoder", "e.onnx", "--image-source")
+    stored = nimakit(*features, "s3://bucket/list.csv", "--output", "s3://bucket/out/").container
+    assert (stored.image, stored.arguments[0]) == ("nima-ray", "features")
+    assert "--network" not in stored.options
+    ray = nimakit(*features, "list.csv", "--output", "out/", "--engine", "ray").container
+    assert (ray.image, ray.options["--shm-size"]) == ("nima-ray", ["1g"])
+    assert modes(nimakit, *features, "list.csv", "--output", "f.npz") == {".": "rw"}
+    assert nimakit(*features, "list.csv").container.image == "nima-cpu"
+
+
+def test_photos_in_a_store_are_checked_without_docker(nimakit: Launcher, copied: Launcher) -> None:
+    """No image has all packages for it; .venv gets them."""
+    check = ("data", "check", "--image-source", "s3://bucket/list.parquet")
+    refused = nimakit(*check)
+    assert (refused.code, refused.asked("run")) == (1, [])
+    assert "NIMAKIT_RUNTIME=native" in refused.stderr
+    settle(copied)
+    result = replace(copied, program="nimakit")(*check, runtime="native")
+    assert "installing the ray requirements" in result.stderr
+    assert modes(nimakit, "data", "check", "--images", "photos") == {"photos": "ro"}

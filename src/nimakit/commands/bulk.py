@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nimakit.commands.batch import say_failures
+from nimakit.commands.parameters import PLACE, Decorated, Finite, image_source
 from nimakit.errors import ImageError, UsageError
 from nimakit.progress import say
 
@@ -17,15 +18,94 @@ if TYPE_CHECKING:
     from nimakit.scoring.bulk import BulkRun, Cluster
 
 
+def bulk_source(rows: str) -> Callable[[Decorated], Decorated]:
+    """The options for a source of any size, a part of it, and a cluster to work on it.
+
+    Args:
+        rows: What the command writes for each photo, such as records.
+    """
+    options = (
+        image_source(
+            required=True,
+            path_type=PLACE,
+            help="A photo; a folder of photos; a pattern such as 'photos/**/*.jpg'; a manifest (.txt, .csv,"
+            " .tsv, .jsonl or .parquet) of paths and URLs; or tar files such as 'shard-{000..099}.tar'. All"
+            " of them may be in a store: s3://, gs:// or az://.",
+        ),
+        click.option(
+            "--image-column",
+            default="image",
+            show_default=True,
+            help="Column of a manifest with the path or URL of the photo; a relative path counts from the"
+            " manifest.",
+        ),
+        click.option(
+            "--id-column",
+            help=f"Column of a manifest with the id for the {rows}.  [default: the path or URL]",
+        ),
+        click.option(
+            "--shard",
+            metavar="INDEX/COUNT",
+            help="Work on one of COUNT equal parts of the source, INDEX from 0, so that several machines can"
+            " share it.",
+        ),
+        click.option(
+            "--engine",
+            type=click.Choice(["local", "ray"]),
+            default="local",
+            show_default=True,
+            help="Where to work: in this process, or on a Ray cluster, whose nodes must be able to read the"
+            " photos.",
+        ),
+        click.option(
+            "--ray-address",
+            metavar="ADDRESS",
+            help="A running Ray cluster with this machine as a node: auto or HOST:PORT.  [default: one that"
+            " ends with the run]",
+        ),
+        click.option(
+            "--ray-cpus",
+            type=click.IntRange(min=1),
+            default=1,
+            show_default=True,
+            help="CPU cores of a Ray actor.",
+        ),
+        click.option(
+            "--ray-gpus",
+            type=Finite(min=0),
+            default=0.0,
+            show_default=True,
+            help="GPUs of a Ray actor: 0.25 lets four share one.",
+        ),
+    )
+
+    def add(command: Decorated) -> Decorated:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
 def bulk_options(
     image_source: str,
     shard: str | None,
     resume: bool,
-    predictions_file: str | None,
+    output: Mapping[str, str | None],
     cluster: "Cluster | None",
+    *,
+    suffixes: tuple[str, ...] = ("/",),
 ) -> list[str]:
-    """What makes a run one of any size, as given on the command line; empty for a photo or a folder."""
-    from nimakit.scoring.outputs import is_parts
+    """What makes a run one of any size, as given on the command line; empty for a photo or a folder.
+
+    Args:
+        image_source: Its --image-source.
+        shard: Its --shard.
+        resume: Its --resume.
+        output: The option for its output -> what was given.
+        cluster: Its Ray cluster.
+        suffixes: Of outputs that only such a run writes; a slash for a folder of parts.
+    """
     from nimakit.sources import is_listed
 
     given = {
@@ -33,7 +113,7 @@ def bulk_options(
         "--shard": shard,
         "--resume": resume,
         "--engine ray": cluster,
-        f"--predictions-file {predictions_file}": predictions_file and is_parts(predictions_file),
+        **{f"{name} {place}": place and place.lower().endswith(suffixes) for name, place in output.items()},
     }
     return [name for name, value in given.items() if value]
 
@@ -91,10 +171,10 @@ def score_in_bulk(
         models=names,
         measures=run.measures,
         intervals=model.has_intervals,
-        identity={**identity, "measures": run.measures, "intervals": intervals, "shard": str(run.shard)},
+        identity={**identity, "measures": run.measures, "intervals": intervals, "shard": str(run.task.shard)},
     )
     outcome = run.score(model, layout, sys.stdout)
-    if run.predictions_file:
+    if run.task.output:
         click.echo(json.dumps(outcome.to_dict(), indent=2))
     say(
         f"scored {outcome.scored} images with {model.name} on the {model.device} in {outcome.seconds:.1f} s"

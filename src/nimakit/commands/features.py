@@ -9,21 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nimakit.commands.batch import say_failures
-from nimakit.commands.bulk import refuse_whole_set
-from nimakit.commands.parameters import (
-    FILE,
-    PLACE,
-    EncoderName,
-    image_source,
-    max_pixels,
-    recursive,
-)
+from nimakit.commands.bulk import bulk_options, bulk_source, read_cluster, refuse_whole_set
+from nimakit.commands.parameters import FILE, PLACE, EncoderName, max_pixels, recursive
 from nimakit.errors import ImageError, UsageError
 from nimakit.progress import say, track
 
 if TYPE_CHECKING:
     from nimakit.features import FeatureTable
     from nimakit.models.encoders import Encoder
+    from nimakit.scoring.feature_rows import FeatureRun
     from nimakit.scoring.items import Item
 
 
@@ -32,28 +26,7 @@ _SUFFIXES = (".npz", ".parquet")
 
 
 @click.command()
-@image_source(
-    required=True,
-    path_type=PLACE,
-    help="A photo; a folder of photos; a pattern such as 'photos/**/*.jpg'; a manifest (.txt, .csv, .tsv,"
-    " .jsonl or .parquet) of paths and URLs; or tar files such as 'shard-{000..099}.tar'. All of them may be"
-    " in a store: s3://, gs:// or az://.",
-)
-@click.option(
-    "--image-column",
-    default="image",
-    show_default=True,
-    help="Column of a manifest with the path or URL of the photo; a relative path counts from the manifest.",
-)
-@click.option(
-    "--id-column", help="Column of a manifest with the id for the rows.  [default: the path or URL]"
-)
-@click.option(
-    "--shard",
-    metavar="INDEX/COUNT",
-    help="Work on one of COUNT equal parts of the source, INDEX from 0, so that several machines can share"
-    " it.",
-)
+@bulk_source("rows")
 @click.option("--samples-file", type=FILE, help="A label file: only the images it names.")
 @recursive
 @click.option(
@@ -97,6 +70,10 @@ def features(
     mirrored: bool,
     output: str | None,
     resume: bool,
+    engine: str,
+    ray_address: str | None,
+    ray_cpus: int,
+    ray_gpus: float,
     max_pixels: int,
 ) -> int:
     """Compute the features of photos and keep them, so that whatever needs them later only looks them up.
@@ -104,7 +81,8 @@ def features(
     The features are kept in one file in the cache folder, by the content of the photo and of the encoder's
     file: a photo that was renamed or copied is not computed again. An interrupted run continues where it
     stopped. The file keeps 4 GB, or NIMAKIT_FEATURES_GB, of those used last; 0 keeps none. Those of photos
-    in a store, in tar files or on the web are not kept: they are in the --output only.
+    in a store, in tar files or on the web are not kept, nor what a Ray cluster computes: they are in the
+    --output only.
 
     Prints a summary as JSON. Exit code: 0 all done, 1 usage or encoder error, 2 some images could not be
     used.
@@ -116,12 +94,16 @@ def features(
     from nimakit.features import VIEWS
     from nimakit.labels.label_file import read_labels
     from nimakit.scoring import outputs
+    from nimakit.scoring.bulk import Task
     from nimakit.scoring.feature_rows import FeatureRun
     from nimakit.scoring.items import list_items
     from nimakit.scoring.shards import Shard
     from nimakit.sources import open_source
 
-    bulk = _bulk_options(image_source, shard, resume, output)
+    cluster = read_cluster(engine, ray_address, ray_cpus, ray_gpus)
+    bulk = bulk_options(
+        image_source, shard, resume, {"--output": output}, cluster, suffixes=("/", outputs.PARQUET)
+    )
     if output:
         outputs.check(output, growing=resume, suffixes=_SUFFIXES[1:] if bulk else _SUFFIXES)
     elif bulk:
@@ -138,37 +120,29 @@ def features(
         labels = read_labels(samples_file) if samples_file else None
         items = list_items(Path(image_source), labels, recursive=recursive, notify=say)
         return _compute_items(items, loaded, views, Path(output) if output else None, max_pixels)
-    run = FeatureRun(
+    task = Task(
         source=open_source(
             image_source, image_column=image_column, id_column=id_column, recursive=recursive, notify=say
         ),
-        encoders=loaded,
         output=output,
-        views=views,
-        max_pixels=max_pixels,
         shard=part,
         resume=resume,
     )
+    if cluster:
+        cluster.check(task.source)
+    return _compute_source(
+        FeatureRun(task=task, encoders=loaded, views=views, max_pixels=max_pixels, cluster=cluster)
+    )
+
+
+def _compute_source(run: "FeatureRun") -> int:
+    """Compute the features of a source of any size, and print the summary."""
     outcome = run.compute()
     counts = {"images": outcome.scored, "failed": outcome.failed}
     before = {"finished_before": outcome.finished, "repeated_ids": outcome.repeated}
-    _report({**counts, **before}, loaded, outcome.seconds)
+    _report({**counts, **before}, run.encoders, outcome.seconds)
     say_failures(outcome.failures, outcome.failed)
     return ImageError.exit_code if outcome.failed else 0
-
-
-def _bulk_options(image_source: str, shard: str | None, resume: bool, output: str | None) -> list[str]:
-    """What makes a run one of any size, as given on the command line; empty for a photo or a folder."""
-    from nimakit.scoring.outputs import PARQUET, is_parts
-    from nimakit.sources import is_listed
-
-    given = {
-        f"--image-source {image_source}": is_listed(image_source),
-        "--shard": shard,
-        "--resume": resume,
-        f"--output {output}": output and (is_parts(output) or output.lower().endswith(PARQUET)),
-    }
-    return [name for name, value in given.items() if value]
 
 
 def _load_encoders(

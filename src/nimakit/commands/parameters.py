@@ -27,6 +27,21 @@ FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 _MOST_BINS = 1000
 
 
+class FolderOrSource(click.ParamType[Path | str]):
+    """A folder of this machine, as a path; or another source of photos, as text (`nimakit.sources`)."""
+
+    name = "place"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:
+        """Convert to a path, or to the text of a pattern, a manifest, tar files or a URL."""
+        from nimakit.sources import is_listed
+
+        if isinstance(value, str) and is_listed(value):
+            return value
+        folder: Path = FOLDER.convert(value, param, ctx)
+        return folder
+
+
 class Aliased(click.Option):
     """An option whose help shows only its first name; the others are older names that scripts may use."""
 

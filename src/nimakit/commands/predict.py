@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from nimakit.commands.batch import kept_note, say_failures
-from nimakit.commands.bulk import bulk_options, read_cluster, refuse_whole_set, score_in_bulk
+from nimakit.commands.bulk import bulk_options, bulk_source, read_cluster, refuse_whole_set, score_in_bulk
 from nimakit.commands.parameters import (
     FILE,
     PLACE,
     Finite,
-    image_source,
     max_pixels,
     models,
     recursive,
@@ -34,27 +33,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@image_source(
-    required=True,
-    path_type=PLACE,
-    help="A photo; a folder of photos; a pattern such as 'photos/**/*.jpg'; a manifest (.txt, .csv, .tsv,"
-    " .jsonl or .parquet) of paths and URLs; or tar files such as 'shard-{000..099}.tar'. All of them may be"
-    " in a store: s3://, gs:// or az://.",
-)
-@click.option(
-    "--image-column",
-    default="image",
-    show_default=True,
-    help="Column of a manifest with the path or URL of the photo; a relative path counts from the manifest.",
-)
-@click.option(
-    "--id-column", help="Column of a manifest with the id for the records.  [default: the path or URL]"
-)
-@click.option(
-    "--shard",
-    metavar="INDEX/COUNT",
-    help="Score one of COUNT equal parts of the source, INDEX from 0, so that several machines can share it.",
-)
+@bulk_source("records")
 @models("  [default: aesthetic]")
 @click.option(
     "--side-by-side",
@@ -114,29 +93,6 @@ if TYPE_CHECKING:
 )
 @click.option("--metrics-file", type=FILE, help="Write the agreement with the labels here: .json.")
 @click.option("--report", type=FILE, help="Write a contact sheet here, best first: .html, one file.")
-@click.option(
-    "--engine",
-    type=click.Choice(["local", "ray"]),
-    default="local",
-    show_default=True,
-    help="Where to score: in this process, or on a Ray cluster, whose nodes must be able to read the photos.",
-)
-@click.option(
-    "--ray-address",
-    metavar="ADDRESS",
-    help="A running Ray cluster with this machine as a node: auto or HOST:PORT.  [default: one that ends"
-    " with the run]",
-)
-@click.option(
-    "--ray-cpus", type=click.IntRange(min=1), default=1, show_default=True, help="CPU cores of a Ray actor."
-)
-@click.option(
-    "--ray-gpus",
-    type=Finite(min=0),
-    default=0.0,
-    show_default=True,
-    help="GPUs of a Ray actor: 0.25 lets four share one.",
-)
 @max_pixels
 @click.option(
     "--docker-image",
@@ -198,7 +154,7 @@ def predict(
     from nimakit.labels.label_file import read_labels
     from nimakit.models import loading
     from nimakit.models.taste import read_taste
-    from nimakit.scoring.bulk import BulkRun
+    from nimakit.scoring.bulk import BulkRun, Task
     from nimakit.scoring.records import ONLY
     from nimakit.scoring.run import Run
     from nimakit.scoring.shards import Shard
@@ -230,22 +186,19 @@ def predict(
         return model if intervals is None else model.with_intervals(intervals)
 
     cluster = read_cluster(engine, ray_address, ray_cpus, ray_gpus)
-    bulk = bulk_options(image_source, shard, resume, predictions_file, cluster)
+    bulk = bulk_options(image_source, shard, resume, {"--predictions-file": predictions_file}, cluster)
     if bulk:
         whole_set = {"--samples-file": labels, "--normalize": normalize, "--top": top, "--report": report}
         refuse_whole_set(bulk, whole_set)
-        bulk_run = BulkRun(
+        task = Task(
             source=open_source(
                 image_source, image_column=image_column, id_column=id_column, recursive=recursive, notify=say
             ),
+            output=predictions_file,
             shard=Shard.parse(shard) if shard else Shard(),
-            tta=tta,
-            measures=measures,
-            max_pixels=max_pixels,
-            predictions_file=predictions_file,
             resume=resume,
-            cluster=cluster,
         )
+        bulk_run = BulkRun(task=task, tta=tta, measures=measures, max_pixels=max_pixels, cluster=cluster)
         names = [source.name for source in sources] or [ONLY]
         return score_in_bulk(bulk_run, load, names, intervals=intervals)
     weights = weights_file or (config.existing_weights if config else None)

@@ -62,32 +62,36 @@ class Group:
 
 
 def find_duplicates(
-    paths: Sequence[Path], fingerprints: Fingerprints, *, similarity: float = SIMILARITY
+    files: Sequence[Path | str], fingerprints: Fingerprints, *, similarity: float = SIMILARITY
 ) -> list[Group]:
     """Find groups of files that show the same picture, possibly resized, re-encoded, mirrored or cropped.
 
     Args:
-        paths: N different files.
+        files: N different files; for one that is not on this machine the SHA-256 of its content.
         fingerprints: (N,) `nimakit.images.fingerprints.FINGERPRINT`.
         similarity: Lowest similarity of duplicates, above 0 to 1.
 
     Returns:
         Disjoint groups, most similar first. Blank pictures are duplicates only if their files are equal.
     """
-    groups = _Groups(len(paths))
+    groups = _Groups(len(files))
     detailed = ~is_blank(fingerprints)
     contents: dict[int, str] = {}
     distinct = []
     for same in _equal(fingerprints):
         distinct.append(same[0])
         if len(same) > 1:
-            contents |= {place: sha256(paths[place]) for place in same}
+            contents |= {place: _digest(files[place]) for place in same}
             first_of: dict[str, int] = {}
             for place in same:
                 first = first_of.setdefault(contents[place], place)
                 groups.link(same[0] if detailed[place] else first, place, 1.0)
     _link_near(fingerprints, [place for place in distinct if detailed[place]], similarity, groups)
     return groups.listed(contents)
+
+
+def _digest(file: Path | str) -> str:
+    return file if isinstance(file, str) else sha256(file)
 
 
 def is_blank(fingerprints: Fingerprints) -> NDArray[np.bool_]:

@@ -98,6 +98,16 @@ def fingerprint(source: ImageInput, *, max_pixels: int = MAX_PIXELS) -> np.void:
     return found
 
 
+def attempt(source: ImageInput, *, max_pixels: int = MAX_PIXELS) -> np.void | ImageError:
+    """As `fingerprint`, with the error in place of the fingerprint if there is none."""
+    try:
+        return fingerprint(source, max_pixels=max_pixels)
+    except ImageError as error:
+        return error
+    except MemoryError as error:
+        return unread(machine_fault(error))
+
+
 def mirrored(edges: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Mirror edge maps.
 
@@ -121,23 +131,15 @@ def fingerprint_files(paths: Sequence[Path], *, max_pixels: int = MAX_PIXELS) ->
     Returns:
         For each file a `FINGERPRINT`, or the error that prevented it.
     """
-
-    def one(path: Path) -> tuple[Path, np.void | ImageError]:
-        try:
-            return path, fingerprint(path, max_pixels=max_pixels)
-        except ImageError as error:
-            return path, error
-        except MemoryError as error:
-            return path, unread(machine_fault(error))
-
     if not paths:
         return []
     stamps = {path: f"{_stamp(path)} {max_pixels}" for path in paths}
     cache = _Cache()
     found: dict[Path, np.void | ImageError] = {**cache.load(stamps)}
     missing = [path for path in stamps if path not in found]
+    computed = in_threads(lambda path: (path, attempt(path, max_pixels=max_pixels)), missing)
     try:
-        for path, result in track(in_threads(one, missing), len(missing), "comparing"):
+        for path, result in track(computed, len(missing), "comparing"):
             found[path] = result
             if not isinstance(result, ImageError):
                 cache.add(path, stamps[path], result)

@@ -17,26 +17,43 @@ from nimakit.io.atomic import escaped
 from nimakit.models.pretrained import Notify
 
 SameAs = Literal["same image", "identical", "near"]
-Place: TypeAlias = Path | tuple[Path | None, str]
+Picture: TypeAlias = Path | str
+"""A file, or the place of one that is not on this machine."""
+Place: TypeAlias = Picture | tuple[Picture | None, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What was found of a picture that is not on this machine, while it was there.
+
+    Attributes:
+        fingerprint: Its `FINGERPRINT`, or the error that prevented it.
+        digest: SHA-256 of its content, in hexadecimal.
+    """
+
+    fingerprint: np.void | ImageError
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSet:
-    """The images of a label file, or of a folder.
+    """The images of a label file, or of a folder or another source.
 
     Attributes:
         file: The label file, or the folder.
         image_ids: N names.
         folder: Where they were looked for; None if they were not.
-        paths: N files; None for an image that is missing or was not looked for.
+        paths: N pictures; None for an image that is missing or was not looked for.
         ambiguous: Each image_id that matches several files -> these files; the first is used.
+        fetched: What was found of pictures that are not on this machine.
     """
 
     file: str
     image_ids: Sequence[str]
-    folder: Path | None
-    paths: Sequence[Path | None]
-    ambiguous: Mapping[str, Sequence[Path]] = field(default_factory=dict)
+    folder: Picture | None
+    paths: Sequence[Picture | None]
+    ambiguous: Mapping[str, Sequence[Picture]] = field(default_factory=dict)
+    fetched: Mapping[str, Fetched] = field(default_factory=dict)
 
 
 def labelled(
@@ -178,12 +195,13 @@ def check_images(
         max_pixels: As for `nimakit.images.photo.open_photo`.
     """
     located = _locate(sets)
-    paths = [place for place in located if isinstance(place, Path)]
-    found = dict(zip(paths, fingerprint_files(paths, max_pixels=max_pixels), strict=True))
+    fetched = {place: one for some in sets for place, one in some.fetched.items()}
+    found = _fingerprints(located, fetched, max_pixels)
     errors = {path: str(result) for path, result in found.items() if isinstance(result, ImageError)}
-    readable = [path for path in paths if path not in errors]
+    readable = [path for path in found if path not in errors]
     table = np.array([found[path] for path in readable], FINGERPRINT)
-    groups = find_duplicates(readable, table, similarity=similarity)
+    files = [fetched[path].digest if isinstance(path, str) else path for path in readable]
+    groups = find_duplicates(files, table, similarity=similarity)
     same = _same_pictures(groups, readable, located)
     missing = [
         Entry(one.file, name)
@@ -221,8 +239,19 @@ def _locate(sets: Sequence[ImageSet]) -> dict[Place, list[Entry]]:
     return located
 
 
+def _fingerprints(
+    located: Iterable[Place], fetched: Mapping[str, Fetched], max_pixels: int
+) -> dict[Picture, np.void | ImageError]:
+    """The fingerprint of each picture, or the error that prevented it."""
+    paths = [place for place in located if isinstance(place, Path)]
+    return {
+        **dict(zip(paths, fingerprint_files(paths, max_pixels=max_pixels), strict=True)),
+        **{place: fetched[place].fingerprint for place in located if isinstance(place, str)},
+    }
+
+
 def _same_pictures(
-    groups: Sequence[Group], paths: Sequence[Path], located: Mapping[Place, list[Entry]]
+    groups: Sequence[Group], paths: Sequence[Picture], located: Mapping[Place, list[Entry]]
 ) -> list[SamePicture]:
     """Groups of entries that show the same picture: one file, or files that look alike."""
     alike = {paths[member] for group in groups for member in group.members}

@@ -1,6 +1,5 @@
 """A single .onnx model file: checked on loading, then run on pixels for scores or histograms."""
 
-import copy
 import hashlib
 import json
 import os
@@ -179,7 +178,8 @@ class Network:
                 " printed: usually adaptable.onnx next to the model.onnx. Received:"
                 f" {self.metadata.name}, which takes {len(known)} arrays, and {len(wanted)} others"
             )
-        twin = copy.copy(self)
+        twin = object.__new__(type(self))  # copy.copy would pickle, and so load the file again
+        twin.__dict__.update(self.__dict__)
         twin.adapters = dict(adapters)
         return twin
 

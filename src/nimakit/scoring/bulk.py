@@ -1,7 +1,8 @@
-"""Scoring of sources of any size, in memory that does not grow, resumed where it stopped."""
+"""Work on sources of any size, in memory that does not grow, resumed where it stopped."""
 
+import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import IO
@@ -40,6 +41,20 @@ class Cluster:
     address: str | None = None
     cpus: int = 1
     gpus: float = 0.0
+
+    def check(self, source: Source) -> None:
+        """Refuse what would fail only later.
+
+        Raises:
+            UsageError: Its nodes cannot read the source.
+            MissingExtraError: Ray is not installed.
+        """
+        if isinstance(source, Tars):
+            raise UsageError(
+                "--engine ray needs photos that every node can open by itself. Received: tar files."
+                " Share them out with --shard, such as --shard 0/4, without --engine."
+            )
+        require_extra("ray", "--engine ray needs Ray.", "ray.data")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -83,27 +98,90 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BulkRun:
-    """Settings of a run over a source.
+class Task:
+    """The rows of a source to work on, and where their records go.
 
     Attributes:
         source: The images.
-        tta: Test-time augmentation.
-        measures: Whether to add technical ``measures`` to the records.
-        max_pixels: Largest width times height of an image.
-        shard: The part of the source to score.
-        predictions_file: A file or a folder of Parquet parts, here or in a store; None for stdout.
+        output: A file or a folder of Parquet parts, here or in a store; None for stdout.
+        shard: The part of the source to work on.
         resume: Whether to go on with an output that exists.
-        cluster: Where to score, through Ray; None for this process.
     """
 
     source: Source
+    output: str | None = None
+    shard: Shard = field(default_factory=Shard)
+    resume: bool = False
+
+    def run(
+        self,
+        layout: Layout,
+        records: Callable[[Iterable[Entry], ExitStack], Iterator[Record]],
+        doing: str,
+        stdout: IO[str] | None = None,
+    ) -> Outcome:
+        """Write the records of the images that are not finished.
+
+        Args:
+            layout: What the records contain.
+            records: Makes them of entries; what it opens ends with the stack.
+            doing: Name of the work, for its progress.
+            stdout: Receives a JSON array of the records if there is no other output.
+
+        Raises:
+            UsageError: The source cannot be read, or the output must not be written.
+            OutputError: The output could not be written; what was written before is complete.
+        """
+        started = time.monotonic()
+        outcome = Outcome()
+        with ExitStack() as stack:
+            rows = stack.enter_context(open_rows(self.shard))
+            output = self._open(stack, layout, rows, stdout)
+            made = records(rows.choose(self.source), stack)
+            for record in track(made, self._total(), doing):
+                outcome.count(record)
+                output.write(record)
+        outcome.finished, outcome.repeated = rows.finished, rows.repeated
+        outcome.seconds = time.monotonic() - started
+        if rows.repeated:
+            say(
+                f"left out because an earlier row has the same id: {rows.repeated}"
+                f" ({', '.join(rows.examples)}{', ...' if rows.repeated > len(rows.examples) else ''})"
+            )
+        return outcome
+
+    def _open(self, stack: ExitStack, layout: Layout, rows: Rows, stdout: IO[str] | None) -> Output:
+        if self.output is None:
+            writer = RecordWriter(stdout or sys.stdout, "stdout", ".json")
+            stack.push(lambda error, *_: None if error and not writer.count else writer.close())
+            return writer
+        if outputs.can_grow(self.output):
+            return stack.enter_context(
+                open_growing(self.output, layout, self.shard, resume=self.resume, finish=rows.finish)
+            )
+        return stack.enter_context(outputs.open_whole(self.output, layout))
+
+    def _total(self) -> int | None:
+        count = self.source.count()
+        return None if count is None else count // self.shard.count
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BulkRun:
+    """Settings of scoring a source.
+
+    Attributes:
+        task: The images, and where their records go.
+        tta: Test-time augmentation.
+        measures: Whether to add technical ``measures`` to the records.
+        max_pixels: Largest width times height of an image.
+        cluster: Where to score, through Ray; None for this process.
+    """
+
+    task: Task
     tta: Augmentation = "none"
     measures: bool = False
     max_pixels: int = MAX_PIXELS
-    shard: Shard = field(default_factory=Shard)
-    predictions_file: str | None = None
-    resume: bool = False
     cluster: Cluster | None = None
 
     def check(self) -> None:
@@ -113,15 +191,10 @@ class BulkRun:
             UsageError: The output cannot be written, or a cluster cannot read the source.
             MissingExtraError: A package for it is not installed.
         """
-        if self.predictions_file:
-            outputs.check(self.predictions_file, growing=self.resume)
+        if self.task.output:
+            outputs.check(self.task.output, growing=self.task.resume)
         if self.cluster:
-            if isinstance(self.source, Tars):
-                raise UsageError(
-                    "--engine ray needs photos that every node can open by itself. Received: tar files."
-                    " Share them out with --shard, such as --shard 0/4, without --engine."
-                )
-            require_extra("ray", "--engine ray needs Ray.", "ray.data")
+            self.cluster.check(self.task.source)
 
     def score(self, model: Model | SideBySide, layout: Layout, stdout: IO[str]) -> Outcome:
         """Score the images that are not finished.
@@ -135,53 +208,20 @@ class BulkRun:
             UsageError: The source cannot be read, or the output must not be written.
             OutputError: The output could not be written; what was written before is complete.
         """
-        started = time.monotonic()
-        outcome = Outcome()
-        with ExitStack() as stack:
-            rows = stack.enter_context(open_rows(self.shard))
-            output = self._open(stack, layout, rows, stdout)
-            records = self._records(model, rows.choose(self.source), stack)
-            for record in track(records, self._total(), "scoring"):
-                outcome.count(record)
-                output.write(record)
-        outcome.finished, outcome.repeated = rows.finished, rows.repeated
-        outcome.seconds = time.monotonic() - started
-        if rows.repeated:
-            say(
-                f"left out because an earlier row has the same id: {rows.repeated}"
-                f" ({', '.join(rows.examples)}{', ...' if rows.repeated > len(rows.examples) else ''})"
+
+        def records(entries: Iterable[Entry], stack: ExitStack) -> Iterator[Record]:
+            if self.cluster is None:
+                scorer: Scorer[Score | Scores] = Scorer(
+                    model, tta=self.tta, measures=self.measures, max_pixels=self.max_pixels
+                )
+                reader = stack.enter_context(closing(Reader()))
+                return (to_record(*scored) for scored in score_entries(scorer, reader, entries))
+            from nimakit.scoring import distributed
+
+            stack.enter_context(distributed.connected(self.cluster))
+            settings = distributed.Settings(
+                tta=self.tta, measures=self.measures, max_pixels=self.max_pixels, workers=self.cluster.cpus
             )
-        return outcome
+            return distributed.score(entries, model, to_record, self.cluster, settings)
 
-    def _records(
-        self, model: Model | SideBySide, entries: Iterable[Entry], stack: ExitStack
-    ) -> Iterator[Record]:
-        if self.cluster is None:
-            scorer: Scorer[Score | Scores] = Scorer(
-                model, tta=self.tta, measures=self.measures, max_pixels=self.max_pixels
-            )
-            reader = stack.enter_context(closing(Reader()))
-            return (to_record(*scored) for scored in score_entries(scorer, reader, entries))
-        from nimakit.scoring import distributed
-
-        stack.enter_context(distributed.connected(self.cluster))
-        settings = distributed.Settings(
-            tta=self.tta, measures=self.measures, max_pixels=self.max_pixels, workers=self.cluster.cpus
-        )
-        return distributed.score(entries, model, self.cluster, settings)
-
-    def _open(self, stack: ExitStack, layout: Layout, rows: Rows, stdout: IO[str]) -> Output:
-        place = self.predictions_file
-        if place is None:
-            writer = RecordWriter(stdout, "stdout", ".json")
-            stack.push(lambda error, *_: None if error and not writer.count else writer.close())
-            return writer
-        if outputs.can_grow(place):
-            return stack.enter_context(
-                open_growing(place, layout, self.shard, resume=self.resume, finish=rows.finish)
-            )
-        return stack.enter_context(outputs.open_whole(place, layout))
-
-    def _total(self) -> int | None:
-        count = self.source.count()
-        return None if count is None else count // self.shard.count
+        return self.task.run(layout, records, "scoring", stdout)

@@ -1,38 +1,48 @@
-"""Scoring on a Ray cluster: the only module that imports Ray."""
+"""Scores and features on a Ray cluster: the only module that imports Ray."""
 
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import ray
 import ray.data
+from ray import cloudpickle
 from ray.data import ActorPoolStrategy, DataContext
 from ray.exceptions import RayError
 
-from nimakit.errors import ClusterError, first_line
+from nimakit.errors import ClusterError, ImageError, first_line
 from nimakit.io.threads import cores
-from nimakit.models.engine import Model, Scorer
+from nimakit.models.engine import Scorer, Scoring
 from nimakit.models.preparation import Augmentation
-from nimakit.models.score import Record, Score, Scores
-from nimakit.models.side_by_side import SideBySide
+from nimakit.models.score import Record
 from nimakit.progress import say
 from nimakit.scoring.bulk import Cluster
-from nimakit.scoring.items import score_entries, to_record
+from nimakit.scoring.items import score_entries
 from nimakit.sources import Entry, Reader
 
 _STARTS = 3
 """Tries to start Ray on this machine: its processes wait 15 s for one another, too short if it is busy."""
 _BATCH = 64
 """Rows that an actor takes at once."""
+_RETRIES = 2
+"""Times that a batch is tried again if its actor ends, as by Ray when memory runs out."""
 _ROWS = 250_000
 """Rows of the source that are with Ray at once, so that the memory of the driver does not grow with it."""
+
+_ENDED = (
+    f"The image must not end the process that opens it. Received: one that ended {_RETRIES + 1} processes, as"
+    " Ray does when memory runs out."
+)
+
+ToRecord: TypeAlias = Callable[[Entry, Any | ImageError], Record]
+"""Makes the record of a row from what its model gave."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,10 +65,10 @@ class Settings:
 class _Actor:
     """Scores batches of rows: one model for each actor."""
 
-    def __init__(self, model: Any, settings: Settings) -> None:
-        loaded: Model | SideBySide = ray.get(model)
-        self._scorer: Scorer[Score | Scores] = Scorer(
-            loaded,
+    def __init__(self, model: Any, to_record: ToRecord, settings: Settings) -> None:
+        self._to_record = to_record
+        self._scorer: Scorer[Any] = Scorer(
+            ray.get(model),
             tta=settings.tta,
             measures=settings.measures,
             max_pixels=settings.max_pixels,
@@ -69,8 +79,9 @@ class _Actor:
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Score a batch; an image that cannot be scored is a record with the error, never an exception."""
         entries = [_entry(row) for row in batch["entry"]]
-        records = [to_record(*scored) for scored in score_entries(self._scorer, self._reader, entries)]
-        return {"record": np.array([json.dumps(record) for record in records], object)}
+        records = [self._to_record(*scored) for scored in score_entries(self._scorer, self._reader, entries)]
+        made = np.array([cloudpickle.dumps(record) for record in records], object)
+        return {"entry": batch["entry"], "record": made}
 
 
 @contextmanager
@@ -89,6 +100,7 @@ def connected(cluster: Cluster) -> Iterator[None]:
         context = DataContext.get_current()
         context.enable_progress_bars = False
         context.verbose_stats_logs = False
+        context.max_errored_blocks = -1  # their rows are tried one by one
         yield
     finally:
         ray.shutdown()
@@ -115,23 +127,88 @@ def _connect(cluster: Cluster) -> None:
 
 
 def score(
-    entries: Iterable[Entry], model: Model | SideBySide, cluster: Cluster, settings: Settings
+    entries: Iterable[Entry],
+    model: Scoring[Any],
+    to_record: ToRecord,
+    cluster: Cluster,
+    settings: Settings,
 ) -> Iterator[Record]:
     """Score the rows of a source on the cluster that is `connected`.
 
     Args:
         entries: Rows with paths or URLs that every node can read; only these are sent, never pixels.
-        model: The model, or several side by side, which is sent to each actor.
+        model: Models or encoders, which are sent to each actor.
+        to_record: A function of a module.
         cluster: Where.
         settings: How.
 
     Yields:
-        Score records, in any order.
+        Records, in any order.
 
     Raises:
-        ClusterError: Ray gave up, as when actors are ended again and again for want of memory.
+        ClusterError: Ray gave up, as when no actor can load the model.
     """
-    shared = ray.put(model)
+    run = _Run(ray.put(model), to_record, cluster, settings, _most_actors(cluster))
+    remaining = iter(entries)
+    is_working = False
+    while rows := [_row(entry) for entry in islice(remaining, _ROWS)]:
+        left = dict.fromkeys(rows)
+        for batch in (_BATCH, 1):  # rows of a lost batch one by one, to find the one that ends its actor
+            for row, record in run.records([*left], batch):
+                is_working = True
+                left.pop(row, None)
+                yield record
+            if not left:
+                break
+            if not is_working:
+                raise ClusterError(
+                    "The actors of the Ray cluster must be able to work. Received: none of the first"
+                    f" {len(rows)} rows came back; Ray's logs tell why."
+                )
+        for row in left:
+            yield to_record(_entry(row), ImageError(_ENDED))
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What is the same for all rows: a reference to the model, and the arguments of `score`."""
+
+    model: Any
+    to_record: ToRecord
+    cluster: Cluster
+    settings: Settings
+    most_actors: int
+
+    def records(self, rows: Sequence[str], batch: int) -> Iterator[tuple[str, Record]]:
+        """Rows with their records, in any order; those whose actor ended too often are not among them."""
+        blocks = -(-len(rows) // batch)
+        actors = min(self.most_actors, blocks)
+        dataset = ray.data.from_items([{"entry": row} for row in rows], override_num_blocks=blocks)
+        made = dataset.map_batches(
+            _Actor,
+            batch_size=batch,
+            batch_format="numpy",
+            # A pool of one size would want the actors of a lost node back, and wait until one like it joins.
+            compute=ActorPoolStrategy(min_size=1, max_size=actors, initial_size=actors),
+            num_cpus=self.cluster.cpus,
+            num_gpus=self.cluster.gpus or None,
+            max_restarts=-1,
+            max_task_retries=_RETRIES,
+            fn_constructor_args=(self.model, self.to_record, self.settings),
+        )
+        try:
+            for some in made.iter_batches(batch_size=None, batch_format="numpy"):
+                if "record" in some:  # not where every block is lost
+                    yield from zip(some["entry"], map(cloudpickle.loads, some["record"]), strict=True)
+        except RayError as error:
+            raise ClusterError(
+                f"The Ray cluster must finish its work. Received: {first_line(error)} What was written is"
+                " complete: run again with --resume."
+            ) from error
+
+
+def _most_actors(cluster: Cluster) -> int:
+    """How many actors fit on the nodes that there are."""
     available = ray.cluster_resources()
     most = int(available.get("CPU", 1) // cluster.cpus)
     if cluster.gpus:
@@ -141,28 +218,7 @@ def score(
             f"An actor must fit on a node. Received: {cluster.cpus} CPUs and {cluster.gpus:g} GPUs for each,"
             f" and a cluster with {available.get('CPU', 0):g} and {available.get('GPU', 0):g}"
         )
-    remaining = iter(entries)
-    while texts := [{"entry": _row(entry)} for entry in islice(remaining, _ROWS)]:
-        blocks = -(-len(texts) // _BATCH)
-        actors = min(most, blocks)
-        dataset = ray.data.from_items(texts, override_num_blocks=blocks).map_batches(
-            _Actor,
-            batch_size=_BATCH,
-            batch_format="numpy",
-            # A pool of one size would want the actors of a lost node back, and wait until one like it joins.
-            compute=ActorPoolStrategy(min_size=1, max_size=actors, initial_size=actors),
-            num_cpus=cluster.cpus,
-            num_gpus=cluster.gpus or None,
-            fn_constructor_args=(shared, settings),
-        )
-        try:
-            for batch in dataset.iter_batches(batch_size=None, batch_format="numpy"):
-                yield from map(json.loads, batch["record"])
-        except RayError as error:
-            raise ClusterError(
-                f"The Ray cluster must finish its work. Received: {first_line(error)} What was written is"
-                " complete: run again with --resume."
-            ) from error
+    return most
 
 
 def _row(entry: Entry) -> str:

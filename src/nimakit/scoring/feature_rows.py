@@ -1,8 +1,7 @@
 """Features of sources of any size as Parquet, in memory that does not grow, resumed where they stopped."""
 
 import json
-import time
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import groupby, islice
@@ -14,17 +13,13 @@ from nimakit.features import VIEWS, stream
 from nimakit.images.photo import MAX_PIXELS, Preprocessing
 from nimakit.models.encoders import Encoder
 from nimakit.models.engine import Scorer
-from nimakit.models.preparation import Views
+from nimakit.models.preparation import Augmentation, Views
 from nimakit.models.score import Record, error_record
 from nimakit.models.session import Stop
-from nimakit.progress import say, track
-from nimakit.scoring import outputs, parquet
-from nimakit.scoring.bulk import Outcome
-from nimakit.scoring.growing import open_growing
+from nimakit.scoring import parquet
+from nimakit.scoring.bulk import Cluster, Outcome, Task
 from nimakit.scoring.items import score_entries
-from nimakit.scoring.outputs import Output
-from nimakit.scoring.shards import Rows, Shard, open_rows
-from nimakit.sources import Entry, Reader, Source
+from nimakit.sources import Entry, Reader
 from nimakit.stats.histogram import Float32Array
 
 _AT_ONCE = 1024
@@ -96,25 +91,21 @@ class FeatureLayout:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FeatureRun:
-    """Settings of a run over a source.
+    """Settings of computing features of a source.
 
     Attributes:
-        source: The images.
+        task: The images, and a .parquet file or a folder of Parquet parts, here or in a store.
         encoders: At least one.
-        output: A .parquet file or a folder of Parquet parts, here or in a store.
         views: `nimakit.features.VIEWS`, or only the first.
         max_pixels: Largest width times height of an image.
-        shard: The part of the source to work on.
-        resume: Whether to go on with an output that exists.
+        cluster: Where to compute, through Ray; None for this process.
     """
 
-    source: Source
+    task: Task
     encoders: Sequence[Encoder]
-    output: str
     views: Sequence[str] = VIEWS[:1]
     max_pixels: int = MAX_PIXELS
-    shard: Shard = field(default_factory=Shard)
-    resume: bool = False
+    cluster: Cluster | None = None
 
     def compute(self) -> Outcome:
         """Compute the features of the images that are not finished, and write them.
@@ -123,44 +114,34 @@ class FeatureRun:
             UsageError: The source cannot be read, or the output must not be written.
             OutputError: The output could not be written; what was written before is complete.
         """
-        started = time.monotonic()
-        outcome = Outcome()
         layout = FeatureLayout.of(
-            self.encoders, self.views, max_pixels=self.max_pixels, shard=str(self.shard)
+            self.encoders, self.views, max_pixels=self.max_pixels, shard=str(self.task.shard)
         )
-        with ExitStack() as stack:
-            rows = stack.enter_context(open_rows(self.shard))
-            output = self._open(stack, layout, rows)
-            reader = stack.enter_context(closing(Reader()))
-            results = stack.enter_context(closing(self._results(reader, rows.choose(self.source))))
-            count = self.source.count()
-            total = None if count is None else count // self.shard.count
-            for entry, blocks in track(results, total, "computing features"):
-                record = _to_record(entry, blocks)
-                outcome.count(record)
-                output.write(record)
-        outcome.finished, outcome.repeated = rows.finished, rows.repeated
-        outcome.seconds = time.monotonic() - started
-        if rows.repeated:
-            say(f"left out because an earlier row has the same id: {rows.repeated}")
-        return outcome
+        return self.task.run(layout, self._records, "computing features")
 
-    def _open(self, stack: ExitStack, layout: FeatureLayout, rows: Rows) -> Output:
-        if outputs.can_grow(self.output):
-            return stack.enter_context(
-                open_growing(self.output, layout, self.shard, resume=self.resume, finish=rows.finish)
-            )
-        return stack.enter_context(outputs.open_whole(self.output, layout))
+    @property
+    def _tta(self) -> Augmentation:
+        return "none" if len(self.views) == 1 else "flips"
+
+    def _records(self, entries: Iterable[Entry], stack: ExitStack) -> Iterator[Record]:
+        encoders = _Encoders(self.encoders)
+        if self.cluster is None:
+            reader = stack.enter_context(closing(Reader()))
+            scorer = Scorer(encoders, tta=self._tta, max_pixels=self.max_pixels)
+            results = stack.enter_context(closing(self._results(scorer, reader, entries)))
+            return (to_record(*result) for result in results)
+        from nimakit.scoring import distributed
+
+        stack.enter_context(distributed.connected(self.cluster))
+        settings = distributed.Settings(
+            tta=self._tta, measures=False, max_pixels=self.max_pixels, workers=self.cluster.cpus
+        )
+        return distributed.score(entries, encoders, to_record, self.cluster, settings)
 
     def _results(
-        self, reader: Reader, entries: Iterable[Entry]
+        self, scorer: Scorer[Blocks], reader: Reader, entries: Iterable[Entry]
     ) -> Generator[tuple[Entry, Blocks | ImageError]]:
         """Features of each entry, in order; those of files of this machine come from and go to the store."""
-        scorer = Scorer(
-            _Encoders(self.encoders),
-            tta="none" if len(self.views) == 1 else "flips",
-            max_pixels=self.max_pixels,
-        )
         for is_local, some in groupby(entries, _is_local):
             if not is_local:
                 yield from score_entries(scorer, reader, some)
@@ -200,7 +181,8 @@ def _is_local(entry: Entry) -> bool:
     return entry.content is None and "://" not in entry.place
 
 
-def _to_record(entry: Entry, blocks: Blocks | ImageError) -> Record:
+def to_record(entry: Entry, blocks: Blocks | ImageError) -> Record:
+    """The record of a row: ``features``, a vector (D,) for each column; or the error."""
     record: Record = {"image_id": entry.image_id}
     if entry.image is not None:
         record["image"] = entry.image

@@ -1,6 +1,8 @@
 """nimakit.commands.data.check: `nimakit data check`."""
 
 import json
+import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _write(folder: Path, name: str, images: str) -> None:
+def _write(folder: Path, name: str, images: Sequence[str]) -> None:
     counts = np.random.default_rng(0).integers(2, 9, (len(images), 5))
     write_labels(folder / f"{name}.json", list(images), counts)
 
@@ -115,13 +117,58 @@ def test_each_label_file_may_have_a_folder_of_its_own(nimakit: Command, folder: 
     assert _pairs(json.loads(result.out)) == ["bf"]
 
 
+def test_the_rows_of_a_manifest_are_checked(nimakit: Command, folder: Path) -> None:
+    """By the id column, or else by the file's name; a doubled id and a row without a photo are problems."""
+    listing = folder / "list.csv"
+    rows = [("a", "a"), ("b", "b"), ("b", "c"), ("other", "d"), ("gone", "gone")]
+    listing.write_text("id,image\n" + "".join(f"{key},photos/{name}.bmp\n" for key, name in rows))
+    _write(folder, "train", ["a", "b", "d", "gone", "nowhere"])
+    arguments = ("data", "check", folder / "train.json", "--image-source", listing)
+    result = nimakit(*arguments, "--id-column", "id")
+    assert result.code == 2
+    found = json.loads(result.out)
+    assert [entry["image_id"] for entry in found["missing"]] == ["nowhere"]
+    assert [entry["image_id"] for entry in found["unreadable"]] == ["gone"]
+    assert [(entry["image_id"], len(entry["paths"])) for entry in found["ambiguous"]] == [("b", 2)]
+    assert found["drop"] == {str(folder / "train.json"): ["gone", "nowhere"]}
+    by_name = json.loads(nimakit(*arguments).out)
+    assert ([entry["image_id"] for entry in by_name["missing"]], by_name["ambiguous"]) == (["nowhere"], [])
+    assert "photo" in nimakit(*arguments, "--image-column", "photo").err
+
+
+def test_tars_and_stores_are_checked(nimakit: Command, folder: Path) -> None:
+    """The same picture in a store, in a tar and in a folder is found; what breaks off is listed."""
+    store = pytest.importorskip("fsspec").filesystem("memory")
+    with tarfile.open(folder / "a.tar", "w") as tar:
+        for name in ("a.bmp", "b.bmp"):
+            tar.add(folder / "photos" / name, name)
+    (folder / "cut.tar").write_bytes((folder / "a.tar").read_bytes()[:-30_000])
+    save(COPIES["mirrored"](made_photo(1)), folder / "x.bmp")
+    for name in ("photos/a.bmp", "x.bmp"):
+        store.pipe_file(f"/check/{Path(name).name}", (folder / name).read_bytes())
+    try:
+        sources = ("photos", "cut.tar", "memory://check")
+        arguments = [str(folder / source) if ":" not in source else source for source in sources]
+        result = nimakit("data", "check", *(part for name in arguments for part in ("--images", name)))
+        labelled = nimakit("data", "check", folder / "train.json", "--images", folder / "cut.tar")
+    finally:
+        store.rm("/check", recursive=True)
+    assert (result.code, labelled.code) == (2, 2)
+    found = json.loads(result.out)
+    same = {tuple(image["image_id"] for image in leak["images"]): leak["kind"] for leak in found["leaks"]}
+    assert same == {("a.bmp", f"{folder}/cut.tar/a.bmp", "a"): "identical", ("b.bmp", "x"): "near"}
+    assert [entry["image_id"] for entry in found["unreadable"]] == [f"{folder}/cut.tar"]
+    assert "breaks off after 1 image" in labelled.err
+    assert [entry["image_id"] for entry in json.loads(labelled.out)["missing"]] == ["b", "c", "d"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ((), "A check needs LABELS"),
         (("train.json", "./train.json"), "LABELS must be different files"),
         (("train.json", "test.json", "train.json"), "LABELS must be different files"),
-        (("train.json", "--image-dir", "photos", "--image-dir", "photos"), "2 folders for 1 label files"),
+        (("train.json", "--image-dir", "photos", "--image-dir", "photos"), "2 sources for 1 label files"),
         (("train.json", "--image-dir", "train.json"), "is a file"),
         (("--image-dir", "gone"), "does not exist"),
         (("gone.json",), "must be a readable file"),

@@ -1,5 +1,6 @@
 """nimakit.models.encoders.encoder: files that give feature vectors."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -105,3 +106,21 @@ def test_refuses_vectors_that_are_no_numbers(encoder: Encoder) -> None:
     """NaN is the fault of the encoder, not of the photograph."""
     with pytest.raises(ModelError, match=r"finite numbers. Received from tiny encoder: \(1, 5\)"):
         encoder.encode(np.full((1, SIDE, SIDE, 3), np.nan, np.float32))
+
+
+def test_encodes_where_its_file_is_not(tmp_path: Path) -> None:
+    """A pickle has the content of the file, and how images become smaller in the graph."""
+    path = write_encoder(tmp_path / "e.onnx")
+    encoders = [Encoder(path), Encoder(path).at((16, 16), source_size=(32, 48))]
+    content = pickle.dumps(encoders)
+    path.unlink()
+    for encoder, again in zip(encoders, pickle.loads(content), strict=True):  # noqa: S301
+        height, width = encoder.preprocessing.height, encoder.preprocessing.width
+        pixels = random_pixels(height, width, 1)[None]
+        np.testing.assert_array_equal(again.encode(pixels), encoder.encode(pixels))
+        assert (again.label, again.preprocessing) == (encoder.label, encoder.preprocessing)
+
+
+def test_another_preparation_loads_no_file_again(encoder: Encoder) -> None:
+    """Both share one session and its memory."""
+    assert encoder.at(fit="crop")._session is encoder._session

@@ -1,12 +1,11 @@
 """An encoder: an .onnx file that turns photographs into feature vectors."""
 
-import copy
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -55,6 +54,11 @@ class Encoder:
                 f" {', '.join(self._session.outputs)}; import it: nimakit encoder import {path}"
             )
 
+    def __reduce__(self) -> "tuple[Callable[..., Encoder], tuple[bytes, dict[str, Any]]]":
+        """For pickling: with the content of the file, so that it encodes where the file is not."""
+        state = {name: value for name, value in self.__dict__.items() if name != "_session"}
+        return _unpickle, (self._session.content(), state)
+
     def at(
         self,
         input_size: Size | None = None,
@@ -77,7 +81,8 @@ class Encoder:
         Raises:
             ModelError: Broken rules; or the graph takes only one input size, or cannot be extended.
         """
-        twin = copy.copy(self)
+        twin = object.__new__(type(self))  # copy.copy would pickle, and so load the file again
+        twin.__dict__.update(self.__dict__)
         for cached in ("_sample", "identity"):
             twin.__dict__.pop(cached, None)
         twin.input_size = input_size or self.input_size
@@ -243,3 +248,10 @@ class Encoder:
                 f"{self.name} takes images of {own.height}x{own.width} pixels only. Received:"
                 f" {height}x{width}"
             ) from None
+
+
+def _unpickle(content: bytes, state: dict[str, Any]) -> Encoder:
+    encoder = object.__new__(Encoder)
+    encoder.__dict__.update(state)
+    encoder._session = Session(content, name=str(encoder.path))
+    return encoder
