@@ -64,15 +64,15 @@ def test_the_form_shows_what_is_set(study: Study, visitor: Visitor) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"scale": "7-1"}, "HIGH"),
+        ({"scale": "7-1"}, "Enter the lowest rating, 0 or 1, a hyphen, and the highest, at most 10"),
         ({"scale": "1-100"}, "at most 10"),
-        ({"scale": "good"}, "LOW-HIGH"),
-        ({"name": ""}, "required"),
-        ({"wanted": "0"}, "between 1"),
-        ({"wanted": "many"}, "valid integer"),
-        ({"repeats": "60"}, "between 0 and 50"),
+        ({"scale": "good"}, "1-10, for example"),
+        ({"name": " "}, "Enter a name."),
+        ({"wanted": "0"}, "Enter a whole number from 1 to 10,000."),
+        ({"wanted": "many"}, "Enter a whole number from 1 to 10,000."),
+        ({"repeats": "60"}, "Enter a whole number from 0 to 50."),
         ({"experiment": "guess"}, "valid choice"),
-        ({"question": "x" * 201}, "200"),
+        ({"question": "x" * 201}, "Enter at most 200 characters."),
     ],
 )
 def test_refuses_invalid_settings(
@@ -83,6 +83,36 @@ def test_refuses_invalid_settings(
     assert answer.status_code == 400
     assert reason in answer.text
     assert study.collection.name == "photos"
+
+
+def test_settings_are_checked_before_they_are_saved(study: Study, visitor: Visitor) -> None:
+    """The form's script gets the same messages by field, and nothing is changed."""
+    visitor.rate(study.images[0].id, 7)
+    for address in (visitor.address("settings/check"), "/collections/new/check"):
+        answer = visitor.post(address, {**FORM, "root": "0", "wanted": "many", "repeats": "60"}).json
+        assert answer["fields"]["wanted"] == ["Enter a whole number from 1 to 10,000."]
+        assert answer["fields"]["repeats"] == ["Enter a whole number from 0 to 50."]
+        assert set(answer["fields"]) == {"wanted", "repeats"}
+    [problem] = visitor.post(visitor.address("settings/check"), FORM).json["form"]
+    assert "cannot change once there are ratings" in problem
+    assert visitor.post(visitor.address("settings/check"), {**FORM, "scale": "1-10"}).json == {
+        "fields": {},
+        "form": [],
+    }
+    assert study.collection.name == "photos"
+
+
+def test_settings_that_the_experiment_does_not_use_are_neither_shown_nor_changed(
+    study: Study, visitor: Visitor
+) -> None:
+    """A comparison has no scale and a score no number of choices, whatever their fields contain."""
+    form = {**FORM, "experiment": "preference", "scale": "nonsense", "choices": "4", "low_label": "x" * 99}
+    assert visitor.post(visitor.address("settings"), form).status_code == 302
+    found = study.collection
+    assert (found.low, found.high, found.choices, found.low_label) == (1, 10, 4, "")
+    page = visitor.get(visitor.address("settings")).text
+    hidden = set(re.findall(r'data-setting="(\w+)" hidden', page))
+    assert hidden == {"scale", "low_label", "high_label", "personal", "encoder"}
 
 
 @pytest.mark.parametrize(

@@ -8,34 +8,100 @@ from typing import Any
 from flask_wtf import FlaskForm  # type: ignore[import-untyped]
 from wtforms import (  # type: ignore[import-untyped]
     BooleanField,
+    Field,
     IntegerField,
     SelectField,
     StringField,
 )
 from wtforms.fields.choices import SelectChoice  # type: ignore[import-untyped]
 from wtforms.validators import (  # type: ignore[import-untyped]
-    InputRequired,
+    DataRequired,
     Length,
     NumberRange,
     Optional,
+    StopValidation,
     ValidationError,
 )
 
-from nimakit.errors import NimakitError
+from nimakit.errors import NimakitError, UsageError
 from nimakit.models.encoders import PUBLIC_ENCODERS, load_encoder
 from nimakit.models.loading import load_model
 from nimakit.models.pretrained import public_models
 from nimakit.web.collections.setup import RULES
-from nimakit.web.db.scale import Scale
+from nimakit.web.db.scale import HIGHEST, LOWEST, Scale
 from nimakit.web.db.tables import Invitation, now
 
 _CENT = 100
+
+UNUSED: dict[str, frozenset[str]] = {
+    "score": frozenset({"choices"}),
+    "rate": frozenset({"choices"}),
+    "preference": frozenset({"scale", "low_label", "high_label", "personal", "encoder"}),
+    "cull": frozenset(
+        {
+            "choices",
+            "scale",
+            "low_label",
+            "high_label",
+            "ordering",
+            "wanted",
+            "repeats",
+            "personal",
+        }
+    ),
+}
+"""Experiment -> settings that it does not use: they are neither shown nor changed."""
+
+
+class _OnlyIfUsed:
+    """Accepts whatever is in the field of a setting that the chosen experiment does not use."""
+
+    def __call__(self, form: FlaskForm, field: Field) -> None:
+        if field.name in form.unused:
+            field.errors = []
+            raise StopValidation
+
+
+class _WholeNumber(IntegerField):  # type: ignore[misc]
+    """A field for a whole number from a range, or none.
+
+    Args:
+        label: Name of the setting.
+        low: The smallest number.
+        high: The largest.
+        description: What it means.
+    """
+
+    def __init__(self, label: str, low: int, high: int, description: str = "", **kwargs: Any) -> None:
+        self._rule = f"Enter a whole number from {low:,} to {high:,}."
+        limits = [_OnlyIfUsed(), Optional(), NumberRange(low, high, self._rule)]
+        super().__init__(label, limits, description=description, **kwargs)
+
+    def process_formdata(self, valuelist: Sequence[str]) -> None:
+        """Read the number.
+
+        Raises:
+            ValueError: It is not a whole number; the message is for the form.
+        """
+        try:
+            super().process_formdata([text for text in valuelist if text.strip()])
+        except ValueError as error:
+            raise ValueError(self._rule) from error
+
+    def pre_validate(self, form: FlaskForm) -> None:
+        """Leave it at one message for text that is not a number."""
+        if self.process_errors and self.name not in form.unused:
+            raise StopValidation
+
+
+def _text(longest: int) -> Length:
+    return Length(max=longest, message=f"Enter at most {longest:,} characters.")
 
 
 class CollectionForm(FlaskForm):  # type: ignore[misc]
     """The settings of a collection."""
 
-    name = StringField("Name", [InputRequired(), Length(max=200)])
+    name = StringField("Name", [DataRequired("Enter a name."), _text(200)])
     experiment = SelectField(
         "Experiment",
         choices=[
@@ -47,16 +113,14 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
     )
     scale = StringField(
         "Scale",
-        [InputRequired()],
+        [_OnlyIfUsed()],
         default=str(Scale()),
-        description="Lowest and highest rating, such as 1-10. A cull has 1 to 5 stars.",
+        description="Lowest and highest rating, such as 1-10. It cannot change once there are ratings.",
     )
     choices = SelectField("Pictures to choose from", choices=[SelectChoice("2", "2"), SelectChoice("4", "4")])
-    question = StringField(
-        "Question", [Length(max=200)], description="Leave blank to use the default question."
-    )
-    low_label = StringField("What the lowest rating means", [Length(max=40)])
-    high_label = StringField("What the highest rating means", [Length(max=40)])
+    question = StringField("Question", [_text(200)], description="Leave blank to use the default question.")
+    low_label = StringField("What the lowest rating means", [_OnlyIfUsed(), _text(40)])
+    high_label = StringField("What the highest rating means", [_OnlyIfUsed(), _text(40)])
     ordering = SelectField(
         "Order",
         choices=[
@@ -67,32 +131,33 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
             ),
         ],
     )
-    wanted = IntegerField(
+    wanted = _WholeNumber(
         "Ratings wanted per picture",
-        [Optional(), NumberRange(1, 10_000)],
-        description="In a preference, comparisons. Leave blank to let everyone rate everything.",
+        1,
+        10_000,
+        "In a preference, comparisons. Leave blank to let everyone rate everything.",
     )
-    repeats = IntegerField(
+    repeats = _WholeNumber(
         "Repeat rate (%)",
-        [Optional(), NumberRange(0, 50)],
-        description="Share of the pictures that each rater sees twice, to measure their consistency.",
+        0,
+        50,
+        "Share of the pictures that each rater sees twice, to measure their consistency.",
     )
     model = StringField(
         "Model",
-        [Length(max=1000)],
+        [_text(1000)],
         description="Predicts scores: aesthetic, an .onnx file or an ensemble .json. Leave blank for none.",
     )
     encoder = StringField(
         "Encoder",
-        [Length(max=1000)],
+        [_OnlyIfUsed(), _text(1000)],
         description="Whose features the page Model learns from: "
         + ", ".join(PUBLIC_ENCODERS)
         + ", or an .onnx file. Leave blank for those of the model above, which are stored.",
     )
     personal = BooleanField(
         "Personal predictions",
-        description="Learned from each rater's own ratings, after ten of them. Not for comparisons; always"
-        " in a cull.",
+        description="Learned from each rater's own ratings, after ten of them.",
     )
     blind = BooleanField(
         "Blind", default=True, description="Raters see no file names, and no predicted scores after rating."
@@ -102,6 +167,30 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
     )
     sign_up = BooleanField("Anybody may join", description="Without an invitation, from the welcome page.")
     is_open = BooleanField("Accept new ratings", default=True)
+
+    @property
+    def unused(self) -> frozenset[str]:
+        """Names of the settings that the chosen experiment does not use."""
+        return UNUSED.get(self.experiment.data, frozenset())
+
+    @property
+    def all_unused(self) -> dict[str, list[str]]:
+        """Experiment -> names of the settings that it does not use, for scripts."""
+        return {experiment: sorted(names) for experiment, names in UNUSED.items()}
+
+    def validate_scale(self, field: StringField) -> None:
+        """Refuse text that is not a scale.
+
+        Raises:
+            ValidationError: Always then; the message says what a scale is.
+        """
+        try:
+            Scale.parse(str(field.data or ""))
+        except UsageError as error:
+            raise ValidationError(
+                f"Enter the lowest rating, {LOWEST} or {LOWEST + 1}, a hyphen, and the highest, at most"
+                f" {HIGHEST}: 1-10, for example."
+            ) from error
 
     def validate_model(self, field: StringField) -> None:
         """Refuse a new model that cannot be loaded.
@@ -144,13 +233,8 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
             self.repeats.data = round(obj.repeats * _CENT)
 
     def values(self) -> dict[str, Any]:
-        """The arguments of `nimakit.web.collections.setup.change_collection`.
-
-        Raises:
-            UsageError: The scale is invalid.
-        """
-        return {key: self[key].data for key in RULES} | {
-            "scale": Scale.parse(self.scale.data),
+        """The arguments of `nimakit.web.collections.setup.change_collection`, of a valid form."""
+        found = {key: self[key].data for key in RULES} | {
             "choices": int(self.choices.data),
             "question": self.question.data or "",
             "low_label": self.low_label.data or "",
@@ -159,15 +243,16 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
             "model": (self.model.data or "").strip() or None,
             "encoder": (self.encoder.data or "").strip() or None,
         }
+        if "scale" not in self.unused:
+            found["scale"] = Scale.parse(str(self.scale.data))
+        return {key: value for key, value in found.items() if key not in self.unused}
 
 
 class NewCollectionForm(CollectionForm):
     """The form for a new collection."""
 
     root = SelectField("Folder", choices=[])
-    inside = StringField(
-        "Folder inside it", [Length(max=1000)], description="Leave blank for the whole folder."
-    )
+    inside = StringField("Folder inside it", [_text(1000)], description="Leave blank for the whole folder.")
 
     def offer(self, folders: Sequence[Path]) -> None:
         """Set the folders to choose from."""
@@ -177,13 +262,10 @@ class NewCollectionForm(CollectionForm):
 class InvitationForm(FlaskForm):  # type: ignore[misc]
     """The form for a new invitation."""
 
-    label = StringField("For whom", [Length(max=80)], description="Only you see this.")
-    max_uses = IntegerField(
-        "Maximum people", [Optional(), NumberRange(1, 100_000)], description="Leave blank for no limit."
-    )
-    days = IntegerField(
-        "Expires after (days)", [Optional(), NumberRange(1, 3650)], description="Leave blank for never."
-    )
+    unused = frozenset[str]()
+    label = StringField("For whom", [_text(80)], description="Only you see this.")
+    max_uses = _WholeNumber("Maximum people", 1, 100_000, "Leave blank for no limit.")
+    days = _WholeNumber("Expires after (days)", 1, 3650, "Leave blank for never.")
 
     def invitation(self, collection_id: int) -> Invitation:
         """The invitation."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import Row, false, func, select
 from sqlalchemy.orm import Session
@@ -14,7 +14,7 @@ from nimakit.errors import UsageError
 from nimakit.web.access import admin_only, current_collection
 from nimakit.web.accounts.links import link
 from nimakit.web.collections.forms import CollectionForm, InvitationForm, NewCollectionForm
-from nimakit.web.collections.setup import add_collection, change_collection
+from nimakit.web.collections.setup import add_collection, change_collection, refuse_change
 from nimakit.web.db.tables import (
     BROKEN,
     FIRST,
@@ -95,6 +95,31 @@ def settings(slug: str) -> ResponseReturnValue:
     ), (400 if form.errors else 200)
 
 
+@blueprint.post("/collections/new/check")
+@admin_only
+def check_new() -> ResponseReturnValue:
+    """Check the settings of a new collection before they are sent, as `check_settings` does."""
+    form = NewCollectionForm()
+    form.offer(services().settings.folders)
+    return jsonify(_problems(form))
+
+
+@blueprint.post("/c/<slug>/settings/check")
+@admin_only
+def check_settings(slug: str) -> ResponseReturnValue:
+    """Check settings as soon as they change in the form: the problems of each field, and of the form."""
+    with services().database.read() as session:
+        collection = current_collection(session, slug)
+        form = CollectionForm(obj=collection)
+        problems = _problems(form)
+        try:
+            if not any(problems.values()):
+                refuse_change(session, collection, **form.values())
+        except UsageError as error:
+            problems["form"] = [str(error)]
+    return jsonify(problems)
+
+
 @blueprint.post("/c/<slug>/scan")
 @admin_only
 def scan(slug: str) -> ResponseReturnValue:
@@ -169,6 +194,12 @@ def revoke(slug: str, key: int) -> ResponseReturnValue:
         invitation.revoked = True
     flash("The invitation was withdrawn.", _OF_INVITATIONS)
     return redirect(url_for("admin.people", slug=slug, _anchor="links"))
+
+
+def _problems(form: CollectionForm) -> dict[str, Any]:
+    """What is wrong in each field of a form, by name; and with the form itself."""
+    form.validate_on_submit()
+    return {"fields": {field.name: field.errors for field in form if field.errors}, "form": []}
 
 
 def _folder(root: Path, inside: str) -> Path:

@@ -177,21 +177,37 @@ def change_collection(session: Session, collection: Collection, **values: Any) -
     if needs_model and not values.get("model", collection.model):
         values["model"] = DEFAULT_MODEL
     other = {**values, "low": scale.low, "high": scale.high}
-    kind_changes = _kind(experiment) != _kind(collection.experiment)
-    scale_changes = any(
-        key in other and other[key] != getattr(collection, key) for key in ("low", "high", "choices")
-    )
-    if (kind_changes or scale_changes) and _is_rated(session, collection):
-        raise UsageError(
-            "Scale, number of choices and kind of experiment cannot change once there are ratings. Create a"
-            " second collection from the folder instead."
-        )
+    refuse_change(session, collection, **other)
     if "model" in other and other["model"] != collection.model:
         collection.model_note = ""
         forget_scores(session, collection)
         forget_tastes(session, collection)
     for key, value in other.items():
         setattr(collection, key, value.strip() if isinstance(value, str) else value)
+
+
+def refuse_change(session: Session, collection: Collection, **values: Any) -> None:
+    """Check that a change leaves existing ratings their meaning.
+
+    Args:
+        session: From `Database.read`.
+        collection: The collection.
+        values: The new values of columns, or ``scale``, a `Scale`.
+
+    Raises:
+        UsageError: It does not.
+    """
+    if "scale" in values:
+        values |= {"low": values["scale"].low, "high": values["scale"].high}
+    kind_changes = _kind(values.get("experiment", collection.experiment)) != _kind(collection.experiment)
+    scale_changes = any(
+        key in values and values[key] != getattr(collection, key) for key in ("low", "high", "choices")
+    )
+    if (kind_changes or scale_changes) and _is_rated(session, collection):
+        raise UsageError(
+            "Scale, number of choices and kind of experiment cannot change once there are ratings. Create a"
+            " second collection from the folder instead."
+        )
 
 
 def _is_rated(session: Session, collection: Collection) -> bool:
