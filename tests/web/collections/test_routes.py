@@ -1,6 +1,7 @@
 """The admin pages: collections and their settings, raters and invitations."""
 
 import re
+from dataclasses import replace
 from html import unescape
 from typing import Any
 
@@ -8,7 +9,10 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from nimakit.web.accounts.links import link
 from nimakit.web.db.tables import Collection, Invitation, Membership, Rater
+from nimakit.web.settings import Settings
+from web.conftest import MakeStudy
 from web.study import Study, Visitor
 
 FORM = {
@@ -301,3 +305,38 @@ def test_raters_change_nothing(study: Study, page: str) -> None:
     rater = study.rater()
     data: dict[str, Any] = {**FORM, "what": "list"}
     assert rater.post(rater.address(page), data).status_code == 403
+
+
+def test_people_are_found_by_name_or_pseudonym(study: Study, visitor: Visitor) -> None:
+    """In any case, and wildcards stand for themselves; excluding one of them keeps the search."""
+    ann, ben = study.rater("Ann Example"), study.rater("Ben 100%")
+    address = visitor.address("people")
+    for asked, shown, hidden in (("ann", ann, ben), ("0%25", ben, ann), (ann.code.upper(), ann, ben)):
+        page = visitor.get(f"{address}?q={asked}").text
+        assert shown.code in page
+        assert hidden.code not in page
+    assert "No rater has this" in visitor.get(f"{address}?q=nobody").text
+    answer = visitor.post(visitor.address(f"people/{ann.rater.id}"), {"excluded": "1", "q": "ann"})
+    assert answer.location.endswith("people?q=ann#raters")
+
+
+def test_links_use_the_address_that_people_can_reach(make_study: MakeStudy, settings: Settings) -> None:
+    """The one of --url, or the request's host; the page warns if only this machine can open them."""
+    address = "https://rate.example.org:8443/"
+    study = make_study(replace(settings, url=address, password="x" * 12))
+    with study.app.test_request_context("/", base_url="https://rate.example.org"):
+        assert link("accounts.welcome") == f"{address}welcome"
+    study = make_study(replace(settings, host="0.0.0.0", password="x" * 12))  # noqa: S104
+    admin = study.admin()
+    admin.post(admin.address("people"), {"label": "the club"})
+    page = admin.get(admin.address("people")).text
+    leads_nowhere = "//127" in study.services.settings.address(1)
+    assert ("an address that only this machine can open" in page) == leads_nowhere
+    assert "<svg" in page.split('class="qr-code"')[1]
+    with study.app.test_request_context("/", base_url="http://192.0.2.7:8000"):
+        assert link("accounts.welcome") == "http://192.0.2.7:8000/welcome"
+
+
+def test_a_local_app_warns_that_its_links_lead_nowhere(visitor: Visitor) -> None:
+    """Before anybody sends them."""
+    assert "Only this machine can reach the app" in visitor.get(visitor.address("people")).text

@@ -1,24 +1,22 @@
 """Admin pages: new collections, settings, raters and invitations."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, abort, flash, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy import Row, false, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import func, select
 
 from nimakit.errors import UsageError
 from nimakit.web.access import admin_only, current_collection
-from nimakit.web.accounts.links import link
+from nimakit.web.accounts.links import leads_elsewhere, link, qr_code
+from nimakit.web.accounts.raters import invitation_problem
 from nimakit.web.collections.forms import CollectionForm, InvitationForm, NewCollectionForm
+from nimakit.web.collections.members import LAST_PAGE, PER_PAGE, find_members
 from nimakit.web.collections.setup import add_collection, change_collection, refuse_change
 from nimakit.web.db.tables import (
     BROKEN,
-    FIRST,
-    LARGEST_KEY,
     MISSING,
     Collection,
     Image,
@@ -31,8 +29,7 @@ from nimakit.web.services import services
 blueprint = Blueprint("admin", __name__)
 
 _LISTED = 100
-_RATERS = 50
-_LAST_PAGE = LARGEST_KEY // _RATERS
+_LONGEST_SEARCH = 100
 _NEWEST = 10
 """Number of invitations in view; older ones are folded away."""
 _OF_INVITATIONS = "invitations"
@@ -143,22 +140,26 @@ def people(slug: str) -> ResponseReturnValue:
             session.add(form.invitation(collection.id))
         flash("The link is ready. Send it to the people you invite.", _OF_INVITATIONS)
         return redirect(url_for("admin.people", slug=slug, _anchor="links"))
-    number = min(max(request.args.get("page", 1, int), 1), _LAST_PAGE)
+    number = min(max(request.args.get("page", 1, int), 1), LAST_PAGE)
+    asked = request.args.get("q", "").strip()[:_LONGEST_SEARCH]
     with services().database.read() as session:
         invitations = session.scalars(
             select(Invitation).where(Invitation.collection_id == collection.id).order_by(Invitation.id.desc())
         ).all()
-        members, count = _members(session, collection, number)
+        members, count = find_members(session, collection, asked, number)
         return render_template(
             "admin/people.html",
             collection=collection,
             form=form,
-            invitations=[(one, _link(one)) for one in invitations],
+            invitations=[(one, _link(one), invitation_problem(one)) for one in invitations],
             newest=_NEWEST,
+            qr_code=qr_code,
+            leads_elsewhere=leads_elsewhere(link("accounts.welcome")),
+            asked=asked,
             members=members,
             count=count,
             page=number,
-            pages=-(-count // _RATERS) or 1,
+            pages=-(-count // PER_PAGE) or 1,
             is_local=services().settings.is_local,
         )
 
@@ -177,9 +178,8 @@ def exclude(slug: str, rater_id: int) -> ResponseReturnValue:
             session.add(member)
         member.excluded = request.form.get("excluded") == "1"
     number = request.form.get("page", 1, int)
-    return redirect(
-        url_for("admin.people", slug=slug, page=None if number == 1 else number, _anchor="raters")
-    )
+    here = {"page": None if number == 1 else number, "q": request.form.get("q") or None}
+    return redirect(url_for("admin.people", slug=slug, **here, _anchor="raters"))
 
 
 @blueprint.post("/c/<slug>/invitations/<int:key>")
@@ -216,26 +216,3 @@ def _folder(root: Path, inside: str) -> Path:
 
 def _link(invitation: Invitation) -> str:
     return link("accounts.join", token=services().links.invitation(invitation))
-
-
-def _members(session: Session, collection: Collection, page: int) -> tuple[Sequence[Row[Any]], int]:
-    """A page of the collection's raters with their progress, and the number of all raters."""
-    table = collection.response_table
-    progress = (
-        select(table.rater_id, func.count().label("done"), func.max(table.occurred_at).label("last"))
-        .where(table.collection_id == collection.id, table.round == FIRST)
-        .group_by(table.rater_id)
-        .subquery()
-    )
-    done = func.coalesce(progress.c.done, 0).label("done")
-    excluded = func.coalesce(Membership.excluded, false()).label("excluded")
-    member = (Membership.rater_id == Rater.id) & (Membership.collection_id == collection.id)
-    wanted = (
-        select(Rater, done, progress.c.last, excluded)
-        .outerjoin(Membership, member)
-        .outerjoin(progress, progress.c.rater_id == Rater.id)
-        .where((Membership.rater_id.is_not(None)) | (progress.c.done.is_not(None)))
-    )
-    count = session.scalar(select(func.count()).select_from(wanted.subquery())) or 0
-    ordered = wanted.order_by(done.desc(), Rater.id)
-    return session.execute(ordered.limit(_RATERS).offset((page - 1) * _RATERS)).all(), count

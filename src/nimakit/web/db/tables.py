@@ -545,7 +545,10 @@ class Rating(Base):
     """
 
     __tablename__ = "rating"
-    __table_args__ = (Index(None, "collection_id", "rater_id", "occurred_at"),)
+    __table_args__ = (
+        Index(None, "collection_id", "rater_id", "occurred_at"),
+        Index(None, "collection_id", "round", "rater_id"),
+    )
 
     image_id: Mapped[int] = mapped_column(ForeignKey("image.id", ondelete="CASCADE"), primary_key=True)
     rater_id: Mapped[int] = mapped_column(ForeignKey("rater.id", ondelete="CASCADE"), primary_key=True)
@@ -569,6 +572,7 @@ class Choice(Base):
     __table_args__ = (
         Index(None, "collection_id", "rater_id", "occurred_at"),
         Index(None, "collection_id", "occurred_at"),
+        Index(None, "collection_id", "round", "rater_id"),
     )
 
     rater_id: Mapped[int] = mapped_column(ForeignKey("rater.id", ondelete="CASCADE"), primary_key=True)
