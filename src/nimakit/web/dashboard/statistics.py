@@ -36,10 +36,7 @@ from nimakit.web.db.tables import (
     Rating,
 )
 from nimakit.web.transfer.exports import decided
-
-MAX_RANKED = 3000
-"""Pictures that are ranked on a page: their standard errors take seconds and 72 MB, and those of ten times as
-many pictures minutes and gigabytes."""
+from nimakit.web.transfer.picture_table import MAX_RANKED
 
 _UNKNOWN = -1e12
 _TAKEN_BACK = "taken back"

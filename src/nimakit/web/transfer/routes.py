@@ -15,7 +15,7 @@ from nimakit.web.db.tables import Collection
 from nimakit.web.front import body_limit
 from nimakit.web.pictures.chosen_list import choose_listed
 from nimakit.web.services import services
-from nimakit.web.transfer.exports import export
+from nimakit.web.transfer.files import write_file
 from nimakit.web.transfer.imports import Imported, import_pairs, import_ratings
 
 blueprint = Blueprint("transfer", __name__, url_prefix="/c/<slug>/transfer")
@@ -24,6 +24,10 @@ FILES = {
     "labels.json": "labels",
     "ratings.csv": "ratings",
     "ratings.jsonl": "ratings",
+    "pictures.csv": "pictures",
+    "pictures.jsonl": "pictures",
+    "methods.md": "methods",
+    "package.zip": "package",
     "pairs.csv": "pairs",
     "pairs.jsonl": "pairs",
 }
@@ -61,7 +65,7 @@ def download(slug: str, name: str) -> ResponseReturnValue:
     with tempfile.TemporaryDirectory() as folder, services().database.read() as session:
         collection = current_collection(session, slug)
         path = Path(folder, name)
-        export(session, collection, FILES[name], path)
+        write_file(session, collection, FILES[name], path)
         content = path.open("rb")  # can be read after the file is deleted
     return send_file(content, as_attachment=True, download_name=f"{slug}-{name}")
 
