@@ -3,7 +3,7 @@
     python benchmarks/dashboard.py [--pictures N] [--ratings N] [--raters N] > table.md
 
 Ratings are made up, and written straight into a SQLite file; pages are asked for without a network. A page
-may take two seconds.
+may take two seconds when its figures are computed, half a second once they are kept, and People 0.2 s.
 """
 
 import argparse
@@ -22,7 +22,6 @@ from nimakit.web.collections.setup import add_collection
 from nimakit.web.db.tables import RATING, Collection, Event, Image, Rater, Rating, now
 from nimakit.web.settings import read_settings
 
-ALLOWED_S = 2.0
 REPEATS = 5
 
 
@@ -43,13 +42,15 @@ def main() -> None:
         browser.get("/collections")
         computing = seconds(lambda: compute(app))
         kept = [seconds(lambda: browser.get("/c/study/dashboard")) for _ in range(REPEATS)]
+        people = [seconds(lambda: browser.get("/c/study/people")) for _ in range(REPEATS)]
     print(f"{given.ratings:,} ratings of {given.pictures:,} pictures by {given.raters:,} people\n")
-    print("| what | seconds | of the 2 s allowed | seconds of a core |\n|---|---|---|---|")
-    for name, (wait, work) in (
-        ("computing the figures", computing),
-        ("a page once they are kept (the median of 5)", sorted(kept)[REPEATS // 2]),
+    print("| what | seconds | allowed | ratio | seconds of a core |\n|---|---|---|---|---|")
+    for name, allowed, (wait, work) in (
+        ("computing the figures", 2.0, computing),
+        ("the dashboard once they are kept (median of 5)", 0.5, sorted(kept)[REPEATS // 2]),
+        ("People (median of 5)", 0.2, sorted(people)[REPEATS // 2]),
     ):
-        print(f"| {name} | {wait:.2f} | {wait / ALLOWED_S:.2f} | {work:.2f} |")
+        print(f"| {name} | {wait:.2f} | {allowed:g} | {wait / allowed:.2f} | {work:.2f} |")
 
 
 def seconds(act: Callable[[], object]) -> tuple[float, float]:

@@ -45,6 +45,9 @@ _KINDS_BY_COMMAND = {
     ("data link", "--part"): "part",
     ("data xmp", "--pairs"): "output",
     ("rate export", "--labels"): "output",
+    ("rate export", "--methods"): "output",
+    ("rate export", "--package"): "output",
+    ("rate export", "--pictures"): "output",
     ("rate export", "--ratings"): "output",
     ("rate export", "--pairs"): "output",
 }

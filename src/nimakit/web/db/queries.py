@@ -24,6 +24,8 @@ def lock_raters(session: Session, raters: Iterable[int]) -> None:
         session: From `Database.write`; the lock lasts until it ends.
         raters: Ids of the raters.
     """
+    if session.connection().dialect.name == "sqlite":
+        return  # its one writer has locked everything
     wanted = select(Rater.id).where(Rater.id.in_(sorted(raters))).order_by(Rater.id)
     session.execute(wanted.with_for_update()).all()
 

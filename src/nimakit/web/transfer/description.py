@@ -126,9 +126,8 @@ def document(session: Session, collection: Collection, tables: dict[str, tuple[s
 
 def _on_task(session: Session, collection: Collection) -> Iterator[str]:
     table = collection.response_table
-    people = select(func.count(table.rater_id.distinct())).where(
-        *_first(collection), is_counted(collection, table)
-    )
+    kept = (*_first(collection), is_counted(collection, table))
+    people = session.scalar(select(func.count(table.rater_id.distinct())).where(*kept)) or 0
     shown = (Image.collection_id == collection.id, Image.state == OK)
     pictures = session.scalar(select(func.count()).select_from(Image).where(*shown)) or 0
     task = _TASKS[collection.experiment].format(
