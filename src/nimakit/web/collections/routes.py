@@ -91,7 +91,12 @@ def settings(slug: str) -> ResponseReturnValue:
             flash("Saved.")
             return redirect(url_for("admin.settings", slug=slug))
     return render_template(
-        "admin/settings.html", form=form, collection=collection, states=states, problems=problems
+        "admin/settings.html",
+        form=form,
+        collection=collection,
+        states=states,
+        problems=problems,
+        is_uploaded=services().uploads.owns(collection),
     ), (400 if form.errors else 200)
 
 
