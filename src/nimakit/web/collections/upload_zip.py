@@ -3,11 +3,11 @@
 import stat
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
-from nimakit.errors import UsageError
+from nimakit.errors import UsageError, machine_fault
 
 LARGEST_ZIP = 2**32 - 2
 """Bytes of a zip file without the extension for larger ones."""
@@ -57,6 +57,8 @@ def check_entry(entry: zipfile.ZipInfo, largest: int) -> None:
     Raises:
         UsageError: The reason.
     """
+    if entry.header_offset < 0:
+        raise UsageError("it is damaged in the zip file (the beginning is missing)")
     if stat.S_ISLNK(entry.external_attr >> 16):
         raise UsageError("it is a link")
     if entry.flag_bits & _ENCRYPTED:
@@ -78,18 +80,12 @@ def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[byt
     left = entry.file_size
     try:
         with archive.open(entry) as stream:
-            while block := _next(stream):
+            while block := stream.read(_BLOCK):
                 left -= len(block)
                 if left < 0:
                     raise UsageError("it unpacks to more than its zip file states, as zip bombs do")
                 yield block
-    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # of this machine
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
+        if machine_fault(error):
+            raise
         raise UsageError(f"it is damaged in the zip file ({error})") from error
-    except zipfile.zlib.error as error:  # type: ignore[attr-defined]
-        raise UsageError(f"it is damaged in the zip file ({error})") from error
-
-
-def _next(stream: IO[bytes]) -> bytes:
-    return stream.read(_BLOCK)

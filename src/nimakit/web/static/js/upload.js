@@ -84,7 +84,7 @@ async function offer(files) {
       const { file, name } = some[place];
       if (known.state === "refused") refuse(name, known.reason);
       else if (known.state === "there") state.known += 1;
-      else jobs.push({ file, name, offset: known.offset ?? file.size, isZip: known.state === "zip" });
+      else jobs.push({ file, name, offset: known.offset, isZip: known.state === "zip" });
     });
   }
   state.total = jobs.reduce((sum, { file }) => sum + file.size, 0);
@@ -94,7 +94,7 @@ async function offer(files) {
 async function send(job) {
   const { file, name } = job;
   const before = state.sent;
-  while (!job.isZip && job.offset < file.size) {
+  while (!job.isZip) {
     state.sent = before + job.offset;
     show(name);
     const query = new URLSearchParams({ name, size: file.size, offset: job.offset });
