@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,6 +36,7 @@ from nimakit.web.accounts import raters
 from nimakit.web.accounts import routes as accounts_routes
 from nimakit.web.collections import lifecycle_routes, overview, upload_routes
 from nimakit.web.collections import routes as collections_routes
+from nimakit.web.collections.model_choices import TRAINED, ModelChoices
 from nimakit.web.collections.removal import Remover
 from nimakit.web.collections.setup import ensure_admin
 from nimakit.web.collections.uploads import Uploads
@@ -202,6 +204,7 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
         ),
         explainer=Explainer(settings.data_dir / "explanations"),
         uploads=Uploads(settings.uploads_dir, settings.max_uploaded_bytes, child, settings.max_pixels),
+        models=ModelChoices([settings.models_dir, *map(Path, TRAINED)]),
     )
     app.extensions[FRONT] = Front(app)
     app.before_request(_refuse_oversized)

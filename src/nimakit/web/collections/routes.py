@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import Row, false, func, select
 from sqlalchemy.orm import Session
@@ -98,6 +98,13 @@ def settings(slug: str) -> ResponseReturnValue:
         problems=problems,
         is_uploaded=services().uploads.owns(collection),
     ), (400 if form.errors else 200)
+
+
+@blueprint.get("/collections/models")
+@admin_only
+def models() -> ResponseReturnValue:
+    """The models and encoders that a collection may use, each file checked."""
+    return jsonify(services().models.find())
 
 
 @blueprint.post("/c/<slug>/scan")
