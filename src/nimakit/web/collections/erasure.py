@@ -204,7 +204,7 @@ def _collections(session: Session, rater: Rater) -> list[Collection]:
     return list(session.scalars(wanted.order_by(Collection.name, Collection.id)))
 
 
-def _counted(session: Session, rater: Rater) -> Iterator[tuple[int, float]]:
+def _counted(session: Session, rater: Rater) -> Iterator[tuple[int, float | None]]:
     """Picture and value of each of the rater's answers that counts towards the sums of pictures."""
     ratings = select(Rating.image_id, Rating.value).where(Rating.value.is_not(None))
     own = ratings.where(Rating.rater_id == rater.id, Rating.round == FIRST)
@@ -225,7 +225,7 @@ def _falling(session: Session, gone: Counter[int]) -> dict[int, int]:
             .where(Image.id.in_(keys[start : start + _AT_ONCE]), Image.count >= Collection.wanted)
         )
         for key, collection_id, count, enough in session.execute(wanted):
-            found[collection_id] += count - gone[key] < enough
+            found[collection_id] += enough is not None and count - gone[key] < enough
     return found
 
 
