@@ -18,6 +18,7 @@ from nimakit.web.db.tables import (
     Membership,
     now,
 )
+from nimakit.web.db.tables import Study as StudySettings
 from web.study import Study, Visitor, on_both
 
 
@@ -49,6 +50,8 @@ def test_a_duplicate_has_the_settings_and_no_ratings(study: Study) -> None:
         lambda session: session.execute(update(Image).where(Image.path == left_out).values(state=LEFT_OUT))
     )
     study.set(wanted=3, question="How calm?", sign_up=True)
+    settings = StudySettings(collection_id=study.collection.id, quota=5, thanks="Thank you.")
+    study.change(lambda session: session.add(settings))
     admin = study.visitor()
     answer = admin.post(admin.address("duplicate"), {})
     first, copy = collections(study)
@@ -58,11 +61,13 @@ def test_a_duplicate_has_the_settings_and_no_ratings(study: Study) -> None:
     study.services.background.once()
     with study.database.read() as session:
         images = session.scalars(select(Image).where(Image.collection_id == copy.id)).all()
+        copied = session.get_one(StudySettings, copy.id)
         members = session.scalars(select(Membership).where(Membership.collection_id == copy.id)).all()
     assert len(images) == 6
     assert {image.count for image in images} == {0}
     assert [image.path for image in images if image.state == LEFT_OUT] == [left_out]
     assert members == []
+    assert (copied.quota, copied.thanks, copied.invitation_id) == (5, "Thank you.", None)
 
 
 @on_both

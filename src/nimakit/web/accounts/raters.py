@@ -81,7 +81,11 @@ def find_visitor(session: Session, key: int | None, slug: str | None, name: str 
     if row is None:
         return None
     rater, collection, member, study, participation = row
-    if collection is not None and not rater.is_admin and (member is None or collection.archived_at is not None):
+    if (
+        collection is not None
+        and not rater.is_admin
+        and (member is None or collection.archived_at is not None)
+    ):
         return Visitor(rater, None, None, None)
     return Visitor(rater, collection, study, participation)
 

@@ -9,13 +9,10 @@ from sqlalchemy.orm import Session
 
 from nimakit.errors import UsageError
 from nimakit.web.collections.setup import free_slug
-from nimakit.web.db.tables import LEFT_OUT, Base, Collection, Event, Image, now
+from nimakit.web.db.tables import COPIED, LEFT_OUT, Base, Collection, Event, Image, now
 
 UNDONE_WITHIN = timedelta(days=7)
 """A deleted collection can be brought back within this time."""
-
-COPIED = "copied"
-"""Key in a table's `info` if its rows are settings, which a duplicate of a collection gets copies of."""
 
 _OWN = frozenset({"id", "slug", "name", "sign_up", "created_at", "scanned_at", "note", "model_note"})
 """Columns of a collection that a duplicate does not get from the original."""
@@ -134,8 +131,8 @@ def _images(collection: Collection) -> Any:
 
 
 def _copy_rows(session: Session, table: Any, source: int, target: int) -> None:
-    """Copy a table's rows about a collection to another one; numbered rows get numbers of their own."""
-    kept = [column for column in table.columns if column.name not in ("id", "collection_id")]
+    """Copy a table's rows about a collection to another one, without their numbers and what they refer to."""
+    kept = [column for column in table.columns if column.name != "id" and not column.foreign_keys]
     rows = select(literal(target), *kept).where(table.c.collection_id == source)
     names = ["collection_id", *(column.name for column in kept)]
     session.execute(insert(table).from_select(names, rows, include_defaults=False))

@@ -46,6 +46,9 @@ PICK, REJECT, UNFLAG = FLAGS = ("pick", "reject", "unflag")
 CORRECTION, BY_ADMIN = "correction", "admin"
 """Sources of events that change an earlier rating: its rater, or the admin."""
 
+COPIED = "copied"
+"""Key in a table's `info` if its rows are settings, which a duplicate of a collection gets copies of."""
+
 ADMIN, LOCAL = "admin", "local"
 """Roles of raters with the rights of the admin."""
 
@@ -421,6 +424,7 @@ class Study(Base):
     """
 
     __tablename__ = "study"
+    __table_args__ = {"info": {COPIED: True}}  # noqa: RUF012 - SQLAlchemy's own way
 
     collection_id: Mapped[int] = mapped_column(
         ForeignKey("collection.id", ondelete="CASCADE"), primary_key=True
@@ -453,7 +457,7 @@ class StudyVersion(Base):
     """
 
     __tablename__ = "study_version"
-    __table_args__ = (UniqueConstraint("collection_id", "number"),)
+    __table_args__ = (UniqueConstraint("collection_id", "number"), {"info": {COPIED: True}})
 
     id: Mapped[int] = mapped_column(primary_key=True)
     collection_id: Mapped[int] = mapped_column(ForeignKey("collection.id", ondelete="CASCADE"))
