@@ -12,7 +12,7 @@ from nimakit.labels.label_file import read_labels
 from nimakit.web.accounts.raters import local_rater
 from nimakit.web.collections.setup import add_collection, open_collections
 from nimakit.web.db.database import Database, sqlite_url
-from nimakit.web.db.tables import RATING, Collection, Image, now
+from nimakit.web.db.tables import RATING, Collection, Event, Image, Rater, now
 from nimakit.web.pictures.inventory import synchronise
 from nimakit.web.rating.store import NewEvent, store_events
 from nimakit.web.settings import read_settings
@@ -189,3 +189,17 @@ def test_refuses_a_shared_app_without_a_password(nimakit: Command, folder: Path)
     result = nimakit("rate", "--images", "photos", "--host", "192.0.2.1")
     assert result.code == 1
     assert "NIMAKIT_RATE_PASSWORD" in result.err
+
+
+def test_a_raters_data_is_erased_only_when_confirmed(nimakit: Command, database: Database) -> None:
+    """Without --yes it is only said what that would change."""
+    with database.read() as session:
+        code = session.scalars(select(Rater.code)).one()
+    asked = json.loads(nimakit("rate", "erase", code).out)
+    assert (asked["erased"], asked["losses"][0]["answers"]) == (False, 2)
+    done = json.loads(nimakit("rate", "erase", code, "--yes").out)
+    assert done == asked | {"erased": True}
+    with database.read() as session:
+        assert session.scalars(select(Event)).all() == []
+    refused = nimakit("rate", "erase", "r0")
+    assert (refused.code, "Received: r0" in refused.err) == (1, True)

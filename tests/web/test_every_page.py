@@ -1,5 +1,6 @@
 """Accessibility of every page of the app, checked by axe in light and dark, on desktop and phone."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from nimakit.models.encoders.encoder import Encoder
 from nimakit.web.accounts import raters
+from nimakit.web.collections.setup import add_collection
 from nimakit.web.cull import grouping
 from nimakit.web.db.tables import CHOICE, Choice, Collection, Image, Invitation, now
 from nimakit.web.rating.store import NewEvent, store_events
@@ -66,6 +68,20 @@ def compare(session: Session) -> None:
     store_events(session, [act])
 
 
+def hide_and_upload(study: Study) -> Callable[[Session], str]:
+    """Make an archived collection, a deleted one and one of uploaded pictures; the slug of the last."""
+
+    def act(session: Session) -> str:
+        folder = study.services.settings.uploads_dir
+        for name, values in {"old": {"archived_at": now()}, "gone": {"deleted_at": now()}, "new": {}}.items():
+            collection = add_collection(session, folder / name, name=name)
+            for key, value in values.items():
+                setattr(collection, key, value)
+        return "new"
+
+    return act
+
+
 def pages(study: Study) -> dict[str, str]:
     """The address of each page, and an element that is there once its script has run."""
     collection = study.collection
@@ -80,6 +96,7 @@ def pages(study: Study) -> dict[str, str]:
     with study.database.read() as session:
         choice = session.scalars(select(Choice)).one()
     token = study.change(invite)
+    uploaded = study.change(hide_and_upload(study))
     study.change(lambda session: raters.set_password(session, "a long one"))
     ready = "main[aria-busy=false] .canvas img"
     own = f"c/{collection.slug}/"
@@ -96,7 +113,11 @@ def pages(study: Study) -> dict[str, str]:
         f"{own}model": ".lead",
         "c/pairs/model": ".lead",
         f"{own}people": "table",
-        f"{own}settings": "form",
+        f"{own}people/{choice.rater_id}/erase": "form",
+        f"{own}settings": "#model-choice",
+        f"{own}delete": "form",
+        f"c/{uploaded}/upload": "#drop",
+        "collections/upload": "form",
         f"{own}transfer": "form",
         "me": "main h1",
         "welcome": "main h1",

@@ -56,9 +56,14 @@ class CatalogueEntry:
         """Field -> plain JSON value."""
         return asdict(self)
 
+    @property
+    def measured(self) -> str:
+        """The set whose metrics tell most about the model; empty without any."""
+        return next((name for name in _SETS if name in self.metrics), "")
+
     def row(self) -> tuple[str, ...]:
         """The cells of `COLUMNS`; a dash if unknown."""
-        measured = next((name for name in _SETS if name in self.metrics), "")
+        measured = self.measured
         figures = self.metrics.get(measured, {})
         images = figures.get("images", FEW_IMAGES)
         cautions = [f"{images} image{'s' if images > 1 else ''}"] if images < FEW_IMAGES else []
@@ -99,10 +104,11 @@ def list_models(folders: Sequence[Path]) -> list[CatalogueEntry]:
         for name, weights in public_models().items()
     ]
     files = dict.fromkeys(path for folder in folders for path in sorted(folder.rglob("[!.]*.onnx")))
-    return public + [_read(path) for path in files]
+    return public + [read_file(path) for path in files]
 
 
-def _read(path: Path) -> CatalogueEntry:
+def read_file(path: Path) -> CatalogueEntry:
+    """Read and check a model or encoder file, with the files of its job; problems are part of the result."""
     job = Job(path.parent)
     problems: list[str] = []
     status = "file"

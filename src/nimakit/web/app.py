@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,9 +34,12 @@ from nimakit.serving.quoting import QuotedRequest
 from nimakit.web.access import User, current_rater, limiter
 from nimakit.web.accounts import raters
 from nimakit.web.accounts import routes as accounts_routes
-from nimakit.web.collections import overview
+from nimakit.web.collections import lifecycle_routes, overview, upload_routes
 from nimakit.web.collections import routes as collections_routes
+from nimakit.web.collections.model_choices import TRAINED, ModelChoices
+from nimakit.web.collections.removal import Remover
 from nimakit.web.collections.setup import ensure_admin
+from nimakit.web.collections.uploads import Uploads
 from nimakit.web.cull import routes as cull_routes
 from nimakit.web.cull.grouping import Grouper
 from nimakit.web.dashboard import routes as dashboard_routes
@@ -75,6 +79,7 @@ BLUEPRINTS = (
     dashboard_routes.blueprint,
     deck.blueprint,
     events.blueprint,
+    lifecycle_routes.blueprint,
     model_routes.blueprint,
     pictures_routes.blueprint,
     preference.blueprint,
@@ -86,6 +91,7 @@ BLUEPRINTS = (
     study_practice.blueprint,
     study_admin.blueprint,
     transfer_routes.blueprint,
+    upload_routes.blueprint,
     explanation.blueprint,
 )
 
@@ -168,13 +174,18 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
     candidates = CandidateCache()
     decoding = Admission(DECODED_BYTES * settings.max_pixels, at_once=max(2, cores()))
     predictor = Predictor(database, decoding, settings.max_pixels)
+    child = ChildProcess(configure_child)
+    renditions = Renditions(settings.data_dir / "pictures", decoding, settings.max_pixels)
+    remover = Remover(
+        database, (settings.users_dir, settings.models_dir), settings.uploads_dir, renditions.forget
+    )
     app.extensions[EXTENSION] = Services(
         settings=settings,
         database=database,
         write_queue=WriteQueue(database),
         comparing=Admission(DECODED_BYTES * settings.max_compared_pixels, at_once=1),
-        child=ChildProcess(configure_child),
-        renditions=Renditions(settings.data_dir / "pictures", decoding, settings.max_pixels),
+        child=child,
+        renditions=renditions,
         candidates=candidates,
         reservations=Reservations(),
         indexes=Indexes(),
@@ -189,8 +200,11 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
                 Learner(database, settings.models_dir, decoding, settings.max_pixels).advance,
                 Grouper(database, predictor.loaded, settings.max_pixels).advance,
             ],
+            chores=[remover.advance],
         ),
         explainer=Explainer(settings.data_dir / "explanations"),
+        uploads=Uploads(settings.uploads_dir, settings.max_uploaded_bytes, child, settings.max_pixels),
+        models=ModelChoices([settings.models_dir, *map(Path, TRAINED)]),
     )
     app.extensions[FRONT] = Front(app)
     app.before_request(_refuse_oversized)

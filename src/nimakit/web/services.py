@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from nimakit.io.child_process import ChildProcess
     from nimakit.serving.admission import Admission
     from nimakit.web.accounts.raters import Links
+    from nimakit.web.collections.model_choices import ModelChoices
+    from nimakit.web.collections.uploads import Uploads
     from nimakit.web.dashboard.cache import StatisticsCache
     from nimakit.web.db.database import Database
     from nimakit.web.pictures.renditions import Renditions
@@ -43,6 +45,8 @@ class Services:
         statistics: Cached dashboard figures.
         background: Scans folders, predicts scores and learns tastes.
         explainer: Computes the heatmaps of what models look at.
+        uploads: Receives pictures that the admin uploads into collections.
+        models: Lists the models that settings offer.
     """
 
     settings: "Settings"
@@ -58,6 +62,8 @@ class Services:
     statistics: "StatisticsCache"
     background: "Background"
     explainer: "Explainer"
+    uploads: "Uploads"
+    models: "ModelChoices"
 
 
 def services() -> Services:

@@ -27,6 +27,10 @@ PROXIES_VARIABLE = "NIMAKIT_RATE_TRUSTED_PROXIES"
 PIXELS_VARIABLE = "NIMAKIT_RATE_MAX_PIXELS"
 """Largest width times height of a picture."""
 
+UPLOADS_VARIABLE = "NIMAKIT_RATE_UPLOADS_MB"
+"""Most megabytes of uploaded pictures, in all collections."""
+
+_UPLOADS_MB = 20_480
 _THIS_MACHINE = "127.0.0.0/8,::1"
 _SECRET_LENGTH = 32
 _PASSWORD_LENGTH = 10
@@ -50,6 +54,7 @@ class Settings:
         url: Address that raters open if there is a proxy in front; None without one.
         trusted_proxies: Proxies whose headers about clients are trusted.
         max_pixels: Largest width times height of a picture.
+        max_uploaded_bytes: Most bytes of uploaded pictures, in all collections.
     """
 
     folders: tuple[Path, ...]
@@ -63,6 +68,7 @@ class Settings:
     url: str | None = None
     trusted_proxies: tuple[Network, ...] = ()
     max_pixels: int = MAX_PIXELS
+    max_uploaded_bytes: int = _UPLOADS_MB << 20
 
     @property
     def max_compared_pixels(self) -> int:
@@ -78,6 +84,11 @@ class Settings:
     def models_dir(self) -> Path:
         """Folder of the models learned from ratings, with a sub-folder per collection."""
         return self.data_dir / "models"
+
+    @property
+    def uploads_dir(self) -> Path:
+        """Folder of uploaded pictures, with a sub-folder per collection."""
+        return self.data_dir / "uploads"
 
     @property
     def is_local(self) -> bool:
@@ -156,7 +167,11 @@ def read_settings(
         trusted_proxies=parse_proxies(
             (environment.get(PROXIES_VARIABLE) or _THIS_MACHINE).split(","), PROXIES_VARIABLE
         ),
-        max_pixels=_count(environment.get(PIXELS_VARIABLE) or str(MAX_PIXELS)),
+        max_pixels=_count(environment.get(PIXELS_VARIABLE) or str(MAX_PIXELS), PIXELS_VARIABLE, "pixels"),
+        max_uploaded_bytes=_count(
+            environment.get(UPLOADS_VARIABLE) or str(_UPLOADS_MB), UPLOADS_VARIABLE, "megabytes"
+        )
+        << 20,
     )
     _refuse_guessable(settings)
     return settings
@@ -168,9 +183,9 @@ def _is_root(url: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname) and not rest
 
 
-def _count(text: str) -> int:
+def _count(text: str, variable: str, unit: str) -> int:
     if re.fullmatch("[1-9][0-9]{0,9}", text) is None:
-        raise UsageError(f"{PIXELS_VARIABLE} must be a number of pixels, 1 or more. Received: {text}")
+        raise UsageError(f"{variable} must be a number of {unit}, 1 or more. Received: {text}")
     return int(text)
 
 

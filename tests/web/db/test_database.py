@@ -129,13 +129,18 @@ def _return_to_old(session: Session) -> None:
         "ended_session",
         "learned",
         "learning_point",
+        "erasure",
         "flag",
         "grouped_image",
         "grouping",
         *studies,
     ):
         session.execute(text(f"DROP TABLE {table}"))
-    session.execute(text("ALTER TABLE collection DROP COLUMN encoder"))
+    for column in ("encoder", "archived_at", "deleted_at", "removed_at"):
+        session.execute(text(f"ALTER TABLE collection DROP COLUMN {column}"))
+    session.execute(text("ALTER TABLE invitation DROP COLUMN nonce"))
+    for index in ("rating_event_id", "choice_event_id", "choice_chosen"):
+        session.execute(text(f"DROP INDEX ix_{index}"))
     session.execute(text("UPDATE alembic_version SET version_num = '0006'"))
 
 

@@ -1,4 +1,4 @@
-"""`nimakit rate`: the app to rate photographs in a browser, and commands to export and import ratings."""
+"""`nimakit rate`: the app to rate photographs in a browser, and commands about its ratings."""
 
 import os
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nimakit.commands.rate.collection import FILE, data_dir, database, require
+from nimakit.commands.rate.erase import erase
 from nimakit.commands.rate.export import export
 from nimakit.commands.rate.importing import import_
 from nimakit.commands.sections import Sections
@@ -115,3 +116,4 @@ def _place(settings: "Settings") -> str:
 
 
 rate.add_section("Move ratings", export, import_)
+rate.add_section("Protect raters", erase)

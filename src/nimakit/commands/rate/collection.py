@@ -59,9 +59,23 @@ def open_collection(
     Raises:
         UsageError: There is no such collection, or there are several and none was named.
     """
+    with open_database(data_dir, url) as database:
+        from nimakit.web.db.queries import find_collection
+
+        with database.read() as session:
+            collection = find_collection(session, slug)
+        yield database, collection
+
+
+@contextmanager
+def open_database(data_dir: Path, url: str | None) -> Iterator["Database"]:
+    """Open the database of a command.
+
+    Raises:
+        UsageError: There is none.
+    """
     require()
     from nimakit.web.db.database import Database, sqlite_url
-    from nimakit.web.db.queries import find_collection
 
     file = data_dir / "ratings.db"
     if url is None and not file.is_file():
@@ -71,8 +85,6 @@ def open_collection(
     database = Database(url or sqlite_url(file))
     try:
         database.migrate()
-        with database.read() as session:
-            collection = find_collection(session, slug)
-        yield database, collection
+        yield database
     finally:
         database.close()

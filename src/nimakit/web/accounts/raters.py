@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from nimakit.errors import UsageError
+from nimakit.web.db.queries import is_listed
 from nimakit.web.db.tables import (
     ADMIN,
     LOCAL,
@@ -27,7 +28,7 @@ from nimakit.web.db.tables import (
 _VISITORS = (
     select(Rater, Collection, Membership.rater_id, Study, Participation)
     .select_from(Rater)
-    .outerjoin(Collection, Collection.slug == bindparam("slug"))
+    .outerjoin(Collection, (Collection.slug == bindparam("slug")) & Collection.deleted_at.is_(None))
     .outerjoin(Membership, (Membership.rater_id == Rater.id) & (Membership.collection_id == Collection.id))
     .outerjoin(Study, (Study.collection_id == Collection.id) & Study.is_on)
     .outerjoin(
@@ -72,14 +73,19 @@ def find_visitor(session: Session, key: int | None, slug: str | None, name: str 
         name: `User.get_id` of their session.
 
     Returns:
-        None if there is no such rater or the session has ended.
+        Their visit, with the collection if they may see it: not a deleted one, and raters only one that they
+        joined and that is not archived. None if there is no such rater or the session has ended.
     """
     values = {"slug": slug} if key is None else {"slug": slug, "key": key, "name": name}
     row = session.execute(_LOCAL_VISITOR if key is None else _VISITOR, values).one_or_none()
     if row is None:
         return None
     rater, collection, member, study, participation = row
-    if member is None and not rater.is_admin:
+    if (
+        collection is not None
+        and not rater.is_admin
+        and (member is None or collection.archived_at is not None)
+    ):
         return Visitor(rater, None, None, None)
     return Visitor(rater, collection, study, participation)
 
@@ -185,8 +191,8 @@ def may_rate(session: Session, rater: Rater, collection_id: int) -> bool:
 
 
 def collections_of(session: Session, rater: Rater) -> list[Collection]:
-    """The collections a rater may rate, sorted by name."""
-    wanted = select(Collection).order_by(Collection.name, Collection.id)
+    """The collections a rater may rate, sorted by name, without archived ones."""
+    wanted = select(Collection).where(is_listed()).order_by(Collection.name, Collection.id)
     if not rater.is_admin:
         wanted = wanted.join(Membership).where(Membership.rater_id == rater.id)
     return list(session.scalars(wanted))
@@ -204,7 +210,8 @@ class Links:
 
     def invitation(self, invitation: Invitation) -> str:
         """The token of an invitation link."""
-        return self._signer("invitation").dumps(invitation.id)
+        named = [invitation.id, invitation.nonce] if invitation.nonce else invitation.id
+        return self._signer("invitation").dumps(named)
 
     def personal(self, rater: Rater) -> str:
         """The token of the link by which a rater continues on another device."""
@@ -212,8 +219,15 @@ class Links:
 
     def find_invitation(self, session: Session, token: str) -> Invitation | None:
         """The invitation of a token; None if the token is invalid."""
-        found = self._read("invitation", token)
-        return session.get(Invitation, found) if isinstance(found, int) else None
+        match self._read("invitation", token):
+            case int(key):
+                nonce = ""
+            case [int(key), str(nonce)]:
+                pass
+            case _:
+                return None
+        invitation = session.get(Invitation, key)
+        return invitation if invitation is not None and invitation.nonce == nonce else None
 
     def find_rater(self, session: Session, token: str) -> Rater | None:
         """The rater of a personal token; None if it is invalid or was renewed since."""

@@ -14,6 +14,7 @@ from nimakit.errors import UsageError
 from nimakit.web.access import User, current_rater, limiter
 from nimakit.web.accounts import raters
 from nimakit.web.accounts.links import leads_elsewhere, link, with_query
+from nimakit.web.db.queries import is_listed
 from nimakit.web.db.tables import LOCAL, Collection, Rater, Study
 from nimakit.web.services import services
 
@@ -44,7 +45,7 @@ class PasswordForm(FlaskForm):  # type: ignore[misc]
 def welcome() -> ResponseReturnValue:
     """The page for visitors without a link."""
     with services().database.read() as session:
-        wanted = select(Collection).where(Collection.sign_up).order_by(Collection.name)
+        wanted = select(Collection).where(Collection.sign_up, is_listed()).order_by(Collection.name)
         return render_template(
             "accounts/welcome.html",
             collections=list(session.scalars(wanted)),
@@ -62,6 +63,8 @@ def join(token: str) -> ResponseReturnValue:
         if invitation is None:
             abort(404, "This invitation link is incomplete. Open the whole link you were given.")
         collection = session.get_one(Collection, invitation.collection_id)
+        if collection.archived_at is not None or collection.deleted_at is not None:
+            abort(410, "This collection is not open any more.")
         study = session.get(Study, collection.id)
         if study is not None and study.is_on:
             return redirect(with_query(url_for("study.start", token=token)))
@@ -85,7 +88,7 @@ def sign_up(slug: str) -> ResponseReturnValue:
     """Join without an invitation, if the collection allows it."""
     form = NameForm()
     with services().database.write() as session:
-        wanted = select(Collection).where(Collection.slug == slug, Collection.sign_up)
+        wanted = select(Collection).where(Collection.slug == slug, Collection.sign_up, is_listed())
         collection = session.scalars(wanted).one_or_none()
         if collection is None:
             abort(404)

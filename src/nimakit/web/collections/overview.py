@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from nimakit.web.access import current_collection, current_rater
 from nimakit.web.accounts import raters
+from nimakit.web.collections import lifecycle
 from nimakit.web.db.tables import FIRST, OK, Collection, Image, Rater
 from nimakit.web.services import services
 
@@ -58,7 +59,14 @@ def overview() -> ResponseReturnValue:
     rater = current_rater()
     with services().database.read() as session:
         cards = [_card(session, one, rater) for one in raters.collections_of(session, rater)]
-    return render_template("collections/overview.html", cards=cards)
+        archived = lifecycle.archived(session) if rater.is_admin else []
+        deleted = lifecycle.deleted(session) if rater.is_admin else []
+    return render_template(
+        "collections/overview.html",
+        cards=cards,
+        archived=archived,
+        deleted=[(one, lifecycle.last_day(one)) for one in deleted],
+    )
 
 
 @blueprint.get("/c/<slug>/")

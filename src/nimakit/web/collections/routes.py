@@ -88,7 +88,12 @@ def settings(slug: str) -> ResponseReturnValue:
             flash("Saved.")
             return redirect(url_for("admin.settings", slug=slug))
     return render_template(
-        "admin/settings.html", form=form, collection=collection, states=states, problems=problems
+        "admin/settings.html",
+        form=form,
+        collection=collection,
+        states=states,
+        problems=problems,
+        is_uploaded=services().uploads.owns(collection),
     ), (400 if form.errors else 200)
 
 
@@ -115,6 +120,13 @@ def check_settings(slug: str) -> ResponseReturnValue:
         except UsageError as error:
             problems["form"] = [str(error)]
     return jsonify(problems)
+
+
+@blueprint.get("/collections/models")
+@admin_only
+def models() -> ResponseReturnValue:
+    """The models and encoders that a collection may use, each file checked."""
+    return jsonify(services().models.find())
 
 
 @blueprint.post("/c/<slug>/scan")

@@ -96,7 +96,8 @@ def open_collections(settings: Settings, values: dict[str, Any]) -> str:
                     add_collection(session, folder, **values)
                 elif values:
                     say(f"{folder} already has a collection. Change it on its Settings page.")
-            names = list(session.scalars(select(Collection.name).order_by(Collection.id)))
+            kept = select(Collection.name).where(Collection.removed_at.is_(None))
+            names = list(session.scalars(kept.order_by(Collection.id)))
     finally:
         database.close()
     if not names:
@@ -139,7 +140,7 @@ def add_collection(session: Session, folder: Path, **values: Any) -> Collection:
         UsageError: A value breaks a rule.
     """
     name = str(values.pop("name", None) or folder.name or "photographs")
-    collection = Collection(slug=_slug(session, name), name=name, folder=str(folder))
+    collection = Collection(slug=free_slug(session, name), name=name, folder=str(folder))
     session.add(collection)
     session.flush()
     change_collection(session, collection, **values)
@@ -147,10 +148,9 @@ def add_collection(session: Session, folder: Path, **values: Any) -> Collection:
 
 
 def collection_of(session: Session, folder: Path) -> Collection | None:
-    """The first collection of a folder, if any."""
-    return session.scalars(
-        select(Collection).where(Collection.folder == str(folder)).order_by(Collection.id).limit(1)
-    ).first()
+    """The first collection of a folder, if any, even an archived one or one that can be brought back."""
+    own = select(Collection).where(Collection.folder == str(folder), Collection.removed_at.is_(None))
+    return session.scalars(own.order_by(Collection.id).limit(1)).first()
 
 
 def change_collection(session: Session, collection: Collection, **values: Any) -> None:
@@ -222,7 +222,7 @@ def _kind(experiment: str | None) -> str:
     return experiment if experiment in ("preference", CULL) else "score"
 
 
-def _slug(session: Session, name: str) -> str:
+def free_slug(session: Session, name: str) -> str:
     """A unique name for addresses."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     base = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:48] or "photographs"

@@ -17,7 +17,7 @@ from nimakit.web.dashboard.statistics import (
     rating_statistics,
 )
 from nimakit.web.db.database import Database
-from nimakit.web.db.tables import Collection, Event, Membership, now
+from nimakit.web.db.tables import Collection, Erasure, Event, Membership, now
 
 _MAX_WAIT = 1.5
 """Seconds a page waits."""
@@ -100,13 +100,19 @@ class StatisticsCache:
 
 
 def _state(session: Session, collection: Collection) -> tuple[Any, ...]:
-    """A value that changes whenever the statistics may change: events are never changed or deleted."""
+    """A value that changes whenever the statistics may change.
+
+    Events are never changed, and those of an erased rater, whose numbers may be given again, leave a note.
+    """
     number, last = session.execute(
         select(func.count(), func.max(Event.id)).where(Event.collection_id == collection.id)
     ).one()
+    erasures = session.scalar(
+        select(func.count()).select_from(Erasure).where(Erasure.collection_id == collection.id)
+    )
     excluded = session.scalars(
         select(Membership.rater_id)
         .where(Membership.collection_id == collection.id, Membership.excluded)
         .order_by(Membership.rater_id)
     ).all()
-    return number, last, *excluded, collection.experiment, collection.low, collection.high
+    return number, last, erasures, *excluded, collection.experiment, collection.low, collection.high

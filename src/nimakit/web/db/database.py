@@ -104,6 +104,26 @@ class Database:
         ):
             yield session
 
+    @contextmanager
+    def erase(self) -> Iterator[Session]:
+        """Open a session as `write` does, whose deleted rows also leave SQLite's file and its log.
+
+        PostgreSQL overwrites them when its autovacuum has freed their room.
+
+        Raises:
+            StorageError: The database cannot be written.
+        """
+        with self.write() as session:
+            if self.is_sqlite:
+                session.execute(text("PRAGMA secure_delete = ON"))
+            yield session
+        if self.is_sqlite:
+            # The log is emptied now if nobody reads from it, and else by the next writer that finds it full.
+            with _translated_errors(self), self._autocommit.connect() as connection:
+                connection.exec_driver_sql("COMMIT")
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                connection.exec_driver_sql("BEGIN")
+
     def migrate(self) -> None:
         """Create the tables, or update those of an earlier version. Concurrent processes take turns.
 

@@ -17,6 +17,11 @@ def is_counted(collection: Collection, table: type[Rating | Choice]) -> ColumnEl
     return table.rater_id.not_in(excluded)
 
 
+def is_listed() -> ColumnElement[bool]:
+    """The condition for a collection to be in use: neither archived nor deleted."""
+    return Collection.archived_at.is_(None) & Collection.deleted_at.is_(None)
+
+
 def lock_raters(session: Session, raters: Iterable[int]) -> None:
     """Lock raters, so that the events of a rater's devices and pages are stored one after another.
 
@@ -31,12 +36,13 @@ def lock_raters(session: Session, raters: Iterable[int]) -> None:
 
 
 def find_collection(session: Session, slug: str | None) -> Collection:
-    """Find a collection by its slug, or the only collection if the slug is None.
+    """Find a collection by its slug, or the only collection if the slug is None; deleted ones are not found.
 
     Raises:
         UsageError: There is no such collection, or there are several and `slug` is None.
     """
-    collections = session.scalars(select(Collection).order_by(Collection.id)).all()
+    wanted = select(Collection).where(Collection.deleted_at.is_(None))
+    collections = session.scalars(wanted.order_by(Collection.id)).all()
     found = [one for one in collections if slug in (None, one.slug)]
     if len(found) != 1:
         names = ", ".join(one.slug for one in collections) or "none yet"

@@ -1,5 +1,6 @@
 """The tables: collections and their pictures, raters, their events, and their current answers."""
 
+import secrets
 import unicodedata
 from datetime import UTC, datetime
 from typing import Any
@@ -44,6 +45,9 @@ PICK, REJECT, UNFLAG = FLAGS = ("pick", "reject", "unflag")
 
 CORRECTION, BY_ADMIN = "correction", "admin"
 """Sources of events that change an earlier rating: its rater, or the admin."""
+
+COPIED = "copied"
+"""Key in a table's `info` if its rows are settings, which a duplicate of a collection gets copies of."""
 
 ADMIN, LOCAL = "admin", "local"
 """Roles of raters with the rights of the admin."""
@@ -127,6 +131,10 @@ class Collection(Base):
         scanned_at: When the folder was last scanned.
         note: Problem of the folder; empty without one.
         model_note: Problem of the model; empty without one.
+        archived_at: Since when it is hidden from raters; None if it is not.
+        deleted_at: When it was deleted; None if it was not, or was brought back.
+        removed_at: When its contents began to be removed, after which it cannot be brought back. The row
+            stays, because SQLite would give its id, by which parts of the app know a collection, to another.
     """
 
     __tablename__ = "collection"
@@ -157,6 +165,9 @@ class Collection(Base):
     scanned_at: Mapped[datetime | None]
     note: Mapped[str] = mapped_column(default="")
     model_note: Mapped[str] = mapped_column(default="")
+    archived_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]
+    removed_at: Mapped[datetime | None]
 
     @property
     def scale(self) -> Scale:
@@ -229,7 +240,9 @@ class Rater(Base):
     Attributes:
         code: Pseudonym, by which exports name a rater.
         name: Name they chose; may be empty.
-        link_version: Part of their personal link. Raising it ends earlier links and sessions.
+        link_version: Part of their personal link. Raising it ends earlier links and sessions. It begins at a
+            random number: SQLite may give the id of an erased rater to a new one, whom the earlier link must
+            not sign in as.
         role: "rater"; "admin", who signs in with a password; "local", who uses the app on its own machine.
         password_hash: Hash of the admin's password; None for others.
     """
@@ -241,7 +254,7 @@ class Rater(Base):
     name: Mapped[str] = mapped_column(String(80), default="")
     role: Mapped[str] = mapped_column(String(8), default="rater")
     password_hash: Mapped[str | None]
-    link_version: Mapped[int] = mapped_column(default=1)
+    link_version: Mapped[int] = mapped_column(default=lambda: secrets.randbelow(LARGEST_KEY // 2) + 1)
     created_at: Mapped[datetime] = mapped_column(default=now)
 
     @property
@@ -339,7 +352,12 @@ class LearningPoint(Base):
 
 
 class Invitation(Base):
-    """An invitation link to one collection."""
+    """An invitation link to one collection.
+
+    Attributes:
+        nonce: Part of the link, so that the link of a deleted collection does not fit a later invitation with
+            the same id; empty for links of earlier versions.
+    """
 
     __tablename__ = "invitation"
 
@@ -350,7 +368,23 @@ class Invitation(Base):
     max_uses: Mapped[int | None]
     expires_at: Mapped[datetime | None]
     revoked: Mapped[bool] = mapped_column(Boolean, default=False)
+    nonce: Mapped[str] = mapped_column(String(16), default=lambda: secrets.token_hex(8))
     created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Erasure(Base):
+    """A note that a rater's data in a collection was erased for good. It does not say whose.
+
+    Attributes:
+        answers: Number of their ratings, choices and flags.
+    """
+
+    __tablename__ = "erasure"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collection.id", ondelete="CASCADE"), index=True)
+    answers: Mapped[int]
+    erased_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class Membership(Base):
@@ -390,6 +424,7 @@ class Study(Base):
     """
 
     __tablename__ = "study"
+    __table_args__ = {"info": {COPIED: True}}  # noqa: RUF012 - SQLAlchemy's own way
 
     collection_id: Mapped[int] = mapped_column(
         ForeignKey("collection.id", ondelete="CASCADE"), primary_key=True
@@ -422,7 +457,7 @@ class StudyVersion(Base):
     """
 
     __tablename__ = "study_version"
-    __table_args__ = (UniqueConstraint("collection_id", "number"),)
+    __table_args__ = (UniqueConstraint("collection_id", "number"), {"info": {COPIED: True}})
 
     id: Mapped[int] = mapped_column(primary_key=True)
     collection_id: Mapped[int] = mapped_column(ForeignKey("collection.id", ondelete="CASCADE"))
@@ -494,6 +529,8 @@ class PlatformId(Base):
 class Event(Base):
     """An action of a rater. Rows are only added; `Rating`, `Choice` and `Flag` have the current state.
 
+    They are deleted with a collection, or when a rater's data is erased.
+
     Attributes:
         client_id: Chosen by the browser, so that an event sent twice counts once.
         kind: `RATING`, `SKIP`, `CHOICE`, `TIE` or one of `FLAGS`.
@@ -548,6 +585,7 @@ class Rating(Base):
     __table_args__ = (
         Index(None, "collection_id", "rater_id", "occurred_at"),
         Index(None, "collection_id", "round", "rater_id"),
+        Index(None, "event_id"),  # else each deleted event would read the whole table
     )
 
     image_id: Mapped[int] = mapped_column(ForeignKey("image.id", ondelete="CASCADE"), primary_key=True)
@@ -573,6 +611,8 @@ class Choice(Base):
         Index(None, "collection_id", "rater_id", "occurred_at"),
         Index(None, "collection_id", "occurred_at"),
         Index(None, "collection_id", "round", "rater_id"),
+        Index(None, "event_id"),
+        Index(None, "chosen"),
     )
 
     rater_id: Mapped[int] = mapped_column(ForeignKey("rater.id", ondelete="CASCADE"), primary_key=True)
@@ -594,7 +634,7 @@ class Flag(Base):
     """
 
     __tablename__ = "flag"
-    __table_args__ = (Index(None, "collection_id", "rater_id"),)
+    __table_args__ = (Index(None, "collection_id", "rater_id"), Index(None, "event_id"))
 
     image_id: Mapped[int] = mapped_column(ForeignKey("image.id", ondelete="CASCADE"), primary_key=True)
     rater_id: Mapped[int] = mapped_column(ForeignKey("rater.id", ondelete="CASCADE"), primary_key=True)

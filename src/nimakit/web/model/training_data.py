@@ -23,7 +23,7 @@ from nimakit.stats.histogram import Float32Array, IntArray
 from nimakit.web.db.database import Database
 from nimakit.web.db.features import features_of
 from nimakit.web.db.queries import is_counted
-from nimakit.web.db.tables import FIRST, OK, Collection, Image, Rating
+from nimakit.web.db.tables import FIRST, OK, Collection, Erasure, Image, Rating
 
 _MOST_PICTURES = 10_000
 """Pictures that are learned from; more change little, and their features would take 100 MB."""
@@ -153,7 +153,10 @@ def state_of(session: Session, collection: Collection) -> tuple[int, str]:
     )
     count, latest, scored = session.execute(wanted.where(*_counted(collection))).one()
     usable = count if collection.encoder else scored
-    return usable, json.dumps([usable, latest])
+    erased = select(func.count()).select_from(Erasure).where(Erasure.collection_id == collection.id)
+    # SQLite may give the numbers of erased events again.
+    erasures = [number] if (number := session.scalar(erased)) else []
+    return usable, json.dumps([usable, latest, *erasures])
 
 
 def read(database: Database, source: FeatureSource, collection: Collection) -> TrainingData:

@@ -89,9 +89,7 @@ class Renditions:
             BusyError: There was no memory in time, because other pictures are being decoded.
         """
         file, status = _locate(root, path)
-        version = hashlib.sha256(
-            f"{status.st_mtime_ns} {status.st_size} ".encode() + os.fsencode(file)
-        ).hexdigest()[:24]
+        version = _version(file, status)
         name = f"{version}-{side or 'full'}"
         copy = self._folder / version[:2] / f"{name}.jpg"
         if _is_cached(copy):
@@ -109,6 +107,14 @@ class Renditions:
                 return Rendition(file, media_type, version)
             photo = open_photo(file, max_pixels=self._max_pixels, at_least=side)
             return Rendition(self._cache(copy, _encode(photo, side, profile)), "image/jpeg", version)
+
+    def forget(self, file: Path) -> None:
+        """Delete the copies of a picture that is about to be deleted."""
+        with suppress(OSError):
+            file = Path(os.path.realpath(file))
+            version = _version(file, file.stat())
+            for copy in (self._folder / version[:2]).glob(f"{version}-*.jpg"):
+                copy.unlink(missing_ok=True)
 
     def _cache(self, copy: Path, content: bytes) -> Path | bytes:
         """Write a copy; on a full disk, return the content."""
@@ -150,6 +156,12 @@ def _is_cached(copy: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def _version(file: Path, status: os.stat_result) -> str:
+    """A name for a file with this content."""
+    about = f"{status.st_mtime_ns} {status.st_size} ".encode() + os.fsencode(file)
+    return hashlib.sha256(about).hexdigest()[:24]
 
 
 def _locate(root: Path, path: str) -> tuple[Path, os.stat_result]:

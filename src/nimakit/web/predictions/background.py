@@ -13,6 +13,7 @@ from nimakit.errors import NimakitError
 from nimakit.models.engine import Model
 from nimakit.progress import say
 from nimakit.web.db.database import Database
+from nimakit.web.db.queries import is_listed
 from nimakit.web.db.tables import Collection
 from nimakit.web.pictures.inventory import FolderScan, synchronise
 from nimakit.web.predictions.scores import Predictor
@@ -28,6 +29,9 @@ _NICENESS = 10
 Job = Callable[[Collection], bool]
 """Does a part of its work for a collection as currently stored; returns whether there may be more."""
 
+Chore = Callable[[], bool]
+"""Does a part of its work, which is about no collection in use; returns whether there may be more."""
+
 
 class Background(threading.Thread):
     """The background thread of a process; several processes may share a database.
@@ -38,6 +42,7 @@ class Background(threading.Thread):
         users_dir: Folder for the raters' taste files.
         predictor: Predicts scores.
         jobs: Further work, after scores and tastes.
+        chores: Further work that is about no collection in use.
     """
 
     def __init__(
@@ -46,13 +51,16 @@ class Background(threading.Thread):
         on_change: Callable[[int], None],
         users_dir: Path,
         predictor: Predictor,
+        *,
         jobs: Sequence[Job] = (),
+        chores: Sequence[Chore] = (),
     ) -> None:
         super().__init__(name="nimakit-rate-background", daemon=True)
         self._database = database
         self._on_change = on_change
         self._predictor = predictor
         self._jobs = jobs
+        self._chores = chores
         self._tastes = TasteLearner(database, users_dir)
         self._walks: dict[int, tuple[float, FolderScan]] = {}
         self._wake = threading.Event()
@@ -87,7 +95,7 @@ class Background(threading.Thread):
         self._wake.set()
 
     def once(self) -> bool:
-        """One round over all collections, which ends early when the next scan of the folders is due.
+        """One round over the collections in use, which ends early when the next scan of the folders is due.
 
         Returns:
             Whether it ended early, with work left.
@@ -98,11 +106,14 @@ class Background(threading.Thread):
         self._wake.clear()
         until = time.monotonic() + _SCAN_INTERVAL
         with self._database.read() as session:
-            collections = list(session.scalars(select(Collection).order_by(Collection.id)))
+            wanted = select(Collection).where(is_listed()).order_by(Collection.id)
+            collections = list(session.scalars(wanted))
         busy = [collection for collection in collections if self._try(self._scan, collection)]
-        while busy and not self._wake.is_set() and time.monotonic() < until:
+        chores = list(self._chores)
+        while (busy or chores) and not self._wake.is_set() and time.monotonic() < until:
             busy = [collection for collection in busy if self._try(self._advance, collection)]
-        return bool(busy)
+            chores = [chore for chore in chores if self._try_chore(chore)]
+        return bool(busy or chores)
 
     def _try(self, work: Callable[[Collection], bool], collection: Collection) -> bool:
         """Work on a collection; an error must not keep the others from their turn."""
@@ -112,6 +123,14 @@ class Background(threading.Thread):
             return work(collection)
         except Exception as error:  # noqa: BLE001 - the thread must survive bugs
             _log(error, f"{collection.name}: ")
+            return False
+
+    def _try_chore(self, chore: Chore) -> bool:
+        """Do a part of a chore; an error must not keep others from their turn."""
+        try:
+            return not self._stopped.is_set() and chore()
+        except Exception as error:  # noqa: BLE001 - the thread must survive bugs
+            _log(error)
             return False
 
     def _advance(self, collection: Collection) -> bool:

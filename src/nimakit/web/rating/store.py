@@ -87,7 +87,7 @@ def store_events(session: Session, events: Sequence[NewEvent]) -> None:
     rows = [{name: getattr(new, name) for name in _FIELDS} for new in events]
     keys = session.connection().execute(_ADD_EVENTS, rows).scalars()
     stored = list(zip(keys, events, strict=True))
-    sums = _Sums()
+    sums = Sums()
     _update_flags(session, [(key, new) for key, new in stored if new.kind in FLAGS])
     others = [(key, new) for key, new in stored if new.kind not in FLAGS]
     _update_ratings(session, [(key, new) for key, new in others if new.trial is None], sums)
@@ -95,7 +95,7 @@ def store_events(session: Session, events: Sequence[NewEvent]) -> None:
     sums.write(session)
 
 
-class _Sums:
+class Sums:
     """Changes to the counts, totals and squares of pictures, written in one statement.
 
     They are written in the order of the pictures, so that concurrent writers never deadlock.
@@ -154,7 +154,7 @@ def _is_outdated(session: Session, new: NewEvent, previous: _Previous[Any]) -> b
     return session.scalar(select(Event.client_id).where(Event.id == previous.event)) != new.replaces
 
 
-def _update_ratings(session: Session, events: Sequence[tuple[int, NewEvent]], sums: _Sums) -> None:
+def _update_ratings(session: Session, events: Sequence[tuple[int, NewEvent]], sums: Sums) -> None:
     keys = {(new.image_id, new.rater_id, new.round) for _, new in events}
     if not keys:
         return
@@ -184,14 +184,14 @@ def _update_ratings(session: Session, events: Sequence[tuple[int, NewEvent]], su
     _write(session, Rating, changed, old)
 
 
-def _update_choices(session: Session, events: Sequence[tuple[int, NewEvent]], sums: _Sums) -> None:
+def _update_choices(session: Session, events: Sequence[tuple[int, NewEvent]], sums: Sums) -> None:
     keys = {(new.rater_id, new.trial) for _, new in events}
     if not keys:
         return
     named = tuple_(Choice.rater_id, Choice.trial).in_(keys)
     current = {
         (row.rater_id, row.trial): _Previous(
-            _shares(row.kind, row.shown, row.chosen), row.occurred_at, row.event_id
+            shares_of(row.kind, row.shown, row.chosen), row.occurred_at, row.event_id
         )
         for row in session.scalars(select(Choice).where(named))
     }
@@ -201,7 +201,7 @@ def _update_choices(session: Session, events: Sequence[tuple[int, NewEvent]], su
         before = current.get(name, _Previous(dict[int, float](), new.occurred_at, None))
         if _is_outdated(session, new, before):
             continue
-        after = _shares(new.kind, new.shown or (), new.image_id)
+        after = shares_of(new.kind, new.shown or (), new.image_id)
         current[name] = _Previous(after, max(new.occurred_at, before.at), key)
         changed[name] = {
             **_row(new, key, current[name].at),
@@ -263,8 +263,14 @@ def _write(
         session.execute(update(table), changed)
 
 
-def _shares(kind: str, shown: Sequence[int], chosen: int | None) -> dict[int, float]:
-    """Each picture's share of a comparison won: 1 in total, split in a tie; empty if skipped."""
+def shares_of(kind: str, shown: Sequence[int], chosen: int | None) -> dict[int, float]:
+    """Each picture's share of a comparison won: 1 in total, split in a tie; empty if skipped.
+
+    Args:
+        kind: `CHOICE`, `TIE` or `SKIP`.
+        shown: Ids of the pictures compared.
+        chosen: The chosen one, if any.
+    """
     if kind == SKIP:
         return {}
     return {image: 1 / len(shown) if kind == TIE else float(image == chosen) for image in shown}

@@ -95,6 +95,8 @@ def _find(session: Session, token: str) -> tuple[Invitation, Study | None, Colle
         abort(404, gettext("This link is incomplete. Open the whole link you were given."))
     study = session.get(Study, invitation.collection_id)
     collection = session.get_one(Collection, invitation.collection_id)
+    if collection.archived_at is not None or collection.deleted_at is not None:
+        abort(410, gettext("This study is not open any more."))
     return invitation, study if study is not None and study.is_on else None, collection
 
 
