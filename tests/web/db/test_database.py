@@ -135,6 +135,8 @@ def _return_to_old(session: Session) -> None:
         *studies,
     ):
         session.execute(text(f"DROP TABLE {table}"))
+    for table in ("rating", "choice"):
+        session.execute(text(f"DROP INDEX ix_{table}_collection_id_round_rater_id"))
     session.execute(text("ALTER TABLE collection DROP COLUMN encoder"))
     session.execute(text("UPDATE alembic_version SET version_num = '0006'"))
 
