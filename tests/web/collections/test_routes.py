@@ -93,11 +93,12 @@ def test_settings_are_checked_before_they_are_saved(study: Study, visitor: Visit
     """The form's script gets the same messages by field, and nothing is changed."""
     visitor.rate(study.images[0].id, 7)
     for address in (visitor.address("settings/check"), "/collections/new/check"):
-        answer = visitor.post(address, {**FORM, "root": "0", "wanted": "many", "repeats": "60"}).json
+        sent = {**FORM, "root": "0", "wanted": "many", "repeats": "60"}
+        answer = visitor.post(address, sent).get_json()
         assert answer["fields"]["wanted"] == ["Enter a whole number from 1 to 10,000."]
         assert answer["fields"]["repeats"] == ["Enter a whole number from 0 to 50."]
         assert set(answer["fields"]) == {"wanted", "repeats"}
-    [problem] = visitor.post(visitor.address("settings/check"), FORM).json["form"]
+    [problem] = visitor.post(visitor.address("settings/check"), FORM).get_json()["form"]
     assert "cannot change once there are ratings" in problem
     assert visitor.post(visitor.address("settings/check"), {**FORM, "scale": "1-10"}).json == {
         "fields": {},

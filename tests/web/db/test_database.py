@@ -139,7 +139,8 @@ def _return_to_old(session: Session) -> None:
     for column in ("encoder", "archived_at", "deleted_at", "removed_at"):
         session.execute(text(f"ALTER TABLE collection DROP COLUMN {column}"))
     session.execute(text("ALTER TABLE invitation DROP COLUMN nonce"))
-    for index in ("rating_event_id", "choice_event_id", "choice_chosen"):
+    done = (f"{table}_collection_id_round_rater_id" for table in ("rating", "choice"))
+    for index in ("rating_event_id", "choice_event_id", "choice_chosen", *done):
         session.execute(text(f"DROP INDEX ix_{index}"))
     session.execute(text("UPDATE alembic_version SET version_num = '0006'"))
 

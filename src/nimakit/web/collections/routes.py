@@ -190,8 +190,9 @@ def exclude(slug: str, rater_id: int) -> ResponseReturnValue:
             session.add(member)
         member.excluded = request.form.get("excluded") == "1"
     number = request.form.get("page", 1, int)
-    here = {"page": None if number == 1 else number, "q": request.form.get("q") or None}
-    return redirect(url_for("admin.people", slug=slug, **here, _anchor="raters"))
+    asked = request.form.get("q") or None
+    page = None if number == 1 else number
+    return redirect(url_for("admin.people", slug=slug, page=page, q=asked, _anchor="raters"))
 
 
 @blueprint.post("/c/<slug>/invitations/<int:key>")

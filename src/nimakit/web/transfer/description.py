@@ -11,7 +11,7 @@ from nimakit import __version__
 from nimakit.errors import LabelError
 from nimakit.labels.summary import Agreement, of_ratings
 from nimakit.web.db.queries import is_counted
-from nimakit.web.db.tables import FIRST, OK, REPEAT, Choice, Collection, Image, Membership, Rating
+from nimakit.web.db.tables import FIRST, OK, REPEAT, SKIP, Choice, Collection, Image, Membership, Rating
 from nimakit.web.rating.ordering import REPEAT_AFTER
 from nimakit.web.transfer.exports import ratings_of
 from nimakit.web.transfer.picture_table import PERCENTILES
@@ -166,7 +166,7 @@ def _on_answers(session: Session, collection: Collection) -> Iterator[str]:
     table = collection.response_table
     noun = "comparison" if table is Choice else "rating"
     kept = is_counted(collection, table)
-    given = table.kind != "skip" if table is Choice else table.value.is_not(None)
+    given = Choice.kind != SKIP if table is Choice else Rating.value.is_not(None)
     number, first, last = session.execute(
         select(func.count(), func.min(table.occurred_at), func.max(table.occurred_at)).where(
             *_first(collection), kept, given
