@@ -51,6 +51,7 @@ from nimakit.web.pictures.renditions import Renditions
 from nimakit.web.predictions.background import Background
 from nimakit.web.predictions.scores import Predictor
 from nimakit.web.rating import deck, events, pages, preference
+from nimakit.web.rating.compared import ComparedCache
 from nimakit.web.rating.ordering import CandidateCache
 from nimakit.web.rating.reservations import Reservations
 from nimakit.web.rating.write_queue import WriteQueue
@@ -77,7 +78,8 @@ BLUEPRINTS = (
     events.blueprint,
     model_routes.blueprint,
     pictures_routes.blueprint,
-    preference.blueprint,
+    preference.best_worst,
+    preference.preference,
     pages.rate,
     review_pictures.blueprint,
     pages.score,
@@ -176,6 +178,7 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
         child=ChildProcess(configure_child),
         renditions=Renditions(settings.data_dir / "pictures", decoding, settings.max_pixels),
         candidates=candidates,
+        compared=ComparedCache(),
         reservations=Reservations(),
         indexes=Indexes(),
         links=raters.Links(settings.secret),

@@ -135,7 +135,8 @@ def _return_to_old(session: Session) -> None:
         *studies,
     ):
         session.execute(text(f"DROP TABLE {table}"))
-    session.execute(text("ALTER TABLE collection DROP COLUMN encoder"))
+    for table, column in (("collection", "encoder"), ("event", "worst_id"), ("choice", "worst")):
+        session.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))
     session.execute(text("UPDATE alembic_version SET version_num = '0006'"))
 
 
