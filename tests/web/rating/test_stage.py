@@ -17,6 +17,7 @@ EXPERIMENTS: dict[str, dict[str, str]] = {
     "rate": {"experiment": "rate"},
     "two": {"experiment": "preference"},
     "four": {"experiment": "preference", "choices": "4"},
+    "six": {"experiment": "best-worst", "choices": "6"},
 }
 
 BUTTONS = (

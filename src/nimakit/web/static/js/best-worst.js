@@ -2,6 +2,7 @@
 
 import { Comparison, figures, flash } from "./comparison.js";
 import { Session } from "./session.js";
+import { _ } from "./texts.js";
 import { announce } from "./toasts.js";
 
 const step = document.getElementById("step");
@@ -64,8 +65,10 @@ function undo() {
 }
 
 function said() {
-  const parts = [["Best", best], ["Worst", worst]].filter(([, place]) => place !== undefined);
-  return parts.map(([name, place]) => `${name}: ${place + 1}.`).join(" ");
+  return [
+    best === undefined ? "" : _("Best: %(number)s.", { number: best + 1 }),
+    worst === undefined ? "" : _("Worst: %(number)s.", { number: worst + 1 }),
+  ].join(" ");
 }
 
 function named(answer) {
@@ -80,5 +83,5 @@ figures.forEach((figure, place) => {
   }
 });
 comparison.bindZoom();
-keys.row(["1", "…", String(figures.length)], "First the best, then the worst; the same again takes it back");
-comparison.bindCommon("First the best, then the worst");
+keys.row(["1", "…", String(figures.length)], _("First the best, then the worst; the same again takes it back"));
+comparison.bindCommon(_("First the best, then the worst"));

@@ -3,6 +3,7 @@
 import { Canvas } from "./canvas.js";
 import { load } from "./pictures.js";
 import { Session } from "./session.js";
+import { _ } from "./texts.js";
 
 export const figures = [...document.querySelectorAll(".choice")];
 
@@ -59,7 +60,7 @@ export class Comparison {
     const caption = figures[place].querySelector(".caption");
     caption.hidden = !picture.name;
     caption.textContent = picture.name || "";
-    picture.image.alt = picture.name || `Photograph ${place + 1} of ${figures.length}`;
+    picture.image.alt = picture.name || _("Photograph %(number)s of %(count)s", { number: place + 1, count: figures.length });
   }
 
   bindZoom() {
@@ -69,13 +70,13 @@ export class Comparison {
   }
 
   // The keys and gestures that come last in the help; taps: what a click or tap does.
-  bindCommon(taps, leave = "Leave full size") {
+  bindCommon(taps) {
     const { session } = this;
     session.bindCommon();
-    session.keys.add(["Escape"], leave, () => this.canvases.forEach((canvas) => canvas.zoom(false)));
-    session.keys.row(["click", "tap"], taps);
-    if (session.maySkip) session.keys.row(["swipe left"], "Skip");
-    session.keys.row(["swipe right"], "Back");
+    session.keys.add(["Escape"], _("Leave full size"), () => this.canvases.forEach((canvas) => canvas.zoom(false)));
+    session.keys.row([_("click"), _("tap")], taps);
+    if (session.maySkip) session.keys.row([_("swipe left")], _("Skip"));
+    session.keys.row([_("swipe right")], _("Back"));
   }
 }
 

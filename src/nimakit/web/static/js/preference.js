@@ -2,6 +2,7 @@
 
 import { Comparison, figures, flash } from "./comparison.js";
 import { Session } from "./session.js";
+import { _ } from "./texts.js";
 import { announce } from "./toasts.js";
 
 const places = figures.length;
@@ -17,7 +18,7 @@ function choose(place) {
   const item = session.shown;
   if (!item) return;
   flash(figures[place]);
-  announce(`Chose ${place + 1}`);
+  announce(_("Chose %(number)s", { number: place + 1 }));
   if (Session.answerOf(item) === place) session.forward();
   else session.answer({ kind: "choice", image: item.pictures[place].id, ...session.options.about(item) }, place);
 }
@@ -26,7 +27,7 @@ function tie() {
   const item = session.shown;
   if (!item) return;
   flash(document.getElementById("tie"));
-  announce("Alike");
+  announce(_("Alike"));
   if (Session.answerOf(item) === "tie") session.forward();
   else session.answer({ kind: "tie", ...session.options.about(item) }, "tie");
 }
@@ -43,7 +44,7 @@ figures.forEach((figure, place) => {
   keys.add(names, null, () => choose(place), { button: figure.querySelector(".pick") });
 });
 comparison.bindZoom();
-keys.row(places === 2 ? ["1", "2"] : ["1", "…", "4"], "Choose this one");
-if (places === 2) keys.row(["←", "→"], "Choose the left or right one");
-keys.add(["t", "ArrowDown"], "Alike: no choice", tie, { button: document.getElementById("tie") });
-comparison.bindCommon("Choose this one");
+keys.row(places === 2 ? ["1", "2"] : ["1", "…", "4"], _("Choose this one"));
+if (places === 2) keys.row(["←", "→"], _("Choose the left or right one"));
+keys.add(["t", "ArrowDown"], _("Alike: no choice"), tie, { button: document.getElementById("tie") });
+comparison.bindCommon(_("Choose this one"));
