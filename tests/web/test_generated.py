@@ -29,7 +29,7 @@ _EVENTS = objects(
     kind=st.sampled_from(["rating", "skip", "choice", "tie"]),
     image=_IMAGES,
     worst=_IMAGES,
-    shown=st.one_of(st.lists(_IMAGES, min_size=size, max_size=size) for size in (2, 4)),
+    shown=st.one_of([st.lists(_IMAGES, min_size=size, max_size=size) for size in (2, 4)]),
     trial=st.sampled_from(["t", "u"]),
     value=st.one_of(st.integers(1, 10), NUMBERS),
     predicted=NUMBERS,

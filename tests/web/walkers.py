@@ -216,8 +216,8 @@ class BestWorst(Walker):
         """Acts that choose; a single one does not answer."""
         return [
             *([self.pick_by_key] * 5), *([self.pick_by_button] * 4),
-            *([self.picture, self.enter, self.tab] * 2), self.skip, self.back, self.back, self.space, self.swipe, self.full_size, self.escape,
-            self.look_at_help, self.look_at_menu, self.colours,
+            *([self.picture, self.enter, self.tab] * 2), self.skip, self.back, self.back, self.space,
+            self.swipe, self.full_size, self.escape, self.look_at_help, self.look_at_menu, self.colours,
         ]  # fmt: skip
 
     def event(self, answer: Any) -> tuple[Any, ...]:

@@ -129,7 +129,7 @@ def test_exported_pairs_can_be_imported(fives: Study) -> None:
         judge(fives.rater(f"Rater {number}"), number, number + 1)
     text = fives.visitor().get(fives.visitor().address("transfer/pairs.csv")).text
 
-    def empty(session: Any) -> Collection:
+    def empty(session: Any) -> None:
         first = session.get(Collection, fives.collection.id)
         same = {name: getattr(first, name) for name in ("folder", "low", "high", "experiment", "choices")}
         session.add(Collection(name="again", slug="again", **same))
@@ -196,7 +196,8 @@ def test_what_was_changed_changes_the_next_sets(fives: Study) -> None:
         services.candidates.invalidate(fives.collection.id)
         with fives.database.read() as session:
             candidates = services.candidates.get(session, fives.collection)
-            return services.compared.get(session, fives.collection, candidates).best.tolist()
+            compared = services.compared.get(session, fives.collection, candidates)
+        return [int(place) for place in compared.best]
 
     assert best() == [0]
     address = visitor.address(f"comparisons/{visitor.rater.id}/{item['trial']}")

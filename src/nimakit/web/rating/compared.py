@@ -43,7 +43,8 @@ class Compared:
     @property
     def differences(self) -> float:
         """Independent differences that the comparisons tell, per picture."""
-        return self.sets.shape[0] * (self.sets.shape[1] - 1) / max(len(self.candidates.images), 1)
+        made, size = self.sets.shape
+        return float(made * (size - 1) / max(len(self.candidates.images), 1))
 
     @cached_property
     def pairs(self) -> Pairs:

@@ -45,7 +45,7 @@ def join_pairs(
     losses = Counter(image for images, better in pairs if better for image in images if image != better)
     best = max(shown, key=wins.__getitem__)
     worst = max(shown, key=losses.__getitem__) if has_worst else None
-    choice = {(best, image) for image in shown if image != best}
+    choice: set[tuple[str, str | None]] = {(best, image) for image in shown if image != best}
     if has_worst:
         choice |= {(image, worst) for image in shown if image != worst}
     ties = {tuple(sorted((first, second))) for first in shown for second in shown if first < second}
