@@ -120,7 +120,7 @@ def test_the_best_and_the_worst_are_practised_after_consent(make_study: MakeStud
     assert found["right"] is True
     assert found["expected"].endswith(f"and photograph {item['ids'].index(worst) + 1} worst.")
     rater.post(rater.address("study/practice/result"), {"next": "rate"})
-    assert len(rater.get_json(rater.address("best-worst/next"))["items"]) == 1
+    assert rater.get_json(rater.address("best-worst/next"))["total"] == 1
 
 
 def test_predictions_are_awaited_before_a_study_ends(make_study: MakeStudy) -> None:

@@ -37,6 +37,7 @@ UNUSED: dict[str, frozenset[str]] = {
     "score": frozenset({"choices"}),
     "rate": frozenset({"choices"}),
     "preference": frozenset({"scale", "low_label", "high_label", "personal", "encoder"}),
+    "best-worst": frozenset({"scale", "low_label", "high_label", "personal", "encoder"}),
     "cull": frozenset(
         {
             "choices",
@@ -118,7 +119,11 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
         default=str(Scale()),
         description="Lowest and highest rating, such as 1-10. It cannot change once there are ratings.",
     )
-    choices = SelectField("Pictures to choose from", choices=[SelectChoice(str(size), str(size)) for size in SIZES])
+    choices = SelectField(
+        "Pictures to choose from",
+        choices=[SelectChoice(str(size), str(size)) for size in SIZES],
+        description="2 or 4 in a preference; 4, 5 or 6 for the best and the worst.",
+    )
     question = StringField("Question", [_text(200)], description="Leave blank to use the default question.")
     low_label = StringField("What the lowest rating means", [_OnlyIfUsed(), _text(40)])
     high_label = StringField("What the highest rating means", [_OnlyIfUsed(), _text(40)])
