@@ -12,11 +12,15 @@ sets of 4 and 5; and the judgements that an SRCC takes, in per cent of those of 
 intervals and forecasts keep what they say: how many true ranks lie in the 95 % intervals, and how many
 neighbours are in the right order against the certainty stated.
 
+app: the same with the pictures that the rating app serves to eight raters in turn, five comparisons at a
+time, for each experiment and order (docs/rate.md), and the milliseconds that serving them takes.
+
 careless: 200 raters of whom 10 % choose at random; the others perceive with errors between half and twice the
 usual size. Each compares 40 random pairs.
 """
 
 import argparse
+import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -29,6 +33,10 @@ from nimakit.stats.correlation import srcc
 from nimakit.stats.histogram import FloatArray, IntArray
 from nimakit.stats.pairwise import Pairs
 from nimakit.stats.ranking import certainty
+from nimakit.web.db.tables import BEST_WORST, Collection
+from nimakit.web.rating.compared import Compared
+from nimakit.web.rating.ordering import Candidates
+from nimakit.web.rating.sampler import Sampler
 
 STEPS = (15, 30, 60, 90, 120, 180, 240, 360, 480, 720, 960)
 BATCH = 15
@@ -43,17 +51,29 @@ COLUMNS = {
     "best-worst of 4 by information": 4,
 }
 
-Compared = tuple[IntArray, IntArray, FloatArray]
+APP = (
+    ("preference", "random", 2),
+    ("preference", "active", 2),
+    ("preference", "random", 4),
+    ("preference", "active", 4),
+    ("best-worst", "random", 5),
+    ("best-worst", "active", 5),
+)
+"""Experiment, order and pictures of a comparison."""
+APP_STEPS = (60, 120, 240, 480)
+APP_RATERS, SERVED = 8, 5
+
+Judged = tuple[IntArray, IntArray, FloatArray]
 
 
-def judge(shown: IntArray, truth: FloatArray, random: np.random.Generator) -> Compared:
+def judge(shown: IntArray, truth: FloatArray, random: np.random.Generator) -> Judged:
     """What a rater says of sets (J, k): the better images, the worse, and the weights."""
     seen = truth[shown] + random.gumbel(size=shown.shape)
     rows = np.arange(len(shown))
     return to_pairs(shown, shown[rows, seen.argmax(axis=1)], shown[rows, seen.argmin(axis=1)])
 
 
-def fitted(images: int, compared: list[Compared]) -> Scores:
+def fitted(images: int, compared: list[Judged]) -> Scores:
     """Scores by all judgements so far."""
     better, worse, weight = (np.concatenate(parts) for parts in zip(*compared, strict=True))
     names = tuple(map(str, range(images)))
@@ -67,7 +87,7 @@ def random_pairs(images: int, count: int, random: np.random.Generator) -> IntArr
 
 
 def informed(
-    images: int, compared: list[Compared], *, size: int, sets: int, random: np.random.Generator
+    images: int, compared: list[Judged], *, size: int, sets: int, random: np.random.Generator
 ) -> IntArray:
     """The sets that tell most, given all judgements so far."""
     parts = (
@@ -84,7 +104,7 @@ def study(method: str, truth: FloatArray, random: np.random.Generator) -> list[S
     """Scores after each of the steps."""
     images, size = len(truth), COLUMNS[method]
     design = balanced_sets(images, size=size, sets=STEPS[-1], generator=random)
-    compared: list[Compared] = []
+    compared: list[Judged] = []
     found: list[Scores] = []
     for done in range(0, STEPS[-1], BATCH):
         if method == "random pairs":
@@ -125,6 +145,47 @@ def curves(images: int, studies: int, output: Path | None) -> None:
         print(f"  {method}: " + ", ".join(f"{100 * value:.0f} %" for value in np.mean(rows, axis=0)))
     if output:
         _draw(reached, output)
+
+
+def app_curves(images: int, studies: int) -> None:
+    """Print the curves of the rating app, and how long it takes to serve comparisons."""
+    print("\n| experiment | order | pictures | " + " | ".join(map(str, APP_STEPS)) + " | ms |")
+    print("|---|---|---|" + "---|" * (len(APP_STEPS) + 1))
+    for experiment, ordering, size in APP:
+        collection = Collection(experiment=experiment, ordering=ordering, choices=size)
+        found = [app_study(collection, images, number) for number in range(studies)]
+        curve, seconds = np.mean([reached for reached, _ in found], axis=0), np.mean([s for _, s in found])
+        cells = " | ".join(f"{value:.2f}" for value in curve)
+        print(f"| {experiment} | {ordering} | {size} | {cells} | {1000 * seconds:.1f} |")
+
+
+def app_study(collection: Collection, images: int, seed: int) -> tuple[list[float], float]:
+    """SRCC after each of the steps, and the mean seconds that serving took."""
+    random, size = np.random.default_rng(seed), collection.choices
+    truth, nothing = random.normal(0, SPREAD, images), np.zeros(images)
+    sets, best, worst = np.empty((0, size), np.intp), np.empty(0, np.intp), np.empty(0, np.intp)
+    made: dict[int, list[tuple[int, ...]]] = defaultdict(list)
+    reached, taken = [], []
+    while len(sets) < APP_STEPS[-1]:
+        count = np.bincount(sets.ravel(), minlength=images).astype(np.float64)
+        ids = np.arange(1, images + 1, dtype=np.uint64)
+        compared = Compared(Candidates(ids, count, nothing, nothing, nothing > 0), sets, best, worst)
+        if len(sets) in APP_STEPS:
+            reached.append(srcc(compared.score, truth) or 0.0)
+        rater = len(sets) // SERVED % APP_RATERS
+        begin = time.perf_counter()
+        sampler = Sampler(
+            collection, compared, made[rater], buffered=set(), reserved=nothing, generator=random
+        )
+        served = list(sampler.draw(SERVED))
+        taken.append(time.perf_counter() - begin)
+        made[rater] += served
+        shown = np.array(served, np.intp) - 1
+        seen = truth[shown] + random.gumbel(size=shown.shape)
+        sets, best = np.vstack([sets, shown]), np.append(best, seen.argmax(axis=1))
+        asked = seen.argmin(axis=1) if collection.experiment == BEST_WORST else np.full(len(shown), -1)
+        worst = np.append(worst, asked)
+    return [*reached, srcc(compared.score, truth) or 0.0][: len(APP_STEPS)], float(np.mean(taken))
 
 
 def _check(scores: Scores, truth: FloatArray) -> tuple[float, float, float]:
@@ -184,13 +245,14 @@ def careless(images: int, studies: int) -> None:
 
 
 def main() -> None:
-    """Run both."""
+    """Run all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--images", type=int, default=60)
     parser.add_argument("--studies", type=int, default=12)
     parser.add_argument("--output", type=Path, help="Also draw the curves, .svg or .png.")
     given = parser.parse_args()
     curves(given.images, given.studies, given.output)
+    app_curves(given.images, given.studies)
     careless(given.images, given.studies)
 
 

@@ -13,11 +13,13 @@ from PIL import Image as Picture
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from nimakit.stats.best_worst import balanced_sets
 from nimakit.web.accounts import raters as rater_accounts
 from nimakit.web.app import create_app, services_of
 from nimakit.web.collections.setup import DEFAULT_MODEL, add_collection
 from nimakit.web.db.queries import lock_raters
 from nimakit.web.db.tables import (
+    BEST_WORST,
     CHOICE,
     LOCAL,
     OK,
@@ -70,6 +72,8 @@ counts.
 | 5 | neither good nor bad |
 | 10 | you would hang it on your wall |
 """
+_SETS = 6
+"""Sets of which each rater chooses the best and the worst."""
 _HOURS = (2, 3, 4, 22, 23, 25, 26, 27, 46, 47, 49, 50, 51, 52)
 """Hours before `END` at which people rate."""
 
@@ -94,14 +98,17 @@ def make(data_dir: Path, photos: Path, *, model: str = DEFAULT_MODEL, seed: int 
         two = add_collection(session, photos, name="Predictions", experiment="rate", model=model)
         two.personal = True
         add_collection(session, photos, name="Comparisons", experiment="preference")
+        add_collection(session, photos, name="Best and worst", experiment=BEST_WORST, choices=5)
     services.background.once()
     with services.database.write() as session:
-        scores, predictions, comparisons = session.scalars(select(Collection).order_by(Collection.id))
-        raters = _raters(session, (scores, predictions, comparisons))
+        collections = session.scalars(select(Collection).order_by(Collection.id)).all()
+        scores, predictions, comparisons, sets = collections
+        raters = _raters(session, collections)
         rng = np.random.default_rng(seed)
         events = _ratings(session, scores, raters, rng)
         events += _ratings(session, predictions, raters[:3], rng, own=FEWEST)
         events += _choices(session, comparisons, raters[:6], rng)
+        events += _best_and_worst(session, sets, raters[:3], rng)
         lock_raters(session, {rater.id for rater in raters})
         store_events(session, events)
     services.background.once()  # learns their tastes
@@ -306,6 +313,32 @@ def _choices(
                 events.append(
                     _event(collection, rater, rng, kind, chosen, trial=trial, shown=[left, right], round=0)
                 )
+    return events
+
+
+def _best_and_worst(
+    session: Session, collection: Collection, raters: Sequence[Rater], rng: np.random.Generator
+) -> list[NewEvent]:
+    """The best and the worst of balanced sets, a few for each rater."""
+    images, events = _images(session, collection), []
+    liking, keys = _liking(images, rng), np.array([image.id for image in images])
+    for rater in raters:
+        for row in balanced_sets(len(keys), size=collection.choices, sets=_SETS, generator=rng):
+            shown = keys[row].tolist()
+            seen = sorted(shown, key=lambda image: liking[image] + rng.normal(0, 1.4))
+            events.append(
+                _event(
+                    collection,
+                    rater,
+                    rng,
+                    CHOICE,
+                    seen[-1],
+                    worst_id=seen[0],
+                    trial=rng.bytes(8).hex(),
+                    shown=shown,
+                    round=0,
+                )
+            )
     return events
 
 

@@ -110,6 +110,7 @@ SHOTS = {
     "keys": Shot("c/samples/score", _rate("?"), is_dark=True),
     "rate": Shot("c/predictions/rate", _rate("+", "+", "+"), is_dark=True),
     "preference": Shot("c/comparisons/preference", _rate(), is_dark=True),
+    "best-worst": Shot("c/best-and-worst/best-worst", _rate("2")),
     "ratings": Shot("c/samples/ratings?sort=mean&show=rated"),
     "picture": Shot("c/samples/ratings/1"),
     "dashboard": Shot("c/samples/dashboard"),

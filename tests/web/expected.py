@@ -40,6 +40,8 @@ STATE = """async () => {
     items: all(".canvas img").map((image) => Number(image.src.split("/").at(-2))),
     focus: button && (button.id ? `#${button.id}` : button.title || button.tagName),
     chosen: places(".step, .choice, .tie", "chosen"),
+    best: places(".choice", "best"),
+    worst: places(".choice", "worst"),
     value: document.getElementById("value")?.value,
     zoomed: places(".picture", "zoomed"),
     help: document.getElementById("help").open,

@@ -22,6 +22,7 @@ EXPERIMENTS = {
     "rating": ("rate", 2),
     "pairs": ("preference", 2),
     "fours": ("preference", 4),
+    "fives": ("best-worst", 5),
     "cull": ("cull", 2),
 }
 """Further collections: experiment and pictures of a comparison."""
@@ -57,15 +58,17 @@ def study(make_study: MakeStudy, tiny_file: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def compare(session: Session) -> None:
-    """Store a choice of the local rater between two pictures."""
-    pairs = session.scalars(select(Collection).where(Collection.slug == "pairs")).one()
-    shown = list(session.scalars(select(Image.id).where(Image.collection_id == pairs.id).limit(2)))
-    said = now()
-    act = NewEvent(
-        client_id="one", collection_id=pairs.id, rater_id=raters.local_rater(session).id, kind=CHOICE,
-        image_id=shown[0], trial="one", shown=shown, occurred_at=said, received_at=said, source="app",
-    )  # fmt: skip
-    store_events(session, [act])
+    """Store a choice of the local rater between two pictures, and one of five."""
+    for slug, worst in (("pairs", None), ("fives", 1)):
+        one = session.scalars(select(Collection).where(Collection.slug == slug)).one()
+        wanted = select(Image.id).where(Image.collection_id == one.id).limit(one.choices)
+        shown, said = list(session.scalars(wanted)), now()
+        act = NewEvent(
+            client_id=slug, collection_id=one.id, rater_id=raters.local_rater(session).id, kind=CHOICE,
+            image_id=shown[0], worst_id=None if worst is None else shown[worst], trial=slug, shown=shown,
+            occurred_at=said, received_at=said, source="app",
+        )  # fmt: skip
+        store_events(session, [act])
 
 
 def hide_and_upload(study: Study) -> Callable[[Session], str]:
@@ -94,7 +97,7 @@ def pages(study: Study) -> dict[str, str]:
         return study.services.links.invitation(invitation)
 
     with study.database.read() as session:
-        choice = session.scalars(select(Choice)).one()
+        choice, set_of_five = session.scalars(select(Choice).order_by(Choice.collection_id))
     token = study.change(invite)
     uploaded = study.change(hide_and_upload(study))
     study.change(lambda session: raters.set_password(session, "a long one"))
@@ -110,6 +113,8 @@ def pages(study: Study) -> dict[str, str]:
         "c/pairs/comparisons": ".versus img",
         f"c/pairs/comparisons/{choice.rater_id}/{choice.trial}": ".offered img",
         "c/fours/comparisons": ".lead",
+        "c/fives/comparisons": ".versus img",
+        f"c/fives/comparisons/{set_of_five.rater_id}/{set_of_five.trial}": ".offered img",
         f"{own}model": ".lead",
         "c/pairs/model": ".lead",
         f"{own}people": "table",

@@ -15,7 +15,7 @@ from web.conftest import MakeStudy
 from web.study import Study, Visitor
 
 FEW, MANY = 300, 10_000
-_SLUGS = ("photos", "photos", "pairs", "pairs", "none")
+_SLUGS = ("photos", "photos", "pairs", "pairs", "sets", "none")
 BUSY = 503
 _TEXTS = (
     *("", "\0", "\r\n", "٣", "²", "�", "%00", "../..", "' OR 1=1 --", "{{7*7}}", "[]", "photo 0", "x" * 3000),
@@ -56,6 +56,8 @@ _NAMES = (
         "after",
         "value",
         "said",
+        "best",
+        "worst",
     ],
     *[
         "rater",
@@ -177,8 +179,8 @@ def test_generated_requests_are_answered(make_study: MakeStudy, tiny_file: Path,
 
 
 def _add_pairs(session: Session) -> None:
-    """Add a second collection with comparisons."""
+    """Add two collections with comparisons."""
     first = session.scalars(select(Collection)).one()
-    values = {"name": "pairs", "slug": "pairs", "experiment": "preference", "choices": 2}
     same = {name: getattr(first, name) for name in ("folder", "low", "high", "created_at")}
-    session.add(Collection(**values, **same))
+    for slug, experiment, choices in (("pairs", "preference", 2), ("sets", "best-worst", 4)):
+        session.add(Collection(name=slug, slug=slug, experiment=experiment, choices=choices, **same))

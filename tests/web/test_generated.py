@@ -28,7 +28,8 @@ _EVENTS = objects(
     id=st.sampled_from(["a", "b", "c-1"]),
     kind=st.sampled_from(["rating", "skip", "choice", "tie"]),
     image=_IMAGES,
-    shown=st.lists(_IMAGES, min_size=2, max_size=2),
+    worst=_IMAGES,
+    shown=st.one_of([st.lists(_IMAGES, min_size=size, max_size=size) for size in (2, 4)]),
     trial=st.sampled_from(["t", "u"]),
     value=st.one_of(st.integers(1, 10), NUMBERS),
     predicted=NUMBERS,
@@ -74,7 +75,7 @@ _HEADERS = [
 _NAMES = st.one_of(st.sampled_from(["photo 0", "photo 1.jpg", "more/photo 5.png", "gone"]), TEXTS)
 
 
-@pytest.fixture(params=["score", "preference"])
+@pytest.fixture(params=["score", "preference", "best-worst"])
 def study(request: pytest.FixtureRequest, make_study: MakeStudy) -> Study:
     """A collection with ratings, and one with comparisons."""
     return make_study(experiment=request.param)
@@ -109,7 +110,7 @@ def test_any_events_are_taken_or_refused_each_by_its_id(study: Study, amount: in
 def test_any_address_shows_a_page_of_what_there_is(study: Study, amount: int) -> None:
     """Invalid values are replaced by defaults; values outside the database's range are refused."""
     collection, own = study.collection, rater(study)
-    parser: Any = comparison_query if collection.experiment == "preference" else picture_query
+    parser: Any = comparison_query if collection.compares else picture_query
 
     def check(given: Mapping[str, str]) -> None:
         query = parser.parse_query(given, collection, own)
@@ -165,7 +166,7 @@ def test_any_cookies_and_headers_are_answered(
 def test_any_table_is_imported_or_refused_by_its_rows(study: Study, tmp_path: Path, amount: int) -> None:
     """Both as .csv and as JSON lines."""
     collection = study.collection
-    importer = import_pairs if collection.experiment == "preference" else import_ratings
+    importer = import_pairs if collection.compares else import_ratings
     fields = {
         "image_id": _NAMES, "rating": st.one_of(st.integers(1, 10), NUMBERS), "user_id": TEXTS,
         "left": _NAMES, "right": _NAMES, "chosen": st.one_of(st.just("left"), TEXTS),

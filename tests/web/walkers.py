@@ -199,3 +199,133 @@ class Preference(Walker):
             answer = self.answers.get(self.item)
             place = self.pictures if answer == "tie" else answer
             assert state["chosen"] == ([] if place is None else [place]), "shown as chosen"
+
+
+class BestWorst(Walker):
+    """Pictures of which the best and the worst are chosen, in two acts."""
+
+    says = ()
+    best: int | None = None
+    worst: int | None = None
+
+    def __init__(self, page: Page, study: Study, seed: int) -> None:
+        super().__init__(page, study, seed)
+        self.pictures = study.collection.choices
+
+    def acts(self) -> list[Callable[[], None]]:
+        """Acts that choose; a single one does not answer."""
+        return [
+            *([self.pick_by_key] * 5), *([self.pick_by_button] * 4),
+            *([self.picture, self.enter, self.tab] * 2), self.skip, self.back, self.back, self.space,
+            self.swipe, self.full_size, self.escape, self.look_at_help, self.look_at_menu, self.colours,
+        ]  # fmt: skip
+
+    def event(self, answer: Any) -> tuple[Any, ...]:
+        """A choice or a skip."""
+        return ("skip" if answer is None else "choice", self.item, answer)
+
+    def value_of(self, event: Any) -> Any:
+        """The places of the best and the worst."""
+        if event.kind == "skip":
+            return None
+        return event.shown.index(event.image_id), event.shown.index(event.worst_id)
+
+    def show(self, item: tuple[int, ...] | None) -> None:
+        """The earlier answer is marked."""
+        super().show(item)
+        self.best, self.worst = (self.answers.get(item) or (None, None)) if item else (None, None)
+
+    def choose(self, best: int | None, worst: int | None) -> None:
+        """Both together are an answer."""
+        if self.item is None:
+            return
+        self.best, self.worst = best, worst
+        if best is not None and worst is not None:
+            self.give((best, worst))
+
+    def pick(self, place: int) -> None:
+        """A key or a tap: the best, then the worst; the same again takes it back."""
+        if place == self.best:
+            self.choose(None, self.worst)
+        elif place == self.worst:
+            self.choose(self.best, None)
+        elif self.best is None:
+            self.choose(place, self.worst)
+        elif self.worst is None:
+            self.choose(self.best, place)
+        else:
+            self.choose(place, None)
+
+    def press_button(self, name: str, place: int) -> None:
+        """A button chooses what it says."""
+        chosen = {"best": self.best, "worst": self.worst}
+        other = "worst" if name == "best" else "best"
+        undone = chosen[name] == place and chosen[other] is None
+        chosen[name] = None if undone else place
+        if chosen[other] == place:
+            chosen[other] = None
+        self.choose(chosen["best"], chosen["worst"])
+
+    def pick_by_key(self) -> None:
+        """Press a number key."""
+        place = self.random.randrange(self.pictures)
+        self.key(str(place + 1))
+        self.focus = None
+        self.pick(place)
+
+    def pick_by_button(self) -> None:
+        """Click or tap Best or Worst."""
+        name, place = self.random.choice(("best", "worst")), self.random.randrange(self.pictures)
+        if self.click(f".pick-{name} >> nth={place}", taps=self.random.random() < 0.3):
+            self.press_button(name, place)
+
+    def picture(self) -> None:
+        """A click or tap on a picture chooses it, or leaves full size."""
+        place = self.random.randrange(self.pictures)
+        if self.item and self.click(f".canvas >> nth={place}", taps=self.random.random() < 0.4):
+            if place in self.zoomed:
+                self.toggle(place)
+            else:
+                self.pick(place)
+
+    def return_to_last(self) -> None:
+        """The half of a new answer is taken back first."""
+        if self.item and not self.answers.get(self.item) and {self.best, self.worst} != {None}:
+            self.best = self.worst = None
+            return
+        super().return_to_last()
+
+    def full_size(self) -> None:
+        """By button."""
+        place = self.random.randrange(self.pictures)
+        if self.click(f".choice .zoom >> nth={place}"):
+            self.toggle(place)
+
+    def back(self) -> None:
+        """Go back by key or mouse; there is no button before the first answer."""
+        if self.past:
+            super().back()
+
+    def push(self, button: str) -> None:
+        """A focused button is identified by its tooltip."""
+        for place in range(self.pictures):
+            if button == f"Show photograph {place + 1} in full size":
+                self.toggle(place)
+                return
+            for name in ("best", "worst"):
+                if button == f"{name.capitalize()}: photograph {place + 1}":
+                    self.press_button(name, place)
+                    return
+        super().push(button)
+
+    def leave(self) -> None:
+        """Close a dialog or menu; until then keys do nothing else."""
+        self.says = (("1", ".pick-best >> nth=0", None),)
+        super().leave()
+        self.says = ()
+
+    def compare_choice(self, state: dict[str, Any]) -> None:
+        """Compare what is marked as best and worst."""
+        if self.item:
+            assert state["best"] == ([] if self.best is None else [self.best]), "shown as best"
+            assert state["worst"] == ([] if self.worst is None else [self.worst]), "shown as worst"

@@ -179,7 +179,7 @@ class Source:
             from nimakit.web.transfer.exports import comparisons_of, ratings_of
 
             with opened.read() as session:
-                if found.experiment == "preference":
+                if found.compares:
                     return Ratings.of([]), [comparisons_of(session, found)], Path(found.folder)
                 ratings = ratings_of(session, found)
         scale = (float(found.low), float(found.high))

@@ -4,6 +4,7 @@ Louviere, Flynn, Marley, "Best-Worst Scaling: Theory, Methods and Applications",
 says of 2 k - 3 of their pairs which is better. Scores are those of `nimakit.stats.bradley_terry`.
 """
 
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -61,19 +62,56 @@ def balanced_sets(images: int, *, size: int, sets: int, generator: np.random.Gen
     """
     if not 2 <= size <= images:
         raise ValueError(f"size must be from 2 to the number of images, {images}. Received: {size}")
-    shown, together, part = np.zeros(images), np.zeros((images, images)), np.arange(images)
+    balance = Balance(np.zeros(images), np.zeros((images, images)), np.arange(images))
     design = np.empty((sets, size), np.intp)
     for row in design:
-        for place in range(size):
-            chosen = row[:place]
-            used = np.isin(np.arange(images), chosen)
-            met = together[:, chosen].sum(axis=1)
-            best = np.lexsort((generator.random(images), met, np.isin(part, part[chosen]), shown, used))[0]
-            row[place] = best
-        shown[row] += 1
-        together[np.ix_(row, row)] += 1
-        part[np.isin(part, part[row])] = part[row[0]]
+        first = int(np.lexsort((generator.random(images), balance.shown))[0])
+        row[:] = balance.join(first, np.arange(images), size=size, generator=generator)
+        balance.add(row)
     return design
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Balance:
+    """How often n images, and their pairs, were in sets so far, for a balanced and connected design.
+
+    Attributes:
+        shown: (n,) float64, sets with each image.
+        together: (n, n) float64, sets with both images.
+        part: (n,) intp, equal for images that a chain of sets connects.
+    """
+
+    shown: FloatArray
+    together: FloatArray
+    part: IntArray
+
+    def join(self, first: int, others: IntArray, *, size: int, generator: np.random.Generator) -> IntArray:
+        """Choose the images of a set, as `balanced_sets` describes.
+
+        Args:
+            first: The image it starts with.
+            others: (m,), the images that may join it; at least `size` - 1 besides `first`.
+            size: Images of the set.
+            generator: Decides between equals.
+
+        Returns:
+            (size,) intp.
+        """
+        row = np.full(size, first)
+        for place in range(1, size):
+            chosen = row[:place]
+            used = np.isin(others, chosen)
+            met = self.together[np.ix_(others, chosen)].sum(axis=1)
+            is_linked = np.isin(self.part[others], self.part[chosen])
+            keys = (generator.random(len(others)), met, is_linked, self.shown[others], used)
+            row[place] = others[np.lexsort(keys)[0]]
+        return row
+
+    def add(self, row: IntArray) -> None:
+        """Count a set."""
+        self.shown[row] += 1
+        self.together[np.ix_(row, row)] += 1
+        self.part[np.isin(self.part, self.part[row])] = self.part[row[0]]
 
 
 def informative_sets(
@@ -98,22 +136,48 @@ def informative_sets(
     """
     if not 2 <= size <= len(score):
         raise ValueError(f"size must be from 2 to the number of images, {len(score)}. Received: {size}")
-    covariance = covariance.copy()
+    covariance, everything = covariance.copy(), np.arange(len(score))
     design = np.empty((sets, size), np.intp)
     for row in design:
-        variance = covariance.diagonal()
-        row[0] = np.lexsort((generator.random(len(score)), -variance))[0]
-        gain = np.zeros(len(score))
-        for place in range(1, size):
-            last = row[place - 1]
-            spread = np.maximum(variance + variance[last] - 2 * covariance[last], 0)
-            gain += expected_information(score - score[last], spread)
-            gain[row[:place]] = -np.inf
-            row[place] = np.lexsort((generator.random(len(score)), -gain))[0]
+        start = int(np.lexsort((generator.random(len(score)), -covariance.diagonal()))[0])
+        row[:] = informative_set(score, covariance, start, everything, size=size, generator=generator)
         for first, second in combinations(row.tolist(), 2):
             # k - 1 independent differences over all k (k - 1) / 2 pairs
             _observe(covariance, first, second, score[first] - score[second], weight=2 / size)
     return design
+
+
+def informative_set(
+    score: FloatArray,
+    covariance: FloatArray,
+    first: int,
+    others: IntArray,
+    *,
+    size: int,
+    generator: np.random.Generator,
+) -> IntArray:
+    """Choose the images that add most expected information to a set that starts with a given image.
+
+    Args:
+        score: (n,), posterior means in logits.
+        covariance: (n, n), posterior covariance.
+        first: The image it starts with.
+        others: (m,), the images that may join it; at least `size` - 1 besides `first`.
+        size: Images of the set.
+        generator: Decides between equals.
+
+    Returns:
+        (size,) intp.
+    """
+    variance = covariance.diagonal()[others]
+    row, gain = np.full(size, first), np.zeros(len(others))
+    for place in range(1, size):
+        last = row[place - 1]
+        spread = np.maximum(variance + covariance[last, last] - 2 * covariance[last, others], 0)
+        gain += expected_information(score[others] - score[last], spread)
+        gain[np.isin(others, row[:place])] = -np.inf
+        row[place] = others[np.lexsort((generator.random(len(others)), -gain))[0]]
+    return row
 
 
 def _observe(covariance: FloatArray, first: int, second: int, margin: float, *, weight: float) -> None:

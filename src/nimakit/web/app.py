@@ -55,6 +55,7 @@ from nimakit.web.pictures.renditions import Renditions
 from nimakit.web.predictions.background import Background
 from nimakit.web.predictions.scores import Predictor
 from nimakit.web.rating import deck, events, pages, preference
+from nimakit.web.rating.compared import ComparedCache
 from nimakit.web.rating.ordering import CandidateCache
 from nimakit.web.rating.reservations import Reservations
 from nimakit.web.rating.write_queue import WriteQueue
@@ -82,7 +83,8 @@ BLUEPRINTS = (
     lifecycle_routes.blueprint,
     model_routes.blueprint,
     pictures_routes.blueprint,
-    preference.blueprint,
+    preference.best_worst,
+    preference.preference,
     pages.rate,
     review_pictures.blueprint,
     pages.score,
@@ -187,6 +189,7 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
         child=child,
         renditions=renditions,
         candidates=candidates,
+        compared=ComparedCache(),
         reservations=Reservations(),
         indexes=Indexes(),
         links=raters.Links(settings.secret),

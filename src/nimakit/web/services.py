@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nimakit.web.db.database import Database
     from nimakit.web.pictures.renditions import Renditions
     from nimakit.web.predictions.background import Background
+    from nimakit.web.rating.compared import ComparedCache
     from nimakit.web.rating.ordering import CandidateCache
     from nimakit.web.rating.reservations import Reservations
     from nimakit.web.rating.write_queue import WriteQueue
@@ -39,6 +40,7 @@ class Services:
         child: Decodes the uploaded pictures that would block other threads.
         renditions: Serves pictures at the sizes browsers ask for.
         candidates: The pictures of each collection that can be shown.
+        compared: What has been compared in each collection.
         reservations: Pictures served to raters and not yet rated.
         indexes: Similarity indexes of the collections.
         links: Signs invitation links and personal links.
@@ -56,6 +58,7 @@ class Services:
     child: "ChildProcess"
     renditions: "Renditions"
     candidates: "CandidateCache"
+    compared: "ComparedCache"
     reservations: "Reservations"
     indexes: "Indexes"
     links: "Links"

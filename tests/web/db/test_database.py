@@ -136,9 +136,15 @@ def _return_to_old(session: Session) -> None:
         *studies,
     ):
         session.execute(text(f"DROP TABLE {table}"))
-    for column in ("encoder", "archived_at", "deleted_at", "removed_at"):
-        session.execute(text(f"ALTER TABLE collection DROP COLUMN {column}"))
-    session.execute(text("ALTER TABLE invitation DROP COLUMN nonce"))
+    columns = {
+        "collection": ("encoder", "archived_at", "deleted_at", "removed_at"),
+        "invitation": ("nonce",),
+        "event": ("worst_id",),
+        "choice": ("worst",),
+    }
+    for table, names in columns.items():
+        for name in names:
+            session.execute(text(f"ALTER TABLE {table} DROP COLUMN {name}"))
     done = (f"{table}_collection_id_round_rater_id" for table in ("rating", "choice"))
     for index in ("rating_event_id", "choice_event_id", "choice_chosen", *done):
         session.execute(text(f"DROP INDEX ix_{index}"))

@@ -103,6 +103,61 @@ def test_the_best_of_four_is_chosen_by_keyboard(page: Page, make_study: MakeStud
     assert (first.image_id, second.image_id) == (first.shown[3], first.shown[1])
 
 
+def test_the_best_and_the_worst_are_chosen_by_keyboard(
+    page: Page, make_study: MakeStudy, serve: Serve
+) -> None:
+    """Digits choose the best, then the worst; z takes back the first half, then goes back to the last set."""
+    study = make_study(experiment="best-worst", choices="5")
+    page.goto(serve(study))
+    expect(page.locator(".canvas img")).to_have_count(5)
+    settle(page)
+    page.keyboard.press("3")
+    expect(page.locator(".choice").nth(2)).to_have_class(re.compile("best"))
+    expect(page.locator("#announce")).to_have_text("Best: 3. Now choose the worst.")
+    page.keyboard.press("z")
+    expect(page.locator(".best")).to_have_count(0)
+    page.keyboard.press("2")
+    press(page, "5", "1 comparison")
+    settle(page)
+    page.keyboard.press("z")
+    expect(page.locator(".choice").nth(1)).to_have_class(re.compile("best"))
+    expect(page.locator(".choice").nth(4)).to_have_class(re.compile("worst"))
+    settle(page)
+    for key in "21":  # takes back the best, and chooses another
+        page.keyboard.press(key)
+    wait_for_events(page, study, 2)
+    first, second = study.events
+    assert first.shown is not None
+    assert (first.image_id, first.worst_id) == (first.shown[1], first.shown[4])
+    assert (second.image_id, second.worst_id) == (first.shown[0], first.shown[4])
+    assert first.trial == second.trial
+
+
+def test_the_best_and_the_worst_are_chosen_by_touch_and_by_buttons(
+    phone: Page, make_study: MakeStudy, serve: Serve
+) -> None:
+    """Taps choose the best, then the worst. Buttons say what they choose, in either order, with Enter too."""
+    study = make_study(experiment="best-worst", choices="4")
+    phone.goto(serve(study))
+    expect(phone.locator(".canvas img")).to_have_count(4)
+    settle(phone)
+    phone.locator(".choice .canvas").nth(3).tap()
+    expect(phone.locator("#step")).to_have_text("Now choose the worst.")
+    phone.locator(".choice .canvas").nth(0).tap()
+    expect(phone.locator("#count")).to_have_text("1 comparison")
+    expect(phone.locator("#step")).to_have_text("Choose the best.")
+    settle(phone)
+    phone.get_by_role("button", name="Worst: photograph 2").focus()
+    phone.keyboard.press("Enter")
+    pressed = phone.get_by_role("button", name="Worst: photograph 2", pressed=True)
+    expect(pressed).to_be_visible()
+    phone.get_by_role("button", name="Best: photograph 4").tap()
+    wait_for_events(phone, study, 2)
+    for event, (best, worst) in zip(study.events, ((3, 0), (3, 1)), strict=True):
+        assert event.shown is not None
+        assert (event.image_id, event.worst_id) == (event.shown[best], event.shown[worst])
+
+
 def test_pictures_that_become_free_while_one_asks_are_asked_for_again(
     page: Page, make_study: MakeStudy, serve: Serve
 ) -> None:

@@ -8,13 +8,14 @@ from playwright.sync_api import Browser, expect
 from samples import write_photo
 from web.conftest import MakeStudy, Serve
 from web.walker import Walker
-from web.walkers import Preference, Rate, Score
+from web.walkers import BestWorst, Preference, Rate, Score
 
 WALKS: dict[str, tuple[type[Walker], dict[str, str]]] = {
     "score": (Score, {"experiment": "score"}),
     "rate": (Rate, {"experiment": "rate"}),
     "two": (Preference, {"experiment": "preference"}),
     "four": (Preference, {"experiment": "preference", "choices": "4"}),
+    "best-worst": (BestWorst, {"experiment": "best-worst", "choices": "5"}),
 }
 LENGTHS = [
     *(pytest.param(seed, 150, 40, id=f"150-{seed}") for seed in (1, 2)),

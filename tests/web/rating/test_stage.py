@@ -17,6 +17,7 @@ EXPERIMENTS: dict[str, dict[str, str]] = {
     "rate": {"experiment": "rate"},
     "two": {"experiment": "preference"},
     "four": {"experiment": "preference", "choices": "4"},
+    "five": {"experiment": "best-worst", "choices": "5"},
 }
 
 BUTTONS = (
@@ -37,6 +38,12 @@ def begin(page: Page, study: Study, serve: Serve) -> None:
     """Open the app and wait for a picture to answer."""
     page.goto(serve(study))
     settle(page)
+
+
+def begin_answer(page: Page, study: Study) -> None:
+    """Choose what the experiment asks for besides the answer of one click: the worst picture."""
+    if study.collection.experiment == "best-worst":
+        page.locator(".pick-worst").nth(1).click()
 
 
 def focused(page: Page) -> str:
@@ -145,6 +152,7 @@ def test_a_key_counts_once_the_picture_is_drawn(page: Page, any_study: Study, se
 def test_a_double_click_answers_once(page: Page, any_study: Study, serve: Serve) -> None:
     """However fast the next picture appears."""
     begin(page, any_study, serve)
+    begin_answer(page, any_study)
     place = page.locator(".step, .pick, .accept").first.bounding_box()
     assert place is not None
     x, y = place["x"] + place["width"] / 2, place["y"] + place["height"] / 2
@@ -156,6 +164,7 @@ def test_a_double_click_answers_once(page: Page, any_study: Study, serve: Serve)
     wait_for_events(page, any_study, 1)
     page.wait_for_timeout(200)
     assert len(any_study.events) == 1
+    assert not page.locator(".best").count()
 
 
 def test_a_click_that_began_on_another_picture_answers_nothing(
@@ -194,6 +203,7 @@ def test_a_tap_right_after_a_swipe_counts(phone: Page, any_study: Study, serve: 
     swipe(phone, -200)
     settle(phone)
     phone.locator(".step, .pick, .accept").first.tap()
+    begin_answer(phone, any_study)
     wait_for_events(phone, any_study, 2)
     assert [event.kind == "skip" for event in any_study.events] == [True, False]
 
@@ -261,6 +271,7 @@ def test_the_end_has_nothing_to_answer_and_leads_on(page: Page, any_study: Study
         settle(page)
         if page.locator(".finished").count():
             break
+        begin_answer(page, any_study)
         page.keyboard.press("Enter" if any_study.collection.experiment == "rate" else "1")
     expect(page.locator(".finished")).to_be_visible()
     for gone in (".question", "#skip", ".step", ".step-by", "#accept", "#tie", ".pick", ".zoom"):

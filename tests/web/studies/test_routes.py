@@ -100,6 +100,29 @@ def test_comparisons_are_practised_and_counted(make_study: MakeStudy) -> None:
     assert "completion code" in rater.get(rater.address("study/done")).text
 
 
+def test_the_best_and_the_worst_are_practised_after_consent(make_study: MakeStudy) -> None:
+    """Sets are for those who follow the steps; a task is right if both choices are."""
+    way = Way(make_study(experiment="best-worst", choices="4"))
+    assert "no end" in way.save().text
+    line = "photo 5 | photo 1 | photo 2 | photo 3 | the last is blurred"
+    assert way.save(quota="1", practice=line).status_code == 302, way.problems
+    rater, _ = way.join()
+    assert rater.client.get(rater.address("best-worst/next")).status_code == 403
+    assert rater.get(rater.address("best-worst")).status_code == 302
+    [item] = rater.get_json(rater.address("study/practice/tasks"))["items"]
+    names = {image.id: image.image_id for image in way.study.images}
+    best, worst = (next(key for key in item["ids"] if names[key] == f"photo {n}") for n in (5, 3))
+    body = {"task": 0, "kind": "choice", "shown": item["ids"], "image": best}
+    assert feedback(rater, {**body, "worst": next(key for key in item["ids"] if key not in (best, worst))})[
+        "right"
+    ] is False  # fmt: skip
+    found = feedback(rater, {**body, "worst": worst})
+    assert found["right"] is True
+    assert found["expected"].endswith(f"and photograph {item['ids'].index(worst) + 1} worst.")
+    rater.post(rater.address("study/practice/result"), {"next": "rate"})
+    assert rater.get_json(rater.address("best-worst/next"))["total"] == 1
+
+
 def test_predictions_are_awaited_before_a_study_ends(make_study: MakeStudy) -> None:
     """In Rate, pictures without a predicted score are still to come; practice shows predicted scores."""
     way = Way(make_study(experiment="rate"))

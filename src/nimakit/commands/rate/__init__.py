@@ -28,14 +28,17 @@ if TYPE_CHECKING:
 @click.option("--name", help="Name of a new collection.  [default: the folder's name]")
 @click.option(
     "--experiment",
-    type=click.Choice(["score", "rate", "preference", "cull"]),
+    type=click.Choice(["score", "rate", "preference", "best-worst", "cull"]),
     help="Experiment of a new collection: score each photo, rate by correcting the predicted score, choose"
-    " the better of two (preference), or pick the best of each group of similar photos"
-    " (cull).  [default: score]",
+    " the better of two (preference), choose the best and the worst of several (best-worst), or pick the best"
+    " of each group of similar photos (cull).  [default: score]",
 )
 @click.option("--scale", metavar="LOW-HIGH", help="Rating scale of a new collection.  [default: 1-10]")
 @click.option(
-    "--choices", type=click.Choice(["2", "4"]), help="Photos per comparison in a preference.  [default: 2]"
+    "--choices",
+    type=click.Choice(["2", "4", "5", "6"]),
+    help="Photos per comparison of a new collection: 2 or 4 in a preference, 4 to 6 in best-worst."
+    "  [default: 2, or 4 in best-worst]",
 )
 @click.option(
     "--model",

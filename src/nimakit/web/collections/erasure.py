@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from nimakit.errors import UsageError
 from nimakit.models.taste import SUFFIX, USER_ID
 from nimakit.web.db.database import Database
+from nimakit.web.db.outcomes import shares
 from nimakit.web.db.queries import lock_raters
 from nimakit.web.db.tables import (
     FIRST,
@@ -26,7 +27,7 @@ from nimakit.web.db.tables import (
     Rater,
     Rating,
 )
-from nimakit.web.rating.store import Sums, shares_of
+from nimakit.web.rating.store import Sums
 from nimakit.web.settings import Settings
 
 BACKUPS = ("*.db", "*.db-*", "*.sqlite*", "*.bak", "*.sql", "*.sql.gz", "*.dump")
@@ -209,9 +210,9 @@ def _counted(session: Session, rater: Rater) -> Iterator[tuple[int, float | None
     ratings = select(Rating.image_id, Rating.value).where(Rating.value.is_not(None))
     own = ratings.where(Rating.rater_id == rater.id, Rating.round == FIRST)
     yield from ((image, value) for image, value in session.execute(own.order_by(Rating.image_id)))
-    choices = select(Choice.kind, Choice.shown, Choice.chosen)
+    choices = select(Choice.kind, Choice.shown, Choice.chosen, Choice.worst)
     for row in session.execute(choices.where(Choice.rater_id == rater.id, Choice.round == FIRST)):
-        yield from shares_of(*row).items()
+        yield from shares(*row).items()
 
 
 def _falling(session: Session, gone: Counter[int]) -> dict[int, int]:

@@ -27,7 +27,7 @@ from nimakit.errors import NimakitError, UsageError
 from nimakit.models.encoders import PUBLIC_ENCODERS, load_encoder
 from nimakit.models.loading import load_model
 from nimakit.models.pretrained import public_models
-from nimakit.web.collections.setup import RULES
+from nimakit.web.collections.setup import RULES, SIZES
 from nimakit.web.db.scale import HIGHEST, LOWEST, Scale
 from nimakit.web.db.tables import Invitation, now
 
@@ -37,6 +37,7 @@ UNUSED: dict[str, frozenset[str]] = {
     "score": frozenset({"choices"}),
     "rate": frozenset({"choices"}),
     "preference": frozenset({"scale", "low_label", "high_label", "personal", "encoder"}),
+    "best-worst": frozenset({"scale", "low_label", "high_label", "personal", "encoder"}),
     "cull": frozenset(
         {
             "choices",
@@ -108,6 +109,7 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
             SelectChoice("score", "Score: one picture, one rating"),
             SelectChoice("rate", "Rate: correct the predicted score"),
             SelectChoice("preference", "Preference: choose the best of several"),
+            SelectChoice("best-worst", "Best-worst: choose the best and the worst of several"),
             SelectChoice("cull", "Cull: pick the best of each group, and give stars"),
         ],
     )
@@ -117,7 +119,11 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
         default=str(Scale()),
         description="Lowest and highest rating, such as 1-10. It cannot change once there are ratings.",
     )
-    choices = SelectField("Pictures to choose from", choices=[SelectChoice("2", "2"), SelectChoice("4", "4")])
+    choices = SelectField(
+        "Pictures to choose from",
+        choices=[SelectChoice(str(size), str(size)) for size in SIZES],
+        description="2 or 4 in a preference; 4, 5 or 6 for the best and the worst.",
+    )
     question = StringField("Question", [_text(200)], description="Leave blank to use the default question.")
     low_label = StringField("What the lowest rating means", [_OnlyIfUsed(), _text(40)])
     high_label = StringField("What the highest rating means", [_OnlyIfUsed(), _text(40)])
@@ -135,7 +141,7 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
         "Ratings wanted per picture",
         1,
         10_000,
-        "In a preference, comparisons. Leave blank to let everyone rate everything.",
+        "Where pictures are compared, comparisons. Leave blank to let everyone rate everything.",
     )
     repeats = _WholeNumber(
         "Repeat rate (%)",

@@ -26,7 +26,7 @@ class Card:
     Attributes:
         collection: The collection.
         pictures: Number of pictures to rate.
-        done: Number the rater has rated or skipped; in a preference, comparisons.
+        done: Number the rater has rated or skipped; or comparisons made.
         cover: A few of its pictures.
     """
 
@@ -38,7 +38,7 @@ class Card:
     @property
     def is_finished(self) -> bool:
         """Whether the rater has rated or skipped every picture; comparisons have no end."""
-        return self.collection.experiment != "preference" and 0 < self.pictures <= self.done
+        return not self.collection.compares and 0 < self.pictures <= self.done
 
 
 @blueprint.get("/")

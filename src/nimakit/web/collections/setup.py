@@ -18,7 +18,7 @@ from nimakit.web.accounts import raters
 from nimakit.web.db.database import Database
 from nimakit.web.db.features import forget_scores
 from nimakit.web.db.scale import Scale
-from nimakit.web.db.tables import CULL, EXPERIMENTS, ORDERS, Choice, Collection, Flag, Rating
+from nimakit.web.db.tables import CHOICES, CULL, EXPERIMENTS, ORDERS, Choice, Collection, Flag, Rating
 from nimakit.web.predictions.tastes import forget_tastes
 from nimakit.web.settings import PASSWORD_VARIABLE, Settings
 
@@ -42,10 +42,13 @@ def _is_encoder(value: Any) -> bool:
     return value in PUBLIC_ENCODERS or (is_file and len(value) <= _LONGEST_PATH)
 
 
+SIZES = sorted({size for sizes in CHOICES.values() for size in sizes})
+"""Numbers of pictures that people compare at a time in some experiment."""
+
 RULES: dict[str, Rule] = {
     "name": Rule(_is_text(200, 1), "text of 1 to 200 characters"),
     "experiment": Rule(is_one_of(*EXPERIMENTS), f"one of {', '.join(EXPERIMENTS)}"),
-    "choices": Rule(lambda value: value in (2, 4), "2 or 4"),
+    "choices": Rule(lambda value: value in SIZES, f"one of {', '.join(map(str, SIZES))}"),
     "wanted": Rule(or_null(is_integer(1, 10_000)), "a number from 1 to 10000, or none"),
     "ordering": Rule(is_one_of(*ORDERS), f"one of {', '.join(ORDERS)}"),
     "blind": Rule(is_true_or_false, "true or false"),
@@ -173,6 +176,8 @@ def change_collection(session: Session, collection: Collection, **values: Any) -
     experiment = values.get("experiment", collection.experiment)
     if experiment == CULL:
         scale, values["personal"] = STARS, True
+    if sizes := CHOICES.get(experiment):
+        values["choices"] = _size(experiment, sizes, values.get("choices"), collection.choices)
     needs_model = experiment == "rate" or values.get("personal", collection.personal)
     if needs_model and not values.get("model", collection.model):
         values["model"] = DEFAULT_MODEL
@@ -210,6 +215,23 @@ def refuse_change(session: Session, collection: Collection, **values: Any) -> No
         )
 
 
+def _size(experiment: str, sizes: tuple[int, ...], asked: int | None, present: int | None) -> int:
+    """Number of pictures in a comparison: the one asked for, else the present one if the experiment has it.
+
+    Raises:
+        UsageError: The experiment does not have the one asked for.
+    """
+    if asked is None:
+        return present if present in sizes else sizes[0]
+    if asked not in sizes:
+        *others, last = sizes
+        raise UsageError(
+            f"In the experiment {experiment}, people choose from {', '.join(map(str, others))} or {last}"
+            f" pictures. Received: {asked}"
+        )
+    return asked
+
+
 def _is_rated(session: Session, collection: Collection) -> bool:
     return any(
         session.scalars(select(table.event_id).where(table.collection_id == collection.id).limit(1)).first()
@@ -219,7 +241,7 @@ def _is_rated(session: Session, collection: Collection) -> bool:
 
 def _kind(experiment: str | None) -> str:
     """Experiments of the same kind have answers that are read alike."""
-    return experiment if experiment in ("preference", CULL) else "score"
+    return experiment if experiment in (*CHOICES, CULL) else "score"
 
 
 def free_slug(session: Session, name: str) -> str:

@@ -94,7 +94,7 @@ class StatisticsCache:
 
     def _compute(self, collection: Collection) -> Statistics:
         with self._database.read() as session:
-            if collection.experiment == "preference":
+            if collection.compares:
                 return Statistics(None, comparison_statistics(session, collection), now())
             return Statistics(rating_statistics(session, collection), None, now())
 

@@ -77,7 +77,7 @@ def progress_of(session: Session, collection: Collection, at: datetime) -> Progr
     by_count = {count: pictures for count, pictures in rows}  # noqa: C416 - rows are no plain tuples
     pictures, wanted = sum(by_count.values()), collection.wanted or 1
     missing = sum(max(wanted - count, 0) * number for count, number in by_count.items())
-    at_once = collection.choices if collection.experiment == "preference" else 1
+    at_once = collection.choices if collection.compares else 1
     return Progress(
         pictures=pictures,
         by_count=by_count,

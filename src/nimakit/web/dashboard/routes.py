@@ -59,7 +59,7 @@ def page(slug: str) -> ResponseReturnValue:
         collection = current_collection(session, slug)
         progress = collection_progress.progress_of(session, collection, now())
         statistics, is_current = shared.statistics.of(session, collection)
-        noun = "comparisons" if collection.experiment == "preference" else "ratings"
+        noun = "comparisons" if collection.compares else "ratings"
         shown: dict[str, Any] = {}
         goal: Forecast | None = None
         if statistics and statistics.ratings:

@@ -19,6 +19,7 @@ from nimakit.stats.histogram import FloatArray, IntArray
 from nimakit.stats.ranking import Forecast, forecast
 from nimakit.stats.raters import Repeats
 from nimakit.web.dashboard.timeline import Timeline, timeline
+from nimakit.web.db.outcomes import decided
 from nimakit.web.db.queries import is_counted
 from nimakit.web.db.tables import (
     BY_ADMIN,
@@ -35,7 +36,6 @@ from nimakit.web.db.tables import (
     Image,
     Rating,
 )
-from nimakit.web.transfer.exports import decided
 from nimakit.web.transfer.picture_table import MAX_RANKED
 
 _UNKNOWN = -1e12
@@ -158,7 +158,7 @@ def comparison_statistics(session: Session, collection: Collection) -> Compariso
 
     Args:
         session: From `Database.read`.
-        collection: A preference.
+        collection: A collection whose pictures are compared.
     """
     wanted = (
         select(
@@ -167,6 +167,7 @@ def comparison_statistics(session: Session, collection: Collection) -> Compariso
             Choice.kind,
             Choice.shown,
             Choice.chosen,
+            Choice.worst,
             Event.source,
             _seconds(Choice),
         )
@@ -180,9 +181,11 @@ def comparison_statistics(session: Session, collection: Collection) -> Compariso
     made = [row for row in rows if row.kind != SKIP]
     comparisons = _comparisons(made)
     scores, problem = _ranked(comparisons)
-    first = {(row.rater_id, frozenset(row.shown)): row.chosen for row in made if row.round == FIRST}
+    first = {
+        (row.rater_id, frozenset(row.shown)): (row.chosen, row.worst) for row in made if row.round == FIRST
+    }
     again = [
-        first[key] == row.chosen
+        first[key] == (row.chosen, row.worst)
         for row in made
         if row.round == REPEAT and (key := (row.rater_id, frozenset(row.shown))) in first
     ]
@@ -226,18 +229,17 @@ def _repeats_of_each(
 
 
 def _comparisons(made: Sequence[Any]) -> Comparisons:
-    pairs = [
-        (left, right, 0.5 if row.kind == TIE else float(row.chosen == left))
-        for row in made
-        for left, right in decided(row.kind, row.shown, row.chosen)
-    ]
+    pairs = [pair for row in made for pair in decided(row.kind, row.shown, row.chosen, row.worst)]
     indices: dict[int, int] = {}
-    for image in (image for left, right, _ in pairs for image in (left, right)):
+    for image in (image for pair in pairs for image in (pair.left, pair.right)):
         indices.setdefault(image, len(indices))
-    left = np.array([indices[left] for left, _, _ in pairs], np.intp)
-    right = np.array([indices[right] for _, right, _ in pairs], np.intp)
-    share = np.array([share for _, _, share in pairs], np.float64)
-    return Comparisons(image_ids=tuple(map(str, indices)), left=left, right=right, share=share)
+    return Comparisons(
+        image_ids=tuple(map(str, indices)),
+        left=np.array([indices[pair.left] for pair in pairs], np.intp),
+        right=np.array([indices[pair.right] for pair in pairs], np.intp),
+        share=np.array([pair.share for pair in pairs], np.float64),
+        weight=np.array([pair.weight for pair in pairs], np.float64),
+    )
 
 
 def _ranked(comparisons: Comparisons) -> tuple[Scores | None, str]:

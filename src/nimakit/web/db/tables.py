@@ -27,8 +27,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from nimakit.web.db.scale import Scale
 
-CULL = "cull"
-EXPERIMENTS = ("score", "rate", "preference", CULL)
+CULL, BEST_WORST = "cull", "best-worst"
+EXPERIMENTS = ("score", "rate", "preference", BEST_WORST, CULL)
+CHOICES: dict[str, tuple[int, ...]] = {"preference": (2, 4), BEST_WORST: (4, 5, 6)}
+"""Experiments in which pictures are compared -> how many at a time."""
+
 ORDERS = ("random", "fewest", "active")
 
 LARGEST_KEY = 2**31 - 1
@@ -109,10 +112,10 @@ class Collection(Base):
         slug: Its name in addresses.
         folder: Absolute path. Pictures are read from it and not copied.
         experiment: One of `EXPERIMENTS`.
-        choices: Number of pictures in a comparison: 2 or 4.
+        choices: Number of pictures in a comparison, one of `CHOICES`.
         low: Lowest rating.
         high: Highest rating.
-        wanted: Number of ratings (in a preference: comparisons) a picture needs; None for no limit.
+        wanted: Number of ratings, or comparisons, a picture needs; None for no limit.
         ordering: One of `ORDERS`.
         blind: Whether file names, and predicted scores after rating, are hidden from raters.
         show_others: Whether raters see the mean rating of others after rating.
@@ -176,8 +179,13 @@ class Collection(Base):
 
     @property
     def response_table(self) -> type["Rating | Choice"]:
-        """The table of its raters' answers: choices in a preference, else ratings."""
-        return Choice if self.experiment == "preference" else Rating
+        """The table of its raters' answers: choices where pictures are compared, else ratings."""
+        return Choice if self.compares else Rating
+
+    @property
+    def compares(self) -> bool:
+        """Whether its pictures are compared rather than rated."""
+        return self.experiment in CHOICES
 
 
 class Image(Base):
@@ -190,8 +198,8 @@ class Image(Base):
         problem: Why it cannot be shown; empty if it can.
         size: Bytes.
         mtime_ns: Modification time of the file.
-        count: Number of raters who rated it; in a preference, of its comparisons.
-        total: Sum of their ratings; in a preference, of its shares won: 1 or 0, or a share of a tie.
+        count: Number of raters who rated it; where pictures are compared, of its comparisons.
+        total: Sum of their ratings, or of the shares it won (`nimakit.web.db.outcomes.shares`).
         squares: Sum of the squares of these ratings or shares.
         position: Mean score predicted by the collection's model, from 0 (lowest rating) to 1 (highest).
         spread: Predicted standard deviation, on the same scale.
@@ -535,6 +543,7 @@ class Event(Base):
         client_id: Chosen by the browser, so that an event sent twice counts once.
         kind: `RATING`, `SKIP`, `CHOICE`, `TIE` or one of `FLAGS`.
         image_id: The picture that was rated, skipped, chosen or flagged.
+        worst_id: The picture that was chosen as the worst of `shown`; None where nobody is asked for it.
         value: The rating.
         predicted: The predicted score the rater was shown.
         round: `FIRST` or `REPEAT`.
@@ -558,6 +567,7 @@ class Event(Base):
     rater_id: Mapped[int] = mapped_column(ForeignKey("rater.id", ondelete="CASCADE"))
     kind: Mapped[str] = mapped_column(String(8))
     image_id: Mapped[int | None] = mapped_column(ForeignKey("image.id", ondelete="CASCADE"))
+    worst_id: Mapped[int | None]
     value: Mapped[float | None]
     predicted: Mapped[float | None]
     round: Mapped[int] = mapped_column(default=FIRST)
@@ -604,6 +614,7 @@ class Choice(Base):
     Attributes:
         kind: `CHOICE`, `TIE` or `SKIP`.
         chosen: The chosen picture; None for a tie or a skip.
+        worst: The picture chosen as the worst, if the experiment asks for it.
     """
 
     __tablename__ = "choice"
@@ -622,6 +633,7 @@ class Choice(Base):
     kind: Mapped[str] = mapped_column(String(8))
     shown: Mapped[list[int]]
     chosen: Mapped[int | None] = mapped_column(ForeignKey("image.id", ondelete="CASCADE"))
+    worst: Mapped[int | None]
     event_id: Mapped[int] = mapped_column(ForeignKey("event.id", ondelete="CASCADE"))
     occurred_at: Mapped[datetime]
 

@@ -75,7 +75,7 @@ class Learner:
         Raises:
             StorageError: The database cannot be used.
         """
-        if collection.experiment == "preference" or not (collection.encoder or collection.model_probe):
+        if collection.compares or not (collection.encoder or collection.model_probe):
             return False
         with self._database.read() as session:
             ratings, state = training_data.state_of(session, collection)

@@ -1,4 +1,4 @@
-"""The pages where raters work, one for each kind of experiment: Score, Rate and Preference."""
+"""The pages where raters work, one for each kind of experiment: such as Score."""
 
 from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue

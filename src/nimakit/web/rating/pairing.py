@@ -1,23 +1,17 @@
 """The comparisons a rater makes next, drawn from the pictures by the collection's order."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from nimakit.stats.histogram import FloatArray
 from nimakit.web.db.tables import FIRST, REPEAT, SKIP, Choice, Collection, Rater
+from nimakit.web.rating.compared import Compared
 from nimakit.web.rating.ordering import REPEAT_AFTER, Candidates, interleave, is_repeated
-
-Indices = NDArray[np.intp]
-
-_NEAREST = 8
-"""In active order, opponents are drawn at random from this many (per picture) of about the same strength."""
-
-_ATTEMPTS = 50
+from nimakit.web.rating.sampler import Sampler
 
 
 class Comparison(NamedTuple):
@@ -51,25 +45,27 @@ def next_comparisons(
     session: Session,
     collection: Collection,
     rater: Rater,
-    candidates: Candidates,
+    compared: Compared,
     amount: int,
     *,
     buffered: set[int],
+    reserved: FloatArray,
     quota: int | None = None,
 ) -> NextComparisons:
     """Choose the comparisons a rater makes next.
 
-    Each starts with one of the least compared pictures (in random order: with any picture). Its opponents are
-    drawn from all pictures (random), from the least compared (fewest), or from those that won a similar share
-    of their comparisons (active), where the answer is most informative.
+    In the order fewest they are balanced, and in active order they tell most, once there are enough
+    comparisons to say which do; until then they are balanced as well. In random order pictures are drawn at
+    random in a preference; sets of which the best and the worst are chosen are always balanced.
 
     Args:
         session: From `Database.read`.
         collection: The collection, with its order, repeats, choices and comparisons wanted.
         rater: The rater.
-        candidates: The pictures of the collection.
+        compared: What was compared, among the pictures that can be shown.
         amount: Most comparisons to choose.
         buffered: Pictures in comparisons the browser already has, or whose answers have not arrived yet.
+        reserved: (N,) float64, number of other raters who have reserved each candidate.
         quota: Most comparisons the rater makes or skips, repeats apart; None for no limit.
 
     Returns:
@@ -82,7 +78,8 @@ def next_comparisons(
     ).all()
     made = [tuple(shown) for shown, turn, _ in mine if turn == FIRST]
     generator = np.random.default_rng([rater.id, collection.id, len(made), *sorted(buffered)])
-    sampler = _ComparisonSampler(collection, candidates, made, buffered, generator)
+    candidates = compared.candidates
+    sampler = Sampler(collection, compared, made, buffered=buffered, reserved=reserved, generator=generator)
     is_finished = quota is not None and len(made) >= quota
     due = _due(collection, rater, candidates, mine, buffered, is_finished=is_finished)
     limit = amount if quota is None else min(amount, quota - len(made) - len(buffered) // collection.choices)
@@ -100,79 +97,6 @@ def next_comparisons(
         still = max(quota - len(made), 0)
         left = still if left is None else min(left, still)
     return NextComparisons(comparisons[:amount], len(made), left)
-
-
-class _ComparisonSampler:
-    """Draws comparisons for one rater: no picture twice, and no comparison the rater has made before."""
-
-    def __init__(
-        self,
-        collection: Collection,
-        candidates: Candidates,
-        made: Iterable[tuple[int, ...]],
-        buffered: set[int],
-        generator: np.random.Generator,
-    ) -> None:
-        self._ordering = collection.ordering
-        self._choices = collection.choices
-        self._candidates = candidates
-        self._generator = generator
-        self._made = {frozenset(images) for images in made}
-        self._partners: defaultdict[int, set[int]] = defaultdict(set)
-        for images in self._made:
-            for image in images:
-                self._partners[image] |= images
-        self._used = set(buffered)
-        count = np.zeros(len(candidates.count)) if self._ordering == "random" else candidates.count
-        self._order = np.lexsort((generator.random(len(count)), count))
-        self._wanted = candidates.count < (np.inf if collection.wanted is None else collection.wanted)
-        self._firsts = self._order[self._wanted[self._order]]
-        self._win_rate = (candidates.total + 0.5) / (candidates.count + 1)
-
-    def draw(self, amount: int) -> Iterable[tuple[int, ...]]:
-        """Yield at most that many comparisons."""
-        attempts = 0
-        for first in self._firsts:
-            if amount <= 0 or attempts > _ATTEMPTS:
-                return
-            if self._image(first) in self._used:
-                continue
-            images = self._with(first)
-            if images is None:
-                attempts += 1
-                continue
-            amount -= 1
-            self._used.update(images)
-            yield images
-
-    def _with(self, first: int) -> tuple[int, ...] | None:
-        """A comparison of a picture with others; None if the rater has made all of them."""
-        image = self._image(first)
-        # Among four, some pairs may have been compared before; a pair must be new.
-        known = self._partners[image] if self._choices == 2 else set()
-        others: list[int] = []
-        for index in self._opponents(first):
-            other = self._image(index)
-            if other != image and other not in self._used and other not in known:
-                others.append(other)
-            if len(others) == self._choices - 1:
-                images = self._generator.permutation([image, *others]).tolist()
-                return None if frozenset(images) in self._made else tuple(images)
-        return None
-
-    def _opponents(self, first: int) -> Iterable[int]:
-        """Opponents of a picture, the best first, those with enough comparisons last."""
-        order = self._order
-        if self._ordering == "active":
-            distance = np.abs(self._win_rate - self._win_rate[first])
-            nearest, near = np.argsort(distance, kind="stable"), self._choices * _NEAREST
-            order = np.concatenate([self._generator.permutation(nearest[:near]), nearest[near:]])
-        elif self._ordering == "random":
-            order = self._generator.permutation(self._order)
-        return order[np.argsort(~self._wanted[order], kind="stable")]
-
-    def _image(self, index: int) -> int:
-        return int(self._candidates.images[index])
 
 
 def _due(

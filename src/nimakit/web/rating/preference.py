@@ -1,41 +1,48 @@
-"""The Preference experiment: the comparisons to show next."""
+"""The experiments Preference and Best-worst: the comparisons to show next."""
 
 import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from flask import jsonify
+from flask import abort, jsonify
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nimakit.web.access import current_collection, current_rater, visited_study
-from nimakit.web.db.tables import CHOICE, TIE, Choice, Collection, Image, Rater
+from nimakit.web.db.tables import BEST_WORST, CHOICE, TIE, Choice, Collection, Image, Rater
 from nimakit.web.rating.deck import HISTORY, picture, read_query
 from nimakit.web.rating.pages import experiment_blueprint
 from nimakit.web.rating.pairing import next_comparisons
 from nimakit.web.services import services
 
-blueprint = experiment_blueprint("preference")
+preference, best_worst = experiment_blueprint("preference"), experiment_blueprint(BEST_WORST)
 
 
-@blueprint.get("/next")
+@preference.get("/next")
+@best_worst.get("/next")
 def upcoming(slug: str) -> ResponseReturnValue:
     """The next comparisons, the rater's progress, and their latest ones; the query is that of a deck."""
     amount, buffered = read_query()
     rater, shared, study = current_rater(), services(), visited_study()
     with shared.database.read() as session:
         collection = current_collection(session, slug)
+        if not collection.compares:
+            abort(404)
         candidates = shared.candidates.get(session, collection)
+        compared = shared.compared.get(session, collection, candidates)
         found = next_comparisons(
             session,
             collection,
             rater,
-            candidates,
+            compared,
             amount,
             buffered=buffered,
+            reserved=shared.reservations.by_others(collection.id, rater.id, candidates.images),
             quota=None if study is None else study.quota,
         )
+        served = {image for one in found.comparisons for image in one.images}
+        shared.reservations.reserve(collection.id, rater.id, buffered | served)
         history = _latest(session, collection, rater)
         groups = [*(one.images for one in found.comparisons), *(one.shown for one in history)]
         pictures = _pictures(session, collection, groups)
@@ -67,8 +74,9 @@ def _latest(session: Session, collection: Collection, rater: Rater) -> list[Choi
     return list(session.scalars(wanted.order_by(Choice.occurred_at.desc()).limit(HISTORY)))[::-1]
 
 
-def _value(choice: Choice) -> int | str | None:
-    """The place of the chosen picture, "tie", or None if the comparison was skipped."""
+def _value(choice: Choice) -> int | str | dict[str, int] | None:
+    """The place of the chosen picture, or of the best and the worst; "tie", or None for a skip."""
     if choice.kind == CHOICE and choice.chosen is not None:
-        return choice.shown.index(choice.chosen)
+        best = choice.shown.index(choice.chosen)
+        return best if choice.worst is None else {"best": best, "worst": choice.shown.index(choice.worst)}
     return TIE if choice.kind == TIE else None

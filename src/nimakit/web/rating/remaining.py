@@ -18,13 +18,13 @@ def has_more(session: Session, collection: Collection, rater: Rater, quota: int 
         quota: Most pictures or comparisons they answer; None for no limit.
     """
     candidates = services().candidates.get(session, collection)
-    if collection.experiment == "preference":
-        return bool(
-            next_comparisons(
-                session, collection, rater, candidates, 1, buffered=set(), quota=quota
-            ).comparisons
-        )
     unreserved = 0 * candidates.count
+    if collection.compares:
+        compared = services().compared.get(session, collection, candidates)
+        comparing = next_comparisons(
+            session, collection, rater, compared, 1, buffered=set(), reserved=unreserved, quota=quota
+        )
+        return bool(comparing.comparisons)
     found = next_pictures(
         session, collection, rater, candidates, 1, buffered=set(), reserved=unreserved, quota=quota
     )

@@ -10,13 +10,12 @@ from typing import Any, Generic, TypeVar, cast
 from sqlalchemy import Table, bindparam, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
+from nimakit.web.db.outcomes import shares
 from nimakit.web.db.tables import (
     BY_ADMIN,
     CORRECTION,
     FIRST,
     FLAGS,
-    SKIP,
-    TIE,
     Choice,
     Event,
     Flag,
@@ -44,6 +43,7 @@ class NewEvent:
     rater_id: int
     kind: str
     image_id: int | None = None
+    worst_id: int | None = None
     value: float | None = None
     predicted: float | None = None
     round: int = FIRST
@@ -191,7 +191,7 @@ def _update_choices(session: Session, events: Sequence[tuple[int, NewEvent]], su
     named = tuple_(Choice.rater_id, Choice.trial).in_(keys)
     current = {
         (row.rater_id, row.trial): _Previous(
-            shares_of(row.kind, row.shown, row.chosen), row.occurred_at, row.event_id
+            shares(row.kind, row.shown, row.chosen, row.worst), row.occurred_at, row.event_id
         )
         for row in session.scalars(select(Choice).where(named))
     }
@@ -201,7 +201,7 @@ def _update_choices(session: Session, events: Sequence[tuple[int, NewEvent]], su
         before = current.get(name, _Previous(dict[int, float](), new.occurred_at, None))
         if _is_outdated(session, new, before):
             continue
-        after = shares_of(new.kind, new.shown or (), new.image_id)
+        after = shares(new.kind, new.shown or (), new.image_id, new.worst_id)
         current[name] = _Previous(after, max(new.occurred_at, before.at), key)
         changed[name] = {
             **_row(new, key, current[name].at),
@@ -209,6 +209,7 @@ def _update_choices(session: Session, events: Sequence[tuple[int, NewEvent]], su
             "kind": new.kind,
             "shown": new.shown,
             "chosen": new.image_id,
+            "worst": new.worst_id,
         }
         if new.round == FIRST:
             for image in before.value.keys() | after.keys():
@@ -261,16 +262,3 @@ def _write(
         session.connection().execute(insert(cast("Table", table.__table__)), new)
     if changed:
         session.execute(update(table), changed)
-
-
-def shares_of(kind: str, shown: Sequence[int], chosen: int | None) -> dict[int, float]:
-    """Each picture's share of a comparison won: 1 in total, split in a tie; empty if skipped.
-
-    Args:
-        kind: `CHOICE`, `TIE` or `SKIP`.
-        shown: Ids of the pictures compared.
-        chosen: The chosen one, if any.
-    """
-    if kind == SKIP:
-        return {}
-    return {image: 1 / len(shown) if kind == TIE else float(image == chosen) for image in shown}

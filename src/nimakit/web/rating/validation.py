@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from nimakit.io.rules import is_integer, is_number
 from nimakit.web.db.queries import lock_raters
 from nimakit.web.db.tables import (
+    BEST_WORST,
     CHOICE,
     CULL,
     FIRST,
@@ -47,9 +48,9 @@ class Batch:
         collection: The collection they belong to.
         rater: The rater.
         events: Objects with ``id`` (chosen by the browser: letters, digits and hyphens), ``kind``, ``image``
-            or ``trial`` and ``shown``, ``value``, ``predicted``, ``round``, ``age_ms`` (how long ago it
-            happened), ``elapsed_ms`` (how long the rater looked) and ``replaces`` (id of this browser's
-            earlier event that it replaces).
+            or ``trial``, ``shown`` and ``worst``, ``value``, ``predicted``, ``round``, ``age_ms`` (how
+            long ago it happened), ``elapsed_ms`` (how long the rater looked) and ``replaces`` (id of this
+            browser's earlier event that it replaces).
     """
 
     collection: Collection
@@ -126,7 +127,7 @@ def _collections(session: Session, batches: Sequence[Batch]) -> dict[int, int]:
     for event in (event for batch in batches for event in batch.events):
         if isinstance(event, Mapping):
             shown = event.get("shown")
-            candidates = [event.get("image"), *(shown if isinstance(shown, list) else ())]
+            candidates = [event.get("image"), event.get("worst"), *(shown if isinstance(shown, list) else ())]
             named.update(filter(_is_key, candidates))
     return dict(session.execute(select(Image.id, Image.collection_id).where(Image.id.in_(named))).all())
 
@@ -151,7 +152,8 @@ def _parse(
     if image is not None and not (_is_key(image) and image in pictures):
         raise ValueError("This picture is not part of the collection.")
     collection = batch.collection
-    check = {"preference": _check_choice, CULL: _check_mark}.get(collection.experiment, _check_rating)
+    checks = {"preference": _check_choice, BEST_WORST: _check_best_worst, CULL: _check_mark}
+    check = checks.get(collection.experiment, _check_rating)
     return NewEvent(
         client_id=client_id,
         collection_id=collection.id,
@@ -206,3 +208,14 @@ def _check_choice(raw: Mapping[str, Any], collection: Collection, pictures: set[
     if (raw.get("image") in shown) != (kind == CHOICE):
         raise ValueError("The chosen picture must be one of those shown.")
     return {"kind": kind, "trial": trial, "shown": shown}
+
+
+def _check_best_worst(raw: Mapping[str, Any], collection: Collection, pictures: set[int]) -> dict[str, Any]:
+    if raw.get("kind") not in (CHOICE, SKIP):
+        raise ValueError("Events of this collection must choose the best and the worst picture, or skip.")
+    values, worst = _check_choice(raw, collection, pictures), raw.get("worst")
+    if raw["kind"] == SKIP and worst is None:
+        return values
+    if raw["kind"] == SKIP or not _is_key(worst) or worst not in values["shown"] or worst == raw["image"]:
+        raise ValueError("The worst picture must be one of those shown, and not the best one.")
+    return {**values, "worst_id": worst}

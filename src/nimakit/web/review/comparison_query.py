@@ -19,7 +19,18 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from nimakit.web.db.tables import CHOICE, FIRST, SKIP, TIE, Choice, Collection, Event, Image, Rater
+from nimakit.web.db.tables import (
+    BEST_WORST,
+    CHOICE,
+    FIRST,
+    SKIP,
+    TIE,
+    Choice,
+    Collection,
+    Event,
+    Image,
+    Rater,
+)
 from nimakit.web.review.query import Query
 
 PAGE = 30
@@ -58,7 +69,10 @@ class Comparison:
 def parse_query(given: Mapping[str, str], collection: Collection, rater: Rater) -> Query:
     """Parse an address of the list: raters see their own comparisons, the admin everyone's."""
     sorts = {name: text for name, text in SORTS.items() if rater.is_admin or name != "rater"}
-    return Query.parse(given, rater, sorts, SHOWN, sees_names=rater.is_admin or not collection.blind)
+    shown = SHOWN
+    if collection.experiment == BEST_WORST:  # which has no ties
+        shown = {name: text for name, text in SHOWN.items() if name != "tie"} | {"choice": "decided"}
+    return Query.parse(given, rater, sorts, shown, sees_names=rater.is_admin or not collection.blind)
 
 
 def page_of(session: Session, collection: Collection, rater: Rater, query: Query) -> list[Comparison]:

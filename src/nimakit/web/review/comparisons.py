@@ -13,7 +13,7 @@ from nimakit.web.access import (
     visible_names,
 )
 from nimakit.web.db.queries import lock_raters
-from nimakit.web.db.tables import CHOICE, SKIP, TIE, Choice, Collection, Event, Rater
+from nimakit.web.db.tables import BEST_WORST, CHOICE, SKIP, TIE, Choice, Collection, Event, Rater
 from nimakit.web.rating.store import correction, store_events
 from nimakit.web.review.comparison_query import PAGE, Comparison, find_comparison, page_of, parse_query
 from nimakit.web.services import services
@@ -73,7 +73,7 @@ def correct(slug: str, whose: int, trial: str) -> ResponseReturnValue:
         refuse_correction(collection, rater)
         lock_raters(session, [whose])
         choice = _find(session, collection, rater, whose, trial).choice
-        kind, chosen = _outcome(choice)
+        kind, chosen, worst = _outcome(choice, collection)
         if whose != rater.id and kind != SKIP:
             abort(403)
         act = correction(
@@ -82,6 +82,7 @@ def correct(slug: str, whose: int, trial: str) -> ResponseReturnValue:
             rater_id=whose,
             kind=kind,
             image_id=chosen,
+            worst_id=worst,
             round=choice.round,
             trial=trial,
             shown=choice.shown,
@@ -104,12 +105,19 @@ def _find(session: Session, collection: Collection, rater: Rater, whose: int, tr
     return found
 
 
-def _outcome(choice: Choice) -> tuple[str, int | None]:
-    """Kind of event, and chosen picture, from the submitted form."""
-    outcome = request.form.get("said", "")
-    if outcome not in (TIE, SKIP, *map(str, choice.shown)):
-        abort(400, f"Choose one of the pictures that were shown, tie or skip. Received: {outcome}")
-    return (outcome, None) if outcome in (TIE, SKIP) else (CHOICE, int(outcome))
+def _outcome(choice: Choice, collection: Collection) -> tuple[str, int | None, int | None]:
+    """Kind of event, chosen and worst picture, from the submitted form."""
+    said, shown = request.form.get("said", ""), {str(image): image for image in choice.shown}
+    if said == SKIP:
+        return SKIP, None, None
+    if collection.experiment == BEST_WORST:
+        best, worst = (request.form.get(name, "") for name in ("best", "worst"))
+        if said != CHOICE or not shown.keys() >= {best, worst} or best == worst:
+            abort(400, "Choose the best and the worst of the pictures that were shown, two different ones.")
+        return CHOICE, shown[best], shown[worst]
+    if said not in (TIE, *shown):
+        abort(400, f"Choose one of the pictures that were shown, tie or skip. Received: {said}")
+    return (TIE, None, None) if said == TIE else (CHOICE, shown[said], None)
 
 
 def _people(session: Session, collection: Collection) -> list[Rater]:

@@ -76,7 +76,7 @@ def parse_query(given: Mapping[str, str], collection: Collection, rater: Rater) 
     hidden: set[str] = set() if rater.is_admin or collection.show_others else set(_OF_OTHERS)
     if collection.blind and not rater.is_admin:
         hidden |= _NOT_BLIND
-    if collection.experiment == "preference":
+    if collection.compares:
         hidden |= _NOT_COMPARED
     sorts = {name: text for name, text in SORTS.items() if name not in hidden}
     shown = SHOWN if rater.is_admin else {name: SHOWN[name] for name in ("mine", "skipped")}

@@ -36,7 +36,7 @@ def page(slug: str) -> ResponseReturnValue:
     rater = current_rater()
     with services().database.read() as session:
         collection = current_collection(session, slug)
-        if collection.experiment == "preference" and not rater.is_admin:
+        if collection.compares and not rater.is_admin:
             return redirect(url_for("comparisons.page", slug=slug))
         query = parse_query(request.args, collection, rater)
         entries = page_of(session, collection, rater, query)
@@ -116,7 +116,7 @@ def correct(slug: str, key: int) -> ResponseReturnValue:
             abort(403)
         if not 0 < whose <= LARGEST_KEY:
             abort(404, _NO_RATING)
-        if collection.experiment == "preference":
+        if collection.compares:
             abort(400, "Pictures of this collection are compared, not rated.")
         lock_raters(session, [whose])
         rating = session.get(Rating, (image.id, whose, FIRST))
@@ -181,7 +181,7 @@ def _values(session: Session, collection: Collection, key: int) -> list[float]:
 
 def _totals(collection: Collection, image: Image, values: list[float]) -> tuple[int, float]:
     """Number of ratings and their sum, or number of comparisons and how many the picture won."""
-    if collection.experiment == "preference":
+    if collection.compares:
         return image.count, image.total
     return len(values), sum(values)
 

@@ -145,11 +145,7 @@ class StudyForm(FlaskForm):  # type: ignore[misc]
         """
         if field.data and self.collection.experiment == CULL:
             raise ValidationError("A cull cannot be rated as a study. Choose another experiment in Settings.")
-        if (
-            field.data
-            and self.collection.experiment == "preference"
-            and not (self.quota.data or self.quota.errors)
-        ):
+        if field.data and self.collection.compares and not (self.quota.data or self.quota.errors):
             raise ValidationError("Comparisons have no end. Set the number of comparisons per rater.")
 
     def validate_examples(self, field: TextAreaField) -> None:

@@ -133,7 +133,7 @@ def _left(session: Session, collection: Collection, participation: Participation
 
 
 def _item(session: Session, collection: Collection, number: int, images: list[Image]) -> dict[str, Any]:
-    if collection.experiment != "preference":
+    if not collection.compares:
         pick = Pick(images[0].id, FIRST)
         [item] = picture_items(session, collection, current_rater(), [pick])
         return {**item, "task": number}
@@ -164,6 +164,14 @@ def _judge(body: dict[str, Any], task: Task, images: list[Image]) -> tuple[bool,
             abort(400, "The comparison must show the pictures of the task.")
         place = shown.index(best) + 1
         is_right = body.get("kind") == CHOICE and body.get("image") == best
+        if "worst" in body:
+            worst = images[-1].id
+            if worst not in shown:
+                abort(400, "The comparison must show the pictures of the task.")
+            places = {"best": place, "worst": shown.index(worst) + 1}
+            return is_right and body["worst"] == worst, gettext(
+                "Photograph %(best)s looks best here, and photograph %(worst)s worst.", **places
+            )
         return is_right, gettext("Photograph %(number)s looks best here.", number=place)
     value, low, high = body.get("value"), task["low"], task["high"]
     if not is_number()(value):

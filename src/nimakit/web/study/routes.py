@@ -14,6 +14,7 @@ from nimakit.web.accounts import raters
 from nimakit.web.accounts.links import with_query
 from nimakit.web.accounts.routes import ATTEMPTS, enter, has_failed
 from nimakit.web.db.tables import (
+    BEST_WORST,
     Collection,
     Image,
     Invitation,
@@ -34,7 +35,7 @@ from nimakit.web.study.texts import find_pictures, picture_names, render
 
 blueprint = Blueprint("study", __name__)
 
-_RATING = ("score", "rate", "preference")
+_RATING = ("score", "rate", "preference", BEST_WORST)
 _SCRIPTED = ("deck", "events")
 _SHOWN = 1280
 """Longer side of pictures in texts, in pixels."""

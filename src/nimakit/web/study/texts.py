@@ -12,14 +12,13 @@ from sqlalchemy.orm import Session
 
 from nimakit.errors import UsageError
 from nimakit.web.db.scale import Scale
-from nimakit.web.db.tables import OK, Collection, Image
+from nimakit.web.db.tables import BEST_WORST, OK, Collection, Image
 
 SEPARATOR = "|"
 """Between the parts of a line of an example or a practice task."""
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 _LOWEST_HEADING = 6
-_PREFERENCE = "preference"
 
 
 def render(text: str, addresses: Mapping[str, str]) -> Markup:
@@ -85,8 +84,9 @@ def parse_examples(text: str) -> list[dict[str, Any]]:
 def parse_practice(text: str, collection: Collection) -> list[dict[str, Any]]:
     """The practice tasks of a study, from a line each.
 
-    A line is ``PICTURE | RATING or LOWEST-HIGHEST | EXPLANATION``. In a preference it names as many pictures
-    as raters choose from, the best first, then the explanation. The explanation may be missing.
+    A line is ``PICTURE | RATING or LOWEST-HIGHEST | EXPLANATION``. Where pictures are compared, it names as
+    many pictures as raters choose from, the best first and in best-worst the worst last, then the
+    explanation. The explanation may be missing.
 
     Raises:
         UsageError: A line has another form, or a rating is outside the scale.
@@ -109,11 +109,12 @@ def practice_lines(practice: Iterable[Mapping[str, Any]]) -> str:
 
 def _practice(number: int, parts: list[str], collection: Collection) -> dict[str, Any]:
     given = f"Received: {f' {SEPARATOR} '.join(parts)}"
-    if collection.experiment == _PREFERENCE:
+    if collection.compares:
         pictures, rest = parts[: collection.choices], parts[collection.choices :]
         if len(set(pictures)) != collection.choices or not all(pictures) or len(rest) > 1:
             raise UsageError(
-                f"Line {number} must name {collection.choices} different pictures, the best first, and may"
+                f"Line {number} must name {collection.choices} different pictures, the best first"
+                f"{' and the worst last' if collection.experiment == BEST_WORST else ''}, and may"
                 f" end with an explanation, separated by {SEPARATOR}. {given}"
             )
         return {"pictures": pictures, "low": None, "high": None, "text": "".join(rest)}

@@ -20,12 +20,14 @@ _TASKS = {
     "score": "rated {pictures} one at a time",
     "rate": "rated {pictures} one at a time by correcting a score that a model predicted",
     "preference": "compared {pictures}, {choices} at a time, and chose the best or called them alike",
+    "best-worst": "saw {choices} of {pictures} at a time, and chose the best and the worst of them",
     "cull": "rated {pictures} with stars while they chose the best of each group of similar ones",
 }
 _QUESTIONS = {
     "score": "How good does this photograph look?",
     "rate": "Is the predicted score right?",
     "preference": "Which photograph looks best?",
+    "best-worst": "Which photograph looks best, and which looks worst?",
     "cull": "Which photographs do you keep?",
 }
 _ORDERS = {
@@ -60,6 +62,7 @@ _COLUMNS = {
     "left": Column("string", "One photograph of the pair, by image_id"),
     "right": Column("string", "The other photograph, by image_id"),
     "chosen": Column("string", "The better photograph, by image_id; -1 for a tie"),
+    "weight": Column("number", "How much the pair counts"),
     "comparison": Column("string", "Name of the comparison: pairs of one comparison share it"),
     "n": Column("integer", "Number of ratings, or of comparisons that showed the photograph"),
     "mean": Column("number", "Mean rating; blank without ratings"),
@@ -144,7 +147,11 @@ def _on_task(session: Session, collection: Collection) -> Iterator[str]:
 def _on_order(collection: Collection) -> Iterator[str]:
     if collection.experiment == "cull":
         return
-    yield f"Photographs were shown {_ORDERS[collection.ordering]}."
+    if collection.compares and (collection.ordering, collection.experiment) != ("random", "preference"):
+        informed = ", and later by expected information" if collection.ordering == "active" else ""
+        yield f"Photographs were put together so that the design is balanced and connected{informed}."
+    else:
+        yield f"Photographs were shown {_ORDERS[collection.ordering]}."
     if collection.wanted:
         noun = "comparison" if collection.response_table is Choice else "rating"
         yield f"Photographs with {_many(collection.wanted, noun)} were no longer shown."

@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,11 +17,12 @@ from nimakit.labels.label_file import write_labels
 from nimakit.labels.ratings import Ratings, to_counts
 from nimakit.stats.bradley_terry import Comparisons
 from nimakit.stats.histogram import FloatArray
+from nimakit.web.db.outcomes import decided
 from nimakit.web.db.queries import is_counted
-from nimakit.web.db.tables import FIRST, SKIP, TIE, Choice, Collection, Event, Image, Rater, Rating
+from nimakit.web.db.tables import FIRST, SKIP, Choice, Collection, Event, Image, Rater, Rating
 
 RATING_COLUMNS = ("image_id", "user_id", "rating", "time", "repeat", "predicted", "elapsed_ms", "image")
-PAIR_COLUMNS = ("left", "right", "chosen", "user_id", "time", "repeat", "comparison")
+PAIR_COLUMNS = ("left", "right", "chosen", "user_id", "time", "repeat", "comparison", "weight")
 
 Row = dict[str, Any]
 
@@ -78,7 +78,7 @@ def ratings_of(session: Session, collection: Collection) -> Ratings:
 
 
 def pair_rows(session: Session, collection: Collection) -> Iterator[Row]:
-    """The current comparisons as pairs: of four pictures, the chosen one beats each of the others.
+    """The current comparisons as the pairs that they decide (`nimakit.web.db.outcomes.decided`).
 
     Args:
         session: From `Database.read`; must stay open until the last row.
@@ -86,7 +86,7 @@ def pair_rows(session: Session, collection: Collection) -> Iterator[Row]:
 
     Yields:
         Rows of `PAIR_COLUMNS`, without skipped comparisons and those of excluded raters. ``chosen`` is the
-        value of left or right, or -1 for a tie.
+        value of left or right, or -1 for a tie; ``weight`` is how much the pair counts.
 
     Raises:
         LabelError: Two pictures share an image_id.
@@ -99,15 +99,16 @@ def pair_rows(session: Session, collection: Collection) -> Iterator[Row]:
         .order_by(Choice.occurred_at, Choice.event_id)
     )
     for choice, code in _stream(session, wanted):
-        for left, right in decided(choice.kind, choice.shown, choice.chosen):
+        for left, right, share, weight in decided(choice.kind, choice.shown, choice.chosen, choice.worst):
             yield {
                 "left": names[left],
                 "right": names[right],
-                "chosen": -1 if choice.chosen is None else names[choice.chosen],
+                "chosen": {1.0: names[left], 0.0: names[right]}.get(share, -1),
                 "user_id": code,
                 "time": choice.occurred_at.isoformat(),
                 "repeat": choice.round,
                 "comparison": choice.trial,
+                "weight": _plain(weight),
             }
 
 
@@ -131,22 +132,10 @@ def comparisons_of(session: Session, collection: Collection) -> Comparisons:
         left=np.array([names[row["left"]] for row in rows]),
         right=np.array([names[row["right"]] for row in rows]),
         share=np.array([0.5 if row["chosen"] == -1 else row["chosen"] == row["left"] for row in rows]),
+        weight=np.array([row["weight"] for row in rows], np.float64),
         user_ids=tuple(people),
         user=np.array([people[row["user_id"]] for row in rows]),
     )
-
-
-def decided(kind: str, shown: Sequence[int], chosen: int | None) -> Iterator[tuple[int, int]]:
-    """The pairs that a comparison decides: those with the chosen picture, or all of a tie.
-
-    Args:
-        kind: `CHOICE` or `TIE`.
-        shown: The pictures compared.
-        chosen: The chosen one; None for a tie.
-    """
-    for left, right in combinations(shown, 2):
-        if kind == TIE or chosen in (left, right):
-            yield left, right
 
 
 def label_counts(session: Session, collection: Collection) -> tuple[list[str], FloatArray]:
@@ -163,7 +152,7 @@ def label_counts(session: Session, collection: Collection) -> tuple[list[str], F
 
 
 def _first_ratings(session: Session, collection: Collection, *order: SQLColumnExpression[Any]) -> Ratings:
-    if collection.experiment == "preference":
+    if collection.compares:
         raise LabelError(
             "Comparisons have no ratings to count. Export the pairs, and turn them into labels with nimakit"
             " data pairs."

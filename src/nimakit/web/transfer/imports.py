@@ -6,7 +6,7 @@ import unicodedata
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from nimakit.web.accounts import raters as rater_accounts
 from nimakit.web.db.database import Database
 from nimakit.web.db.queries import lock_raters
 from nimakit.web.db.tables import (
+    BEST_WORST,
     CHOICE,
     FIRST,
     MISSING,
@@ -36,6 +37,7 @@ from nimakit.web.db.tables import (
     now,
 )
 from nimakit.web.rating.store import NewEvent, store_events
+from nimakit.web.transfer.sets import join_pairs
 
 _BATCH = 2000
 _NAMESPACE = uuid.UUID("6f1d3c1e-5c2f-4c39-9d1b-2b0f4a3f9c11")
@@ -80,7 +82,7 @@ def import_ratings(database: Database, collection: Collection, path: Path, rows:
     Raises:
         LabelError: No such table, bad rows that `rows` does not skip, or no good row.
     """
-    if collection.experiment == "preference":
+    if collection.compares:
         raise LabelError(
             "Pictures of this collection are compared, not rated: import pairs, or make another collection."
         )
@@ -106,11 +108,13 @@ def import_ratings(database: Database, collection: Collection, path: Path, rows:
 
 
 def import_pairs(database: Database, collection: Collection, path: Path, rows: BadRows) -> Imported:
-    """Import comparisons of two pictures; those imported before are not added again.
+    """Import comparisons; those imported before are not added again.
 
     Args:
         database: The database.
-        collection: A collection whose pictures are compared two at a time.
+        collection: A collection whose pictures are compared. If it shows more than two at a time, the rows of
+            each comparison, by the name in the column comparison, must be the pairs it decides, as in an
+            export.
         path: .csv, .tsv or .jsonl with the columns left, right and chosen (one of these two, "left",
             "right", "tie" or -1), and, if known, of raters (user_id, user, rater or session), times (time),
             repeats (repeat) and names of comparisons (comparison), as in an export.
@@ -119,8 +123,8 @@ def import_pairs(database: Database, collection: Collection, path: Path, rows: B
     Raises:
         LabelError: As `import_ratings`.
     """
-    if collection.experiment != "preference" or collection.choices != 2:
-        raise LabelError("Pairs can only be imported where pictures are compared two at a time.")
+    if not collection.compares:
+        raise LabelError("Pairs can only be imported where pictures are compared.")
     *required, of_user = _columns(path, [("left",), ("right",), ("chosen",)], (*_USER_COLUMNS, "session"))
     digest = _digest(path)
 
@@ -142,7 +146,7 @@ def import_pairs(database: Database, collection: Collection, path: Path, rows: B
         )
 
     table = read_rows(path, required, rows, optional=(of_user, "time", "repeat", "comparison"))
-    return _add_events(database, collection, _parse(table, parse, path, rows), rows)
+    return _add_events(database, collection, _parse(table, parse, path, rows, collection), rows)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,6 +163,7 @@ class _Row:
     chosen: str | None = None
     repeat: bool = False
     comparison: str = ""
+    worst: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for image in self.images:
@@ -169,16 +174,49 @@ class _Row:
         return uuid.uuid5(_NAMESPACE, f"{collection.id} {self!r}").hex
 
 
-def _parse(table: Iterable[Row], parse: Callable[[Row], _Row], path: Path, rows: BadRows) -> list[_Row]:
-    found = []
+def _parse(
+    table: Iterable[Row],
+    parse: Callable[[Row], _Row],
+    path: Path,
+    rows: BadRows,
+    compares: Collection | None = None,
+) -> list[_Row]:
+    """The rows of a table; where more than two pictures are compared, one for each comparison."""
+    lines: list[tuple[int, _Row]] = []
     for row in table:
         try:
-            found.append(parse(row))
+            lines.append((row.line, parse(row)))
         except ValueError as error:
             rows.add(path, row.line, str(error))
+    if compares and compares.choices > 2:
+        found = _joined(lines, compares, path, rows)
+    else:
+        found = [row for _, row in lines]
     rows.refuse()
     if not found:
         raise LabelError("A table must have at least one good row. Received: none")
+    return found
+
+
+def _joined(
+    lines: Iterable[tuple[int, _Row]], collection: Collection, path: Path, rows: BadRows
+) -> list[_Row]:
+    """The comparisons that rows with the same rater and name of a comparison are from."""
+    sets = defaultdict[tuple[Any, ...], list[tuple[int, _Row]]](list)
+    for line, row in lines:
+        sets[row.user, row.comparison, row.repeat].append((line, row))
+    found = []
+    for members in sets.values():
+        line, first = members[0]
+        try:
+            shown, best, worst = join_pairs(
+                [(row.images, row.chosen) for _, row in members],
+                collection.choices,
+                has_worst=collection.experiment == BEST_WORST,
+            )
+            found.append(replace(first, images=shown, chosen=best, worst=worst))
+        except ValueError as error:
+            rows.add(path, line, str(error))
     return found
 
 
@@ -228,7 +266,9 @@ def _details(row: _Row, name: str, images: Mapping[str, int]) -> dict[str, Any]:
     if row.value is not None:
         return {"kind": RATING, "image_id": keys[0], "value": row.value, "predicted": row.predicted}
     chosen = None if row.chosen is None else images[row.chosen]
-    return {"kind": TIE if chosen is None else CHOICE, "image_id": chosen, "shown": keys, "trial": name}
+    worst = None if row.worst is None else images[row.worst]
+    kind = TIE if chosen is None else CHOICE
+    return {"kind": kind, "image_id": chosen, "worst_id": worst, "shown": keys, "trial": name}
 
 
 def _when(seconds: float, received: datetime) -> datetime:

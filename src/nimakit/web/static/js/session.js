@@ -17,7 +17,8 @@ const BREAK_AFTER_MS = 30 * 60000;
 
 export class Session {
   // options: deck (path below the collection), unit ("picture"), show(item), clear(), describe(item) for the undo
-  // button, ready(item): a promise that its pictures can be shown, mark(answer): shows the earlier answer, if any.
+  // button, ready(item): a promise that its pictures can be shown, mark(answer): shows the earlier answer, if any,
+  // undo(): takes back a part of an answer that was not sent yet; false if there is none.
   constructor(options) {
     this.options = options;
     this.field = document.getElementById("main");
@@ -182,6 +183,7 @@ export class Session {
   }
 
   back() {
+    if (this.options.undo?.()) return;
     if (!this.deck.past.length) return toast("There is nothing to undo.");
     this.deck.back();
     this.next();

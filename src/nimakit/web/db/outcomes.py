@@ -1,0 +1,73 @@
+"""What a comparison says of its pictures: which pairs it decides, and what share each picture won."""
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+from nimakit.web.db.tables import SKIP, TIE
+
+
+class Pair(NamedTuple):
+    """Two pictures of a comparison.
+
+    Attributes:
+        left: Id of the one that was shown first.
+        right: Id of the other.
+        share: 1 if the left is better, 0 if the right is, 0.5 for a tie.
+        weight: How much the pair counts, as in `nimakit.stats.best_worst.to_pairs`.
+    """
+
+    left: int
+    right: int
+    share: float
+    weight: float
+
+
+def decided(kind: str, shown: Sequence[int], chosen: int | None, worst: int | None) -> Iterator[Pair]:
+    """The pairs that a comparison decides: those with the chosen or the worst picture, or all of a tie.
+
+    Args:
+        kind: `CHOICE` or `TIE`.
+        shown: The pictures compared.
+        chosen: The chosen one; None for a tie.
+        worst: The one chosen as the worst; None where nobody is asked for it.
+
+    >>> [pair[:3] for pair in decided("choice", [7, 8, 9], 8, None)]
+    [(7, 8, 0.0), (8, 9, 1.0)]
+    """
+    weight = 1.0 if worst is None else pair_weight(len(shown))
+    for left, right in combinations(shown, 2):
+        if kind == TIE:
+            yield Pair(left, right, 0.5, weight)
+        elif chosen in (left, right):
+            yield Pair(left, right, float(chosen == left), weight)
+        elif worst in (left, right):
+            yield Pair(left, right, float(worst == right), weight)
+
+
+def pair_weight(size: int) -> float:
+    """How much each pair counts that the best and the worst of so many pictures decide."""
+    return (size - 1) / (2 * size - 3)
+
+
+def shares(kind: str, shown: Sequence[int], chosen: int | None, worst: int | None) -> dict[int, float]:
+    """Each picture's share of a comparison won; empty if skipped.
+
+    The chosen picture wins all, and the others nothing. Where there is a worst one as well, those between
+    lose to one picture and win over one: half. A tie is split evenly.
+
+    Args:
+        kind: `CHOICE`, `TIE` or `SKIP`.
+        shown: The pictures compared.
+        chosen: The chosen one; None for a tie or a skip.
+        worst: The one chosen as the worst; None where nobody is asked for it.
+
+    >>> shares("choice", [5, 6, 7], 6, 5)
+    {5: 0.0, 6: 1.0, 7: 0.5}
+    """
+    if kind == SKIP:
+        return {}
+    if kind == TIE:
+        return dict.fromkeys(shown, 1 / len(shown))
+    between = 0.0 if worst is None else 0.5
+    return {image: 1.0 if image == chosen else 0.0 if image == worst else between for image in shown}
