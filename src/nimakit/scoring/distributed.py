@@ -94,7 +94,7 @@ def connected(cluster: Cluster) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # otherwise Ray sends usage data to its makers
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it warns of each pool of actors
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # lost blocks are dealt with
     try:
         _connect(cluster)
         context = DataContext.get_current()
@@ -192,8 +192,7 @@ class _Run:
             compute=ActorPoolStrategy(min_size=1, max_size=actors, initial_size=actors),
             num_cpus=self.cluster.cpus,
             num_gpus=self.cluster.gpus or None,
-            max_restarts=-1,
-            max_task_retries=_RETRIES,
+            ray_remote_args_fn=_remote_arguments,
             fn_constructor_args=(self.model, self.to_record, self.settings),
         )
         try:
@@ -219,6 +218,11 @@ def _most_actors(cluster: Cluster) -> int:
             f" and a cluster with {available.get('CPU', 0):g} and {available.get('GPU', 0):g}"
         )
     return most
+
+
+def _remote_arguments() -> dict[str, Any]:
+    """What Ray Data would set to no limit."""
+    return {"max_task_retries": _RETRIES}
 
 
 def _row(entry: Entry) -> str:
