@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -93,6 +94,7 @@ def connected(cluster: Cluster) -> Iterator[None]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # otherwise Ray sends usage data to its makers
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated")  # the only way to limit retries
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it warns of each pool of actors
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # lost blocks are dealt with
     try:
@@ -192,7 +194,7 @@ class _Run:
             compute=ActorPoolStrategy(min_size=1, max_size=actors, initial_size=actors),
             num_cpus=self.cluster.cpus,
             num_gpus=self.cluster.gpus or None,
-            ray_remote_args_fn=_remote_arguments,
+            max_task_retries=_RETRIES,  # without a limit by default
             fn_constructor_args=(self.model, self.to_record, self.settings),
         )
         try:
@@ -218,11 +220,6 @@ def _most_actors(cluster: Cluster) -> int:
             f" and a cluster with {available.get('CPU', 0):g} and {available.get('GPU', 0):g}"
         )
     return most
-
-
-def _remote_arguments() -> dict[str, Any]:
-    """What Ray Data would set to no limit."""
-    return {"max_task_retries": _RETRIES}
 
 
 def _row(entry: Entry) -> str:
