@@ -68,7 +68,7 @@ from nimakit.scoring.items import to_record
 from nimakit.sources import Entry
 
 def deadly(entry, result):
-    if entry.image_id == "r3":
+    if entry.image_id == "r3" and not isinstance(result, Exception):
         os._exit(137)
     return to_record(entry, result)
 
