@@ -59,6 +59,28 @@ def start_command(name: str, source: Path, *options: str, ray: Path) -> "subproc
     )
 
 
+DEADLY = """
+import json, os, sys
+from nimakit.models.loading import load_model
+from nimakit.scoring import distributed
+from nimakit.scoring.bulk import Cluster
+from nimakit.scoring.items import to_record
+from nimakit.sources import Entry
+
+def deadly(entry, result):
+    if entry.image_id == "r3" and not isinstance(result, Exception):
+        os._exit(137)
+    return to_record(entry, result)
+
+model, photo = sys.argv[1:]
+entries = [Entry(image_id=f"r{row}", place=photo) for row in range(70)]
+settings = distributed.Settings(tta="none", measures=False, max_pixels=10**8, workers=1)
+with distributed.connected(Cluster()):
+    print(json.dumps([*distributed.score(entries, load_model(model), deadly, Cluster(), settings)]))
+"""
+"""A run in which a row ends the process that works on it, as when memory runs out."""
+
+
 def records(output: Path) -> dict[str, Any]:
     """Id -> record."""
     lines = output.read_text(encoding="utf-8").splitlines()
@@ -147,3 +169,21 @@ def test_features_are_those_of_one_process(ray_folder: Path, tmp_path: Path) -> 
             assert rows[1][key][column] == (values and pytest.approx(values, rel=CLOSE)), column
     assert rows[0]["r8"]["tiny encoder@16x16"] is None
     wait_for_none(ray_folder)
+
+
+def test_a_row_that_ends_its_process_is_an_error(ray_folder: Path, tiny_file: Path, tmp_path: Path) -> None:
+    """Not for ever: it is tried again, on its own at last, and all others are scored."""
+    write_photo(tmp_path / "a.png", 80)
+    done = subprocess.run(
+        [sys.executable, "-c", DEADLY, str(tiny_file), str(tmp_path / "a.png")],
+        env={**os.environ, "RAY_TMPDIR": str(ray_folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    found = {record["image_id"]: record.get("error") for record in json.loads(done.stdout.splitlines()[-1])}
+    assert found.keys() == {f"r{row}" for row in range(70)}
+    assert [name for name, error in found.items() if error] == ["r3"]
+    assert "when memory runs out" in str(found["r3"])

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ _BATCH = 64
 """Rows that an actor takes at once."""
 _RETRIES = 2
 """Times that a batch is tried again if its actor ends, as by Ray when memory runs out."""
+_LOST = 100
+"""Batches, or rows tried one by one, that may be lost before the run is given up."""
 _ROWS = 250_000
 """Rows of the source that are with Ray at once, so that the memory of the driver does not grow with it."""
 
@@ -93,14 +96,15 @@ def connected(cluster: Cluster) -> Iterator[None]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # otherwise Ray sends usage data to its makers
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated")  # the only way to limit retries
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it warns of each pool of actors
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # lost blocks are dealt with
     try:
         _connect(cluster)
         context = DataContext.get_current()
         context.enable_progress_bars = False
         context.verbose_stats_logs = False
-        context.max_errored_blocks = -1  # their rows are tried one by one
+        context.max_errored_blocks = _LOST  # their rows are tried one by one
         yield
     finally:
         ray.shutdown()
@@ -160,11 +164,11 @@ def score(
                 yield record
             if not left:
                 break
-            if not is_working:
-                raise ClusterError(
-                    "The actors of the Ray cluster must be able to work. Received: none of the first"
-                    f" {len(rows)} rows came back; Ray's logs tell why."
-                )
+        if not is_working:
+            raise ClusterError(
+                "The actors of the Ray cluster must be able to work. Received: none of the first"
+                f" {len(rows)} rows came back; Ray's logs tell why."
+            )
         for row in left:
             yield to_record(_entry(row), ImageError(_ENDED))
 
@@ -189,11 +193,16 @@ class _Run:
             batch_size=batch,
             batch_format="numpy",
             # A pool of one size would want the actors of a lost node back, and wait until one like it joins.
-            compute=ActorPoolStrategy(min_size=1, max_size=actors, initial_size=actors),
+            compute=ActorPoolStrategy(
+                min_size=1,
+                max_size=actors,
+                initial_size=actors,
+                # An actor that ends takes with it what waits for it.
+                max_tasks_in_flight_per_actor=1 if batch == 1 else None,
+            ),
             num_cpus=self.cluster.cpus,
             num_gpus=self.cluster.gpus or None,
-            max_restarts=-1,
-            max_task_retries=_RETRIES,
+            max_task_retries=_RETRIES,  # without a limit by default
             fn_constructor_args=(self.model, self.to_record, self.settings),
         )
         try:

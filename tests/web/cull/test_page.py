@@ -31,7 +31,8 @@ class Tagged(Encoder):
     def encode(self, pixels: Any, stop: Stop | None = None) -> Float32Array:  # noqa: ARG002
         """One number is 1: that of the colour."""
         red, green = pixels[:, 1, 1, 0] // STEP, pixels[:, 1, 1, 1] // STEP
-        return np.eye(81, dtype=np.float32)[np.int64(red) + 9 * np.int64(green)]
+        rows: Float32Array = np.eye(81, dtype=np.float32)[np.int64(red) + 9 * np.int64(green)]
+        return rows
 
 
 @pytest.fixture
