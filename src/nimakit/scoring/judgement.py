@@ -137,13 +137,14 @@ def judge(
     found = compare(candidates, labels, scale, counts=evaluation.counts, reference=0, resamples=resamples)
     icc = None if evaluation.counts is None else reliability(labels, scale, evaluation.counts)
     worth = None if icc is None else _worth(found.rows[0].figures["lcc"], icc, found.ceiling)
-    answer, because = _answer(evaluation, found, worth, is_calibrated=metrics.on_same_scale(bins, scale))
+    is_calibrated = metrics.on_same_scale(bins, scale)
+    answer, because = _answer(evaluation, found, worth, is_calibrated=is_calibrated)
     return Judgement(
         part=part,
         comparison=found,
         worth=worth,
         answer=answer,
-        reasons=(because, *_on_others(found), *on_ceiling(found.rows[0], found)),
+        reasons=(because, *_on_others(found, is_calibrated=is_calibrated), *on_ceiling(found.rows[0], found)),
     )
 
 
@@ -243,11 +244,11 @@ def _number(ratings: float) -> str:
     return f"{ratings:.1f}" if ratings < 9.95 else f"{ratings:.0f}"
 
 
-def _on_others(found: Comparison) -> list[str]:
-    """How it compares with the guess and with the model it started from."""
+def _on_others(found: Comparison, *, is_calibrated: bool) -> list[str]:
+    """How it compares with the guess, on the scale of the ratings, and with the model it started from."""
     model, guess, *start = found.rows
     mae = model.figures["mae"].value
-    sentences = [
+    sentences = is_calibrated * [
         f"Its scores are off by {mae:.2f} points on average; the mean of all ratings, predicted for every"
         f" picture, is off by {guess.figures['mae'].value:.2f}."
     ]
