@@ -105,7 +105,7 @@ def page_of(session: Session, collection: Collection, rater: Rater, query: Query
     """
     others = _statistics(collection, rater)
     key = _sort_key(collection, query, others)
-    columns = (Image, Rating, others.count, others.mean, others.variance, key.label("key"))
+    columns: tuple[Any, ...] = (Image, Rating, others.count, others.mean, others.variance, key.label("key"))
     wanted = _filtered(_joined(columns, collection, rater, others), collection, rater, query, others)
     rows = session.execute(query.page(wanted, key, Image.id, PAGE, parse_key=_parse_key(query))).all()
     own: dict[int, float] = {}

@@ -1,5 +1,7 @@
 """Pages of rated pictures: list them, show one with its ratings, correct a rating or take it back."""
 
+from typing import Any
+
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
@@ -142,7 +144,7 @@ def correct(slug: str, key: int) -> ResponseReturnValue:
             value=value,
         )
         store_events(session, [act])
-        of_list = parse_query(request.args, collection, rater).of_list
+        of_list: dict[str, Any] = parse_query(request.args, collection, rater).of_list
     flash("The rating was taken back." if value is None else f"You now rate it {value:g}.")
     return redirect(url_for("ratings.picture", slug=slug, key=key, **of_list))
 
