@@ -54,7 +54,8 @@ def test_puts_the_figures_on_stdout_and_a_sentence_on_stderr(evaluate: Command) 
     figures = json.loads(result.out)
     assert (figures["images"], figures["srcc_mean"]) == (3, pytest.approx(1))
     assert figures["emd"] > 0
-    assert result.err.startswith("nimakit: 3 labelled images: EMD 0.")
+    assert result.err.startswith("nimakit: in short: Too few pictures to tell.")
+    assert "\nnimakit: 3 labelled images: EMD 0." in result.err
 
 
 def test_writes_figures_report_and_predictions(evaluate: Command, tmp_path: Path) -> None:
@@ -144,7 +145,7 @@ def test_ends_with_2_where_some_images_could_not_be_scored(evaluate: Command, tm
 def test_lists_twenty_failures_and_counts_the_rest(evaluate: Command) -> None:
     """At most 20 failures are listed."""
     result = evaluate(labels=[*LABELS, *({"image_id": f"x{i}", "label": [1] * 10} for i in range(25))])
-    assert len(result.err.splitlines()) == 24
+    assert len(result.err.splitlines()) == 27
     assert "and 5 more that could not be scored" in result.err
 
 

@@ -145,7 +145,7 @@ def test_shows_pictures_from_the_lowest_mean_to_the_highest(no_charts: None, tmp
     assert (low.getpixel((0, 0)), high.getpixel((0, 0))) == ((0, 0, 0), (255, 255, 255))
     assert high.size == (320, 160)
     text = _text(page)
-    assert "1.50 &plusmn; 0.71 2 ratings" in text
+    assert "1.50 &plusmn; 0.71 spread of ratings 2 ratings" in text
     assert text.index("1.50 &plusmn;") < text.index("7.00 &plusmn;")
     assert "1 of 3 pictures have no file" in text
 

@@ -16,6 +16,7 @@ from nimakit.reports import html as page_html
 from nimakit.reports import plots
 from nimakit.scoring import charts, metrics, report
 from nimakit.scoring.evaluation import Evaluation
+from nimakit.scoring.judgement import judge
 from nimakit.stats.histogram import FloatArray, default_bins, mean, normalise, standard_deviation
 from samples import write_photo
 
@@ -96,6 +97,21 @@ def test_explains_each_chart(whole: str) -> None:
     """Every chart has a sentence below that says how to read it."""
     captions = re.findall(r"<figcaption>\w[^<]{40,}\.</figcaption>", whole)
     assert len(captions) == whole.count("<figure>") == 1 + 2 * 6
+
+
+@pytest.mark.usefixtures("no_charts")
+def test_begins_with_whether_the_model_is_good_enough() -> None:
+    """The answer and its reason come first, and intervals next to a guess follow the figures."""
+    evaluation = _evaluation(40)
+    found = judge("test", evaluation, BINS, resamples=20)
+    text = _render({"test": evaluation}, judgement=found)
+    assert re.findall("<h2>(.+?)</h2>", text)[:2] == ["In short", "Figures"]
+    assert f'<p class="answer"><strong>{found.answer}.</strong> Its SRCC is ' in text
+    assert "<li><strong>40</strong>test pictures</li>" in text
+    srcc = found.comparison.rows[0].figures["srcc"]
+    assert f"<small>{srcc.low:.3f} to {srcc.high:.3f}</small>" in text
+    assert "the mean for every picture" in text
+    assert "In short" not in _render({"test": evaluation})
 
 
 @pytest.mark.usefixtures("no_charts")

@@ -24,7 +24,9 @@ def _row(name: str, srcc: float, lead: float, error: float, *, milliseconds: flo
 
 
 def _comparison(*rows: Row, ceiling: float | None = 0.95) -> Comparison:
-    return Comparison(images=605, rows=rows, best=rows[0].name, ceiling=ceiling, agreed_pairs=1)
+    return Comparison(
+        images=605, rows=rows, best=rows[0].name, reference=rows[0].name, ceiling=ceiling, agreed_pairs=1
+    )
 
 
 def test_says_which_is_best_by_how_much_and_whether_that_is_clear() -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nimakit.models.preparation import Augmentation
     from nimakit.scoring.evaluation import Evaluation
     from nimakit.scoring.items import Item
+    from nimakit.scoring.judgement import Judgement
     from nimakit.scoring.report import Explain
 
 _PREDICTIONS, _METRICS, _REPORT = "predictions.csv", "metrics.json", "report.html"
@@ -65,7 +66,7 @@ def evaluate(
     from nimakit.io.atomic import atomic_bytes, atomic_writer
     from nimakit.jobs import read_splits
     from nimakit.models import loading
-    from nimakit.scoring import evaluation, records
+    from nimakit.scoring import evaluation, records, report
 
     items = _items(samples_file, image_dir, recursive=recursive)
     if output_dir:
@@ -91,6 +92,7 @@ def evaluate(
             on_record=writer.write if writer else None,
         )
     metrics = json.dumps(found.metrics.to_dict(), indent=2)
+    judgement = _judgement(found, model, models, max_pixels)
     if output_dir:
         atomic_bytes(f"{metrics}\n".encode(), output_dir / _METRICS)
         facts = {
@@ -100,9 +102,21 @@ def evaluate(
             "Labels": str(samples_file),
             "Images": str(image_dir),
         }
-        _write_report(output_dir / _REPORT, found, model, facts, max_pixels=max_pixels, explain=drawer)
+        page = report.render(
+            title=f"How well {model.name} judges photographs",
+            facts=facts,
+            history=[],
+            evaluations={judgement.part: found},
+            bins=model.bins,
+            max_pixels=max_pixels,
+            judgement=judgement,
+            explain=drawer,
+        )
+        with atomic_writer(output_dir / _REPORT) as stream:
+            stream.write(page)
+        say(f"report: {output_dir / _REPORT}")
     click.echo(metrics)
-    for line in found.metrics.lines():
+    for line in [*judgement.lines, *found.metrics.lines()]:
         say(line)
     say(f"scored {len(found.image_ids)} images{kept_note(found.known)}")
     say_failures(found.failures)
@@ -143,33 +157,22 @@ def _prepare(output_dir: Path, samples_file: Path) -> None:
             raise UsageError(f"An output file must not be an input. Received: {file}")
 
 
-def _write_report(
-    file: Path,
-    evaluation: "Evaluation",
-    model: "Model",
-    facts: dict[str, str],
-    *,
-    max_pixels: int,
-    explain: "Explain | None",
-) -> None:
+def _judgement(found: "Evaluation", model: "Model", names: tuple[str, ...], max_pixels: int) -> "Judgement":
+    """Whether the model is good enough, next to the one it started from if a job folder names that."""
     from nimakit import jobs
-    from nimakit.io import atomic
-    from nimakit.scoring import report
+    from nimakit.config import TrainConfig, read_config
+    from nimakit.models import loading
+    from nimakit.scoring.judgement import judge, predictions_of_start
 
-    metrics = evaluation.metrics
-    name = jobs.part_name(metrics.images, metrics.training_images, metrics.validation_images)
-    page = report.render(
-        title=f"How well {model.name} judges photographs",
-        facts=facts,
-        history=[],
-        evaluations={name: evaluation},
-        bins=model.bins,
-        max_pixels=max_pixels,
-        explain=explain,
-    )
-    with atomic.atomic_writer(file) as stream:
-        stream.write(page)
-    say(f"report: {file}")
+    metrics = found.metrics
+    part = jobs.part_name(metrics.images, metrics.training_images, metrics.validation_images)
+    files = loading.model_files(*names)
+    start = None
+    if len(files) == 1 and (job := jobs.Job(files[0].parent)).run_file.is_file():
+        config = read_config(job.config_file)
+        if isinstance(config, TrainConfig) and (name := loading.starting_model(config, notify=say)):
+            start = predictions_of_start(name, found, max_pixels=max_pixels, notify=say)
+    return judge(part, found, model.bins, start=start)
 
 
 def _drawer(model: "Model", max_pixels: int) -> "Explain":

@@ -1,6 +1,5 @@
 """The report of a culled shoot: groups side by side, what is kept, and why; one page with its thumbnails."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +12,6 @@ from nimakit.culling.groups import Group, Grouping
 from nimakit.culling.ranking import Ranked
 from nimakit.culling.selection import Choice
 from nimakit.culling.shoot import Culled, name_below
-from nimakit.images.formats import RAW_SUFFIXES
 from nimakit.io.atomic import atomic_writer
 from nimakit.reports import html
 
@@ -46,7 +44,7 @@ def write(culled: Culled, file: Path, *, model: str, max_pixels: int, refresh: i
     sources = dict(zip(keys, (frame.path for frame in culled.frames), strict=True))
     names = html.write_thumbnails(sources, folder, side=_SIDE, max_pixels=max_pixels)
     thumbnails = [f"{quote(folder.name)}/{names[key]}" if key in names else "" for key in keys]
-    links = [_link(frame.path, file) for frame in culled.frames]
+    links = [html.link_to(frame.path, file) for frame in culled.frames]
     with atomic_writer(file) as stream:
         stream.write(render(culled, thumbnails, links, model=model, refresh=refresh))
 
@@ -228,10 +226,3 @@ def _time(frames: Sequence[Frame]) -> str:
     if f"{first:%Y%m%d %H%M}" == f"{last:%Y%m%d %H%M}":
         return f"{day}{first:%H:%M}"
     return f"{day}{first:%H:%M} \N{EN DASH} {last:%H:%M}" if first.date() == last.date() else day.strip()
-
-
-def _link(path: Path, page: Path) -> str:
-    """The address of a photograph from the page; empty for camera RAW, which browsers do not show."""
-    if path.name.lower().endswith(RAW_SUFFIXES):
-        return ""
-    return quote(os.fsencode(os.path.relpath(path, page.parent)))

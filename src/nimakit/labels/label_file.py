@@ -41,6 +41,14 @@ class Labels:
     histograms: FloatArray | None
     counts: FloatArray | None = None
 
+    @property
+    def ratings(self) -> FloatArray | None:
+        """(N,) float64, numbers of ratings; None if the file has shares, or only names images."""
+        if self.counts is None:
+            return None
+        totals = self.counts.sum(axis=1)
+        return totals if (self.counts % 1 == 0).all() and totals.max() > 1 else None
+
 
 def read_labels(path: str | os.PathLike[str]) -> Labels:
     """Read and check a label file: ``[{"image_id": "231893", "label": [2, 8, 19, ...]}, ...]``.

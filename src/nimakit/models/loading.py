@@ -5,8 +5,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from nimakit.config import TrainConfig, read_ensemble_config
-from nimakit.errors import ConfigError, UsageError
+from nimakit.config import RANDOM_WEIGHTS, TrainConfig, read_ensemble_config
+from nimakit.errors import ConfigError, MissingExtraError, UsageError, WeightsError
 from nimakit.jobs import Job
 from nimakit.models.conversion import convert, fetch
 from nimakit.models.engine import Member, Model
@@ -149,6 +149,28 @@ def load_config(config: TrainConfig, file_name: str = "", *, notify: Notify | No
         f" {config.base_model_name}, existing_weights {weights or 'null'}, public_model"
         f" {config.public_model or 'null'}; set public_model, or give --weights-file or --model"
     )
+
+
+def starting_model(config: TrainConfig, *, notify: Notify | None = None) -> str | Path | None:
+    """The model whose weights a training job starts from, as for `load_model`.
+
+    Args:
+        config: The job's config.
+        notify: As for `load_model`.
+
+    Returns:
+        None if the weights are no model's: those of ImageNet, random ones, or weights of another head.
+    """
+    weights = config.existing_weights
+    if not weights or weights == RANDOM_WEIGHTS or weights in PUBLIC:
+        return weights if weights in public_models() else None
+    job = Job(Path(weights).absolute().parent.parent)
+    if Path(weights).parent.name == "weights" and job.model_file.is_file():
+        return job.model_file
+    try:
+        return convert(Path(weights), config.base_model_name, config=config, notify=notify)
+    except (WeightsError, MissingExtraError):
+        return None
 
 
 def _model_file(name: str | os.PathLike[str], folder: Path, notify: Notify | None) -> Path:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nimakit.io.atomic import escaped
 from nimakit.reports import html
 from nimakit.stats.histogram import FloatArray
 
@@ -55,6 +56,7 @@ def render(
     paths: Sequence[Path | None],
     scales: Sequence[Scale],
     *,
+    file: Path,
     max_pixels: int,
 ) -> str:
     """Render a contact sheet.
@@ -63,6 +65,7 @@ def render(
         records: Score records, best first; those with an error last.
         paths: The image of each record.
         scales: The models, one or more; the first one decides the order.
+        file: Where the page will be, from which it links to the photographs.
         max_pixels: As for `nimakit.images.photo.open_photo`.
 
     Returns:
@@ -77,13 +80,14 @@ def render(
     pictures = html.thumbnails([p for _, p in shown], side=_THUMBNAIL_SIDE, max_pixels=max_pixels)
     places = _places([record["measures"] for record, _ in shown if "measures" in record])
     cards = []
-    for rank, ((record, _), thumbnail) in enumerate(zip(shown, pictures, strict=True), start=1):
+    for rank, ((record, path), thumbnail) in enumerate(zip(shown, pictures, strict=True), start=1):
         parts = [record.get(scale.key, record) for scale in scales]
         cards.append(
             {
                 "rank": rank,
                 "image_id": record["image_id"],
-                "name": record.get("image", record["image_id"]),
+                "name": escaped(record.get("image") or (path.name if path else record["image_id"])),
+                "link": html.link_to(path, file) if path else "",
                 "thumbnail": thumbnail,
                 "parts": parts,
                 "measures": _measures(record.get("measures", {})),
@@ -102,6 +106,7 @@ def render(
         references=", or ".join(dict.fromkeys(scale.reference for scale in scales if scale.reference)),
         spread=_spread(means, first.bins),
         average=float(means.mean()) if len(means) else None,
+        has_spread=any(part["sd_score_prediction"] is not None for card in cards for part in card["parts"]),
         orders=[*_MEASURES] if places else [],
     )
 

@@ -2,12 +2,15 @@
 
 import base64
 import io
+import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from nimakit.errors import ImageError, require_extra
+from nimakit.images.formats import RAW_SUFFIXES
 from nimakit.images.photo import ImageInput, open_photo
 from nimakit.io.atomic import atomic_bytes, make_folder, output_errors
 from nimakit.io.threads import in_threads
@@ -98,6 +101,13 @@ def write_thumbnails(
         else:
             del names[key]
     return names
+
+
+def link_to(path: Path, page: Path) -> str:
+    """The address of a photograph from a page; empty for camera RAW, which browsers do not show."""
+    if path.name.lower().endswith(RAW_SUFFIXES):
+        return ""
+    return quote(os.fsencode(os.path.relpath(path, page.parent)))
 
 
 def heights(shares: Sequence[float]) -> list[float]:

@@ -100,7 +100,7 @@ def labelled_images(
     Raises:
         UsageError: There are no labels, or fewer than two images.
     """
-    if labels.histograms is None or labels.counts is None:
+    if labels.histograms is None:
         raise UsageError("A comparison needs labels. Received: a label file that only names images.")
     items = list_items(image_dir, labels, recursive=recursive, notify=notify)
     rows = [row for row, item in enumerate(items) if item.path is not None]
@@ -108,14 +108,13 @@ def labelled_images(
         raise UsageError(
             f"A comparison needs at least two labelled images. Received: {len(rows)} in {image_dir}"
         )
-    totals = labels.counts.sum(axis=1)
-    are_counts = bool((labels.counts % 1 == 0).all()) and totals.max() > 1
+    ratings = labels.ratings
     found = LabelledImages(
         image_ids=tuple(items[row].image_id for row in rows),
         paths=tuple(path for row in rows if (path := items[row].path)),
         labels=labels.histograms[rows],
         bins=default_bins(labels.histograms.shape[1]),
-        counts=totals[rows] if are_counts else None,
+        counts=None if ratings is None else ratings[rows],
     )
     missing = {item.image_id: "no such image" for item in items if item.path is None}
     return found, missing
@@ -198,8 +197,7 @@ def scored(
     good = [(row, result) for row, result in results if isinstance(result, Score)]
     failed = {row: str(result) for row, result in results if isinstance(result, ImageError)}
     rows = np.array([row for row, _ in good], np.intp)
-    share = (np.array([score.mean for _, score in good]) - model.bins[0]) / (model.bins[-1] - model.bins[0])
-    means = images.bins[0] + share * (images.bins[-1] - images.bins[0])
+    means = metrics.stretched(np.array([score.mean for _, score in good]), model.bins, images.bins)
     histograms = [score.histogram for _, score in good if score.histogram is not None]
     same = metrics.on_same_scale(model.bins, images.bins) and len(model.bins) == len(images.bins)
     rows_of = np.stack(histograms) if same and len(histograms) == len(good) > 0 else None

@@ -44,7 +44,7 @@ class Row:
     Attributes:
         name: Its name.
         figures: Name of each of `FIGURES` -> the figure and its interval.
-        differences: The same, of its difference to the best candidate by SRCC.
+        differences: The same, of its difference to `Comparison.reference`.
         folds: SRCC within each fold; NaN where it is not defined, empty without folds.
         cost: What an image costs; None if not measured.
     """
@@ -70,6 +70,7 @@ class Comparison:
         images: Number of images.
         rows: A row for each candidate, in the order given.
         best: Name of the one with the highest SRCC.
+        reference: Name of the one that differences are to.
         ceiling: LCC that a perfect model would have with these mean ratings; None if unknown.
         agreed_pairs: Number of pairs of images on which people agree.
     """
@@ -77,6 +78,7 @@ class Comparison:
     images: int
     rows: tuple[Row, ...]
     best: str
+    reference: str
     ceiling: float | None
     agreed_pairs: int
 
@@ -101,6 +103,7 @@ def compare(
     counts: FloatArray | None = None,
     groups: IntArray | None = None,
     folds: IntArray | None = None,
+    reference: int | None = None,
     resamples: int = bootstrap.RESAMPLES,
     seed: int = 0,
 ) -> Comparison:
@@ -117,6 +120,7 @@ def compare(
             ceiling is unknown.
         groups: (N,), groups of images that are not independent; None if there are none.
         folds: (N,) from 0, the fold of each image; None if there are none.
+        reference: Index of the candidate that differences are to; None for the best one by SRCC.
         resamples: Number of resamples.
         seed: Seed of the resamples.
     """
@@ -143,11 +147,12 @@ def compare(
     samples = bootstrap.resampled(figures, len(labels), groups=groups, resamples=resamples, seed=seed)
     samples = samples.reshape(resamples, len(candidates), -1)
     best = int(np.nanargmax(found[:, 0])) if np.isfinite(found[:, 0]).any() else 0
+    other = best if reference is None else reference
     rows = [
         Row(
             name=candidate.name,
             figures=_intervals(found[number], samples[:, number]),
-            differences=_intervals(found[number] - found[best], samples[:, number] - samples[:, best]),
+            differences=_intervals(found[number] - found[other], samples[:, number] - samples[:, other]),
             folds=_of_folds(candidate.means, truth, folds),
             cost=candidate.cost,
         )
@@ -157,6 +162,7 @@ def compare(
         images=len(labels),
         rows=tuple(rows),
         best=candidates[best].name,
+        reference=candidates[other].name,
         ceiling=None if counts is None else ceiling(labels, bins, counts),
         agreed_pairs=pairs.count,
     )
@@ -191,12 +197,17 @@ def ceiling(labels: FloatArray, bins: FloatArray, counts: FloatArray) -> float |
     Returns:
         0 to 1; None if it is not defined, as with one rating for each image.
     """
-    image, place = np.nonzero(labels)
-    weight = (labels * counts[:, None])[image, place]
-    icc = agreement.one_way_icc(agreement.moments(image, bins[place], weight))
+    icc = reliability(labels, bins, counts)
     if icc is None or icc.average is None:
         return None
     return float(np.sqrt(min(max(icc.average, 0.0), 1.0)))
+
+
+def reliability(labels: FloatArray, bins: FloatArray, counts: FloatArray) -> agreement.Icc | None:
+    """How far people agree on N images, by their labels; see `ceiling`."""
+    image, place = np.nonzero(labels)
+    weight = (labels * counts[:, None])[image, place]
+    return agreement.one_way_icc(agreement.moments(image, bins[place], weight))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,11 +13,11 @@ from nimakit.scoring import charts, verdict
 from nimakit.scoring.calibration import Calibration, calibrate
 from nimakit.scoring.candidates import LabelledImages
 from nimakit.scoring.compared import Compared
-from nimakit.scoring.comparison import FIGURES, Comparison, Predictions, Row
+from nimakit.scoring.comparison import Comparison, Predictions, Row
 from nimakit.scoring.disagreement import Places
+from nimakit.scoring.forest import forests, number
 from nimakit.scoring.report import THUMBNAIL_SIDE
 from nimakit.stats import histogram
-from nimakit.stats.bootstrap import Interval
 from nimakit.stats.histogram import FloatArray
 
 PICTURES = 8
@@ -60,7 +60,7 @@ def render(
         sentences=verdict.in_short(found),
         notes=notes,
         tiles=_tiles(found),
-        figures=[_forest(found, key) for key in FIGURES],
+        figures=forests(found),
         has_folds=any(row.folds for row in found.rows),
         costs=[row for row in found.rows if row.cost],
         calibrations=_calibration_charts(found.rows, calibrations),
@@ -75,54 +75,10 @@ def _tiles(found: Comparison) -> list[tuple[str, str]]:
     tiles = [
         (f"{found.images:,}", "images"),
         (f"{len(found.rows)}", "candidate" if len(found.rows) == 1 else "candidates"),
-        (_number(best["srcc"].value), "highest SRCC"),
-        (_number(best["lcc"].value), "its PLCC"),
+        (number(best["srcc"].value), "highest SRCC"),
+        (number(best["lcc"].value), "its PLCC"),
     ]
     return tiles if found.ceiling is None else [*tiles, (f"{found.ceiling:.3f}", "ceiling of PLCC")]
-
-
-def _number(value: float) -> str:
-    return "\N{EN DASH}" if np.isnan(value) else f"{value:.3f}"
-
-
-def _forest(found: Comparison, key: str) -> dict[str, Any]:
-    """A figure of all candidates: its values, and where they are, in per cent of the axis."""
-    intervals = [row.figures[key] for row in found.rows]
-    ends = np.array([[each.low, each.high] for each in intervals if not np.isnan(each.low)])
-    low, high = plots.limits(ends) if len(ends) else (0.0, 1.0)
-
-    def places(figure: Interval) -> list[float] | None:
-        if np.isnan(figure.low):
-            return None
-        values = (figure.low, figure.value, figure.high)
-        return [round(100 * (value - low) / (high - low), 2) for value in values]
-
-    return {
-        "key": key,
-        "low": low,
-        "high": high,
-        "rows": [
-            {
-                "name": row.name,
-                "is_best": row.name == found.best,
-                "value": _number(row.figures[key].value),
-                "range": _range(row.figures[key]),
-                "difference": "" if row.name == found.best else _difference(row.differences[key]),
-                "places": places(each),
-            }
-            for row, each in zip(found.rows, intervals, strict=True)
-        ],
-    }
-
-
-def _range(figure: Interval) -> str:
-    return "" if np.isnan(figure.low) else f"{figure.low:.3f} to {figure.high:.3f}"
-
-
-def _difference(figure: Interval) -> str:
-    if np.isnan(figure.low):
-        return ""
-    return f"{figure.value:+.3f} [{figure.low:+.3f}, {figure.high:+.3f}]".replace("-", "\N{MINUS SIGN}")
 
 
 def _calibration_charts(rows: Sequence[Row], found: Sequence[Calibration]) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ class Evaluation:
         paths: Their N files; none where only features were at hand.
         labels: (N, label bins) float64, rows sum to 1: ratings; N at least 1.
         label_bins: (label bins,) float64, ascending.
+        counts: (N,) float64, numbers of ratings; None if unknown.
         means: (N,) float64, predicted means on the scale of the model's bins.
         sds: (N,) float64, predicted standard deviations on that scale; None if the model predicts none.
         histograms: (N, bins) float64, rows sum to 1; None if the model predicts none.
@@ -49,6 +50,7 @@ class Evaluation:
     histograms: FloatArray | None
     metrics: metrics.Metrics
     failures: list[str]
+    counts: FloatArray | None = None
     known: int = 0
 
 
@@ -96,6 +98,7 @@ class Agreement:
             sds=np.array(sds) if sds else None,
             histograms=np.stack(histograms) if histograms else None,
             bins=self._bins,
+            counts=counts_of(items),
             failures=self.failures,
         )
         counted = replace(
@@ -123,6 +126,7 @@ def of_predictions(
     sds: FloatArray | None,
     histograms: FloatArray | None,
     bins: FloatArray,
+    counts: FloatArray | None = None,
     failures: Sequence[str] = (),
 ) -> Evaluation:
     """The evaluation of predictions for N images, at least one; see `Evaluation`.
@@ -136,6 +140,7 @@ def of_predictions(
         sds: (N,); None if there are none.
         histograms: (N, bins), rows sum to 1; None if there are none.
         bins: (bins,), of the predictions.
+        counts: (N,), numbers of ratings; None if unknown.
         failures: A line for each image without a prediction.
     """
     return Evaluation(
@@ -150,7 +155,14 @@ def of_predictions(
             labels=labels, label_bins=label_bins, means=means, sds=sds, histograms=histograms, bins=bins
         ),
         failures=list(failures),
+        counts=counts,
     )
+
+
+def counts_of(items: Sequence[Item]) -> FloatArray | None:
+    """(N,) float64, the number of ratings of each item; None if it is unknown of any."""
+    known = [item.ratings for item in items if item.ratings is not None]
+    return np.array(known, np.float64) if len(known) == len(items) else None
 
 
 def bins_of_labels(bins: FloatArray, count: int) -> FloatArray:

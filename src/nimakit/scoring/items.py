@@ -26,12 +26,14 @@ class Item:
         path: The file; None if the folder has no image with that image_id.
         image: Path relative to the image source, if several files share an image_id; else None.
         label: (bins,) float64, sums to 1: people's ratings; None if unknown.
+        ratings: Number of people's ratings; None if unknown.
     """
 
     image_id: str
     path: Path | None
     image: str | None = None
     label: FloatArray | None = None
+    ratings: float | None = None
 
 
 def list_items(
@@ -66,14 +68,18 @@ def list_items(
     rows: Sequence[FloatArray | None] = (
         [None] * len(wanted) if labels.histograms is None else [*labels.histograms]
     )
+    counts: Sequence[float | None] = (
+        [None] * len(wanted) if labels.ratings is None else labels.ratings.tolist()
+    )
     if not source.is_dir():
-        label_of = dict(zip(wanted, rows, strict=True))
+        known = dict(zip(wanted, zip(rows, counts, strict=True), strict=True))
         wanted = [image_id(source)]
-        rows = [label_of.get(wanted[0])]
+        label, count = known.get(wanted[0], (None, None))
+        rows, counts = [label], [count]
     paths_of = match_images(wanted, source, recursive=recursive, notify=notify)
     return [
-        Item(image_id=name, path=paths_of[name], label=label)
-        for name, label in zip(wanted, rows, strict=True)
+        Item(image_id=name, path=paths_of[name], label=label, ratings=count)
+        for name, label, count in zip(wanted, rows, counts, strict=True)
     ]
 
 

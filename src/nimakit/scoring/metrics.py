@@ -143,6 +143,12 @@ def on_same_scale(first: FloatArray, second: FloatArray) -> bool:
     return bool(first[0] == second[0] and first[-1] == second[-1])
 
 
+def stretched(means: FloatArray, bins: FloatArray, label_bins: FloatArray) -> FloatArray:
+    """(N,) predicted means moved from the scale of the model to that of the labels, ends to ends."""
+    share = (means - bins[0]) / (bins[-1] - bins[0])
+    return np.asarray(label_bins[0] + share * (label_bins[-1] - label_bins[0]))
+
+
 def middle_cut(bins: FloatArray) -> float:
     """The lower middle bin, above which a picture counts as good: 5 for 1 to 10, 4 for 1 to 7."""
     return float(bins[(len(bins) - 1) // 2])

@@ -15,6 +15,8 @@ from nimakit.progress import track
 from nimakit.reports import html, plots
 from nimakit.scoring import charts, metrics
 from nimakit.scoring.evaluation import Evaluation
+from nimakit.scoring.forest import forests, number
+from nimakit.scoring.judgement import Judgement
 from nimakit.stats import correlation, histogram
 from nimakit.stats.histogram import FloatArray
 
@@ -48,6 +50,7 @@ def render(
     evaluations: Mapping[str, Evaluation],
     bins: FloatArray,
     max_pixels: int,
+    judgement: Judgement | None = None,
     explain: Explain | None = None,
 ) -> str:
     """Render a report.
@@ -61,6 +64,7 @@ def render(
         evaluations: Name of the set ("validation", "test", "training") -> evaluation on it.
         bins: (bins,), values of the model's bins.
         max_pixels: As for `nimakit.images.photo.open_photo`.
+        judgement: Whether the model is good enough; None to leave that out.
         explain: Draws what the model looks at in each picture of the galleries; None to leave that out.
 
     Returns:
@@ -74,6 +78,9 @@ def render(
         title=title,
         facts=facts,
         history=history,
+        judgement=judgement,
+        tiles=_tiles(judgement) if judgement else [],
+        figures=forests(judgement.comparison) if judgement else [],
         phases=_PHASES,
         losses=_loss_chart(history) if history else "",
         metrics={name: evaluation.metrics for name, evaluation in evaluations.items()},
@@ -85,6 +92,21 @@ def render(
         ],
         bins=bins.tolist(),
     )
+
+
+def _tiles(found: Judgement) -> list[tuple[str, str]]:
+    """The figures to see first, with their names."""
+    model, count = found.comparison.rows[0].figures, found.comparison.images
+    tiles = [
+        (f"{count:,}", f"{found.part} picture{'' if count == 1 else 's'}"),
+        (number(model["srcc"].value), "SRCC"),
+        (number(model["lcc"].value), "PLCC"),
+    ]
+    if found.comparison.ceiling is not None:
+        tiles.append((f"{found.comparison.ceiling:.3f}", "PLCC of a perfect model"))
+    if found.worth:
+        tiles.append((found.worth_in_words, "ratings are as good as its score"))
+    return tiles
 
 
 def _loss_chart(history: Sequence[Mapping[str, Any]]) -> str:
@@ -103,9 +125,7 @@ def _section(
     """What the template needs for one set."""
     scale = evaluation.label_bins
     real = histogram.mean(evaluation.labels, scale)
-    # Model scores on the scale of the labels, ends to ends.
-    share = (evaluation.means - bins[0]) / (bins[-1] - bins[0])
-    predicted = np.asarray(scale[0] + share * (scale[-1] - scale[0]))
+    predicted = metrics.stretched(evaluation.means, bins, scale)
     return {
         "name": name,
         "evaluation": evaluation,

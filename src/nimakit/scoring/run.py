@@ -192,6 +192,7 @@ class Run:
                 [record for _, record in ranked],
                 [item.path for item, _ in ranked],
                 scales,
+                file=self.report_file,
                 max_pixels=self.max_pixels,
             )
             with atomic.atomic_writer(self.report_file) as stream:

@@ -14,12 +14,31 @@ def in_short(found: Comparison) -> list[str]:
     sentences = [_on_best(best, found)]
     if others:
         sentences += _on_others(best, others)
-    return [*sentences, *_on_ceiling(best, found)]
+    return [*sentences, *on_ceiling(best, found)]
 
 
 def is_clear(row: Row) -> bool:
-    """Whether a candidate is behind the best: the interval of the difference in SRCC excludes 0."""
+    """Whether a candidate is behind the reference: the interval of the difference in SRCC excludes 0."""
     return row.differences["srcc"].high < 0
+
+
+def has_reached(row: Row, found: Comparison) -> bool:
+    """Whether a candidate is so near the ceiling that these ratings cannot show a better one."""
+    reached = row.figures["lcc"]
+    return found.ceiling is not None and reached.is_defined and reached.value >= _NEARLY * found.ceiling
+
+
+def on_ceiling(row: Row, found: Comparison) -> list[str]:
+    """How far a candidate is from a perfect model; nothing if that is unknown."""
+    if found.ceiling is None or not row.figures["lcc"].is_defined:
+        return []
+    sentence = (
+        f"Its PLCC is {row.figures['lcc'].value:.3f}. A perfect model would reach {found.ceiling:.3f}: the"
+        " mean ratings are partly chance."
+    )
+    if has_reached(row, found):
+        return [sentence + " Only more ratings of each image could show a better model."]
+    return [sentence]
 
 
 def _on_best(best: Row, found: Comparison) -> str:
@@ -63,19 +82,6 @@ def _on_cost(best: Row, near: list[Row]) -> list[str]:
         f"{cheapest.name} takes {1000 * seconds:.0f} ms an image instead of {1000 * best.cost.total:.0f} ms,"
         " and is not clearly worse."
     ]
-
-
-def _on_ceiling(best: Row, found: Comparison) -> list[str]:
-    reached = best.figures["lcc"].value
-    if found.ceiling is None or not best.figures["lcc"].is_defined:
-        return []
-    sentence = (
-        f"Its PLCC is {reached:.3f}. A perfect model would reach {found.ceiling:.3f}: the mean ratings"
-        " are partly chance."
-    )
-    if reached >= _NEARLY * found.ceiling:
-        return [sentence + " Only more ratings of each image could show a better model."]
-    return [sentence]
 
 
 def _listed(names: list[str]) -> str:

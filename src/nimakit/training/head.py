@@ -20,7 +20,7 @@ from nimakit.models.encoders import Encoder
 from nimakit.models.engine import Member, Model
 from nimakit.models.network import Network
 from nimakit.models.pretrained import Notify
-from nimakit.scoring.evaluation import Evaluation, of_predictions
+from nimakit.scoring.evaluation import Evaluation, counts_of, of_predictions
 from nimakit.stats import histogram
 from nimakit.stats.head import MAX_EXAMPLES
 from nimakit.stats.histogram import FloatArray
@@ -237,6 +237,7 @@ def _left_out(data: JobData, learned: Learned, head: FittedHead, seed: int) -> E
         sds=None if shares is None else histogram.standard_deviation(shares, data.bins),
         histograms=shares,
         bins=data.bins,
+        counts=counts_of([data.items[row] for row in chosen]),
     )
 
 
@@ -250,6 +251,7 @@ def _evaluate_features(
     evaluations = {}
     for name, (items, blocks) in learned.others.items():
         labels = [item.label for item in items if item.label is not None]
+        counts = counts_of(items)
         if not labels:
             continue
         outputs = np.concatenate(
@@ -269,5 +271,6 @@ def _evaluate_features(
             sds=None if shares is None else histogram.standard_deviation(shares, data.bins),
             histograms=shares,
             bins=data.bins,
+            counts=counts,
         )
     return evaluations

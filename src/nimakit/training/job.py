@@ -18,6 +18,7 @@ from nimakit.explain.drawing import drawer
 from nimakit.io.atomic import ESCAPE
 from nimakit.jobs import Job, epochs_done, now, read_splits
 from nimakit.models.engine import Member, Model
+from nimakit.models.loading import starting_model
 from nimakit.models.network import Network
 from nimakit.models.pretrained import Notify
 from nimakit.scoring import report
@@ -169,6 +170,7 @@ def _evaluate_and_report(
             history=history,
             evaluations=evaluations,
             bins=data.bins,
+            start=starting_model(config, notify=notify) if evaluations else None,
             explain=_drawer(model) if evaluations else None,
         ),
         notify,

@@ -111,10 +111,12 @@ def _available(samples_file: Path, run: Mapping[str, Any], features: StoredFeatu
 
 def _with_features(labels: Labels, features: StoredFeatures) -> tuple[list[Item], set[str]]:
     """The entries of a label file, and the image_ids of those that have features."""
-    histograms = [None] * len(labels.image_ids) if labels.histograms is None else [*labels.histograms]
+    unknown = [None] * len(labels.image_ids)
+    histograms = unknown if labels.histograms is None else [*labels.histograms]
+    counts = unknown if labels.ratings is None else labels.ratings.tolist()
     items = [
-        Item(image_id=name, path=None, label=label)
-        for name, label in zip(labels.image_ids, histograms, strict=True)
+        Item(image_id=name, path=None, label=label, ratings=count)
+        for name, label, count in zip(labels.image_ids, histograms, counts, strict=True)
     ]
     return items, features.find(labels.image_ids)[0]
 

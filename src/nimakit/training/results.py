@@ -22,6 +22,7 @@ from nimakit.models.network import Network
 from nimakit.models.pretrained import Notify
 from nimakit.scoring import model_card, report
 from nimakit.scoring.evaluation import Evaluation, evaluate
+from nimakit.scoring.judgement import Judgement, chief, judge, predictions_of_start
 from nimakit.stats import histogram
 from nimakit.stats.histogram import FloatArray
 from nimakit.training.labelled_set import JobData
@@ -46,6 +47,7 @@ class Results:
         history: A row per epoch; empty for a head that was fitted in closed form.
         evaluations: Name of the set -> evaluation on it.
         bins: (bins,), values of the model's bins.
+        start: The model it started from, as for `nimakit.models.loading.load_model`; None if unknown.
         explain: Draws what the model looks at; None to leave that out.
     """
 
@@ -55,6 +57,7 @@ class Results:
     history: Sequence[Mapping[str, Any]]
     evaluations: Mapping[str, Evaluation]
     bins: FloatArray
+    start: str | Path | None = None
     explain: report.Explain | None = None
 
 
@@ -117,6 +120,9 @@ def write_results(job: Job, results: Results, notify: Notify) -> None:
         notify(f"{name}: {evaluation.metrics}")
         for note in evaluation.metrics.notes:
             notify(f"{name}: {note}")
+    judgement = _judgement(results, notify)
+    for line in judgement.lines if judgement else ():
+        notify(line)
     figures = {name: evaluation.metrics for name, evaluation in results.evaluations.items()}
     with atomic_writer(job.metrics_file) as stream:
         json.dump({name: figure.to_dict() for name, figure in figures.items()}, stream, indent=2)
@@ -130,11 +136,22 @@ def write_results(job: Job, results: Results, notify: Notify) -> None:
         evaluations=results.evaluations,
         bins=results.bins,
         max_pixels=MAX_PIXELS,
+        judgement=judgement,
         explain=results.explain,
     )
     with atomic_writer(job.report_file) as stream:
         stream.write(page)
     notify(f"report: {job.report_file}")
+
+
+def _judgement(results: Results, notify: Notify) -> Judgement | None:
+    """Whether the model is good enough; None without any evaluation."""
+    part = chief(results.evaluations)
+    if part is None:
+        return None
+    found = results.evaluations[part]
+    start = None if results.start is None else predictions_of_start(results.start, found, notify=notify)
+    return judge(part, found, results.bins, start=start)
 
 
 def seconds_per_image(network: Network, paths: Sequence[Path]) -> float:

@@ -5,6 +5,8 @@ from itertools import product
 from typing import Any
 
 import pytest
+from PIL import Image as PilImage
+from PIL.ExifTags import IFD, Base
 
 from nimakit.web.db.tables import Image
 from nimakit.web.review.picture_query import PAGE, SORTS
@@ -17,7 +19,7 @@ def shown(visitor: Visitor, **query: Any) -> list[int]:
     """The pictures of the page, in order."""
     answer = visitor.get(visitor.address("ratings", **query))
     assert answer.status_code == 200
-    return [int(key) for key in re.findall(r'href="/c/[\w-]+/ratings/(\d+)"', answer.text)]
+    return [int(key) for key in re.findall(r'<a href="/c/[\w-]+/ratings/(\d+)\?', answer.text)]
 
 
 @pytest.fixture
@@ -96,7 +98,7 @@ def test_pages_list_every_picture_once(study: Study, visitor: Visitor) -> None:
         first = visitor.get(visitor.address("ratings", sort=sort, up=up)).text
         [link] = re.findall(r'rel="next" href="([^"]+)"', first)
         second = visitor.get(link.replace("&amp;", "&")).text
-        found = re.findall(r'href="/c/[\w-]+/ratings/(\d+)"', first + second)
+        found = re.findall(r'<a href="/c/[\w-]+/ratings/(\d+)\?', first + second)
         assert sorted(map(int, found)) == everything, (sort, up)
         assert 'rel="next"' not in second, (sort, up)
 
@@ -142,7 +144,7 @@ def test_a_skip_is_no_way_to_others_ratings(study: Study, rated: list[int]) -> N
     rater = study.rater("Ben")
     rater.send({"kind": "skip", "image": rated[0]}, {"kind": "skip", "image": rated[2]})
     page = rater.address("ratings", show="skipped")
-    assert "mean rating, and" not in rater.get(page).text
+    assert 'data-key="mean"' not in rater.get(page).text
     mean = re.compile(r"(?<![\d.])9\.00(?!\d)")  # and no fraction of a second
     assert not mean.search(rater.get(rater.address(f"ratings/{rated[0]}")).text)
     assert shown(rater, show="skipped", low=6, high=10) == []
@@ -150,7 +152,7 @@ def test_a_skip_is_no_way_to_others_ratings(study: Study, rated: list[int]) -> N
     assert by_mean == shown(rater, show="skipped", sort="mean", up=1) == sorted(by_mean)
     rater.rate(rated[0], 9)
     assert mean.search(rater.get(rater.address(f"ratings/{rated[0]}")).text)
-    assert "9.00 <" in rater.get(rater.address("ratings")).text
+    assert "<b>9.00</b>" in rater.get(rater.address("ratings")).text
 
 
 @on_both
@@ -160,14 +162,67 @@ def test_raters_who_are_left_out_are_in_no_figure(study: Study, visitor: Visitor
     people = visitor.address(f"people/{ann}")
     visitor.post(people, {"excluded": "1"})
     text = visitor.get(visitor.address("ratings", show="rated")).text
-    assert "7.00 <" in text
-    assert "6.00 <" not in text
+    assert "<b>7.00</b>" in text
+    assert "<b>6.00</b>" not in text
     assert shown(visitor, sort="mean", show="rated") == [rated[0], rated[1], rated[2], rated[3]]
     assert shown(visitor, low=6.5, high=7.5) == [rated[1]]
     assert "7.00 <small>from 1 rating<" in visitor.get(visitor.address(f"ratings/{rated[1]}")).text
     visitor.post(people, {"excluded": "0"})
     assert "4.00 <small>from 2 ratings<" in visitor.get(visitor.address(f"ratings/{rated[1]}")).text
     assert shown(visitor, sort="mean", show="rated") == [rated[0], rated[3], rated[1], rated[2]]
+
+
+@on_both
+@pytest.mark.parametrize(
+    "query", [{"sort": "mean", "show": "rated"}, {"sort": "name"}, {"sort": "recent", "up": 1}]
+)
+def test_a_picture_leads_to_its_neighbours_in_the_list(
+    visitor: Visitor, rated: list[int], query: dict[str, Any]
+) -> None:
+    """In the order and filter of the list, from its first picture to its last, equal keys included."""
+    wanted = shown(visitor, **query)
+    links = {"prev": "", "next": ""}
+    for place, key in enumerate(wanted):
+        page = visitor.get(visitor.address(f"ratings/{key}", **query)).text
+        links = dict(re.findall(r'rel="(prev|next)" href="([^"]+)"', page))
+        leads_to = {rel: int(re.findall(r"/ratings/(\d+)", link)[0]) for rel, link in links.items()}
+        around = {"prev": wanted[place - 1 : place], "next": wanted[place + 1 : place + 2]}
+        assert leads_to == {rel: keys[0] for rel, keys in around.items() if keys}
+        assert all(f"sort={query['sort']}" in link for link in links.values())
+    assert "next" not in links
+
+
+def test_a_correction_keeps_the_place_in_the_list(visitor: Visitor, rated: list[int]) -> None:
+    """Previous and next are still those of the list one came from."""
+    page = visitor.address(f"ratings/{rated[0]}", sort="mine", show="mine")
+    assert "show=mine" in visitor.post(page, {"value": "8"}).headers["Location"]
+
+
+def test_figures_of_the_list_have_names_and_the_sort_key_is_first(visitor: Visitor, rated: list[int]) -> None:
+    """No number stands without what it is."""
+    text = visitor.get(visitor.address("ratings", sort="spread", show="mine")).text
+    tile = text.split('class="tile-text"')[1]
+    assert re.findall(r'data-key="(\w+)"', tile) == ["spread", "mine", "mean"]
+    assert re.findall(r'class="tile-label">([^<]+)</span> <b>([^<]+)', tile) == [
+        ("spread of ratings", "± 3.00"), ("my rating", "7"), ("mean", "4.00"),
+    ]  # fmt: skip
+
+
+def test_says_how_a_picture_was_taken_where_names_are_shown(study: Study, rated: list[int]) -> None:
+    """Camera and exposure from EXIF; a rater of a blind collection sees none of it."""
+    exif = PilImage.Exif()
+    exif[Base.Make], exif[Base.Model] = "Canon", "Canon EOS R5"
+    exif.get_ifd(IFD.Exif).update({Base.ExposureTime: 0.004, Base.FNumber: 2.8, Base.ISOSpeedRatings: 100})
+    image = next(image for image in study.images if image.id == rated[0])
+    PilImage.new("RGB", (60, 40)).save(study.folder / image.path, exif=exif)
+    rater = study.rater("Ben")
+    rater.rate(rated[0], 5)
+    study.set(blind=False)
+    text = rater.get(rater.address(f"ratings/{rated[0]}")).text
+    assert "<dd>Canon EOS R5</dd>" in text
+    assert "<dd>1/250 s, f/2.8, ISO 100</dd>" in text
+    study.set(blind=True)
+    assert "Canon" not in rater.get(rater.address(f"ratings/{rated[0]}")).text
 
 
 def test_the_admin_sees_who_said_what(visitor: Visitor, rated: list[int]) -> None:

@@ -129,6 +129,26 @@ def test_ratings_are_sorted_filtered_and_corrected_by_keyboard(
     assert [event.value for event in study.events][-2:] == [8, None]
 
 
+def test_a_picture_is_enlarged_and_the_arrow_keys_lead_through_the_list(
+    page: Page, study: Study, serve: Serve
+) -> None:
+    """Keys that would scroll the enlarged picture do not leave it."""
+    first, second, *_ = study.images[1:]
+    page.goto(f"{serve(study)}{study.visitor().address(f'ratings/{first.id}', sort='name')[1:]}")
+    zoom = page.get_by_role("button", name="Full size")
+    page.locator("#picture img[style]").wait_for()  # fitted: the script runs
+    zoom.click()
+    expect(zoom).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Escape")
+    expect(zoom).to_have_attribute("aria-pressed", "false")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url(re.compile(f"/ratings/{second.id}\\?"))
+    page.locator("#picture img[style]").wait_for()
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_url(re.compile(f"/ratings/{first.id}\\?"))
+
+
 def test_the_tab_of_the_page_is_in_sight_on_a_phone(phone: Page, study: Study, serve: Serve) -> None:
     """The last of them, too; the page does not scroll for it."""
     phone.goto(f"{serve(study)}{study.visitor().address('settings')[1:]}")

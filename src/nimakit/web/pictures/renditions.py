@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nimakit.errors import ImageError, ImageMissingError, machine_fault
+from nimakit.images.exif import Shot, read_shot
 from nimakit.images.formats import identify
 from nimakit.images.opening import open_image
 from nimakit.images.photo import Photo, decoded_bytes, decoding, open_photo, unread
@@ -115,6 +116,21 @@ class Renditions:
             version = _version(file, file.stat())
             for copy in (self._folder / version[:2]).glob(f"{version}-*.jpg"):
                 copy.unlink(missing_ok=True)
+
+    @staticmethod
+    def shot(root: Path, path: str) -> Shot:
+        """How a picture was taken.
+
+        Args:
+            root: As for `find`.
+            path: As for `find`.
+
+        Raises:
+            ImageError: It cannot be read.
+        """
+        file, _ = _locate(root, path)
+        with decoding(file), open_image(file) as picture:
+            return read_shot(picture)
 
     def _cache(self, copy: Path, content: bytes) -> Path | bytes:
         """Write a copy; on a full disk, return the content."""

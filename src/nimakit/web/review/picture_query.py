@@ -1,7 +1,8 @@
 """Query the pictures of a collection with their ratings: one page of the list."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, Select, SQLColumnExpression, Subquery, and_, case, func, literal, or_, select
@@ -53,6 +54,7 @@ class Entry:
         spread: Standard deviation of the ratings.
         predicted: Predicted score.
         personal: Score predicted for the visitor; None while their taste is not known.
+        rated_at: When the visitor rated it; None where they did not.
         key: The sort key.
     """
 
@@ -65,7 +67,13 @@ class Entry:
     spread: float | None
     predicted: float | None
     personal: float | None
+    rated_at: datetime | None
     key: Any
+
+    @property
+    def gap(self) -> float | None:
+        """Mean rating above the predicted score."""
+        return None if self.mean is None or self.predicted is None else self.mean - self.predicted
 
 
 def parse_query(given: Mapping[str, str], collection: Collection, rater: Rater) -> Query:
@@ -97,20 +105,57 @@ def page_of(session: Session, collection: Collection, rater: Rater, query: Query
     """
     others = _statistics(collection, rater)
     key = _sort_key(collection, query, others)
-    mine = and_(Rating.image_id == Image.id, Rating.rater_id == rater.id, Rating.round == FIRST)
-    joined: Select[*tuple[Any, ...]] = (
-        select(Image, Rating, others.count, others.mean, others.variance, key.label("key"))
-        .outerjoin(Rating, mine)
-        .outerjoin(others.excluded, others.excluded.c.image_id == Image.id)
-    )
-    wanted = _filtered(joined.where(Image.collection_id == collection.id), collection, rater, query, others)
-    parse_key = str if query.sort == "name" else parse_number
-    rows = session.execute(query.page(wanted, key, Image.id, PAGE, parse_key=parse_key)).all()
+    columns: tuple[Any, ...] = (Image, Rating, others.count, others.mean, others.variance, key.label("key"))
+    wanted = _filtered(_joined(columns, collection, rater, others), collection, rater, query, others)
+    rows = session.execute(query.page(wanted, key, Image.id, PAGE, parse_key=_parse_key(query))).all()
     own: dict[int, float] = {}
     if may_see_scores(collection, rater):
         own = personal_positions(session, collection, rater, [row[0] for row in rows])
     taken_back = _taken_back(session, [row[1].event_id for row in rows if row[1] and row[1].value is None])
     return [_entry(collection, rater, row, own.get(row[0].id), taken_back) for row in rows]
+
+
+def neighbours(
+    session: Session, collection: Collection, rater: Rater, query: Query, image_id: int
+) -> tuple[int | None, int | None]:
+    """Ids of the pictures before and after one in a list; None at its ends.
+
+    Args:
+        session: From `Database.read`.
+        collection: The collection.
+        rater: The visitor.
+        query: From `parse_query`.
+        image_id: The picture, which need not be in the list: its neighbours are those of its sort key.
+    """
+    others = _statistics(collection, rater)
+    key = _sort_key(collection, query, others)
+    rows = _joined((Image.id, key.label("key")), collection, rater, others)
+    own = session.execute(rows.where(Image.id == image_id)).one_or_none()
+    if own is None:
+        return None, None
+    wanted, here = _filtered(rows, collection, rater, query, others), query.after(own.key, image_id)
+    parse_key = _parse_key(query)
+    before = here.before().page(wanted, key, Image.id, 1, parse_key=parse_key, newest_first=True)
+    after = here.page(wanted, key, Image.id, 1, parse_key=parse_key)
+    return session.scalar(before), session.scalar(after)
+
+
+def _joined(
+    columns: Sequence[Any], collection: Collection, rater: Rater, others: "_Statistics"
+) -> Select[*tuple[Any, ...]]:
+    """Columns of the pictures of a collection, with the visitor's own ratings."""
+    mine = and_(Rating.image_id == Image.id, Rating.rater_id == rater.id, Rating.round == FIRST)
+    return (
+        select(*columns)
+        .select_from(Image)
+        .outerjoin(Rating, mine)
+        .outerjoin(others.excluded, others.excluded.c.image_id == Image.id)
+        .where(Image.collection_id == collection.id)
+    )
+
+
+def _parse_key(query: Query) -> Callable[[str], Any]:
+    return str if query.sort == "name" else parse_number
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -222,5 +267,6 @@ def _entry(
         spread=None if variance is None or not sees_others else max(variance, 0.0) ** 0.5,
         predicted=None if position is None else collection.scale.at(position),
         personal=None if own is None else collection.scale.at(own),
+        rated_at=None if rating is None else rating.occurred_at,
         key=key,
     )

@@ -1,5 +1,7 @@
 """Pages of rated pictures: list them, show one with its ratings, correct a rating or take it back."""
 
+from typing import Any
+
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
@@ -21,7 +23,8 @@ from nimakit.web.db.tables import FIRST, LARGEST_KEY, RATING, SKIP, Collection, 
 from nimakit.web.predictions.tastes import learned_of, personal_positions
 from nimakit.web.rating.store import correction, store_events
 from nimakit.web.review.comparison_query import comparisons_with
-from nimakit.web.review.picture_query import PAGE, page_of, parse_query
+from nimakit.web.review.picture_query import PAGE, neighbours, page_of, parse_query
+from nimakit.web.review.shot import shot_of
 from nimakit.web.services import services
 
 blueprint = Blueprint("ratings", __name__, url_prefix="/c/<slug>/ratings")
@@ -80,6 +83,9 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
         compared = comparisons_with(session, collection, rater, key, _MAX_COMPARISONS)
         mine = session.get(Rating, (key, rater.id, FIRST))
         last = None if mine is None else session.get(Event, mine.event_id)
+        query = parse_query(request.args, collection, rater)
+        previous, following = neighbours(session, collection, rater, query, key)
+        names = visible_names(collection, rater, [image])
         return render_template(
             "ratings/picture.html",
             collection=collection,
@@ -99,7 +105,11 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
             shares=_shares(collection, values),
             may_see_explanation=may_see_explanation(collection, rater),
             sees_others=rater.is_admin or (collection.show_others and has_rated),
-            names=visible_names(collection, rater, [image]),
+            names=names,
+            shot=shot_of(collection, image) if names else {},
+            of_list=query.of_list,
+            previous=previous,
+            following=following,
         )
 
 
@@ -134,8 +144,9 @@ def correct(slug: str, key: int) -> ResponseReturnValue:
             value=value,
         )
         store_events(session, [act])
+        of_list: dict[str, Any] = parse_query(request.args, collection, rater).of_list
     flash("The rating was taken back." if value is None else f"You now rate it {value:g}.")
-    return redirect(url_for("ratings.picture", slug=slug, key=key))
+    return redirect(url_for("ratings.picture", slug=slug, key=key, **of_list))
 
 
 def _image(session: Session, collection: Collection, key: int) -> Image:

@@ -101,6 +101,15 @@ class Query:
         }
         return {name: value for name, value in found.items() if value}
 
+    @property
+    def of_list(self) -> dict[str, str]:
+        """The parameters without the place in the list."""
+        return replace(self, last=None).parameters
+
+    def before(self) -> "Query":
+        """The query of the rows before `last`, in reverse order; their ids have to be reversed too."""
+        return replace(self, is_up=not self.is_up)
+
     def page(
         self,
         rows: Select[*tuple[Any, ...]],
