@@ -20,18 +20,19 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from nimakit.web.db.tables import CHOICE, FIRST, SKIP, TIE, Choice, Collection, Event, Image, Rater
+from nimakit.web.languages import lazy_gettext
 from nimakit.web.review.query import Query
 
 PAGE = 30
 """Comparisons per page."""
 
-SORTS = {"recent": "time", "looked": "time taken", "rater": "rater"}
+SORTS = {"recent": lazy_gettext("time"), "looked": lazy_gettext("time taken"), "rater": lazy_gettext("rater")}
 SHOWN = {
-    "all": "all comparisons",
-    "choice": "one was chosen",
-    "tie": "alike",
-    "skip": "skipped or taken back",
-    "again": "shown again",
+    "all": lazy_gettext("all comparisons"),
+    "choice": lazy_gettext("one was chosen"),
+    "tie": lazy_gettext("alike"),
+    "skip": lazy_gettext("skipped or taken back"),
+    "again": lazy_gettext("shown again"),
 }
 _MAX_LOOKED_MS = 3_600_000
 

@@ -3,6 +3,7 @@
 import { Canvas } from "./canvas.js";
 import { load } from "./pictures.js";
 import { Session } from "./session.js";
+import { _, ngettext } from "./texts.js";
 import { announce } from "./toasts.js";
 
 const figures = [...document.querySelectorAll(".choice")];
@@ -10,7 +11,7 @@ const places = figures.length;
 
 const session = new Session({
   deck: "preference/next",
-  unit: "comparison",
+  counted: (count) => ngettext("%(num)s comparison", "%(num)s comparisons", count),
   async ready(item) {
     for (const one of item.pictures) load(one);
     for (const one of item.pictures) {
@@ -34,7 +35,7 @@ const session = new Session({
       const caption = figures[place].querySelector(".caption");
       caption.hidden = !one.name;
       caption.textContent = one.name || "";
-      one.image.alt = one.name || `Photograph ${place + 1} of ${places}`;
+      one.image.alt = one.name || _("Photograph %(place)s of %(places)s", { place: place + 1, places });
     });
   },
   mark,
@@ -61,7 +62,7 @@ function choose(place) {
   const item = session.shown;
   if (!item) return;
   flash(figures[place]);
-  announce(`Chose ${place + 1}`);
+  announce(_("Chose %(place)s", { place: place + 1 }));
   if (Session.answerOf(item) === place) session.forward();
   else session.answer({ kind: "choice", image: item.pictures[place].id, ...session.options.about(item) }, place);
 }
@@ -70,7 +71,7 @@ function tie() {
   const item = session.shown;
   if (!item) return;
   flash(document.getElementById("tie"));
-  announce("Alike");
+  announce(_("Alike"));
   if (Session.answerOf(item) === "tie") session.forward();
   else session.answer({ kind: "tie", ...session.options.about(item) }, "tie");
 }
@@ -93,11 +94,11 @@ figures.forEach((figure, place) => {
   keys.add(names, null, () => choose(place), { button: figure.querySelector(".pick") });
   keys.add([], null, () => canvases[place].toggle(), { button: figure.querySelector(".zoom") });
 });
-keys.row(places === 2 ? ["1", "2"] : ["1", "…", "4"], "Choose this one");
-if (places === 2) keys.row(["←", "→"], "Choose the left or right one");
-keys.add(["t", "ArrowDown"], "Alike: no choice", tie, { button: document.getElementById("tie") });
+keys.row(places === 2 ? ["1", "2"] : ["1", "…", "4"], _("Choose this one"));
+if (places === 2) keys.row(["←", "→"], _("Choose the left or right one"));
+keys.add(["t", "ArrowDown"], _("Alike: no choice"), tie, { button: document.getElementById("tie") });
 session.bindCommon();
-keys.add(["Escape"], "Leave full size", () => canvases.forEach((canvas) => canvas.zoom(false)));
-keys.row(["click", "tap"], "Choose this one");
-if (session.maySkip) keys.row(["swipe left"], "Skip");
-keys.row(["swipe right"], "Back");
+keys.add(["Escape"], _("Leave full size"), () => canvases.forEach((canvas) => canvas.zoom(false)));
+keys.row([_("click"), _("tap")], _("Choose this one"));
+if (session.maySkip) keys.row([_("swipe left")], _("Skip"));
+keys.row([_("swipe right")], _("Back"));
