@@ -27,7 +27,10 @@ ENGLISH_ONLY = ("people", "settings", "transfer", "model", "collections/new")
 """Ends of the addresses of pages for the admin only."""
 
 _PLACEHOLDER = re.compile(r"%\(\w+\)s")
-_ADMINS = ("dashboard", "model", "transfer", "collections/routes", "collections/forms", "collections/setup")
+_ADMINS = (
+    *("dashboard", "model", "transfer", "study/admin", "study/forms"),
+    *("collections/routes", "collections/forms", "collections/setup"),
+)
 _TOKENS = re.compile(r"//[^\n]*|\"(?:[^\"\\\n]|\\.)*\"|`(?:[^`\\]|\\.)*`|\w+|[()\[\]{}]")
 _TEXT = re.compile(r"^[A-Z][a-z]+( |…|$)|^[a-z]+ [a-z]+ [a-z]+|[a-z] [a-z]+[.:]")
 _KEYS = {"Tab", "Backspace", "Enter", "Escape", "Space", "Plus"}  # names of keys in events and ARIA
