@@ -7,7 +7,7 @@ removes those that are no longer used, and lists what is not translated yet.
 import io
 from pathlib import Path
 
-from babel.messages import Catalog
+from babel.messages import Catalog, Message
 from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.pofile import write_po
 
@@ -50,19 +50,26 @@ def untranslated(catalogue: Catalog) -> list[str]:
 
 
 def po_file(catalogue: Catalog, code: str) -> bytes:
-    """The content of a .po file, which changes only where texts do."""
+    """The content of a .po file: by file and text, so that it changes only where texts do."""
+    ordered = Catalog(code, fuzzy=False)
+    for message in sorted(filter(lambda one: one.id, catalogue), key=_place):
+        files = [(name, 0) for name, _line in message.locations]
+        ordered.add(
+            message.id,
+            message.string,
+            locations=files,
+            auto_comments=message.auto_comments,
+            context=message.context,
+        )
     body = io.BytesIO()
-    write_po(
-        body,
-        catalogue,
-        width=_WIDTH,
-        omit_header=True,
-        include_lineno=False,
-        ignore_obsolete=True,
-        sort_by_file=True,
-    )
-    header = _HEADER.format(code=code, plural_forms=catalogue.plural_forms)
+    write_po(body, ordered, width=_WIDTH, omit_header=True, include_lineno=False)
+    header = _HEADER.format(code=code, plural_forms=ordered.plural_forms)
     return header.encode() + body.getvalue().strip() + b"\n"
+
+
+def _place(message: Message) -> tuple[str, str]:
+    text = message.id if isinstance(message.id, str) else message.id[0]
+    return min(name for name, _line in message.locations), text
 
 
 def main() -> None:

@@ -152,7 +152,7 @@ def test_the_theme_is_one_of_three(study: Study, theme: str) -> None:
     visitor = study.visitor()
     visitor.client.set_cookie("theme", theme)
     page = visitor.get(visitor.address("score")).text
-    [found] = re.findall(r'<html lang="en" data-theme="([^"]*)"', page)
+    [found] = re.findall(r'<html lang="en" dir="ltr" data-theme="([^"]*)"', page)
     assert found == (theme if theme in ("light", "dark") else "auto")
 
 

@@ -24,11 +24,12 @@ from nimakit.web.db.tables import (
     Rating,
     Study,
 )
+from nimakit.web.languages import lazy_gettext
 
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
 
-_CLOSED = "This collection does not accept ratings at the moment."
+_CLOSED = lazy_gettext("This collection does not accept ratings at the moment.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +99,12 @@ def visited_study() -> Study | None:
 def refuse_closed(collection: Collection) -> None:
     """Answer 409 if a collection is closed for ratings."""
     if not collection.is_open:
-        abort(409, _CLOSED)
+        abort(409, str(_CLOSED))
 
 
 def correction_refusal(collection: Collection, rater: Rater) -> str:
     """Why a rater may not correct ratings, which only the admin may once a collection is closed; or empty."""
-    return "" if collection.is_open or rater.is_admin else _CLOSED
+    return "" if collection.is_open or rater.is_admin else str(_CLOSED)
 
 
 def refuse_correction(collection: Collection, rater: Rater) -> None:

@@ -47,7 +47,7 @@ from nimakit.web.dashboard.cache import StatisticsCache
 from nimakit.web.db.database import Database
 from nimakit.web.db.tables import LARGEST_KEY
 from nimakit.web.front import Front
-from nimakit.web.languages import configure_languages
+from nimakit.web.languages import configure_languages, lazy_gettext
 from nimakit.web.model import routes as model_routes
 from nimakit.web.model.learner import Learner
 from nimakit.web.pictures import routes as pictures_routes
@@ -101,14 +101,25 @@ _LARGEST_BODY = 1 << 20
 _SHARED_COOKIE = "nimakit_rate_rater"
 """Cookie name of earlier versions, shared by all apps of a host."""
 
-_DATABASE_FAILED = (
+_DATABASE_FAILED = lazy_gettext(
     "The app's database does not answer, or its disk is full. Nothing was saved; try again later."
     " The reason is in the app's log."
 )
-_MACHINE_FAILED = (
+_MACHINE_FAILED = lazy_gettext(
     "The app has run out of memory, open files or disk space. Nothing was saved; try again later."
     " The reason is in the app's log."
 )
+_DESCRIPTIONS = {
+    400: lazy_gettext("The browser sent a request that this server could not understand."),
+    401: lazy_gettext("Open your invitation or personal link to sign in."),
+    403: lazy_gettext("You don't have the permission to open this page."),
+    404: lazy_gettext("There is no such page. Check the address, or start from the first page."),
+    405: lazy_gettext("This address cannot be opened directly."),
+    413: lazy_gettext("What was sent is too large."),
+    429: lazy_gettext("There were too many attempts. Try again in a few minutes."),
+    500: lazy_gettext("The app met an error that it did not expect. The reason is in the app's log."),
+}
+_CSRF_FAILED = lazy_gettext("This page has expired. Reload it and try again.")
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
     " connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -348,7 +359,7 @@ def _show_error(error: NimakitError) -> ResponseReturnValue:
     if isinstance(error, StorageError):
         # The message names the database, which visitors must not learn.
         current_app.logger.error("%s", error)
-        return _problem(error.http_status, _DATABASE_FAILED)
+        return _problem(error.http_status, str(_DATABASE_FAILED))
     return _problem(error.http_status, str(error))
 
 
@@ -357,13 +368,17 @@ def _show_failure(error: Exception) -> ResponseReturnValue:
     if not isinstance(error, ImageUnreadError | OutputError) and not machine_fault(error):
         raise error
     current_app.logger.error("%s %s failed", request.method, request.path, exc_info=error)
-    return _problem(503, _MACHINE_FAILED)
+    return _problem(503, str(_MACHINE_FAILED))
 
 
 def _show_http_error(error: HTTPException) -> ResponseReturnValue:
     if error.code is None or error.code < 400:
         return error  # redirections
-    return _problem(error.code, error.description or error.name, is_csrf=isinstance(error, CSRFError))
+    if isinstance(error, CSRFError):
+        return _problem(error.code, str(_CSRF_FAILED), is_csrf=True)
+    # Werkzeug's own descriptions are in English; that of 429 is the limit.
+    own = None if error.code == 429 else vars(error).get("description")
+    return _problem(error.code, str(own or _DESCRIPTIONS.get(error.code, error.description or error.name)))
 
 
 def _problem(status: int, reason: str, *, is_csrf: bool = False) -> ResponseReturnValue:

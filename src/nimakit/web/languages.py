@@ -138,8 +138,9 @@ def _script_texts(catalogue: Catalog) -> Iterator[tuple[str, str | Sequence[str]
     """English text -> translation, or its plural forms."""
     for message in catalogue:
         used = any(place.endswith(_SCRIPTS) for place, _line in message.locations)
-        if used and message.id and all(message.string):
-            yield message.id if isinstance(message.id, str) else message.id[0], message.string
+        translated = message.string or ""
+        if used and message.id and translated and all(translated):
+            yield message.id if isinstance(message.id, str) else message.id[0], translated
 
 
 def _plural_forms(locale: Locale, texts: NullTranslations) -> Iterator[tuple[str, int]]:

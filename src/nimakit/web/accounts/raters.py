@@ -24,6 +24,7 @@ from nimakit.web.db.tables import (
     Study,
     now,
 )
+from nimakit.web.languages import gettext
 
 _VISITORS = (
     select(Rater, Collection, Membership.rater_id, Study, Participation)
@@ -170,11 +171,11 @@ def accept_invitation(session: Session, invitation: Invitation, rater: Rater) ->
 def invitation_problem(invitation: Invitation) -> str:
     """Why an invitation no longer works; empty if it does."""
     if invitation.revoked:
-        return "This invitation was withdrawn."
+        return gettext("This invitation was withdrawn.")
     if invitation.expires_at is not None and invitation.expires_at < now():
-        return "This invitation has expired."
+        return gettext("This invitation has expired.")
     if invitation.max_uses is not None and invitation.uses >= invitation.max_uses:
-        return "This invitation has been used by the maximum number of people."
+        return gettext("This invitation has been used by the maximum number of people.")
     return ""
 
 

@@ -16,6 +16,7 @@ from nimakit.web.accounts import raters
 from nimakit.web.accounts.links import leads_elsewhere, link, with_query
 from nimakit.web.db.queries import is_listed
 from nimakit.web.db.tables import LOCAL, Collection, Rater, Study
+from nimakit.web.languages import gettext, lazy_gettext
 from nimakit.web.services import services
 
 blueprint = Blueprint("accounts", __name__)
@@ -32,13 +33,16 @@ def has_failed(response: Response) -> bool:
 class NameForm(FlaskForm):  # type: ignore[misc]
     """The form for new raters."""
 
-    name = StringField("Your name", [Length(max=80)])
+    name = StringField(
+        lazy_gettext("Your name"),
+        [Length(max=80, message=lazy_gettext("A name must have at most 80 characters."))],
+    )
 
 
 class PasswordForm(FlaskForm):  # type: ignore[misc]
     """The form to sign in as admin."""
 
-    password = PasswordField("Password", [InputRequired("Enter the password.")])
+    password = PasswordField(lazy_gettext("Password"), [InputRequired(lazy_gettext("Enter the password."))])
 
 
 @blueprint.get("/welcome")
@@ -61,7 +65,7 @@ def join(token: str) -> ResponseReturnValue:
     with services().database.read() as session:
         invitation = services().links.find_invitation(session, token)
         if invitation is None:
-            abort(404, "This invitation link is incomplete. Open the whole link you were given.")
+            abort(404, gettext("This invitation link is incomplete. Open the whole link you were given."))
         collection = session.get_one(Collection, invitation.collection_id)
         if collection.archived_at is not None or collection.deleted_at is not None:
             abort(410, "This collection is not open any more.")
@@ -93,7 +97,7 @@ def sign_up(slug: str) -> ResponseReturnValue:
         if collection is None:
             abort(404)
         if not form.validate_on_submit():
-            abort(400, "A name must have at most 80 characters.")
+            abort(400, gettext("A name must have at most 80 characters."))
         rater = _this_rater() or raters.new_rater(session, form.name.data or "")
         raters.join(session, rater, collection.id)
     return enter(rater, url_for("collections.start", slug=slug))
@@ -120,7 +124,7 @@ def renew_link() -> ResponseReturnValue:
     with services().database.write() as session:
         rater = session.get_one(Rater, current_rater().id)
         rater.link_version += 1
-    flash("The old link no longer works. Other devices are signed out.")
+    flash(gettext("The old link no longer works. Other devices are signed out."))
     return enter(rater, url_for("accounts.me"))
 
 
@@ -131,7 +135,7 @@ def resume(token: str) -> ResponseReturnValue:
     with services().database.read() as session:
         rater = services().links.find_rater(session, token)
     if rater is None:
-        abort(404, "This link no longer works. Ask for a new one where you are signed in.")
+        abort(404, gettext("This link no longer works. Ask for a new one where you are signed in."))
     if request.method == "POST":
         return enter(rater, url_for("collections.index"))
     return render_template("accounts/resume.html", rater=rater)
@@ -149,7 +153,7 @@ def login() -> ResponseReturnValue:
             admin = raters.admin_of(session, form.password.data)
             if admin is not None:
                 return enter(admin, url_for("collections.overview"))
-            form.password.errors = ["The password is wrong."]
+            form.password.errors = [gettext("The password is wrong.")]
     return render_template("accounts/login.html", form=form), (401 if form.errors else 200)
 
 

@@ -17,7 +17,9 @@ from nimakit.web.access import admin_only, current_collection, current_rater, vi
 from nimakit.web.cull.exports import archive_changes, archive_picks, decided, picks, planned
 from nimakit.web.cull.grouping import stamp_of
 from nimakit.web.cull.groups import Decision, ShownGroup, decisions, rank
+from nimakit.web.cull.words import basis, reason
 from nimakit.web.db.tables import CULL, UNFLAG, Collection, Grouping, Image, now
+from nimakit.web.languages import gettext
 from nimakit.web.rating.deck import picture
 from nimakit.web.rating.pages import experiment_blueprint
 from nimakit.web.services import services
@@ -43,7 +45,7 @@ def groups(slug: str) -> ResponseReturnValue:
         waiting = sum(image.position is None for image in shown)
     return jsonify(
         groups=[_group(collection, group, given, names) for group in ranking.groups],
-        basis=known.basis if known else "",
+        basis=basis(known.basis) if known else "",
         note=(known.note if known else "") or _model_note(collection),
         pending=collection.scanned_at is None or waiting > 0 or not is_grouped,
         comparisons=ranking.comparisons,
@@ -116,7 +118,7 @@ def take_back(slug: str) -> ResponseReturnValue:
         collection = _exported(session, slug)
     files = sorted(_undo_folder(collection).glob("*.json"))
     if not files:
-        abort(409, "There is nothing to undo: no ratings were written to this folder.")
+        abort(409, gettext("There is nothing to undo: no ratings were written to this folder."))
     done = undo(files[-1])
     if not done.failures:
         files[-1].rename(files[-1].with_suffix(".undone"))
@@ -127,7 +129,7 @@ def _cull(session: Session, slug: str) -> Collection:
     """The collection in the address; 404 if it is not a cull."""
     collection = current_collection(session, slug)
     if collection.experiment != CULL:
-        abort(404, "This collection is not a cull.")
+        abort(404, gettext("This collection is not a cull."))
     return collection
 
 
@@ -135,7 +137,7 @@ def _exported(session: Session, slug: str) -> Collection:
     """The collection in the address; 403 if the rater may not see the names that exports contain."""
     collection = _cull(session, slug)
     if collection.blind and not current_rater().is_admin:
-        abort(403, "Exports name the files, which this collection hides.")
+        abort(403, gettext("Exports name the files, which this collection hides."))
     return collection
 
 
@@ -162,7 +164,7 @@ def _attached(stream: Any, name: str, media_type: str) -> Response:
 
 
 def _model_note(collection: Collection) -> str:
-    return "No scores can be predicted at the moment." if collection.model_note else ""
+    return gettext("No scores can be predicted at the moment.") if collection.model_note else ""
 
 
 def _group(
@@ -177,7 +179,7 @@ def _group(
             "name": names.get(image.id),
             "flag": None if decision.flag == UNFLAG else decision.flag,
             "stars": decision.stars,
-            "reasons": reasons,
+            "reasons": [reason(text) for text in reasons],
         }
 
     return {

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from nimakit.web.access import current_rater, visited_collection, visited_study
 from nimakit.web.db.tables import FIRST, OK, Collection, Image, Rater, Rating
+from nimakit.web.languages import gettext
 from nimakit.web.predictions.tastes import personal_positions
 from nimakit.web.rating.ordering import Pick, next_pictures
 from nimakit.web.services import services
@@ -61,7 +62,7 @@ def upcoming(slug: str) -> ResponseReturnValue:
             skipped_until=until,
             total=found.done + found.left,
             pending=collection.scanned_at is None or not candidates.usable(collection).all(),
-            note="No scores can be predicted at the moment." if collection.model_note else "",
+            note=gettext("No scores can be predicted at the moment.") if collection.model_note else "",
         )
 
 

@@ -6,6 +6,7 @@ from flask_limiter.util import get_remote_address
 from flask_login import current_user  # type: ignore[import-untyped]
 
 from nimakit.web.access import current_rater, limiter, refuse_closed, visited_collection
+from nimakit.web.languages import gettext
 from nimakit.web.rating.validation import MOST_EVENTS, Batch
 from nimakit.web.services import services
 
@@ -30,7 +31,7 @@ def receive(slug: str) -> ResponseReturnValue:
     if not isinstance(events, list) or len(events) > MOST_EVENTS:
         abort(400, f"The body must be an object with at most {MOST_EVENTS} events.")
     if body.get("rater") != rater.code:
-        abort(409, "Another rater is signed in here now.")
+        abort(409, gettext("Another rater is signed in here now."))
     collection = visited_collection(slug)
     refuse_closed(collection)
     written = services().write_queue.write(Batch(collection, rater, events))

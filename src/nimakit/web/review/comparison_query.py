@@ -31,18 +31,19 @@ from nimakit.web.db.tables import (
     Image,
     Rater,
 )
+from nimakit.web.languages import lazy_gettext
 from nimakit.web.review.query import Query
 
 PAGE = 30
 """Comparisons per page."""
 
-SORTS = {"recent": "time", "looked": "time taken", "rater": "rater"}
+SORTS = {"recent": lazy_gettext("time"), "looked": lazy_gettext("time taken"), "rater": lazy_gettext("rater")}
 SHOWN = {
-    "all": "all comparisons",
-    "choice": "one was chosen",
-    "tie": "alike",
-    "skip": "skipped or taken back",
-    "again": "shown again",
+    "all": lazy_gettext("all comparisons"),
+    "choice": lazy_gettext("one was chosen"),
+    "tie": lazy_gettext("alike"),
+    "skip": lazy_gettext("skipped or taken back"),
+    "again": lazy_gettext("shown again"),
 }
 _MAX_LOOKED_MS = 3_600_000
 

@@ -14,6 +14,7 @@ from nimakit.web.access import (
 )
 from nimakit.web.db.queries import lock_raters
 from nimakit.web.db.tables import BEST_WORST, CHOICE, SKIP, TIE, Choice, Collection, Event, Rater
+from nimakit.web.languages import gettext
 from nimakit.web.rating.store import correction, store_events
 from nimakit.web.review.comparison_query import PAGE, Comparison, find_comparison, page_of, parse_query
 from nimakit.web.services import services
@@ -90,9 +91,9 @@ def correct(slug: str, whose: int, trial: str) -> ResponseReturnValue:
         store_events(session, [act])
     flash(
         {
-            CHOICE: "Your choice was changed.",
-            TIE: "They now count as alike.",
-            SKIP: "The comparison was taken back.",
+            CHOICE: gettext("Your choice was changed."),
+            TIE: gettext("They now count as alike."),
+            SKIP: gettext("The comparison was taken back."),
         }[kind]
     )
     return redirect(url_for("comparisons.comparison", slug=slug, whose=whose, trial=trial))

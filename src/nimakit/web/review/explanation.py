@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from nimakit.web.access import current_collection, current_rater, may_see_explanation, viewable_by
 from nimakit.web.db.tables import Image
+from nimakit.web.languages import gettext
 from nimakit.web.review.explanation_jobs import Explanation
 from nimakit.web.services import services
 
@@ -56,13 +57,15 @@ def _find(slug: str, key: int) -> tuple[Path, str, str]:
     # A rendition is in a format that every reader supports.
     rendition = services().renditions.find(Path(collection.folder).resolve(), image.path)
     if isinstance(rendition.source, bytes):
-        abort(507, "There is no disk space left for a copy of the picture.")
+        abort(507, gettext("There is no disk space left for a copy of the picture."))
     return rendition.source, rendition.version, collection.model or ""
 
 
 def _answer(found: Explanation, slug: str, key: int) -> ResponseReturnValue:
     if found.reason and not current_rater().is_admin:
         # The reason may name folders of this machine.
-        found = replace(found, reason="The explanation is unavailable at the moment; the admin can see why.")
+        found = replace(
+            found, reason=gettext("The explanation is unavailable at the moment; the admin can see why.")
+        )
     address = url_for("why.picture", slug=slug, key=key) if found.file else None
     return jsonify(state=found.state, reason=found.reason, picture=address)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from nimakit.web.access import may_see_scores
 from nimakit.web.db.queries import is_counted
 from nimakit.web.db.tables import BROKEN, FIRST, MISSING, Collection, Event, Image, Rater, Rating
+from nimakit.web.languages import lazy_gettext
 from nimakit.web.predictions.tastes import personal_positions
 from nimakit.web.review.query import Query, parse_number
 
@@ -18,22 +19,22 @@ PAGE = 60
 """Pictures per page."""
 
 SORTS = {
-    "recent": "time of my rating",
-    "mine": "my rating",
-    "mean": "mean rating",
-    "count": "number of ratings",
-    "spread": "disagreement",
-    "predicted": "predicted score",
-    "gap": "mean rating above predicted score",
-    "name": "name",
+    "recent": lazy_gettext("time of my rating"),
+    "mine": lazy_gettext("my rating"),
+    "mean": lazy_gettext("mean rating"),
+    "count": lazy_gettext("number of ratings"),
+    "spread": lazy_gettext("disagreement"),
+    "predicted": lazy_gettext("predicted score"),
+    "gap": lazy_gettext("mean rating above predicted score"),
+    "name": lazy_gettext("name"),
 }
 SHOWN = {
-    "all": "all pictures",
-    "rated": "rated",
-    "mine": "rated by me",
-    "skipped": "skipped by me or taken back",
-    "unrated": "not rated yet",
-    "problems": "missing or broken",
+    "all": lazy_gettext("all pictures"),
+    "rated": lazy_gettext("rated"),
+    "mine": lazy_gettext("rated by me"),
+    "skipped": lazy_gettext("skipped by me or taken back"),
+    "unrated": lazy_gettext("not rated yet"),
+    "problems": lazy_gettext("missing or broken"),
 }
 _OF_OTHERS = {"mean", "count", "spread", "gap"}
 _NOT_BLIND = {"predicted", "gap", "name"}

@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import format_decimal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -20,6 +21,7 @@ from nimakit.web.access import (
 )
 from nimakit.web.db.queries import is_counted, lock_raters
 from nimakit.web.db.tables import FIRST, LARGEST_KEY, RATING, SKIP, Collection, Event, Image, Rater, Rating
+from nimakit.web.languages import gettext, lazy_gettext
 from nimakit.web.predictions.tastes import learned_of, personal_positions
 from nimakit.web.rating.store import correction, store_events
 from nimakit.web.review.comparison_query import comparisons_with
@@ -30,7 +32,7 @@ from nimakit.web.services import services
 blueprint = Blueprint("ratings", __name__, url_prefix="/c/<slug>/ratings")
 
 _MAX_COMPARISONS = 200
-_NO_RATING = "There is no such rating to correct."
+_NO_RATING = lazy_gettext("There is no such rating to correct.")
 
 
 @blueprint.get("")
@@ -125,16 +127,16 @@ def correct(slug: str, key: int) -> ResponseReturnValue:
         if whose != rater.id and not rater.is_admin:
             abort(403)
         if not 0 < whose <= LARGEST_KEY:
-            abort(404, _NO_RATING)
+            abort(404, str(_NO_RATING))
         if collection.compares:
-            abort(400, "Pictures of this collection are compared, not rated.")
+            abort(400, gettext("Pictures of this collection are compared, not rated."))
         lock_raters(session, [whose])
         rating = session.get(Rating, (image.id, whose, FIRST))
         value = _value(collection, None if rating is None else rating.value)
         if whose != rater.id and value is not None:
             abort(403)
         if rating is None:
-            abort(404, _NO_RATING)
+            abort(404, str(_NO_RATING))
         act = correction(
             rater,
             collection_id=collection.id,
@@ -145,7 +147,11 @@ def correct(slug: str, key: int) -> ResponseReturnValue:
         )
         store_events(session, [act])
         of_list: dict[str, Any] = parse_query(request.args, collection, rater).of_list
-    flash("The rating was taken back." if value is None else f"You now rate it {value:g}.")
+    flash(
+        gettext("The rating was taken back.")
+        if value is None
+        else gettext("You now rate it %(rating)s.", rating=format_decimal(value))
+    )
     return redirect(url_for("ratings.picture", slug=slug, key=key, **of_list))
 
 
@@ -177,8 +183,14 @@ def _value(collection: Collection, before: float | None) -> float | None:
         value = float("nan")
     whole = _step(collection, before) == "1"
     if not collection.low <= value <= collection.high or (whole and value % 1):
-        kind = "a whole number" if whole else "a number"
-        abort(400, f"A rating must be {kind} from {collection.low} to {collection.high}. Received: {text}")
+        limits = {"low": collection.low, "high": collection.high}
+        rule = (
+            gettext("A rating must be a whole number from %(low)s to %(high)s.", **limits)
+            if whole
+            else gettext("A rating must be a number from %(low)s to %(high)s.", **limits)
+        )
+        received = gettext("Received: %(received)s", received=text)
+        abort(400, f"{rule} {received}")
     return value
 
 

@@ -18,6 +18,7 @@ from nimakit.web.access import current_collection, current_rater, limiter, viewa
 from nimakit.web.db.features import Float32Array
 from nimakit.web.db.tables import OK, Collection, Image
 from nimakit.web.front import body_limit
+from nimakit.web.languages import gettext
 from nimakit.web.services import services
 from nimakit.web.similarity.index import Index
 from nimakit.web.similarity.search import Match, most_similar, pictures_by_name, random_pictures
@@ -122,10 +123,10 @@ def upload(slug: str) -> ResponseReturnValue:
         collection = current_collection(session, slug)
     sent = request.files.get("picture")
     if sent is None or not sent.filename:
-        return _refuse(collection, "Choose a picture first.", 400)
+        return _refuse(collection, gettext("Choose a picture first."), 400)
     model = services().background.model(collection)
     if model is None:
-        return _refuse(collection, "The model is not loaded yet. Try again in a moment.", 503)
+        return _refuse(collection, gettext("The model is not loaded yet. Try again in a moment."), 503)
     try:
         features = _features(model, sent.stream.read())
     except ImageError as error:
@@ -150,7 +151,11 @@ def _too_large(_error: RequestEntityTooLarge) -> ResponseReturnValue:
             collection = current_collection(session, (request.view_args or {}).get("slug", ""))
     except HTTPException as refusal:  # without access, the usual answer
         return refusal
-    return _refuse(collection, f"The picture is too large. The limit is {LARGEST_UPLOAD >> 20} MB.", 413)
+    return _refuse(
+        collection,
+        gettext("The picture is too large. The limit is %(limit)s MB.", limit=LARGEST_UPLOAD >> 20),
+        413,
+    )
 
 
 @blueprint.get("/status")
@@ -198,7 +203,7 @@ def _features(model: Model, content: bytes) -> Float32Array:
 def _picture(session: Session, collection: Collection, key: int) -> Image:
     image = session.get(Image, key) if 0 < key < 1 << 31 else None
     if image is None or image.collection_id != collection.id:
-        abort(404, "There is no such picture in this collection.")
+        abort(404, gettext("There is no such picture in this collection."))
     return image
 
 
@@ -220,7 +225,7 @@ def _show(session: Session, collection: Collection, template: str, **values: Any
         f"similarity/{template}.html",
         collection=collection,
         sees_names=names,
-        name_of=lambda image: image.path if names else f"Picture {image.id}",
+        name_of=lambda image: image.path if names else gettext("Picture %(id)s", id=image.id),
         done=done,
         total=total,
         largest=LARGEST_UPLOAD,

@@ -5,6 +5,7 @@ from typing import Any
 
 from flask import Blueprint, abort, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import format_decimal
 from flask_login import current_user  # type: ignore[import-untyped]
 from sqlalchemy.orm import Session
 
@@ -176,9 +177,10 @@ def _judge(body: dict[str, Any], task: Task, images: list[Image]) -> tuple[bool,
     value, low, high = body.get("value"), task["low"], task["high"]
     if not is_number()(value):
         abort(400, "The answer must be a rating.")
+    limits = {"low": format_decimal(low), "high": format_decimal(high)}
     expected = (
-        gettext("Expected here: %(low)s.", low=f"{low:g}")
+        gettext("Expected here: %(low)s.", **limits)
         if low == high
-        else gettext("Expected here: %(low)s to %(high)s.", low=f"{low:g}", high=f"{high:g}")
+        else gettext("Expected here: %(low)s to %(high)s.", **limits)
     )
     return low <= value <= high, expected

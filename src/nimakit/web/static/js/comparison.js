@@ -3,7 +3,7 @@
 import { Canvas } from "./canvas.js";
 import { load } from "./pictures.js";
 import { Session } from "./session.js";
-import { _ } from "./texts.js";
+import { _, ngettext } from "./texts.js";
 
 export const figures = [...document.querySelectorAll(".choice")];
 
@@ -14,7 +14,7 @@ export class Comparison {
     const choices = document.getElementById("choices");
     this.session = new Session({
       deck,
-      unit: "comparison",
+      counted: (count) => ngettext("%(num)s comparison", "%(num)s comparisons", count),
       async ready(item) {
         for (const one of item.pictures) load(one);
         for (const one of item.pictures) {
@@ -60,7 +60,7 @@ export class Comparison {
     const caption = figures[place].querySelector(".caption");
     caption.hidden = !picture.name;
     caption.textContent = picture.name || "";
-    picture.image.alt = picture.name || _("Photograph %(number)s of %(count)s", { number: place + 1, count: figures.length });
+    picture.image.alt = picture.name || _("Photograph %(place)s of %(places)s", { place: place + 1, places: figures.length });
   }
 
   bindZoom() {

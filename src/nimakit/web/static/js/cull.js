@@ -7,6 +7,7 @@ import { describe, Grid, inWords } from "./grid.js";
 import { Keys } from "./keys.js";
 import { bindExports } from "./exports.js";
 import { showSync } from "./sync.js";
+import { _, ngettext, number } from "./texts.js";
 import { announce, toast } from "./toasts.js";
 
 const PENDING_MS = 4000; // between questions while pictures are scored and grouped
@@ -37,7 +38,7 @@ async function refresh() {
     if (answer.pending) pause = PENDING_MS;
   } catch (error) {
     const signedOut = error instanceof Refused && error.status === 401;
-    if (!grid.groups.length) message(signedOut ? "You are signed out. Open your link again: nothing is lost." : "The server cannot be reached. Trying again…");
+    if (!grid.groups.length) message(signedOut ? _("You are signed out. Open your link again: nothing is lost.") : _("The server cannot be reached. Trying again…"));
     pause = PENDING_MS;
   }
   timer = setTimeout(refresh, pause);
@@ -45,9 +46,11 @@ async function refresh() {
 
 function explain({ groups, pending, basis, note, comparisons, taste }) {
   field.setAttribute("aria-busy", "false");
-  message(groups.length ? null : pending ? "Looking for pictures…" : "There is nothing to cull here.");
-  const learned = comparisons && `Ranked with ${comparisons} of your own comparison${comparisons === 1 ? "" : "s"}`;
-  const parts = [note, pending && "Pictures are being scored and grouped…", basis && `Grouped by ${basis}`, learned, taste && "your taste counts"];
+  message(groups.length ? null : pending ? _("Looking for pictures…") : _("There is nothing to cull here."));
+  const learned =
+    comparisons &&
+    ngettext("Ranked with %(num)s of your own comparison", "Ranked with %(num)s of your own comparisons", comparisons);
+  const parts = [note, pending && _("Pictures are being scored and grouped…"), basis && _("Grouped by %(basis)s", { basis }), learned, taste && _("your taste counts")];
   document.getElementById("basis").textContent = parts.filter(Boolean).join(" · ");
 }
 
@@ -76,7 +79,11 @@ function showProgress() {
   const all = [...decisions.known.values()];
   const picked = all.filter(({ flag }) => flag === "pick").length;
   const done = all.filter(({ flag, stars }) => flag || stars).length;
-  document.getElementById("count").textContent = `${picked} picked · ${done} of ${all.length} decided`;
+  document.getElementById("count").textContent = _("%(picked)s picked · %(done)s of %(total)s decided", {
+    picked: number(picked),
+    done: number(done),
+    total: number(all.length),
+  });
   const bar = document.getElementById("progress");
   bar.max = all.length || 1;
   bar.value = done;
@@ -94,7 +101,7 @@ decisions.outbox.addEventListener("sent", () => {
   timer = setTimeout(refresh, LEARN_MS);
 });
 decisions.outbox.addEventListener("refused", (event) => {
-  toast(`A decision was not accepted: ${event.detail}`);
+  toast(_("A decision was not accepted: %(reason)s", { reason: event.detail }));
   refresh();
 });
 document.addEventListener("visibilitychange", () => document.hidden || refresh());
@@ -105,23 +112,24 @@ function decide(field, value) {
   const { frame, group } = grid.current;
   const given = decisions.of(frame.id)[field];
   decisions.decide([{ image: frame.id, field, value: given === value ? null : value }]);
-  announce(inWords(decisions.of(frame.id)) || `${describe(frame, group, {})}: no decision`);
+  announce(inWords(decisions.of(frame.id)) || _("%(picture)s: no decision", { picture: describe(frame, group, {}) }));
 }
 
 function keepOnly() {
   if (!grid.current || grid.current.group.frames.length < 2) return;
   const { frame, group } = grid.current;
   decisions.decide(group.frames.map((one) => ({ image: one.id, field: "flag", value: one === frame ? "pick" : "reject" })));
-  announce(`Picked, ${group.frames.length - 1} rejected`);
+  announce(_("Picked, %(count)s rejected", { count: number(group.frames.length - 1) }));
 }
 
 function undo() {
   const step = decisions.undo();
-  if (!step) return toast("There is nothing to undo.");
+  if (!step) return toast(_("There is nothing to undo."));
   const [{ image }] = step;
   const at = grid.shown().find(({ frame }) => frame.id === image);
   if (at && !compare.isOpen) grid.focus(at);
-  announce(`Undone: ${inWords(decisions.of(image)) || "no decision"}`);
+  const decision = inWords(decisions.of(image)) || _("no decision");
+  announce(_("Undone: %(decision)s", { decision }));
 }
 
 function step(by) {
@@ -136,14 +144,14 @@ function step(by) {
 
 function stepGroup(by) {
   if (!compare.isOpen) return grid.moveGroup(by);
-  if (!grid.moveGroup(by)) return toast(by > 0 ? "This is the last group." : "This is the first group.");
+  if (!grid.moveGroup(by)) return toast(by > 0 ? _("This is the last group.") : _("This is the first group."));
   compare.open();
   const { group, frame } = grid.current;
   announce(describe(frame, group, decisions.of(frame.id)));
 }
 
 const ACTIONS = { undo, keep: keepOnly, pick: () => decide("flag", "pick"), reject: () => decide("flag", "reject") };
-document.addEventListener("click", (event) => {
+document.addEventListener(_("click"), (event) => {
   const what = event.target.closest("[data-do]")?.dataset.do;
   if (what) (ACTIONS[what] || (() => decide("stars", Number(what))))();
 });
@@ -156,30 +164,30 @@ function arrow(dx, dy) {
   };
 }
 
-keys.row(["Tab"], "Next group");
+keys.row(["Tab"], _("Next group"));
 keys.add(["ArrowLeft"], null, arrow(-1, 0), { repeat: true });
 keys.add(["ArrowRight"], null, arrow(1, 0), { repeat: true });
-keys.row(["←", "→"], "Previous or next photograph");
+keys.row(["←", "→"], _("Previous or next photograph"));
 keys.add(["ArrowUp", "PageUp"], null, arrow(0, -1), { repeat: true });
 keys.add(["ArrowDown", "PageDown"], null, arrow(0, 1), { repeat: true });
-keys.row(["↑", "↓"], "Previous or next group");
-keys.add(["p"], "Pick; again: no flag", ACTIONS.pick);
-keys.add(["x"], "Reject; again: no flag", ACTIONS.reject);
-keys.add(["k"], "Pick only this one, and reject the others of its group", keepOnly);
+keys.row(["↑", "↓"], _("Previous or next group"));
+keys.add(["p"], _("Pick; again: no flag"), ACTIONS.pick);
+keys.add(["x"], _("Reject; again: no flag"), ACTIONS.reject);
+keys.add(["k"], _("Pick only this one, and reject the others of its group"), keepOnly);
 for (let stars = 1; stars <= 5; stars++) keys.add([String(stars)], null, () => decide("stars", stars));
-keys.row(["1", "…", "5"], "Stars; again: none");
-keys.add(["u", "z", "Backspace"], "Undo, also with Ctrl Z", undo, { repeat: true });
-keys.add(["c"], "Compare the group side by side", () => compare.open(), { button: document.getElementById("compare-button") });
-keys.row(["Enter"], "Compare the group side by side");
-keys.add(["f", " "], "100 % or fitted, in the comparison", () => compare.isOpen && compare.toggle(), { button: document.getElementById("zoom") });
+keys.row(["1", "…", "5"], _("Stars; again: none"));
+keys.add(["u", "z", "Backspace"], _("Undo, also with Ctrl Z"), undo, { repeat: true });
+keys.add(["c"], _("Compare the group side by side"), () => compare.open(), { button: document.getElementById("compare-button") });
+keys.row([_("Enter")], _("Compare the group side by side"));
+keys.add(["f", " "], _("100 % or fitted, in the comparison"), () => compare.isOpen && compare.toggle(), { button: document.getElementById("zoom") });
 keys.add(["+", "="], null, () => compare.isOpen && compare.step(1), { repeat: true });
 keys.add(["-"], null, () => compare.isOpen && compare.step(-1), { repeat: true });
-keys.row(["+", "-"], "Zoom in and out, also with the wheel or two fingers");
-keys.row(["Shift ←", "…"], "Move what is shown, also by dragging");
+keys.row(["+", "-"], _("Zoom in and out, also with the wheel or two fingers"));
+keys.row([_("Shift ←"), "…"], _("Move what is shown, also by dragging"));
 keys.add([], null, () => stepGroup(-1), { button: document.getElementById("previous") });
 keys.add([], null, () => stepGroup(1), { button: document.getElementById("next") });
-keys.row(["Esc"], "Back to all groups");
-keys.row(["tap", "click"], "Make a photograph the current one; again: compare its group");
+keys.row([_("Esc")], _("Back to all groups"));
+keys.row([_("tap"), _("click")], _("Make a photograph the current one; again: compare its group"));
 document.addEventListener("keydown", (event) => {
   if (!(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey || event.key.toLowerCase() !== "z") return;
   event.preventDefault();
@@ -194,7 +202,7 @@ function filter() {
     (!flag || (decision.flag || "none") === flag) &&
     (!least || (least === "none" ? !decision.stars : (decision.stars || 0) >= Number(least)));
   grid.update();
-  announce(`${grid.shown().length} photographs`);
+  announce(ngettext("%(num)s photograph", "%(num)s photographs", grid.shown().length));
 }
 flags.addEventListener("change", filter);
 stars.addEventListener("change", filter);

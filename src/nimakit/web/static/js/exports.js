@@ -1,5 +1,6 @@
 // The exports of a cull: a list and copies of the picks, and XMP as a download or written to the folder.
 
+import { _, ngettext, number } from "./texts.js";
 import { toast } from "./toasts.js";
 
 export function bindExports(api, outbox) {
@@ -24,7 +25,7 @@ export function bindExports(api, outbox) {
     for (const button of [write, back]) button.disabled = true;
     try {
       const answer = await api.post(url, body);
-      const failed = answer.failed && `${answer.failed} could not be changed: ${answer.failures.join("; ")}`;
+      const failed = answer.failed && _("%(count)s could not be changed: %(files)s", { count: number(answer.failed), files: answer.failures.join("; ") });
       report([...lines(answer), failed]);
     } catch (error) {
       report([error.message]);
@@ -34,20 +35,20 @@ export function bindExports(api, outbox) {
 
   document.getElementById("export-button").addEventListener("click", () => {
     result.hidden = true;
-    if (outbox.waiting().length) toast("Some decisions have not arrived yet. Export again once they have.");
+    if (outbox.waiting().length) toast(_("Some decisions have not arrived yet. Export again once they have."));
     dialog.showModal();
   });
   form.addEventListener("change", link);
   form.addEventListener("submit", (event) => event.preventDefault());
   write.addEventListener("click", () =>
     send(form.dataset.write, chosen(), ({ written, unchanged, kept }) => [
-      `${count(written, "file")} written.`,
-      unchanged && `${count(unchanged, "file")} said so already.`,
-      kept && `${count(kept, "picture")} kept the rating that another program gave.`,
+      ngettext("%(num)s file written.", "%(num)s files written.", written),
+      unchanged && ngettext("%(num)s file said so already.", "%(num)s files said so already.", unchanged),
+      kept && ngettext("%(num)s picture kept the rating that another program gave.", "%(num)s pictures kept the rating that another program gave.", kept),
     ]),
   );
   back.addEventListener("click", () =>
-    send(form.dataset.undo, {}, ({ restored }) => [`${count(restored, "file")} restored.`]),
+    send(form.dataset.undo, {}, ({ restored }) => [ngettext("%(num)s file restored.", "%(num)s files restored.", restored)]),
   );
   link();
 
@@ -59,8 +60,4 @@ export function bindExports(api, outbox) {
       write.hidden = back.hidden = !writable;
     },
   };
-}
-
-function count(number, noun) {
-  return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }

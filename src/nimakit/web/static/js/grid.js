@@ -1,6 +1,7 @@
 // The groups of a cull: the suggested picture first. Each group is one stop for Tab; arrows move between pictures.
 
 import { address } from "./pictures.js";
+import { _, ngettext, number } from "./texts.js";
 
 const THUMBNAIL = 480;
 export const MOST_REASONS = 3; // that are shown; all are read out
@@ -175,12 +176,12 @@ export function isSuggested(frame, group) {
 
 export function reason(frame, group, most = Infinity) {
   const reasons = frame.reasons.slice(0, most).join("; ");
-  if (isSuggested(frame, group)) return reasons ? `Suggested: ${reasons}` : "Suggested";
+  if (isSuggested(frame, group)) return reasons ? _("Suggested: %(reasons)s", { reasons }) : _("Suggested");
   return reasons;
 }
 
 export function titleOf(frame) {
-  return frame.name || `Photograph ${frame.id}`;
+  return frame.name || _("Photograph %(id)s", { id: frame.id });
 }
 
 // A picture and its decision in words.
@@ -189,12 +190,20 @@ export function describe(frame, group, decision) {
 }
 
 export function inWords({ flag, stars }) {
-  const words = [{ pick: "picked", reject: "rejected" }[flag], stars && `${stars} star${stars === 1 ? "" : "s"}`];
+  const flagged = { pick: _("picked"), reject: _("rejected") }[flag];
+  const words = [flagged, stars && ngettext("%(num)s star", "%(num)s stars", stars)];
   return words.filter(Boolean).join(", ");
 }
 
 export function nameOf({ kind, frames, whole, scene }) {
-  if (frames.length === 1) return scene === null ? "Not grouped yet" : "Single";
-  const name = `${kind[0].toUpperCase()}${kind.slice(1)}${kind === "duplicates" ? "," : " of"} ${frames.length}`;
-  return whole ? `${name}, kept whole` : name;
+  if (frames.length === 1) return scene === null ? _("Not grouped yet") : _("Single");
+  const num = number(frames.length);
+  const name = {
+    duplicates: _("Duplicates, %(num)s", { num }),
+    burst: _("Burst of %(num)s", { num }),
+    bracket: _("Bracket of %(num)s", { num }),
+    "focus stack": _("Focus stack of %(num)s", { num }),
+    panorama: _("Panorama of %(num)s", { num }),
+  }[kind];
+  return whole ? _("%(group)s, kept whole", { group: name }) : name;
 }

@@ -1,5 +1,7 @@
 // Keyboard shortcuts, the buttons with the same actions, and the help that lists them.
 
+import { _ } from "./texts.js";
+
 export class Keys {
   // keepsFocus: whether what a key acts on is what has the focus.
   constructor({ keepsFocus = false } = {}) {
@@ -10,7 +12,7 @@ export class Keys {
     document.addEventListener("keydown", (event) => this.press(event));
     document.addEventListener("mousedown", leaveKeys);
     const button = document.getElementById("help-button");
-    this.add(["?"], "All shortcuts and gestures", () => this.dialog.showModal(), { button });
+    this.add(["?"], _("All shortcuts and gestures"), () => this.dialog.showModal(), { button });
   }
 
   // keys: KeyboardEvent.key values; shown: their names in the help; action: receives the event; repeat: whether a
@@ -23,7 +25,7 @@ export class Keys {
       if (repeat || event.detail < 2) action(event);
     });
     const name = button.getAttribute("aria-label") || button.textContent.trim();
-    button.title = keys.length ? `${name} (${shown.join(" or ")})` : name;
+    button.title = keys.length ? `${name} (${shown.join(OR)})` : name;
     if (keys.length) button.setAttribute("aria-keyshortcuts", keys.map(shortcut).join(" "));
   }
 
@@ -64,7 +66,8 @@ function leaveKeys(event) {
   document.activeElement.blur();
 }
 
-const NAMES = { " ": "Space", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Backspace: "⌫" };
+const OR = _(" or ");
+const NAMES = { " ": _("Space"), Escape: _("Escape"), Enter: _("Enter"), ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Backspace: "⌫" };
 const SHORTCUTS = { " ": "Space", "+": "Plus" };
 
 function named(key) {

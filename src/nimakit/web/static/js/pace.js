@@ -1,5 +1,7 @@
 // The progress of the rater, and their pace.
 
+import { _, number } from "./texts.js";
+
 const REMEMBERED = 20; // latest answers that the pace is computed from
 const PAUSE_MS = 60000; // a longer time was a break
 
@@ -20,27 +22,23 @@ export class Pace {
     this.last = now;
   }
 
-  // total: null if there is no end.
-  show(done, total, unit) {
-    const plural = done === 1 ? "" : "s";
-    this.count.textContent = total ? `${number(done)} of ${number(total)}` : `${number(done)} ${unit}${plural}`;
+  // total: null if there is no end; counted(count): "7 pictures".
+  show(done, total, counted) {
+    this.count.textContent = total ? _("%(done)s of %(total)s", { done: number(done), total: number(total) }) : counted(done);
     this.bar.hidden = !total;
     this.bar.max = total || 1;
     this.bar.value = Math.min(done, total || 0);
     if (this.times.length < 5) return;
     const each = this.times.reduce((sum, time) => sum + time, 0) / this.times.length;
-    const left = total ? ` · ${duration((total - done) * each)} left` : "";
-    this.pace.textContent = `${Math.round(60000 / each)} per minute${total > done ? left : ""}`;
+    const parts = [_("%(count)s per minute", { count: number(Math.round(60000 / each)) })];
+    if (total > done) parts.push(left((total - done) * each));
+    this.pace.textContent = parts.join(" · ");
   }
 }
 
-function number(value) {
-  return value.toLocaleString("en");
-}
-
-function duration(ms) {
+function left(ms) {
   const minutes = ms / 60000;
-  if (minutes < 1.5) return "about 1 minute";
-  if (minutes < 90) return `${Math.round(minutes)} min`;
-  return `${Math.round(minutes / 60)} h`;
+  if (minutes < 1.5) return _("about 1 minute left");
+  if (minutes < 90) return _("%(count)s min left", { count: Math.round(minutes) });
+  return _("%(count)s h left", { count: Math.round(minutes / 60) });
 }

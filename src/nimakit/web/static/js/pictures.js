@@ -1,5 +1,7 @@
 // Loads pictures ahead of need, at a size for this screen.
 
+import { _ } from "./texts.js";
+
 const SIDES = [1280, 2560];
 
 // The longer side needed for this screen, from the sizes of the server.
@@ -20,7 +22,7 @@ export function unload(item) {
 export function load(item) {
   if (!item.ready) {
     const image = new Image();
-    image.alt = item.name || "The photograph to rate";
+    image.alt = item.name || _("The photograph to rate");
     image.draggable = false;
     image.decoding = "sync"; // drawn together with its caption
     image.src = address(item, side());

@@ -18,7 +18,7 @@ function choose(place) {
   const item = session.shown;
   if (!item) return;
   flash(figures[place]);
-  announce(_("Chose %(number)s", { number: place + 1 }));
+  announce(_("Chose %(place)s", { place: place + 1 }));
   if (Session.answerOf(item) === place) session.forward();
   else session.answer({ kind: "choice", image: item.pictures[place].id, ...session.options.about(item) }, place);
 }

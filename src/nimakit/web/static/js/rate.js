@@ -3,6 +3,7 @@
 import { Canvas } from "./canvas.js";
 import { load } from "./pictures.js";
 import { Session } from "./session.js";
+import { _, ngettext, number } from "./texts.js";
 import { announce } from "./toasts.js";
 
 const output = document.getElementById("value");
@@ -12,20 +13,20 @@ let value = null;
 
 const session = new Session({
   deck: "deck",
-  unit: "picture",
-  waiting: "The first scores are being predicted…",
+  counted: (count) => ngettext("%(num)s picture", "%(num)s pictures", count),
+  waiting: _("The first scores are being predicted…"),
   ready: load,
   about: (item) => ({ image: item.id, predicted: item.predicted }),
-  describe: (item) => Session.answerOf(item)?.toFixed(1) ?? "–",
+  describe: (item) => score(Session.answerOf(item)),
   clear: () => canvas.clear(),
   show(item) {
     canvas.show(item);
     caption.hidden = !item.name;
     caption.textContent = item.name || "";
-    predicted.textContent = item.predicted?.toFixed(1) ?? "–";
+    predicted.textContent = score(item.predicted);
     mark("track-predicted", item.predicted, 1);
     set(Session.answerOf(item) ?? item.predicted ?? (session.low + session.high) / 2);
-    announce(`Predicted ${predicted.textContent}`);
+    announce(_("Predicted %(score)s", { score: predicted.textContent }));
   },
 });
 const zoom = document.getElementById("zoom");
@@ -36,8 +37,12 @@ const canvas = new Canvas(document.getElementById("picture"), zoom, {
 
 function set(wanted) {
   value = Math.round(Math.min(session.high, Math.max(session.low, wanted)) * 10) / 10;
-  output.value = value.toFixed(1);
+  output.value = score(value);
   mark("track-value", value, 2);
+}
+
+function score(given) {
+  return given === null || given === undefined ? "–" : number(given, 1);
 }
 
 function mark(id, at, width) {
@@ -58,7 +63,7 @@ function move(by) {
 function accept() {
   const item = session.shown;
   if (!item) return;
-  announce(`Rated ${output.value}`);
+  announce(_("Rated %(value)s", { value: output.value }));
   if (Session.answerOf(item) === value) session.forward();
   else session.answer({ kind: "rating", image: item.id, value, predicted: item.predicted }, value);
 }
@@ -68,12 +73,12 @@ function stepBy(by) {
 }
 
 const { keys } = session;
-keys.add(["Enter", " ", "a"], "Accept", accept, { button: document.getElementById("accept") });
+keys.add(["Enter", " ", "a"], _("Accept"), accept, { button: document.getElementById("accept") });
 for (const [by, text, names, shown] of [
-  [-0.1, "Down 0.1", ["-", "ArrowDown"], ["-", "↓"]],
-  [0.1, "Up 0.1", ["+", "=", "ArrowUp"], ["+", "↑"]], // = is + without the shift key
-  [-1, "Down 1", ["_", "ArrowLeft"], ["Shift -", "←"]],
-  [1, "Up 1", ["*", "ArrowRight"], ["*", "→"]],
+  [-0.1, _("Down %(step)s", { step: number(0.1, 1) }), ["-", "ArrowDown"], ["-", "↓"]],
+  [0.1, _("Up %(step)s", { step: number(0.1, 1) }), ["+", "=", "ArrowUp"], ["+", "↑"]], // = is + without the shift key
+  [-1, _("Down %(step)s", { step: 1 }), ["_", "ArrowLeft"], [_("Shift -"), "←"]],
+  [1, _("Up %(step)s", { step: 1 }), ["*", "ArrowRight"], ["*", "→"]],
 ]) {
   keys.add(names, text, () => move(by), { shown, repeat: true, button: stepBy(by) });
 }
@@ -81,9 +86,9 @@ for (let digit = session.low; digit <= session.high; digit++) {
   const key = digit === 10 && session.low > 0 ? "0" : String(digit);
   if (key.length === 1) keys.add([key], null, () => session.shown && set(digit));
 }
-keys.row(["1", "…", "9"], "Set this score");
+keys.row(["1", "…", "9"], _("Set this score"));
 session.bindCommon();
-keys.add(["f"], "Full size on or off", () => canvas.toggle(), { button: zoom });
-keys.add(["Escape"], "Leave full size", () => canvas.zoom(false));
-if (session.maySkip) keys.row(["swipe left"], "Skip");
-keys.row(["swipe right"], "Back");
+keys.add(["f"], _("Full size on or off"), () => canvas.toggle(), { button: zoom });
+keys.add(["Escape"], _("Leave full size"), () => canvas.zoom(false));
+if (session.maySkip) keys.row([_("swipe left")], _("Skip"));
+keys.row([_("swipe right")], _("Back"));

@@ -3,6 +3,7 @@
 import { Canvas } from "./canvas.js";
 import { load } from "./pictures.js";
 import { Session } from "./session.js";
+import { _, ngettext } from "./texts.js";
 import { announce } from "./toasts.js";
 
 const steps = [...document.querySelectorAll(".step")];
@@ -11,7 +12,7 @@ let chosen = null; // the rating selected by the arrow keys
 
 const session = new Session({
   deck: "deck",
-  unit: "picture",
+  counted: (count) => ngettext("%(num)s picture", "%(num)s pictures", count),
   ready: load,
   about: (item) => ({ image: item.id }),
   describe: (item) => Session.answerOf(item) ?? "–",
@@ -37,7 +38,7 @@ function rate(value) {
   const item = session.shown;
   if (!item) return;
   flash(value);
-  announce(`Rated ${value}`);
+  announce(_("Rated %(value)s", { value }));
   if (Session.answerOf(item) === value) session.forward();
   else session.answer({ kind: "rating", image: item.id, value }, value);
 }
@@ -52,7 +53,7 @@ function move(by) {
   const middle = Math.floor((session.low + session.high) / 2);
   const value = chosen === null ? middle + (by > 0) : chosen + by;
   choose(Math.min(session.high, Math.max(session.low, value)));
-  announce(`${chosen}. Enter to rate.`);
+  announce(_("%(value)s. Enter to rate.", { value: chosen }));
 }
 
 function stepOf(value) {
@@ -72,14 +73,14 @@ for (let value = session.low; value <= session.high; value++) {
   keys.add(key.length === 1 ? [key] : [], null, () => rate(value), { button: stepOf(value) });
 }
 const ten = session.high === 10 && session.low > 0;
-keys.row(ten ? ["1", "…", "9", "0"] : [String(session.low), "…", String(Math.min(9, session.high))], ten ? "Rate; 0 is 10" : "Rate");
+keys.row(ten ? ["1", "…", "9", "0"] : [String(session.low), "…", String(Math.min(9, session.high))], ten ? _("Rate; 0 is 10") : _("Rate"));
 keys.add(["ArrowLeft", "ArrowDown"], null, () => (canvas.zoomed ? canvas.scroll(-0.3, 0) : move(-1)), { repeat: true });
 keys.add(["ArrowRight", "ArrowUp"], null, () => (canvas.zoomed ? canvas.scroll(0.3, 0) : move(1)), { repeat: true });
-keys.row(["←", "→"], "Choose a rating");
-keys.add(["Enter"], "Submit the chosen rating", () => chosen !== null && rate(chosen));
+keys.row(["←", "→"], _("Choose a rating"));
+keys.add(["Enter"], _("Submit the chosen rating"), () => chosen !== null && rate(chosen));
 session.bindCommon();
-keys.add(["f", " "], "Full size on or off", () => canvas.toggle(), { button: zoom });
-keys.add(["Escape"], "Leave full size", () => canvas.zoom(false));
-keys.row(["click", "double tap"], "Full size on or off");
-if (session.maySkip) keys.row(["swipe left"], "Skip");
-keys.row(["swipe right"], "Back");
+keys.add(["f", " "], _("Full size on or off"), () => canvas.toggle(), { button: zoom });
+keys.add(["Escape"], _("Leave full size"), () => canvas.zoom(false));
+keys.row([_("click"), _("double tap")], _("Full size on or off"));
+if (session.maySkip) keys.row([_("swipe left")], _("Skip"));
+keys.row([_("swipe right")], _("Back"));

@@ -8,6 +8,7 @@ import { Pace } from "./pace.js";
 import { address, drawn, side, unload } from "./pictures.js";
 import { Practice } from "./practice.js";
 import { showSync } from "./sync.js";
+import { _, ngettext, number } from "./texts.js";
 import { announce, toast } from "./toasts.js";
 
 const MILESTONES = [10, 50, 100, 250, 500];
@@ -16,7 +17,7 @@ const NOTE_MS = 5000; // before asking again whether scores are predicted
 const BREAK_AFTER_MS = 30 * 60000;
 
 export class Session {
-  // options: deck (path below the collection), unit ("picture"), show(item), clear(), describe(item) for the undo
+  // options: deck (path below the collection), counted(count): "7 pictures", show(item), clear(), describe(item) for the undo
   // button, ready(item): a promise that its pictures can be shown, mark(answer): shows the earlier answer, if any,
   // undo(): takes back a part of an answer that was not sent yet; false if there is none.
   constructor(options) {
@@ -54,18 +55,18 @@ export class Session {
       this.update();
       if (!this.deck.current) this.deck.fill(true);
     });
-    this.outbox.addEventListener("refused", (event) => toast(`A rating was not accepted: ${event.detail}`));
+    this.outbox.addEventListener("refused", (event) => toast(_("A rating was not accepted: %(reason)s", { reason: event.detail })));
     document.addEventListener("pointerdown", () => this.aim(), true);
     for (const part of [this.field, document.getElementById("answers")]) {
       part.addEventListener("click", (event) => this.passOver(event), true);
     }
-    setTimeout(() => toast("You have been rating for half an hour. A short break keeps your eye fresh."), BREAK_AFTER_MS);
+    setTimeout(() => toast(_("You have been rating for half an hour. A short break keeps your eye fresh.")), BREAK_AFTER_MS);
   }
 
   bindCommon() {
     const [skip, back] = ["skip", "back"].map((id) => document.getElementById(id));
-    if (this.maySkip) this.keys.add(["s"], "Skip", () => this.skip(), { button: skip });
-    this.keys.add(["z", "Backspace"], "Undo: go back and change the last rating", () => this.back(), { repeat: true, button: back });
+    if (this.maySkip) this.keys.add(["s"], _("Skip"), () => this.skip(), { button: skip });
+    this.keys.add(["z", "Backspace"], _("Undo: go back and change the last rating"), () => this.back(), { repeat: true, button: back });
   }
 
   // Remember what is shown when a pointer goes down. With an open menu, the click only closes the menu.
@@ -101,7 +102,7 @@ export class Session {
     const slow = setTimeout(() => {
       if (this.turn !== turn) return;
       this.options.clear(); // otherwise the key would seem to have had no effect
-      this.message("Loading the picture…");
+      this.message(_("Loading the picture…"));
     }, SLOW_MS);
     try {
       await this.options.ready(item);
@@ -127,18 +128,18 @@ export class Session {
   async replace(item) {
     const broken = item.broken || item;
     let gone = true;
-    let outcome = "It was reported and replaced.";
+    let outcome = _("It was reported and replaced.");
     try {
       gone = !(await this.api.post(`${broken.src}problem`, {})).shown;
     } catch {
       gone = navigator.onLine && this.deck.error === null;
-      outcome = "It was replaced.";
+      outcome = _("It was replaced.");
     }
     if (gone) {
       this.deck.drop(item);
-      toast(`A picture could not be shown. ${outcome}`);
+      toast(_("A picture could not be shown. %(outcome)s", { outcome }));
     } else {
-      this.message("Waiting for the network…");
+      this.message(_("Waiting for the network…"));
       await new Promise((resolve) => setTimeout(resolve, 2000));
       unload(broken);
     }
@@ -173,7 +174,7 @@ export class Session {
     const { answer, value } = this.shown;
     if (answer === null || (answer === undefined && value === null)) return this.forward();
     this.answer({ kind: "skip", ...this.options.about(this.shown) }, null);
-    announce("Skipped");
+    announce(_("Skipped"));
   }
 
   // A swipe forward: a new item is skipped, an answered one keeps its answer.
@@ -184,21 +185,21 @@ export class Session {
 
   back() {
     if (this.options.undo?.()) return;
-    if (!this.deck.past.length) return toast("There is nothing to undo.");
+    if (!this.deck.past.length) return toast(_("There is nothing to undo."));
     this.deck.back();
     this.next();
-    announce("Undo: change the last rating");
+    announce(_("Undo: change the last rating"));
   }
 
   celebrate() {
     if (MILESTONES.includes(this.answered) || (this.answered && this.answered % 1000 === 0)) {
-      toast(`${this.answered} rated this session.`);
+      toast(_("%(count)s rated this session.", { count: number(this.answered) }));
     }
   }
 
   update() {
     const state = this.deck.state;
-    if (state) this.pace.show(this.done, state.total && Math.max(state.total, this.done), this.options.unit);
+    if (state) this.pace.show(this.done, state.total && Math.max(state.total, this.done), this.options.counted);
     const last = this.deck.past.at(-1);
     const back = document.getElementById("back");
     back.disabled = !last;
@@ -224,18 +225,18 @@ export class Session {
   showNothing() {
     this.options.clear();
     const { state, error, filling, skippedUntil } = this.deck;
-    if (error?.status === 401) return this.message("You are signed out. Open your invitation or personal link again: nothing is lost.");
+    if (error?.status === 401) return this.message(_("You are signed out. Open your invitation or personal link again: nothing is lost."));
     if (error?.status) return this.message(error.message);
-    if (this.outbox.problem) return this.message("Waiting for the network. Your ratings are saved on this device.");
-    if (!state || error) return this.message(error ? "The server cannot be reached. Trying again…" : "Loading…");
-    if (filling || this.outbox.sending) return this.message("Loading…");
+    if (this.outbox.problem) return this.message(_("Waiting for the network. Your ratings are saved on this device."));
+    if (!state || error) return this.message(error ? _("The server cannot be reached. Trying again…") : _("Loading…"));
+    if (filling || this.outbox.sending) return this.message(_("Loading…"));
     if (state.pending && state.note) {
       setTimeout(() => this.deck.fill(true), NOTE_MS); // the model may work again by then
       return this.message(state.note);
     }
     if (state.pending && skippedUntil === null) {
       setTimeout(() => this.deck.fill(true), 1000);
-      return this.message(this.options.waiting || "Looking for pictures…");
+      return this.message(this.options.waiting || _("Looking for pictures…"));
     }
     this.finish(state);
   }
@@ -244,15 +245,15 @@ export class Session {
     const { result } = this.field.dataset;
     if (result) return this.outbox.leave(result);
     this.field.setAttribute("aria-busy", "false");
-    const box = this.message(this.done ? "All done. Thank you!" : "There is nothing to rate here.");
+    const box = this.message(this.done ? _("All done. Thank you!") : _("There is nothing to rate here."));
     box.classList.add("finished");
-    if (this.done) box.append(line(`${this.done} ${this.options.unit}${this.done === 1 ? "" : "s"} done.`));
+    if (this.done) box.append(line(_("%(what)s done.", { what: this.options.counted(this.done) })));
     box.append(document.getElementById("onward").content.cloneNode(true));
     if (state.skipped && this.deck.skippedUntil === null) {
       const button = document.createElement("button");
       button.type = "button";
       button.className = "button primary";
-      button.textContent = state.skipped === 1 ? "Rate the picture you skipped" : `Rate the ${state.skipped} you skipped`;
+      button.textContent = ngettext("Rate the picture you skipped", "Rate the %(num)s you skipped", state.skipped);
       button.addEventListener("click", () => {
         this.deck.skippedUntil = "";
         this.deck.past = [];

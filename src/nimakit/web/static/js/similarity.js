@@ -1,11 +1,12 @@
 // Similarity pages: keys, broken pictures, uploads, and waiting for features.
 
 import { Keys } from "./keys.js";
+import { _, number } from "./texts.js";
 import { announce } from "./toasts.js";
 
 const POLL_MS = 3000;
 const PREVIEW = 480;
-const UNSENT = "The picture could not be sent. Check the network connection and try again.";
+const UNSENT = _("The picture could not be sent. Check the network connection and try again.");
 const page = document.getElementById("similarity").dataset;
 const keys = new Keys();
 
@@ -14,20 +15,20 @@ function go(link) {
 }
 
 const another = document.getElementById("another");
-if (another) keys.add(["n"], "Another pair", go(another));
-keys.add(["u"], "Upload your own picture", () => {
+if (another) keys.add(["n"], _("Another pair"), go(another));
+keys.add(["u"], _("Upload your own picture"), () => {
   const input = document.querySelector("#upload input[type=file]");
   if (input) input.click();
   else location.assign(page.upload);
 });
 const left = document.getElementById("like-left");
 if (left) {
-  keys.add(["1"], "Similar to the first picture", go(left));
-  keys.add(["2"], "Similar to the second picture", go(document.getElementById("like-right")));
+  keys.add(["1"], _("Similar to the first picture"), go(left));
+  keys.add(["2"], _("Similar to the second picture"), go(document.getElementById("like-right")));
 }
 bindMatches(document.querySelectorAll(".match-picture"));
-if (document.querySelector(".matches, #upload")) keys.row(["1", "…", "9"], "Choose one of the pictures found");
-keys.row(["Backspace"], "Back");
+if (document.querySelector(".matches, #upload")) keys.row(["1", "…", "9"], _("Choose one of the pictures found"));
+keys.row([_("Backspace")], _("Back"));
 keys.add(["Backspace"], null, () => history.back());
 
 function bindMatches(links) {
@@ -39,7 +40,7 @@ function watch(image) {
   const gone = async () => {
     const box = document.createElement("span");
     box.className = `${image.className} tile-gone`;
-    box.textContent = "This picture cannot be shown";
+    box.textContent = _("This picture cannot be shown");
     image.replaceWith(box);
     const token = document.querySelector("meta[name=csrf-token]").content;
     await fetch(image.dataset.problem, { method: "POST", headers: { "X-CSRFToken": token, Accept: "application/json" } });
@@ -68,11 +69,11 @@ if (form) {
     const [file] = input.files;
     if (!file || button.disabled) return;
     if (file.size > Number(page.largest) - 65536) {
-      complain(`${file.name} is too large. The limit is ${page.largest >> 20} MB.`);
+      complain(_("%(name)s is too large. The limit is %(limit)s MB.", { name: file.name, limit: page.largest >> 20 }));
       return;
     }
     button.disabled = true;
-    announce("Looking for similar pictures");
+    announce(_("Looking for similar pictures"));
     try {
       const answer = await fetch(form.action, { method: "POST", body: new FormData(form), headers: { Accept: "text/html" } });
       const sent = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -144,8 +145,8 @@ if (document.getElementById("waiting")) {
       bar.value = done;
       const counted = document.getElementById("done");
       if (counted) {
-        counted.textContent = done.toLocaleString("en");
-        document.getElementById("total").textContent = total.toLocaleString("en");
+        counted.textContent = number(done);
+        document.getElementById("total").textContent = number(total);
       }
     } catch {
       // The network is down; the next poll may succeed.

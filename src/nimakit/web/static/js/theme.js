@@ -1,7 +1,9 @@
 // The colour theme, stored in a cookie so that the server renders the page with it.
 
+import { _ } from "./texts.js";
+
 const ORDER = ["auto", "light", "dark"];
-const NAMES = { auto: "Colours: same as system", light: "Colours: light", dark: "Colours: dark" };
+const NAMES = { auto: _("Colours: same as system"), light: _("Colours: light"), dark: _("Colours: dark") };
 const button = document.getElementById("theme");
 
 function show(theme) {

@@ -1,11 +1,12 @@
 // "Why this score": requests the explanation, and polls until it is ready.
 
 import { Api } from "./api.js";
+import { _ } from "./texts.js";
 
 const WAIT_MS = 1500;
 const TEXTS = {
-  working: "Computing the explanation. This takes a few seconds.",
-  busy: "Another picture is being explained. This one is next.",
+  working: _("Computing the explanation. This takes a few seconds."),
+  busy: _("Another picture is being explained. This one is next."),
 };
 
 const panel = document.getElementById("why");
@@ -18,7 +19,7 @@ button.addEventListener("click", async () => {
   try {
     await follow(await api.post(panel.dataset.url, {}));
   } catch (error) {
-    tell(`The explanation failed: ${error.message}`);
+    tell(_("The explanation failed: %(reason)s", { reason: error.message }));
   }
   button.disabled = false;
 });
@@ -31,7 +32,7 @@ async function follow(answer) {
     answer = answer.state === "busy" ? await api.post(panel.dataset.url, {}) : await api.get(panel.dataset.url);
   }
   if (answer.state === "ready") show(answer.picture);
-  else tell(answer.reason || "The explanation failed. Try again.");
+  else tell(answer.reason || _("The explanation failed. Try again."));
 }
 
 function show(address) {
