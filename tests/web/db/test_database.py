@@ -125,6 +125,7 @@ def test_names_in_an_older_database_get_their_one_spelling(tmp_path: Path) -> No
 def _return_to_old(session: Session) -> None:
     """Undo the migrations after revision 0006."""
     studies = ("platform_id", "participation", "study_version", "study")
+    checks = ("exclusion", "attention", "gold", "checks")
     for table in (
         "ended_session",
         "learned",
@@ -134,12 +135,14 @@ def _return_to_old(session: Session) -> None:
         "grouped_image",
         "grouping",
         *studies,
+        *checks,
     ):
         session.execute(text(f"DROP TABLE {table}"))
     for column in ("encoder", "archived_at", "deleted_at", "removed_at"):
         session.execute(text(f"ALTER TABLE collection DROP COLUMN {column}"))
     session.execute(text("ALTER TABLE invitation DROP COLUMN nonce"))
-    for index in ("rating_event_id", "choice_event_id", "choice_chosen"):
+    by_rater = [f"{table}_collection_id_round_rater_id" for table in ("rating", "choice")]
+    for index in ("rating_event_id", "choice_event_id", "choice_chosen", *by_rater):
         session.execute(text(f"DROP INDEX ix_{index}"))
     session.execute(text("UPDATE alembic_version SET version_num = '0006'"))
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from nimakit.web.access import current_collection, current_rater, visited_study
 from nimakit.web.db.tables import CHOICE, TIE, Choice, Collection, Image, Rater
-from nimakit.web.rating.deck import HISTORY, picture, read_query
+from nimakit.web.rating.deck import HISTORY, check_item, picture, read_checks, read_query
 from nimakit.web.rating.pages import experiment_blueprint
 from nimakit.web.rating.pairing import next_comparisons
 from nimakit.web.services import services
@@ -35,6 +35,7 @@ def upcoming(slug: str) -> ResponseReturnValue:
             amount,
             buffered=buffered,
             quota=None if study is None else study.quota,
+            checks=read_checks(),
         )
         history = _latest(session, collection, rater)
         groups = [*(one.images for one in found.comparisons), *(one.shown for one in history)]
@@ -45,7 +46,13 @@ def upcoming(slug: str) -> ResponseReturnValue:
             return {"trial": trial, "round": turn, "ids": images, "pictures": shown}
 
         return jsonify(
-            items=[item(one.images, secrets.token_hex(16), one.round) for one in found.comparisons],
+            items=[
+                {
+                    **item(one.images, secrets.token_hex(16), one.round),
+                    **check_item(collection, rater, one.check),
+                }
+                for one in found.comparisons
+            ],
             history=[{**item(one.shown, one.trial, one.round), "value": _value(one)} for one in history],
             done=found.done,
             skipped=0,

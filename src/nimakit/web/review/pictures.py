@@ -17,7 +17,18 @@ from nimakit.web.access import (
     visible_names,
 )
 from nimakit.web.db.queries import is_counted, lock_raters
-from nimakit.web.db.tables import FIRST, LARGEST_KEY, RATING, SKIP, Collection, Event, Image, Rater, Rating
+from nimakit.web.db.tables import (
+    FIRST,
+    LARGEST_KEY,
+    RATING,
+    SKIP,
+    Collection,
+    Event,
+    Gold,
+    Image,
+    Rater,
+    Rating,
+)
 from nimakit.web.predictions.tastes import learned_of, personal_positions
 from nimakit.web.rating.store import correction, store_events
 from nimakit.web.review.comparison_query import comparisons_with
@@ -79,6 +90,8 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
         values = _values(session, collection, key)
         compared = comparisons_with(session, collection, rater, key, _MAX_COMPARISONS)
         mine = session.get(Rating, (key, rater.id, FIRST))
+        gold = session.get(Gold, key) if rater.is_admin else None
+        worse = session.get(Image, gold.worse_id) if gold and gold.worse_id else None
         last = None if mine is None else session.get(Event, mine.event_id)
         return render_template(
             "ratings/picture.html",
@@ -100,6 +113,8 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
             may_see_explanation=may_see_explanation(collection, rater),
             sees_others=rater.is_admin or (collection.show_others and has_rated),
             names=visible_names(collection, rater, [image]),
+            gold=gold,
+            gold_worse=None if worse is None else worse.path,
         )
 
 

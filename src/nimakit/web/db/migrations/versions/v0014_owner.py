@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0014"
-down_revision = "0011"
+down_revision = "0012"
 
 _INDEXES = {"rating": ("event_id",), "choice": ("event_id", "chosen"), "flag": ("event_id",)}
 
