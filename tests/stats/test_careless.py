@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nimakit.stats.bradley_terry import Comparisons
-from nimakit.stats.careless import conformity
+from nimakit.stats.careless import MIN_EVIDENCE, conformity, conformity_of_ratings
 
 
 def _study(error: np.ndarray, *, each: int) -> Comparisons:
@@ -54,3 +54,33 @@ def test_needs_to_know_the_raters() -> None:
     """Comparisons by nobody agree with nobody."""
     with pytest.raises(ValueError, match="raters"):
         conformity(Comparisons(("a", "b"), np.array([0]), np.array([1]), np.array([1.0])))
+
+
+def _ratings(noise: np.ndarray, *, each: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ratings of 60 images by raters with errors of these sizes, some of whom are more lenient."""
+    random = np.random.default_rng(7)
+    image = np.concatenate([random.permutation(60)[:each] for _ in noise])
+    user = np.repeat(np.arange(len(noise)), each)
+    seen = random.normal(0, 1, 60)[image] + noise[user] * random.normal(size=len(image))
+    return image, user, np.round(5.5 + 2 * np.clip(seen, -2, 2) + random.normal(0, 1, len(noise))[user])
+
+
+def test_random_ratings_speak_against_raters() -> None:
+    """Of sixty raters, six rate at random; nearly all of them are found, and one who always says the same."""
+    noise = np.full(60, 0.9)
+    image, user, rating = _ratings(noise, each=40)
+    random = np.random.default_rng(8)
+    blind = user < 6
+    rating[blind] = random.integers(1, 11, blind.sum())
+    rating[user == 6] = 7
+    against = {*np.flatnonzero(conformity_of_ratings(image, user, rating) <= -MIN_EVIDENCE).tolist()}
+    assert len(against & {*range(7)}) >= 6
+    assert len(against - {*range(7)}) <= 1
+
+
+def test_few_ratings_prove_nothing() -> None:
+    """Neither those of few raters, nor few by a rater."""
+    image, user, rating = _ratings(np.full(4, 0.9), each=40)
+    assert conformity_of_ratings(image, user, rating).tolist() == [0.0] * 4
+    image, user, rating = _ratings(np.full(10, 0.9), each=4)
+    assert conformity_of_ratings(image, user, rating).tolist() == [0.0] * 10

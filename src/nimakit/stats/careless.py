@@ -1,9 +1,10 @@
-"""Raters whose comparisons agree with the ranking by the others no better than chance.
+"""Raters whose answers agree with those of the others no better than chance.
 
 A rater's comparisons have one likelihood if the rater sees the images as the others do (the Bradley-Terry
 scores fitted without the rater), and another if every choice is a coin toss. Likelihood ratios are the most
 powerful test between the two (Neyman and Pearson, "On the Problem of the Most Efficient Tests of Statistical
-Hypotheses", Philosophical Transactions of the Royal Society A 231, 1933).
+Hypotheses", Philosophical Transactions of the Royal Society A 231, 1933). Ratings are judged by their
+correlation with the others' mean ratings, and checks with a known answer add to either.
 """
 
 from dataclasses import dataclass
@@ -14,11 +15,21 @@ from numpy.typing import NDArray
 from nimakit.stats.bradley_terry import PRIOR_SD, Comparisons, mode, posterior
 from nimakit.stats.histogram import FloatArray, IntArray
 from nimakit.stats.pairwise import moderated_chance
+from nimakit.stats.raters import compare
 
-_MIN_COMPARISONS = 20
-_MIN_EVIDENCE = 0.1
+_MIN_COMPARISONS, _FEW_COMPARISONS = 20, 30
+_EVIDENCE_OF_FEW = 1.0
+MIN_EVIDENCE = 0.1
+"""Nats against a rater from which they are called careless."""
 _CONSISTENCY = np.array([0.5, 1.0, 2.0])
 """Careful raters differ in how consistently they choose: their margins are those of the others times this."""
+
+_CAREFUL_PASSES = 0.95
+"""Probability that a careful rater gives the right answer to a check."""
+_LARGEST_CORRELATION = 0.999
+_MAD_OF_NORMAL = 0.6745
+_MIN_RATERS = 5
+_MIN_SHARED = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,9 +51,11 @@ class Conformity:
     def careless(self) -> tuple[str, ...]:
         """Raters whose choices are likelier to be coin tosses, by 0.1 nats or more of `evidence`.
 
-        Raters with fewer than 20 comparisons are not named, because too many careful ones would be.
+        With fewer than 30 comparisons it takes 1 nat, and raters with fewer than 20 are not named, because
+        too many careful ones would be.
         """
-        is_careless = (self.evidence <= -_MIN_EVIDENCE) & (self.comparisons >= _MIN_COMPARISONS)
+        needed = np.where(self.comparisons < _FEW_COMPARISONS, _EVIDENCE_OF_FEW, MIN_EVIDENCE)
+        is_careless = (self.evidence <= -needed) & (self.comparisons >= _MIN_COMPARISONS)
         return tuple(self.user_ids[user] for user in np.flatnonzero(is_careless))
 
 
@@ -79,6 +92,64 @@ def conformity(comparisons: Comparisons, *, prior_sd: float = PRIOR_SD) -> Confo
         evidence[user] = best + np.log(np.exp(agreement - best).mean())
     counts = np.bincount(comparisons.user[decided], weight[decided], users).astype(np.float64)
     return Conformity(comparisons.user_ids, counts, evidence)
+
+
+def conformity_of_ratings(image: IntArray, user: IntArray, rating: FloatArray) -> FloatArray:
+    """Measure how well each rater's ratings agree with the mean ratings by the others.
+
+    Fisher's transformation of the correlation with the others' means is normal, with a variance of
+    1 / (n - 3) (Fisher, "On the Probable Error of a Coefficient of Correlation", 1921). For careless raters
+    its mean is 0. For careful ones it is the raters' median, and raters differ: their variance is estimated
+    from the median absolute deviation. So most raters must be careful. A rater whose ratings are all the same
+    has a correlation of 0.
+
+    Args:
+        image: (R,), picture numbers from 0.
+        user: (R,), from 0 to U - 1, at most one rating for each picture.
+        rating: (R,).
+
+    Returns:
+        (U,) float64, nats by which the likelihood of a careful rater exceeds that of a careless one; 0 for
+        raters with fewer than five ratings of pictures that others rated, and for all if there are fewer than
+        five such raters.
+    """
+    level = np.bincount(user, rating) / np.maximum(np.bincount(user), 1)
+    found = compare(image, user, rating - level[user])  # lenient raters do not disagree
+    known = found.shared >= _MIN_SHARED
+    evidence = np.zeros(len(known))
+    if known.sum() < _MIN_RATERS:
+        return evidence
+    correlation = np.nan_to_num(found.consistency[known]).clip(-_LARGEST_CORRELATION, _LARGEST_CORRELATION)
+    z, error = np.arctanh(correlation), 1 / (found.shared[known] - 3)
+    typical = max(float(np.median(z)), 0.0)
+    between = (np.median(np.abs(z - typical)) / _MAD_OF_NORMAL) ** 2 - np.median(error)
+    spread = max(float(between), 0.0) + error
+    evidence[known] = _log_density(np.minimum(z, typical) - typical, spread) - _log_density(z, error)
+    return evidence
+
+
+def evidence_of_checks(passed: IntArray, missed: IntArray, chance: float) -> FloatArray:
+    """How much checks with a known answer say about raters.
+
+    Args:
+        passed: (U,), checks that each rater passed.
+        missed: (U,), checks that each rater missed.
+        chance: Probability of passing a check by answering at random, above 0 and below 1.
+
+    Returns:
+        (U,) float64, nats by which the likelihood of a careful rater exceeds that of a careless one.
+
+    >>> evidence_of_checks(np.array([2, 0]), np.array([0, 2]), 0.25).round(1).tolist()
+    [2.7, -5.4]
+    """
+    chance = min(chance, _CAREFUL_PASSES)
+    right, wrong = np.log(_CAREFUL_PASSES / chance), np.log((1 - _CAREFUL_PASSES) / (1 - chance))
+    return np.asarray(passed * right + missed * wrong, np.float64)
+
+
+def _log_density(offset: FloatArray, variance: FloatArray) -> FloatArray:
+    """Of a normal distribution, without its constant."""
+    return np.asarray(-0.5 * (offset**2 / variance + np.log(variance)))
 
 
 def _chosen_first(comparisons: Comparisons, which: NDArray[np.bool_]) -> tuple[IntArray, IntArray]:

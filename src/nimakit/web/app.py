@@ -67,12 +67,15 @@ from nimakit.web.settings import PROXIES_VARIABLE, Settings
 from nimakit.web.similarity import routes as similarity_routes
 from nimakit.web.similarity.index import Indexes
 from nimakit.web.study import admin as study_admin
+from nimakit.web.study import check_routes
 from nimakit.web.study import practice as study_practice
 from nimakit.web.study import routes as study_routes
+from nimakit.web.study.exclusion import Excluder
 from nimakit.web.transfer import routes as transfer_routes
 
 BLUEPRINTS = (
     accounts_routes.blueprint,
+    check_routes.blueprint,
     collections_routes.blueprint,
     overview.blueprint,
     comparisons.blueprint,
@@ -212,6 +215,7 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
             predictor,
             jobs=[
                 Learner(database, settings.models_dir, decoding, settings.max_pixels).advance,
+                Excluder(database).advance,
                 Grouper(database, predictor.loaded, settings.max_pixels).advance,
             ],
             chores=[remover.advance],

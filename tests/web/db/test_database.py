@@ -125,6 +125,7 @@ def test_names_in_an_older_database_get_their_one_spelling(tmp_path: Path) -> No
 def _return_to_old(session: Session) -> None:
     """Undo the migrations after revision 0006."""
     studies = ("platform_id", "participation", "study_version", "study")
+    checks = ("exclusion", "attention", "gold", "checks")
     for table in (
         "ended_session",
         "learned",
@@ -134,6 +135,7 @@ def _return_to_old(session: Session) -> None:
         "grouped_image",
         "grouping",
         *studies,
+        *checks,
     ):
         session.execute(text(f"DROP TABLE {table}"))
     columns = {

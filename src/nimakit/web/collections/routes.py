@@ -25,6 +25,7 @@ from nimakit.web.db.tables import (
     Rater,
 )
 from nimakit.web.services import services
+from nimakit.web.study.exclusion import overrule
 
 blueprint = Blueprint("admin", __name__)
 
@@ -189,6 +190,7 @@ def exclude(slug: str, rater_id: int) -> ResponseReturnValue:
             member = Membership(rater_id=rater_id, collection_id=collection.id)
             session.add(member)
         member.excluded = request.form.get("excluded") == "1"
+        overrule(session, rater_id, collection.id)
     number = request.form.get("page", 1, int)
     asked = request.form.get("q") or None
     page = None if number == 1 else number

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from nimakit.web.dashboard.exclusions import Exclusions, exclusions_of
 from nimakit.web.dashboard.statistics import (
     ComparisonStatistics,
     RatingStatistics,
@@ -33,11 +34,13 @@ class Statistics:
         ratings: Where pictures are rated; None where there are no ratings yet.
         comparisons: Where pictures are compared; None where there are no comparisons yet.
         at: When they were computed.
+        exclusions: Who is excluded, and what that changes; None if nobody is.
     """
 
     ratings: RatingStatistics | None
     comparisons: ComparisonStatistics | None
     at: datetime
+    exclusions: Exclusions | None = None
 
 
 @dataclass(slots=True)
@@ -95,8 +98,11 @@ class StatisticsCache:
     def _compute(self, collection: Collection) -> Statistics:
         with self._database.read() as session:
             if collection.compares:
-                return Statistics(None, comparison_statistics(session, collection), now())
-            return Statistics(rating_statistics(session, collection), None, now())
+                comparisons = comparison_statistics(session, collection)
+                excluded = exclusions_of(session, collection, comparisons)
+                return Statistics(None, comparisons, now(), excluded)
+            ratings = rating_statistics(session, collection)
+            return Statistics(ratings, None, now(), exclusions_of(session, collection, ratings))
 
 
 def _state(session: Session, collection: Collection) -> tuple[Any, ...]:

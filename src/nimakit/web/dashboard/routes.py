@@ -61,6 +61,9 @@ def page(slug: str) -> ResponseReturnValue:
         statistics, is_current = shared.statistics.of(session, collection)
         noun = "comparisons" if collection.compares else "ratings"
         shown: dict[str, Any] = {}
+        reasons = statistics.exclusions.reasons if statistics and statistics.exclusions else {}
+        named = _named(session, [str(key) for key in list(reasons)[:_MAX_PEOPLE]])
+        excluded = [(named[str(key)], why) for key, why in reasons.items() if str(key) in named]
         goal: Forecast | None = None
         if statistics and statistics.ratings:
             shown = _of_ratings(session, collection, statistics.ratings)
@@ -79,6 +82,7 @@ def page(slug: str) -> ResponseReturnValue:
         noun=noun,
         statistics=statistics,
         is_current=is_current,
+        excluded=excluded,
         **shown,
     )
 

@@ -105,12 +105,15 @@ class ComparisonStatistics:
         )
 
 
-def rating_statistics(session: Session, collection: Collection) -> RatingStatistics | None:
+def rating_statistics(
+    session: Session, collection: Collection, *, everyone: bool = False
+) -> RatingStatistics | None:
     """Compute the statistics of ratings; None where there are no first ratings.
 
     Args:
         session: From `Database.read`.
         collection: A collection whose pictures are rated.
+        everyone: Whether excluded raters count as well.
     """
     columns = (
         Rating.image_id,
@@ -123,10 +126,10 @@ def rating_statistics(session: Session, collection: Collection) -> RatingStatist
     wanted = (
         select(*columns)
         .join(Event, Event.id == Rating.event_id)
-        .where(
-            Rating.collection_id == collection.id, Rating.value.is_not(None), is_counted(collection, Rating)
-        )
+        .where(Rating.collection_id == collection.id, Rating.value.is_not(None))
     )
+    if not everyone:
+        wanted = wanted.where(is_counted(collection, Rating))
     rows = np.array(_plain_rows(session, wanted), np.float64).reshape(-1, len(columns))
     if not (rows[:, 2] == FIRST).any():
         return None
@@ -153,12 +156,15 @@ def rating_statistics(session: Session, collection: Collection) -> RatingStatist
     )
 
 
-def comparison_statistics(session: Session, collection: Collection) -> ComparisonStatistics | None:
+def comparison_statistics(
+    session: Session, collection: Collection, *, everyone: bool = False
+) -> ComparisonStatistics | None:
     """Compute the statistics of comparisons; None where there are none.
 
     Args:
         session: From `Database.read`.
         collection: A collection whose pictures are compared.
+        everyone: Whether excluded raters count as well.
     """
     wanted = (
         select(
@@ -172,9 +178,11 @@ def comparison_statistics(session: Session, collection: Collection) -> Compariso
             _seconds(Choice),
         )
         .join(Event, Event.id == Choice.event_id)
-        .where(Choice.collection_id == collection.id, is_counted(collection, Choice))
+        .where(Choice.collection_id == collection.id)
         .order_by(Choice.occurred_at, Choice.event_id)
     )
+    if not everyone:
+        wanted = wanted.where(is_counted(collection, Choice))
     rows = session.execute(wanted).all()
     if not rows:
         return None

@@ -46,6 +46,12 @@ RATING, SKIP, CHOICE, TIE = "rating", "skip", "choice", "tie"
 PICK, REJECT, UNFLAG = FLAGS = ("pick", "reject", "unflag")
 """Kinds of event in a cull, whose stars are ratings."""
 
+CHECK = "check"
+"""Kind of event: the answer to an attention check, which rates nothing."""
+
+BY_OWNER, BY_AGREEMENT = "owner", "agreement"
+"""Where the expected answer to a gold picture comes from."""
+
 CORRECTION, BY_ADMIN = "correction", "admin"
 """Sources of events that change an earlier rating: its rater, or the admin."""
 
@@ -534,6 +540,102 @@ class PlatformId(Base):
     session: Mapped[str] = mapped_column(String(100))
 
 
+class Checks(Base):
+    """How a collection checks its raters, and which of them are excluded.
+
+    A collection without a row has the values of `nimakit.web.rating.checks.DEFAULTS`.
+
+    Attributes:
+        gold_every: Pictures from one gold picture to the next.
+        attention_every: Pictures from one attention check to the next; None for no checks.
+        excludes: Whether raters who break one of the following rules are excluded.
+        gold_misses: Gold pictures missed that exclude a rater; None if they do not.
+        attention_misses: Attention checks missed that exclude a rater.
+        same_share: Share of answers that are all the same, from which a rater is excluded.
+        fast_ms: An answer after fewer milliseconds is too fast; half of them exclude a rater.
+        repeat_points: Mean difference between first and second ratings from which a rater is excluded.
+        by_agreement: Whether raters are excluded who agree with the others no better than chance.
+    """
+
+    __tablename__ = "checks"
+
+    collection_id: Mapped[int] = mapped_column(
+        ForeignKey("collection.id", ondelete="CASCADE"), primary_key=True
+    )
+    gold_every: Mapped[int]
+    attention_every: Mapped[int | None]
+    excludes: Mapped[bool]
+    gold_misses: Mapped[int | None]
+    attention_misses: Mapped[int | None]
+    same_share: Mapped[float | None]
+    fast_ms: Mapped[int | None]
+    repeat_points: Mapped[float | None]
+    by_agreement: Mapped[bool]
+
+
+class Gold(Base):
+    """A picture whose right answer is known. Every rater is shown it, and their answers count as any others.
+
+    Attributes:
+        low: Lowest right rating; None in a preference.
+        high: Highest right rating; None in a preference.
+        worse_id: In a preference, the picture over which it must be chosen.
+        source: `BY_OWNER` or `BY_AGREEMENT`.
+    """
+
+    __tablename__ = "gold"
+
+    image_id: Mapped[int] = mapped_column(ForeignKey("image.id", ondelete="CASCADE"), primary_key=True)
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collection.id", ondelete="CASCADE"), index=True)
+    low: Mapped[float | None]
+    high: Mapped[float | None]
+    worse_id: Mapped[int | None] = mapped_column(ForeignKey("image.id", ondelete="CASCADE"))
+    source: Mapped[str] = mapped_column(String(10), default=BY_OWNER)
+
+
+class Attention(Base):
+    """A rater's current answer to an attention check, from their latest event.
+
+    Attributes:
+        number: 1 for a rater's first check.
+        wanted: The answer that the check asks for: a rating, or the place of a picture from 1.
+        given: The rater's answer; None if they skipped it.
+        passed: Whether it is the wanted one.
+    """
+
+    __tablename__ = "attention"
+
+    rater_id: Mapped[int] = mapped_column(ForeignKey("rater.id", ondelete="CASCADE"), primary_key=True)
+    collection_id: Mapped[int] = mapped_column(
+        ForeignKey("collection.id", ondelete="CASCADE"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(primary_key=True)
+    wanted: Mapped[int]
+    given: Mapped[float | None]
+    passed: Mapped[bool]
+    event_id: Mapped[int] = mapped_column(ForeignKey("event.id", ondelete="CASCADE"))
+    occurred_at: Mapped[datetime]
+
+
+class Exclusion(Base):
+    """Why the rule of `Checks` excludes a rater; `Membership.excluded` says whether they are excluded.
+
+    Attributes:
+        reasons: A phrase for each rule that the rater breaks.
+        overruled: Whether the admin decided about the rater afterwards, so that the rule leaves them alone.
+    """
+
+    __tablename__ = "exclusion"
+
+    rater_id: Mapped[int] = mapped_column(ForeignKey("rater.id", ondelete="CASCADE"), primary_key=True)
+    collection_id: Mapped[int] = mapped_column(
+        ForeignKey("collection.id", ondelete="CASCADE"), primary_key=True
+    )
+    reasons: Mapped[list[str]]
+    overruled: Mapped[bool] = mapped_column(default=False)
+    decided_at: Mapped[datetime] = mapped_column(default=now)
+
+
 class Event(Base):
     """An action of a rater. Rows are only added; `Rating`, `Choice` and `Flag` have the current state.
 
@@ -541,16 +643,17 @@ class Event(Base):
 
     Attributes:
         client_id: Chosen by the browser, so that an event sent twice counts once.
-        kind: `RATING`, `SKIP`, `CHOICE`, `TIE` or one of `FLAGS`.
-        image_id: The picture that was rated, skipped, chosen or flagged.
+        kind: `RATING`, `SKIP`, `CHOICE`, `TIE`, `CHECK` or one of `FLAGS`.
+        image_id: The picture that was rated, skipped, chosen or flagged, or shown with an attention check.
         worst_id: The picture that was chosen as the worst of `shown`; None where nobody is asked for it.
         value: The rating.
         predicted: The predicted score the rater was shown.
         round: `FIRST` or `REPEAT`.
-        trial: Id of the comparison, so that choosing again replaces the first choice.
+        trial: Id of the comparison or the check, so that answering again replaces the first answer.
         shown: Ids of the pictures of a comparison, in the order shown.
         occurred_at: When it happened, by the server's clock less the age that the browser reports.
-        elapsed_ms: How long the rater looked, in milliseconds.
+        elapsed_ms: How long the rater looked, in milliseconds: since the picture was drawn and while the page
+            was in view, in all visits of this page to the picture.
         source: "app", "correction", "admin" (who changed another rater's rating) or "import".
     """
 

@@ -11,6 +11,7 @@ from nimakit.web.access import current_rater, visited_collection, visited_study
 from nimakit.web.db.tables import FIRST, OK, Collection, Image, Rater, Rating
 from nimakit.web.languages import gettext
 from nimakit.web.predictions.tastes import personal_positions
+from nimakit.web.rating.checks import MOST_CHECKS, instruction
 from nimakit.web.rating.ordering import Pick, next_pictures
 from nimakit.web.services import services
 
@@ -29,8 +30,9 @@ def upcoming(slug: str) -> ResponseReturnValue:
     """The next pictures, the rater's progress, and the latest pictures.
 
     Query: ``amount`` of pictures; ``held``, comma-separated ids that the browser already has or whose ratings
-    have not arrived yet; ``skipped``, to get the skipped pictures instead. ``skipped`` is blank in the first
-    request and the answer's ``skipped_until`` after that, so that pictures skipped once more do not return.
+    have not arrived yet; ``checks``, the same of attention checks, by number; ``skipped``, to get the skipped
+    pictures instead. ``skipped`` is blank in the first request and the answer's ``skipped_until`` after that,
+    so that pictures skipped once more do not return.
     """
     amount, buffered = read_query()
     rater, shared, study = current_rater(), services(), visited_study()
@@ -47,6 +49,7 @@ def upcoming(slug: str) -> ResponseReturnValue:
             buffered=buffered,
             reserved=reserved,
             quota=None if study is None else study.quota,
+            checks=read_checks(),
         )
         picks, until = found.picks, None
         if "skipped" in request.args:
@@ -73,6 +76,14 @@ def read_query() -> tuple[int, set[int]]:
     if not 0 <= amount <= _MOST or len(buffered) > _MOST_BUFFERED or not all(map(str.isdecimal, buffered)):
         abort(400, f"amount must be 0 to {_MOST}, and held at most {_MOST_BUFFERED} picture ids.")
     return amount, {int(part) for part in buffered if len(part) < 10}
+
+
+def read_checks() -> set[int]:
+    """Numbers of the attention checks that a browser has, or whose answers have not arrived yet."""
+    found = [
+        int(part) for part in request.args.get("checks", "").split(",") if part.isdecimal() and len(part) < 6
+    ]
+    return {number for number in found if number <= MOST_CHECKS}
 
 
 def _read_skipped() -> int | None:
@@ -105,10 +116,16 @@ def picture_items(
             **picture(collection, images[pick.image]),
             "round": pick.round,
             "predicted": predicted.get(pick.image),
+            **check_item(collection, rater, pick.check),
         }
         for pick in picks
         if pick.image in images
     ]
+
+
+def check_item(collection: Collection, rater: Rater, number: int) -> dict[str, Any]:
+    """What an attention check adds to an item; nothing for number 0."""
+    return {"check": number, "question": instruction(collection, rater, number)} if number else {}
 
 
 def _predicted(

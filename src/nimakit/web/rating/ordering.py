@@ -2,8 +2,8 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple, TypeVar
 
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from nimakit.web.db.scale import Scale
 from nimakit.web.db.tables import FIRST, OK, REPEAT, Collection, Image, Rater, Rating, Study, StudyVersion
+from nimakit.web.rating.checks import CheckPlan, answered_checks, plan_of, spread, with_attention
 
 Item = TypeVar("Item")
 Keys = NDArray[np.uint64]
@@ -34,10 +35,12 @@ class Pick(NamedTuple):
     Attributes:
         image: Its id.
         round: `FIRST` or `REPEAT`.
+        check: Number of the attention check that it is shown with; 0 for none.
     """
 
     image: int
     round: int
+    check: int = 0
 
 
 class NextPictures(NamedTuple):
@@ -66,6 +69,7 @@ class Candidates:
         total: (N,) float64, sum of the ratings (or of the shares of comparisons won).
         uncertainty: (N,) float64, see `uncertainty`.
         predicted: (N,) bool, whether there is a predicted score.
+        checks: Gold pictures and attention checks.
     """
 
     images: Keys
@@ -73,6 +77,7 @@ class Candidates:
     total: Floats
     uncertainty: Floats
     predicted: NDArray[np.bool_]
+    checks: CheckPlan = field(default_factory=CheckPlan)
 
     def usable(self, collection: Collection) -> NDArray[np.bool_]:
         """(N,) bool, which can be shown now. The rate experiment needs a predicted score."""
@@ -163,6 +168,7 @@ def next_pictures(
     buffered: set[int],
     reserved: Floats,
     quota: int | None = None,
+    checks: Set[int] = frozenset(),
 ) -> NextPictures:
     """Choose the pictures a rater rates next.
 
@@ -175,6 +181,7 @@ def next_pictures(
         buffered: Pictures the browser already has, or whose ratings have not arrived yet.
         reserved: (N,) float64, number of other raters who have reserved each candidate.
         quota: Most pictures the rater rates or skips, repeats apart; None for no limit.
+        checks: Numbers of the attention checks that wait in the browser.
 
     Returns:
         The pictures, none if the rater is done.
@@ -188,10 +195,11 @@ def next_pictures(
     rated = [image for image, turn, value in rows if turn == FIRST and value is not None]
     repeated = {image for image, turn, _ in rows if turn == REPEAT}
     wanted = np.inf if collection.wanted is None else collection.wanted
-    new = ~np.isin(candidates.images, np.fromiter(seen, np.uint64)) & (candidates.count < wanted)
+    is_gold = np.isin(candidates.images, np.fromiter(candidates.checks.gold, np.uint64))
+    new = ~np.isin(candidates.images, np.fromiter(seen, np.uint64)) & (is_gold | (candidates.count < wanted))
     left = int(new.sum())
     new &= ~np.isin(candidates.images, np.fromiter(buffered, np.uint64))
-    short = candidates.count + reserved < wanted
+    short = is_gold | (candidates.count + reserved < wanted)
     fresh = _ordered(collection, rater, candidates, new & short, reserved)
     if not len(fresh):  # other raters may never rate what they have reserved
         fresh = _ordered(collection, rater, candidates, new, reserved)
@@ -199,13 +207,24 @@ def next_pictures(
         left = min(left, max(quota - len(seen), 0))
         fresh = fresh[: max(quota - len(seen | buffered), 0)]
     due = _due(collection, rater, candidates, rated, is_finished=not len(fresh))
+    gold = candidates.images[new & is_gold & candidates.usable(collection)]
+    start = len(rows) + len(buffered)
+    fresh = _with_gold(rater, fresh, gold, amount, every=candidates.checks.gold_every, start=start)
     picks = interleave(
         [Pick(int(image), FIRST) for image in fresh[:amount]],
         [Pick(image, REPEAT) for image in due if image not in repeated and image not in buffered][:amount],
         share=collection.repeats,
-        start=len(rows) + len(buffered),
+        start=start,
     )
-    return NextPictures(picks[:amount], len(seen), len(seen) - len(rated), left)
+    every = candidates.checks.attention_every
+    picks = with_attention(
+        picks[:amount],
+        every=every,
+        start=start,
+        asked=answered_checks(session, collection, rater) | checks if every else checks,
+        check=lambda number: _attention(rater, candidates, rated, number),
+    )
+    return NextPictures(picks, len(seen), len(seen) - len(rated), left)
 
 
 def interleave(fresh: Sequence[Item], again: Sequence[Item], *, share: float, start: int) -> list[Item]:
@@ -247,6 +266,21 @@ def _ordered(
         case _:
             order = np.argsort(keys)
     return images[order]
+
+
+def _with_gold(rater: Rater, fresh: Keys, gold: Keys, amount: int, *, every: int, start: int) -> Keys:
+    """The first of the new pictures, in order, with the gold ones among them at even steps."""
+    if not len(gold):
+        return fresh
+    others = fresh[~np.isin(fresh, gold)][:amount].tolist()
+    waiting = gold[np.argsort(shuffle_keys(gold, rater, "gold"))].tolist()
+    return np.array(spread(others, waiting, every=every, room=len(fresh), start=start), np.uint64)
+
+
+def _attention(rater: Rater, candidates: Candidates, rated: list[int], number: int) -> Pick:
+    """The attention check of a number, with a picture that the rater has rated, if there is any."""
+    images = np.array(rated, np.uint64) if rated else candidates.images
+    return Pick(int(images[np.argmin(shuffle_keys(images, rater, f"attention {number}"))]), FIRST, number)
 
 
 def _due(
@@ -312,4 +346,5 @@ def _read(session: Session, collection: Collection) -> Candidates:
             count, total, squares, position=position, spread=spread, scale=collection.scale
         ),
         predicted=~np.isnan(position),
+        checks=plan_of(session, collection),
     )

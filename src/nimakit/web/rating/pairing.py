@@ -1,6 +1,6 @@
 """The comparisons a rater makes next, drawn from the pictures by the collection's order."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 import numpy as np
@@ -9,9 +9,13 @@ from sqlalchemy.orm import Session
 
 from nimakit.stats.histogram import FloatArray
 from nimakit.web.db.tables import FIRST, REPEAT, SKIP, Choice, Collection, Rater
+from nimakit.web.rating.checks import answered_checks, spread, with_attention
 from nimakit.web.rating.compared import Compared
-from nimakit.web.rating.ordering import REPEAT_AFTER, Candidates, interleave, is_repeated
+from nimakit.web.rating.ordering import REPEAT_AFTER, Candidates, interleave, is_repeated, shuffle_keys
 from nimakit.web.rating.sampler import Sampler
+
+_ANY_NUMBER = 1_000_000
+"""Of comparisons, which have no end of their own."""
 
 
 class Comparison(NamedTuple):
@@ -20,10 +24,12 @@ class Comparison(NamedTuple):
     Attributes:
         images: Their ids, in the order they are shown.
         round: `FIRST` or `REPEAT`.
+        check: Number of the attention check that they are shown with; 0 for none.
     """
 
     images: tuple[int, ...]
     round: int
+    check: int = 0
 
 
 class NextComparisons(NamedTuple):
@@ -51,6 +57,7 @@ def next_comparisons(
     buffered: set[int],
     reserved: FloatArray,
     quota: int | None = None,
+    checks: Set[int] = frozenset(),
 ) -> NextComparisons:
     """Choose the comparisons a rater makes next.
 
@@ -67,6 +74,7 @@ def next_comparisons(
         buffered: Pictures in comparisons the browser already has, or whose answers have not arrived yet.
         reserved: (N,) float64, number of other raters who have reserved each candidate.
         quota: Most comparisons the rater makes or skips, repeats apart; None for no limit.
+        checks: Numbers of the attention checks that wait in the browser.
 
     Returns:
         The comparisons, none if the rater is done.
@@ -83,8 +91,13 @@ def next_comparisons(
     is_finished = quota is not None and len(made) >= quota
     due = _due(collection, rater, candidates, mine, buffered, is_finished=is_finished)
     limit = amount if quota is None else min(amount, quota - len(made) - len(buffered) // collection.choices)
+    gold = _gold(collection, candidates, made, buffered, generator)
+    drawn = [images for images in sampler.draw(limit) if images not in gold]
+    start = len(mine) + len(buffered) // collection.choices
+    every, room = candidates.checks.gold_every, _ANY_NUMBER if quota is None else limit
+    first = spread(drawn, gold, every=every, room=room, start=start) if gold else drawn
     comparisons = interleave(
-        [Comparison(images, FIRST) for images in sampler.draw(limit)],
+        [Comparison(images, FIRST) for images in first[:amount]],
         [Comparison(images, REPEAT) for images in due[:amount]],
         share=collection.repeats,
         start=len(mine) + len(buffered),
@@ -96,7 +109,41 @@ def next_comparisons(
     if quota is not None:
         still = max(quota - len(made), 0)
         left = still if left is None else min(left, still)
-    return NextComparisons(comparisons[:amount], len(made), left)
+    attention = candidates.checks.attention_every
+    comparisons = with_attention(
+        comparisons[:amount],
+        every=attention,
+        start=start,
+        asked=answered_checks(session, collection, rater) | checks if attention else checks,
+        check=lambda number: _attention(collection, rater, candidates, number),
+    )
+    return NextComparisons(comparisons, len(made), left)
+
+
+def _gold(
+    collection: Collection,
+    candidates: Candidates,
+    made: Sequence[tuple[int, ...]],
+    buffered: set[int],
+    generator: np.random.Generator,
+) -> list[tuple[int, ...]]:
+    """Comparisons of gold pictures with those that they must be chosen over, which the rater has not made."""
+    showable = set(candidates.images.tolist()) - buffered
+    found = []
+    for pair in candidates.checks.gold.items():
+        if not showable.issuperset(pair) or any({*pair} <= {*images} for images in made):
+            continue
+        others = generator.permutation(sorted(showable.difference(pair)))[: collection.choices - 2]
+        if len(others) == collection.choices - 2:
+            found.append(tuple(generator.permutation([*pair, *others]).tolist()))
+    return [found[place] for place in generator.permutation(len(found))]
+
+
+def _attention(collection: Collection, rater: Rater, candidates: Candidates, number: int) -> Comparison:
+    """The attention check of a number, with any pictures."""
+    order = np.argsort(shuffle_keys(candidates.images, rater, f"attention {number}"))
+    images = candidates.images[order[: collection.choices]]
+    return Comparison(tuple(images.tolist()), FIRST, number)
 
 
 def _due(

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from nimakit.web.access import current_collection, current_rater, visited_study
 from nimakit.web.db.tables import BEST_WORST, CHOICE, TIE, Choice, Collection, Image, Rater
-from nimakit.web.rating.deck import HISTORY, picture, read_query
+from nimakit.web.rating.deck import HISTORY, check_item, picture, read_checks, read_query
 from nimakit.web.rating.pages import experiment_blueprint
 from nimakit.web.rating.pairing import next_comparisons
 from nimakit.web.services import services
@@ -40,8 +40,9 @@ def upcoming(slug: str) -> ResponseReturnValue:
             buffered=buffered,
             reserved=shared.reservations.by_others(collection.id, rater.id, candidates.images),
             quota=None if study is None else study.quota,
+            checks=read_checks(),
         )
-        served = {image for one in found.comparisons for image in one.images}
+        served = {image for one in found.comparisons if not one.check for image in one.images}
         shared.reservations.reserve(collection.id, rater.id, buffered | served)
         history = _latest(session, collection, rater)
         groups = [*(one.images for one in found.comparisons), *(one.shown for one in history)]
@@ -52,7 +53,13 @@ def upcoming(slug: str) -> ResponseReturnValue:
             return {"trial": trial, "round": turn, "ids": images, "pictures": shown}
 
         return jsonify(
-            items=[item(one.images, secrets.token_hex(16), one.round) for one in found.comparisons],
+            items=[
+                {
+                    **item(one.images, secrets.token_hex(16), one.round),
+                    **check_item(collection, rater, one.check),
+                }
+                for one in found.comparisons
+            ],
             history=[{**item(one.shown, one.trial, one.round), "value": _value(one)} for one in history],
             done=found.done,
             skipped=0,

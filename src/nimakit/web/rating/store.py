@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from nimakit.web.db.outcomes import shares
 from nimakit.web.db.tables import (
     BY_ADMIN,
+    CHECK,
     CORRECTION,
     FIRST,
     FLAGS,
@@ -24,6 +25,7 @@ from nimakit.web.db.tables import (
     Rating,
     now,
 )
+from nimakit.web.rating.checks import passes, store_answers
 
 Value = TypeVar("Value")
 
@@ -36,6 +38,7 @@ class NewEvent:
 
     Attributes:
         replaces: Client id of the event of the same browser that this one replaces, if any; not stored.
+        wanted: What an attention check asked for; stored with the answer.
     """
 
     client_id: str
@@ -54,9 +57,10 @@ class NewEvent:
     elapsed_ms: int | None = None
     source: str
     replaces: str | None = None
+    wanted: int = 0
 
 
-_FIELDS = tuple(field.name for field in fields(NewEvent) if field.name != "replaces")
+_FIELDS = tuple(field.name for field in fields(NewEvent) if field.name not in ("replaces", "wanted"))
 
 _EVENTS = cast("Table", Event.__table__)
 _ADD_EVENTS = insert(_EVENTS).returning(_EVENTS.c.id, sort_by_parameter_order=True)
@@ -89,7 +93,8 @@ def store_events(session: Session, events: Sequence[NewEvent]) -> None:
     stored = list(zip(keys, events, strict=True))
     sums = Sums()
     _update_flags(session, [(key, new) for key, new in stored if new.kind in FLAGS])
-    others = [(key, new) for key, new in stored if new.kind not in FLAGS]
+    store_answers(session, [_answer(key, new) for key, new in stored if new.kind == CHECK])
+    others = [(key, new) for key, new in stored if new.kind not in (*FLAGS, CHECK)]
     _update_ratings(session, [(key, new) for key, new in others if new.trial is None], sums)
     _update_choices(session, [(key, new) for key, new in others if new.trial is not None], sums)
     sums.write(session)
@@ -239,6 +244,20 @@ def _update_flags(session: Session, events: Sequence[tuple[int, NewEvent]]) -> N
         row.pop("round")
         changed[name] = row
     _write(session, Flag, changed, old)
+
+
+def _answer(key: int, new: NewEvent) -> dict[str, Any]:
+    """The columns of `Attention`."""
+    return {
+        "rater_id": new.rater_id,
+        "collection_id": new.collection_id,
+        "number": int((new.trial or "").removeprefix("check-")),
+        "wanted": new.wanted,
+        "given": new.value,
+        "passed": passes(new.wanted, new.value),
+        "event_id": key,
+        "occurred_at": new.occurred_at,
+    }
 
 
 def _row(new: NewEvent, key: int, at: datetime) -> dict[str, Any]:

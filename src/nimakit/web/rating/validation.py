@@ -13,6 +13,7 @@ from nimakit.io.rules import is_integer, is_number
 from nimakit.web.db.queries import lock_raters
 from nimakit.web.db.tables import (
     BEST_WORST,
+    CHECK,
     CHOICE,
     CULL,
     FIRST,
@@ -28,6 +29,7 @@ from nimakit.web.db.tables import (
     Rater,
     now,
 )
+from nimakit.web.rating.checks import MOST_CHECKS, wanted_answer
 from nimakit.web.rating.store import NewEvent, store_events
 
 MOST_EVENTS = 200
@@ -48,9 +50,10 @@ class Batch:
         collection: The collection they belong to.
         rater: The rater.
         events: Objects with ``id`` (chosen by the browser: letters, digits and hyphens), ``kind``, ``image``
-            or ``trial``, ``shown`` and ``worst``, ``value``, ``predicted``, ``round``, ``age_ms`` (how
-            long ago it happened), ``elapsed_ms`` (how long the rater looked) and ``replaces`` (id of this
-            browser's earlier event that it replaces).
+            or ``trial``, ``shown`` and ``worst``, ``value``, ``predicted``, ``round``, ``check`` (number of
+            an attention check, whose ``value`` may be null), ``age_ms`` (how long ago it happened),
+            ``elapsed_ms`` (how long the rater looked) and ``replaces`` (id of this browser's earlier event
+            that it replaces).
     """
 
     collection: Collection
@@ -165,8 +168,29 @@ def _parse(
         elapsed_ms=None if elapsed is None else int(min(elapsed, _LONGEST_LOOK_MS)),
         source="app",
         replaces=replaces,
-        **check(raw, collection, pictures),
+        **(_check_attention(raw, batch) if raw.get("kind") == CHECK else check(raw, collection, pictures)),
     )
+
+
+def _check_attention(raw: Mapping[str, Any], batch: Batch) -> dict[str, Any]:
+    number, value, collection = raw.get("check"), raw.get("value"), batch.collection
+    if collection.experiment not in ("score", "rate", "preference"):
+        raise ValueError("This collection has no attention checks.")
+    if number is None or not is_integer(1, MOST_CHECKS)(number):
+        raise ValueError(f"The number of an attention check must be from 1 to {MOST_CHECKS}.")
+    low, high = (
+        (1, collection.choices)
+        if collection.experiment == "preference"
+        else (collection.low, collection.high)
+    )
+    if value is not None and not is_number(low, high)(value):
+        raise ValueError(f"The answer to an attention check must be a number from {low} to {high}.")
+    return {
+        "kind": CHECK,
+        "value": value,
+        "trial": f"check-{number}",
+        "wanted": wanted_answer(collection, batch.rater, int(number)),
+    }
 
 
 def _check_rating(raw: Mapping[str, Any], collection: Collection, _pictures: set[int]) -> dict[str, Any]:

@@ -20,7 +20,18 @@ from nimakit.web.access import (
     visible_names,
 )
 from nimakit.web.db.queries import is_counted, lock_raters
-from nimakit.web.db.tables import FIRST, LARGEST_KEY, RATING, SKIP, Collection, Event, Image, Rater, Rating
+from nimakit.web.db.tables import (
+    FIRST,
+    LARGEST_KEY,
+    RATING,
+    SKIP,
+    Collection,
+    Event,
+    Gold,
+    Image,
+    Rater,
+    Rating,
+)
 from nimakit.web.languages import gettext, lazy_gettext
 from nimakit.web.predictions.tastes import learned_of, personal_positions
 from nimakit.web.rating.store import correction, store_events
@@ -84,6 +95,8 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
         values = _values(session, collection, key)
         compared = comparisons_with(session, collection, rater, key, _MAX_COMPARISONS)
         mine = session.get(Rating, (key, rater.id, FIRST))
+        gold = session.get(Gold, key) if rater.is_admin else None
+        worse = session.get(Image, gold.worse_id) if gold and gold.worse_id else None
         last = None if mine is None else session.get(Event, mine.event_id)
         query = parse_query(request.args, collection, rater)
         previous, following = neighbours(session, collection, rater, query, key)
@@ -112,6 +125,8 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
             of_list=query.of_list,
             previous=previous,
             following=following,
+            gold=gold,
+            gold_worse=None if worse is None else worse.path,
         )
 
 

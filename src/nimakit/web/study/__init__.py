@@ -1,1 +1,1 @@
-"""A study's way for a rater: consent, instructions, practice, the pictures, and a completion code."""
+"""A study: the way of its raters from consent to a completion code, and the checks of raters."""

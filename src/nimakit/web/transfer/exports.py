@@ -20,37 +20,57 @@ from nimakit.stats.histogram import FloatArray
 from nimakit.web.db.outcomes import decided
 from nimakit.web.db.queries import is_counted
 from nimakit.web.db.tables import FIRST, SKIP, Choice, Collection, Event, Image, Rater, Rating
+from nimakit.web.study.evidence import evidence_of
+from nimakit.web.study.exclusion import reasons_of
 
 RATING_COLUMNS = ("image_id", "user_id", "rating", "time", "repeat", "predicted", "elapsed_ms", "image")
 PAIR_COLUMNS = ("left", "right", "chosen", "user_id", "time", "repeat", "comparison", "weight")
 
 Row = dict[str, Any]
 
+RATER_COLUMNS = (
+    "user_id",
+    "excluded",
+    "reason",
+    "answers",
+    "gold_right",
+    "gold_missed",
+    "attention_passed",
+    "attention_missed",
+    "same_answer",
+    "median_seconds",
+    "repeat_difference",
+    "evidence",
+)
+
 _SIDES = ("left", "right")
 _MAX_LISTED = 3
 _CHUNK = 5000
 
 
-def rating_rows(session: Session, collection: Collection) -> Iterator[Row]:
+def rating_rows(session: Session, collection: Collection, *, everyone: bool = False) -> Iterator[Row]:
     """The current ratings, in order of time.
 
     Args:
         session: From `Database.read`; must stay open until the last row.
         collection: The collection.
+        everyone: Whether to include excluded raters; rows then say who is excluded and why.
 
     Yields:
-        Rows of `RATING_COLUMNS`, without those of excluded raters.
+        Rows of `RATING_COLUMNS`, without those of excluded raters; or with them, and with ``excluded``, the
+        reason, which is empty for raters who count.
     """
+    excluded = reasons_of(session, collection) if everyone else {}
     wanted = (
         select(Rating, Image.image_id, Image.path, Rater.code, Event.elapsed_ms)
         .join(Image, Image.id == Rating.image_id)
         .join(Rater, Rater.id == Rating.rater_id)
         .join(Event, Event.id == Rating.event_id)
-        .where(
-            Rating.collection_id == collection.id, Rating.value.is_not(None), is_counted(collection, Rating)
-        )
+        .where(Rating.collection_id == collection.id, Rating.value.is_not(None))
         .order_by(Rating.occurred_at, Rating.event_id)
     )
+    if not everyone:
+        wanted = wanted.where(is_counted(collection, Rating))
     for rating, image_id, path, code, elapsed_ms in _stream(session, wanted):
         yield {
             "image_id": image_id,
@@ -61,6 +81,37 @@ def rating_rows(session: Session, collection: Collection) -> Iterator[Row]:
             "predicted": rating.predicted,
             "elapsed_ms": elapsed_ms,
             "image": path,
+            **({"excluded": excluded.get(rating.rater_id, "")} if everyone else {}),
+        }
+
+
+def rater_rows(session: Session, collection: Collection) -> Iterator[Row]:
+    """What is known of each rater who answered anything, and who is excluded and why.
+
+    Args:
+        session: From `Database.read`.
+        collection: The collection.
+
+    Yields:
+        Rows of `RATER_COLUMNS`, in the order in which the raters were added.
+    """
+    found, excluded = evidence_of(session, collection), reasons_of(session, collection)
+    codes = session.execute(select(Rater.id, Rater.code).where(Rater.id.in_(found)).order_by(Rater.id))
+    for key, code in codes:
+        one = found[key]
+        yield {
+            "user_id": code,
+            "excluded": int(key in excluded),
+            "reason": excluded.get(key, ""),
+            "answers": len(one.answers),
+            "gold_right": len(one.gold) - one.gold_missed,
+            "gold_missed": one.gold_missed,
+            "attention_passed": len(one.attention) - one.attention_missed,
+            "attention_missed": one.attention_missed,
+            "same_answer": round(one.same, 4),
+            "median_seconds": one.median_seconds,
+            "repeat_difference": one.difference,
+            "evidence": round(one.agreement, 3),
         }
 
 
@@ -225,11 +276,12 @@ def export(session: Session, collection: Collection, what: str, path: Path) -> i
     Args:
         session: From `Database.read`.
         collection: The collection.
-        what: ``labels``, ``ratings`` or ``pairs``.
+        what: ``labels``, ``ratings``, ``all ratings`` (also those of excluded raters), ``pairs``
+            or ``raters``.
         path: The file: .json for labels, else .csv or .jsonl.
 
     Returns:
-        Number of images, ratings or pairs.
+        Number of images, ratings, pairs or raters.
 
     Raises:
         LabelError: As `ratings_of`.
@@ -239,13 +291,20 @@ def export(session: Session, collection: Collection, what: str, path: Path) -> i
         names, counts = label_counts(session, collection)
         write_labels(path, names, counts)
         return len(names)
-    rows, columns = (
-        (pair_rows(session, collection), PAIR_COLUMNS)
-        if what == "pairs"
-        else (rating_rows(session, collection), RATING_COLUMNS)
-    )
+    rows, columns = _table(session, collection, what)
     with atomic_writer(path) as stream:
         return write_rows(stream, path.suffix.lower(), columns, rows)
+
+
+def _table(session: Session, collection: Collection, what: str) -> tuple[Iterator[Row], tuple[str, ...]]:
+    match what:
+        case "pairs":
+            return pair_rows(session, collection), PAIR_COLUMNS
+        case "raters":
+            return rater_rows(session, collection), RATER_COLUMNS
+        case "all ratings":
+            return rating_rows(session, collection, everyone=True), (*RATING_COLUMNS, "excluded")
+    return rating_rows(session, collection), RATING_COLUMNS
 
 
 def _stream(session: Session, wanted: Select[*tuple[Any, ...]]) -> Iterator[Any]:

@@ -28,6 +28,8 @@ FILES = {
     "pictures.jsonl": "pictures",
     "methods.md": "methods",
     "package.zip": "package",
+    "all-ratings.csv": "all ratings",
+    "raters.csv": "raters",
     "pairs.csv": "pairs",
     "pairs.jsonl": "pairs",
 }

@@ -68,8 +68,10 @@ export class Deck extends EventTarget {
     this.filling = true;
     this.asked = this.outbox.answered; // the answer may not include later events
     try {
-      const buffered = this.items.flatMap((item) => item.ids || [item.id]);
+      const buffered = this.items.flatMap((item) => (item.check ? [] : item.ids || [item.id]));
+      const checks = [...this.items.flatMap((item) => item.check || []), ...this.outbox.checks()];
       const query = new URLSearchParams({ amount: AHEAD, held: [...new Set([...buffered, ...this.outbox.pictures()])] });
+      if (checks.length) query.set("checks", checks);
       if (this.skippedUntil !== null) query.set("skipped", this.skippedUntil);
       const answer = await this.api.get(`${this.url}?${query}`);
       const fresh = new Set(this.items.map(key));
@@ -103,5 +105,6 @@ function pictures(item) {
 }
 
 function key(item) {
+  if (item.check) return `check ${item.check}`;
   return item.trial || `${item.id}.${item.round}`;
 }

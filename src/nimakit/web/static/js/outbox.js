@@ -57,7 +57,12 @@ export class Outbox extends EventTarget {
 
   // Pictures whose ratings have not arrived.
   pictures() {
-    return this.waiting().flatMap((event) => event.shown || [event.image]);
+    return this.waiting().flatMap((event) => (event.check ? [] : event.shown || [event.image]));
+  }
+
+  // Numbers of the attention checks whose answers have not arrived.
+  checks() {
+    return this.waiting().flatMap((event) => event.check || []);
   }
 
   async flush() {

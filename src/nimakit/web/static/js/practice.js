@@ -23,6 +23,11 @@ export class Practice extends EventTarget {
     return this.sending ? this.sending.shown || [this.sending.image] : [];
   }
 
+  // There are no attention checks.
+  checks() {
+    return [];
+  }
+
   flush() {}
 
   // Send an answer, and show the feedback on it.

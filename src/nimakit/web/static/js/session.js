@@ -10,6 +10,7 @@ import { Practice } from "./practice.js";
 import { showSync } from "./sync.js";
 import { _, ngettext, number } from "./texts.js";
 import { announce, toast } from "./toasts.js";
+import { Watch } from "./watch.js";
 
 const MILESTONES = [10, 50, 100, 250, 500];
 const SLOW_MS = 300;
@@ -32,6 +33,9 @@ export class Session {
     this.maySkip = !document.getElementById("skip").hidden; // studies may want an answer to every picture
     this.pace = new Pace();
     this.keys = new Keys();
+    this.watch = new Watch();
+    this.question = document.querySelector(".question");
+    this.usual = this.question.textContent;
     this.received = 0; // first answers stored on the server
     this.answered = 0; // in this session
     this.coming = undefined; // the item that is shown, or shown next
@@ -43,9 +47,9 @@ export class Session {
 
   listen() {
     this.deck.addEventListener("filled", () => {
-      const { state } = this.deck;
+      const { state, error } = this.deck;
       const { sending, answered } = this.outbox;
-      if (state && !sending && this.deck.asked === answered) this.received = state.done;
+      if (state && !error && !sending && this.deck.asked === answered) this.received = state.done;
       this.update();
       if (!this.deck.current || this.coming !== this.deck.current) this.next();
     });
@@ -87,7 +91,7 @@ export class Session {
 
   // Number of answered pictures, including answers not sent yet.
   get done() {
-    return this.received + this.outbox.waiting().filter((event) => !event.again && !event.round).length;
+    return this.received + this.outbox.waiting().filter((event) => !event.again && !event.round && !event.check).length;
   }
 
   // Show the first item of the deck once its picture is loaded; it can be answered once it is drawn.
@@ -95,6 +99,7 @@ export class Session {
     const item = this.deck.current;
     const turn = {};
     this.turn = turn;
+    if (this.shown) this.shown.looked = this.watch.end();
     this.coming = item;
     this.shown = null;
     this.field.setAttribute("aria-busy", "true");
@@ -115,13 +120,21 @@ export class Session {
     if (this.turn !== turn) return;
     this.message(null);
     this.options.show(item);
+    this.ask(item);
     this.update();
     await drawn();
     if (this.turn !== turn) return;
     this.shown = item;
-    this.since = performance.now();
+    this.watch.start(item.looked || 0);
     this.options.mark?.(Session.answerOf(item));
     this.field.setAttribute("aria-busy", "false");
+  }
+
+  // Show the question, or the instruction of an attention check.
+  ask(item) {
+    this.question.textContent = item.question || this.usual;
+    this.question.classList.toggle("instructed", Boolean(item.check));
+    if (item.check) announce(item.question);
   }
 
   // A picture that cannot be shown is reported and replaced.
@@ -151,15 +164,22 @@ export class Session {
     const item = this.shown;
     if (!item) return;
     const again = item.answer !== undefined || item.value !== undefined;
-    const elapsed_ms = Math.round(performance.now() - this.since);
-    item.event = this.outbox.add({ ...event, again, round: item.round, elapsed_ms, replaces: item.event }, item);
+    const elapsed_ms = Math.round(this.watch.ms);
+    const what = item.check ? this.checked(item, remembered) : { ...event, again, round: item.round };
+    item.event = this.outbox.add({ ...what, elapsed_ms, replaces: item.event }, item);
     item.answer = remembered;
-    if (!again) {
+    if (!again && !item.check) {
       this.answered += 1;
       this.pace.tick();
       this.celebrate();
     }
     this.forward();
+  }
+
+  // The answer to an attention check, which rates nothing: a rating, or the place of a picture from 1.
+  checked(item, answer) {
+    const value = typeof answer === "number" ? answer + (item.pictures ? 1 : 0) : null;
+    return { kind: "check", check: item.check, image: item.id, value };
   }
 
   // Move past an item and keep its answer.

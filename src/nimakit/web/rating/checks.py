@@ -1,0 +1,169 @@
+"""Checks among the pictures that a rater is shown: gold pictures and attention checks.
+
+A gold picture is a picture like any other, except that every rater is shown it. An attention check shows a
+picture with an instruction in place of the question; its answer is no rating.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+from sqlalchemy import insert, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from nimakit.web.db.tables import Attention, Checks, Collection, Gold, Rater
+from nimakit.web.languages import gettext
+
+Item = TypeVar("Item")
+
+MOST_CHECKS = 10_000
+"""Largest number of an attention check."""
+
+DEFAULTS: dict[str, Any] = {
+    "gold_every": 10,
+    "attention_every": None,
+    "excludes": False,
+    "gold_misses": 2,
+    "attention_misses": 2,
+    "same_share": 0.9,
+    "fast_ms": 400,
+    "repeat_points": None,
+    "by_agreement": True,
+}
+"""Values of `Checks` for a collection without a row."""
+
+_HALF_A_STEP = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class CheckPlan:
+    """The checks of a collection that raters are shown.
+
+    Attributes:
+        gold_every: Pictures from one gold picture to the next.
+        attention_every: Pictures from one attention check to the next; None for no checks.
+        gold: Id of each gold picture -> in a preference, id of the picture that it must be chosen over.
+    """
+
+    gold_every: int = DEFAULTS["gold_every"]
+    attention_every: int | None = None
+    gold: Mapping[int, int | None] = field(default_factory=dict)
+
+
+def checks_of(session: Session, collection: Collection) -> Checks:
+    """The checks of a collection; if it has none, those of `DEFAULTS`, not attached to the session."""
+    return session.get(Checks, collection.id) or Checks(collection_id=collection.id, **DEFAULTS)
+
+
+def plan_of(session: Session, collection: Collection) -> CheckPlan:
+    """Read which checks raters are shown."""
+    checks = checks_of(session, collection)
+    rows = session.execute(
+        select(Gold.image_id, Gold.worse_id)
+        .where(Gold.collection_id == collection.id)
+        .order_by(Gold.image_id)
+    )
+    pairs = collection.experiment == "preference"
+    gold = {image: worse for image, worse in rows if (worse is not None) == pairs}
+    return CheckPlan(checks.gold_every, checks.attention_every, gold)
+
+
+def spread(fresh: Sequence[Item], gold: Sequence[Item], *, every: int, room: int, start: int) -> list[Item]:
+    """Put gold items among new ones at even steps, nearer to each other if they would not all be shown.
+
+    Args:
+        fresh: New items in order, without the gold ones.
+        gold: Gold items in order.
+        every: Items from one gold item to the next.
+        room: Most items to return, gold ones included.
+        start: Number of items shown before.
+    """
+    others, waiting, items = list(fresh), list(gold), list[Item]()
+    every = max(1, min(every, room // max(1, len(waiting))))
+    while len(items) < room and (others or waiting):
+        is_due = (start + len(items) + 1) % every == 0 or not others
+        items.append((waiting if waiting and is_due else others or waiting).pop(0))
+    return items
+
+
+def with_attention(
+    items: Sequence[Item], *, every: int | None, start: int, asked: Set[int], check: Callable[[int], Item]
+) -> list[Item]:
+    """Put attention checks among items.
+
+    Args:
+        items: The items, in order.
+        every: Items from one check to the next; None for no checks.
+        start: Number of items shown before, without checks.
+        asked: Numbers of the checks that the rater has answered or that wait in their browser.
+        check: Makes the check of a number.
+    """
+    if every is None:
+        return list(items)
+    number, found = max(asked, default=0) + 1, list[Item]()
+    for place, item in enumerate(items):
+        if start + place >= number * every:
+            found.append(check(number))
+            number += 1
+        found.append(item)
+    return found
+
+
+def answered_checks(session: Session, collection: Collection, rater: Rater) -> set[int]:
+    """Numbers of the attention checks that a rater has answered."""
+    own = (Attention.collection_id == collection.id, Attention.rater_id == rater.id)
+    return set(session.scalars(select(Attention.number).where(*own)))
+
+
+def wanted_answer(collection: Collection, rater: Rater, number: int) -> int:
+    """What a rater's attention check asks for: a rating, or the place of a picture from 1.
+
+    It follows from the rater's pseudonym, so that it is the same on every device.
+    """
+    digest = hashlib.sha256(f"{rater.code} attention {collection.id} {number}".encode()).digest()
+    if collection.experiment == "preference":
+        return 1 + digest[0] % collection.choices
+    return collection.low + digest[0] % len(collection.scale.values)
+
+
+def instruction(collection: Collection, rater: Rater, number: int) -> str:
+    """What an attention check says in place of the question, in the rater's language."""
+    value = wanted_answer(collection, rater, number)
+    match collection.experiment:
+        case "preference":
+            return gettext(
+                "This checks that you read the question: choose photograph %(value)s.", value=value
+            )
+        case "rate":
+            return gettext(
+                "This checks that you read the question: set the score to %(value)s, and accept it.",
+                value=value,
+            )
+    return gettext("This checks that you read the question: choose %(value)s for this picture.", value=value)
+
+
+def passes(wanted: int, given: float | None) -> bool:
+    """Whether an answer to an attention check is the wanted one; a skip is not."""
+    return given is not None and abs(given - wanted) < _HALF_A_STEP
+
+
+def store_answers(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    """Store answers to attention checks; the latest of several to the same check counts.
+
+    Args:
+        session: From `Database.write`, after the raters were locked.
+        rows: Values of `Attention`, in the order in which they were given.
+    """
+    latest = {(row["rater_id"], row["collection_id"], row["number"]): row for row in rows}
+    if not latest:
+        return
+    keys = (Attention.rater_id, Attention.collection_id, Attention.number)
+    named = session.execute(select(*keys, Attention.occurred_at).where(tuple_(*keys).in_(latest)))
+    known = {(rater, collection, number): at for rater, collection, number, at in named}
+    new = [row for key, row in latest.items() if key not in known]
+    changed = [row for key, row in latest.items() if key in known and known[key] <= row["occurred_at"]]
+    if new:
+        session.execute(insert(Attention), new)
+    if changed:
+        session.execute(update(Attention), cast("Any", changed))

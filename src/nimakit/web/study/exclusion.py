@@ -1,0 +1,162 @@
+"""The rule that excludes raters by their checks and answers: it marks them, and deletes nothing."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from nimakit.stats.careless import MIN_EVIDENCE
+from nimakit.web.db.database import Database
+from nimakit.web.db.tables import CULL, Checks, Collection, Event, Exclusion, Gold, Membership, now
+from nimakit.web.rating.checks import checks_of
+from nimakit.web.study.evidence import Evidence, evidence_of
+
+MIN_ANSWERS = 20
+"""Answers from which a rater is judged by them, rather than by checks only."""
+_MIN_UNCHECKED = 40
+"""Answers from which agreement counts by itself: with fewer, 3 to 5 % of careful raters look careless."""
+_MIN_REPEATS = 5
+_HALF = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """How many raters the rule excluded anew, and how many it included again."""
+
+    excluded: int
+    included: int
+
+
+def reasons(one: Evidence, checks: Checks) -> list[str]:
+    """Which rules a rater breaks, as phrases; none if they break none.
+
+    Args:
+        one: What is known about the rater.
+        checks: The rules.
+    """
+    found = []
+    if checks.gold_misses is not None and one.gold_missed >= checks.gold_misses:
+        found.append(f"missed {one.gold_missed} of {len(one.gold)} gold pictures")
+    if checks.attention_misses is not None and one.attention_missed >= checks.attention_misses:
+        found.append(f"missed {one.attention_missed} of {len(one.attention)} attention checks")
+    if len(one.answers) >= MIN_ANSWERS:
+        if checks.same_share is not None and one.same >= checks.same_share:
+            found.append(f"gave the same answer in {100 * one.same:.0f} % of {len(one.answers)}")
+        is_enough = one.gold or one.attention or len(one.answers) >= _MIN_UNCHECKED
+        if checks.by_agreement and is_enough and one.agreement <= -MIN_EVIDENCE:
+            found.append("agrees with the others no better than chance")
+    if checks.fast_ms is not None and len(one.times) >= MIN_ANSWERS:
+        share = one.faster(checks.fast_ms)
+        if share >= _HALF:
+            found.append(f"took less than {checks.fast_ms} ms for {100 * share:.0f} % of the answers")
+    if checks.repeat_points is not None and len(one.differences) >= _MIN_REPEATS:
+        difference = one.difference or 0.0
+        if difference >= checks.repeat_points:
+            found.append(f"rates pictures shown again {difference:.1f} points apart")
+    return found
+
+
+def apply_rule(session: Session, collection: Collection) -> Applied:
+    """Mark the raters who break a rule, and unmark those whom the rule marked and who break none any more.
+
+    Raters about whom the admin decided after the rule keep what the admin decided.
+
+    Args:
+        session: From `Database.write`.
+        collection: The collection.
+    """
+    checks = checks_of(session, collection)
+    broken = {}
+    if checks.excludes:
+        judged = {rater: reasons(one, checks) for rater, one in evidence_of(session, collection).items()}
+        broken = {rater: why for rater, why in judged.items() if why}
+    marks = select(Exclusion).where(Exclusion.collection_id == collection.id)
+    marked = {mark.rater_id: mark for mark in session.scalars(marks)}
+    excluded = included = 0
+    for rater, mark in marked.items():
+        if mark.overruled:
+            continue
+        if rater in broken:
+            mark.reasons = broken[rater]
+        else:
+            _member(session, collection, rater).excluded = False
+            session.delete(mark)
+            included += 1
+    for rater in broken.keys() - marked.keys():
+        member = _member(session, collection, rater)
+        if member.excluded:  # by the admin, for reasons of their own
+            continue
+        member.excluded = True
+        session.add(
+            Exclusion(rater_id=rater, collection_id=collection.id, reasons=broken[rater], overruled=False)
+        )
+        excluded += 1
+    return Applied(excluded, included)
+
+
+def overrule(session: Session, rater_id: int, collection_id: int) -> None:
+    """Note that the admin decided about a rater, so that the rule leaves them alone."""
+    mark = session.get(Exclusion, (rater_id, collection_id))
+    if mark is not None:
+        mark.overruled, mark.decided_at = True, now()
+
+
+def reasons_of(session: Session, collection: Collection) -> dict[int, str]:
+    """Rater id -> why they are excluded, of all excluded raters."""
+    rows = session.execute(
+        select(Membership.rater_id, Exclusion.reasons)
+        .outerjoin(
+            Exclusion,
+            (Exclusion.rater_id == Membership.rater_id)
+            & (Exclusion.collection_id == Membership.collection_id),
+        )
+        .where(Membership.collection_id == collection.id, Membership.excluded)
+    )
+    return {rater: "; ".join(why) if why else "excluded by the admin" for rater, why in rows}
+
+
+class Excluder:
+    """Applies the rule of each collection in the background, whenever there are new answers.
+
+    Args:
+        database: The database.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._judged: dict[int, Any] = {}
+
+    def advance(self, collection: Collection) -> bool:
+        """Apply a collection's rule if its answers have changed; there is never more to do.
+
+        Raises:
+            StorageError: The database cannot be used.
+        """
+        if collection.experiment == CULL:
+            return False
+        with self._database.read() as session:
+            if not checks_of(session, collection).excludes:
+                return False
+            state = _state(session, collection)
+        if self._judged.get(collection.id) != state:
+            with self._database.write() as session:
+                apply_rule(session, session.get_one(Collection, collection.id))
+            self._judged[collection.id] = state
+        return False
+
+
+def _state(session: Session, collection: Collection) -> Any:
+    """A value that changes with the answers and the gold pictures."""
+    events = select(func.max(Event.id)).where(Event.collection_id == collection.id)
+    gold = select(func.count(), func.sum(Gold.low), func.sum(Gold.high), func.sum(Gold.worse_id))
+    return session.scalar(events), *session.execute(gold.where(Gold.collection_id == collection.id)).one()
+
+
+def _member(session: Session, collection: Collection, rater: int) -> Membership:
+    """The rater's membership, added if the admin rates without one."""
+    member = session.get(Membership, (rater, collection.id))
+    if member is None:
+        member = Membership(rater_id=rater, collection_id=collection.id)
+        session.add(member)
+    return member

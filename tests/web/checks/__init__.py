@@ -1,0 +1,1 @@
+"""Tests of nimakit.web.study: checks of raters."""

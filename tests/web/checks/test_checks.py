@@ -1,0 +1,214 @@
+"""Checks of raters: what they are shown, who is excluded, and what the pages and files say of it."""
+
+import csv
+import io
+from typing import Any
+
+import pytest
+
+from nimakit.web.db.tables import Attention, Checks, Event, Exclusion, Gold, Membership
+from nimakit.web.rating.checks import DEFAULTS, spread, wanted_answer, with_attention
+from nimakit.web.study.evidence import Evidence
+from nimakit.web.study.exclusion import reasons
+from web.conftest import MakeStudy
+from web.study import Study, Visitor, on_both
+
+
+def check(study: Study, **values: Any) -> None:
+    """Set the checks of the collection."""
+    study.change(
+        lambda session: session.merge(
+            Checks(collection_id=study.collection.id, **{**DEFAULTS, "gold_every": 2, **values})
+        )
+    )
+    study.services.candidates.invalidate(study.collection.id)
+
+
+def form(**values: Any) -> dict[str, Any]:
+    """The page's form: exclude by two gold pictures missed only."""
+    return {"gold_every": 2, "gold_misses": 2, "excludes": "y", **values}
+
+
+def rows(visitor: Visitor, name: str) -> list[dict[str, str]]:
+    """A file of the export."""
+    answer = visitor.get(visitor.address(f"transfer/{name}"))
+    assert answer.status_code == 200, answer.text
+    return list(csv.DictReader(io.StringIO(answer.text)))
+
+
+def test_gold_items_are_spread() -> None:
+    """They come at even steps, nearer to each other in less room, and all before the end."""
+    assert spread([1, 2, 3, 4, 5, 6], ["a", "b"], every=3, room=8, start=0) == [1, 2, "a", 3, 4, "b", 5, 6]
+    assert spread([1, 2, 3, 4, 5, 6], ["a", "b"], every=10, room=4, start=0) == [1, "a", 2, "b"]
+    assert spread([1], ["a", "b"], every=10, room=3, start=7) == ["a", "b", 1]
+    assert spread([], ["a"], every=10, room=1, start=0) == ["a"]
+
+
+def test_attention_checks_come_after_so_many_pictures() -> None:
+    """Those answered, or waiting in the browser, do not come again; one that is late comes at once."""
+    assert with_attention("abcde", every=2, start=0, asked=set(), check=str) == [*"ab1cd2e"]
+    assert with_attention("ab", every=2, start=4, asked={1}, check=str) == [*"2ab"]
+    assert with_attention("ab", every=None, start=5, asked=set(), check=str) == [*"ab"]
+
+
+def test_every_rater_is_shown_gold_pictures(study: Study, visitor: Visitor) -> None:
+    """Also those with as many ratings as wanted."""
+    gold = study.images[3]
+    page = visitor.address(f"checks/gold/{gold.id}")
+    assert visitor.post(page, {"low": "8", "high": "10"}).status_code == 302
+    check(study)
+    study.set(wanted=1)
+    for image in study.images:
+        study.rater().rate(image.id, 5) if image.id == gold.id else None
+    deck = study.rater().deck(amount=6)
+    assert [item["id"] for item in deck["items"]].index(gold.id) == 1
+    assert "Right answer" in visitor.get(visitor.address("checks")).text
+    assert visitor.post(page, {"low": "0", "high": "10"}).status_code == 400
+    assert study.rater().post(page, {"low": "8", "high": "10"}).status_code == 403
+    assert visitor.post(page, {"remove": "1"}).status_code == 302
+    assert study.change(lambda session: session.get(Gold, gold.id)) is None
+
+
+@on_both
+def test_answers_to_attention_checks_rate_nothing(study: Study) -> None:
+    """The instruction takes the question's place; the answer is kept apart, and can be changed."""
+    check(study, attention_every=2)
+    ann = study.rater()
+    items = ann.deck(amount=4)["items"]
+    assert [item.get("check") for item in items] == [None, None, 1, None, None][: len(items)]
+    asked = items[2]
+    wanted = wanted_answer(study.collection, ann.rater, 1)
+    assert f"choose {wanted}" in asked["question"]
+    assert ann.send({"kind": "check", "check": 1, "image": asked["id"], "value": None}).status_code == 200
+    assert [item.get("check") for item in ann.deck(amount=4)["items"]].count(1) == 0
+    assert [item.get("check") for item in ann.deck(amount=4, checks="1")["items"]].count(2) == 0
+    ann.send({"kind": "check", "check": 1, "image": asked["id"], "value": wanted, "elapsed_ms": 900})
+    kept = study.change(lambda session: session.query(Attention).one())
+    assert (kept.number, kept.wanted, kept.given, kept.passed) == (1, wanted, wanted, True)
+    assert study.ratings == []
+    assert [event.kind for event in study.events] == ["check", "check"]
+    refused = ann.send({"kind": "check", "check": 0, "value": 1}, {"kind": "check", "check": 1, "value": 99})
+    assert len(refused.get_json()["refused"]) == 2
+
+
+def test_a_rule_marks_raters_and_deletes_nothing(study: Study, visitor: Visitor) -> None:
+    """Figures and files leave them out and say why; the admin's word counts more than the rule."""
+    first, second = study.images[1], study.images[2]
+    table = io.BytesIO(b"image,low,high\nphoto 0,8,10\nphoto 1.jpg,1,2\n")
+    answer = visitor.post(visitor.address("checks/gold"), {"file": (table, "gold.csv")})
+    assert answer.status_code == 302, answer.text
+    careful, careless = study.rater("Careful"), study.rater("Careless")
+    for image in study.images:
+        careful.rate(image.id, 9 if image == first or image.path == first.path else 2, elapsed_ms=3000)
+        careless.rate(image.id, 5, elapsed_ms=200)
+    assert second.path == "photo 1.jpg"
+    assert visitor.post(visitor.address("checks"), form()).status_code == 302
+    page = visitor.get(visitor.address("checks")).text
+    assert "missed 2 of 2 gold pictures" in page
+    known = {row["user_id"]: row for row in rows(visitor, "raters.csv")}
+    assert known[careless.code]["reason"] == "missed 2 of 2 gold pictures"
+    assert (known[careful.code]["excluded"], known[careful.code]["gold_right"]) == ("0", "2")
+    assert known[careless.code]["median_seconds"] == "0.2"
+    assert {row["user_id"] for row in rows(visitor, "ratings.csv")} == {careful.code}
+    everyone = rows(visitor, "all-ratings.csv")
+    assert len(everyone) == 12
+    assert {row["excluded"] for row in everyone if row["user_id"] == careful.code} == {""}
+    assert {row["excluded"] for row in everyone if row["user_id"] == careless.code} != {""}
+    dashboard = visitor.get(visitor.address("dashboard")).text
+    assert "Excluded raters" in dashboard
+    assert "Figures with and without them" in dashboard
+    visitor.post(visitor.address(f"people/{careless.rater.id}"), {"excluded": "0"})
+    visitor.post(visitor.address("checks"), form())
+    assert len(rows(visitor, "ratings.csv")) == 12
+    assert "Excluded raters" not in visitor.get(visitor.address("dashboard")).text
+    assert len(study.events) == 12
+
+
+def test_those_who_break_no_rule_any_more_count_again(study: Study, visitor: Visitor) -> None:
+    """A rule that is taken back takes its marks back, and leaves those of the admin."""
+    study.change(
+        lambda s: s.add(
+            Gold(
+                image_id=study.images[0].id, collection_id=study.collection.id, low=9, high=10, source="owner"
+            )
+        )
+    )
+    people = [study.rater(), study.rater()]
+    for person in people:
+        person.rate(study.images[0].id, 1)
+    visitor.post(visitor.address(f"people/{people[1].rater.id}"), {"excluded": "1"})
+    check(study, excludes=True, gold_misses=1)
+    study.services.background.once()
+    keys = [(person.rater.id, study.collection.id) for person in people]
+
+    def are_excluded() -> list[bool]:
+        with study.database.read() as session:
+            return [session.get_one(Membership, key).excluded for key in keys]
+
+    assert are_excluded() == [True, True]
+    assert study.change(lambda s: [one.rater_id for one in s.query(Exclusion)]) == [keys[0][0]]
+    visitor.post(visitor.address("checks"), form(excludes=""))
+    assert are_excluded() == [False, True]
+
+
+def test_rules() -> None:
+    """Each is named with its figures, and needs enough answers."""
+    rules = Checks(**{**DEFAULTS, "repeat_points": 2.0})
+    alike = Evidence(answers=[5.0] * 20, times=[300] * 20, differences=[3.0] * 5, gold=[True], agreement=-3)
+    assert len(reasons(alike, rules)) == 4
+    assert reasons(Evidence(answers=[5.0] * 19, times=[300] * 19, agreement=-3), rules) == []
+    unlike = Evidence(answers=[*map(float, range(39))], agreement=-3)
+    assert reasons(unlike, rules) == []
+    unlike.answers.append(39.0)
+    assert reasons(unlike, rules) == ["agrees with the others no better than chance"]
+    inattentive = Evidence(attention=[False, False, True], gold=[False, True])
+    assert reasons(inattentive, rules) == ["missed 2 of 3 attention checks"]
+    assert reasons(Evidence(), rules) == []
+
+
+def test_gold_from_agreement(study: Study, visitor: Visitor) -> None:
+    """Pictures on which people agree become gold pictures; those they dispute do not."""
+    for person in range(6):
+        rater = study.rater()
+        rater.rate(study.images[0].id, 9)
+        rater.rate(study.images[1].id, 2)
+        rater.rate(study.images[2].id, 1 if person % 2 else 10)
+    visitor.post(visitor.address("checks/gold"), {"suggest": "1", "amount": "5"})
+    found = study.change(lambda s: {one.image_id: (one.low, one.high, one.source) for one in s.query(Gold)})
+    assert found == {
+        study.images[0].id: (7, 10, "agreement"),
+        study.images[1].id: (1, 4, "agreement"),
+    }
+
+
+def test_a_bad_table_of_gold_pictures_changes_nothing(study: Study, visitor: Visitor) -> None:
+    """The message names the line."""
+    table = io.BytesIO(b"image,low,high\nphoto 0,8,10\nnowhere,1,2\n")
+    answer = visitor.post(visitor.address("checks/gold"), {"file": (table, "gold.csv")})
+    assert answer.status_code == 400
+    assert "nowhere" in answer.text
+    assert study.change(lambda session: session.query(Gold).count()) == 0
+
+
+@pytest.mark.parametrize("choices", [2, 4])
+def test_comparisons_have_checks(make_study: MakeStudy, choices: int) -> None:
+    """A gold picture must be chosen over another one, and an attention check asks for a place."""
+    study = make_study(experiment="preference", choices=choices)
+    better, worse = study.images[0], study.images[1]
+    admin, ann = study.visitor(), study.rater()
+    gold = {"worse": worse.path}
+    assert admin.post(admin.address(f"checks/gold/{better.id}"), gold).status_code == 302
+    check(study, attention_every=1, gold_every=1)
+    items = ann.get_json(ann.address("preference/next", amount=3))["items"]
+    first = next(item for item in items if not item.get("check"))
+    assert {better.id, worse.id} <= {*first["ids"]}
+    asked = next(item for item in items if item.get("check"))
+    wanted = wanted_answer(study.collection, ann.rater, 1)
+    assert f"photograph {wanted}" in asked["question"]
+    assert len(asked["pictures"]) == choices
+    ann.send({"kind": "check", "check": 1, "value": wanted})
+    shown = {"kind": "choice", "image": worse.id, "trial": first["trial"], "shown": first["ids"]}
+    assert ann.send(shown).get_json()["refused"] == []
+    row = rows(admin, "raters.csv")[0]
+    assert (row["gold_missed"], row["attention_passed"], row["answers"]) == ("1", "1", "1")
+    assert study.change(lambda session: session.query(Event).count()) == 2
