@@ -227,7 +227,7 @@ def test_draws_a_report(predict: Command, folder: Path, tmp_path: Path) -> None:
     assert result.err.endswith(f"nimakit: report: {tmp_path / 'sheet.html'}\n")
     page = (tmp_path / "sheet.html").read_text(encoding="utf-8")
     assert [record["image_id"] for record in result.records] == ["a", "b", "c"]
-    assert page.index('alt="c"') < page.index('alt="b"') < page.index('alt="a"')
+    assert page.index('alt="c.png"') < page.index('alt="b.png"') < page.index('alt="a.png"')
     assert page.count("data:image/jpeg;base64,") == 3
 
 

@@ -143,7 +143,7 @@ def test_pairs_are_exported_and_imported(nimakit: Command, database: Database, f
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("export",), "--labels, --ratings and --pairs"),
+        (("export",), "--labels, --ratings, --pairs"),
         (("export", "--labels", "labels.csv"), ".json"),
         (("export", "--labels", "nowhere/labels.json"), "folder"),
         (("export", "--pairs", "pairs.csv", "--collection", "nothing"), "photos"),

@@ -171,11 +171,11 @@ def test_a_judgement_is_corrected_and_taken_back(fives: Study) -> None:
     item = judge(visitor, 0, 1)
     address = visitor.address(f"comparisons/{visitor.rater.id}/{item['trial']}")
     shown = item["ids"]
-    assert "chose the first as best, the second as worst" in visitor.get(address).text
+    assert "best: the first, worst: the second" in visitor.get(address).text
     visitor.post(address, {"said": "choice", "best": shown[2], "worst": shown[0]})
     [choice] = choices(fives)
     assert (choice.chosen, choice.worst) == (shown[2], shown[0])
-    assert "chose the third as best, the first as worst" in visitor.get(visitor.address("comparisons")).text
+    assert "best: the third, worst: the first" in visitor.get(visitor.address("comparisons")).text
     for wrong in ({"best": shown[1], "worst": shown[1]}, {"best": shown[1]}, {"best": "0", "worst": "x"}):
         assert visitor.post(address, {"said": "choice", **wrong}).status_code == 400
     assert visitor.post(address, {"said": "tie"}).status_code == 400

@@ -19,12 +19,12 @@ from nimakit.stats.bradley_terry import Comparisons
 from nimakit.stats.histogram import FloatArray
 from nimakit.web.db.outcomes import decided
 from nimakit.web.db.queries import is_counted
-from nimakit.web.db.tables import FIRST, SKIP, Choice, Collection, Event, Image, Rater, Rating
+from nimakit.web.db.tables import BEST_WORST, FIRST, SKIP, Choice, Collection, Event, Image, Rater, Rating
 from nimakit.web.study.evidence import evidence_of
 from nimakit.web.study.exclusion import reasons_of
 
 RATING_COLUMNS = ("image_id", "user_id", "rating", "time", "repeat", "predicted", "elapsed_ms", "image")
-PAIR_COLUMNS = ("left", "right", "chosen", "user_id", "time", "repeat", "comparison", "weight")
+PAIR_COLUMNS = ("left", "right", "chosen", "user_id", "time", "repeat", "comparison")
 
 Row = dict[str, Any]
 
@@ -136,7 +136,7 @@ def pair_rows(session: Session, collection: Collection) -> Iterator[Row]:
         collection: The collection.
 
     Yields:
-        Rows of `PAIR_COLUMNS`, without skipped comparisons and those of excluded raters. ``chosen`` is the
+        Rows of `pair_columns`, without skipped comparisons and those of excluded raters. ``chosen`` is the
         value of left or right, or -1 for a tie; ``weight`` is how much the pair counts.
 
     Raises:
@@ -159,8 +159,13 @@ def pair_rows(session: Session, collection: Collection) -> Iterator[Row]:
                 "time": choice.occurred_at.isoformat(),
                 "repeat": choice.round,
                 "comparison": choice.trial,
-                "weight": _plain(weight),
+                **({"weight": weight} if collection.experiment == BEST_WORST else {}),
             }
+
+
+def pair_columns(collection: Collection) -> tuple[str, ...]:
+    """The columns of a collection's pairs; they have weights if the worst pictures are chosen as well."""
+    return (*PAIR_COLUMNS, "weight") if collection.experiment == BEST_WORST else PAIR_COLUMNS
 
 
 def comparisons_of(session: Session, collection: Collection) -> Comparisons:
@@ -183,7 +188,7 @@ def comparisons_of(session: Session, collection: Collection) -> Comparisons:
         left=np.array([names[row["left"]] for row in rows]),
         right=np.array([names[row["right"]] for row in rows]),
         share=np.array([0.5 if row["chosen"] == -1 else row["chosen"] == row["left"] for row in rows]),
-        weight=np.array([row["weight"] for row in rows], np.float64),
+        weight=np.array([row.get("weight", 1.0) for row in rows], np.float64),
         user_ids=tuple(people),
         user=np.array([people[row["user_id"]] for row in rows]),
     )
@@ -299,7 +304,7 @@ def export(session: Session, collection: Collection, what: str, path: Path) -> i
 def _table(session: Session, collection: Collection, what: str) -> tuple[Iterator[Row], tuple[str, ...]]:
     match what:
         case "pairs":
-            return pair_rows(session, collection), PAIR_COLUMNS
+            return pair_rows(session, collection), pair_columns(collection)
         case "raters":
             return rater_rows(session, collection), RATER_COLUMNS
         case "all ratings":

@@ -12,7 +12,7 @@ from nimakit.errors import LabelError
 from nimakit.io.atomic import atomic_bytes, atomic_writer
 from nimakit.web.db.tables import Choice, Collection, now
 from nimakit.web.transfer.description import column, document, methods
-from nimakit.web.transfer.exports import PAIR_COLUMNS, RATING_COLUMNS, export, write_rows
+from nimakit.web.transfer.exports import RATING_COLUMNS, export, pair_columns, write_rows
 from nimakit.web.transfer.picture_table import picture_columns, picture_rows
 
 METHODS_FILE = "methods.md"
@@ -72,7 +72,7 @@ def description(session: Session, collection: Collection) -> dict[str, Any]:
 def _tables(collection: Collection) -> dict[str, tuple[str, ...]]:
     """File name -> columns."""
     compares = collection.response_table is Choice
-    answers = {"pairs.csv": PAIR_COLUMNS} if compares else {"ratings.csv": RATING_COLUMNS}
+    answers = {"pairs.csv": pair_columns(collection)} if compares else {"ratings.csv": RATING_COLUMNS}
     return {"pictures.csv": picture_columns(collection), **answers}
 
 
