@@ -23,15 +23,19 @@ from web.test_every_page import pages
 from web.test_every_page import study as every_experiment  # noqa: F401 - a fixture
 
 APP = Path(nimakit.web.__file__).parent
-ENGLISH_ONLY = ("people", "settings", "transfer", "model", "collections/new")
+ENGLISH_ONLY = (
+    *("people", "settings", "transfer", "model", "collections/new"),
+    *("/erase", "/delete", "/upload"),
+)
 """Ends of the addresses of pages for the admin only."""
 
 _PLACEHOLDER = re.compile(r"%\(\w+\)s")
 _ADMINS = (
     *("dashboard", "model", "transfer", "study/admin", "study/forms"),
     *("collections/routes", "collections/forms", "collections/setup"),
+    *("collections/lifecycle_routes", "collections/upload_routes", "study/check_routes"),
 )
-_ADMINS_SCRIPTS = {"copy.js", "settings.js"}
+_ADMINS_SCRIPTS = {"copy.js", "models.js", "settings.js", "upload.js"}
 _TOKENS = re.compile(r"//[^\n]*|\"(?:[^\"\\\n]|\\.)*\"|`(?:[^`\\]|\\.)*`|\w+|[()\[\]{}]")
 _TEXT = re.compile(r"^[A-Z][a-z]+( |…|$)|^[a-z]+ [a-z]+ [a-z]+|[a-z] [a-z]+[.:]")
 _KEYS = {"Tab", "Backspace", "Enter", "Escape", "Space", "Plus"}  # names of keys in events and ARIA

@@ -68,7 +68,7 @@ def join(token: str) -> ResponseReturnValue:
             abort(404, gettext("This invitation link is incomplete. Open the whole link you were given."))
         collection = session.get_one(Collection, invitation.collection_id)
         if collection.archived_at is not None or collection.deleted_at is not None:
-            abort(410, "This collection is not open any more.")
+            abort(410, gettext("This collection is not open any more."))
         study = session.get(Study, collection.id)
         if study is not None and study.is_on:
             return redirect(with_query(url_for("study.start", token=token)))

@@ -72,7 +72,8 @@ def parse_query(given: Mapping[str, str], collection: Collection, rater: Rater) 
     sorts = {name: text for name, text in SORTS.items() if rater.is_admin or name != "rater"}
     shown = SHOWN
     if collection.experiment == BEST_WORST:  # which has no ties
-        shown = {name: text for name, text in SHOWN.items() if name != "tie"} | {"choice": "decided"}
+        shown = {name: text for name, text in SHOWN.items() if name != "tie"}
+        shown["choice"] = lazy_gettext("decided")
     return Query.parse(given, rater, sorts, shown, sees_names=rater.is_admin or not collection.blind)
 
 
