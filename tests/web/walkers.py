@@ -204,7 +204,7 @@ class Preference(Walker):
 class BestWorst(Walker):
     """Pictures of which the best and the worst are chosen, in two acts."""
 
-    says = ()
+    says: tuple[tuple[str, str, Any], ...] = ()
     best: int | None = None
     worst: int | None = None
 

@@ -184,6 +184,11 @@ class Collection(Base):
         return Scale(self.low, self.high)
 
     @property
+    def may_have_checks(self) -> bool:
+        """Whether its raters can be shown gold pictures and attention checks."""
+        return self.experiment in ("score", "rate", "preference")
+
+    @property
     def response_table(self) -> type["Rating | Choice"]:
         """The table of its raters' answers: choices where pictures are compared, else ratings."""
         return Choice if self.compares else Rating

@@ -174,7 +174,7 @@ def _parse(
 
 def _check_attention(raw: Mapping[str, Any], batch: Batch) -> dict[str, Any]:
     number, value, collection = raw.get("check"), raw.get("value"), batch.collection
-    if collection.experiment not in ("score", "rate", "preference"):
+    if not collection.may_have_checks:
         raise ValueError("This collection has no attention checks.")
     if number is None or not is_integer(1, MOST_CHECKS)(number):
         raise ValueError(f"The number of an attention check must be from 1 to {MOST_CHECKS}.")

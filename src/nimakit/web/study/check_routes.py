@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, aliased
 from nimakit.errors import LabelError, UsageError
 from nimakit.io.tables import SUFFIXES
 from nimakit.web.access import admin_only, current_collection
-from nimakit.web.db.tables import CULL, Checks, Collection, Gold, Image, Rater
+from nimakit.web.db.tables import Checks, Collection, Gold, Image, Rater
 from nimakit.web.rating.checks import checks_of
 from nimakit.web.services import services
 from nimakit.web.study.check_forms import ChecksForm
@@ -101,7 +101,7 @@ def change(slug: str, key: int) -> ResponseReturnValue:
 
 def _checked(session: Session, slug: str) -> Collection:
     collection = current_collection(session, slug)
-    if collection.experiment == CULL:
+    if not collection.may_have_checks:
         abort(404)
     return collection
 
