@@ -261,10 +261,11 @@ def test_no_script_shows_an_unmarked_text(
 ) -> None:
     """Nor the help, toasts and messages; nothing sticks out at the left of a page from right to left."""
     study = every_experiment
-    base, data = serve(study), names(study)
+    base, addresses = serve(study), pages(study)
+    data = names(study)
     page.set_extra_http_headers({"Accept-Language": CODE})
     found: dict[str, set[str]] = {}
-    for address, shown in pages(study).items():
+    for address, shown in addresses.items():
         if address.endswith(ENGLISH_ONLY):
             continue
         page.goto(base + address)
