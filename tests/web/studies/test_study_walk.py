@@ -1,6 +1,8 @@
 """A study of forty pictures in a real browser, from a Prolific-shaped link to the completion code."""
 
+import csv
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -30,7 +32,7 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def way(make_study: MakeStudy, photos: Path) -> Way:
-    """A study with consent, an example, two practice tasks and a common code."""
+    """A study with consent, an example, two practice tasks, two gold pictures and a common code."""
     made = Way(make_study())
     answer = made.save(
         consent="# Who we are\n\nA university. ![Its logo](p00.jpg)\n\n[Privacy](https://example.org/privacy)",
@@ -47,7 +49,16 @@ def way(make_study: MakeStudy, photos: Path) -> Way:
         link="https://app.example.org/submissions/complete?cc={code}",
     )
     assert answer.status_code == 302, answer.text
+    images = {image.image_id: image.id for image in made.study.images}
+    for name, low, high in (("p10", 1, 3), ("p30", 8, 10)):
+        gold = made.admin.address(f"checks/gold/{images[name]}")
+        assert made.admin.post(gold, {"low": str(low), "high": str(high)}).status_code == 302
     return made
+
+
+def rows(way: Way, name: str) -> Sequence[dict[str, str]]:
+    """A file of the page Export and import."""
+    return list(csv.DictReader(way.admin.get(way.admin.address(f"transfer/{name}")).text.splitlines()))
 
 
 def found(page: Page) -> list[str]:
@@ -61,7 +72,10 @@ def settled(page: Page) -> None:
 
 
 def test_a_study_is_walked_by_keyboard(page: Page, way: Way, serve: Serve) -> None:
-    """Tab and Enter go from page to page, digits rate; axe finds nothing, and exports name no platform id."""
+    """Tab and Enter go from page to page, digits rate; axe finds nothing, and exports name no platform id.
+
+    A rater who misses both gold pictures is excluded, and loses nothing.
+    """
     wrong: list[str] = []
     page.goto(serve(way.study)[:-1] + way.link + PROLIFIC.format("key"))
     assert page.locator(".text img").evaluate("image => image.naturalWidth") == 60
@@ -96,7 +110,7 @@ def test_a_study_is_walked_by_keyboard(page: Page, way: Way, serve: Serve) -> No
     expect(page.locator("#skip")).to_be_hidden()
     for number in range(COUNT):
         settled(page)
-        page.keyboard.press(str(number % 10))
+        page.keyboard.press(str(5 + number % 2))
         expect(page.locator("#count")).to_have_text(f"{number + 1} of {COUNT}")
     expect(page.get_by_role("link", name="Finish")).to_be_focused()
     wrong += found(page)
@@ -108,9 +122,19 @@ def test_a_study_is_walked_by_keyboard(page: Page, way: Way, serve: Serve) -> No
     wrong += found(page)
     assert wrong == []
     assert len(way.study.ratings) == COUNT
-    table = way.admin.get(way.admin.address("transfer/ratings.csv")).text
-    assert len(table.splitlines()) == 1 + COUNT
-    assert re.search("5f0akey|77ckey|61b2", table) is None
+    assert len(rows(way, "ratings.csv")) == COUNT
+    check_gold(way)
+
+
+def check_gold(way: Way) -> None:
+    """The rule excludes who missed both gold pictures; the ratings are kept."""
+    rule = {"gold_every": 10, "gold_misses": 2, "excludes": "y", "same_share": "", "fast_ms": ""}
+    assert way.admin.post(way.admin.address("checks"), rule).status_code == 302
+    assert len(rows(way, "ratings.csv")) == 0
+    kept = rows(way, "all-ratings.csv")
+    assert len(kept) == COUNT
+    assert {row["excluded"] for row in kept} == {"missed 2 of 2 gold pictures"}
+    assert re.search("5f0akey|77ckey|61b2", str([kept, rows(way, "raters.csv")])) is None
 
 
 def enter(page: Page, name: str) -> None:
@@ -124,25 +148,25 @@ def enter(page: Page, name: str) -> None:
     page.keyboard.press("Enter")
 
 
-def test_a_study_is_walked_by_touch(phone: Page, way: Way, serve: Serve) -> None:
+def test_a_study_is_walked_by_touch_in_german(phone: Page, way: Way, serve: Serve) -> None:
     """Taps go from page to page, practise and rate; a reload in the middle loses nothing."""
-    phone.goto(serve(way.study)[:-1] + way.link + PROLIFIC.format("tap"))
-    phone.get_by_role("button", name="I agree").tap()
-    phone.get_by_role("button", name="Continue to practice").tap()
+    phone.goto(serve(way.study)[:-1] + way.link + PROLIFIC.format("tap") + "&lang=de")
+    phone.get_by_role("button", name="Ich stimme zu").tap()
+    phone.get_by_role("button", name="Weiter zur Übung").tap()
     for value in (2, 9):
         settled(phone)
         phone.locator(".step", has_text=re.compile(f"^{value}$")).tap()
-        expect(phone.locator("#feedback-title")).to_have_text("As expected")
+        expect(phone.locator("#feedback-title")).to_have_text("Wie erwartet")
         phone.locator("#feedback-next").tap()
-    phone.get_by_role("button", name="Start rating").tap()
+    phone.get_by_role("button", name="Mit dem Bewerten beginnen").tap()
     for number in range(COUNT):
         settled(phone)
         phone.locator(".step", has_text=re.compile(f"^{number % 10 + 1}$")).tap()
-        expect(phone.locator("#count")).to_have_text(f"{number + 1} of {COUNT}")
+        expect(phone.locator("#count")).to_have_text(f"{number + 1} von {COUNT}")
         if number == COUNT // 2:
             expect(phone.locator("#sync")).to_have_text("")
             phone.reload()
-    phone.get_by_role("link", name="Finish").tap()
+    phone.get_by_role("link", name="Abschließen").tap()
     expect(phone.locator(".completion")).to_have_text("C1ABCDEF")
     assert problems(phone) == []
     assert len(way.study.ratings) == COUNT
