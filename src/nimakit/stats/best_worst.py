@@ -16,8 +16,7 @@ from nimakit.stats.pairwise import expected_information, moderated_chance
 def to_pairs(shown: IntArray, best: IntArray, worst: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
     """Turn judgements into comparisons: the best beats all others, and all others beat the worst.
 
-    These are ``2 k - 3`` comparisons of k images, which have only ``k - 1`` independent differences. So each
-    has the weight ``(k - 1) / (2 k - 3)``, as `nimakit.labels.picks` weights groups of picks.
+    These are ``2 k - 3`` comparisons of k images, each with the weight of `pair_weight`.
 
     Args:
         shown: (J, k), images of each set, k at least 2.
@@ -38,8 +37,17 @@ def to_pairs(shown: IntArray, best: IntArray, worst: IntArray) -> tuple[IntArray
     under_best, over_worst = shown[~is_best].reshape(len(shown), size - 1), shown[~(is_best | is_worst)]
     better = np.hstack([np.repeat(best[:, None], size - 1, axis=1), over_worst.reshape(len(shown), size - 2)])
     worse = np.hstack([under_best, np.repeat(worst[:, None], size - 2, axis=1)])
-    weight = np.full(better.size, (size - 1) / (2 * size - 3))
+    weight = np.full(better.size, pair_weight(size))
     return better.ravel(), worse.ravel(), weight
+
+
+def pair_weight(size: int) -> float:
+    """How much each pair counts that the best and the worst of `size` images decide.
+
+    The ``2 k - 3`` pairs of k images have only ``k - 1`` independent differences, so the weight is
+    ``(k - 1) / (2 k - 3)``, as `nimakit.labels.picks` weights groups of picks.
+    """
+    return (size - 1) / (2 * size - 3)
 
 
 def balanced_sets(images: int, *, size: int, sets: int, generator: np.random.Generator) -> IntArray:

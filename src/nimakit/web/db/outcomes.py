@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
+from nimakit.stats.best_worst import pair_weight
 from nimakit.web.db.tables import SKIP, TIE
 
 
@@ -14,7 +15,7 @@ class Pair(NamedTuple):
         left: Id of the one that was shown first.
         right: Id of the other.
         share: 1 if the left is better, 0 if the right is, 0.5 for a tie.
-        weight: How much the pair counts, as in `nimakit.stats.best_worst.to_pairs`.
+        weight: How much the pair counts, see `nimakit.stats.best_worst.pair_weight`.
     """
 
     left: int
@@ -43,11 +44,6 @@ def decided(kind: str, shown: Sequence[int], chosen: int | None, worst: int | No
             yield Pair(left, right, float(chosen == left), weight)
         elif worst in (left, right):
             yield Pair(left, right, float(worst == right), weight)
-
-
-def pair_weight(size: int) -> float:
-    """How much each pair counts that the best and the worst of so many pictures decide."""
-    return (size - 1) / (2 * size - 3)
 
 
 def shares(kind: str, shown: Sequence[int], chosen: int | None, worst: int | None) -> dict[int, float]:

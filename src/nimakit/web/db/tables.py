@@ -563,6 +563,7 @@ class Checks(Base):
     """
 
     __tablename__ = "checks"
+    __table_args__ = {"info": {COPIED: True}}  # noqa: RUF012 - SQLAlchemy's own way
 
     collection_id: Mapped[int] = mapped_column(
         ForeignKey("collection.id", ondelete="CASCADE"), primary_key=True

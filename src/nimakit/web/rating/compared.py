@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from nimakit.stats.best_worst import Balance
+from nimakit.stats.best_worst import Balance, pair_weight
 from nimakit.stats.bradley_terry import PRIOR_SD, mode
 from nimakit.stats.histogram import FloatArray, IntArray
 from nimakit.stats.pairwise import Pairs, curvature
-from nimakit.web.db.outcomes import pair_weight
 from nimakit.web.db.tables import CHOICE, TIE, Choice, Collection
 from nimakit.web.rating.ordering import Candidates
 

@@ -108,8 +108,7 @@ def _checked(session: Session, slug: str) -> Collection:
 
 def _apply(collection: Collection) -> None:
     """Apply the rule after a change, and say what it did."""
-    with services().database.write() as session:
-        applied = apply_rule(session, session.get_one(Collection, collection.id))
+    applied = apply_rule(services().database, collection)
     services().candidates.invalidate(collection.id)
     flash(f"Saved. {applied.excluded} raters newly excluded, {applied.included} included again.")
 

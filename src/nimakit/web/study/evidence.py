@@ -95,7 +95,7 @@ def evidence_of(session: Session, collection: Collection) -> dict[int, Evidence]
     attention = select(Attention.rater_id, Attention.passed).where(Attention.collection_id == collection.id)
     for rater, passed in session.execute(attention):
         found[rater].attention.append(passed)
-    if collection.experiment == "preference":
+    if collection.compares:
         chance = _compared(session, collection, found)
         steps = collection.choices
     else:
@@ -191,16 +191,11 @@ def _compared(session: Session, collection: Collection, found: defaultdict[int, 
 
 def _decided(rows: Sequence[Any]) -> Comparisons | None:
     """The pairs of which a picture was chosen; None without any, or with too many pictures."""
-    pairs = [
-        (row.chosen, other, row.rater_id, len(row.shown))
-        for row in rows
-        for other in row.shown
-        if other != row.chosen
-    ]
+    pairs = [(row.chosen, other, row.rater_id) for row in rows for other in row.shown if other != row.chosen]
     images, places = np.unique([pair[:2] for pair in pairs], return_inverse=True)
     if not pairs or len(images) > _MAX_COMPARED:
         return None
-    users, user = np.unique([rater for _, _, rater, _ in pairs], return_inverse=True)
+    users, user = np.unique([rater for _, _, rater in pairs], return_inverse=True)
     places = places.reshape(-1, 2)
     return Comparisons(
         tuple(map(str, images.tolist())),

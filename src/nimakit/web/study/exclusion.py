@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from nimakit.stats.careless import MIN_EVIDENCE
 from nimakit.web.db.database import Database
-from nimakit.web.db.tables import CULL, Checks, Collection, Event, Exclusion, Gold, Membership, now
+from nimakit.web.db.tables import Checks, Collection, Event, Exclusion, Gold, Membership, now
 from nimakit.web.rating.checks import checks_of
 from nimakit.web.study.evidence import Evidence, evidence_of
 
@@ -57,20 +57,35 @@ def reasons(one: Evidence, checks: Checks) -> list[str]:
     return found
 
 
-def apply_rule(session: Session, collection: Collection) -> Applied:
+def apply_rule(database: Database, collection: Collection) -> Applied:
     """Mark the raters who break a rule, and unmark those whom the rule marked and who break none any more.
 
-    Raters about whom the admin decided after the rule keep what the admin decided.
+    Raters about whom the admin decided after the rule keep what the admin decided. Judging takes long in a
+    large collection and needs no lock, so that ratings can be stored meanwhile.
 
     Args:
-        session: From `Database.write`.
+        database: The database.
         collection: The collection.
+
+    Raises:
+        StorageError: The database cannot be used.
     """
+    with database.read() as session:
+        broken = _broken(session, collection)
+    with database.write() as session:
+        return _mark(session, collection, broken)
+
+
+def _broken(session: Session, collection: Collection) -> dict[int, list[str]]:
+    """Rater id -> which rules they break, of the raters who break any; none if the rule is off."""
     checks = checks_of(session, collection)
-    broken = {}
-    if checks.excludes:
-        judged = {rater: reasons(one, checks) for rater, one in evidence_of(session, collection).items()}
-        broken = {rater: why for rater, why in judged.items() if why}
+    if not checks.excludes:
+        return {}
+    judged = {rater: reasons(one, checks) for rater, one in evidence_of(session, collection).items()}
+    return {rater: why for rater, why in judged.items() if why}
+
+
+def _mark(session: Session, collection: Collection, broken: dict[int, list[str]]) -> Applied:
     marks = select(Exclusion).where(Exclusion.collection_id == collection.id)
     marked = {mark.rater_id: mark for mark in session.scalars(marks)}
     excluded = included = 0
@@ -133,15 +148,14 @@ class Excluder:
         Raises:
             StorageError: The database cannot be used.
         """
-        if collection.experiment == CULL:
+        if not collection.may_have_checks:
             return False
         with self._database.read() as session:
             if not checks_of(session, collection).excludes:
                 return False
             state = _state(session, collection)
         if self._judged.get(collection.id) != state:
-            with self._database.write() as session:
-                apply_rule(session, session.get_one(Collection, collection.id))
+            apply_rule(self._database, collection)
             self._judged[collection.id] = state
         return False
 

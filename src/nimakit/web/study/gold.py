@@ -128,15 +128,14 @@ def suggest_gold(session: Session, collection: Collection, amount: int) -> int:
         values.setdefault(image, []).append(float(value or 0.0))
     width, found = collection.scale.width, []
     for image, given in values.items():
-        margin = (
-            max(_DEVIATIONS * float(np.std(given, ddof=1)), _LEAST_MARGIN * width)
-            if len(given) >= _MIN_RATINGS
-            else math.inf
-        )
-        low = max(collection.low, math.floor(np.mean(given) - margin)) if math.isfinite(margin) else 0
-        high = min(collection.high, math.ceil(np.mean(given) + margin)) if math.isfinite(margin) else math.inf
-        if image not in known and high - low <= _MOST_WIDE * width:
-            found.append((high - low, float(np.mean(given)), image, low, high))
+        if image in known or len(given) < _MIN_RATINGS:
+            continue
+        mean = float(np.mean(given))
+        margin = max(_DEVIATIONS * float(np.std(given, ddof=1)), _LEAST_MARGIN * width)
+        low = max(collection.low, math.floor(mean - margin))
+        high = min(collection.high, math.ceil(mean + margin))
+        if high - low <= _MOST_WIDE * width:
+            found.append((high - low, mean, image, low, high))
     best = sorted(found)[: 3 * amount]
     for place in across_scale(np.array([one[1] for one in best]), amount).tolist() if best else []:
         _, _, image, low, high = best[place]
