@@ -1,5 +1,7 @@
 """The app of a test, and visitors of it without a browser."""
 
+import csv
+import io
 import re
 import secrets
 from collections.abc import Callable
@@ -143,6 +145,12 @@ class Visitor:
     def post_json(self, address: str, body: Any, token: str | None = None) -> TestResponse:
         """Post JSON, as scripts do."""
         return self.client.post(address, json=body, headers={**JSON, "X-CSRFToken": token or self.token()})
+
+    def table(self, name: str) -> list[dict[str, str]]:
+        """A CSV file of the page Export and import."""
+        answer = self.get(self.address(f"transfer/{name}"))
+        assert answer.status_code == 200, answer.text
+        return list(csv.DictReader(io.StringIO(answer.text)))
 
     def token(self) -> str:
         """The CSRF token of a page."""

@@ -1,6 +1,5 @@
 """Checks of raters: what they are shown, who is excluded, and what the pages and files say of it."""
 
-import csv
 import io
 from typing import Any
 
@@ -27,13 +26,6 @@ def check(study: Study, **values: Any) -> None:
 def form(**values: Any) -> dict[str, Any]:
     """The page's form: exclude by two gold pictures missed only."""
     return {"gold_every": 2, "gold_misses": 2, "excludes": "y", **values}
-
-
-def rows(visitor: Visitor, name: str) -> list[dict[str, str]]:
-    """A file of the export."""
-    answer = visitor.get(visitor.address(f"transfer/{name}"))
-    assert answer.status_code == 200, answer.text
-    return list(csv.DictReader(io.StringIO(answer.text)))
 
 
 def test_gold_items_are_spread() -> None:
@@ -105,12 +97,12 @@ def test_a_rule_marks_raters_and_deletes_nothing(study: Study, visitor: Visitor)
     assert visitor.post(visitor.address("checks"), form()).status_code == 302
     page = visitor.get(visitor.address("checks")).text
     assert "missed 2 of 2 gold pictures" in page
-    known = {row["user_id"]: row for row in rows(visitor, "raters.csv")}
+    known = {row["user_id"]: row for row in visitor.table("raters.csv")}
     assert known[careless.code]["reason"] == "missed 2 of 2 gold pictures"
     assert (known[careful.code]["excluded"], known[careful.code]["gold_right"]) == ("0", "2")
     assert known[careless.code]["median_seconds"] == "0.2"
-    assert {row["user_id"] for row in rows(visitor, "ratings.csv")} == {careful.code}
-    everyone = rows(visitor, "all-ratings.csv")
+    assert {row["user_id"] for row in visitor.table("ratings.csv")} == {careful.code}
+    everyone = visitor.table("all-ratings.csv")
     assert len(everyone) == 12
     assert {row["excluded"] for row in everyone if row["user_id"] == careful.code} == {""}
     assert {row["excluded"] for row in everyone if row["user_id"] == careless.code} != {""}
@@ -119,7 +111,7 @@ def test_a_rule_marks_raters_and_deletes_nothing(study: Study, visitor: Visitor)
     assert "Figures with and without them" in dashboard
     visitor.post(visitor.address(f"people/{careless.rater.id}"), {"excluded": "0"})
     visitor.post(visitor.address("checks"), form())
-    assert len(rows(visitor, "ratings.csv")) == 12
+    assert len(visitor.table("ratings.csv")) == 12
     assert "Excluded raters" not in visitor.get(visitor.address("dashboard")).text
     assert len(study.events) == 12
 
@@ -209,6 +201,6 @@ def test_comparisons_have_checks(make_study: MakeStudy, choices: int) -> None:
     ann.send({"kind": "check", "check": 1, "value": wanted})
     shown = {"kind": "choice", "image": worse.id, "trial": first["trial"], "shown": first["ids"]}
     assert ann.send(shown).get_json()["refused"] == []
-    row = rows(admin, "raters.csv")[0]
+    row = admin.table("raters.csv")[0]
     assert (row["gold_missed"], row["attention_passed"], row["answers"]) == ("1", "1", "1")
     assert study.change(lambda session: session.query(Event).count()) == 2

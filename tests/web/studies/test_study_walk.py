@@ -1,8 +1,6 @@
 """A study of forty pictures in a real browser, from a Prolific-shaped link to the completion code."""
 
-import csv
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -54,11 +52,6 @@ def way(make_study: MakeStudy, photos: Path) -> Way:
         gold = made.admin.address(f"checks/gold/{images[name]}")
         assert made.admin.post(gold, {"low": str(low), "high": str(high)}).status_code == 302
     return made
-
-
-def rows(way: Way, name: str) -> Sequence[dict[str, str]]:
-    """A file of the page Export and import."""
-    return list(csv.DictReader(way.admin.get(way.admin.address(f"transfer/{name}")).text.splitlines()))
 
 
 def found(page: Page) -> list[str]:
@@ -122,7 +115,7 @@ def test_a_study_is_walked_by_keyboard(page: Page, way: Way, serve: Serve) -> No
     wrong += found(page)
     assert wrong == []
     assert len(way.study.ratings) == COUNT
-    assert len(rows(way, "ratings.csv")) == COUNT
+    assert len(way.admin.table("ratings.csv")) == COUNT
     check_gold(way)
 
 
@@ -130,11 +123,11 @@ def check_gold(way: Way) -> None:
     """The rule excludes who missed both gold pictures; the ratings are kept."""
     rule = {"gold_every": 10, "gold_misses": 2, "excludes": "y", "same_share": "", "fast_ms": ""}
     assert way.admin.post(way.admin.address("checks"), rule).status_code == 302
-    assert len(rows(way, "ratings.csv")) == 0
-    kept = rows(way, "all-ratings.csv")
+    assert len(way.admin.table("ratings.csv")) == 0
+    kept = way.admin.table("all-ratings.csv")
     assert len(kept) == COUNT
     assert {row["excluded"] for row in kept} == {"missed 2 of 2 gold pictures"}
-    assert re.search("5f0akey|77ckey|61b2", str([kept, rows(way, "raters.csv")])) is None
+    assert re.search("5f0akey|77ckey|61b2", str([kept, way.admin.table("raters.csv")])) is None
 
 
 def enter(page: Page, name: str) -> None:
