@@ -94,12 +94,14 @@ def _check_body() -> None:
 def _limit_rate(app: Flask, rate: str) -> None:
     from flask_limiter import Limiter
 
+    from nimakit.serving.http.counters import COUNTERS
+
     limiter = Limiter(
         lambda: g.key or request.remote_addr or "",
         app=app,
         application_limits=[rate],
         headers_enabled=True,
-        storage_uri="memory://",
+        storage_uri=COUNTERS,
     )
     limiter.request_filter(lambda: request.method != "POST")
 

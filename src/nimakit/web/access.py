@@ -13,6 +13,7 @@ from flask_login import current_user  # type: ignore[import-untyped]
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from nimakit.serving.http.counters import COUNTERS
 from nimakit.web.db.tables import (
     FIRST,
     SKIP,
@@ -161,4 +162,4 @@ def viewable_by(session: Session, collection: Collection, rater: Rater, images: 
     return set(images) if rater.is_admin else set(answered_by(session, collection, rater, images))
 
 
-limiter = Limiter(get_remote_address, storage_uri="memory://")
+limiter = Limiter(get_remote_address, storage_uri=COUNTERS)

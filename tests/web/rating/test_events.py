@@ -234,7 +234,7 @@ def test_batches_per_minute_are_limited(study: Study) -> None:
     limiter.reset()
     event = {"id": "one", "kind": "rating", "image": study.images[0].id, "value": 7}
     assert first.post_json(first.address("events"), {}).status_code == 400
-    [counter] = limiter.storage.storage  # type: ignore[attr-defined]
+    [counter] = limiter.storage._counters  # type: ignore[attr-defined]
     limiter.storage.incr(counter, 60, amount=int(events._BATCHES.split()[0]) - 2)
     assert first.post_json(first.address("events"), {}).status_code == 400
     assert first.send(event).status_code == 429

@@ -3,7 +3,7 @@
 import secrets
 import unicodedata
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     JSON,
@@ -17,6 +17,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     String,
+    Table,
     Text,
     TypeDecorator,
     UniqueConstraint,
@@ -109,6 +110,11 @@ class Base(DeclarativeBase):
         list[int]: JSON,
         list[float]: JSON,
     }
+
+
+def table_of(mapped: type[Base]) -> Table:
+    """The table of a class, for statements whose rows need not become objects."""
+    return cast("Table", mapped.__table__)
 
 
 class Collection(Base):

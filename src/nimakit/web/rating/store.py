@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 
-from sqlalchemy import Table, bindparam, insert, select, tuple_, update
+from sqlalchemy import bindparam, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from nimakit.web.db.outcomes import shares
@@ -24,6 +24,7 @@ from nimakit.web.db.tables import (
     Rater,
     Rating,
     now,
+    table_of,
 )
 from nimakit.web.rating.checks import passes, store_answers
 
@@ -62,8 +63,19 @@ class NewEvent:
 
 _FIELDS = tuple(field.name for field in fields(NewEvent) if field.name not in ("replaces", "wanted"))
 
-_EVENTS = cast("Table", Event.__table__)
+# Built once, for the tables themselves: every rating comes here, and building statements and mapping rows to
+# classes cost more than the database's work.
+_EVENTS, _RATINGS, _IMAGES = table_of(Event), table_of(Rating), table_of(Image)
 _ADD_EVENTS = insert(_EVENTS).returning(_EVENTS.c.id, sort_by_parameter_order=True)
+_RATING_KEYS = (_RATINGS.c.image_id, _RATINGS.c.rater_id, _RATINGS.c.round)
+_CURRENT_RATINGS = select(*_RATING_KEYS, _RATINGS.c.value, _RATINGS.c.occurred_at, _RATINGS.c.event_id).where(
+    tuple_(*_RATING_KEYS).in_(bindparam("keys", expanding=True))
+)
+_ADD_SUMS = (
+    update(_IMAGES)
+    .where(_IMAGES.c.id == bindparam("image"))
+    .values({name: _IMAGES.c[name] + bindparam(f"more_{name}") for name in _SUMS})
+)
 
 
 def correction(by: Rater, **values: Any) -> NewEvent:
@@ -87,7 +99,6 @@ def store_events(session: Session, events: Sequence[NewEvent]) -> None:
     """
     if not events:
         return
-    # The tables themselves: every rating comes here, and mapped classes cost more than the database's work.
     rows = [{name: getattr(new, name) for name in _FIELDS} for new in events]
     keys = session.connection().execute(_ADD_EVENTS, rows).scalars()
     stored = list(zip(keys, events, strict=True))
@@ -120,10 +131,8 @@ class Sums:
         """Add the changes to the rows of the pictures."""
         if not self._changes:
             return
-        images = cast("Table", Image.__table__)
-        more = {name: images.c[name] + bindparam(f"more_{name}") for name in _SUMS}
         session.connection().execute(
-            update(images).where(images.c.id == bindparam("image")).values(more),
+            _ADD_SUMS,
             [
                 {"image": image, **{f"more_{name}": by for name, by in zip(_SUMS, change, strict=True)}}
                 for image, change in sorted(self._changes.items())
@@ -163,12 +172,10 @@ def _update_ratings(session: Session, events: Sequence[tuple[int, NewEvent]], su
     keys = {(new.image_id, new.rater_id, new.round) for _, new in events}
     if not keys:
         return
-    name_columns = (Rating.image_id, Rating.rater_id, Rating.round)
-    wanted = select(*name_columns, Rating.value, Rating.occurred_at, Rating.event_id)
     current = {
         (image, rater, turn): _Previous(value, at, event)
-        for image, rater, turn, value, at, event in session.execute(
-            wanted.where(tuple_(*name_columns).in_(keys))
+        for image, rater, turn, value, at, event in session.connection().execute(
+            _CURRENT_RATINGS, {"keys": list(keys)}
         )
     }
     old, changed = set(current), {}
@@ -278,6 +285,6 @@ def _write(
     new = [row for key, row in rows.items() if key not in old]
     changed = [row for key, row in rows.items() if key in old]
     if new:
-        session.connection().execute(insert(cast("Table", table.__table__)), new)
+        session.connection().execute(insert(table_of(table)), new)
     if changed:
         session.execute(update(table), changed)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from nimakit.io.rules import is_integer, is_number
@@ -28,12 +28,24 @@ from nimakit.web.db.tables import (
     Image,
     Rater,
     now,
+    table_of,
 )
 from nimakit.web.rating.checks import MOST_CHECKS, wanted_answer
 from nimakit.web.rating.store import NewEvent, store_events
 
 MOST_EVENTS = 200
 """Most events in a request."""
+
+# Built once, for the tables themselves: every rating comes here, and building statements and mapping rows to
+# classes cost more than the database's work.
+_EVENTS, _IMAGES = table_of(Event), table_of(Image)
+_STORED = select(_EVENTS.c.rater_id, _EVENTS.c.client_id).where(
+    _EVENTS.c.rater_id.in_(bindparam("raters", expanding=True)),
+    _EVENTS.c.client_id.in_(bindparam("names", expanding=True)),
+)
+_PICTURES = select(_IMAGES.c.id, _IMAGES.c.collection_id).where(
+    _IMAGES.c.id.in_(bindparam("images", expanding=True))
+)
 
 _NAME = re.compile(r"[A-Za-z0-9-]{1,36}")
 _is_key = is_integer(1, LARGEST_KEY)
@@ -117,11 +129,11 @@ def _check(
 def _known(session: Session, batches: Sequence[Batch]) -> set[tuple[int, str]]:
     """(rater id, event id) of the events that were stored before."""
     keys = (event.get("id") for batch in batches for event in batch.events if isinstance(event, Mapping))
-    wanted = select(Event.rater_id, Event.client_id).where(
-        Event.rater_id.in_({batch.rater.id for batch in batches}),
-        Event.client_id.in_({key for key in keys if isinstance(key, str) and _NAME.fullmatch(key)}),
-    )
-    return {(rater, key) for rater, key in session.execute(wanted)}
+    wanted = {
+        "raters": list({batch.rater.id for batch in batches}),
+        "names": list({key for key in keys if isinstance(key, str) and _NAME.fullmatch(key)}),
+    }
+    return {(rater, key) for rater, key in session.connection().execute(_STORED, wanted)}
 
 
 def _collections(session: Session, batches: Sequence[Batch]) -> dict[int, int]:
@@ -132,7 +144,8 @@ def _collections(session: Session, batches: Sequence[Batch]) -> dict[int, int]:
             shown = event.get("shown")
             candidates = [event.get("image"), event.get("worst"), *(shown if isinstance(shown, list) else ())]
             named.update(filter(_is_key, candidates))
-    return dict(session.execute(select(Image.id, Image.collection_id).where(Image.id.in_(named))).all())
+    found = session.connection().execute(_PICTURES, {"images": list(named)})
+    return dict(found.all())
 
 
 def _parse(

@@ -4,12 +4,12 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import Select, bindparam, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from nimakit.errors import StorageError
 from nimakit.web.db.database import Database
-from nimakit.web.db.tables import FIRST, Choice, Rating
+from nimakit.web.db.tables import FIRST, Choice, Rating, table_of
 from nimakit.web.rating.validation import Batch, Outcome, record
 
 _MOST_EVENTS = 1000
@@ -130,11 +130,17 @@ def _done(session: Session, batches: Sequence[Batch]) -> dict[tuple[int, int], i
             if batch.collection.response_table is table
         }
         if named:
-            keys = (table.collection_id, table.rater_id)
-            rows = session.execute(
-                select(*keys, func.count())
-                .where(tuple_(*keys).in_(named), table.round == FIRST)
-                .group_by(*keys)
-            )
+            rows = session.connection().execute(_DONE[table], {"named": list(named)})
             counts.update({(collection, rater): count for collection, rater, count in rows})
     return counts
+
+
+def _counting(table: type[Rating | Choice]) -> Select[tuple[int, int, int]]:
+    columns = table_of(table).c
+    keys = (columns.collection_id, columns.rater_id)
+    named = tuple_(*keys).in_(bindparam("named", expanding=True))
+    return select(*keys, func.count()).where(named, columns.round == FIRST).group_by(*keys)
+
+
+_DONE = {table: _counting(table) for table in (Rating, Choice)}
+"""Table -> statement that counts what each rater has done in a collection; built once."""
