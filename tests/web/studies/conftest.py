@@ -17,7 +17,7 @@ TEXTS = {
     "consent": "# Who we are\n\nYou may **stop** at any time. <script>alert(1)</script>",
     "instructions": "Rate how good each photograph *looks*.",
     "examples": "photo 0 | dark: about 2",
-    "practice": "photo 1 | 1-3 | It is dark.\nmore/photo 5.png | 8 |",
+    "practice": "photo 1.jpg | 1-3 | It is dark.\nmore/photo 5.png | 8 |",
     "practice_needed": "1",
 }
 

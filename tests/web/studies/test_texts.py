@@ -25,6 +25,7 @@ def test_only_known_pictures_are_shown() -> None:
     """A picture's name may contain spaces; one without an address is replaced by its description."""
     text = "![one](<a b.jpg>) ![two](gone.jpg)"
     assert picture_names(text) == ["a b.jpg", "gone.jpg"]
+    assert picture_names("![](in a/b c.jpg) and (no) ![x](a.jpg 'title')") == ["in a/b c.jpg", "a.jpg"]
     shown = str(render(text, {"a b.jpg": "/pictures/1"}))
     assert '<img src="/pictures/1" alt="one" />' in shown
     assert shown.count("<img") == 1

@@ -1,6 +1,8 @@
 """The texts of a study: Markdown, examples, and practice tasks, with the pictures that they name."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -18,6 +20,8 @@ SEPARATOR = "|"
 """Between the parts of a line of an example or a practice task."""
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+_SPACED = re.compile(r"""(!\[[^\]\n]*\])\(\s*([^\s()<>"'][^()<>"'\n]*?[^\s()<>"'])\s*\)""")
+"""A picture whose name may have spaces, which Markdown wants in angle brackets."""
 _LOWEST_HEADING = 6
 
 
@@ -28,7 +32,7 @@ def render(text: str, addresses: Mapping[str, str]) -> Markup:
         text: Markdown.
         addresses: Name of a picture in the text -> its address; pictures without one are left out.
     """
-    tokens = _MARKDOWN.parse(text)
+    tokens = _parse(text)
     headings = sorted({token.tag for token in tokens if token.type == "heading_open"})
     for token in _walk(tokens):
         if token.type in ("heading_open", "heading_close"):  # below the page's own, and without gaps
@@ -44,23 +48,28 @@ def render(text: str, addresses: Mapping[str, str]) -> Markup:
 
 def picture_names(text: str) -> list[str]:
     """The names of the pictures in a Markdown text."""
-    return [_name(token) for token in _walk(_MARKDOWN.parse(text)) if token.type == "image"]
+    return [_name(token) for token in _walk(_parse(text)) if token.type == "image"]
 
 
 def find_pictures(session: Session, collection: Collection, names: Iterable[str]) -> dict[str, Image]:
-    """The pictures of a collection with these names, which are paths or file names without their suffix."""
+    """The pictures of a collection with these names.
+
+    A name is a path, or a file name with or without its suffix that no other picture has.
+    """
     wanted = set(names)
+    ends = [Image.path.endswith(f"/{name}", autoescape=True) for name in wanted]
     rows = session.scalars(
         select(Image).where(
             Image.collection_id == collection.id,
             Image.state == OK,
-            or_(Image.path.in_(wanted), Image.image_id.in_(wanted)),
+            or_(Image.path.in_(wanted), Image.image_id.in_(wanted), *ends),
         )
     ).all()
-    named: dict[str, list[Image]] = {}
+    named: dict[str, set[Image]] = {}
     for image in rows:
-        named.setdefault(image.image_id, []).append(image)
-    found = {name: images[0] for name, images in named.items() if len(images) == 1 and name in wanted}
+        for name in {image.image_id, PurePosixPath(image.path).name} & wanted:
+            named.setdefault(name, set()).add(image)
+    found = {name: images.pop() for name, images in named.items() if len(images) == 1}
     return found | {image.path: image for image in rows if image.path in wanted}
 
 
@@ -154,6 +163,10 @@ def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
             yield number, [part.strip() for part in line.split(SEPARATOR)]
+
+
+def _parse(text: str) -> list[Token]:
+    return _MARKDOWN.parse(_SPACED.sub(r"\1(<\2>)", text))
 
 
 def _walk(tokens: Iterable[Token]) -> Iterator[Token]:
