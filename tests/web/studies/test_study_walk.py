@@ -106,7 +106,10 @@ def test_a_study_is_walked_by_keyboard(page: Page, way: Way, serve: Serve) -> No
         page.keyboard.press(str(5 + number % 2))
         expect(page.locator("#count")).to_have_text(f"{number + 1} of {COUNT}")
     expect(page.get_by_role("link", name="Finish")).to_be_focused()
+    expect(page.locator("#pace")).to_be_empty()  # raters of a study are not hurried
     wrong += found(page)
+    page.wait_for_load_state("networkidle")
+    assert all(one.finished_at for one in way.participations())  # also if the rater leaves now
     page.keyboard.press("Enter")
     expect(page.locator(".completion")).to_have_text("C1ABCDEF")
     expect(page.get_by_text("That was all.")).to_be_visible()

@@ -31,7 +31,8 @@ export class Session {
     this.outbox = practice ? new Practice(this.api, practice) : new Outbox(this.api, `${base}events`, collection, rater);
     this.deck = new Deck(this.api, practice || base + options.deck, this.outbox);
     this.maySkip = !document.getElementById("skip").hidden; // studies may want an answer to every picture
-    this.pace = new Pace();
+    this.isStudy = "study" in this.field.dataset; // whose raters are not hurried
+    this.pace = new Pace(this.isStudy ? null : document.getElementById("pace"));
     this.keys = new Keys();
     this.watch = new Watch();
     this.question = document.querySelector(".question");
@@ -212,6 +213,7 @@ export class Session {
   }
 
   celebrate() {
+    if (this.isStudy) return;
     if (MILESTONES.includes(this.answered) || (this.answered && this.answered % 1000 === 0)) {
       toast(_("%(count)s rated this session.", { count: number(this.answered) }));
     }
@@ -265,8 +267,11 @@ export class Session {
     const { result } = this.field.dataset;
     if (result) return this.outbox.leave(result);
     this.field.setAttribute("aria-busy", "false");
-    const box = this.message(this.done ? _("All done. Thank you!") : _("There is nothing to rate here."));
+    const end = document.getElementById("onward").content.querySelector("[data-end]");
+    const all = end ? _("You have answered everything. Press Finish.") : _("All done. Thank you!");
+    const box = this.message(this.done ? all : _("There is nothing to rate here."));
     box.classList.add("finished");
+    if (end && this.done && !state.skipped) fetch(end.getAttribute("href"), { redirect: "manual" }); // keeps the place of a rater who leaves now
     if (this.done) box.append(line(_("%(what)s done.", { what: this.options.counted(this.done) })));
     box.append(document.getElementById("onward").content.cloneNode(true));
     if (state.skipped && this.deck.skippedUntil === null) {
