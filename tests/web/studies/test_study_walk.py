@@ -82,6 +82,7 @@ def test_a_study_is_walked_by_keyboard(page: Page, way: Way, serve: Serve) -> No
     page.keyboard.press("9")
     expect(page.locator("#feedback-title")).to_have_text("Not as expected")
     expect(page.locator("#feedback-expected")).to_have_text("Expected here: 1 to 3.")
+    expect(page.locator("#feedback-given")).to_have_text("Your rating: 9.")
     expect(page.locator("#feedback-text")).to_have_text("It is dark.")
     wrong += found(page)
     page.keyboard.press("5")  # rates nothing while the feedback is open
@@ -101,14 +102,14 @@ def test_a_study_is_walked_by_keyboard(page: Page, way: Way, serve: Serve) -> No
     expect(page.get_by_text("2 of 2 as expected")).to_be_visible()
     enter(page, "Start rating")
     expect(page.locator("#skip")).to_be_hidden()
-    for number in range(COUNT):
-        settled(page)
-        page.keyboard.press(str(5 + number % 2))
-        expect(page.locator("#count")).to_have_text(f"{number + 1} of {COUNT}")
+    with page.expect_response(re.compile("/study/done$")):
+        for number in range(COUNT):
+            settled(page)
+            page.keyboard.press(str(5 + number % 2))
+            expect(page.locator("#count")).to_have_text(f"{number + 1} of {COUNT}")
     expect(page.get_by_role("link", name="Finish")).to_be_focused()
     expect(page.locator("#pace")).to_be_empty()  # raters of a study are not hurried
     wrong += found(page)
-    page.wait_for_load_state("networkidle")
     assert all(one.finished_at for one in way.participations())  # also if the rater leaves now
     page.keyboard.press("Enter")
     expect(page.locator(".completion")).to_have_text("C1ABCDEF")

@@ -1,6 +1,6 @@
 // Practice: an outbox whose answers are sent at once, and answered by feedback in a dialog.
 
-import { _ } from "./texts.js";
+import { _, number } from "./texts.js";
 
 export class Practice extends EventTarget {
   constructor(api, url) {
@@ -32,7 +32,7 @@ export class Practice extends EventTarget {
 
   // Send an answer, and show the feedback on it.
   add(event, item) {
-    this.open(item);
+    this.open(item, given(event));
     this.send({ ...event, task: item.task });
   }
 
@@ -51,14 +51,18 @@ export class Practice extends EventTarget {
     }
   }
 
-  // Show the dialog with the pictures that were answered, and without feedback yet.
-  open(item) {
-    const shown = (item.pictures || [item]).map((one) => {
+  // Show the dialog with the pictures that were answered, numbered as the feedback names them, and without feedback yet.
+  open(item, answer) {
+    const shown = (item.pictures || [item]).map((one, place) => {
+      const figure = document.createElement("figure");
       const image = one.image.cloneNode();
       image.removeAttribute("style");
-      return image;
+      figure.append(image);
+      if (item.pictures) figure.append(Object.assign(document.createElement("figcaption"), { textContent: number(place + 1) }));
+      return figure;
     });
     document.getElementById("feedback-pictures").replaceChildren(...shown);
+    document.getElementById("feedback-given").textContent = answer;
     this.fill("…", "", "");
     document.getElementById("feedback-next").disabled = true;
     this.dialog.showModal();
@@ -80,4 +84,13 @@ export class Practice extends EventTarget {
     if (this.dialog.open) this.dialog.addEventListener("close", () => location.assign(address), { once: true });
     else location.assign(address);
   }
+}
+
+// What the rater answered, in a sentence.
+function given({ kind, value, image, worst, shown }) {
+  const place = (id) => number(shown.indexOf(id) + 1);
+  if (kind === "rating") return _("Your rating: %(value)s.", { value: number(value, Number.isInteger(value) ? 0 : 1) });
+  if (kind !== "choice") return _("You chose none.");
+  if (worst === undefined) return _("You chose photograph %(number)s.", { number: place(image) });
+  return _("You chose photograph %(best)s as the best and %(worst)s as the worst.", { best: place(image), worst: place(worst) });
 }
