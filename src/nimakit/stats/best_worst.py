@@ -19,11 +19,11 @@ NOBODY = -1
 
 
 class DecidedPair(NamedTuple):
-    """Two images of a comparison, by their places in it.
+    """Two images of a comparison.
 
     Attributes:
-        left: Place of the one that was shown first.
-        right: Place of the other.
+        left: The one that was shown first: its place in the comparison, or another number of it.
+        right: The other.
         share: 1 if the left is better, 0 if the right is, 0.5 for a tie.
         weight: How much the pair counts.
     """

@@ -1,27 +1,10 @@
 """What a comparison says of its pictures: which pairs it decides, and what share each picture won."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from nimakit.stats import best_worst
-from nimakit.stats.best_worst import NOBODY
+from nimakit.stats.best_worst import NOBODY, DecidedPair
 from nimakit.web.db.tables import CHOICE, SKIP, TIE
-
-
-class Pair(NamedTuple):
-    """Two pictures of a comparison.
-
-    Attributes:
-        left: Id of the one that was shown first.
-        right: Id of the other.
-        share: 1 if the left is better, 0 if the right is, 0.5 for a tie.
-        weight: How much the pair counts.
-    """
-
-    left: int
-    right: int
-    share: float
-    weight: float
 
 
 def places(kind: str, shown: Sequence[int], chosen: int | None, worst: int | None) -> tuple[int, int]:
@@ -37,8 +20,8 @@ def places(kind: str, shown: Sequence[int], chosen: int | None, worst: int | Non
     return best, NOBODY if worst is None else shown.index(worst)
 
 
-def decided(kind: str, shown: Sequence[int], chosen: int | None, worst: int | None) -> Iterator[Pair]:
-    """The pairs that a comparison decides (`nimakit.stats.best_worst.decided`).
+def decided(kind: str, shown: Sequence[int], chosen: int | None, worst: int | None) -> Iterator[DecidedPair]:
+    """The pairs that a comparison decides, by the ids of pictures; see `nimakit.stats.best_worst.decided`.
 
     Args:
         kind: `CHOICE` or `TIE`.
@@ -50,7 +33,7 @@ def decided(kind: str, shown: Sequence[int], chosen: int | None, worst: int | No
     [(7, 8, 0.0), (8, 9, 1.0)]
     """
     for left, right, share, weight in best_worst.decided(len(shown), *places(kind, shown, chosen, worst)):
-        yield Pair(shown[left], shown[right], share, weight)
+        yield DecidedPair(shown[left], shown[right], share, weight)
 
 
 def shares(kind: str, shown: Sequence[int], chosen: int | None, worst: int | None) -> dict[int, float]:
