@@ -18,7 +18,7 @@ NOBODY = -1
 """In place of the best image: a tie. In place of the worst: no rater is asked for it."""
 
 
-class DecidedPair(NamedTuple):
+class Pair(NamedTuple):
     """Two images of a comparison.
 
     Attributes:
@@ -35,7 +35,7 @@ class DecidedPair(NamedTuple):
 
 
 @cache
-def decided(size: int, best: int, worst: int) -> tuple[DecidedPair, ...]:
+def decided(size: int, best: int, worst: int) -> tuple[Pair, ...]:
     """Which pairs a comparison of several images decides: those with the best or the worst, or all of a tie.
 
     The ``2 k - 3`` pairs with the best or the worst of k images have only ``k - 1`` independent differences,
@@ -48,7 +48,7 @@ def decided(size: int, best: int, worst: int) -> tuple[DecidedPair, ...]:
         worst: Place of the worst, another one; `NOBODY` where no rater is asked for it.
 
     >>> decided(3, 1, NOBODY)
-    (DecidedPair(left=0, right=1, share=0.0, weight=1.0), DecidedPair(left=1, right=2, share=1.0, weight=1.0))
+    (Pair(left=0, right=1, share=0.0, weight=1.0), Pair(left=1, right=2, share=1.0, weight=1.0))
     """
     if max(best, worst) >= size or best == worst != NOBODY:
         raise ValueError(
@@ -58,9 +58,9 @@ def decided(size: int, best: int, worst: int) -> tuple[DecidedPair, ...]:
     weight = 1.0 if NOBODY in (best, worst) else (size - 1) / (2 * size - 3)
     pairs = combinations(range(size), 2)
     if best == NOBODY:
-        return tuple(DecidedPair(*pair, 0.5, weight) for pair in pairs)
+        return tuple(Pair(*pair, 0.5, weight) for pair in pairs)
     return tuple(
-        DecidedPair(*pair, float(best == pair[0] or worst == pair[1]), weight)
+        Pair(*pair, float(best == pair[0] or worst == pair[1]), weight)
         for pair in pairs
         if best in pair or worst in pair
     )

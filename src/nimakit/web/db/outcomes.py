@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from nimakit.stats import best_worst
-from nimakit.stats.best_worst import NOBODY, DecidedPair
+from nimakit.stats.best_worst import NOBODY, Pair
 from nimakit.web.db.tables import CHOICE, SKIP, TIE
 
 
@@ -20,7 +20,7 @@ def places(kind: str, shown: Sequence[int], chosen: int | None, worst: int | Non
     return best, NOBODY if worst is None else shown.index(worst)
 
 
-def decided(kind: str, shown: Sequence[int], chosen: int | None, worst: int | None) -> Iterator[DecidedPair]:
+def decided(kind: str, shown: Sequence[int], chosen: int | None, worst: int | None) -> Iterator[Pair]:
     """The pairs that a comparison decides, by the ids of pictures; see `nimakit.stats.best_worst.decided`.
 
     Args:
@@ -33,7 +33,7 @@ def decided(kind: str, shown: Sequence[int], chosen: int | None, worst: int | No
     [(7, 8, 0.0), (8, 9, 1.0)]
     """
     for left, right, share, weight in best_worst.decided(len(shown), *places(kind, shown, chosen, worst)):
-        yield DecidedPair(shown[left], shown[right], share, weight)
+        yield Pair(shown[left], shown[right], share, weight)
 
 
 def shares(kind: str, shown: Sequence[int], chosen: int | None, worst: int | None) -> dict[int, float]:
