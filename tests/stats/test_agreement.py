@@ -137,7 +137,7 @@ def test_levels_count_as_far_as_they_move_means(share: float) -> None:
         rating = quality[image] + level[user] + random.normal(size=len(image))
         icc = agreement.icc_of_means(image, user, rating)
         assert icc
-        found.append((icc.single, icc.average))
+        found.append((icc.single, icc.average or 0.0))
         means = agreement.moments(image, rating).means
         reached.append(np.corrcoef(means, quality)[0, 1] ** 2)
     single, average = np.mean(found, axis=0)
