@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nimakit.stats.best_worst import balanced_sets, informative_sets, to_pairs
+from nimakit.stats.best_worst import balanced_sets, decided_pairs, informative_sets
 from nimakit.stats.bradley_terry import Comparisons, Scores, fit, posterior
 from nimakit.stats.careless import conformity
 from nimakit.stats.correlation import srcc
@@ -63,21 +63,24 @@ APP = (
 APP_STEPS = (60, 120, 240, 480)
 APP_RATERS, SERVED = 8, 5
 
-Judged = tuple[IntArray, IntArray, FloatArray]
+Judged = tuple[IntArray, IntArray, FloatArray, FloatArray]
 
 
 def judge(shown: IntArray, truth: FloatArray, random: np.random.Generator) -> Judged:
-    """What a rater says of sets (J, k): the better images, the worse, and the weights."""
+    """The pairs that a rater decides of sets (J, k): images, shares and weights."""
     seen = truth[shown] + random.gumbel(size=shown.shape)
-    rows = np.arange(len(shown))
-    return to_pairs(shown, shown[rows, seen.argmax(axis=1)], shown[rows, seen.argmin(axis=1)])
+    return decided_pairs(shown, seen.argmax(axis=1), seen.argmin(axis=1))
 
 
 def fitted(images: int, compared: list[Judged]) -> Scores:
     """Scores by all judgements so far."""
-    better, worse, weight = (np.concatenate(parts) for parts in zip(*compared, strict=True))
-    names = tuple(map(str, range(images)))
-    return fit(Comparisons(names, better, worse, np.ones(len(better)), weight))
+    return fit(Comparisons(tuple(map(str, range(images))), *_all(compared)))
+
+
+def _all(compared: list[Judged]) -> Judged:
+    nothing = decided_pairs(np.empty((0, 2), np.intp), np.empty(0, np.intp), np.empty(0, np.intp))
+    left, right, share, weight = (np.concatenate(parts) for parts in zip(nothing, *compared, strict=True))
+    return left, right, share, weight
 
 
 def random_pairs(images: int, count: int, random: np.random.Generator) -> IntArray:
@@ -90,13 +93,7 @@ def informed(
     images: int, compared: list[Judged], *, size: int, sets: int, random: np.random.Generator
 ) -> IntArray:
     """The sets that tell most, given all judgements so far."""
-    parts = (
-        zip(*compared, strict=True)
-        if compared
-        else ([np.empty(0, np.intp)], [np.empty(0, np.intp)], [np.empty(0)])
-    )
-    better, worse, weight = (np.concatenate(part) for part in parts)
-    score, covariance = posterior(Pairs.count(better, worse, np.ones(len(better)), weight, images))
+    score, covariance = posterior(Pairs.count(*_all(compared), images))
     return informative_sets(score, covariance, size=size, sets=sets, generator=random)
 
 

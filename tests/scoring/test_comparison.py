@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nimakit.scoring.comparison import FIGURES, Comparison, Predictions, ceiling, compare
+from nimakit.scoring.comparison import FIGURES, Comparison, Predictions, ceiling, compare, reliability
 from nimakit.stats.correlation import lcc, srcc
 from nimakit.stats.histogram import FloatArray, mean, normalise
 
@@ -93,7 +93,7 @@ def test_the_ceiling_is_what_a_perfect_model_reaches() -> None:
     for seed in range(20):
         quality, labels = _rated(seed)
         reached = lcc(quality, mean(labels, _BINS))
-        pairs.append((reached, ceiling(labels, _BINS, np.full(len(labels), 12.0))))
+        pairs.append((reached, ceiling(reliability(labels, _BINS, np.full(len(labels), 12.0)))))
     reached, predicted = np.mean(np.array(pairs, float), axis=0)
     assert reached == pytest.approx(predicted, abs=0.02)
     assert 0.8 < reached < 0.95

@@ -1,11 +1,13 @@
 """nimakit.scoring.judgement: whether a model is good enough, and why."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from nimakit.labels.ratings import Ratings
 from nimakit.scoring.comparison import Predictions
 from nimakit.scoring.evaluation import Evaluation, of_predictions
 from nimakit.scoring.judgement import START, Judgement, chief, judge, predictions_of_start
@@ -65,6 +67,30 @@ def test_counts_the_ratings_that_a_score_is_worth() -> None:
         worth = _judge(_evaluation(ratings**-0.5)).worth
         assert worth is not None
         assert worth.low < ratings < worth.high
+
+
+def test_single_ratings_tell_lenient_raters_from_those_who_disagree() -> None:
+    """The ceiling is higher, and a score is worth fewer ratings; they do not count if an image has none."""
+    random, evaluation = np.random.default_rng(1), _evaluation(0.5)
+    levels = np.repeat([-1.0, 1.0], RATERS // 2)
+    given = np.clip(np.round(_QUALITY[:, None] + levels + random.normal(size=(120, RATERS))), 1, 7)
+    labels = normalise((given[:, :, None] == BINS).sum(axis=1))
+    ratings = Ratings.of(
+        (str(image), str(user), given[image, user], np.nan) for image, user in np.ndindex(given.shape)
+    )
+    by_counts, by_ratings, partly = (
+        judge("test", replace(evaluation, labels=labels), BINS, ratings=some, resamples=20)
+        for some in (None, ratings, ratings.only(ratings.image > 0))
+    )
+    assert by_counts.comparison.ceiling is not None
+    assert by_ratings.comparison.ceiling is not None
+    reached = np.corrcoef(given.mean(axis=1), _QUALITY)[0, 1]
+    assert by_ratings.comparison.ceiling == pytest.approx(reached, abs=0.04)
+    assert by_counts.comparison.ceiling < by_ratings.comparison.ceiling - 0.04
+    assert by_ratings.worth is not None
+    assert by_counts.worth is not None
+    assert by_ratings.worth.value < by_counts.worth.value
+    assert partly.worth == by_counts.worth
 
 
 def test_compares_with_a_guess_of_the_mean_and_the_model_it_started_from() -> None:

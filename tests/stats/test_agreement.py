@@ -126,6 +126,35 @@ def test_two_way_icc_solves_for_the_expected_sums_of_squares() -> None:
     assert icc.consistency.single > icc.agreement.single
 
 
+@pytest.mark.parametrize("share", [0.2, 1.0])
+def test_levels_count_as_far_as_they_move_means(share: float) -> None:
+    """In full if few of the raters rate a picture, not at all if everyone rates every picture."""
+    found, reached = [], []
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        quality, level = random.normal(size=60), 1.5 * random.normal(size=12)
+        image, user = np.nonzero(random.random((60, 12)).argsort(axis=1) < 12 * share)
+        rating = quality[image] + level[user] + random.normal(size=len(image))
+        icc = agreement.icc_of_means(image, user, rating)
+        assert icc
+        found.append((icc.single, icc.average or 0.0))
+        means = agreement.moments(image, rating).means
+        reached.append(np.corrcoef(means, quality)[0, 1] ** 2)
+    single, average = np.mean(found, axis=0)
+    assert single == pytest.approx(0.5, abs=0.05)
+    assert average == pytest.approx(np.mean(reached), abs=0.04)
+
+
+def test_raters_of_one_picture_each_are_like_unknown_ones() -> None:
+    """Their levels cannot be told from their disagreement."""
+    image, user = np.arange(12) % 4, np.arange(12)
+    rating = np.random.default_rng(0).normal(size=12) + image
+    assert agreement.icc_of_means(image, user, rating) == agreement.one_way_icc(
+        agreement.moments(image, rating)
+    )
+    assert agreement.icc_of_means(image[:4], user[:4], rating[:4]) is None
+
+
 def test_split_half_is_that_of_a_plain_loop() -> None:
     """Means by dictionaries, over the same random halves, correlate the same."""
     ratings = simulated(share=0.2)

@@ -3,32 +3,49 @@
 import numpy as np
 import pytest
 
-from nimakit.stats.best_worst import balanced_sets, informative_sets, to_pairs
+from nimakit.stats.best_worst import NOBODY, balanced_sets, decided, decided_pairs, informative_sets
 from nimakit.stats.bradley_terry import Comparisons, fit, groups
+from nimakit.stats.histogram import IntArray
 
 
-def _comparisons(images: int, better: np.ndarray, worse: np.ndarray, weight: np.ndarray) -> Comparisons:
-    return Comparisons(tuple(map(str, range(images))), better, worse, np.ones(len(better)), weight)
+def _comparisons(images: int, shown: IntArray, best: IntArray, worst: IntArray) -> Comparisons:
+    return Comparisons(tuple(map(str, range(images))), *decided_pairs(shown, best, worst))
 
 
-def test_a_judgement_says_which_of_its_pairs_it_decides() -> None:
-    """The best beats all, all beat the worst; two images are one comparison that counts once."""
-    better, worse, weight = to_pairs(np.array([[4, 1, 2, 3]]), np.array([2]), np.array([4]))
-    pairs = {*zip(better.tolist(), worse.tolist(), strict=True)}
-    assert pairs == {(2, 4), (2, 1), (2, 3), (1, 4), (3, 4)}
-    assert weight.sum() == pytest.approx(3)
-    assert [part.tolist() for part in to_pairs(np.array([[0, 1]]), np.array([1]), np.array([0]))] == [
-        [1],
-        [0],
-        [1],
+def test_a_comparison_decides_pairs_with_its_best_and_worst() -> None:
+    """The best beats all, all beat the worst, in the order shown; without a best, all pairs are ties."""
+    assert decided(4, 2, 0) == (
+        (0, 1, 0, 0.6),
+        (0, 2, 0, 0.6),
+        (0, 3, 0, 0.6),
+        (1, 2, 0, 0.6),
+        (2, 3, 1, 0.6),
+    )
+    assert decided(3, 0, NOBODY) == ((0, 1, 1, 1), (0, 2, 1, 1))
+    assert decided(3, NOBODY, NOBODY) == ((0, 1, 0.5, 1), (0, 2, 0.5, 1), (1, 2, 0.5, 1))
+    assert decided(2, 1, 0) == decided(2, 1, NOBODY) == ((0, 1, 0, 1),)
+
+
+def test_many_comparisons_decide_what_each_does() -> None:
+    """With any outcome, and images of any numbers; none decide nothing."""
+    outcomes = [(0, 3), (NOBODY, NOBODY), (2, NOBODY), (0, 3), (3, 1)]
+    shown = np.random.default_rng(0).random((5, 9)).argsort(axis=1)[:, :4] - 1
+    best, worst = np.array(outcomes).T
+    expected = [
+        (row[left], row[right], share, weight)
+        for row, outcome in zip(shown.tolist(), outcomes, strict=True)
+        for left, right, share, weight in decided(4, *outcome)
     ]
+    found = zip(*map(np.ndarray.tolist, decided_pairs(shown, best, worst)), strict=True)
+    assert sorted(found) == sorted(expected)
+    assert [len(part) for part in decided_pairs(shown[:0], best[:0], worst[:0])] == [0] * 4
 
 
-@pytest.mark.parametrize(("best", "worst"), [(9, 1), (1, 9), (1, 1)])
+@pytest.mark.parametrize(("best", "worst"), [(3, 1), (1, 3), (1, 1)])
 def test_refuses_a_choice_that_is_none(best: int, worst: int) -> None:
     """Images that were not shown, or the same as best and worst."""
-    with pytest.raises(ValueError, match="two different images"):
-        to_pairs(np.array([[0, 1, 2]]), np.array([best]), np.array([worst]))
+    with pytest.raises(ValueError, match="two different ones"):
+        decided(3, best, worst)
 
 
 def test_dependent_pairs_do_not_count_twice() -> None:
@@ -38,9 +55,9 @@ def test_dependent_pairs_do_not_count_twice() -> None:
     for seed in range(12):
         random = np.random.default_rng(seed)
         sets = random.random((80, 12)).argsort(axis=1)[:, :5]
-        seen, rows = truth[sets] + random.gumbel(size=sets.shape), np.arange(len(sets))
-        judged = to_pairs(sets, sets[rows, seen.argmax(axis=1)], sets[rows, seen.argmin(axis=1)])
-        scores = fit(_comparisons(12, *judged), prior_sd=None)
+        seen = truth[sets] + random.gumbel(size=sets.shape)
+        judged = _comparisons(12, sets, seen.argmax(axis=1), seen.argmin(axis=1))
+        scores = fit(judged, prior_sd=None)
         deviations.append((scores.score - truth) / scores.standard_error)
     assert np.std(deviations) == pytest.approx(1.1, abs=0.2)
 
@@ -57,8 +74,8 @@ def test_designs_are_balanced_and_connected(size: int) -> None:
         together[np.ix_(row, row)] += 1
     np.fill_diagonal(together, 0)
     assert together.max() <= 2
-    judged = to_pairs(design, design[:, 0], design[:, 1])
-    assert len(groups(_comparisons(41, *judged))[0]) == 41
+    first = np.zeros(len(design), np.intp)
+    assert len(groups(_comparisons(41, design, first, first + 1))[0]) == 41
 
 
 def test_informative_pairs_are_near_and_uncertain() -> None:

@@ -17,6 +17,7 @@ from nimakit.errors import ImageError, UsageError
 from nimakit.explain import Explainer
 from nimakit.features import extract
 from nimakit.heads.blocks import load_blocks
+from nimakit.heads.rater_bias import read_single_ratings
 from nimakit.jobs import Job
 from nimakit.models.encoders.importing import import_encoder
 from nimakit.models.encoders.wrapping import Exported
@@ -25,8 +26,11 @@ from nimakit.models.loading import load_model
 from nimakit.models.network import Network
 from nimakit.models.score import Score
 from nimakit.scoring import report
+from nimakit.scoring.comparison import ceiling
 from nimakit.scoring.evaluation import of_predictions
 from nimakit.scoring.items import Item
+from nimakit.stats.agreement import icc_of_means
+from nimakit.stats.histogram import default_bins
 from nimakit.training import distillation
 from nimakit.training import job as training_job
 from nimakit.training.preparation import Request, prepare
@@ -59,8 +63,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("head")
     names = write_photographs(folder / "photographs")
     write_labels(folder / "labels.json", names)
-    write_labels(folder / "test.json", write_photographs(folder / "photographs", 6, prefix="test", seed=1))
-    _write_ratings(folder / "ratings.csv", names)
+    test_names = write_photographs(folder / "photographs", 6, prefix="test", seed=1)
+    write_labels(folder / "test.json", test_names)
+    _write_ratings(folder / "ratings.csv", [*names, *test_names])
     for seed in range(2):
         write_encoder(folder / f"encoder{seed}.onnx", seed=seed, name=f"encoder{seed}")
     return folder
@@ -137,6 +142,17 @@ def test_evaluates_on_images_that_were_left_out_and_on_the_test_set(done: tuple[
     page = done[0].report_file.read_text("utf-8")
     for text in ("Leave-one-out: 24 pictures", "encoder0@16x16", "time for an image", "learned from each"):
         assert text in page
+
+
+def test_the_report_knows_from_single_ratings_how_far_people_agree(
+    done: tuple[Job, list[str]], folder: Path
+) -> None:
+    """The ceiling does not take a lenient rater for one who disagrees."""
+    ratings = read_single_ratings(folder / "ratings.csv", default_bins(BINS))
+    test = ratings.only([name.startswith("test") for name in np.array(ratings.image_ids)[ratings.image]])
+    reached = ceiling(icc_of_means(test.image, test.user, test.rating))
+    assert reached is not None
+    assert f"would have a PLCC of only {reached:.3f}" in done[0].report_file.read_text("utf-8")
 
 
 def test_the_file_is_a_model_like_any_other(done: tuple[Job, list[str]], folder: Path) -> None:

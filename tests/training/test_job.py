@@ -238,13 +238,16 @@ def test_leaves_a_complete_job_unchanged(done: tuple[Job, list[str]]) -> None:
 def test_says_what_the_weights_it_started_from_have_learned_from(
     done: tuple[Job, list[str]], tmp_path: Path
 ) -> None:
-    """Photographs kept back now were trained on by the previous job."""
+    """Photographs kept back now were trained on by the previous job, whose model the new one is next to."""
     [weights] = done[0].weights.iterdir()
-    job = _judged(done[0], tmp_path, [], existing_weights=str(weights), seed=8)
+    messages: list[str] = []
+    job = _judged(done[0], tmp_path, messages, existing_weights=str(weights), seed=8)
     figures = json.loads(job.metrics_file.read_text("utf-8"))["validation"]
     before, now = (set(labelled_set.split(COUNT, 0.25, seed)["validation"]) for seed in (7, 8))
     assert figures["training_images"] == len(now - before) > 0
     assert figures["validation_images"] == len(now & before)
+    [sentence] = (text for text in messages if text.startswith("The model it started from has an SRCC of"))
+    assert sentence in job.report_file.read_text("utf-8")
 
 
 @pytest.mark.usefixtures("no_charts", "no_maps")

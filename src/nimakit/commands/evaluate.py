@@ -95,16 +95,9 @@ def evaluate(
     judgement = _judgement(found, model, models, max_pixels)
     if output_dir:
         atomic_bytes(f"{metrics}\n".encode(), output_dir / _METRICS)
-        facts = {
-            "Model": model.name,
-            **_facts(model),
-            "Test-time augmentation": tta,
-            "Labels": str(samples_file),
-            "Images": str(image_dir),
-        }
         page = report.render(
             title=f"How well {model.name} judges photographs",
-            facts=facts,
+            facts=_facts(model, tta, samples_file, image_dir),
             history=[],
             evaluations={judgement.part: found},
             bins=model.bins,
@@ -184,11 +177,17 @@ def _drawer(model: "Model", max_pixels: int) -> "Explain":
     return drawer(Explainer(model), side=THUMBNAIL_SIDE, max_pixels=max_pixels)
 
 
-def _facts(model: "Model") -> dict[str, str]:
-    """Metadata of the members' files, for the report."""
+def _facts(model: "Model", tta: str, samples_file: Path, image_dir: Path) -> dict[str, str]:
+    """Metadata of the members' files, and what was scored, for the report."""
     fields = {"Base model": "base_model", "Trained on": "trained_on", "Licence": "licence"}
     metadata = [member.network.metadata for member in model.members]
     return {
-        title: ", ".join(dict.fromkeys(getattr(values, field) for values in metadata))
-        for title, field in fields.items()
+        "Model": model.name,
+        **{
+            title: ", ".join(dict.fromkeys(getattr(values, field) for values in metadata))
+            for title, field in fields.items()
+        },
+        "Test-time augmentation": tta,
+        "Labels": str(samples_file),
+        "Images": str(image_dir),
     }

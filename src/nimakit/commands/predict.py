@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from nimakit.models.names import ModelSource
     from nimakit.models.preparation import Augmentation
     from nimakit.models.side_by_side import SideBySide
+    from nimakit.scoring.run import Run
 
 
 @click.command()
@@ -219,6 +220,11 @@ def predict(
         max_pixels=max_pixels,
         splits={name: read_splits(own, notify=say) for name, own in files.items()} if labels else {},
     )
+    return _score(run, load)
+
+
+def _score(run: "Run", load: Callable[[], "Model | SideBySide"]) -> int:
+    """Score a photo or a folder, and say how it went; returns the exit code."""
     items = run.items()
     model = load()
     started = time.monotonic()
@@ -231,8 +237,8 @@ def predict(
         f" on the {model.device} in {time.monotonic() - started:.1f} s{kept_note(summary.known)}"
     )
     say_failures(summary.failures)
-    if report:
-        say(f"report: {report}")
+    if run.report_file:
+        say(f"report: {run.report_file}")
     return ImageError.exit_code if summary.failures else 0
 
 

@@ -36,7 +36,7 @@ class FailedDownloadError(Exception):
     """A file that could not be downloaded; the message is the reason."""
 
 
-class _TemporaryError(Exception):
+class TemporaryError(Exception):
     """A failure that another attempt may get past.
 
     Args:
@@ -73,7 +73,7 @@ def download(url: str, path: Path, *, max_bytes: int, label: str) -> None:
             try:
                 _receive(url, file, max_bytes, label)
                 return
-            except _TemporaryError as error:
+            except TemporaryError as error:
                 if error.wait > _LONGEST_WAIT_S:
                     raise FailedDownloadError(
                         f"{error}: the server asks to wait {error.wait:.0f} s"
@@ -112,7 +112,7 @@ def _receive(url: str, file: IO[bytes], max_bytes: int, label: str) -> None:
             if file.tell() > max_bytes:
                 raise _too_large(max_bytes)
         if expected is not None and file.tell() - start < expected:
-            raise _TemporaryError("the connection was lost")
+            raise TemporaryError("the connection was lost")
 
 
 def _open(url: str, file: IO[bytes]) -> HTTPResponse:
@@ -129,15 +129,15 @@ def _open(url: str, file: IO[bytes]) -> HTTPResponse:
         reason = f"HTTP {error.code} {error.reason}".rstrip()
         if error.code == _UNSATISFIABLE_RANGE and file.tell():
             _empty(file)
-            raise _TemporaryError(reason) from error
+            raise TemporaryError(reason) from error
         if error.code in TEMPORARY_STATUSES:
-            raise _TemporaryError(reason, retry_after(error.headers.get("Retry-After", ""))) from error
+            raise TemporaryError(reason, retry_after(error.headers.get("Retry-After", ""))) from error
         raise FailedDownloadError(reason) from error
     except (OSError, HTTPException, ValueError) as error:  # ValueError: an invalid port or character
         cause = error.reason if isinstance(error, URLError) else error
         reason = f"no connection: {first_line(cause) if isinstance(cause, Exception) else cause}"
         # Without a network, retries only delay the message; after a part of the file, they may help.
-        raise (_TemporaryError if file.tell() else FailedDownloadError)(reason) from error
+        raise (TemporaryError if file.tell() else FailedDownloadError)(reason) from error
     return response
 
 
@@ -146,7 +146,7 @@ def _pieces(response: HTTPResponse, size: int) -> Iterator[bytes]:
         try:
             piece = response.read(size)
         except (OSError, HTTPException) as error:
-            raise _TemporaryError(f"the connection was lost: {first_line(error)}") from error
+            raise TemporaryError(f"the connection was lost: {first_line(error)}") from error
         if not piece:
             return
         yield piece

@@ -10,7 +10,7 @@ import httpcore
 import httpx
 
 from nimakit.errors import first_line
-from nimakit.io.downloads import TEMPORARY_STATUSES, retry_after
+from nimakit.io.downloads import TEMPORARY_STATUSES, FailedDownloadError, TemporaryError, retry_after
 from nimakit.io.public_http import Origin, RefusedAddressError, origin
 
 _REDIRECTS = {301, 302, 303, 307, 308}
@@ -42,23 +42,6 @@ class Limits:
     longest_wait_seconds: float = 120
 
 
-class FetchError(Exception):
-    """A file that could not be downloaded; the message is the reason."""
-
-
-class _TemporaryError(Exception):
-    """A failure that a retry may fix.
-
-    Args:
-        reason: Why the attempt failed.
-        wait: Seconds the server asks to wait.
-    """
-
-    def __init__(self, reason: str, wait: float = 0) -> None:
-        super().__init__(reason)
-        self.wait = wait
-
-
 class Fetcher:
     """Downloads files through a connection pool; a host's Retry-After counts for all of its files.
 
@@ -82,21 +65,23 @@ class Fetcher:
             The content, and the content type that the server gives; empty if it gives none.
 
         Raises:
-            FetchError: The address is invalid or not public, or every attempt failed.
+            FailedDownloadError: The address is invalid or not public, or every attempt failed.
         """
         url = _parse(address)
         for attempt in range(self._limits.attempts):
             await self._await_host(origin(url))
             try:
                 return await self._attempt(url)
-            except _TemporaryError as error:
+            except TemporaryError as error:
                 if error.wait > self._limits.longest_wait_seconds:
-                    raise FetchError(f"{error}: the server asks to wait {error.wait:.0f} s") from error
+                    raise FailedDownloadError(
+                        f"{error}: the server asks to wait {error.wait:.0f} s"
+                    ) from error
                 failure = error
             pause = self._limits.backoff_seconds * 2**attempt * (0.5 + random.random())  # noqa: S311
             if attempt + 1 < self._limits.attempts:
                 await asyncio.sleep(max(pause, failure.wait))
-        raise FetchError(f"{failure} ({self._limits.attempts} attempts)")
+        raise FailedDownloadError(f"{failure} ({self._limits.attempts} attempts)")
 
     async def _attempt(self, url: httpx.URL) -> tuple[bytes, str]:
         """The content at a URL and, for messages, its content type."""
@@ -108,16 +93,16 @@ class Fetcher:
                         return answer
                     url = answer
         except (TimeoutError, httpcore.TimeoutException) as error:
-            raise _TemporaryError("no response in time") from error
+            raise TemporaryError("no response in time") from error
         except httpcore.ConnectError as error:
-            raise _TemporaryError(f"no connection: {error}") from error
+            raise TemporaryError(f"no connection: {error}") from error
         except httpcore.NetworkError as error:
-            raise _TemporaryError("the connection was lost") from error
+            raise TemporaryError("the connection was lost") from error
         except httpcore.RemoteProtocolError as error:
-            raise _TemporaryError(f"the response is invalid: {first_line(error)}") from error
+            raise TemporaryError(f"the response is invalid: {first_line(error)}") from error
         except (RefusedAddressError, httpcore.UnsupportedProtocol, httpcore.LocalProtocolError) as error:
-            raise FetchError(str(error)) from error
-        raise FetchError(f"more than {self._limits.redirects} redirects")
+            raise FailedDownloadError(str(error)) from error
+        raise FailedDownloadError(f"more than {self._limits.redirects} redirects")
 
     async def _get(self, url: httpx.URL) -> tuple[bytes, str] | httpx.URL:
         """Send one request; returns content and content type, or the URL of a redirect."""
@@ -148,11 +133,11 @@ class Fetcher:
     def _refuse(self, status: int, answer: httpx.Headers, host: Origin) -> None:
         reason = f"HTTP {status} {responses.get(status, '')}".rstrip()
         if status not in TEMPORARY_STATUSES:
-            raise FetchError(reason)
+            raise FailedDownloadError(reason)
         wait = retry_after(answer.get("retry-after", ""))
         if 0 < wait <= self._limits.longest_wait_seconds:
             self._retry_after[host] = asyncio.get_running_loop().time() + wait
-        raise _TemporaryError(reason, wait)
+        raise TemporaryError(reason, wait)
 
     async def _body(self, response: httpcore.Response, answer: httpx.Headers) -> bytes:
         if int(answer.get("content-length", "0")) > self._limits.max_bytes:
@@ -164,8 +149,8 @@ class Fetcher:
                 raise self._too_large()
         return bytes(content)
 
-    def _too_large(self) -> FetchError:
-        return FetchError(f"larger than {self._limits.max_bytes} bytes")
+    def _too_large(self) -> FailedDownloadError:
+        return FailedDownloadError(f"larger than {self._limits.max_bytes} bytes")
 
 
 def _parse(text: str, base: httpx.URL | None = None) -> httpx.URL:
@@ -173,9 +158,9 @@ def _parse(text: str, base: httpx.URL | None = None) -> httpx.URL:
     try:
         url = base.join(text) if base else httpx.URL(text)
     except (httpx.InvalidURL, ValueError) as error:  # ValueError: an invalid character
-        raise FetchError(f"not a URL: {text[:200]} ({error})") from error
+        raise FailedDownloadError(f"not a URL: {text[:200]} ({error})") from error
     if url.scheme not in ("http", "https") or not url.raw_host:
-        raise FetchError(f"the address must start with http:// or https://; received {text[:200]}")
+        raise FailedDownloadError(f"the address must start with http:// or https://; received {text[:200]}")
     if not origin(url)[1] < _PORTS:
-        raise FetchError(f"not a URL: {text[:200]} (there is no such port)")
+        raise FailedDownloadError(f"not a URL: {text[:200]} (there is no such port)")
     return url

@@ -1,7 +1,8 @@
 """Tables of comparisons between two images, and of the scores fitted to them."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from nimakit.io.atomic import atomic_writer
 from nimakit.io.delimited import TableWriter
 from nimakit.io.tables import BadRows, number, read_rows
 from nimakit.stats.bradley_terry import Comparisons, Scores
+from nimakit.stats.histogram import IntArray
 
 USER_COLUMN = "user_id"
 WEIGHT_COLUMN = "weight"
@@ -58,13 +60,7 @@ def read_comparisons(
     Raises:
         LabelError: No such table, a bad row that `rows` does not skip, or no good row.
     """
-    names = ImageNames()
-    pairs: list[tuple[int, int]] = []
-    shares_of_left: list[float] = []
-    weights: list[float] = []
-    lines: list[int] = []
-    users: dict[str | None, int] = {}
-    user: list[int] = []
+    names, found = ImageNames(), list[_Row]()
     columns = (left_column, right_column, chosen_column)
     optional = [USER_COLUMN, WEIGHT_COLUMN]
     table = read_rows(path, columns, rows, optional=optional, numbers=[WEIGHT_COLUMN])
@@ -78,32 +74,45 @@ def read_comparisons(
             if person == "":
                 raise ValueError(f"{USER_COLUMN} must not be empty")
             weight = _weight(counts)
-            pairs.append((names.place(left), names.place(right)))
-            shares_of_left.append(shares[chosen])
-            weights.append(weight)
-            lines.append(line)
-            user.append(users.setdefault(person, len(users)))
+            found.append(_Row(line, names.place(left), names.place(right), shares[chosen], weight, person))
         except ValueError as error:
             rows.add(path, line, str(error))
     image_ids, place_of = names.resolve(path, notify)
-    left_places, right_places = place_of[np.array(pairs, np.intp).reshape(-1, 2)].T
-    differs = left_places != right_places
-    for row in np.flatnonzero(~differs).tolist():
-        rows.add(path, lines[row], f"it compares {image_ids[left_places[row]]!r} with itself")
+    for row in found:
+        if place_of[row.left] == place_of[row.right]:
+            rows.add(path, row.line, f"it compares {image_ids[place_of[row.left]]!r} with itself")
     rows.refuse()
-    if not differs.any():
+    found = [row for row in found if place_of[row.left] != place_of[row.right]]
+    if not found:
         raise LabelError(
             f"A table of comparisons must have at least one good row. Received: {path}, with none"
         )
-    known = tuple(name for name in users if name is not None)
+    return _comparisons(found, image_ids, place_of)
+
+
+class _Row(NamedTuple):
+    """A good row: its line, places of its images among the names, share of the left, weight and person."""
+
+    line: int
+    left: int
+    right: int
+    share: float
+    weight: float
+    person: str | None
+
+
+def _comparisons(found: Sequence[_Row], image_ids: tuple[str, ...], place_of: IntArray) -> Comparisons:
+    _, left, right, share, weight, people = zip(*found, strict=True)
+    users = {person: number for number, person in enumerate(dict.fromkeys(people))}
+    is_known = None not in users
     return Comparisons(
         image_ids=image_ids,
-        left=left_places[differs],
-        right=right_places[differs],
-        share=np.array(shares_of_left)[differs],
-        weight=None if set(weights) == {1.0} else np.array(weights)[differs],
-        user_ids=known if len(known) == len(users) else (),
-        user=np.array(user)[differs] if len(known) == len(users) else None,
+        left=place_of[list(left)],
+        right=place_of[list(right)],
+        share=np.array(share),
+        weight=None if set(weight) == {1.0} else np.array(weight),
+        user_ids=tuple(filter(None, users)) if is_known else (),
+        user=np.array([users[person] for person in people]) if is_known else None,
     )
 
 

@@ -163,7 +163,7 @@ def compare(
         rows=tuple(rows),
         best=candidates[best].name,
         reference=candidates[other].name,
-        ceiling=None if counts is None else ceiling(labels, bins, counts),
+        ceiling=None if counts is None else ceiling(reliability(labels, bins, counts)),
         agreed_pairs=pairs.count,
     )
 
@@ -183,28 +183,31 @@ def _of_folds(means: FloatArray, truth: FloatArray, folds: IntArray | None) -> t
     return tuple(_or_nan(srcc(means[own], truth[own])) for own in places)
 
 
-def ceiling(labels: FloatArray, bins: FloatArray, counts: FloatArray) -> float | None:
+def ceiling(people: agreement.Icc | None) -> float | None:
     """LCC of a perfect model with mean ratings that chance has moved: the square root of their reliability.
 
     Spearman, "The Proof and Measurement of Association between Two Things", 1904. The reliability is the
     intraclass correlation of the mean ratings, the expectation of what halves of the raters give.
 
     Args:
-        labels: (N, bins), rows sum to 1.
-        bins: (bins,), their values.
-        counts: (N,), numbers of ratings.
+        people: How far people agree, by `reliability` or `nimakit.stats.agreement.icc_of_means`.
 
     Returns:
         0 to 1; None if it is not defined, as with one rating for each image.
     """
-    icc = reliability(labels, bins, counts)
-    if icc is None or icc.average is None:
+    if people is None or people.average is None:
         return None
-    return float(np.sqrt(min(max(icc.average, 0.0), 1.0)))
+    return float(np.sqrt(min(max(people.average, 0.0), 1.0)))
 
 
 def reliability(labels: FloatArray, bins: FloatArray, counts: FloatArray) -> agreement.Icc | None:
-    """How far people agree on N images, by their labels; see `ceiling`."""
+    """How far people agree on N images, by labels only: without knowing who gave which rating.
+
+    Args:
+        labels: (N, bins), rows sum to 1.
+        bins: (bins,), their values.
+        counts: (N,), numbers of ratings.
+    """
     image, place = np.nonzero(labels)
     weight = (labels * counts[:, None])[image, place]
     return agreement.one_way_icc(agreement.moments(image, bins[place], weight))

@@ -8,14 +8,15 @@ import numpy as np
 
 from nimakit.errors import ConfigError, DownloadError, ModelError
 from nimakit.images.photo import MAX_PIXELS
+from nimakit.labels.ratings import Ratings
 from nimakit.models.pretrained import Notify
 from nimakit.scoring import metrics
 from nimakit.scoring.candidates import LabelledImages, Settings, scored
-from nimakit.scoring.comparison import Comparison, Predictions, Row, compare, reliability
+from nimakit.scoring.comparison import Comparison, Predictions, Row, ceiling, compare, reliability
 from nimakit.scoring.evaluation import Evaluation
 from nimakit.scoring.verdict import has_reached, is_clear, on_ceiling
 from nimakit.stats import histogram
-from nimakit.stats.agreement import Icc
+from nimakit.stats.agreement import Icc, icc_of_means
 from nimakit.stats.bootstrap import RESAMPLES, Interval
 from nimakit.stats.correlation import FEW_IMAGES
 from nimakit.stats.histogram import FloatArray
@@ -106,6 +107,7 @@ def judge(
     bins: FloatArray,
     *,
     start: Predictions | None = None,
+    ratings: Ratings | None = None,
     resamples: int = RESAMPLES,
 ) -> Judgement:
     """Judge a model by its evaluation on a set.
@@ -121,6 +123,9 @@ def judge(
         evaluation: The evaluation.
         bins: (bins,), of the model.
         start: What the model it started from predicts for the same images, on the scale of the labels.
+        ratings: Single ratings from which the labels were made, among others. They tell how far people agree
+            better than numbers of ratings, because a lenient rater is not taken for one who disagrees. They
+            count if each image has one.
         resamples: Number of resamples of the intervals.
     """
     labels, scale = evaluation.labels, evaluation.label_bins
@@ -134,9 +139,12 @@ def judge(
         _mean_guess(labels, scale),
         *([start] if start else []),
     ]
-    found = compare(candidates, labels, scale, counts=evaluation.counts, reference=0, resamples=resamples)
-    icc = None if evaluation.counts is None else reliability(labels, scale, evaluation.counts)
-    worth = None if icc is None else _worth(found.rows[0].figures["lcc"], icc, found.ceiling)
+    people = _people(evaluation, ratings)
+    found = replace(
+        compare(candidates, labels, scale, counts=evaluation.counts, reference=0, resamples=resamples),
+        ceiling=ceiling(people),
+    )
+    worth = None if people is None else _worth(found.rows[0].figures["lcc"], people, found.ceiling)
     is_calibrated = metrics.on_same_scale(bins, scale)
     answer, because = _answer(evaluation, found, worth, is_calibrated=is_calibrated)
     return Judgement(
@@ -146,6 +154,17 @@ def judge(
         answer=answer,
         reasons=(because, *_on_others(found, is_calibrated=is_calibrated), *on_ceiling(found.rows[0], found)),
     )
+
+
+def _people(evaluation: Evaluation, ratings: Ratings | None) -> Icc | None:
+    """How far people agree, by single ratings if each image has one, else by numbers of ratings."""
+    if ratings is not None:
+        known = ratings.latest().among(evaluation.image_ids)
+        if len(np.unique(known.image)) == len(evaluation.image_ids):
+            return icc_of_means(known.image, known.user, known.rating)
+    if evaluation.counts is None:
+        return None
+    return reliability(evaluation.labels, evaluation.label_bins, evaluation.counts)
 
 
 def _mean_guess(labels: FloatArray, bins: FloatArray) -> Predictions:

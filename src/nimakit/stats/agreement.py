@@ -195,6 +195,33 @@ def two_way_icc(image: IntArray, user: IntArray, rating: FloatArray) -> TwoWayIc
     return TwoWayIcc(agreement, consistency) if agreement and consistency else None
 
 
+def icc_of_means(image: IntArray, user: IntArray, rating: FloatArray) -> Icc | None:
+    """Reliability of the pictures' mean ratings, where it is known who rated which picture.
+
+    How lenient the raters are moves the mean of a picture only as far as other pictures have other raters:
+    not at all if everyone rated every picture, and as much as any disagreement if no rater rated two. The
+    variance of the raters' levels is multiplied by that share of it which is left between pictures.
+
+    Returns:
+        ``single`` is the reliability of one rating by a rater who rates every picture, ``average`` that of
+        the means as they are. If raters and pictures cannot be separated, that of `one_way_icc`.
+    """
+    found = variances(image, user, rating)
+    if found is None:
+        return one_way_icc(moments(image, rating))
+    place = np.unique(image, return_inverse=True)[1]
+    person = np.unique(user, return_inverse=True)[1]
+    counts = np.bincount(place).astype(float)
+    share = np.bincount(person, 1 / counts[place]) / len(counts)
+    left = ((1 / counts).mean() - share @ share) * len(counts) / (len(counts) - 1)
+    ratings = _average_count(counts)
+    single = _icc(found.image, found.rest, ratings)
+    moved = found.rest / ratings + max(found.user, 0.0) * left
+    if single is None or found.image + moved <= 0:
+        return None
+    return Icc(single.single, float(found.image / (found.image + moved)), ratings)
+
+
 def variances(image: IntArray, user: IntArray, rating: FloatArray) -> Variances | None:
     """Variances of pictures, raters and residuals; some ratings may be missing.
 

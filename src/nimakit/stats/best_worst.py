@@ -1,53 +1,95 @@
-"""Best-worst scaling: from a set of images, a rater chooses the best and the worst.
+"""Best-worst scaling: from a set of images, a rater chooses the best and the worst, or only the best.
 
 Louviere, Flynn, Marley, "Best-Worst Scaling: Theory, Methods and Applications", 2015. A judgement of k images
 says of 2 k - 3 of their pairs which is better. Scores are those of `nimakit.stats.bradley_terry`.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 
 from nimakit.stats.histogram import FloatArray, IntArray
 from nimakit.stats.pairwise import expected_information, moderated_chance
 
+NOBODY = -1
+"""In place of the best image: a tie. In place of the worst: no rater is asked for it."""
 
-def to_pairs(shown: IntArray, best: IntArray, worst: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
-    """Turn judgements into comparisons: the best beats all others, and all others beat the worst.
 
-    These are ``2 k - 3`` comparisons of k images, each with the weight of `pair_weight`.
+class Pair(NamedTuple):
+    """Two images of a comparison.
+
+    Attributes:
+        left: The one that was shown first: its place in the comparison, or another number of it.
+        right: The other.
+        share: 1 if the left is better, 0 if the right is, 0.5 for a tie.
+        weight: How much the pair counts.
+    """
+
+    left: int
+    right: int
+    share: float
+    weight: float
+
+
+@cache
+def decided(size: int, best: int, worst: int) -> tuple[Pair, ...]:
+    """Which pairs a comparison of several images decides: those with the best or the worst, or all of a tie.
+
+    The ``2 k - 3`` pairs with the best or the worst of k images have only ``k - 1`` independent differences,
+    so each has the weight ``(k - 1) / (2 k - 3)``, as `nimakit.labels.picks` weights groups of picks. All
+    other pairs have the weight 1.
 
     Args:
-        shown: (J, k), images of each set, k at least 2.
-        best: (J,), the image chosen as the best of each set.
-        worst: (J,), the image chosen as the worst, another one.
+        size: Number of images, at least 2.
+        best: Place of the best, from 0; `NOBODY` for a tie.
+        worst: Place of the worst, another one; `NOBODY` where no rater is asked for it.
+
+    >>> decided(3, 1, NOBODY)
+    (Pair(left=0, right=1, share=0.0, weight=1.0), Pair(left=1, right=2, share=1.0, weight=1.0))
+    """
+    if max(best, worst) >= size or best == worst != NOBODY:
+        raise ValueError(
+            f"the best and the worst of {size} images must be two different ones of them. Received: places"
+            f" {best} and {worst}"
+        )
+    weight = 1.0 if NOBODY in (best, worst) else (size - 1) / (2 * size - 3)
+    pairs = combinations(range(size), 2)
+    if best == NOBODY:
+        return tuple(Pair(*pair, 0.5, weight) for pair in pairs)
+    return tuple(
+        Pair(*pair, float(best == pair[0] or worst == pair[1]), weight)
+        for pair in pairs
+        if best in pair or worst in pair
+    )
+
+
+def decided_pairs(
+    shown: IntArray, best: IntArray, worst: IntArray
+) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
+    """The pairs that many comparisons decide, as `decided` has it.
+
+    Args:
+        shown: (J, k), the images of each comparison, by any numbers.
+        best: (J,), place of the best of each, or `NOBODY`.
+        worst: (J,), place of the worst of each, or `NOBODY`.
 
     Returns:
-        (J (2 k - 3),) each: the better image, the worse image, and the weight.
-
-    >>> better, worse, weight = to_pairs(np.array([[3, 5, 7, 9]]), np.array([7]), np.array([3]))
-    >>> better, worse, weight
-    (array([7, 7, 7, 5, 9]), array([3, 5, 9, 3, 3]), array([0.6, 0.6, 0.6, 0.6, 0.6]))
+        (P,) each: the left image, the right image, the share of the left, and the weight.
     """
     size = shown.shape[1]
-    is_best, is_worst = shown == best[:, None], shown == worst[:, None]
-    if (is_best.sum(axis=1) != 1).any() or (is_worst.sum(axis=1) != 1).any() or (is_best & is_worst).any():
-        raise ValueError("the best and the worst of each set must be two different images of that set")
-    under_best, over_worst = shown[~is_best].reshape(len(shown), size - 1), shown[~(is_best | is_worst)]
-    better = np.hstack([np.repeat(best[:, None], size - 1, axis=1), over_worst.reshape(len(shown), size - 2)])
-    worse = np.hstack([under_best, np.repeat(worst[:, None], size - 2, axis=1)])
-    weight = np.full(better.size, pair_weight(size))
-    return better.ravel(), worse.ravel(), weight
-
-
-def pair_weight(size: int) -> float:
-    """How much each pair counts that the best and the worst of `size` images decide.
-
-    The ``2 k - 3`` pairs of k images have only ``k - 1`` independent differences, so the weight is
-    ``(k - 1) / (2 k - 3)``, as `nimakit.labels.picks` weights groups of picks.
-    """
-    return (size - 1) / (2 * size - 3)
+    outcomes, outcome = np.unique((best + 1) * (size + 1) + worst + 1, return_inverse=True)
+    found = [(np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0), np.empty(0))]
+    for number, code in enumerate(outcomes.tolist()):
+        pairs = decided(size, code // (size + 1) - 1, code % (size + 1) - 1)
+        left, right, share, weight = map(np.array, zip(*pairs, strict=True))
+        rows = shown[outcome == number]
+        repeated = (np.tile(values, len(rows)) for values in (share, weight))
+        found.append((rows[:, left].ravel(), rows[:, right].ravel(), *repeated))
+    lefts, rights, shares, weights = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return lefts, rights, shares, weights
 
 
 def balanced_sets(images: int, *, size: int, sets: int, generator: np.random.Generator) -> IntArray:

@@ -16,6 +16,7 @@ from nimakit.heads.fitting import FittedHead
 from nimakit.images.photo import open_photo, prepare
 from nimakit.jobs import Job
 from nimakit.labels.label_file import read_labels
+from nimakit.labels.ratings import Ratings
 from nimakit.models.encoders import Encoder
 from nimakit.models.engine import Member, Model
 from nimakit.models.network import Network
@@ -54,11 +55,13 @@ class _Ratings:
         labels: (N, bins) float64, rows sum to 1.
         counts: (N,) float64, numbers of ratings; None if unknown.
         facts: What was done to them, for the report.
+        single: Single ratings; None if none were given.
     """
 
     labels: FloatArray
     counts: FloatArray | None
     facts: dict[str, str]
+    single: Ratings | None = None
 
 
 def train_head(
@@ -117,6 +120,7 @@ def train_head(
         history=[],
         evaluations=evaluations,
         bins=data.bins,
+        ratings=ratings.single,
     )
     write_results(job, results, notify)
 
@@ -171,7 +175,7 @@ def _ratings(job: Job, config: HeadConfig, data: JobData, rows: Sequence[int]) -
     fact = str(corrected)
     if missing:
         fact += f"; {missing} of {len(rows)} photographs have no single ratings and keep their labels"
-    return _Ratings(corrected.histograms, known, {"raters": fact})
+    return _Ratings(corrected.histograms, known, {"raters": fact}, ratings)
 
 
 def _licence(encoders: Sequence[Encoder]) -> str:

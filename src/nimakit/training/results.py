@@ -14,6 +14,7 @@ from nimakit.errors import UsageError
 from nimakit.images.photo import MAX_PIXELS, PixelArray, Preprocessing, open_photo, prepare
 from nimakit.io.atomic import atomic_writer
 from nimakit.jobs import Job, Split
+from nimakit.labels.ratings import Ratings
 from nimakit.models import intervals
 from nimakit.models.engine import Model
 from nimakit.models.intervals import KnownErrors
@@ -48,6 +49,7 @@ class Results:
         evaluations: Name of the set -> evaluation on it.
         bins: (bins,), values of the model's bins.
         start: The model it started from, as for `nimakit.models.loading.load_model`; None if unknown.
+        ratings: Single ratings, from which the labels were made; None if unknown.
         explain: Draws what the model looks at; None to leave that out.
     """
 
@@ -58,6 +60,7 @@ class Results:
     evaluations: Mapping[str, Evaluation]
     bins: FloatArray
     start: str | Path | None = None
+    ratings: Ratings | None = None
     explain: report.Explain | None = None
 
 
@@ -151,7 +154,7 @@ def _judgement(results: Results, notify: Notify) -> Judgement | None:
         return None
     found = results.evaluations[part]
     start = None if results.start is None else predictions_of_start(results.start, found, notify=notify)
-    return judge(part, found, results.bins, start=start)
+    return judge(part, found, results.bins, start=start, ratings=results.ratings)
 
 
 def seconds_per_image(network: Network, paths: Sequence[Path]) -> float:

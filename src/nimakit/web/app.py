@@ -1,4 +1,4 @@
-"""The application factory of the rating app: routes, sign-in, security headers and error pages."""
+"""The application factory of the rating app: its parts, routes, sign-in and security headers."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -6,18 +6,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, after_this_request, current_app, jsonify, render_template, request
+from flask import Flask, Response, after_this_request, jsonify, request
 from flask.json.provider import DefaultJSONProvider
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, decode_cookie, login_user  # type: ignore[import-untyped]
-from flask_wtf.csrf import CSRFError, CSRFProtect, generate_csrf  # type: ignore[import-untyped]
+from flask_wtf.csrf import CSRFProtect, generate_csrf  # type: ignore[import-untyped]
 from sqlalchemy import text
 from werkzeug.datastructures import ImmutableMultiDict
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.routing import IntegerConverter, Map
 from werkzeug.utils import cached_property
 
-from nimakit.errors import ImageUnreadError, NimakitError, OutputError, StorageError, machine_fault
 from nimakit.images.formats import FORMATS
 from nimakit.images.opening import load_decoders
 from nimakit.images.photo import DECODED_BYTES
@@ -47,13 +46,14 @@ from nimakit.web.dashboard.cache import StatisticsCache
 from nimakit.web.db.database import Database
 from nimakit.web.db.tables import LARGEST_KEY
 from nimakit.web.front import Front
-from nimakit.web.languages import configure_languages, lazy_gettext
+from nimakit.web.languages import configure_languages
 from nimakit.web.model import routes as model_routes
 from nimakit.web.model.learner import Learner
 from nimakit.web.pictures import routes as pictures_routes
 from nimakit.web.pictures.renditions import Renditions
 from nimakit.web.predictions.background import Background
 from nimakit.web.predictions.scores import Predictor
+from nimakit.web.problems import handle_errors
 from nimakit.web.rating import deck, events, pages, preference
 from nimakit.web.rating.compared import ComparedCache
 from nimakit.web.rating.ordering import CandidateCache
@@ -104,25 +104,6 @@ _LARGEST_BODY = 1 << 20
 _SHARED_COOKIE = "nimakit_rate_rater"
 """Cookie name of earlier versions, shared by all apps of a host."""
 
-_DATABASE_FAILED = lazy_gettext(
-    "The app's database does not answer, or its disk is full. Nothing was saved; try again later."
-    " The reason is in the app's log."
-)
-_MACHINE_FAILED = lazy_gettext(
-    "The app has run out of memory, open files or disk space. Nothing was saved; try again later."
-    " The reason is in the app's log."
-)
-_DESCRIPTIONS = {
-    400: lazy_gettext("The browser sent a request that this server could not understand."),
-    401: lazy_gettext("Open your invitation or personal link to sign in."),
-    403: lazy_gettext("You don't have the permission to open this page."),
-    404: lazy_gettext("There is no such page. Check the address, or start from the first page."),
-    405: lazy_gettext("This address cannot be opened directly."),
-    413: lazy_gettext("What was sent is too large."),
-    429: lazy_gettext("There were too many attempts. Try again in a few minutes."),
-    500: lazy_gettext("The app met an error that it did not expect. The reason is in the app's log."),
-}
-_CSRF_FAILED = lazy_gettext("This page has expired. Reload it and try again.")
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
     " connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -187,6 +168,27 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
     app.request_class = _Request
     app.json = _Json(app)
     _configure(app, settings)
+    app.extensions[EXTENSION] = _services(settings, database)
+    app.extensions[FRONT] = Front(app)
+    app.before_request(_refuse_oversized)
+    _sign_in(app, settings)
+    CSRFProtect(app)
+    app.url_map.converters["int"] = _Key
+    limiter.init_app(app)
+    configure_languages(app)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    handle_errors(app)
+    app.after_request(_harden)
+    app.add_url_rule("/session", endpoint="_session", view_func=_session)
+    app.add_url_rule("/health", endpoint="_health", view_func=_health)
+    if background:
+        services_of(app).background.start()
+    return app
+
+
+def _services(settings: Settings, database: Database) -> Services:
+    """The parts of an app."""
     candidates = CandidateCache()
     decoding = Admission(DECODED_BYTES * settings.max_pixels, at_once=max(2, cores()))
     predictor = Predictor(database, decoding, settings.max_pixels)
@@ -195,7 +197,7 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
     remover = Remover(
         database, (settings.users_dir, settings.models_dir), settings.uploads_dir, renditions.forget
     )
-    app.extensions[EXTENSION] = Services(
+    return Services(
         settings=settings,
         database=database,
         write_queue=WriteQueue(database),
@@ -224,25 +226,6 @@ def create_app(settings: Settings, *, background: bool = True) -> Flask:
         uploads=Uploads(settings.uploads_dir, settings.max_uploaded_bytes, child, settings.max_pixels),
         models=ModelChoices([settings.models_dir, *map(Path, TRAINED)]),
     )
-    app.extensions[FRONT] = Front(app)
-    app.before_request(_refuse_oversized)
-    _sign_in(app, settings)
-    CSRFProtect(app)
-    app.url_map.converters["int"] = _Key
-    limiter.init_app(app)
-    configure_languages(app)
-    for blueprint in BLUEPRINTS:
-        app.register_blueprint(blueprint)
-    app.register_error_handler(HTTPException, _show_http_error)
-    app.register_error_handler(NimakitError, _show_error)
-    for kind in (ImageUnreadError, OutputError, MemoryError, OSError, ImportError):
-        app.register_error_handler(kind, _show_failure)
-    app.after_request(_harden)
-    app.add_url_rule("/session", endpoint="_session", view_func=_session)
-    app.add_url_rule("/health", endpoint="_health", view_func=_health)
-    if background:
-        services_of(app).background.start()
-    return app
 
 
 def _refuse_oversized() -> None:
@@ -357,36 +340,3 @@ def _harden(response: Response) -> Response:
     if response.mimetype in ("text/html", "application/json"):
         response.headers["Cache-Control"] = "no-store"
     return response
-
-
-def _show_error(error: NimakitError) -> ResponseReturnValue:
-    if isinstance(error, StorageError):
-        # The message names the database, which visitors must not learn.
-        current_app.logger.error("%s", error)
-        return _problem(error.http_status, str(_DATABASE_FAILED))
-    return _problem(error.http_status, str(error))
-
-
-def _show_failure(error: Exception) -> ResponseReturnValue:
-    """Log a failure of this machine; the answer must not contain its paths."""
-    if not isinstance(error, ImageUnreadError | OutputError) and not machine_fault(error):
-        raise error
-    current_app.logger.error("%s %s failed", request.method, request.path, exc_info=error)
-    return _problem(503, str(_MACHINE_FAILED))
-
-
-def _show_http_error(error: HTTPException) -> ResponseReturnValue:
-    if error.code is None or error.code < 400:
-        return error  # redirections
-    if isinstance(error, CSRFError):
-        return _problem(error.code, str(_CSRF_FAILED), is_csrf=True)
-    # Werkzeug's own descriptions are in English; that of 429 is the limit.
-    own = None if error.code == 429 else vars(error).get("description")
-    return _problem(error.code, str(own or _DESCRIPTIONS.get(error.code, error.description or error.name)))
-
-
-def _problem(status: int, reason: str, *, is_csrf: bool = False) -> ResponseReturnValue:
-    """An error page, or JSON for requests from scripts."""
-    if request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json":
-        return jsonify(reason=reason, csrf=is_csrf), status
-    return render_template("error.html", status=status, reason=reason), status

@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from nimakit.stats.best_worst import to_pairs
+from nimakit.stats.best_worst import NOBODY, decided_pairs
 from nimakit.stats.bradley_terry import Comparisons, groups, posterior
 from nimakit.web.db.outcomes import decided
 from nimakit.web.db.tables import CHOICE, TIE, Collection
@@ -65,9 +65,8 @@ def test_raters_together_make_a_balanced_connected_design(experiment: str, order
     assert np.ptp(known.candidates.count) <= 2
     if size > 2:
         names = tuple(map(str, range(images)))
-        first, last = known.sets[:, 0], known.sets[:, -1]
-        left, right, _ = to_pairs(known.sets, first, last)
-        assert len(groups(Comparisons(names, left, right, np.ones(len(left))))[0]) == images
+        pairs = decided_pairs(known.sets, known.best, known.worst)
+        assert len(groups(Comparisons(names, *pairs))[0]) == images
     assert all(len({*row}) == size for row in rows)
 
 
@@ -141,7 +140,7 @@ def test_ties_decide_all_pairs_evenly() -> None:
     """In arrays as one by one."""
     unknown = np.zeros(4)
     candidates = Candidates(np.arange(1, 5, dtype=np.uint64), unknown, unknown, unknown, unknown > 0)
-    nobody = np.array([-1])
+    nobody = np.array([NOBODY])
     tied = Compared(candidates, np.array([[0, 1, 2, 3]]), nobody, nobody)
     assert len(tied.pairs.times) == 6 == len([*decided(TIE, [1, 2, 3, 4], None, None)])
     assert (tied.pairs.chosen == 0.5).all()
@@ -151,7 +150,7 @@ def test_pictures_that_cannot_be_shown_are_left_out() -> None:
     """Their comparisons still link the others that they showed."""
     unknown = np.zeros(3)
     candidates = Candidates(np.array([1, 3, 5], np.uint64), unknown, unknown, unknown, unknown > 0)
-    one, nobody = np.array([0]), np.array([-1])
+    one, nobody = np.array([0]), np.array([NOBODY])
     known = Compared(candidates, np.array([[-1, 0, 1, -1]]), one, nobody)
     assert len(known.pairs.times) == 0
     part = known.balance(np.arange(3), unknown).part

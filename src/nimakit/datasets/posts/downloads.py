@@ -14,7 +14,8 @@ from nimakit.datasets.posts.image_store import ImageStore, Stored, image_suffix
 from nimakit.errors import ImageError, first_line
 from nimakit.images.photo import MAX_PIXELS
 from nimakit.io import public_fetch
-from nimakit.io.public_fetch import Fetcher, FetchError
+from nimakit.io.downloads import FailedDownloadError
+from nimakit.io.public_fetch import Fetcher
 from nimakit.io.public_http import Origin, open_pool
 from nimakit.io.threads import cores
 
@@ -120,7 +121,7 @@ class _Downloader:
             else:
                 content, kind = await self._fetcher.fetch(source)
             suffix = await loop.run_in_executor(self._threads, image_suffix, content, self._limits.max_pixels)
-        except FetchError as error:
+        except FailedDownloadError as error:
             return Failure(url, str(error))
         except ImageError as error:
             return Failure(url, f"{error} The server's content type is {kind}." if kind else str(error))
@@ -131,7 +132,7 @@ class _Downloader:
             with path.open("rb") as file:
                 content = file.read(self._limits.max_bytes + 1)
         except (OSError, ValueError) as error:  # ValueError: not a possible file name
-            raise FetchError(f"{path} cannot be read: {first_line(error)}") from error
+            raise FailedDownloadError(f"{path} cannot be read: {first_line(error)}") from error
         if len(content) > self._limits.max_bytes:
-            raise FetchError(f"larger than {self._limits.max_bytes} bytes")
+            raise FailedDownloadError(f"larger than {self._limits.max_bytes} bytes")
         return content

@@ -1,31 +1,27 @@
 """What a comparison says of its pictures: which pairs it decides, and what share each picture won."""
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations
-from typing import NamedTuple
 
-from nimakit.stats.best_worst import pair_weight
-from nimakit.web.db.tables import SKIP, TIE
+from nimakit.stats import best_worst
+from nimakit.stats.best_worst import NOBODY, Pair
+from nimakit.web.db.tables import CHOICE, SKIP, TIE
 
 
-class Pair(NamedTuple):
-    """Two pictures of a comparison.
+def places(kind: str, shown: Sequence[int], chosen: int | None, worst: int | None) -> tuple[int, int]:
+    """The places of the best and the worst picture of a comparison, as `nimakit.stats.best_worst` has them.
 
-    Attributes:
-        left: Id of the one that was shown first.
-        right: Id of the other.
-        share: 1 if the left is better, 0 if the right is, 0.5 for a tie.
-        weight: How much the pair counts, see `nimakit.stats.best_worst.pair_weight`.
+    Args:
+        kind: `CHOICE`, `TIE` or `SKIP`.
+        shown: The pictures compared.
+        chosen: The chosen one; None for a tie or a skip.
+        worst: The one chosen as the worst; None where nobody is asked for it.
     """
-
-    left: int
-    right: int
-    share: float
-    weight: float
+    best = shown.index(chosen) if kind == CHOICE and chosen is not None else NOBODY
+    return best, NOBODY if worst is None else shown.index(worst)
 
 
 def decided(kind: str, shown: Sequence[int], chosen: int | None, worst: int | None) -> Iterator[Pair]:
-    """The pairs that a comparison decides: those with the chosen or the worst picture, or all of a tie.
+    """The pairs that a comparison decides, by the ids of pictures; see `nimakit.stats.best_worst.decided`.
 
     Args:
         kind: `CHOICE` or `TIE`.
@@ -36,14 +32,8 @@ def decided(kind: str, shown: Sequence[int], chosen: int | None, worst: int | No
     >>> [pair[:3] for pair in decided("choice", [7, 8, 9], 8, None)]
     [(7, 8, 0.0), (8, 9, 1.0)]
     """
-    weight = 1.0 if worst is None else pair_weight(len(shown))
-    for left, right in combinations(shown, 2):
-        if kind == TIE:
-            yield Pair(left, right, 0.5, weight)
-        elif chosen in (left, right):
-            yield Pair(left, right, float(chosen == left), weight)
-        elif worst in (left, right):
-            yield Pair(left, right, float(worst == right), weight)
+    for left, right, share, weight in best_worst.decided(len(shown), *places(kind, shown, chosen, worst)):
+        yield Pair(shown[left], shown[right], share, weight)
 
 
 def shares(kind: str, shown: Sequence[int], chosen: int | None, worst: int | None) -> dict[int, float]:

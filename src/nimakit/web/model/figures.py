@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from nimakit.heads.learning_curve import LearningCurve, labels_of
+from nimakit.heads.learning_curve import LearningCurve
 from nimakit.labels.ratings import Ratings
 from nimakit.scoring.comparison import ceiling
+from nimakit.stats.agreement import icc_of_means
 from nimakit.stats.bootstrap import Interval
-from nimakit.stats.histogram import FloatArray
 
 FEWEST = 30
 """Ratings from which a model is learned."""
@@ -60,19 +60,17 @@ class Figures:
 
 
 def figures_of(
-    curve: LearningCurve, ratings: Ratings, bins: FloatArray, *, unrated: int, encoder: str, seconds: float
+    curve: LearningCurve, ratings: Ratings, *, unrated: int, encoder: str, seconds: float
 ) -> Figures:
     """The figures of a fit.
 
     Args:
         curve: Its learning curve.
         ratings: What it learned from.
-        bins: (bins,), the scale.
         unrated: Number of pictures without a rating.
         encoder: Name of the encoder.
         seconds: Time it took.
     """
-    labels, counts = labels_of(ratings, bins)
     return Figures(
         ratings=len(ratings),
         pictures=len(ratings.image_ids),
@@ -80,7 +78,7 @@ def figures_of(
         srcc=curve.srcc.value,
         low=curve.srcc.low,
         high=curve.srcc.high,
-        ceiling=ceiling(labels, bins, counts),
+        ceiling=ceiling(icc_of_means(ratings.image, ratings.user, ratings.rating)),
         parts=[(int(size), float(value)) for size, value in zip(curve.sizes, curve.values, strict=True)],
         advice=advice(curve, unrated),
         encoder=encoder,

@@ -146,7 +146,6 @@ class Learner:
         found = figures_of(
             curve,
             data.ratings,
-            collection.scale.bins,
             unrated=unrated,
             encoder=encoder,
             seconds=time.perf_counter() - begin,

@@ -4,21 +4,20 @@ import threading
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from nimakit.stats.best_worst import Balance, pair_weight
+from nimakit.stats.best_worst import Balance, decided_pairs
 from nimakit.stats.bradley_terry import PRIOR_SD, mode
 from nimakit.stats.histogram import FloatArray, IntArray
 from nimakit.stats.pairwise import Pairs, curvature
-from nimakit.web.db.tables import CHOICE, TIE, Choice, Collection
+from nimakit.web.db.outcomes import places
+from nimakit.web.db.tables import SKIP, Choice, Collection
 from nimakit.web.rating.ordering import Candidates
 
-_NOBODY = -1
 _PLACES = NDArray[np.int64]
 
 
@@ -47,18 +46,10 @@ class Compared:
 
     @cached_property
     def pairs(self) -> Pairs:
-        """The pairs that are decided, as `nimakit.web.db.outcomes.decided` says."""
-        size, found = self.sets.shape[1], []
-        weight = np.where(self.worst == _NOBODY, 1.0, pair_weight(size))
-        for left, right in combinations(range(size), 2):
-            share = np.full(len(self.sets), np.nan)
-            share[(self.worst == right) | (self.best == left)] = 1.0
-            share[(self.worst == left) | (self.best == right)] = 0.0
-            share[self.best == _NOBODY] = 0.5
-            here = (self.sets[:, left] >= 0) & (self.sets[:, right] >= 0) & ~np.isnan(share)
-            found.append((self.sets[here, left], self.sets[here, right], share[here], weight[here]))
-        left_of, right_of, shares, weights = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        return Pairs.count(left_of, right_of, shares, weights, len(self.candidates.images))
+        """The pairs that are decided, among the pictures that can be shown."""
+        left, right, share, weight = decided_pairs(self.sets, self.best, self.worst)
+        here = (left >= 0) & (right >= 0)
+        return Pairs.count(left[here], right[here], share[here], weight[here], len(self.candidates.images))
 
     @cached_property
     def score(self) -> FloatArray:
@@ -146,7 +137,7 @@ class _Log:
         new: list[tuple[list[int], list[int]]] = []
         for rater, trial, event, kind, shown, chosen, worst in session.execute(wanted):
             self.last = max(self.last, event)
-            answer = (list(shown), _outcome(kind, shown, chosen, worst))
+            answer = (list(shown), [int(kind != SKIP), *places(kind, shown, chosen, worst)])
             place = self.row.setdefault((rater, trial), len(self.row))
             if place < len(self.shown):
                 self.shown[place], self.outcome[place] = answer
@@ -193,8 +184,3 @@ class ComparedCache:
                 log.read(session, collection)
                 log.compared = log.among(candidates, collection.choices)
             return log.compared
-
-
-def _outcome(kind: str, shown: list[int], chosen: Any, worst: Any) -> list[int]:
-    best_place = shown.index(chosen) if kind == CHOICE and chosen is not None else _NOBODY
-    return [int(kind in (CHOICE, TIE)), best_place, _NOBODY if worst is None else shown.index(worst)]

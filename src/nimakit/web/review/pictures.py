@@ -1,5 +1,6 @@
 """Pages of rated pictures: list them, show one with its ratings, correct a rating or take it back."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
@@ -77,15 +78,7 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
         image = _image(session, collection, key)
         if key not in viewable_by(session, collection, rater, [key]):
             abort(404)
-        given = (
-            select(Rating, Rater, Event)
-            .join(Rater, Rater.id == Rating.rater_id)
-            .join(Event, Event.id == Rating.event_id)
-            .where(Rating.image_id == key)
-        )
-        history = select(Event, Rater).join(Rater, Rater.id == Event.rater_id).where(Event.image_id == key)
-        if not rater.is_admin:
-            given, history = given.where(Rater.id == rater.id), history.where(Rater.id == rater.id)
+        ratings, events = _given(session, rater, key)
         own = (
             personal_positions(session, collection, rater, [image])
             if may_see_scores(collection, rater)
@@ -109,8 +102,8 @@ def picture(slug: str, key: int) -> ResponseReturnValue:
             mine_is_taken_back=last is not None and last.is_taken_back,
             refusal=correction_refusal(collection, rater),
             step=_step(collection, None if mine is None else mine.value),
-            ratings=session.execute(given.order_by(Rating.occurred_at.desc())).all(),
-            events=session.execute(history.order_by(Event.id.desc())).all(),
+            ratings=ratings,
+            events=events,
             comparisons=compared,
             compared=visible_names(
                 collection, rater, [image for comparison in compared for image in comparison.images]
@@ -175,6 +168,21 @@ def _image(session: Session, collection: Collection, key: int) -> Image:
     if image is None or image.collection_id != collection.id:
         abort(404)
     return image
+
+
+def _given(session: Session, rater: Rater, key: int) -> tuple[Sequence[Any], Sequence[Any]]:
+    """The ratings of a picture that a rater may see, and all that was done, the latest first, with raters."""
+    given = (
+        select(Rating, Rater, Event)
+        .join(Rater, Rater.id == Rating.rater_id)
+        .join(Event, Event.id == Rating.event_id)
+        .where(Rating.image_id == key)
+        .order_by(Rating.occurred_at.desc())
+    )
+    history = select(Event, Rater).join(Rater, Rater.id == Event.rater_id).where(Event.image_id == key)
+    if not rater.is_admin:
+        given, history = given.where(Rater.id == rater.id), history.where(Rater.id == rater.id)
+    return session.execute(given).all(), session.execute(history.order_by(Event.id.desc())).all()
 
 
 def _step(collection: Collection, before: float | None) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple
 
+from nimakit.stats.best_worst import NOBODY, decided
+
 
 class JoinedSet(NamedTuple):
     """A comparison.
@@ -23,7 +25,7 @@ class JoinedSet(NamedTuple):
 def join_pairs(
     pairs: Sequence[tuple[tuple[str, ...], str | None]], size: int, *, has_worst: bool
 ) -> JoinedSet:
-    """Put a comparison together: the inverse of `nimakit.web.db.outcomes.decided`.
+    """Put a comparison together: the inverse of `nimakit.stats.best_worst.decided`.
 
     Args:
         pairs: Both pictures, and the better one, or None for a tie.
@@ -37,22 +39,18 @@ def join_pairs(
     JoinedSet(shown=('a', 'b', 'c'), best='b', worst=None)
     """
     shown = _order([images for images, _ in pairs])
-    decisions = Counter(
-        (better, *(image for image in images if image != better)) if better else tuple(sorted(images))
-        for images, better in pairs
-    )
     wins = Counter(better for _, better in pairs if better)
     losses = Counter(image for images, better in pairs if better for image in images if image != better)
-    best = max(shown, key=wins.__getitem__)
+    best = max(shown, key=wins.__getitem__) if wins or has_worst else None
     worst = max(shown, key=losses.__getitem__) if has_worst else None
-    choice: set[tuple[str, str | None]] = {(best, image) for image in shown if image != best}
-    if has_worst:
-        choice |= {(image, worst) for image in shown if image != worst}
-    ties = {tuple(sorted((first, second))) for first in shown for second in shown if first < second}
-    if len(shown) == size and decisions == Counter(choice):
-        return JoinedSet(shown, best, worst)
-    if len(shown) == size and not has_worst and not wins and decisions == Counter(ties):
-        return JoinedSet(shown, None, None)
+    if len(shown) == size and (best is None or best != worst):
+        places = [NOBODY if image is None else shown.index(image) for image in (best, worst)]
+        wanted = Counter(
+            (frozenset((shown[left], shown[right])), {1.0: shown[left], 0.0: shown[right]}.get(share))
+            for left, right, share, _ in decided(size, *places)
+        )
+        if wanted == Counter((frozenset(images), better) for images, better in pairs):
+            return JoinedSet(shown, best, worst)
     task = "the best and the worst" if has_worst else "the best"
     raise ValueError(
         f"its comparison must have all pairs that choosing {task} of {size} pictures decides, each once;"
