@@ -1,5 +1,7 @@
 """nimakit.stats.best_worst: judgements of the best and the worst, and designs of sets."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -21,8 +23,8 @@ def test_a_comparison_decides_pairs_with_its_best_and_worst() -> None:
         (1, 2, 0, 0.6),
         (2, 3, 1, 0.6),
     )
-    assert decided(3, 0, NOBODY) == ((0, 1, 1, 1), (0, 2, 1, 1))
-    assert decided(3, NOBODY, NOBODY) == ((0, 1, 0.5, 1), (0, 2, 0.5, 1), (1, 2, 0.5, 1))
+    assert decided(4, 0, NOBODY) == ((0, 1, 1, 0.5), (0, 2, 1, 0.5), (0, 3, 1, 0.5))
+    assert decided(4, NOBODY, NOBODY) == tuple((*pair, 0.5, 0.5) for pair in combinations(range(4), 2))
     assert decided(2, 1, 0) == decided(2, 1, NOBODY) == ((0, 1, 0, 1),)
 
 
@@ -60,6 +62,18 @@ def test_dependent_pairs_do_not_count_twice() -> None:
         scores = fit(judged, prior_sd=None)
         deviations.append((scores.score - truth) / scores.standard_error)
     assert np.std(deviations) == pytest.approx(1.1, abs=0.2)
+
+
+def test_the_choice_of_the_best_tells_what_it_does_in_luces_model() -> None:
+    """Fisher information about the strengths of equally good images: that of a multinomial choice."""
+    size = 4
+    of_the_choice = np.eye(size) / size - 1 / size**2
+    of_pairs = np.zeros((size, size))
+    for best in range(size):
+        for left, right, _, weight in decided(size, best, NOBODY):
+            difference = np.eye(size)[left] - np.eye(size)[right]
+            of_pairs += weight / 4 * np.outer(difference, difference) / size
+    np.testing.assert_allclose(of_pairs, of_the_choice, atol=1e-12)
 
 
 @pytest.mark.parametrize("size", [4, 5])

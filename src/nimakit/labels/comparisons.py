@@ -11,6 +11,7 @@ from nimakit.images.names import ImageNames
 from nimakit.io.atomic import atomic_writer
 from nimakit.io.delimited import TableWriter
 from nimakit.io.tables import BadRows, number, read_rows
+from nimakit.labels.ratings import REPEAT_COLUMN, is_repeat
 from nimakit.stats.bradley_terry import Comparisons, Scores
 from nimakit.stats.histogram import IntArray
 
@@ -49,10 +50,11 @@ def read_comparisons(
         right_column: Likewise.
         chosen_column: Column of the choice: a value of one of these two columns, "left", "right", or one of
             `ties`. The people who chose are in the column user_id, if there is one, and how much a comparison
-            counts, 1 if nothing is given, in the column weight.
+            counts, 1 if nothing is given, in the column weight. Rows with 1 in the column repeat are left
+            out: people were shown the images again to test their consistency.
         ties: Values that mean a tie.
         rows: Collects bad rows; `BadRows.refuse` is called here.
-        notify: Called with warnings about ambiguous names.
+        notify: Called with the number of repeats, and with warnings about ambiguous names.
 
     Returns:
         The comparisons of good rows, at least one.
@@ -62,21 +64,22 @@ def read_comparisons(
     """
     names, found = ImageNames(), list[_Row]()
     columns = (left_column, right_column, chosen_column)
-    optional = [USER_COLUMN, WEIGHT_COLUMN]
+    optional = [USER_COLUMN, WEIGHT_COLUMN, REPEAT_COLUMN]
     table = read_rows(path, columns, rows, optional=optional, numbers=[WEIGHT_COLUMN])
-    for line, (left, right, chosen), (person, counts) in table:
-        shares = {"right": 0.0, "left": 1.0, **dict.fromkeys(ties, 0.5), right: 0.0, left: 1.0}
+    repeats = 0
+    for line, (left, right, chosen), (person, counts, again) in table:
         try:
-            if left == right:
-                raise ValueError(f"it compares {left!r} with itself")
-            if chosen not in shares:
-                raise ValueError(f"{chosen_column} must be {left!r}, {right!r} or a tie; received {chosen!r}")
+            if is_repeat(again):
+                repeats += 1
+                continue
+            share, weight = _share(left, right, chosen, ties, chosen_column), _weight(counts)
             if person == "":
                 raise ValueError(f"{USER_COLUMN} must not be empty")
-            weight = _weight(counts)
-            found.append(_Row(line, names.place(left), names.place(right), shares[chosen], weight, person))
+            found.append(_Row(line, names.place(left), names.place(right), share, weight, person))
         except ValueError as error:
             rows.add(path, line, str(error))
+    if repeats and notify is not None:
+        notify(f"left out (shown again, repeat = 1): {repeats} rows")
     image_ids, place_of = names.resolve(path, notify)
     for row in found:
         if place_of[row.left] == place_of[row.right]:
@@ -114,6 +117,20 @@ def _comparisons(found: Sequence[_Row], image_ids: tuple[str, ...], place_of: In
         user_ids=tuple(filter(None, users)) if is_known else (),
         user=np.array([users[person] for person in people]) if is_known else None,
     )
+
+
+def _share(left: str, right: str, chosen: str, ties: Collection[str], column: str) -> float:
+    """1 if the left is chosen, 0 if the right is, 0.5 for a tie.
+
+    Raises:
+        ValueError: Another choice, or an image that is compared with itself.
+    """
+    if left == right:
+        raise ValueError(f"it compares {left!r} with itself")
+    shares = {"right": 0.0, "left": 1.0, **dict.fromkeys(ties, 0.5), right: 0.0, left: 1.0}
+    if chosen not in shares:
+        raise ValueError(f"{column} must be {left!r}, {right!r} or a tie; received {chosen!r}")
+    return shares[chosen]
 
 
 def _weight(text: str | None) -> float:

@@ -19,7 +19,7 @@ from nimakit.io.tables import BadRows, number, read_rows
 from nimakit.stats.histogram import FloatArray, IntArray
 
 _USER_COLUMN = "user_id"
-_REPEAT_COLUMN = "repeat"
+REPEAT_COLUMN = "repeat"
 _YEAR_2200 = 7_258_118_400
 _FOUR_DIGITS, _NINE_DIGITS, _DAY = 1000, 100_000_000, 86_400
 _DATE_AND_TIME = re.compile(r"\d{12}(\d\d)?", re.ASCII)
@@ -155,7 +155,7 @@ def read_ratings(
     anonymous = False
     has_times = time_column is None
     columns = [image_column, rating_column, *([user_column] if user_column else [])]
-    optional = [_USER_COLUMN, _REPEAT_COLUMN, *([time_column] if time_column else [])]
+    optional = [_USER_COLUMN, REPEAT_COLUMN, *([time_column] if time_column else [])]
     for line, (name, text, *named), (user_id, again, *times) in read_rows(
         path, columns, rows, optional=optional, numbers=[rating_column]
     ):

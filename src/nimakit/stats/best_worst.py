@@ -39,23 +39,25 @@ def decided(size: int, best: int, worst: int) -> tuple[Pair, ...]:
     """Which pairs a comparison of several images decides: those with the best or the worst, or all of a tie.
 
     The ``2 k - 3`` pairs with the best or the worst of k images have only ``k - 1`` independent differences,
-    so each has the weight ``(k - 1) / (2 k - 3)``, as `nimakit.labels.picks` weights groups of picks. All
-    other pairs have the weight 1.
+    so each has the weight ``(k - 1) / (2 k - 3)``, as `nimakit.labels.picks` weights groups of picks. The
+    ``k - 1`` pairs with the best only, and all pairs of a tie, have the weight ``2 / k``: with it, pairs of
+    images that are equally good tell as much as the choice of one of k does in Luce's model ("Individual
+    Choice Behavior", 1959).
 
     Args:
         size: Number of images, at least 2.
         best: Place of the best, from 0; `NOBODY` for a tie.
         worst: Place of the worst, another one; `NOBODY` where no rater is asked for it.
 
-    >>> decided(3, 1, NOBODY)
-    (Pair(left=0, right=1, share=0.0, weight=1.0), Pair(left=1, right=2, share=1.0, weight=1.0))
+    >>> decided(4, 1, NOBODY)[:2]
+    (Pair(left=0, right=1, share=0.0, weight=0.5), Pair(left=1, right=2, share=1.0, weight=0.5))
     """
     if max(best, worst) >= size or best == worst != NOBODY:
         raise ValueError(
             f"the best and the worst of {size} images must be two different ones of them. Received: places"
             f" {best} and {worst}"
         )
-    weight = 1.0 if NOBODY in (best, worst) else (size - 1) / (2 * size - 3)
+    weight = 2 / size if NOBODY in (best, worst) else (size - 1) / (2 * size - 3)
     pairs = combinations(range(size), 2)
     if best == NOBODY:
         return tuple(Pair(*pair, 0.5, weight) for pair in pairs)

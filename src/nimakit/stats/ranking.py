@@ -97,7 +97,7 @@ def forecast(score: FloatArray, variance: FloatArray, *, made: int, differences:
         score: (n,), posterior means; n is at least 2.
         variance: (n,), posterior variances around the mean of all scores, above 0.
         made: Number of comparisons made.
-        differences: How many independent differences each of the comparisons tells: k - 1 of k images.
+        differences: How many independent differences each of the comparisons tells: the weight of its pairs.
     """
     random = np.random.default_rng(0)
     noise = random.standard_normal((_FORECAST_DRAWS, len(score)))

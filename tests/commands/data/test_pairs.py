@@ -130,3 +130,12 @@ def test_ends_with_1_on_an_error(
     assert (result.code, result.out) == (1, "")
     assert message in result.err
     assert [path.name for path in tmp_path.iterdir()] == ["pairs.csv"]
+
+
+def test_repeats_do_not_count(pairs: Command, tmp_path: Path) -> None:
+    """Rows with 1 in the column repeat, as the rating app exports them, are left out and counted."""
+    rows = ["left,right,chosen,repeat", "a,b,a,0", "b,a,a,1", "a,c,c,"]
+    (tmp_path / "more.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    result = pairs(table=tmp_path / "more.csv")
+    assert json.loads(result.out)["comparisons"] == 2
+    assert "repeat = 1): 1 rows" in result.err

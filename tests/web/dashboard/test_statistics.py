@@ -214,7 +214,7 @@ def test_a_choice_of_four_is_three_pairs(make_study: MakeStudy) -> None:
 
 
 def test_wins_are_those_the_score_counts(make_study: MakeStudy) -> None:
-    """Three pairs of a choice of four, a tie of four ties each with three."""
+    """Three pairs of a choice of four, a tie of four ties each with three; all of them count half."""
     study = make_study(experiment="preference", choices="4")
     visitor, (a, b, c, d, e) = study.visitor(), [image.id for image in study.images[:5]]
     for trial, shown, chosen in (
@@ -234,16 +234,16 @@ def test_wins_are_those_the_score_counts(make_study: MakeStudy) -> None:
         strict=True,
     )
     assert {key: counts for key, *counts in rows} == {
-        a: [3 + 3, 1 + 1, 3],
-        b: [3, 1 + 1 + 1, 3],
-        c: [3, 1 + 1 + 1, 3],
-        d: [0, 1 + 1 + 1, 3],
-        e: [0, 1, 0],
+        a: [(3 + 3) / 2, (1 + 1) / 2, 3 / 2],
+        b: [3 / 2, (1 + 1 + 1) / 2, 3 / 2],
+        c: [3 / 2, (1 + 1 + 1) / 2, 3 / 2],
+        d: [0, (1 + 1 + 1) / 2, 3 / 2],
+        e: [0, 1 / 2, 0],
     }
 
 
 def test_the_forecast_is_about_all_pictures(make_study: MakeStudy) -> None:
-    """Pictures that were not compared yet are unknown; a choice of four counts as three differences."""
+    """Pictures that were not compared yet are unknown; a choice of four tells 1.5 differences."""
     study = make_study(experiment="preference", choices="4")
     visitor, shown = study.visitor(), [image.id for image in study.images[:4]]
     visitor.send({"kind": "choice", "trial": "t1", "shown": shown, "image": shown[0]})
@@ -251,15 +251,16 @@ def test_the_forecast_is_about_all_pictures(make_study: MakeStudy) -> None:
     assert found.forecast
     assert found.scores
     assert found.forecast.made == 1
-    alone = forecast(found.scores.score, found.scores.variance, made=1, differences=3)
+    alone = forecast(found.scores.score, found.scores.variance, made=1, differences=1.5)
     assert found.forecast.certainty < alone.certainty
     assert found.forecast.more > alone.more > 0
 
 
 @on_both
 def test_comparisons_that_are_shown_again_tell_consistency(compared: Study) -> None:
-    """Decided the same way, whichever stands left; and not."""
+    """Decided the same way, whichever stands left; and not. The ranking counts the first of them."""
     visitor, images = compared.visitor(), [image.id for image in compared.images]
+    before = len(of_choices(compared).comparisons)
     for trial, shown, image, turn in (
         ("t1", images[:2], images[0], 0),
         ("t2", images[1:3], images[1], 0),
@@ -269,6 +270,7 @@ def test_comparisons_that_are_shown_again_tell_consistency(compared: Study) -> N
         visitor.send({"kind": "choice", "trial": trial, "shown": shown, "image": image, "round": turn})
     found = of_choices(compared)
     assert (found.repeated, found.same) == (2, 1)
+    assert len(found.comparisons) == before + 2
 
 
 def test_comparisons_that_nothing_connects_are_told(make_study: MakeStudy) -> None:

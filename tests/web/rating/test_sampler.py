@@ -143,7 +143,7 @@ def test_ties_decide_all_pairs_evenly() -> None:
     nobody = np.array([NOBODY])
     tied = Compared(candidates, np.array([[0, 1, 2, 3]]), nobody, nobody)
     assert len(tied.pairs.times) == 6 == len([*decided(TIE, [1, 2, 3, 4], None, None)])
-    assert (tied.pairs.chosen == 0.5).all()
+    assert (tied.pairs.chosen == 0.5 * tied.pairs.times).all()
 
 
 def test_pictures_that_cannot_be_shown_are_left_out() -> None:

@@ -187,23 +187,22 @@ def comparison_statistics(
     if not rows:
         return None
     made = [row for row in rows if row.kind != SKIP]
-    comparisons = _comparisons(made)
+    counted = [row for row in made if row.round == FIRST]
+    comparisons = _comparisons(counted)
     scores, problem = _ranked(comparisons)
-    first = {
-        (row.rater_id, frozenset(row.shown)): (row.chosen, row.worst) for row in made if row.round == FIRST
-    }
+    first = {(row.rater_id, frozenset(row.shown)): (row.chosen, row.worst) for row in counted}
     again = [
         first[key] == (row.chosen, row.worst)
         for row in made
         if row.round == REPEAT and (key := (row.rater_id, frozenset(row.shown))) in first
     ]
-    seconds = np.array([float(row.seconds) for row in made if row.round == FIRST], np.float64)
+    seconds = np.array([float(row.seconds) for row in counted], np.float64)
     return ComparisonStatistics(
         people=_votes(rows),
         comparisons=comparisons,
         scores=scores,
         problem=problem,
-        forecast=_forecast(session, collection, comparisons, scores, len(made)) if scores else None,
+        forecast=_forecast(session, collection, comparisons, scores, len(counted)) if scores else None,
         group_sizes=[len(group) for group in groups(comparisons) if len(group)],
         repeated=len(again),
         same=sum(again),
@@ -275,7 +274,7 @@ def _forecast(
         np.append(scores.score, np.zeros(new)),
         np.append(scores.variance, np.full(new, PRIOR_SD**2)),
         made=made,
-        differences=collection.choices - 1,
+        differences=1.0 if comparisons.weight is None else float(comparisons.weight.sum()) / made,
     )
 
 

@@ -15,7 +15,7 @@ from nimakit.stats.bradley_terry import PRIOR_SD, mode
 from nimakit.stats.histogram import FloatArray, IntArray
 from nimakit.stats.pairwise import Pairs, curvature
 from nimakit.web.db.outcomes import places
-from nimakit.web.db.tables import SKIP, Choice, Collection
+from nimakit.web.db.tables import FIRST, SKIP, Choice, Collection
 from nimakit.web.rating.ordering import Candidates
 
 _PLACES = NDArray[np.int64]
@@ -41,8 +41,7 @@ class Compared:
     @property
     def differences(self) -> float:
         """Independent differences that the comparisons tell, per picture."""
-        made, size = self.sets.shape
-        return float(made * (size - 1) / max(len(self.candidates.images), 1))
+        return float(self.pairs.times.sum() / max(len(self.candidates.images), 1))
 
     @cached_property
     def pairs(self) -> Pairs:
@@ -133,7 +132,9 @@ class _Log:
             *(Choice.rater_id, Choice.trial, Choice.event_id),
             *(Choice.kind, Choice.shown, Choice.chosen, Choice.worst),
         )
-        wanted = select(*columns).where(Choice.collection_id == collection.id, Choice.event_id > self.last)
+        wanted = select(*columns).where(
+            Choice.collection_id == collection.id, Choice.round == FIRST, Choice.event_id > self.last
+        )
         new: list[tuple[list[int], list[int]]] = []
         for rater, trial, event, kind, shown, chosen, worst in session.execute(wanted):
             self.last = max(self.last, event)
@@ -178,7 +179,9 @@ class ComparedCache:
         with self._lock:
             log = self._logs.setdefault(collection.id, _Log())
             if log.compared is None or log.compared.candidates is not candidates:
-                made = select(func.count()).where(Choice.collection_id == collection.id)
+                made = select(func.count()).where(
+                    Choice.collection_id == collection.id, Choice.round == FIRST
+                )
                 if (session.scalar(made) or 0) < len(log.row):  # some were deleted
                     log = self._logs[collection.id] = _Log()
                 log.read(session, collection)

@@ -19,7 +19,7 @@ from nimakit.stats.bradley_terry import Comparisons
 from nimakit.stats.histogram import FloatArray
 from nimakit.web.db.outcomes import decided
 from nimakit.web.db.queries import is_counted
-from nimakit.web.db.tables import BEST_WORST, FIRST, SKIP, Choice, Collection, Event, Image, Rater, Rating
+from nimakit.web.db.tables import FIRST, SKIP, Choice, Collection, Event, Image, Rater, Rating
 from nimakit.web.study.evidence import evidence_of
 from nimakit.web.study.exclusion import reasons_of
 
@@ -159,17 +159,17 @@ def pair_rows(session: Session, collection: Collection) -> Iterator[Row]:
                 "time": choice.occurred_at.isoformat(),
                 "repeat": choice.round,
                 "comparison": choice.trial,
-                **({"weight": weight} if collection.experiment == BEST_WORST else {}),
+                **({"weight": weight} if collection.choices > 2 else {}),
             }
 
 
 def pair_columns(collection: Collection) -> tuple[str, ...]:
-    """The columns of a collection's pairs; they have weights if the worst pictures are chosen as well."""
-    return (*PAIR_COLUMNS, "weight") if collection.experiment == BEST_WORST else PAIR_COLUMNS
+    """The columns of a collection's pairs; they have weights if more than two pictures are compared."""
+    return (*PAIR_COLUMNS, "weight") if collection.choices > 2 else PAIR_COLUMNS
 
 
 def comparisons_of(session: Session, collection: Collection) -> Comparisons:
-    """The current comparisons, in order of time; raters are named by their pseudonyms.
+    """The current comparisons, without repeats, in order of time; raters are named by their pseudonyms.
 
     Args:
         session: From `Database.read`.
@@ -178,7 +178,7 @@ def comparisons_of(session: Session, collection: Collection) -> Comparisons:
     Raises:
         LabelError: There are no comparisons, or two pictures share an image_id.
     """
-    rows = [*pair_rows(session, collection)]
+    rows = [row for row in pair_rows(session, collection) if row["repeat"] == FIRST]
     if not rows:
         raise LabelError("At least one pair of pictures must be compared. Received: no comparisons yet")
     names = {name: place for place, name in enumerate(dict.fromkeys(row[s] for s in _SIDES for row in rows))}
