@@ -1,6 +1,7 @@
 """The forms of the admin pages."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,13 @@ from nimakit.errors import NimakitError, UsageError
 from nimakit.models.encoders import PUBLIC_ENCODERS, load_encoder
 from nimakit.models.loading import load_model
 from nimakit.models.pretrained import public_models
-from nimakit.web.collections.setup import RULES, SIZES
+from nimakit.web.collections.setup import RULES, SIZES, kind_of
 from nimakit.web.db.scale import HIGHEST, LOWEST, Scale
 from nimakit.web.db.tables import Invitation, now
 
 _CENT = 100
+_FIXED = "This cannot change once there are ratings. Duplicate the collection to use another."
+_FIXED_KIND = "There are ratings, so this can only be Score or Rate. Duplicate the collection to use another."
 
 UNUSED: dict[str, frozenset[str]] = {
     "score": frozenset({"choices"}),
@@ -235,8 +238,22 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
         """Fill the fields from the request, or else from a collection."""
         super().process(formdata, obj, **kwargs)
         if obj is not None and not self.is_submitted():
-            self.scale.data = str(obj.scale)
             self.repeats.data = round(obj.repeats * _CENT)
+
+    def fix(self) -> None:
+        """Disable what existing ratings depend on, with the reason: `change_collection` refuses to change it."""
+        kind = kind_of(self.experiment.object_data)
+        offered = [
+            replace(choice, render_kw={"disabled": kind_of(choice.value) != kind})
+            for choice in self.experiment.choices
+        ]
+        self.experiment.choices = offered
+        self.experiment.description = _FIXED_KIND
+        fixed = [field for field in (self.choices, self.scale) if field.name not in self.unused]
+        if sum(not choice.render_kw["disabled"] for choice in offered) == 1:
+            fixed.append(self.experiment)
+        for field in fixed:
+            field.description, field.render_kw = _FIXED, {"disabled": True}
 
     def values(self) -> dict[str, Any]:
         """The arguments of `nimakit.web.collections.setup.change_collection`, of a valid form."""

@@ -1,15 +1,17 @@
 // Buttons that copy a link; without a secure connection, they select it instead.
 
+import { _ } from "./texts.js";
+
 for (const button of document.querySelectorAll("[data-copy]")) {
   const label = button.textContent;
   button.hidden = false;
   button.addEventListener("click", async () => {
     try {
       await navigator.clipboard.writeText(button.dataset.copy);
-      button.textContent = "Copied";
+      button.textContent = _("Copied");
     } catch {
       button.parentElement.querySelector("input").select();
-      button.textContent = document.execCommand("copy") ? "Copied" : "Selected";
+      button.textContent = document.execCommand("copy") ? _("Copied") : _("Selected");
     }
     setTimeout(() => (button.textContent = label), 2000);
   });
