@@ -55,7 +55,7 @@ def test_a_file_is_read_again_only_when_it_changes(folder: Path, monkeypatch: py
 
 
 def test_ensembles_are_offered(folder: Path) -> None:
-    """With their members; why they cannot be used, if one of these cannot; other .json files are no ensembles."""
+    """With their members, and the reason if one of these cannot be used; other .json files are left out."""
     for name, members in {"good": ["aesthetic", "first"], "bad": ["damaged.onnx", "nowhere"]}.items():
         (folder / f"{name}.json").write_text(json.dumps({"members": [{"model": one} for one in members]}))
     (folder / "broken.json").write_text('{"members": []}')

@@ -161,7 +161,7 @@ def test_a_public_model_is_saved_before_it_is_fetched(study: Study, visitor: Vis
 
 
 def test_what_ratings_depend_on_cannot_change_once_there_are_any(study: Study, visitor: Visitor) -> None:
-    """Scale and kind of experiment are disabled with the reason, and refused if they are sent nevertheless."""
+    """Scale and kind of experiment are disabled with the reason, and refused if they are sent anyway."""
     settings = visitor.address("settings")
     visitor.post(settings, FORM)
     assert "disabled" not in visitor.get(settings).text.split("<form")[1]

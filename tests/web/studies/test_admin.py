@@ -44,7 +44,7 @@ def test_the_page_shows_what_was_saved(way: Way) -> None:
         "C0DE",
     ):
         assert line in page
-    assert "0 finished, 0 under way, 0 out of time of 5 places" in page
+    assert "5 places: 0 finished, 0 under way, 0 out of time." in page
 
 
 def test_a_withdrawn_link_is_replaced_when_saved(way: Way) -> None:

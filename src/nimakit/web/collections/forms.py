@@ -133,12 +133,11 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
     ordering = SelectField(
         "Order",
         choices=[
-            SelectChoice("random", "Random: a different order for each rater"),
+            SelectChoice("random", "Random"),
             SelectChoice("fewest", "Fewest ratings first"),
-            SelectChoice(
-                "active", "Most uncertain first: where raters disagree with each other or with the model"
-            ),
+            SelectChoice("active", "Most uncertain first"),
         ],
+        description="Random differs for each rater. Uncertain: raters disagree with each other or the model.",
     )
     wanted = _WholeNumber(
         "Ratings wanted per picture",
@@ -155,14 +154,12 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
     model = StringField(
         "Model",
         [_text(1000)],
-        description="Predicts scores: aesthetic, an .onnx file or an ensemble .json. Leave blank for none.",
+        description="Predicts scores, in the background.",
     )
     encoder = StringField(
         "Encoder",
         [_OnlyIfUsed(), _text(1000)],
-        description="Whose features the page Model learns from: "
-        + ", ".join(PUBLIC_ENCODERS)
-        + ", or an .onnx file. Leave blank for those of the model above, which are stored.",
+        description="The page Model learns from its features. Those of the model are already stored.",
     )
     personal = BooleanField(
         "Personal predictions",
@@ -241,7 +238,7 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
             self.repeats.data = round(obj.repeats * _CENT)
 
     def fix(self) -> None:
-        """Disable what existing ratings depend on, with the reason: `change_collection` refuses to change it."""
+        """Disable what ratings depend on, with the reason: `change_collection` refuses to change it."""
         kind = kind_of(self.experiment.object_data)
         offered = [
             replace(choice, render_kw={"disabled": kind_of(choice.value) != kind})

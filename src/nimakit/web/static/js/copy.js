@@ -1,4 +1,4 @@
-// Buttons that copy a link; without a secure connection, they select it instead.
+// Buttons that copy a link or a code; without a secure connection, they select it instead.
 
 import { _ } from "./texts.js";
 
@@ -10,7 +10,9 @@ for (const button of document.querySelectorAll("[data-copy]")) {
       await navigator.clipboard.writeText(button.dataset.copy);
       button.textContent = _("Copied");
     } catch {
-      button.parentElement.querySelector("input").select();
+      const text = button.parentElement.querySelector("input, code");
+      if (text.select) text.select();
+      else getSelection().selectAllChildren(text);
       button.textContent = document.execCommand("copy") ? _("Copied") : _("Selected");
     }
     setTimeout(() => (button.textContent = label), 2000);
