@@ -101,7 +101,7 @@ def make(data_dir: Path, photos: Path, *, model: str = DEFAULT_MODEL, seed: int 
         model: The model that predicts scores.
         seed: Seed of the ratings.
     """
-    shutil.copytree(SAMPLES, photos)
+    _copy_samples(photos)
     settings = read_settings(folders=(photos,), data_dir=data_dir, environment={SECRET_VARIABLE: _SECRET})
     app = create_app(settings, background=False)
     services = services_of(app)
@@ -133,6 +133,11 @@ def make(data_dir: Path, photos: Path, *, model: str = DEFAULT_MODEL, seed: int 
     return app
 
 
+def _copy_samples(photos: Path) -> None:
+    """Copy the photographs, which have a README, to a new folder."""
+    shutil.copytree(SAMPLES, photos, ignore=shutil.ignore_patterns("*.md"))
+
+
 def _check(session: Session, collection: Collection) -> None:
     """Set gold pictures, and the rule that excludes raters who miss them."""
     values = DEFAULTS | {"excludes": True, "attention_every": 15}
@@ -150,7 +155,7 @@ def make_asking(data_dir: Path, photos: Path) -> Flask:
         data_dir: An empty folder for its database.
         photos: A new folder to copy the photographs to; pages do not show its path.
     """
-    shutil.copytree(SAMPLES, photos)
+    _copy_samples(photos)
     settings = read_settings(folders=(photos,), data_dir=data_dir, environment={SECRET_VARIABLE: _SECRET})
     app = create_app(settings, background=False)
     services = services_of(app)
