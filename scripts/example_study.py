@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from nimakit.stats.best_worst import balanced_sets
 from nimakit.web.accounts import raters as rater_accounts
 from nimakit.web.app import create_app, services_of
+from nimakit.web.collections.lifecycle import archive, delete
 from nimakit.web.collections.setup import DEFAULT_MODEL, add_collection
 from nimakit.web.db.queries import lock_raters
 from nimakit.web.db.tables import (
@@ -26,30 +27,43 @@ from nimakit.web.db.tables import (
     RATING,
     REPEAT,
     TIE,
+    Checks,
     Choice,
     Collection,
     Image,
     Invitation,
     Membership,
+    Participation,
     Rater,
+    Study,
+    StudyVersion,
+    now,
 )
 from nimakit.web.predictions.tastes import FEWEST
+from nimakit.web.rating.checks import DEFAULTS
 from nimakit.web.rating.store import NewEvent, store_events
 from nimakit.web.settings import PASSWORD_VARIABLE, SECRET_VARIABLE, read_settings
+from nimakit.web.study.exclusion import apply_rule
+from nimakit.web.study.gold import set_gold
+from nimakit.web.study.participation import agree, finish, finish_reading
 from nimakit.web.study.setup import save_study
 
 END = datetime(2026, 5, 4, 17, 30, tzinfo=UTC)
 """Time of the last rating."""
 
-_SAMPLES = Path(__file__).parents[1] / "data" / "samples"
+SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 _SECRET = 48 * "s"
 _NAMES = ("Ada", "Ben", "Chiara", "Dmitri", "Emi", "Farid", "Greta", "Hana")
 _LIKED = {"dandelions_12mp": 7.6, "landscape": 8.1, "courtyard": 5.8, "otter_blurred": 3.2, "room": 4.4}
 """Mean ratings of some pictures, from 1 to 10. The others get random means from 4 to 7."""
+_GOLD = {"landscape": (6, 10), "otter_blurred": (1, 4)}
+"""Right ratings of the gold pictures."""
 _LEARNED_AFTER = 40
 """Ratings after which the model is learned again, so that its curve has several points."""
 _GRID = (4, 3)
 """Columns and rows of the details that each photograph is cut into."""
+_FINISHED = 6
+"""Raters of the study with consent who have finished; the others are under way."""
 QUOTA = 3
 """Pictures that each rater of the study with consent rates."""
 _CONSENT = """## What this study is about
@@ -87,7 +101,7 @@ def make(data_dir: Path, photos: Path, *, model: str = DEFAULT_MODEL, seed: int 
         model: The model that predicts scores.
         seed: Seed of the ratings.
     """
-    shutil.copytree(_SAMPLES, photos)
+    _copy_samples(photos)
     settings = read_settings(folders=(photos,), data_dir=data_dir, environment={SECRET_VARIABLE: _SECRET})
     app = create_app(settings, background=False)
     services = services_of(app)
@@ -111,8 +125,27 @@ def make(data_dir: Path, photos: Path, *, model: str = DEFAULT_MODEL, seed: int 
         events += _best_and_worst(session, sets, raters[:3], rng)
         lock_raters(session, {rater.id for rater in raters})
         store_events(session, events)
+        _check(session, scores)
+        archive(add_collection(session, photos, name="First try"))
+        delete(add_collection(session, photos, name="Test"))
+    apply_rule(services.database, scores)
     services.background.once()  # learns their tastes
     return app
+
+
+def _copy_samples(photos: Path) -> None:
+    """Copy the photographs, which have a README, to a new folder."""
+    shutil.copytree(SAMPLES, photos, ignore=shutil.ignore_patterns("*.md"))
+
+
+def _check(session: Session, collection: Collection) -> None:
+    """Set gold pictures, and the rule that excludes raters who miss them."""
+    values = DEFAULTS | {"excludes": True, "attention_every": 15}
+    session.add(Checks(collection_id=collection.id, **values))
+    for image in _images(session, collection):
+        if image.image_id in _GOLD:
+            low, high = _GOLD[image.image_id]
+            set_gold(session, collection, image, low=low, high=high)
 
 
 def make_asking(data_dir: Path, photos: Path) -> Flask:
@@ -122,7 +155,7 @@ def make_asking(data_dir: Path, photos: Path) -> Flask:
         data_dir: An empty folder for its database.
         photos: A new folder to copy the photographs to; pages do not show its path.
     """
-    shutil.copytree(_SAMPLES, photos)
+    _copy_samples(photos)
     settings = read_settings(folders=(photos,), data_dir=data_dir, environment={SECRET_VARIABLE: _SECRET})
     app = create_app(settings, background=False)
     services = services_of(app)
@@ -161,14 +194,29 @@ def make_asking(data_dir: Path, photos: Path) -> Flask:
             ],
         }
         save_study(session, collection, values, texts)
+        _participate(session, collection)
     return app
+
+
+def _participate(session: Session, collection: Collection) -> None:
+    """Raters agree to take part; most of them have finished."""
+    study = session.get_one(Study, collection.id)
+    version = session.scalars(select(StudyVersion)).one()
+    for number, rater in enumerate(_raters(session, [collection])[1:]):
+        agree(session, study, rater, version)
+        participation = session.get_one(Participation, (rater.id, collection.id))
+        finish_reading(session, participation)
+        participation.ready_at, participation.practice_rounds = now(), 1
+        if number < _FINISHED:
+            finish(study, participation)
 
 
 def start(app: Flask) -> str:
     """The path of the link of a study made by `make_asking`."""
     services = services_of(app)
     with services.database.read() as session:
-        return "study/" + services.links.invitation(session.scalars(select(Invitation)).one())
+        invitation = session.get_one(Invitation, session.scalars(select(Study)).one().invitation_id)
+        return "study/" + services.links.invitation(invitation)
 
 
 def make_learning(data_dir: Path, photos: Path, *, model: str = DEFAULT_MODEL) -> Flask:
@@ -180,7 +228,7 @@ def make_learning(data_dir: Path, photos: Path, *, model: str = DEFAULT_MODEL) -
         model: The model that predicts scores.
     """
     photos.mkdir(parents=True)
-    for path in sorted(_SAMPLES.glob("*.jpg")):
+    for path in sorted(SAMPLES.glob("*.jpg")):
         with Picture.open(path) as opened:
             _cut(opened.convert("RGB"), photos / path.stem)
     settings = read_settings(folders=(photos,), data_dir=data_dir, environment={SECRET_VARIABLE: _SECRET})
@@ -243,7 +291,7 @@ def for_strangers(data_dir: Path, photos: Path) -> Flask:
 
 
 def places(app: Flask) -> dict[str, str]:
-    """Parts of paths that are made with the study: ``invitation``, personal ``link``, ``comparison``."""
+    """Parts of paths made with the study: ``invitation``, personal ``link``, ``comparison``, ``rater``."""
     services = services_of(app)
     with services.database.read() as session:
         invitation = session.scalars(select(Invitation)).one()
@@ -254,6 +302,7 @@ def places(app: Flask) -> dict[str, str]:
             "invitation": services.links.invitation(invitation),
             "link": services.links.personal(ada),
             "comparison": f"{choice.rater_id}/{choice.trial}",
+            "rater": str(ada.id),
         }
 
 

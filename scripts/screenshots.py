@@ -76,15 +76,40 @@ def _practise(page: Page) -> None:
     page.wait_for_selector("#feedback-expected:not([hidden])")
 
 
+def _finish_practice(page: Page) -> None:
+    """Go on to the result of the practice."""
+    _practise(page)
+    _click("Next")(page)
+    page.get_by_role("heading", name="Practice finished").wait_for()
+
+
 def _take_part(page: Page) -> None:
     """Walk through a study to its end."""
-    _practise(page)
-    _click("Next", "Start rating")(page)
+    _finish_practice(page)
+    _click("Start rating")(page)
     for number in range(1, example_study.QUOTA + 1):
         _rate("7")(page)
         page.get_by_text(f"{number} of {example_study.QUOTA}").wait_for()
     page.get_by_role("link", name="Finish").click()
     page.wait_for_selector(".completion")
+
+
+def _look_at_me(page: Page) -> None:
+    """Continue by a personal link, and open the page of that name with its QR code."""
+    _click("Continue")(page)
+    page.wait_for_url("**/collections")
+    page.get_by_role("navigation", name="You").get_by_role("link").click()
+    page.get_by_text("QR code", exact=True).click()
+
+
+def _upload(page: Page) -> None:
+    """Make a collection, and upload pictures and a file that is none into it."""
+    page.get_by_label("Name").fill("Holiday")
+    _click("Continue")(page)
+    names = ("coffee.jpg", "courtyard.jpg", "README.md", "room.jpg")
+    page.set_input_files("#files", [str(example_study.SAMPLES / name) for name in names])
+    page.wait_for_selector("#ready:not([hidden])", timeout=120_000)
+    page.get_by_text("1 file refused").click()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +139,7 @@ SHOTS = {
     "ratings": Shot("c/samples/ratings?sort=mean&show=rated"),
     "picture": Shot("c/samples/ratings/1"),
     "dashboard": Shot("c/samples/dashboard"),
+    "exclusions": Shot("c/samples/dashboard", _at("excluded"), is_dark=True),
     "agreement": Shot("c/samples/dashboard", _at("agreement")),
     "sheet": Shot("c/samples/dashboard", _at("sheet"), is_dark=True),
     "model": Shot("c/details/model", site="learning"),
@@ -121,18 +147,27 @@ SHOTS = {
     "comparison": Shot("c/comparisons/comparisons/{comparison}", is_dark=True),
     "personal": Shot("c/predictions/ratings?sort=mine&show=mine"),
     "ranking": Shot("c/comparisons/dashboard", _at("ranking"), is_dark=True),
+    "best-worst-ranking": Shot("c/best-and-worst/dashboard", _at("ranking")),
     "similarity": Shot("c/samples/similarity?left=10&right=11"),
     "similar": Shot("c/samples/similarity/like/10", is_dark=True),
     "new": Shot("collections/new"),
     "people": Shot("c/samples/people"),
+    "erase": Shot("c/samples/people/{rater}/erase"),
+    "checks": Shot("c/samples/checks"),
+    "checked": Shot("c/samples/checks", _at("gold"), is_dark=True),
     "export": Shot("c/samples/transfer"),
     "settings": Shot("c/samples/settings"),
+    "lifecycle": Shot("c/samples/settings", _at("lifecycle")),
+    "delete": Shot("c/samples/delete"),
+    "kept": Shot("collections", _at("archived")),
+    "uploading": Shot("collections/upload", _upload, site="learning"),
     "study": Shot("c/samples/study/settings", site="study"),
     "consent": Shot("{study}", site="study"),
     "instructions": Shot("{study}", _click("I agree, start"), site="study"),
     "practice": Shot("{study}", _practise, site="study"),
+    "practised": Shot("{study}", _finish_practice, site="study"),
     "thanks": Shot("{study}", _take_part, site="study"),
-    "me": Shot("me"),
+    "me": Shot("go-on/{link}", _look_at_me, site="strange"),
     "welcome": Shot("welcome", site="strange"),
     "join": Shot("join/{invitation}", site="strange"),
     "resume": Shot("go-on/{link}", site="strange"),
@@ -185,6 +220,7 @@ def _served() -> Iterator[Site]:
         app = example_study.make(data_dir, photos)
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         stack.enter_context(patch("nimakit.web.dashboard.routes.now", return_value=example_study.END))
+        stack.enter_context(patch("nimakit.web.accounts.routes.leads_elsewhere", return_value=True))
         own = _address(stack, app, _PORT)
         strange = _address(stack, example_study.for_strangers(data_dir, photos), 0)
         details = Path(folder, "details")

@@ -23,7 +23,7 @@ BAR, PEOPLE, INK, SOFT = "C0", "C1", "C2", "C3"
 _VARIABLES = {"#040404": "bar", "#050505": "people", "#010101": "ink", "#020202": "soft", "#030303": "line"}
 """Placeholder colours -> the page's CSS variables, which adapt to light and dark mode."""
 
-_ON_PAPER = ("#2f6f8f", "#b8622b", "#1c1d20", "#5d6068", "#dcdde1")
+_ON_PAPER = ("#2f6f8f", "#ab5926", "#1c1d20", "#5d6068", "#dcdde1")
 """The same five colours as on pages in light mode."""
 
 _PIXEL_COLOUR = "#4a94bd"

@@ -1,5 +1,6 @@
 """Joining, signing in and out, personal links, and what visitors without access may not do."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -142,9 +143,10 @@ def test_a_personal_link_ends_when_it_is_renewed(shared: Study) -> None:
 
 
 def test_the_page_of_the_rater_has_the_link(shared: Study) -> None:
-    """The link can be opened on another device."""
+    """The link can be opened on another device, also by its QR code."""
     page = shared.rater("Ann").get("/me").text
-    assert "/go-on/" in page
+    assert re.findall(r'data-copy="http://[^"]+/go-on/', page)
+    assert "<svg" in page.split('class="qr-code"')[1]
     assert "Ann" in page
 
 

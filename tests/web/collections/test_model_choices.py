@@ -1,5 +1,6 @@
 """The models and encoders that settings offer."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,23 @@ def test_a_file_is_read_again_only_when_it_changes(folder: Path, monkeypatch: py
     (folder / "damaged.onnx").write_bytes(b"still no model")
     choices.find()
     assert len(read) == 3
+
+
+def test_ensembles_are_offered(folder: Path) -> None:
+    """With their members, and the reason if one of these cannot be used; other .json files are left out."""
+    for name, members in {"good": ["aesthetic", "first"], "bad": ["damaged.onnx", "nowhere"]}.items():
+        (folder / f"{name}.json").write_text(json.dumps({"members": [{"model": one} for one in members]}))
+    (folder / "broken.json").write_text('{"members": []}')
+    (folder / "labels.json").write_text("[]")
+    bad, broken, good = ModelChoices([folder]).find()["model"][-3:]
+    assert good == {
+        "value": str(folder / "good.json"),
+        "label": "jobs/good.json, ensemble of aesthetic + first",
+        "problem": "",
+    }
+    assert "one or more members" in broken["problem"]
+    assert "valid ONNX" in bad["problem"]
+    assert "Received: nowhere." in bad["problem"]
 
 
 def test_only_the_admin_sees_them(study: Study) -> None:

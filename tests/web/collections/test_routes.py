@@ -160,17 +160,22 @@ def test_a_public_model_is_saved_before_it_is_fetched(study: Study, visitor: Vis
     assert study.collection.model == "aesthetic"
 
 
-@pytest.mark.parametrize("change", [{"scale": "1-5"}, {"experiment": "preference"}])
-def test_the_scale_cannot_change_once_there_are_ratings(
-    study: Study, visitor: Visitor, change: dict[str, str]
-) -> None:
-    """The scale and the kind of experiment can no longer change."""
-    visitor.post(visitor.address("settings"), FORM)
+def test_what_ratings_depend_on_cannot_change_once_there_are_any(study: Study, visitor: Visitor) -> None:
+    """Scale and kind of experiment are disabled with the reason, and refused if they are sent anyway."""
+    settings = visitor.address("settings")
+    visitor.post(settings, FORM)
+    assert "disabled" not in visitor.get(settings).text.split("<form")[1]
     visitor.rate(study.images[0].id, 7)
-    answer = visitor.post(visitor.address("settings"), {**FORM, **change})
-    assert answer.status_code == 400
-    assert "second" in answer.text
-    assert visitor.post(visitor.address("settings"), {**FORM, "experiment": "rate"}).status_code == 302
+    for change in ({"scale": "1-5"}, {"experiment": "preference"}):
+        answer = visitor.post(settings, {**FORM, **change})
+        assert answer.status_code == 400
+        assert "cannot change once there are ratings. Duplicate" in answer.text.split('id="problem"')[1]
+    page = visitor.get(settings).text
+    assert re.search(r'<input disabled[^>]* name="scale"[^>]* value="1-7"><small>This cannot change', page)
+    assert re.findall(r'<option disabled value="([\w-]+)"', page) == ["preference", "best-worst", "cull"]
+    sent = {key: value for key, value in FORM.items() if key != "scale"} | {"experiment": "rate"}
+    assert visitor.post(settings, sent).status_code == 302
+    assert (study.collection.high, study.collection.experiment) == (7, "rate")
 
 
 def test_showing_predictions_needs_a_model(study: Study, visitor: Visitor) -> None:

@@ -92,12 +92,12 @@ def test_a_model_on_other_features_scores_all_pictures(learned: Study, score_fil
     assert None not in {image.position for image in learned.images}
 
 
-def test_least_sure_first_sets_the_order(learned: Study) -> None:
+def test_most_uncertain_first_sets_the_order(learned: Study) -> None:
     """The next pictures of raters follow it."""
     visitor = learned.visitor()
     visitor.post(visitor.address("model/order"), {})
     assert learned.collection.ordering == "active"
-    assert "Show least sure first" not in visitor.get(visitor.address("model")).text
+    assert "Show most uncertain first" not in visitor.get(visitor.address("model")).text
 
 
 def test_downloads_are_the_file_and_a_page_of_its_own(learned: Study) -> None:

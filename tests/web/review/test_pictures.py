@@ -212,7 +212,8 @@ def test_says_how_a_picture_was_taken_where_names_are_shown(study: Study, rated:
     """Camera and exposure from EXIF; a rater of a blind collection sees none of it."""
     exif = PilImage.Exif()
     exif[Base.Make], exif[Base.Model] = "Canon", "Canon EOS R5"
-    exif.get_ifd(IFD.Exif).update({Base.ExposureTime: 0.004, Base.FNumber: 2.8, Base.ISOSpeedRatings: 100})
+    shot = {Base.ExposureTime: 0.004, Base.FNumber: 2.8, Base.ISOSpeedRatings: 100}
+    exif.get_ifd(IFD.Exif).update(shot | {Base.DateTimeOriginal: "2024:05:09 21:30:00"})
     image = next(image for image in study.images if image.id == rated[0])
     PilImage.new("RGB", (60, 40)).save(study.folder / image.path, exif=exif)
     rater = study.rater("Ben")
@@ -221,6 +222,9 @@ def test_says_how_a_picture_was_taken_where_names_are_shown(study: Study, rated:
     text = rater.get(rater.address(f"ratings/{rated[0]}")).text
     assert "<dd>Canon EOS R5</dd>" in text
     assert "<dd>1/250 s, f/2.8, ISO 100</dd>" in text
+    german = rater.get(rater.address(f"ratings/{rated[0]}", lang="de")).text
+    assert "<dd>09.05.2024, 21:30:00</dd>" in german
+    assert "<dd>1/250 s, f/2,8, ISO 100</dd>" in german
     study.set(blind=True)
     assert "Canon" not in rater.get(rater.address(f"ratings/{rated[0]}")).text
 

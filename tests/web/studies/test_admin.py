@@ -44,12 +44,14 @@ def test_the_page_shows_what_was_saved(way: Way) -> None:
         "C0DE",
     ):
         assert line in page
-    assert "0 finished, 0 under way, 0 out of time of 5 places" in page
+    assert "qr-code" not in page, "a platform adds ids to the link"
+    assert "5 places: 0 finished, 0 under way, 0 out of time." in page
 
 
 def test_a_withdrawn_link_is_replaced_when_saved(way: Way) -> None:
-    """The page says that it no longer works."""
+    """The page says that it no longer works; a link that works has a QR code."""
     way.save()
+    assert 'class="qr-code"' in way.admin.get(way.admin.address("study/settings")).text
     first = way.link
 
     def withdraw(session: object) -> None:

@@ -13,7 +13,7 @@ from wtforms.validators import InputRequired, Length  # type: ignore[import-unty
 from nimakit.errors import UsageError
 from nimakit.web.access import User, current_rater, limiter
 from nimakit.web.accounts import raters
-from nimakit.web.accounts.links import leads_elsewhere, link, with_query
+from nimakit.web.accounts.links import leads_elsewhere, link, qr_code, with_query
 from nimakit.web.db.queries import is_listed
 from nimakit.web.db.tables import LOCAL, Collection, Rater, Study
 from nimakit.web.languages import gettext, lazy_gettext
@@ -112,6 +112,7 @@ def me() -> ResponseReturnValue:
         "accounts/me.html",
         rater=rater,
         link=address,
+        qr_code=qr_code,
         can_be_opened=leads_elsewhere(address),
         is_local=services().settings.is_local,
         can_sign_out=not _needs_no_session(rater),

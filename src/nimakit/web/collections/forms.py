@@ -1,6 +1,7 @@
 """The forms of the admin pages."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,13 @@ from nimakit.errors import NimakitError, UsageError
 from nimakit.models.encoders import PUBLIC_ENCODERS, load_encoder
 from nimakit.models.loading import load_model
 from nimakit.models.pretrained import public_models
-from nimakit.web.collections.setup import RULES, SIZES
+from nimakit.web.collections.setup import RULES, SIZES, kind_of
 from nimakit.web.db.scale import HIGHEST, LOWEST, Scale
 from nimakit.web.db.tables import Invitation, now
 
 _CENT = 100
+_FIXED = "This cannot change once there are ratings. Duplicate the collection to use another."
+_FIXED_KIND = "There are ratings, so this can only be Score or Rate. Duplicate the collection to use another."
 
 UNUSED: dict[str, frozenset[str]] = {
     "score": frozenset({"choices"}),
@@ -130,12 +133,11 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
     ordering = SelectField(
         "Order",
         choices=[
-            SelectChoice("random", "Random: a different order for each rater"),
+            SelectChoice("random", "Random"),
             SelectChoice("fewest", "Fewest ratings first"),
-            SelectChoice(
-                "active", "Most uncertain first: where raters disagree with each other or with the model"
-            ),
+            SelectChoice("active", "Most uncertain first"),
         ],
+        description="Random differs for each rater. Uncertain: raters disagree with each other or the model.",
     )
     wanted = _WholeNumber(
         "Ratings wanted per picture",
@@ -152,14 +154,12 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
     model = StringField(
         "Model",
         [_text(1000)],
-        description="Predicts scores: aesthetic, an .onnx file or an ensemble .json. Leave blank for none.",
+        description="Predicts scores, in the background.",
     )
     encoder = StringField(
         "Encoder",
         [_OnlyIfUsed(), _text(1000)],
-        description="Whose features the page Model learns from: "
-        + ", ".join(PUBLIC_ENCODERS)
-        + ", or an .onnx file. Leave blank for those of the model above, which are stored.",
+        description="The page Model learns from its features. Those of the model are already stored.",
     )
     personal = BooleanField(
         "Personal predictions",
@@ -235,8 +235,22 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
         """Fill the fields from the request, or else from a collection."""
         super().process(formdata, obj, **kwargs)
         if obj is not None and not self.is_submitted():
-            self.scale.data = str(obj.scale)
             self.repeats.data = round(obj.repeats * _CENT)
+
+    def fix(self) -> None:
+        """Disable what ratings depend on, with the reason: `change_collection` refuses to change it."""
+        kind = kind_of(self.experiment.object_data)
+        offered = [
+            replace(choice, render_kw={"disabled": kind_of(choice.value) != kind})
+            for choice in self.experiment.choices
+        ]
+        self.experiment.choices = offered
+        self.experiment.description = _FIXED_KIND
+        fixed = [field for field in (self.choices, self.scale) if field.name not in self.unused]
+        if sum(not choice.render_kw["disabled"] for choice in offered) == 1:
+            fixed.append(self.experiment)
+        for field in fixed:
+            field.description, field.render_kw = _FIXED, {"disabled": True}
 
     def values(self) -> dict[str, Any]:
         """The arguments of `nimakit.web.collections.setup.change_collection`, of a valid form."""

@@ -14,7 +14,7 @@ from nimakit.web.accounts.links import leads_elsewhere, link, qr_code
 from nimakit.web.accounts.raters import invitation_problem
 from nimakit.web.collections.forms import CollectionForm, InvitationForm, NewCollectionForm
 from nimakit.web.collections.members import LAST_PAGE, PER_PAGE, find_members
-from nimakit.web.collections.setup import add_collection, change_collection, refuse_change
+from nimakit.web.collections.setup import add_collection, change_collection, is_rated, refuse_change
 from nimakit.web.db.tables import (
     BROKEN,
     MISSING,
@@ -76,6 +76,7 @@ def settings(slug: str) -> ResponseReturnValue:
             .order_by(Image.path)
             .limit(_LISTED)
         ).all()
+        is_fixed = is_rated(session, collection)
     form = CollectionForm(obj=collection)
     if form.validate_on_submit():
         try:
@@ -88,6 +89,8 @@ def settings(slug: str) -> ResponseReturnValue:
             services().background.wake()
             flash("Saved.")
             return redirect(url_for("admin.settings", slug=slug))
+    if is_fixed:
+        form.fix()
     return render_template(
         "admin/settings.html",
         form=form,

@@ -204,14 +204,14 @@ def refuse_change(session: Session, collection: Collection, **values: Any) -> No
     """
     if "scale" in values:
         values |= {"low": values["scale"].low, "high": values["scale"].high}
-    kind_changes = _kind(values.get("experiment", collection.experiment)) != _kind(collection.experiment)
+    kind_changes = kind_of(values.get("experiment", collection.experiment)) != kind_of(collection.experiment)
     scale_changes = any(
         key in values and values[key] != getattr(collection, key) for key in ("low", "high", "choices")
     )
-    if (kind_changes or scale_changes) and _is_rated(session, collection):
+    if (kind_changes or scale_changes) and is_rated(session, collection):
         raise UsageError(
-            "Scale, number of choices and kind of experiment cannot change once there are ratings. Create a"
-            " second collection from the folder instead."
+            "Scale, number of choices and kind of experiment cannot change once there are ratings."
+            " Duplicate the collection instead."
         )
 
 
@@ -232,15 +232,16 @@ def _size(experiment: str, sizes: tuple[int, ...], asked: int | None, present: i
     return asked
 
 
-def _is_rated(session: Session, collection: Collection) -> bool:
+def is_rated(session: Session, collection: Collection) -> bool:
+    """Whether people have rated, compared or skipped any picture."""
     return any(
         session.scalars(select(table.event_id).where(table.collection_id == collection.id).limit(1)).first()
         for table in (Rating, Choice, Flag)
     )
 
 
-def _kind(experiment: str | None) -> str:
-    """Experiments of the same kind have answers that are read alike."""
+def kind_of(experiment: str | None) -> str:
+    """The kind of an experiment. Experiments of the same kind have answers that are read alike."""
     return experiment if experiment in (*CHOICES, CULL) else "score"
 
 

@@ -109,11 +109,11 @@ def restore(slug: str) -> ResponseReturnValue:
 @blueprint.post("/order")
 @admin_only
 def order(slug: str) -> ResponseReturnValue:
-    """Show the pictures first whose ratings are least sure."""
+    """Show the pictures first that are most uncertain."""
     with services().database.write() as session:
         collection = current_collection(session, slug)
         change_collection(session, collection, ordering="active")
-    return _changed(collection, "Raters now see the least sure pictures first.")
+    return _changed(collection, "Raters now see the most uncertain pictures first.")
 
 
 def _changed(collection: Collection, message: str) -> ResponseReturnValue:

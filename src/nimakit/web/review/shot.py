@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from flask_babel import format_datetime, format_decimal
+
 from nimakit.errors import ImageError
 from nimakit.images.exif import Shot
 from nimakit.web.db.tables import BROKEN, MISSING, Collection, Image
@@ -27,22 +29,28 @@ def shot_of(collection: Collection, image: Image) -> dict[str, str]:
 
 
 def _described(shot: Shot) -> Iterator[tuple[str, Any]]:
-    if shot.taken:
-        yield gettext("Taken"), f"{shot.taken:%Y-%m-%d %H:%M}"
+    if shot.taken:  # the camera's clock, in no zone of the app's
+        yield gettext("Taken"), format_datetime(shot.taken.replace(tzinfo=None), "medium", rebase=False)
     camera = shot.model if shot.model.startswith(shot.make) else f"{shot.make} {shot.model}"
     if camera.strip():
         yield gettext("Camera"), camera.strip()
     exposure = [
-        *([f"{shot.focal_length_mm:.3g} mm"] if shot.focal_length_mm else []),
+        *([f"{_number(shot.focal_length_mm, 3)} mm"] if shot.focal_length_mm else []),
         *([_seconds(shot.exposure_s)] if shot.exposure_s else []),
-        *([f"f/{shot.aperture:.2g}"] if shot.aperture else []),
+        *([f"f/{_number(shot.aperture)}"] if shot.aperture else []),
         *([f"ISO {shot.iso}"] if shot.iso else []),
-        *([f"{shot.exposure_bias:+.2g} EV"] if shot.exposure_bias else []),
+        *([f"{_number(shot.exposure_bias, sign='+')} EV"] if shot.exposure_bias else []),
     ]
     if exposure:
         yield gettext("Exposure"), ", ".join(exposure)
 
 
+def _number(value: float, digits: int = 2, sign: str = "") -> str:
+    """A number with so many significant digits, as the language of the request writes it."""
+    written = "@" + (digits - 1) * "#"
+    return format_decimal(value, f"{sign}{written};-{written}")
+
+
 def _seconds(exposure: float) -> str:
     """An exposure time as on a camera: 1/250 s or 2 s."""
-    return f"1/{1 / exposure:.0f} s" if exposure < 0.3 else f"{exposure:.2g} s"
+    return f"1/{1 / exposure:.0f} s" if exposure < 0.3 else f"{_number(exposure)} s"

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from nimakit.errors import UsageError
 from nimakit.io.delimited import TableWriter
 from nimakit.web.access import admin_only, current_collection
-from nimakit.web.accounts.links import link
+from nimakit.web.accounts.links import link, qr_code
 from nimakit.web.db.tables import (
     Collection,
     Invitation,
@@ -65,6 +65,7 @@ def settings(slug: str) -> ResponseReturnValue:
     with services().database.read() as session:
         values = {
             "address": _address(session, study),
+            "qr_code": qr_code,
             "query": PLATFORMS[study.platform].query if study and study.platform else "",
             "versions": _versions(session, collection),
             "progress": _progress(session, study),

@@ -32,19 +32,19 @@ class ChecksForm(FlaskForm):  # type: ignore[misc]
     gold_misses = IntegerField("Gold pictures missed", [Optional(), NumberRange(1, 1000)])
     attention_misses = IntegerField("Attention checks missed", [Optional(), NumberRange(1, 1000)])
     same_share = IntegerField(
-        "The same answer in so many per cent",
+        "Same answer (%)",
         [Optional(), NumberRange(50, 100)],
-        description="Of 20 or more.",
+        description="Of 20 or more answers.",
     )
     fast_ms = IntegerField(
-        "Half of the answers faster than (ms)",
+        "Too fast (ms)",
         [Optional(), NumberRange(50, 60_000)],
-        description="From when the picture was drawn; of 20 or more.",
+        description="Half of 20 or more answers take less, from when the picture was drawn.",
     )
     repeat_points = FloatField(
-        "Second ratings so many points apart",
+        "Shown again (points)",
         [Optional(), NumberRange(0.1, 10)],
-        description="On average; of 5 or more pictures shown again.",
+        description="Mean difference of 5 or more second ratings from the first.",
     )
     by_agreement = BooleanField(
         "Answers that agree with those of others no better than chance",

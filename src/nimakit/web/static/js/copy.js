@@ -1,4 +1,6 @@
-// Buttons that copy a link; without a secure connection, they select it instead.
+// Buttons that copy a link or a code; without a secure connection, they select it instead.
+
+import { _ } from "./texts.js";
 
 for (const button of document.querySelectorAll("[data-copy]")) {
   const label = button.textContent;
@@ -6,10 +8,12 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   button.addEventListener("click", async () => {
     try {
       await navigator.clipboard.writeText(button.dataset.copy);
-      button.textContent = "Copied";
+      button.textContent = _("Copied");
     } catch {
-      button.parentElement.querySelector("input").select();
-      button.textContent = document.execCommand("copy") ? "Copied" : "Selected";
+      const text = button.parentElement.querySelector("input, code");
+      if (text.select) text.select();
+      else getSelection().selectAllChildren(text);
+      button.textContent = document.execCommand("copy") ? _("Copied") : _("Selected");
     }
     setTimeout(() => (button.textContent = label), 2000);
   });
