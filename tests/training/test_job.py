@@ -21,7 +21,7 @@ from nimakit.stats.histogram import default_bins, mean
 from nimakit.training import job as training_job
 from nimakit.training import labelled_set, upload
 from nimakit.training.labelled_set import JobData
-from small_jobs import SMALL, BINS, COUNT, history, label_of, small_job, write_labels, write_photographs
+from small_jobs import BINS, COUNT, SMALL, history, label_of, small_job, write_labels, write_photographs
 
 pytestmark = [
     pytest.mark.slow,

@@ -308,8 +308,8 @@ COMBINED: dict[str, tuple[dict[str, Any], slice]] = {
     ),
     "patient": (RESUMED["patient"], slice(1, 2)),
 }
-"""Configs that use most of what `RESUMED` has, and after which epochs their jobs are killed: within a phase, between
-phases, and after the last epoch."""
+"""Configs that use most of what `RESUMED` has, and after which epochs their jobs are killed: within a phase,
+between phases, and after the last epoch."""
 
 
 @pytest.mark.parametrize(
