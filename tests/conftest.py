@@ -29,6 +29,8 @@ os.environ["NIMAKIT_FEATURES_GB"] = "0"
 
 CLOSED_PORT = "http://127.0.0.1:9/simple"
 
+# They import TensorFlow, which takes seconds, and have no examples.
+collect_ignore = ["small_backbone.py", "small_models.py"]
 
 NETWORKS = Path(__file__).parent / "nn"
 

@@ -14,8 +14,7 @@ import keras
 
 from nimakit.nn.networks import backbones
 from nimakit.nn.networks.backbones import Backbone
-
-NAME = "Small"
+from small_jobs import SMALL as NAME
 
 
 def construct(*, input_shape: tuple[int, int, int], weights: None = None) -> keras.Model:

@@ -13,6 +13,8 @@ from nimakit.jobs import Job
 from nimakit.stats.histogram import normalise
 from nimakit.training.preparation import Request, prepare
 
+SMALL = "Small"
+"""The base model of small_backbone, which only that module, with TensorFlow, makes known."""
 BINS = 5
 COUNT = 24
 SIDE = 64

@@ -140,6 +140,7 @@ def small() -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small", "earlier")
 @behind_numpy
 @without_copy

@@ -9,22 +9,23 @@ from typing import Any
 import pytest
 from PIL import Image, ImageStat
 
-import small_backbone
 from nimakit.enhance.adjustments import Adjustments, read_sidecar, write_sidecar
 from nimakit.io.atomic import atomic_bytes, output_errors
 from samples import random_pixels
-from small_models import write_job
 from terminal import Command, Result
 
-pytestmark = pytest.mark.filterwarnings(
+pytestmark = [
+    pytest.mark.slow,  # the command imports TensorFlow
     # Keras and TensorFlow are behind NumPy 2 in two places.
-    "ignore:In the future `np.object`:FutureWarning",
-    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning",
-)
+    pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _small_backbone() -> Iterator[None]:
+    import small_backbone
+
     with small_backbone.registered():
         yield
 
@@ -32,6 +33,8 @@ def _small_backbone() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A job folder."""
+    from small_models import write_job
+
     return write_job(tmp_path_factory.mktemp("jobs") / "2026_01_02_03_04_05")
 
 
@@ -65,7 +68,6 @@ def edit(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.slow
 def test_edits_a_photo(enhance: Command, job: Path, tmp_path: Path, tiny_file: Path) -> None:
     """The network scores it higher; values and the judge's scores are on stdout and next to the result."""
     result = enhance(tmp_path / "out.png", "--judge", tiny_file, "--report", tmp_path / "sheet.html")
@@ -85,7 +87,6 @@ def test_edits_a_photo(enhance: Command, job: Path, tmp_path: Path, tiny_file: P
     assert f"report: {tmp_path / 'sheet.html'}" in result.err
 
 
-@pytest.mark.slow
 def test_gradient_leaves_no_sidecar(enhance: Command, tmp_path: Path) -> None:
     """Local edits have no values to apply to another photo."""
     [record] = enhance(tmp_path / "out.jpg", "--method", "gradient", "--epsilon", 0.2).records
@@ -141,7 +142,6 @@ def test_goes_past_a_photo_whose_target_cannot_be_written(
     assert "enhanced 2 of 3 images" in result.err
 
 
-@pytest.mark.slow
 def test_a_name_too_long_for_a_sidecar_leaves_no_photo_without_one(
     enhance: Command, tmp_path: Path, photo: Path
 ) -> None:
@@ -175,7 +175,6 @@ def test_reports_finished_photos_when_the_disk_is_full(
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.jpg"]
 
 
-@pytest.mark.slow
 def test_keeps_the_size_of_a_photo(enhance: Command, tmp_path: Path, photo: Path) -> None:
     """A dark border is only cut off with --frame."""
     edged = Image.new("RGB", (200, 150), (230, 230, 230))
@@ -223,7 +222,7 @@ def test_a_sidecar_is_not_replaced_either(enhance: Command, tmp_path: Path) -> N
     assert (tmp_path / "out.edit.json").read_text() == "mine"
 
 
-@pytest.mark.parametrize("how", [pytest.param("gradient", marks=pytest.mark.slow), "apply"])
+@pytest.mark.parametrize("how", ["gradient", "apply"])
 def test_a_sidecar_of_another_edit_does_not_stay(
     enhance: Command, tmp_path: Path, edit: Path, how: str
 ) -> None:

@@ -7,10 +7,8 @@ from typing import Any
 
 import pytest
 
-import small_backbone
 from nimakit.jobs import Job
 from samples import write_model, write_photo
-from small_models import write_job
 from terminal import Command, Result
 
 LABELS = [
@@ -215,6 +213,9 @@ def test_refuses_an_output_folder_that_is_a_file(evaluate: Command, tmp_path: Pa
 @pytest.mark.slow
 def test_shows_what_the_model_looks_at(nimakit: Command, folder: Path, tmp_path: Path) -> None:
     """The report shows maps for a model with Keras weights."""
+    import small_backbone
+    from small_models import write_job
+
     with small_backbone.registered():
         job = write_job(tmp_path / "job")
         samples = _labels(tmp_path / "labels.json", LABELS)

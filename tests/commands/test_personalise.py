@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-import small_backbone
 from nimakit.errors import ImageError
 from nimakit.features import extract
 from nimakit.features.scores import score_files
@@ -21,7 +20,6 @@ from nimakit.heads.joining import join
 from nimakit.models.encoders import load_encoder
 from nimakit.models.loading import load_model
 from nimakit.models.taste import read_taste
-from nimakit.nn.networks import adapters
 from nimakit.stats.head import fit_gaussian, log_histograms
 from nimakit.web.collections.setup import open_collections
 from nimakit.web.db.database import Database
@@ -29,7 +27,6 @@ from nimakit.web.db.tables import Collection
 from nimakit.web.pictures.inventory import synchronise
 from nimakit.web.settings import read_settings
 from small_encoders import WIDTH, encoder_metadata, write_encoder
-from small_models import write_job
 from terminal import Command, Result
 
 COUNT = 30
@@ -442,6 +439,10 @@ def test_scoring_refuses_the_file_of_another_model(
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder of a job with Keras weights, of a backbone that takes adapters."""
+    import small_backbone
+    from nimakit.nn.networks import adapters
+    from small_models import write_job
+
     monkeypatch.setattr(adapters, "MAX_SHARE", 1.0)  # of a backbone this small
     with small_backbone.registered():
         yield write_job(tmp_path / "job")
@@ -454,6 +455,8 @@ def test_adapters_come_with_the_model_file_that_takes_them(
     nimakit: Command, data: Path, job: Path, tmp_path: Path
 ) -> None:
     """The summary names the file; if the job's model changes, it is written again."""
+    from small_models import write_job
+
     output = tmp_path / "u1.taste"
     given = [*_given(data, job), "--scale", 1, 10, "--user-id", "u1", "--output", output]
     kind = ["--method", "adapters", "--placement", "series", "--batch-norm"]

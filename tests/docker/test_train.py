@@ -1,4 +1,4 @@
-"""./train-local in real containers: a job of seconds, stopped, killed, resumed."""
+"""./train-local in real containers: a job of seconds, stopped and resumed."""
 
 import csv
 import json
@@ -20,7 +20,6 @@ from samples import random_pixels
 
 pytestmark = pytest.mark.docker
 
-SHORT = {"epochs_train_dense": 1, "epochs_train_all": 1}
 LONG = {"epochs_train_dense": 1, "epochs_train_all": 200}
 RESULTS = {
     "config.json",
@@ -116,24 +115,6 @@ def shorten(job: Path, epochs: int) -> None:
     (job / "config.json").write_text(json.dumps({**config, "epochs_train_all": epochs}))
 
 
-def test_a_job_is_trained_in_a_container(train: Launcher, work: Path) -> None:
-    """A job is done end to end: all results, owned by the caller, no container left, and the model scores."""
-    done = train(*new_job(work, SHORT), folder=work)
-    assert done.returncode == 0, done.stderr
-    (job,) = (work / "train_jobs").iterdir()
-    assert done.stdout == f"{job}\n"
-    assert {path.name for path in job.iterdir()} >= RESULTS
-    assert not (job / "state").exists()
-    assert status(job)["status"] == "complete"
-    assert epochs_done(job) == 2
-    assert {path.stat().st_uid for path in [job, *job.rglob("*")]} == {os.getuid()}
-    assert docker("ps", "--all", "--quiet", "--filter", f"name={container_of(job)}") == ""
-    scored = replace(train, program="predict")(
-        "--image-source", "photos", "--model", job / "model.onnx", folder=work
-    )
-    assert (scored.returncode, len(json.loads(scored.stdout))) == (0, 12), scored.stderr
-
-
 def test_a_refused_job_leaves_nothing(train: Launcher, work: Path) -> None:
     """All that is wrong is listed at once; neither a container nor a folder is left."""
     options = new_job(work, {"epochs_train_dense": -1})
@@ -145,7 +126,10 @@ def test_a_refused_job_leaves_nothing(train: Launcher, work: Path) -> None:
 
 
 def test_a_stopped_job_is_usable_and_goes_on(train: Launcher, work: Path) -> None:
-    """`docker container stop` ends a job with its best epoch exported; --resume finishes it."""
+    """`docker container stop` ends a job with its best epoch exported; --resume finishes it.
+
+    At the end all results are there, owned by the caller, and no container is left.
+    """
     job = start(train, work)
     again = train("--resume", job, folder=work)
     assert (again.returncode, "is in training" in again.stderr) == (1, True)
@@ -155,20 +139,7 @@ def test_a_stopped_job_is_usable_and_goes_on(train: Launcher, work: Path) -> Non
     scored = replace(train, program="predict")(
         "--image-source", "photos", "--model", job / "model.onnx", folder=work
     )
-    assert scored.returncode == 0, scored.stderr
-    finish(train, work, job)
-
-
-def test_a_killed_job_goes_on(train: Launcher, work: Path) -> None:
-    """A job that was killed loses no finished epoch."""
-    job = start(train, work)
-    docker("container", "kill", "--signal", "KILL", container_of(job))
-    assert docker("wait", container_of(job)) == "137"
-    finish(train, work, job)
-
-
-def finish(train: Launcher, work: Path, job: Path) -> None:
-    """Resume a job that stopped one epoch before its end."""
+    assert (scored.returncode, len(json.loads(scored.stdout))) == (0, 12), scored.stderr
     before = epochs_done(job)
     shutil.copy(job / "history.csv", work / "before.csv")
     shorten(job, before)
@@ -177,5 +148,7 @@ def finish(train: Launcher, work: Path, job: Path) -> None:
     assert status(job)["status"] == "complete"
     assert epochs_done(job) == before + 1
     assert (job / "history.csv").read_text().startswith((work / "before.csv").read_text())
+    assert {path.name for path in job.iterdir()} >= RESULTS
+    assert not (job / "state").exists()
     assert {path.stat().st_uid for path in [job, *job.rglob("*")]} == {os.getuid()}
     assert docker("ps", "--all", "--quiet", "--filter", f"name={container_of(job)}") == ""

@@ -16,7 +16,6 @@ from nimakit.errors import WeightsError
 from nimakit.models import mobilenet
 from nimakit.models.conversion import convert
 from nimakit.models.network import Network
-from nimakit.nn.networks import backbones, heads, weights
 from nimakit.stats.histogram import default_bins
 
 CONFIG = TrainConfig(base_model_name="MobileNet")
@@ -28,8 +27,11 @@ def ten_bins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_weights(tmp_path_factory.mktemp("weights") / "w.hdf5", 10)
 
 
+@pytest.mark.slow
 def test_gives_the_scores_of_keras(tmp_path: Path) -> None:
     """Histograms of noise are those of the Keras model with the same weights."""
+    from nimakit.nn.networks import backbones, heads, weights
+
     bins, size = 7, (64, 96)
     path = write_weights(tmp_path / "w.hdf5", bins)
     model = heads.add_head(backbones.get("MobileNet").build(input_size=size), default_bins(bins), CONFIG)

@@ -74,6 +74,7 @@ def _settings(*only: int) -> Settings:
     return Settings(folds=np.arange(COUNT) % 3, only=only, max_pixels=MAX_PIXELS, notify=print)
 
 
+@pytest.mark.slow  # jobs are prepared by TensorFlow
 def test_trains_a_job_without_each_fold_and_predicts_it(folder: Path) -> None:
     """Each learns from the other images; later runs use complete jobs again, whatever folds they choose."""
     images, config = _images(folder), folder / "config.json"
@@ -90,6 +91,7 @@ def test_trains_a_job_without_each_fold_and_predicts_it(folder: Path) -> None:
     assert json.loads((folder / "runs.json").read_text("utf-8")) == 3
 
 
+@pytest.mark.slow  # the same
 def test_a_changed_config_is_trained_anew(folder: Path) -> None:
     """Under the same name; and a config for other labels is refused before anything is trained."""
     images = _images(folder)

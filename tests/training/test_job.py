@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import small_backbone
 from nimakit import __version__
 from nimakit.config import read_train_config
 from nimakit.errors import MissingExtraError, OutputError, TrainingError, UsageError
@@ -22,7 +21,7 @@ from nimakit.stats.histogram import default_bins, mean
 from nimakit.training import job as training_job
 from nimakit.training import labelled_set, upload
 from nimakit.training.labelled_set import JobData
-from small_jobs import BINS, COUNT, history, label_of, small_job, write_labels, write_photographs
+from small_jobs import BINS, COUNT, SMALL, history, label_of, small_job, write_labels, write_photographs
 
 pytestmark = [
     pytest.mark.slow,
@@ -31,7 +30,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
 ]
 
-HEAD_ALONE: dict[str, Any] = {"base_model_name": small_backbone.NAME, "epochs_train_all": 0}
+HEAD_ALONE: dict[str, Any] = {"base_model_name": SMALL, "epochs_train_all": 0}
 NewJob = Callable[..., Job]
 
 
@@ -42,6 +41,8 @@ def _ignore(text: str) -> None:
 @pytest.fixture(scope="module", autouse=True)
 def _registered() -> Iterator[None]:
     """Configs may name the small backbone."""
+    import small_backbone
+
     with small_backbone.registered():
         yield
 

@@ -5,21 +5,22 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import pytest
 
-import small_backbone
 from nimakit.config import TrainConfig
 from nimakit.errors import UsageError
-from nimakit.nn.networks import backbones, heads
 from nimakit.stats.histogram import default_bins
 from nimakit.training.preparation import Request, prepare
 from samples import write_photo
-from small_jobs import CONFIG, label_of, write_config
+from small_jobs import CONFIG, SMALL, label_of, write_config
+
+if TYPE_CHECKING:
+    import keras
 
 pytestmark = [
+    pytest.mark.slow,
     # Keras and TensorFlow are behind NumPy 2 in two places.
     pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning"),
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
@@ -31,11 +32,13 @@ Entries = list[dict[str, Any]]
 @pytest.fixture(scope="module", autouse=True)
 def _registered() -> Iterator[None]:
     """Let configs name the small backbone, which is built in no time."""
+    import small_backbone
+
     with small_backbone.registered():
         yield
 
 
-SMALL = {"base_model_name": small_backbone.NAME}
+OWN = {"base_model_name": SMALL}
 PUBLIC = {"base_model_name": CONFIG["base_model_name"]}
 """A config of the backbone that has public weights."""
 
@@ -59,7 +62,7 @@ def ask(tmp_path: Path) -> Callable[..., Request]:
 
     def make(config: dict[str, Any] | None = None, entries: Entries | None = None, **fields: Any) -> Request:
         request = Request(
-            config_file=write_config(tmp_path / "config.json", **{**SMALL, **(config or {})}),
+            config_file=write_config(tmp_path / "config.json", **{**OWN, **(config or {})}),
             samples_file=_labels(tmp_path / "labels.json", entries or _entries("a", "b", "c")),
             image_dir=photographs,
             recursive=False,
@@ -288,22 +291,26 @@ def test_takes_weights_by_name(ask: Callable[..., Request], weights: str | None)
 
 
 @pytest.fixture
-def small() -> keras.Model:
+def small() -> "keras.Model":
     """The small backbone with a head of ten outputs."""
-    config = TrainConfig(base_model_name=small_backbone.NAME)
-    return heads.add_head(backbones.get(small_backbone.NAME).build(), default_bins(10), config)
+    from nimakit.nn.networks import backbones, heads
+
+    config = TrainConfig(base_model_name=SMALL)
+    return heads.add_head(backbones.get(SMALL).build(), default_bins(10), config)
 
 
-def test_takes_a_file_of_weights(ask: Callable[..., Request], tmp_path: Path, small: keras.Model) -> None:
+def test_takes_a_file_of_weights(ask: Callable[..., Request], tmp_path: Path, small: "keras.Model") -> None:
     """Weights of the base model are taken, whatever their head."""
     small.save_weights(tmp_path / "w.weights.h5")
     assert prepare(ask({"existing_weights": str(tmp_path / "w.weights.h5")}))
 
 
 def test_refuses_weights_that_training_cannot_start_from(
-    ask: Callable[..., Request], tmp_path: Path, small: keras.Model
+    ask: Callable[..., Request], tmp_path: Path, small: "keras.Model"
 ) -> None:
     """Weights of another network and files without weights are refused before a job is created."""
+    import keras
+
     path = tmp_path / "w.weights.h5"
     keras.Model(small.input, small.layers[2].output).save_weights(path)
     message = _refusal(ask({"existing_weights": str(path), "n_classes": 3}))

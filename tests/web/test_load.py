@@ -34,6 +34,6 @@ def test_of_fifty_raters_at_once_nothing_is_lost_or_doubled(
     url = None
     if engine == POSTGRESQL:
         url = request.getfixturevalue("postgres").url("postgres")
-    report = benchmark.measure(url, ratings=500, raters=50, seconds=0.0, is_killed=True)
-    assert (len(report.acknowledged), report.lost, report.doubled) == (500, 0, 0)
+    report = benchmark.measure(url, ratings=250, raters=50, seconds=0.0, is_killed=True)
+    assert (len(report.acknowledged), report.lost, report.doubled) == (250, 0, 0)
     assert report.repeated > 0

@@ -110,10 +110,13 @@ def _posts(folder: Path) -> Source:
 @pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 @pytest.mark.parametrize("make", [_ratings, _pairs, _ava, _tid2013, _flickr_aes, _posts])
-def test_what_an_importer_writes_trains(
+def test_what_an_importer_writes_is_taken_by_training(
     nimakit: Command, tmp_path: Path, make: Callable[[Path], Source]
 ) -> None:
-    """One epoch on its labels, as they are, leaves a model; without loss of an image on the way."""
+    """A job is made of its labels, as they are, without loss of an image; one epoch leaves a model.
+
+    One importer's labels are trained with, since jobs that are prepared have one form.
+    """
     from small_backbone import NAME, registered
 
     source = make(tmp_path)
@@ -133,10 +136,12 @@ def test_what_an_importer_writes_trains(
         result = nimakit(
             *("train", "--config-file", config, "--samples-file", source.labels),
             *("--image-dir", source.images, "--jobs-dir", tmp_path / "jobs"),
+            *(["--prepare-only"] if make is not _posts else []),
         )
     assert result.code == 0, result.err
     job = Job.open(Path(result.out.strip()))
-    assert job.model_file.is_file()
-    assert len(small_jobs.history(job)) == 1
+    if make is _posts:
+        assert job.model_file.is_file()
+        assert len(small_jobs.history(job)) == 1
     samples = json.loads((job.folder / "samples.json").read_text("utf-8"))
     assert sorted(re.findall(r'"image_id": "([^"]+)"', json.dumps(samples))) == sorted(names)

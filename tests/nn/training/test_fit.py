@@ -238,15 +238,13 @@ def test_resumes_after_a_kill(whole: Job, new_job: NewJob) -> None:
 
 
 @pytest.mark.slow
-def test_a_stopped_job_has_a_model_and_resumes(whole: Job, new_job: NewJob) -> None:
-    """An interrupted job exports its best epoch so far, and can be resumed."""
+def test_a_stopped_job_has_a_model(new_job: NewJob) -> None:
+    """A process that is interrupted exports its best epoch so far; another test resumes such a job."""
     job = new_job(epochs_train_all=EPOCHS)
     _in_process(job, signal.SIGINT)
     assert job.run()["status"] == "stopped"
     _answers_alike(job)
     assert job.state.exists()
-    _done(job)
-    _same_course(job, whole)
 
 
 @pytest.mark.slow
@@ -266,6 +264,7 @@ def test_an_interrupt_drops_an_unfinished_epoch(
     with pytest.raises(KeyboardInterrupt):
         training_job.train(job, notify=_ignore)
     monkeypatch.undo()
+    assert job.run()["status"] == "stopped"
     assert len(history(job)) == 1
     assert "_01_" in _best(job).name
     _answers_alike(job)
@@ -295,7 +294,7 @@ RESUMED: dict[str, dict[str, Any]] = {
 
 
 COMBINED: dict[str, tuple[dict[str, Any], slice]] = {
-    "as shipped": ({**RESUMED["as shipped"], "epochs_train_all": 3}, slice(0, None, 2)),
+    "as shipped": ({**RESUMED["as shipped"], "epochs_train_all": 3}, slice(0, 1)),
     "averages, decay, 16 bits, no cache": (
         {
             **RESUMED["decay"],
@@ -305,11 +304,12 @@ COMBINED: dict[str, tuple[dict[str, Any], slice]] = {
             "balance_ratings": True,
             "layer_decay": 0.5,
         },
-        slice(0, None, 2),
+        slice(1, None, 2),
     ),
-    "patient": (RESUMED["patient"], slice(1, None, 2)),
+    "patient": (RESUMED["patient"], slice(1, 2)),
 }
-"""Configs that use most of what `RESUMED` has, and after which epochs their jobs are killed."""
+"""Configs that use most of what `RESUMED` has, and after which epochs their jobs are killed: within a phase,
+between phases, and after the last epoch."""
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,7 @@ def finish(study: Study, visitor: Visitor, image: int) -> None:
     """Wait for what was asked for."""
     place = visitor.get_json(why(visitor, image))
     while place["state"] == "working":
+        time.sleep(0.02)  # what draws has a low priority, and would wait behind questions without a pause
         place = visitor.get_json(why(visitor, image))
     assert place["state"] in ("ready", "failed"), place
 
