@@ -48,7 +48,7 @@ def _described(shot: Shot) -> Iterator[tuple[str, Any]]:
 def _number(value: float, digits: int = 2, sign: str = "") -> str:
     """A number with so many significant digits, as the language of the request writes it."""
     written = "@" + (digits - 1) * "#"
-    return format_decimal(value, f"{sign}{written};-{written}")
+    return str(format_decimal(value, f"{sign}{written};-{written}"))
 
 
 def _seconds(exposure: float) -> str:
