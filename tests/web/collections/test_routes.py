@@ -143,7 +143,7 @@ def test_refuses_a_model_that_cannot_be_loaded(
         answer = visitor.post(address, {**FORM, "root": "0", "model": model})
         assert answer.status_code == 400
         assert reason in unescape(answer.text)
-        assert "--" not in answer.text.split("<main")[1]
+        assert " --" not in answer.text.split("<main")[1]
     assert [(one.name, one.model) for one in collections(study)] == [("photos", None)]
 
 
