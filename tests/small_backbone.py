@@ -14,7 +14,9 @@ import keras
 
 from nimakit.nn.networks import backbones
 from nimakit.nn.networks.backbones import Backbone
-from small_jobs import SMALL as NAME
+from small_jobs import SMALL
+
+NAME = SMALL
 
 
 def construct(*, input_shape: tuple[int, int, int], weights: None = None) -> keras.Model:

@@ -5,14 +5,13 @@ from unittest import mock
 
 from limits.storage import storage_from_string
 
-from nimakit.serving.http import counters
 from nimakit.serving.http.counters import COUNTERS
 
 
 def test_counts_expire_with_their_window() -> None:
     """A window begins with its first count, and later counts do not extend it."""
     storage = storage_from_string(COUNTERS)
-    with mock.patch.object(counters.time, "time", return_value=100.0) as clock:
+    with mock.patch("time.time", return_value=100.0) as clock:
         assert [storage.incr("key", 60), storage.incr("key", 60, 2), storage.incr("other", 60)] == [1, 3, 1]
         assert (storage.get("key"), storage.get_expiry("key")) == (3, 160.0)
         clock.return_value = 160.0
@@ -25,7 +24,7 @@ def test_counts_expire_with_their_window() -> None:
 def test_windows_that_ended_do_not_pile_up() -> None:
     """They are removed by later counts."""
     storage = storage_from_string(COUNTERS)
-    with mock.patch.object(counters.time, "time", return_value=100.0) as clock:
+    with mock.patch("time.time", return_value=100.0) as clock:
         for number in range(50):
             storage.incr(f"address {number}", 60)
         clock.return_value = 400.0

@@ -135,7 +135,7 @@ def _done(session: Session, batches: Sequence[Batch]) -> dict[tuple[int, int], i
     return counts
 
 
-def _counting(table: type[Rating | Choice]) -> Select[tuple[int, int, int]]:
+def _counting(table: type[Rating | Choice]) -> Select[int, int, int]:
     columns = table_of(table).c
     keys = (columns.collection_id, columns.rater_id)
     named = tuple_(*keys).in_(bindparam("named", expanding=True))
