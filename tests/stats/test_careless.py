@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nimakit.stats.bradley_terry import Comparisons
-from nimakit.stats.careless import MIN_EVIDENCE, conformity, conformity_of_ratings
+from nimakit.stats.careless import conformity, conformity_of_ratings, is_careless
 
 
 def _study(error: np.ndarray, *, each: int) -> Comparisons:
@@ -50,6 +50,12 @@ def test_few_comparisons_prove_nothing() -> None:
     assert found.comparisons.tolist() == [30.0]
 
 
+def test_few_answers_need_more_evidence() -> None:
+    """A tenth of a nat is enough for 40 answers, a nat for 20, and nothing for fewer."""
+    answers, evidence = np.array([40, 39, 39, 20, 19]), np.array([-0.1, -0.9, -1, -1, -9])
+    assert is_careless(evidence, answers).tolist() == [True, False, True, True, False]
+
+
 def test_needs_to_know_the_raters() -> None:
     """Comparisons by nobody agree with nobody."""
     with pytest.raises(ValueError, match="raters"):
@@ -73,7 +79,8 @@ def test_random_ratings_speak_against_raters() -> None:
     blind = user < 6
     rating[blind] = random.integers(1, 11, blind.sum())
     rating[user == 6] = 7
-    against = {*np.flatnonzero(conformity_of_ratings(image, user, rating) <= -MIN_EVIDENCE).tolist()}
+    evidence = conformity_of_ratings(image, user, rating)
+    against = {*np.flatnonzero(is_careless(evidence, 40)).tolist()}
     assert len(against & {*range(7)}) >= 6
     assert len(against - {*range(7)}) <= 1
 

@@ -17,10 +17,10 @@ from nimakit.stats.histogram import FloatArray, IntArray
 from nimakit.stats.pairwise import moderated_chance
 from nimakit.stats.raters import compare
 
-_MIN_COMPARISONS, _FEW_COMPARISONS = 20, 30
-_EVIDENCE_OF_FEW = 1.0
-MIN_EVIDENCE = 0.1
-"""Nats against a rater from which they are called careless."""
+MIN_ANSWERS = 20
+"""Ratings, or comparisons by their weights, from which a rater is judged."""
+_FEW_ANSWERS, _EVIDENCE_OF_FEW = 40, 1.0
+_MIN_EVIDENCE = 0.1
 _CONSISTENCY = np.array([0.5, 1.0, 2.0])
 """Careful raters differ in how consistently they choose: their margins are those of the others times this."""
 
@@ -29,6 +29,7 @@ _CAREFUL_PASSES = 0.95
 _LARGEST_CORRELATION = 0.999
 _MAD_OF_NORMAL = 0.6745
 _MIN_RATERS = 5
+_DIGITS = 9
 _MIN_SHARED = 5
 
 
@@ -49,14 +50,26 @@ class Conformity:
 
     @property
     def careless(self) -> tuple[str, ...]:
-        """Raters whose choices are likelier to be coin tosses, by 0.1 nats or more of `evidence`.
+        """Raters whose choices are likelier to be coin tosses, by `is_careless`."""
+        careless = is_careless(self.evidence, self.comparisons)
+        return tuple(self.user_ids[user] for user in np.flatnonzero(careless))
 
-        With fewer than 30 comparisons it takes 1 nat, and raters with fewer than 20 are not named, because
-        too many careful ones would be.
-        """
-        needed = np.where(self.comparisons < _FEW_COMPARISONS, _EVIDENCE_OF_FEW, MIN_EVIDENCE)
-        is_careless = (self.evidence <= -needed) & (self.comparisons >= _MIN_COMPARISONS)
-        return tuple(self.user_ids[user] for user in np.flatnonzero(is_careless))
+
+def is_careless(evidence: FloatArray | float, answers: FloatArray | float) -> NDArray[np.bool_]:
+    """Who is called careless: those with 0.1 nats or more against them.
+
+    With fewer than 40 answers it takes 1 nat, and raters with fewer than 20 are not judged, because too many
+    careful ones would be called careless.
+
+    Args:
+        evidence: (U,), nats in favour of a careful rater; or a number for one rater.
+        answers: (U,), number of ratings, or of comparisons by their weights.
+
+    Returns:
+        (U,) bool.
+    """
+    needed = np.where(answers < _FEW_ANSWERS, _EVIDENCE_OF_FEW, _MIN_EVIDENCE)
+    return np.asarray((evidence <= -needed) & (answers >= MIN_ANSWERS))
 
 
 def conformity(comparisons: Comparisons, *, prior_sd: float = PRIOR_SD) -> Conformity:
@@ -90,8 +103,8 @@ def conformity(comparisons: Comparisons, *, prior_sd: float = PRIOR_SD) -> Confo
         agreement = np.log(2 * likely) @ weight[own & decided]
         best = agreement.max()
         evidence[user] = best + np.log(np.exp(agreement - best).mean())
-    counts = np.bincount(comparisons.user[decided], weight[decided], users).astype(np.float64)
-    return Conformity(comparisons.user_ids, counts, evidence)
+    counts = np.bincount(comparisons.user[decided], weight[decided], users)
+    return Conformity(comparisons.user_ids, counts.round(_DIGITS), evidence)  # seven times 4/7 is 4
 
 
 def conformity_of_ratings(image: IntArray, user: IntArray, rating: FloatArray) -> FloatArray:

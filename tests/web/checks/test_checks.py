@@ -117,7 +117,7 @@ def test_a_rule_marks_raters_and_deletes_nothing(study: Study, visitor: Visitor)
 
 
 def test_those_who_break_no_rule_any_more_count_again(study: Study, visitor: Visitor) -> None:
-    """A rule that is taken back takes its marks back, and leaves those of the admin."""
+    """A rule that is taken back takes its marks back; what the admin decided before it ran stays."""
     study.change(
         lambda s: s.add(
             Gold(
@@ -125,10 +125,11 @@ def test_those_who_break_no_rule_any_more_count_again(study: Study, visitor: Vis
             )
         )
     )
-    people = [study.rater(), study.rater()]
+    people = [study.rater(), study.rater(), study.rater()]
     for person in people:
         person.rate(study.images[0].id, 1)
     visitor.post(visitor.address(f"people/{people[1].rater.id}"), {"excluded": "1"})
+    visitor.post(visitor.address(f"people/{people[2].rater.id}"), {"excluded": "0"})
     check(study, excludes=True, gold_misses=1)
     study.services.background.once()
     keys = [(person.rater.id, study.collection.id) for person in people]
@@ -137,22 +138,37 @@ def test_those_who_break_no_rule_any_more_count_again(study: Study, visitor: Vis
         with study.database.read() as session:
             return [session.get_one(Membership, key).excluded for key in keys]
 
-    assert are_excluded() == [True, True]
-    assert study.change(lambda s: [one.rater_id for one in s.query(Exclusion)]) == [keys[0][0]]
+    assert are_excluded() == [True, True, False]
+    marks = study.change(lambda s: {one.rater_id: one.reasons for one in s.query(Exclusion)})
+    assert marks == {keys[0][0]: ["missed 1 of 1 gold pictures"], keys[1][0]: [], keys[2][0]: []}
     visitor.post(visitor.address("checks"), form(excludes=""))
-    assert are_excluded() == [False, True]
+    assert are_excluded() == [False, True, False]
+
+
+def test_a_form_without_a_field_keeps_its_value(study: Study, visitor: Visitor) -> None:
+    """The share of equal answers too, which the form has in per cent; a blank field clears it."""
+    for share in (0.9, 0.75):
+        check(study, same_share=share)
+        assert visitor.post(visitor.address("checks"), form()).status_code == 302
+        assert study.change(lambda session: session.query(Checks).one().same_share) == share
+    visitor.post(visitor.address("checks"), form(same_share="60"))
+    assert study.change(lambda session: session.query(Checks).one().same_share) == 0.6
+    visitor.post(visitor.address("checks"), form(same_share=""))
+    assert study.change(lambda session: session.query(Checks).one().same_share) is None
 
 
 def test_rules() -> None:
     """Each is named with its figures, and needs enough answers."""
     rules = Checks(**{**DEFAULTS, "repeat_points": 2.0})
-    alike = Evidence(answers=[5.0] * 20, times=[300] * 20, differences=[3.0] * 5, gold=[True], agreement=-3)
+    alike = Evidence(answers=[5.0] * 20, times=[300] * 20, differences=[3.0] * 5, gold=[True])
+    alike.agreement, alike.judged = -3, 20
     assert len(reasons(alike, rules)) == 4
-    assert reasons(Evidence(answers=[5.0] * 19, times=[300] * 19, agreement=-3), rules) == []
-    unlike = Evidence(answers=[*map(float, range(39))], agreement=-3)
-    assert reasons(unlike, rules) == []
-    unlike.answers.append(39.0)
-    assert reasons(unlike, rules) == ["agrees with the others no better than chance"]
+    assert reasons(Evidence(answers=[5.0] * 19, times=[300] * 19, agreement=-3, judged=19), rules) == []
+    assert reasons(Evidence(agreement=-3, judged=39), rules) == []
+    by_chance = ["agrees with the others no better than chance"]
+    assert reasons(Evidence(agreement=-0.2, judged=40), rules) == by_chance
+    assert reasons(Evidence(agreement=-0.2, judged=39, gold=[True]), rules) == []
+    assert reasons(Evidence(agreement=-1, judged=39, gold=[True]), rules) == by_chance
     inattentive = Evidence(attention=[False, False, True], gold=[False, True])
     assert reasons(inattentive, rules) == ["missed 2 of 3 attention checks"]
     assert reasons(Evidence(), rules) == []
@@ -182,16 +198,16 @@ def test_a_bad_table_of_gold_pictures_changes_nothing(study: Study, visitor: Vis
     assert study.change(lambda session: session.query(Gold).count()) == 0
 
 
-@pytest.mark.parametrize("choices", [2, 4])
-def test_comparisons_have_checks(make_study: MakeStudy, choices: int) -> None:
-    """A gold picture must be chosen over another one, and an attention check asks for a place."""
-    study = make_study(experiment="preference", choices=choices)
+@pytest.mark.parametrize(("experiment", "choices"), [("preference", 2), ("best-worst", 4)])
+def test_comparisons_have_checks(make_study: MakeStudy, experiment: str, choices: int) -> None:
+    """A gold picture must win against another one, and an attention check asks for a place."""
+    study = make_study(experiment=experiment, choices=choices)
     better, worse = study.images[0], study.images[1]
     admin, ann = study.visitor(), study.rater()
     gold = {"worse": worse.path}
     assert admin.post(admin.address(f"checks/gold/{better.id}"), gold).status_code == 302
     check(study, attention_every=1, gold_every=1)
-    items = ann.get_json(ann.address("preference/next", amount=3))["items"]
+    items = ann.get_json(ann.address(f"{experiment}/next", amount=3))["items"]
     first = next(item for item in items if not item.get("check"))
     assert {better.id, worse.id} <= {*first["ids"]}
     asked = next(item for item in items if item.get("check"))
@@ -200,6 +216,9 @@ def test_comparisons_have_checks(make_study: MakeStudy, choices: int) -> None:
     assert len(asked["pictures"]) == choices
     ann.send({"kind": "check", "check": 1, "value": wanted})
     shown = {"kind": "choice", "image": worse.id, "trial": first["trial"], "shown": first["ids"]}
+    if experiment == "best-worst":  # neither is the best, but the gold picture is the worst
+        others = [image for image in first["ids"] if image not in (better.id, worse.id)]
+        shown |= {"image": others[0], "worst": better.id}
     assert ann.send(shown).get_json()["refused"] == []
     row = admin.table("raters.csv")[0]
     assert (row["gold_missed"], row["attention_passed"], row["answers"]) == ("1", "1", "1")

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import tempfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -495,57 +494,3 @@ def test_compared_pictures_have_their_place_in_the_ranking(make_study: MakeStudy
     assert (other["rank"], other["rank_low"], other["rank_high"]) == ("2", "1", "2")
     assert float(best["score"]) == -float(other["score"]) > 0
     assert found["more/photo 5.png"]["rank"] == ""
-
-
-def test_methods_are_written_from_settings_and_answers(study: Study, visitor: Visitor) -> None:
-    """People, scale, order, numbers and agreement; each column of the tables is explained."""
-    study.set(question="How calm?", wanted=3, repeats=0.1, high_label="calm")
-    ann, ben = study.rater(), study.rater()
-    for image in study.images[:3]:
-        ann.rate(image.id, 3 + image.id)
-        ben.rate(image.id, 2 + image.id)
-    ann.rate(study.images[0].id, 9, round=1)
-    ben.send({"kind": "skip", "image": study.images[4].id})
-    text = download(visitor, "methods.md")
-    for part in (
-        "2 people rated 6 photographs one at a time",
-        "“How calm?”",
-        "to 10 (“calm”)",
-        "in a random order",
-        "with 3 ratings were no longer shown",
-        "10 % of them a second time",
-        "They gave 6 ratings on ",
-        "1 skip did not count",
-        "1 repeat served",
-        "2.0 ratings on average (2 to 2)",
-        "Krippendorff's alpha was 0.",
-        "ICC(k)",
-        "| elapsed_ms | integer |",
-        "| p90 | number |",
-    ):
-        assert part in text, part
-    assert "excluded" not in text
-    visitor.post(visitor.address(f"people/{ben.rater.id}"), {"excluded": "1"})
-    assert "1 rater with 3 ratings was excluded" in download(visitor, "methods.md")
-
-
-@pytest.mark.parametrize("experiment", ["score", "preference"])
-def test_a_package_contains_the_tables_that_it_describes(make_study: MakeStudy, experiment: str) -> None:
-    """As Frictionless: each resource is a file of the package, each field a column of its table."""
-    study = make_study(experiment=experiment)
-    visitor = study.visitor()
-    first, second = study.images[:2]
-    if experiment == "score":
-        visitor.rate(first.id, 3)
-    else:
-        visitor.send({"kind": "tie", "trial": "one", "shown": [first.id, second.id]})
-    answer = visitor.get(visitor.address("transfer/package.zip"))
-    with zipfile.ZipFile(io.BytesIO(answer.data)) as package:
-        about = json.loads(package.read("datapackage.json"))
-        paths = {resource["path"] for resource in about["resources"]}
-        assert paths | {"datapackage.json", "methods.md"} == set(package.namelist())
-        for resource in about["resources"]:
-            if resource["format"] == "csv":
-                header = package.read(resource["path"]).decode().splitlines()[0].split(",")
-                assert header == [field["name"] for field in resource["schema"]["fields"]]
-    assert about["name"] == "photos"

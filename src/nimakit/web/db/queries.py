@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from nimakit.errors import UsageError
-from nimakit.web.db.tables import Choice, Collection, Membership, Rater, Rating
+from nimakit.web.db.tables import SKIP, Choice, Collection, Membership, Rater, Rating
 
 
 def is_counted(collection: Collection, table: type[Rating | Choice]) -> ColumnElement[bool]:
@@ -15,6 +15,11 @@ def is_counted(collection: Collection, table: type[Rating | Choice]) -> ColumnEl
         Membership.collection_id == collection.id, Membership.excluded
     )
     return table.rater_id.not_in(excluded)
+
+
+def is_given(table: type[Rating | Choice]) -> ColumnElement[bool]:
+    """The condition for a rating or choice to be an answer: not a skip."""
+    return Choice.kind != SKIP if table is Choice else Rating.value.is_not(None)
 
 
 def is_listed() -> ColumnElement[bool]:

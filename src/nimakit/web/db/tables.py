@@ -192,7 +192,7 @@ class Collection(Base):
     @property
     def may_have_checks(self) -> bool:
         """Whether its raters can be shown gold pictures and attention checks."""
-        return self.experiment in ("score", "rate", "preference")
+        return self.experiment != CULL
 
     @property
     def response_table(self) -> type["Rating | Choice"]:
@@ -589,9 +589,9 @@ class Gold(Base):
     """A picture whose right answer is known. Every rater is shown it, and their answers count as any others.
 
     Attributes:
-        low: Lowest right rating; None in a preference.
-        high: Highest right rating; None in a preference.
-        worse_id: In a preference, the picture over which it must be chosen.
+        low: Lowest right rating; None where pictures are compared.
+        high: Highest right rating; None where pictures are compared.
+        worse_id: The picture over which it must win, where pictures are compared.
         source: `BY_OWNER` or `BY_AGREEMENT`.
     """
 
@@ -633,8 +633,8 @@ class Exclusion(Base):
     """Why the rule of `Checks` excludes a rater; `Membership.excluded` says whether they are excluded.
 
     Attributes:
-        reasons: A phrase for each rule that the rater breaks.
-        overruled: Whether the admin decided about the rater afterwards, so that the rule leaves them alone.
+        reasons: A phrase for each rule that the rater broke; empty if the admin decided before the rule did.
+        overruled: Whether the admin decided about the rater, so that the rule leaves them alone.
     """
 
     __tablename__ = "exclusion"

@@ -43,7 +43,7 @@ class CheckPlan:
     Attributes:
         gold_every: Pictures from one gold picture to the next.
         attention_every: Pictures from one attention check to the next; None for no checks.
-        gold: Id of each gold picture -> in a preference, id of the picture that it must be chosen over.
+        gold: Id of each gold picture -> where pictures are compared, id of the one that it must win against.
     """
 
     gold_every: int = DEFAULTS["gold_every"]
@@ -64,8 +64,7 @@ def plan_of(session: Session, collection: Collection) -> CheckPlan:
         .where(Gold.collection_id == collection.id)
         .order_by(Gold.image_id)
     )
-    pairs = collection.experiment == "preference"
-    gold = {image: worse for image, worse in rows if (worse is not None) == pairs}
+    gold = {image: worse for image, worse in rows if (worse is not None) == collection.compares}
     return CheckPlan(checks.gold_every, checks.attention_every, gold)
 
 
@@ -117,12 +116,12 @@ def answered_checks(session: Session, collection: Collection, rater: Rater) -> s
 
 
 def wanted_answer(collection: Collection, rater: Rater, number: int) -> int:
-    """What a rater's attention check asks for: a rating, or the place of a picture from 1.
+    """What a rater's attention check asks for: a rating, or the place of the (best) picture from 1.
 
     It follows from the rater's pseudonym, so that it is the same on every device.
     """
     digest = hashlib.sha256(f"{rater.code} attention {collection.id} {number}".encode()).digest()
-    if collection.experiment == "preference":
+    if collection.compares:
         return 1 + digest[0] % collection.choices
     return collection.low + digest[0] % len(collection.scale.values)
 
@@ -134,6 +133,12 @@ def instruction(collection: Collection, rater: Rater, number: int) -> str:
         case "preference":
             return gettext(
                 "This checks that you read the question: choose photograph %(value)s.", value=value
+            )
+        case "best-worst":
+            return gettext(
+                "This checks that you read the question: choose photograph %(value)s as the best, and any"
+                " other as the worst.",
+                value=value,
             )
         case "rate":
             return gettext(

@@ -191,11 +191,7 @@ def _check_attention(raw: Mapping[str, Any], batch: Batch) -> dict[str, Any]:
         raise ValueError("This collection has no attention checks.")
     if number is None or not is_integer(1, MOST_CHECKS)(number):
         raise ValueError(f"The number of an attention check must be from 1 to {MOST_CHECKS}.")
-    low, high = (
-        (1, collection.choices)
-        if collection.experiment == "preference"
-        else (collection.low, collection.high)
-    )
+    low, high = (1, collection.choices) if collection.compares else (collection.low, collection.high)
     if value is not None and not is_number(low, high)(value):
         raise ValueError(f"The answer to an attention check must be a number from {low} to {high}.")
     return {

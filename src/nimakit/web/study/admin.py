@@ -1,8 +1,6 @@
 """The admin's page of a study: settings, texts, how far raters are, and the table of participants."""
 
 import io
-from collections.abc import Iterator
-from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -16,32 +14,18 @@ from nimakit.web.accounts.links import link, qr_code
 from nimakit.web.db.tables import (
     Collection,
     Invitation,
-    Membership,
     Participation,
-    PlatformId,
-    Rater,
     Study,
     StudyVersion,
 )
 from nimakit.web.services import services
 from nimakit.web.study.forms import StudyForm
+from nimakit.web.study.participants import COLUMNS, ID_COLUMNS, participant_rows
 from nimakit.web.study.participation import has_lost_place, latest_version
 from nimakit.web.study.platforms import PLATFORMS
 from nimakit.web.study.setup import save_study
 
 blueprint = Blueprint("study_admin", __name__, url_prefix="/c/<slug>/study")
-
-COLUMNS = (
-    "user_id",
-    "version",
-    "agreed",
-    "practice_rounds",
-    "ready",
-    "finished",
-    "excluded",
-)
-ID_COLUMNS = ("platform", "participant", "study", "session", "code")
-"""Columns that name raters on their platform, only in the table that asks for them."""
 
 
 @blueprint.route("/settings", methods=["GET", "POST"])
@@ -86,44 +70,13 @@ def participants(slug: str) -> ResponseReturnValue:
     columns = COLUMNS + (ID_COLUMNS if with_ids else ())
     table.row(columns)
     with services().database.read() as session:
-        for row in _participants(session, current_collection(session, slug)):
+        for row in participant_rows(session, current_collection(session, slug), with_ids=with_ids):
             table.row(row[column] for column in columns)
     response = Response(stream.getvalue(), mimetype="text/csv")
     name = f"{slug}-participants{'-with-ids' if with_ids else ''}.csv"
     response.headers["Content-Disposition"] = f"attachment; filename={name}"
     response.headers["Cache-Control"] = "no-store"
     return response
-
-
-def _participants(session: Session, collection: Collection) -> Iterator[dict[str, Any]]:
-    rows = session.execute(
-        select(Participation, Rater.code, StudyVersion.number, Membership.excluded, PlatformId)
-        .join(Rater, Rater.id == Participation.rater_id)
-        .join(StudyVersion, StudyVersion.id == Participation.version_id)
-        .outerjoin(
-            Membership,
-            (Membership.rater_id == Participation.rater_id)
-            & (Membership.collection_id == Participation.collection_id),
-        )
-        .outerjoin(
-            PlatformId,
-            (PlatformId.rater_id == Participation.rater_id)
-            & (PlatformId.collection_id == Participation.collection_id),
-        )
-        .where(Participation.collection_id == collection.id)
-        .order_by(Participation.agreed_at, Participation.rater_id)
-    )
-    for one, code, number, excluded, identity in rows:
-        times = {"agreed": one.agreed_at, "ready": one.ready_at, "finished": one.finished_at}
-        yield {
-            "user_id": code,
-            "version": number,
-            **{key: at and at.isoformat() for key, at in times.items()},
-            "practice_rounds": one.practice_rounds,
-            "excluded": int(bool(excluded)),
-            "code": one.code,
-            **{key: identity and getattr(identity, key) for key in ID_COLUMNS if key != "code"},
-        }
 
 
 def _address(session: Session, study: Study | None) -> str:

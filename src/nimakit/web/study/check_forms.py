@@ -1,15 +1,22 @@
 """The form of the page Checks."""
 
-from typing import Any
-
 from flask_wtf import FlaskForm  # type: ignore[import-untyped]
 from wtforms import BooleanField, FloatField, IntegerField  # type: ignore[import-untyped]
 from wtforms.validators import InputRequired, NumberRange, Optional  # type: ignore[import-untyped]
 
+from nimakit.stats.careless import MIN_ANSWERS
 from nimakit.web.db.tables import Checks
 from nimakit.web.rating.checks import DEFAULTS
+from nimakit.web.study.exclusion import MIN_REPEATS, MIN_UNCHECKED
 
 _CENT = 100
+
+
+class _Percent(IntegerField):  # type: ignore[misc]
+    """A share, shown and entered in per cent; without an entry it keeps its value."""
+
+    def process_data(self, value: float | None) -> None:
+        self.data = None if value is None else round(_CENT * value)
 
 
 class ChecksForm(FlaskForm):  # type: ignore[misc]
@@ -31,31 +38,28 @@ class ChecksForm(FlaskForm):  # type: ignore[misc]
     )
     gold_misses = IntegerField("Gold pictures missed", [Optional(), NumberRange(1, 1000)])
     attention_misses = IntegerField("Attention checks missed", [Optional(), NumberRange(1, 1000)])
-    same_share = IntegerField(
+    same_share = _Percent(
         "Same answer (%)",
         [Optional(), NumberRange(50, 100)],
-        description="Of 20 or more answers.",
+        description=f"Of {MIN_ANSWERS} or more answers.",
     )
     fast_ms = IntegerField(
         "Too fast (ms)",
         [Optional(), NumberRange(50, 60_000)],
-        description="Half of 20 or more answers take less, from when the picture was drawn.",
+        description=f"Half of {MIN_ANSWERS} or more answers take less, from when the picture was drawn.",
     )
     repeat_points = FloatField(
         "Shown again (points)",
         [Optional(), NumberRange(0.1, 10)],
-        description="Mean difference of 5 or more second ratings from the first.",
+        description=f"Mean difference of {MIN_REPEATS} or more second ratings from the first.",
     )
     by_agreement = BooleanField(
         "Answers that agree with those of others no better than chance",
-        description="Counting checks as well; of 20 or more.",
+        description=(
+            f"Of {MIN_ANSWERS} or more answers if there are gold pictures or attention checks, which count as"
+            f" well; else of {MIN_UNCHECKED} or more. A set of five with its best and worst counts as four."
+        ),
     )
-
-    def process(self, formdata: Any = None, obj: Any = None, **kwargs: Any) -> None:
-        """Fill the fields from the request, or else from the checks of a collection."""
-        super().process(formdata, obj, **kwargs)
-        if obj is not None and not self.is_submitted() and obj.same_share is not None:
-            self.same_share.data = round(obj.same_share * _CENT)
 
     def store(self, checks: Checks) -> None:
         """Change the checks of a collection."""

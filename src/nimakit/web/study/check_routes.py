@@ -82,7 +82,7 @@ def change(slug: str, key: int) -> ResponseReturnValue:
         try:
             if request.form.get("remove"):
                 remove_gold(session, image)
-            elif collection.experiment == "preference":
+            elif collection.compares:
                 set_gold(session, collection, image, worse=_named(session, collection))
             else:
                 low, high = (request.form.get(name, None, float) for name in ("low", "high"))

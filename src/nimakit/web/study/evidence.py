@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from nimakit.stats.bradley_terry import Comparisons
 from nimakit.stats.careless import conformity, conformity_of_ratings, evidence_of_checks
 from nimakit.stats.histogram import IntArray
+from nimakit.web.db.outcomes import Pair, decided
 from nimakit.web.db.tables import (
-    CHOICE,
     FIRST,
     REPEAT,
     SKIP,
@@ -43,6 +43,8 @@ class Evidence:
         differences: Absolute differences between first and second ratings.
         agreement: Nats in favour of a careful rater, by agreement with the others and by checks; below 0 for
             one who answers at random.
+        judged: Number of answers that the agreement is from: ratings, or comparisons by the weights of their
+            pairs, without ties.
     """
 
     answers: list[float] = field(default_factory=list)
@@ -51,6 +53,7 @@ class Evidence:
     attention: list[bool] = field(default_factory=list)
     differences: list[float] = field(default_factory=list)
     agreement: float = 0.0
+    judged: float = 0.0
 
     @property
     def gold_missed(self) -> int:
@@ -152,6 +155,7 @@ def _rated(session: Session, collection: Collection, found: defaultdict[int, Evi
         agreement = conformity_of_ratings(image, user, np.array(list(first.values())))
         for rater, nats in zip(users.tolist(), agreement.tolist(), strict=True):
             found[rater].agreement = nats
+            found[rater].judged = len(found[rater].answers)
     values = np.array(collection.scale.values)
     hits = [((values >= low) & (values <= high)).mean() for low, high in ranges.values()]
     return float(np.clip(np.mean(hits), 1 / len(values), None)) if hits else 0.5
@@ -160,7 +164,7 @@ def _rated(session: Session, collection: Collection, found: defaultdict[int, Evi
 def _compared(session: Session, collection: Collection, found: defaultdict[int, Evidence]) -> float:
     """Add what comparisons say; returns the chance to be right about a gold picture by choosing at random."""
     rows = session.execute(
-        select(Choice.rater_id, Choice.kind, Choice.shown, Choice.chosen, _looked())
+        select(Choice.rater_id, Choice.kind, Choice.shown, Choice.chosen, Choice.worst, _looked())
         .join(Event, Event.id == Choice.event_id)
         .where(Choice.collection_id == collection.id, Choice.round == FIRST, Choice.kind != SKIP)
         .order_by(Choice.occurred_at)
@@ -172,36 +176,41 @@ def _compared(session: Session, collection: Collection, found: defaultdict[int, 
             )
         ).all()
     )
-    for rater, kind, shown, chosen, elapsed in rows:
+    pairs = []
+    for rater, kind, shown, chosen, worst, elapsed in rows:
         one = found[rater]
         one.answers.append(_ALIKE if kind == TIE else shown.index(chosen))
         if elapsed is not None:
             one.times.append(elapsed)
-        for image in shown:
-            worse = gold.get(image)
-            if worse in shown and (kind == TIE or chosen in (image, worse)):
-                one.gold.append(chosen == image)
-    given = _decided([row for row in rows if row.kind == CHOICE])
+        for pair in decided(kind, shown, chosen, worst):
+            pairs.append((rater, pair))
+            if pair.right == gold.get(pair.left):
+                one.gold.append(pair.share == 1)
+            elif pair.left == gold.get(pair.right):
+                one.gold.append(pair.share == 0)
+    given = _comparisons(pairs)
     if given is not None:
         agreement = conformity(given)
-        for name, nats in zip(agreement.user_ids, agreement.evidence.tolist(), strict=True):
-            found[int(name)].agreement = nats
+        for place, name in enumerate(agreement.user_ids):
+            one = found[int(name)]
+            one.agreement = float(agreement.evidence[place])
+            one.judged = float(agreement.comparisons[place])
     return 0.5
 
 
-def _decided(rows: Sequence[Any]) -> Comparisons | None:
-    """The pairs of which a picture was chosen; None without any, or with too many pictures."""
-    pairs = [(row.chosen, other, row.rater_id) for row in rows for other in row.shown if other != row.chosen]
-    images, places = np.unique([pair[:2] for pair in pairs], return_inverse=True)
+def _comparisons(pairs: Sequence[tuple[int, Pair]]) -> Comparisons | None:
+    """Pairs with the ids of their raters as comparisons; None without any, or with too many pictures."""
+    images, places = np.unique([pair[:2] for _, pair in pairs], return_inverse=True)
     if not pairs or len(images) > _MAX_COMPARED:
         return None
-    users, user = np.unique([rater for _, _, rater in pairs], return_inverse=True)
+    users, user = np.unique([rater for rater, _ in pairs], return_inverse=True)
     places = places.reshape(-1, 2)
     return Comparisons(
         tuple(map(str, images.tolist())),
         places[:, 0],
         places[:, 1],
-        np.ones(len(pairs)),
+        np.array([pair.share for _, pair in pairs]),
+        weight=np.array([pair.weight for _, pair in pairs]),
         user_ids=tuple(map(str, users.tolist())),
         user=user,
     )

@@ -6,17 +6,17 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from nimakit.stats.careless import MIN_EVIDENCE
+from nimakit.stats.careless import MIN_ANSWERS, is_careless
 from nimakit.web.db.database import Database
 from nimakit.web.db.tables import Checks, Collection, Event, Exclusion, Gold, Membership, now
 from nimakit.web.rating.checks import checks_of
 from nimakit.web.study.evidence import Evidence, evidence_of
 
-MIN_ANSWERS = 20
-"""Answers from which a rater is judged by them, rather than by checks only."""
-_MIN_UNCHECKED = 40
-"""Answers from which agreement counts by itself: with fewer, 3 to 5 % of careful raters look careless."""
-_MIN_REPEATS = 5
+MIN_UNCHECKED = 40
+"""Answers from which agreement counts by itself: with fewer, more than 2 % of careful raters may look
+careless."""
+MIN_REPEATS = 5
+"""Pictures shown again from which the differences between their ratings count."""
 _HALF = 0.5
 
 
@@ -40,17 +40,17 @@ def reasons(one: Evidence, checks: Checks) -> list[str]:
         found.append(f"missed {one.gold_missed} of {len(one.gold)} gold pictures")
     if checks.attention_misses is not None and one.attention_missed >= checks.attention_misses:
         found.append(f"missed {one.attention_missed} of {len(one.attention)} attention checks")
-    if len(one.answers) >= MIN_ANSWERS:
-        if checks.same_share is not None and one.same >= checks.same_share:
-            found.append(f"gave the same answer in {100 * one.same:.0f} % of {len(one.answers)}")
-        is_enough = one.gold or one.attention or len(one.answers) >= _MIN_UNCHECKED
-        if checks.by_agreement and is_enough and one.agreement <= -MIN_EVIDENCE:
-            found.append("agrees with the others no better than chance")
+    is_same = checks.same_share is not None and one.same >= checks.same_share
+    if is_same and len(one.answers) >= MIN_ANSWERS:
+        found.append(f"gave the same answer in {100 * one.same:.0f} % of {len(one.answers)}")
+    is_enough = one.gold or one.attention or one.judged >= MIN_UNCHECKED
+    if checks.by_agreement and is_enough and is_careless(one.agreement, one.judged):
+        found.append("agrees with the others no better than chance")
     if checks.fast_ms is not None and len(one.times) >= MIN_ANSWERS:
         share = one.faster(checks.fast_ms)
         if share >= _HALF:
             found.append(f"took less than {checks.fast_ms} ms for {100 * share:.0f} % of the answers")
-    if checks.repeat_points is not None and len(one.differences) >= _MIN_REPEATS:
+    if checks.repeat_points is not None and len(one.differences) >= MIN_REPEATS:
         difference = one.difference or 0.0
         if difference >= checks.repeat_points:
             found.append(f"rates pictures shown again {difference:.1f} points apart")
@@ -60,8 +60,8 @@ def reasons(one: Evidence, checks: Checks) -> list[str]:
 def apply_rule(database: Database, collection: Collection) -> Applied:
     """Mark the raters who break a rule, and unmark those whom the rule marked and who break none any more.
 
-    Raters about whom the admin decided after the rule keep what the admin decided. Judging takes long in a
-    large collection and needs no lock, so that ratings can be stored meanwhile.
+    Raters about whom the admin decided keep what the admin decided. Judging takes long in a large collection
+    and needs no lock, so that ratings can be stored meanwhile.
 
     Args:
         database: The database.
@@ -100,7 +100,7 @@ def _mark(session: Session, collection: Collection, broken: dict[int, list[str]]
             included += 1
     for rater in broken.keys() - marked.keys():
         member = _member(session, collection, rater)
-        if member.excluded:  # by the admin, for reasons of their own
+        if member.excluded:  # by the admin, in a version that did not note it
             continue
         member.excluded = True
         session.add(
@@ -113,8 +113,10 @@ def _mark(session: Session, collection: Collection, broken: dict[int, list[str]]
 def overrule(session: Session, rater_id: int, collection_id: int) -> None:
     """Note that the admin decided about a rater, so that the rule leaves them alone."""
     mark = session.get(Exclusion, (rater_id, collection_id))
-    if mark is not None:
-        mark.overruled, mark.decided_at = True, now()
+    if mark is None:
+        mark = Exclusion(rater_id=rater_id, collection_id=collection_id, reasons=[])
+        session.add(mark)
+    mark.overruled, mark.decided_at = True, now()
 
 
 def reasons_of(session: Session, collection: Collection) -> dict[int, str]:

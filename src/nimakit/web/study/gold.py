@@ -38,7 +38,7 @@ def set_gold(
     Raises:
         UsageError: The range is not on the scale, or the other picture is missing, or the same.
     """
-    if collection.experiment == "preference":
+    if collection.compares:
         if worse is None or worse.id == image.id or worse.collection_id != collection.id:
             raise UsageError(
                 "A gold picture needs another picture of the collection that it must win against."
@@ -61,7 +61,7 @@ def remove_gold(session: Session, image: Image) -> None:
 
 
 def import_gold(session: Session, collection: Collection, path: Path) -> int:
-    """Read gold pictures from a table with the columns image, low and high; in a preference image and worse.
+    """Read gold pictures from a table: image, low and high; where pictures are compared, image and worse.
 
     Args:
         session: From `Database.write`.
@@ -75,7 +75,7 @@ def import_gold(session: Session, collection: Collection, path: Path) -> int:
         LabelError: A row is bad; nothing is changed then.
     """
     rows = BadRows(skip=False, remedy="Correct these rows and upload the table again.")
-    compared = collection.experiment == "preference"
+    compared = collection.compares
     images = list(session.scalars(select(Image).where(Image.collection_id == collection.id)))
     named = {image.image_id: image for image in images} | {image.path: image for image in images}
     count = 0
@@ -108,14 +108,14 @@ def suggest_gold(session: Session, collection: Collection, amount: int) -> int:
     """Make the pictures on whose rating people agree most gold pictures, at even steps across the scale.
 
     The right ratings are within 2.5 standard deviations of the mean, and at least 15 % of the scale on either
-    side. In a preference, pictures that won three quarters of their comparisons must be chosen over
-    pictures that lost as many.
+    side. Where pictures are compared, those that won three quarters of their comparisons must win against
+    those that lost as many.
 
     Returns:
         Number of new gold pictures, at most `amount`.
     """
     known = set(session.scalars(select(Gold.image_id).where(Gold.collection_id == collection.id)))
-    if collection.experiment == "preference":
+    if collection.compares:
         return _suggest_pairs(session, collection, amount, known)
     values: dict[int, list[float]] = {}
     rows = select(Rating.image_id, Rating.value).where(

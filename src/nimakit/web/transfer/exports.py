@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -11,9 +10,7 @@ from sqlalchemy import Select, SQLColumnExpression, select
 from sqlalchemy.orm import Session
 
 from nimakit.errors import LabelError
-from nimakit.io.atomic import atomic_writer
 from nimakit.io.delimited import TableWriter
-from nimakit.labels.label_file import write_labels
 from nimakit.labels.ratings import Ratings, to_counts
 from nimakit.stats.bradley_terry import Comparisons
 from nimakit.stats.histogram import FloatArray
@@ -128,27 +125,31 @@ def ratings_of(session: Session, collection: Collection) -> Ratings:
     return _first_ratings(session, collection, Rating.occurred_at, Rating.event_id)
 
 
-def pair_rows(session: Session, collection: Collection) -> Iterator[Row]:
+def pair_rows(session: Session, collection: Collection, *, everyone: bool = False) -> Iterator[Row]:
     """The current comparisons as the pairs that they decide (`nimakit.web.db.outcomes.decided`).
 
     Args:
         session: From `Database.read`; must stay open until the last row.
         collection: The collection.
+        everyone: Whether to include excluded raters, as in `rating_rows`.
 
     Yields:
-        Rows of `pair_columns`, without skipped comparisons and those of excluded raters. ``chosen`` is the
-        value of left or right, or -1 for a tie; ``weight`` is how much the pair counts.
+        Rows of `pair_columns`, without skipped comparisons and those of excluded raters; or with the latter,
+        and with ``excluded``. ``chosen`` is the value of left or right, or -1 for a tie; ``weight`` is how
+        much the pair counts.
 
     Raises:
         LabelError: Two pictures share an image_id.
     """
-    names = image_ids(session, collection)
+    names, excluded = image_ids(session, collection), reasons_of(session, collection) if everyone else {}
     wanted = (
         select(Choice, Rater.code)
         .join(Rater, Rater.id == Choice.rater_id)
-        .where(Choice.collection_id == collection.id, Choice.kind != SKIP, is_counted(collection, Choice))
+        .where(Choice.collection_id == collection.id, Choice.kind != SKIP)
         .order_by(Choice.occurred_at, Choice.event_id)
     )
+    if not everyone:
+        wanted = wanted.where(is_counted(collection, Choice))
     for choice, code in _stream(session, wanted):
         for left, right, share, weight in decided(choice.kind, choice.shown, choice.chosen, choice.worst):
             yield {
@@ -160,6 +161,7 @@ def pair_rows(session: Session, collection: Collection) -> Iterator[Row]:
                 "repeat": choice.round,
                 "comparison": choice.trial,
                 **({"weight": weight} if collection.choices > 2 else {}),
+                **({"excluded": excluded.get(choice.rater_id, "")} if everyone else {}),
             }
 
 
@@ -273,43 +275,6 @@ def write_rows(stream: IO[str], suffix: str, columns: Sequence[str], rows: Itera
         else:
             stream.write(json.dumps(row) + "\n")
     return count
-
-
-def export(session: Session, collection: Collection, what: str, path: Path) -> int:
-    """Write a file atomically.
-
-    Args:
-        session: From `Database.read`.
-        collection: The collection.
-        what: ``labels``, ``ratings``, ``all ratings`` (also those of excluded raters), ``pairs``
-            or ``raters``.
-        path: The file: .json for labels, else .csv or .jsonl.
-
-    Returns:
-        Number of images, ratings, pairs or raters.
-
-    Raises:
-        LabelError: As `ratings_of`.
-        OutputError: It could not be written.
-    """
-    if what == "labels":
-        names, counts = label_counts(session, collection)
-        write_labels(path, names, counts)
-        return len(names)
-    rows, columns = _table(session, collection, what)
-    with atomic_writer(path) as stream:
-        return write_rows(stream, path.suffix.lower(), columns, rows)
-
-
-def _table(session: Session, collection: Collection, what: str) -> tuple[Iterator[Row], tuple[str, ...]]:
-    match what:
-        case "pairs":
-            return pair_rows(session, collection), pair_columns(collection)
-        case "raters":
-            return rater_rows(session, collection), RATER_COLUMNS
-        case "all ratings":
-            return rating_rows(session, collection, everyone=True), (*RATING_COLUMNS, "excluded")
-    return rating_rows(session, collection), RATING_COLUMNS
 
 
 def _stream(session: Session, wanted: Select[*tuple[Any, ...]]) -> Iterator[Any]:

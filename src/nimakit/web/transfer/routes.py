@@ -15,25 +15,10 @@ from nimakit.web.db.tables import Collection
 from nimakit.web.front import body_limit
 from nimakit.web.pictures.chosen_list import choose_listed
 from nimakit.web.services import services
-from nimakit.web.transfer.files import write_file
+from nimakit.web.transfer.files import FILES, files_of, write_file
 from nimakit.web.transfer.imports import Imported, import_pairs, import_ratings
 
 blueprint = Blueprint("transfer", __name__, url_prefix="/c/<slug>/transfer")
-
-FILES = {
-    "labels.json": "labels",
-    "ratings.csv": "ratings",
-    "ratings.jsonl": "ratings",
-    "pictures.csv": "pictures",
-    "pictures.jsonl": "pictures",
-    "methods.md": "methods",
-    "package.zip": "package",
-    "all-ratings.csv": "all ratings",
-    "raters.csv": "raters",
-    "pairs.csv": "pairs",
-    "pairs.jsonl": "pairs",
-}
-"""Content of each file that can be downloaded."""
 
 _SUFFIXES = (*SUFFIXES, ".json")
 _LARGEST_IMPORT = 256 << 20
@@ -55,7 +40,7 @@ def page(slug: str) -> ResponseReturnValue:
     """Show the page."""
     with services().database.read() as session:
         collection = current_collection(session, slug)
-    return render_template("transfer/page.html", collection=collection, report=None)
+    return _page(collection)
 
 
 @blueprint.get("/<name>")
@@ -67,7 +52,7 @@ def download(slug: str, name: str) -> ResponseReturnValue:
     with tempfile.TemporaryDirectory() as folder, services().database.read() as session:
         collection = current_collection(session, slug)
         path = Path(folder, name)
-        write_file(session, collection, FILES[name], path)
+        write_file(session, collection, FILES[name].what, path)
         content = path.open("rb")  # can be read after the file is deleted
     return send_file(content, as_attachment=True, download_name=f"{slug}-{name}")
 
@@ -91,14 +76,15 @@ def upload(slug: str) -> ResponseReturnValue:
         try:
             report = _import(collection, what, path, skip_bad=request.form.get("skip_bad") == "1")
         except LabelError as error:
-            report = [str(error).replace(str(path), sent.filename)]
-            return render_template("transfer/page.html", collection=collection, report=report), 400
+            return _page(collection, [str(error).replace(str(path), sent.filename)]), 400
     services().candidates.invalidate(collection.id)
-    return render_template(
-        "transfer/page.html",
-        collection=collection,
-        report=[line.replace(str(path), sent.filename) for line in report],
-    )
+    return _page(collection, [line.replace(str(path), sent.filename) for line in report])
+
+
+def _page(collection: Collection, report: list[str] | None = None) -> str:
+    with services().database.read() as session:
+        files = files_of(session, collection)
+    return render_template("transfer/page.html", collection=collection, files=files, report=report)
 
 
 def _import(collection: Collection, what: str, path: Path, *, skip_bad: bool) -> list[str]:

@@ -177,9 +177,10 @@ export class Session {
     this.forward();
   }
 
-  // The answer to an attention check, which rates nothing: a rating, or the place of a picture from 1.
+  // The answer to an attention check, which rates nothing: a rating, or the place of the (best) picture from 1.
   checked(item, answer) {
-    const value = typeof answer === "number" ? answer + (item.pictures ? 1 : 0) : null;
+    const place = answer?.best ?? answer;
+    const value = typeof place === "number" ? place + (item.pictures ? 1 : 0) : null;
     return { kind: "check", check: item.check, image: item.id, value };
   }
 
