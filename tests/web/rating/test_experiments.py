@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from nimakit.web.db.tables import Attention, Checks
+from nimakit.web.rating.checks import DEFAULTS, wanted_answer
 from samples import write_photo
 from web.conftest import MakeStudy, Serve
 from web.rating.test_score_page import open_page, press, settle, swipe, wait_for_events
@@ -136,8 +138,13 @@ def test_the_best_and_the_worst_are_chosen_by_keyboard(
 def test_the_best_and_the_worst_are_chosen_by_touch_and_by_buttons(
     phone: Page, make_study: MakeStudy, serve: Serve
 ) -> None:
-    """Taps choose the best, then the worst. Buttons say what they choose, in either order, with Enter too."""
+    """Taps choose the best, then the worst. Buttons say what they choose, in either order, with Enter too.
+
+    An attention check takes the question's place.
+    """
     study = make_study(experiment="best-worst", choices="4")
+    checks = {**DEFAULTS, "attention_every": 2}
+    study.change(lambda session: session.add(Checks(collection_id=study.collection.id, **checks)))
     phone.goto(serve(study))
     expect(phone.locator(".canvas img")).to_have_count(4)
     settle(phone)
@@ -156,6 +163,13 @@ def test_the_best_and_the_worst_are_chosen_by_touch_and_by_buttons(
     for event, (best, worst) in zip(study.events, ((3, 0), (3, 1)), strict=True):
         assert event.shown is not None
         assert (event.image_id, event.worst_id) == (event.shown[best], event.shown[worst])
+    settle(phone)
+    wanted = wanted_answer(study.collection, study.visitor().rater, 1)
+    expect(phone.locator(".question")).to_contain_text(f"choose photograph {wanted} as the best")
+    for place in (wanted - 1, wanted % 4):
+        phone.locator(".choice .canvas").nth(place).tap()
+    wait_for_events(phone, study, 3)
+    assert study.change(lambda session: session.query(Attention).one().passed)
 
 
 def test_pictures_that_become_free_while_one_asks_are_asked_for_again(
