@@ -92,13 +92,14 @@ def _comparisons(
 ) -> tuple[FloatArray, FloatArray]:
     """(U,) comparisons of each rater by their weights, and evidence."""
     quality, found = random.normal(0, 1, PICTURES), []
-    for user in np.repeat(np.arange(RATERS), setting.each).tolist():
+    for rater in np.repeat(np.arange(RATERS), setting.each).tolist():
         shown = random.permutation(PICTURES)[: setting.steps]
-        seen = quality[shown] + errors[user] * random.normal(size=len(shown))
-        if user < CARELESS and (setting.kind == "random" or random.random() < 0.5):
+        seen = quality[shown] + errors[rater] * random.normal(size=len(shown))
+        if rater < CARELESS and (setting.kind == "random" or random.random() < 0.5):
             seen = random.normal(size=len(shown))
         worst = int(shown[seen.argmin()]) if setting.experiment == BEST_WORST else None
-        found += [(user, *pair) for pair in decided(CHOICE, shown.tolist(), int(shown[seen.argmax()]), worst)]
+        pairs = decided(CHOICE, shown.tolist(), int(shown[seen.argmax()]), worst)
+        found += [(rater, *pair) for pair in pairs]
     user, left, right, share, weight = map(np.array, zip(*found, strict=True))
     names = [tuple(map(str, range(count))) for count in (PICTURES, RATERS)]
     given = Comparisons(names[0], left, right, share, weight=weight, user_ids=names[1], user=user)

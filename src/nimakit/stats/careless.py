@@ -103,7 +103,7 @@ def conformity(comparisons: Comparisons, *, prior_sd: float = PRIOR_SD) -> Confo
         agreement = np.log(2 * likely) @ weight[own & decided]
         best = agreement.max()
         evidence[user] = best + np.log(np.exp(agreement - best).mean())
-    counts = np.bincount(comparisons.user[decided], weight[decided], users)
+    counts = np.bincount(comparisons.user[decided], weight[decided], users).astype(np.float64)
     return Conformity(comparisons.user_ids, counts.round(_DIGITS), evidence)  # seven times 4/7 is 4
 
 

@@ -19,6 +19,7 @@ COLUMNS = (
 )
 ID_COLUMNS = ("platform", "participant", "study", "session", "code")
 """Columns that name raters on their platform, only in the table that asks for them."""
+_UNKNOWN = dict.fromkeys(ID_COLUMNS)
 
 
 def participant_rows(
@@ -35,7 +36,7 @@ def participant_rows(
         Rows of `COLUMNS`, and with ids of `ID_COLUMNS`; what is unknown is None.
     """
     rows = session.execute(
-        select(Participation, Rater.code, StudyVersion.number, Membership.excluded, PlatformId)
+        select(Participation, Rater.code, StudyVersion.number, Membership.excluded)
         .join(Rater, Rater.id == Participation.rater_id)
         .join(StudyVersion, StudyVersion.id == Participation.version_id)
         .outerjoin(
@@ -43,15 +44,11 @@ def participant_rows(
             (Membership.rater_id == Participation.rater_id)
             & (Membership.collection_id == Participation.collection_id),
         )
-        .outerjoin(
-            PlatformId,
-            (PlatformId.rater_id == Participation.rater_id)
-            & (PlatformId.collection_id == Participation.collection_id),
-        )
         .where(Participation.collection_id == collection.id)
         .order_by(Participation.agreed_at, Participation.rater_id)
     )
-    for one, code, number, excluded, identity in rows:
+    identities = _identities(session, collection) if with_ids else {}
+    for one, code, number, excluded in rows:
         times = {"agreed": one.agreed_at, "ready": one.ready_at, "finished": one.finished_at}
         yield {
             "user_id": code,
@@ -59,11 +56,14 @@ def participant_rows(
             **{key: at and at.isoformat() for key, at in times.items()},
             "practice_rounds": one.practice_rounds,
             "excluded": int(bool(excluded)),
-            **(_identity(one, identity) if with_ids else {}),
+            **({**identities.get(one.rater_id, _UNKNOWN), "code": one.code} if with_ids else {}),
         }
 
 
-def _identity(one: Participation, identity: PlatformId | None) -> dict[str, Any]:
-    return {"code": one.code} | {
-        key: identity and getattr(identity, key) for key in ID_COLUMNS if key != "code"
+def _identities(session: Session, collection: Collection) -> dict[int, dict[str, Any]]:
+    """Rater id -> who they are on their platform."""
+    wanted = select(PlatformId).where(PlatformId.collection_id == collection.id)
+    return {
+        one.rater_id: {key: getattr(one, key) for key in ID_COLUMNS if key != "code"}
+        for one in session.scalars(wanted)
     }

@@ -99,7 +99,7 @@ def _rules(session: Session, collection: Collection, checks: Checks) -> Iterator
     if checks.by_agreement:
         is_checked = gold or checks.attention_every is not None
         fewest = MIN_ANSWERS if is_checked else MIN_UNCHECKED
-        noun = "pairs" if collection.compares else "ratings"
+        noun = "independent differences" if collection.compares else "ratings"
         yield (
             "agreed with the others no better than chance, according to the likelihood ratio of careful to"
             f" random answering ({'checks included; ' if is_checked else ''}at least {fewest} {noun})"
