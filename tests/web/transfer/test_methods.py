@@ -93,6 +93,7 @@ def test_methods_tell_how_a_study_was_run(study: Study) -> None:
         " The researchers included 1 rater whom the rule had excluded.",
     ):
         assert part in text, part
+    assert len(way.admin.table("pictures.csv")) == 3
     assert "5f0a" not in text
     assert "61b2" not in text
 
