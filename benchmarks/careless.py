@@ -49,7 +49,7 @@ SETTINGS = [
     *(Setting("score", 10, each, kind) for each in (20, 30, 40, 60) for kind in KINDS),
     Setting("score", 5, 40),
     *(Setting("preference", 2, each) for each in (20, 40)),
-    *(Setting("preference", 4, each) for each in (10, 20)),
+    *(Setting("preference", 4, each) for each in (20, 30)),
     *(Setting(BEST_WORST, 5, each, kind) for each in (10, 20) for kind in ("random", "half")),
 ]
 

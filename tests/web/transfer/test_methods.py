@@ -61,7 +61,7 @@ def test_methods_tell_how_a_study_was_run(study: Study) -> None:
     """Platform, consent, practice, places, checks and exclusions, with numbers; but no platform id."""
     way = Way(study)
     way.save(**TEXTS, platform="prolific", quota="2", places="9", minutes="30")
-    gold = way.study.images[2]
+    gold = way.study.images[3]
     way.admin.post(way.admin.address(f"checks/gold/{gold.id}"), {"low": "9", "high": "10"})
     check(way.study, attention_every=5, excludes=True, gold_misses=1, same_share=None, fast_ms=None)
     people = [way.join(PROLIFIC.format(number))[0] for number in range(3)]

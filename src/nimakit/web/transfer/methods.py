@@ -210,7 +210,10 @@ def _on_scores(session: Session, collection: Collection) -> Iterator[str]:
             f" {size - 1}/{decided} each, because they contain {size - 1} independent differences."
         )
     elif size > 2:
-        counts = f"Choosing one of {size} photographs decides {size - 1} pairs. {counts}"
+        counts = (
+            f"Choosing one of {size} photographs decides {size - 1} pairs, which have a weight of 2/{size} each,"
+            f" because they share the photograph chosen. {counts}"
+        )
     yield (
         f"Scores are those of a Bradley-Terry model with a normal prior (standard deviation {PRIOR_SD:g}"
         f" logits). {counts} Intervals of ranks cover 95 % of the posterior distribution."
