@@ -9,10 +9,11 @@ import numpy as np
 from sqlalchemy import case, select
 from sqlalchemy.orm import Session
 
+from nimakit.stats.best_worst import Pair
 from nimakit.stats.bradley_terry import Comparisons
 from nimakit.stats.careless import conformity, conformity_of_ratings, evidence_of_checks
 from nimakit.stats.histogram import IntArray
-from nimakit.web.db.outcomes import Pair, decided
+from nimakit.web.db.outcomes import decided
 from nimakit.web.db.tables import (
     FIRST,
     REPEAT,

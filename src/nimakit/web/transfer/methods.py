@@ -211,7 +211,7 @@ def _on_scores(session: Session, collection: Collection) -> Iterator[str]:
         )
     elif size > 2:
         counts = (
-            f"Choosing one of {size} photographs decides {size - 1} pairs, which have a weight of 2/{size} each,"
+            f"Choosing one of {size} photographs decides {size - 1} pairs, with a weight of 2/{size} each,"
             f" because they share the photograph chosen. {counts}"
         )
     yield (
