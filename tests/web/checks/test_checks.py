@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nimakit.web.db.tables import Attention, Checks, Event, Exclusion, Gold, Membership
+from nimakit.web.db.tables import Attention, Checks, Collection, Event, Exclusion, Gold, Membership, Rater
 from nimakit.web.rating.checks import DEFAULTS, spread, wanted_answer, with_attention
 from nimakit.web.study.evidence import Evidence
 from nimakit.web.study.exclusion import reasons
@@ -59,6 +59,19 @@ def test_every_rater_is_shown_gold_pictures(study: Study, visitor: Visitor) -> N
     assert study.rater().post(page, {"low": "8", "high": "10"}).status_code == 403
     assert visitor.post(page, {"remove": "1"}).status_code == 302
     assert study.change(lambda session: session.get(Gold, gold.id)) is None
+
+
+def test_attention_checks_ask_for_every_answer_in_turn() -> None:
+    """A rater who always gives the same one misses nine of ten checks; another rater has another order."""
+    collection = Collection(id=1, experiment="score", low=1, high=10, choices=2)
+    asked = {
+        code: [wanted_answer(collection, Rater(code=code), number) for number in range(1, 21)]
+        for code in ("r1", "r2")
+    }
+    for answers in asked.values():
+        assert sorted(answers[:10]) == list(range(1, 11))
+        assert answers[10:] == answers[:10]
+    assert asked["r1"] != asked["r2"]
 
 
 @on_both

@@ -4,9 +4,9 @@ A gold picture is a picture like any other, except that every rater is shown it.
 picture with an instruction in place of the question; its answer is no rating.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import insert, select, tuple_, update
@@ -118,12 +118,12 @@ def answered_checks(session: Session, collection: Collection, rater: Rater) -> s
 def wanted_answer(collection: Collection, rater: Rater, number: int) -> int:
     """What a rater's attention check asks for: a rating, or the place of the (best) picture from 1.
 
-    It follows from the rater's pseudonym, so that it is the same on every device.
+    It follows from the rater's pseudonym, so that it is the same on every device. All answers take turns:
+    a rater who always gives the same one misses most checks.
     """
-    digest = hashlib.sha256(f"{rater.code} attention {collection.id} {number}".encode()).digest()
-    if collection.compares:
-        return 1 + digest[0] % collection.choices
-    return collection.low + digest[0] % len(collection.scale.values)
+    values = range(1, collection.choices + 1) if collection.compares else collection.scale.values
+    order = Random(f"{rater.code} attention {collection.id}").sample(values, len(values))  # noqa: S311
+    return order[(number - 1) % len(order)]
 
 
 def instruction(collection: Collection, rater: Rater, number: int) -> str:
