@@ -80,6 +80,6 @@ def test_run_tests_checks_every_script() -> None:
 def test_run_tests_has_help(option: str) -> None:
     """./run-tests --help prints its options and installs nothing."""
     done = subprocess.run([ROOT / "run-tests", option], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("Checks and tests: ./run-tests [--lint | --fast | --slow | --docker")
-    assert {"--lint", "--fast", "--slow", "--docker", "--exhaustive"} <= set(done.stdout.split())
+    assert done.stdout.startswith("Checks and tests: ./run-tests [--lint | --fast | --slow | --ray | ")
+    assert {"--lint", "--fast", "--slow", "--ray", "--docker", "--exhaustive"} <= set(done.stdout.split())
     assert done.stderr == ""
