@@ -21,6 +21,7 @@ from nimakit.web.db.scale import Scale
 from nimakit.web.db.tables import CHOICES, CULL, EXPERIMENTS, ORDERS, Choice, Collection, Flag, Rating
 from nimakit.web.predictions.tastes import forget_tastes
 from nimakit.web.settings import PASSWORD_VARIABLE, Settings
+from nimakit.web.study.setup import refuse_experiment
 
 DEFAULT_MODEL = "aesthetic"
 STARS = Scale(1, 5)
@@ -200,7 +201,7 @@ def refuse_change(session: Session, collection: Collection, **values: Any) -> No
         values: The new values of columns, or ``scale``, a `Scale`.
 
     Raises:
-        UsageError: It does not.
+        UsageError: It does not, or a study could not go on.
     """
     if "scale" in values:
         values |= {"low": values["scale"].low, "high": values["scale"].high}
@@ -213,6 +214,10 @@ def refuse_change(session: Session, collection: Collection, **values: Any) -> No
             "Scale, number of choices and kind of experiment cannot change once there are ratings."
             " Duplicate the collection instead."
         )
+    if kind_changes or scale_changes:
+        new = {key: values.get(key, getattr(collection, key)) for key in ("experiment", "choices")}
+        low, high = (values.get(key, getattr(collection, key)) for key in ("low", "high"))
+        refuse_experiment(session, collection, scale=Scale(low, high), **new)
 
 
 def _size(experiment: str, sizes: tuple[int, ...], asked: int | None, present: int | None) -> int:

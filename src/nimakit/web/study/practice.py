@@ -9,7 +9,7 @@ from flask_babel import format_decimal
 from flask_login import current_user  # type: ignore[import-untyped]
 from sqlalchemy.orm import Session
 
-from nimakit.io.rules import is_number
+from nimakit.io.rules import is_integer, is_number
 from nimakit.web.access import current_collection, current_rater
 from nimakit.web.db.tables import CHOICE, FIRST, Collection, Image, Participation, StudyVersion, now
 from nimakit.web.languages import gettext
@@ -17,7 +17,7 @@ from nimakit.web.rating.deck import picture, picture_items, read_query
 from nimakit.web.rating.ordering import Pick
 from nimakit.web.services import services
 from nimakit.web.study.participation import step_of
-from nimakit.web.study.texts import find_pictures
+from nimakit.web.study.texts import find_pictures, suits
 
 blueprint = Blueprint("practice", __name__, url_prefix="/c/<slug>/study/practice")
 
@@ -71,7 +71,7 @@ def answer(slug: str) -> ResponseReturnValue:
         is_right, expected = _judge(body, task, shown)
         key = (participation.rater_id, participation.collection_id)
         stored = session.get_one(Participation, key, with_for_update=True, populate_existing=True)
-        stored.practised = {**stored.practised, str(number): is_right}
+        stored.practised = {str(number): is_right, **stored.practised}  # the first answer counts
         done = len(stored.practised)
     return jsonify(right=is_right, expected=expected, text=task["text"], done=done)
 
@@ -115,13 +115,17 @@ def _participation() -> Participation:
 def _tasks(
     session: Session, collection: Collection, participation: Participation
 ) -> dict[int, tuple[Task, list[Image]]]:
-    """Number of a task -> the task and its pictures, of the tasks whose pictures can be shown."""
+    """Number of a task -> the task and its pictures, of the tasks that can be shown.
+
+    Those that cannot lack a picture, or were written for another experiment.
+    """
+    kind = (collection.experiment, collection.choices, collection.scale)
     practice = session.get_one(StudyVersion, participation.version_id).practice
     found = find_pictures(session, collection, [path for task in practice for path in task["pictures"]])
     return {
         number: (task, [found[path] for path in task["pictures"]])
         for number, task in enumerate(practice)
-        if found.keys() >= set(task["pictures"])
+        if found.keys() >= set(task["pictures"]) and suits(task, *kind)
     }
 
 
@@ -152,9 +156,9 @@ def _item(session: Session, collection: Collection, number: int, images: list[Im
 
 def _number(body: Any, known: dict[int, tuple[Task, list[Image]]]) -> int:
     number = body.get("task") if isinstance(body, dict) else None
-    if not isinstance(number, int) or number not in known:
+    if not is_integer(0)(number) or number not in known:
         abort(400, "There is no such practice task.")
-    return number
+    return int(number)
 
 
 def _judge(body: dict[str, Any], task: Task, images: list[Image]) -> tuple[bool, str]:

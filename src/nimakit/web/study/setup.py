@@ -5,9 +5,10 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from nimakit.errors import UsageError
-from nimakit.web.db.tables import Collection, Invitation, Study, StudyVersion
+from nimakit.web.db.scale import Scale
+from nimakit.web.db.tables import CHOICES, CULL, Collection, Invitation, Study, StudyVersion
 from nimakit.web.study.participation import latest_version
-from nimakit.web.study.texts import find_pictures, picture_names
+from nimakit.web.study.texts import find_pictures, picture_names, suits
 
 _LABEL = "Study"
 _TEXTS = ("consent", "instructions", "examples", "practice")
@@ -39,6 +40,42 @@ def save_study(
         number = 1 if latest is None else latest.number + 1
         session.add(StudyVersion(collection_id=collection.id, number=number, pictures=pictures, **texts))
     session.flush()
+
+
+def refuse_experiment(
+    session: Session, collection: Collection, *, experiment: str, choices: int, scale: Scale
+) -> None:
+    """Check that a collection's study, if it is on, can go on with another kind of answers.
+
+    Args:
+        session: From `Database.read`.
+        collection: The collection.
+        experiment: The new experiment.
+        choices: The new number of pictures in a comparison.
+        scale: The new scale.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    study = session.get(Study, collection.id)
+    if study is None or not study.is_on:
+        return
+    if experiment == CULL:
+        raise UsageError("A cull cannot be rated as a study. Switch the study off first, on the page Study.")
+    if experiment in CHOICES and study.quota is None:
+        raise UsageError(
+            "Comparisons have no end. Set the number of comparisons per rater first, on the page Study."
+        )
+    latest = latest_version(session, collection.id)
+    practice = latest.practice if latest else []
+    is_same = experiment == collection.experiment or CHOICES.keys().isdisjoint(
+        (experiment, collection.experiment)
+    )
+    if practice and not (is_same and all(suits(task, experiment, choices, scale) for task in practice)):
+        raise UsageError(
+            "The study's practice tasks have answers of the present experiment, number of choices and scale."
+            " Remove them first, on the page Study."
+        )
 
 
 def _resolved(

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from nimakit.errors import UsageError
 from nimakit.web.db.scale import Scale
-from nimakit.web.db.tables import BEST_WORST, OK, Collection, Image
+from nimakit.web.db.tables import BEST_WORST, CHOICES, OK, Collection, Image
 
 SEPARATOR = "|"
 """Between the parts of a line of an example or a practice task."""
@@ -114,6 +114,20 @@ def practice_lines(practice: Iterable[Mapping[str, Any]]) -> str:
         [*one["pictures"], *([] if one["low"] is None else [_span(one)]), *filter(None, [one["text"]])]
         for one in practice
     )
+
+
+def suits(task: Mapping[str, Any], experiment: str, choices: int, scale: Scale) -> bool:
+    """Whether raters of an experiment can answer a practice task.
+
+    Args:
+        task: One of `StudyVersion.practice`.
+        experiment: One of `EXPERIMENTS`.
+        choices: Number of pictures in a comparison.
+        scale: The scale of ratings.
+    """
+    if experiment in CHOICES:
+        return task["low"] is None and len(task["pictures"]) == choices
+    return task["low"] is not None and scale.low <= task["low"] and task["high"] <= scale.high
 
 
 def _practice(number: int, parts: list[str], collection: Collection) -> dict[str, Any]:

@@ -187,6 +187,7 @@ export class Session {
   // Move past an item and keep its answer.
   forward() {
     this.deck.advance();
+    if (this.field.dataset.practice) this.deck.past = []; // in practice the first answer counts
     this.next();
     this.update();
   }
