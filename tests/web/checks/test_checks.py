@@ -37,10 +37,22 @@ def test_gold_items_are_spread() -> None:
 
 
 def test_attention_checks_come_after_so_many_pictures() -> None:
-    """Those answered, or waiting in the browser, do not come again; one that is late comes at once."""
-    assert with_attention("abcde", every=2, start=0, asked=set(), check=str) == [*"ab1cd2e"]
-    assert with_attention("ab", every=2, start=4, asked={1}, check=str) == [*"2ab"]
-    assert with_attention("ab", every=None, start=5, asked=set(), check=str) == [*"ab"]
+    """Those answered, or waiting in the browser, do not come again; one that is late comes at once.
+
+    Numbers that are not due change nothing, and at the end all come that are still due.
+    """
+
+    def spread_among(items: str, every: int | None, start: int, asked: set[int], is_end: bool = False) -> str:
+        return "".join(with_attention(items, every=every, start=start, asked=asked, is_end=is_end, check=str))
+
+    assert spread_among("abcde", 2, 0, set()) == "ab1cd2e"
+    assert spread_among("ab", 2, 4, {1}) == "2ab"
+    assert spread_among("ab", 2, 4, {2, 9999}) == "1ab"
+    assert spread_among("ab", 2, 8, set()) == "1a2b"
+    assert spread_among("ab", 2, 4, set(), is_end=True) == "1a2b"
+    assert spread_among("", 2, 7, {1}, is_end=True) == "23"
+    assert spread_among("", 2, 6, {1, 2}, is_end=True) == ""  # none follows the last item
+    assert spread_among("ab", None, 5, set(), is_end=True) == "ab"
 
 
 def test_every_rater_is_shown_gold_pictures(study: Study, visitor: Visitor) -> None:
@@ -76,22 +88,30 @@ def test_attention_checks_ask_for_every_answer_in_turn() -> None:
 
 @on_both
 def test_answers_to_attention_checks_rate_nothing(study: Study) -> None:
-    """The instruction takes the question's place; the answer is kept apart, and can be changed."""
+    """The instruction takes the question's place; the answer is kept apart, and can be changed.
+
+    The picture is none of those before and after it.
+    """
     check(study, attention_every=2)
     ann = study.rater()
     items = ann.deck(amount=4)["items"]
-    assert [item.get("check") for item in items] == [None, None, 1, None, None][: len(items)]
+    assert [item.get("check") for item in items] == [None, None, 1, None, None]
     asked = items[2]
+    assert asked["id"] not in {item["id"] for item in items if not item.get("check")}
     wanted = wanted_answer(study.collection, ann.rater, 1)
     assert f"choose {wanted}" in asked["question"]
     assert ann.send({"kind": "check", "check": 1, "image": asked["id"], "value": None}).status_code == 200
     assert [item.get("check") for item in ann.deck(amount=4)["items"]].count(1) == 0
-    assert [item.get("check") for item in ann.deck(amount=4, checks="1")["items"]].count(2) == 0
+    held = ",".join(str(item["id"]) for item in items[:2])
+    assert [item.get("check") for item in ann.deck(held=held, checks="9999")["items"]][2] == 2
+    assert 2 not in [item.get("check") for item in ann.deck(held=held, checks="2")["items"]]
     ann.send({"kind": "check", "check": 1, "image": asked["id"], "value": wanted, "elapsed_ms": 900})
     kept = study.change(lambda session: session.query(Attention).one())
     assert (kept.number, kept.wanted, kept.given, kept.passed) == (1, wanted, wanted, True)
     assert study.ratings == []
     assert [event.kind for event in study.events] == ["check", "check"]
+    admin = study.admin()
+    assert "<td>attention check</td>" in admin.get(admin.address(f"ratings/{asked['id']}")).text
     refused = ann.send({"kind": "check", "check": 0, "value": 1}, {"kind": "check", "check": 1, "value": 99})
     assert len(refused.get_json()["refused"]) == 2
 

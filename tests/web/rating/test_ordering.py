@@ -5,6 +5,7 @@ import pytest
 
 from nimakit.web.db.scale import Scale
 from nimakit.web.db.tables import Image, Rater
+from nimakit.web.rating import ordering
 from nimakit.web.rating.ordering import REPEAT_AFTER, shuffle_keys, uncertainty
 from samples import write_photo
 from web.study import Study, Visitor, on_both
@@ -150,8 +151,14 @@ def test_raters_spread_over_the_most_uncertain_pictures(study: Study) -> None:
     assert not set(first) & set(second)
 
 
-def test_repeats_come_after_a_while_and_count_apart(study: Study, visitor: Visitor) -> None:
-    """Some pictures are repeated; both ratings are stored, and only the first is counted."""
+def test_repeats_come_after_a_while_and_count_apart(
+    study: Study, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some pictures are repeated; both ratings are stored, and only the first is counted.
+
+    At the end as well, others come in between; a picture for which there are none is not repeated.
+    """
+    monkeypatch.setattr(ordering, "REPEAT_AFTER", 3)
     study.set(repeats=0.5)
     study.change(lambda session: setattr(session.get_one(Rater, visitor.rater.id), "code", "r0000000"))
     rounds: list[tuple[int, int]] = []
@@ -166,6 +173,8 @@ def test_repeats_come_after_a_while_and_count_apart(study: Study, visitor: Visit
     again = [image for image, turn in rounds if turn == 1]
     assert len(firsts) == 6
     assert 0 < len(again) < 6
+    images = [image for image, _ in rounds]
+    assert all(images[::-1].index(key) + images.index(key) < len(images) - 4 for key in again)
     assert len(set(again)) == len(again)
     assert all(image.total == 5 for image in study.images)
     assert len(study.ratings) == 6 + len(again)

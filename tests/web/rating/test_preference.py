@@ -4,7 +4,10 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from sqlalchemy import func, select
 
+from nimakit.web.db.tables import Choice, Rater
+from nimakit.web.rating import pairing
 from web.conftest import MakeStudy
 from web.study import Study, Visitor, on_both
 
@@ -169,8 +172,35 @@ def test_a_collection_wants_so_many_comparisons(pairs: Study) -> None:
     assert (deck["items"], deck["done"], deck["total"]) == ([], 3, 3)
 
 
-def test_a_repeat_shows_the_pair_the_other_way_round(make_study: MakeStudy) -> None:
+def test_two_tabs_do_not_double_a_comparison(pairs: Study) -> None:
+    """It has the same id in both, so that the second answer replaces the first."""
+    visitor = pairs.visitor()
+    for item in [*upcoming(visitor)["items"], *(again := upcoming(visitor)["items"])]:
+        choose(visitor, item, 0)
+    with pairs.database.read() as session:
+        assert session.scalar(select(func.count()).select_from(Choice)) == len(again)
+    assert sum(image.count for image in pairs.images) == 2 * len(again)
+
+
+def test_what_a_browser_holds_counts_as_comparisons(pairs: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not as pictures: every third comparison is a repeat, however many wait in the browser."""
+    monkeypatch.setattr(pairing, "REPEAT_AFTER", 0)
+    pairs.set(repeats=0.5)
+    visitor = pairs.visitor()
+    pairs.change(lambda session: setattr(session.get_one(Rater, visitor.rater.id), "code", "r0000000"))
+    for _ in range(2):
+        for item in upcoming(visitor, amount=3)["items"]:
+            choose(visitor, item, 0)
+    held = [image.id for image in pairs.images][:2]
+    rounds = [item["round"] for item in upcoming(visitor, held=",".join(map(str, held)))["items"]]
+    assert rounds[:3] == [0, 0, 1]
+
+
+def test_a_repeat_shows_the_pair_the_other_way_round(
+    make_study: MakeStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is counted separately, and reveals raters who always choose the left."""
+    monkeypatch.setattr(pairing, "REPEAT_AFTER", 5)
     study = make_study(experiment="preference")
     study.set(repeats=0.5)
     visitor = study.visitor()
@@ -184,7 +214,9 @@ def test_a_repeat_shows_the_pair_the_other_way_round(make_study: MakeStudy) -> N
         rounds.append((tuple(item["ids"]), item["round"]))
         choose(visitor, item, 0)
     again = [ids for ids, turn in rounds if turn == 1]
-    assert all(tuple(reversed(ids)) in [one for one, turn in rounds if turn == 0] for ids in again)
+    shown = [ids for ids, _ in rounds]
+    assert again
+    assert all(shown.index(ids) - shown.index(tuple(reversed(ids))) > 5 for ids in again)
     assert sum(image.count for image in study.images) == 2 * len([1 for _, turn in rounds if turn == 0])
 
 

@@ -45,7 +45,7 @@ def test_the_page_shows_what_was_saved(way: Way) -> None:
     ):
         assert line in page
     assert "qr-code" not in page, "a platform adds ids to the link"
-    assert "5 places: 0 finished, 0 under way, 0 out of time." in page
+    assert "0 of 5 places finished, 0 in progress, 0 timed out." in page
 
 
 def test_a_withdrawn_link_is_replaced_when_saved(way: Way) -> None:

@@ -5,10 +5,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from nimakit.web.db.tables import Image, now
+from nimakit.errors import UsageError
+from nimakit.web.collections.setup import change_collection
+from nimakit.web.db.scale import Scale
+from nimakit.web.db.tables import Checks, Collection, Gold, Image, Rater, now
+from nimakit.web.rating import ordering, pairing
+from nimakit.web.rating.checks import DEFAULTS
 from web.conftest import MakeStudy
 from web.studies.conftest import PROLIFIC, TEXTS, Way
 from web.study import Study, Visitor, on_both
@@ -65,6 +70,11 @@ def test_practice_is_repeated_until_enough_is_right(way: Way) -> None:
     rater, _ = way.join()
     result = rater.address("study/practice/result")
     assert practise(rater, [3, 7]) == [True, False]
+    image = next(image.id for image in way.study.images if image.path == "more/photo 5.png")
+    again = {"task": 1, "image": image, "kind": "rating", "value": 8}
+    assert feedback(rater, again)["right"] is True
+    assert rater.post_json(rater.address("study/practice/tasks"), {**again, "task": True}).status_code == 400
+    assert way.participations()[0].practised == {"0": True, "1": False}  # the first answer counts
     assert "at least 2" in rater.get(result).text
     rater.post(result, {"next": "rate"})
     assert rater.get(rater.address("deck")).status_code == 403
@@ -97,7 +107,20 @@ def test_comparisons_are_practised_and_counted(make_study: MakeStudy) -> None:
     for one in deck["items"]:
         rater.send({"kind": "tie", "trial": one["trial"], "shown": one["ids"]})
     assert rater.get_json(rater.address("preference/next"))["items"] == []
+    taken_back = way.admin.address(f"comparisons/{rater.rater.id}/{deck['items'][0]['trial']}")
+    assert way.admin.post(taken_back, {"said": "skip"}).status_code == 302
+    assert rater.get(rater.address("study/done")).status_code == 302
+    deck = rater.get_json(rater.address("preference/next"))
+    assert (deck["done"], deck["total"], len(deck["items"])) == (1, 2, 1)
+    [one] = deck["items"]
+    rater.send({"kind": "tie", "trial": one["trial"], "shown": one["ids"]})
     assert "completion code" in rater.get(rater.address("study/done")).text
+
+
+def more_pictures(study: Study, count: int) -> list[Image]:
+    """Rows of further pictures, without files."""
+    about = {"collection_id": study.collection.id, "size": 1, "mtime_ns": 1}
+    return [Image(path=f"p{number}.jpg", image_id=f"p{number}", **about) for number in range(count)]
 
 
 def test_the_best_and_the_worst_are_practised_after_consent(make_study: MakeStudy) -> None:
@@ -105,6 +128,7 @@ def test_the_best_and_the_worst_are_practised_after_consent(make_study: MakeStud
     way = Way(make_study(experiment="best-worst", choices="4"))
     assert "no end" in way.save().text
     line = "photo 5 | photo 1 | photo 2 | photo 3 | the last is blurred"
+    way.study.change(lambda session: session.add_all(more_pictures(way.study, 2)))
     assert way.save(quota="1", practice=line).status_code == 302, way.problems
     rater, _ = way.join()
     assert rater.client.get(rater.address("best-worst/next")).status_code == 403
@@ -163,11 +187,16 @@ def test_members_who_joined_without_the_link_agree_first(make_study: MakeStudy) 
 
 
 @pytest.mark.parametrize("experiment", ["score", "preference"])
-def test_repeats_come_on_top_of_the_quota(make_study: MakeStudy, experiment: str) -> None:
+def test_repeats_come_on_top_of_the_quota(
+    make_study: MakeStudy, monkeypatch: pytest.MonkeyPatch, experiment: str
+) -> None:
     """The last ones follow once the quota is reached, and only then is a study finished."""
+    for module in (ordering, pairing):
+        monkeypatch.setattr(module, "REPEAT_AFTER", 1)
     way = Way(make_study(experiment=experiment, repeats=0.5))
     way.save(quota="4")
     rater, _ = way.join()
+    way.study.change(lambda session: setattr(session.get_one(Rater, rater.rater.id), "code", "r0000000"))
     path = "deck?amount=1" if experiment == "score" else "preference/next?amount=1"
     rounds = []
     while items := rater.get_json(rater.address(path))["items"]:
@@ -181,7 +210,7 @@ def test_repeats_come_on_top_of_the_quota(make_study: MakeStudy, experiment: str
             rater.send({"kind": "tie", "trial": trial, "shown": item["ids"], **about})
         assert len(rounds) < 20
     assert rounds.count(0) == 4
-    assert set(rounds[4:]) <= {1}
+    assert 1 in rounds
     assert "completion code" in rater.get(rater.address("study/done")).text
 
 
@@ -198,6 +227,8 @@ def test_nobody_takes_part_twice(way: Way) -> None:
     assert "5f0aaa" not in again.text.replace("PROLIFIC_PID=5f0aaa", "")
     _, answer = way.join(PROLIFIC.format("aa"))
     assert answer.status_code == 302
+    assert first.get(way.link).location.endswith("/study")
+    assert first.get(way.link + "?PROLIFIC_PID=").status_code == 403
     other, _ = way.join(PROLIFIC.format("bb"), first)  # a second person at the same browser
     assert len(way.participations()) == len({one.rater_id for one in way.platform_ids()}) == 2
     assert other.code != elsewhere.code
@@ -223,8 +254,11 @@ def test_a_preview_on_mechanical_turk_takes_no_place(way: Way) -> None:
 
 @on_both
 def test_an_unfinished_place_goes_to_the_next_rater(way: Way) -> None:
-    """Once its time is over; who comes back later is told, unless a place is left. Answers are kept."""
-    way.save(places="1", minutes="30")
+    """Once its time is over; who comes back later is told, unless a place is left. Answers are kept.
+
+    Those who answer the last picture after that get no code.
+    """
+    way.save(places="1", minutes="30", quota="2")
     late, _ = way.join()
     late.rate(way.study.images[0].id, 4)
     full = way.study.visitor().get(way.link)
@@ -237,6 +271,9 @@ def test_an_unfinished_place_goes_to_the_next_rater(way: Way) -> None:
     assert "time for this study is over" in late.get(late.address("study")).text
     late.rate(way.study.images[1].id, 5)  # given before, and arrives late
     assert len(way.study.ratings) == 2
+    ended = late.get(late.address("study/done"))
+    assert (ended.status_code, "time for this study is over" in ended.text) == (403, True)
+    assert [one.finished_at for one in way.participations()] == [None, None]
 
 
 def test_the_version_that_a_rater_agreed_to_is_kept(way: Way) -> None:
@@ -250,13 +287,19 @@ def test_the_version_that_a_rater_agreed_to_is_kept(way: Way) -> None:
     answer = way.study.visitor().post(way.link, {"version": "1"})
     assert "has changed" in answer.text
     way.join()
+    way.save(consent="two", instructions="more", examples="photo 0 | dark", quota="")
+    assert rater.deck()["total"] == 5
+    way.join()
+    way.save(consent="two", instructions="more", examples="photo 1 | dark", quota="")
+    assert rater.deck()["total"] == 4  # both pictures were explained to some
+    way.save(consent="two", instructions="more", quota="3")
     table = way.admin.get(way.admin.address("study/participants.csv")).text.splitlines()
-    assert [line.split(",")[1] for line in table[1:]] == ["1", "2"]
+    assert [line.split(",")[1] for line in table[1:]] == ["1", "2", "3"]
     assert rater.deck()["total"] == 3
 
 
 def test_codes_are_each_raters_own_and_lead_back(way: Way) -> None:
-    """Without a common code; the return address contains it, and may be opened at once."""
+    """Without a common code; the return address contains it, escaped, and may be opened at once."""
     way.save(quota="1", link="https://app.example.org/complete?cc={code}", redirects="y")
     codes = set()
     for _ in range(2):
@@ -266,13 +309,20 @@ def test_codes_are_each_raters_own_and_lead_back(way: Way) -> None:
         assert re.fullmatch(r"https://app\.example\.org/complete\?cc=[A-Z2-9]{8}", address)
         codes.add(address)
     assert len(codes) == 2
+    way.save(quota="1", code="A&B#c d", link="https://x.org/?cc={code}", redirects="y")
+    rater, _ = way.join()
+    way.rated(rater)
+    assert rater.get(rater.address("study/done")).location == "https://x.org/?cc=A%26B%23c%20d"
 
 
 def test_skipping_is_refused_unless_the_study_allows_it(way: Way) -> None:
-    """Skipped pictures give no code, and count where raters may skip."""
+    """Skipped pictures come again and give no code, and count where raters may skip."""
     way.save(quota="1")
     rater, _ = way.join()
-    rater.send({"kind": "skip", "image": rater.deck()["items"][0]["id"]})
+    first = rater.deck()["items"][0]["id"]
+    rater.send({"kind": "skip", "image": first})
+    deck = rater.deck()
+    assert ([item["id"] for item in deck["items"]], deck["done"]) == ([first], 0)
     assert rater.get(rater.address("study/done")).status_code == 302
     way.save(quota="1", may_skip="y")
     assert "completion code" in rater.get(rater.address("study/done")).text
@@ -307,3 +357,112 @@ def test_collections_without_a_study_are_as_before(study: Study) -> None:
     assert rater.get(rater.address("score")).status_code == 200
     assert rater.get(rater.address("study")).status_code == 404
     assert rater.deck()["total"] == 6
+
+
+def test_a_complete_study_takes_no_new_raters(way: Way) -> None:
+    """Gold pictures, which all raters are shown, are no reason to; those who had begun get their codes."""
+    gold = way.study.images[0].id
+    about = {"collection_id": way.study.collection.id, "low": 1, "high": 10, "source": "owner"}
+    way.study.change(lambda session: session.add(Gold(image_id=gold, **about)))
+    way.save()
+    way.study.set(wanted=1)
+    first, second = way.join()[0], way.join()[0]
+    way.rated(first)
+    way.study.services.candidates.invalidate(way.study.collection.id)
+    for answer in (way.study.visitor().get(way.link), way.join()[1]):
+        assert (answer.status_code, "all the answers it needs" in answer.text) == (403, True)
+    assert len(way.participations()) == 2
+    second.rate(gold, 5)
+    assert second.deck()["total"] == 1
+    assert "completion code" in second.get(second.address("study/done")).text
+
+
+@on_both
+def test_limits_hold_for_what_browsers_send(way: Way) -> None:
+    """Neither pictures that were explained, nor more than the quota, nor anything new after the end.
+
+    Answers that were given in time, were stored before or change an earlier one are accepted.
+    """
+    way.save(quota="2", examples="photo 0 | dark")
+    rater, _ = way.join()
+    rater.post(rater.address("study/instructions"), {})
+    keys = {image.path: image.id for image in way.study.images}
+    explained, *images = [keys.pop("photo 0.jpg"), *keys.values()]
+
+    def refused(image: int, **rest: Any) -> list[str]:
+        return [one["reason"] for one in rater.rate(image, 3, **rest)["refused"]]
+
+    assert refused(explained) == ["This picture is not part of the collection."]
+    rater.send(*({"kind": "rating", "image": image, "value": 3, "id": f"e{image}"} for image in images))
+    assert [one.image_id for one in way.study.ratings] == images[:2]
+    assert refused(images[0], id=f"e{images[0]}") == refused(images[1]) == []
+    assert "all the answers" in refused(images[2])[0]
+    rater.get("/collections?lang=de")
+    assert "alle Antworten" in refused(images[2])[0]
+    rater.get("/collections?lang=en")
+    assert rater.get(rater.address("study/done")).status_code == 200
+    way.save(examples="photo 0 | dark")
+    assert refused(images[2]) == ["You have finished this study."]
+    assert refused(images[0]) == refused(images[3], age_ms=60_000) == []
+    assert len(way.study.ratings) == 3
+
+
+def test_attention_checks_are_part_of_a_study(way: Way) -> None:
+    """Whatever the browser says of them: those that were due come before the end."""
+    asking = Checks(collection_id=way.study.collection.id, **{**DEFAULTS, "attention_every": 2})
+    way.study.change(lambda session: session.add(asking))
+    way.save(quota="5")
+    rater, _ = way.join()
+    while items := [one for one in rater.deck(checks="1,2")["items"] if not one.get("check")]:
+        rater.rate(items[0]["id"], 7)
+    assert rater.get(rater.address("study/done")).status_code == 302
+    assert [one["check"] for one in rater.deck()["items"]] == [1, 2]
+    rater.send({"kind": "check", "check": 1, "value": 1}, {"kind": "check", "check": 2, "value": None})
+    assert "completion code" in rater.get(rater.address("study/done")).text
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"experiment": "cull"}, "A cull cannot be rated as a study"),
+        ({"experiment": "preference"}, "Comparisons have no end"),
+        ({"scale": Scale(1, 5)}, "practice tasks"),
+    ],
+)
+def test_settings_leave_a_study_what_it_needs(way: Way, values: dict[str, Any], reason: str) -> None:
+    """While it is on, its raters could otherwise not go on; other changes are allowed."""
+    way.save(practice="photo 1 | 8")
+
+    def change(session: Session, **changed: Any) -> None:
+        change_collection(session, session.scalars(select(Collection)).one(), **changed)
+
+    with pytest.raises(UsageError, match=reason):
+        way.study.change(lambda session: change(session, **values))
+    way.study.change(lambda session: change(session, experiment="rate", scale=Scale(1, 8)))
+    way.save(is_on="", practice="photo 1 | 8")
+    way.study.change(lambda session: change(session, **values))
+
+
+def test_the_admin_does_not_become_a_rater(way: Way) -> None:
+    """Their session would be lost; the link explains what to do."""
+    way.save()
+    admin = way.study.admin()
+    for answer in (admin.get(way.link), way.join("", admin)[1]):
+        assert (answer.status_code, "private window" in answer.text) == (403, True)
+    assert admin.rater.is_admin
+    assert way.study.change(lambda session: session.scalar(select(func.count()).select_from(Rater))) == 2
+
+
+def test_raters_see_only_the_pages_of_a_study(way: Way) -> None:
+    """Neither pictures again nor their answers; their card says when they are done."""
+    way.save(quota="1")
+    rater, _ = way.join()
+    for page in ("ratings", f"ratings/{way.study.images[0].id}", "comparisons", "similarity"):
+        assert rater.get(rater.address(page)).status_code == 403, page
+    assert "0 of 1 done" in rater.get("/collections").text
+    way.rated(rater)
+    rater.get(rater.address("study/done"))
+    overview = rater.get("/collections").text
+    assert "You have finished this study" in overview
+    assert "Completion code" in overview
+    assert way.admin.get(way.admin.address("ratings")).status_code == 200

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from nimakit.web.access import current_collection, current_rater
 from nimakit.web.accounts import raters
 from nimakit.web.collections import lifecycle
-from nimakit.web.db.tables import FIRST, OK, Collection, Image, Rater
+from nimakit.web.db.tables import FIRST, OK, Collection, Image, Participation, Rater, Study
 from nimakit.web.services import services
 
 blueprint = Blueprint("collections", __name__)
@@ -25,20 +25,32 @@ class Card:
 
     Attributes:
         collection: The collection.
-        pictures: Number of pictures to rate.
+        pictures: Number of its pictures.
         done: Number the rater has rated or skipped; or comparisons made.
         cover: A few of its pictures.
+        study: The study that limits the rater, if there is one.
+        is_over: Whether the rater has finished that study.
     """
 
     collection: Collection
     pictures: int
     done: int
     cover: list[Image]
+    study: Study | None
+    is_over: bool
+
+    @property
+    def total(self) -> int | None:
+        """Number the rater is asked for; None if there is no end: that of comparisons without a quota."""
+        quota = None if self.study is None else self.study.quota
+        if self.collection.compares:
+            return quota
+        return self.pictures if quota is None else min(quota, self.pictures)
 
     @property
     def is_finished(self) -> bool:
-        """Whether the rater has rated or skipped every picture; comparisons have no end."""
-        return not self.collection.compares and 0 < self.pictures <= self.done
+        """Whether the rater has rated or skipped every picture and may look at the results."""
+        return self.study is None and self.total is not None and 0 < self.total <= self.done
 
 
 @blueprint.get("/")
@@ -81,9 +93,14 @@ def _card(session: Session, collection: Collection, rater: Rater) -> Card:
     table = collection.response_table
     mine = (table.collection_id == collection.id, table.rater_id == rater.id, table.round == FIRST)
     shown = (Image.collection_id == collection.id, Image.state == OK)
+    study = None if rater.is_admin else session.get(Study, collection.id)
+    taking = session.get(Participation, (rater.id, collection.id))
+    is_limited = study is not None and study.is_on
     return Card(
         collection,
         session.scalar(select(func.count()).select_from(Image).where(*shown)) or 0,
         session.scalar(select(func.count()).select_from(table).where(*mine)) or 0,
         list(session.scalars(select(Image).where(*shown).order_by(Image.id).limit(_COVER))),
+        study if is_limited else None,
+        is_limited and taking is not None and taking.finished_at is not None,
     )

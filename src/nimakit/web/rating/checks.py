@@ -87,26 +87,35 @@ def spread(fresh: Sequence[Item], gold: Sequence[Item], *, every: int, room: int
 
 
 def with_attention(
-    items: Sequence[Item], *, every: int | None, start: int, asked: Set[int], check: Callable[[int], Item]
+    items: Sequence[Item],
+    *,
+    every: int | None,
+    start: int,
+    asked: Set[int],
+    is_end: bool,
+    check: Callable[[int], Item],
 ) -> list[Item]:
-    """Put attention checks among items.
+    """Put the attention checks that are due among items, at most one before each.
+
+    A check is due once an item follows as many others as its number times `every`.
 
     Args:
         items: The items, in order.
         every: Items from one check to the next; None for no checks.
         start: Number of items shown before, without checks.
         asked: Numbers of the checks that the rater has answered or that wait in their browser.
+        is_end: Whether no other items follow, so that all checks that are still due do.
         check: Makes the check of a number.
     """
     if every is None:
         return list(items)
-    number, found = max(asked, default=0) + 1, list[Item]()
+    last, found = start + len(items) - 1, list[Item]()
+    missing = [number for number in range(1, max(last, 0) // every + 1) if number not in asked]
     for place, item in enumerate(items):
-        if start + place >= number * every:
-            found.append(check(number))
-            number += 1
+        if missing and start + place >= missing[0] * every:
+            found.append(check(missing.pop(0)))
         found.append(item)
-    return found
+    return found + [check(number) for number in missing] if is_end else found
 
 
 def answered_checks(session: Session, collection: Collection, rater: Rater) -> set[int]:

@@ -48,7 +48,7 @@ def upcoming(slug: str) -> ResponseReturnValue:
             amount,
             buffered=buffered,
             reserved=reserved,
-            quota=None if study is None else study.quota,
+            study=study,
             checks=read_checks(),
         )
         picks, until = found.picks, None

@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 from flask_limiter.util import get_remote_address
 from flask_login import current_user  # type: ignore[import-untyped]
 
-from nimakit.web.access import current_rater, limiter, refuse_closed, visited_collection
+from nimakit.web.access import current_rater, limiter, refuse_closed, visited_collection, visited_study
 from nimakit.web.languages import gettext
 from nimakit.web.rating.validation import MOST_EVENTS, Batch
 from nimakit.web.services import services
@@ -34,9 +34,10 @@ def receive(slug: str) -> ResponseReturnValue:
         abort(409, gettext("Another rater is signed in here now."))
     collection = visited_collection(slug)
     refuse_closed(collection)
-    written = services().write_queue.write(Batch(collection, rater, events))
+    batch = Batch(collection, rater, events, in_study=visited_study() is not None)
+    written = services().write_queue.write(batch)
     return jsonify(
         accepted=written.outcome.accepted,
-        refused=[{"id": key, "reason": reason} for key, reason in written.outcome.refused],
+        refused=[{"id": key, "reason": str(reason)} for key, reason in written.outcome.refused],
         done=written.done,
     )

@@ -5,15 +5,26 @@ import time
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from nimakit.web.db.scale import Scale
-from nimakit.web.db.tables import FIRST, OK, REPEAT, Collection, Image, Rater, Rating, Study, StudyVersion
+from nimakit.web.db.tables import (
+    FIRST,
+    OK,
+    REPEAT,
+    Collection,
+    Image,
+    Participation,
+    Rater,
+    Rating,
+    Study,
+    StudyVersion,
+)
 from nimakit.web.rating.checks import CheckPlan, answered_checks, plan_of, spread, with_attention
 
 Item = TypeVar("Item")
@@ -21,7 +32,10 @@ Keys = NDArray[np.uint64]
 Floats = NDArray[np.float64]
 
 REPEAT_AFTER = 20
-"""Pictures a rater rates before one is repeated: by then they have forgotten their first rating."""
+"""Least number of pictures between the first time a rater sees one and the second."""
+
+_JUST_RATED = 5
+"""Latest pictures that no attention check shows: seen again at once, they would look like a lost answer."""
 
 _SECONDS_FRESH = 10.0
 _PRIOR_RATINGS = 2.0
@@ -167,7 +181,7 @@ def next_pictures(
     *,
     buffered: set[int],
     reserved: Floats,
-    quota: int | None = None,
+    study: Study | None = None,
     checks: Set[int] = frozenset(),
 ) -> NextPictures:
     """Choose the pictures a rater rates next.
@@ -180,7 +194,8 @@ def next_pictures(
         amount: Most pictures to choose.
         buffered: Pictures the browser already has, or whose ratings have not arrived yet.
         reserved: (N,) float64, number of other raters who have reserved each candidate.
-        quota: Most pictures the rater rates or skips, repeats apart; None for no limit.
+        study: The study that limits the rater: its quota counts first answers, and pictures that were skipped
+            return unless raters may skip. None for no limits.
         checks: Numbers of the attention checks that wait in the browser.
 
     Returns:
@@ -191,9 +206,9 @@ def next_pictures(
         .where(Rating.collection_id == collection.id, Rating.rater_id == rater.id)
         .order_by(Rating.occurred_at)
     ).all()
-    seen = {image for image, turn, _ in rows if turn == FIRST}
+    quota, may_skip = (None, True) if study is None else (study.quota, study.may_skip)
+    seen = {image for image, turn, value in rows if turn == FIRST and (may_skip or value is not None)}
     rated = [image for image, turn, value in rows if turn == FIRST and value is not None]
-    repeated = {image for image, turn, _ in rows if turn == REPEAT}
     wanted = np.inf if collection.wanted is None else collection.wanted
     is_gold = np.isin(candidates.images, np.fromiter(candidates.checks.gold, np.uint64))
     new = ~np.isin(candidates.images, np.fromiter(seen, np.uint64)) & (is_gold | (candidates.count < wanted))
@@ -206,23 +221,25 @@ def next_pictures(
     if quota is not None:
         left = min(left, max(quota - len(seen), 0))
         fresh = fresh[: max(quota - len(seen | buffered), 0)]
-    due = _due(collection, rater, candidates, rated, is_finished=not len(fresh))
     gold = candidates.images[new & is_gold & candidates.usable(collection)]
     start = len(rows) + len(buffered)
+    due = [image for image in _due(collection, rater, candidates, rows, start) if image not in buffered]
     fresh = _with_gold(rater, fresh, gold, amount, every=candidates.checks.gold_every, start=start)
     picks = interleave(
         [Pick(int(image), FIRST) for image in fresh[:amount]],
-        [Pick(image, REPEAT) for image in due if image not in repeated and image not in buffered][:amount],
+        [Pick(image, REPEAT) for image in due[:amount]],
         share=collection.repeats,
         start=start,
     )
     every = candidates.checks.attention_every
+    away = {*rated[-_JUST_RATED:], *buffered, *(pick.image for pick in picks[:amount])}
     picks = with_attention(
         picks[:amount],
         every=every,
         start=start,
         asked=answered_checks(session, collection, rater) | checks if every else checks,
-        check=lambda number: _attention(rater, candidates, rated, number),
+        is_end=len(picks) < amount,
+        check=lambda number: _attention(rater, candidates, rated, away, number),
     )
     return NextPictures(picks, len(seen), len(seen) - len(rated), left)
 
@@ -277,21 +294,31 @@ def _with_gold(rater: Rater, fresh: Keys, gold: Keys, amount: int, *, every: int
     return np.array(spread(others, waiting, every=every, room=len(fresh), start=start), np.uint64)
 
 
-def _attention(rater: Rater, candidates: Candidates, rated: list[int], number: int) -> Pick:
-    """The attention check of a number, with a picture that the rater has rated, if there is any."""
-    images = np.array(rated, np.uint64) if rated else candidates.images
+def _attention(rater: Rater, candidates: Candidates, rated: list[int], away: set[int], number: int) -> Pick:
+    """The attention check of a number, with a picture that was not rated just before and does not come next.
+
+    If possible it is one that the rater has rated, else any other one.
+    """
+    earlier, other = np.array(rated, np.uint64), np.fromiter(away, np.uint64)
+    earlier = earlier[np.isin(earlier, candidates.images) & ~np.isin(earlier, other)]
+    others = candidates.images[~np.isin(candidates.images, other)]
+    images = next((pool for pool in (earlier, others) if len(pool)), candidates.images)
     return Pick(int(images[np.argmin(shuffle_keys(images, rater, f"attention {number}"))]), FIRST, number)
 
 
 def _due(
-    collection: Collection, rater: Rater, candidates: Candidates, rated: list[int], *, is_finished: bool
+    collection: Collection, rater: Rater, candidates: Candidates, rows: Sequence[Any], start: int
 ) -> list[int]:
-    """Pictures to show a rater again, those rated first at the front."""
+    """Pictures to show a rater again, those rated first at the front: `REPEAT_AFTER` others came since."""
     if not collection.repeats:
         return []
-    images = np.array(rated if is_finished else rated[:-REPEAT_AFTER], np.uint64)
+    repeated = {image for image, turn, _ in rows if turn == REPEAT}
+    before = rows[: max(start - REPEAT_AFTER, 0)]
+    images = np.array(
+        [image for image, turn, value in before if turn == FIRST and value is not None], np.uint64
+    )
     chosen = is_repeated(collection, rater, images) & np.isin(images, candidates.images)
-    return [int(image) for image in images[chosen]]
+    return [int(image) for image in images[chosen] if int(image) not in repeated]
 
 
 def is_repeated(collection: Collection, rater: Rater, images: Keys) -> NDArray[np.bool_]:
@@ -308,15 +335,23 @@ def is_repeated(collection: Collection, rater: Rater, images: Keys) -> NDArray[n
     return shuffle_keys(images, rater, "repeats") < np.uint64(collection.repeats * (2**64 - 1))
 
 
-def explained_pictures(session: Session, collection: Collection) -> list[str]:
-    """Paths of the pictures in a study's texts, which say what to think of them: nobody rates them."""
+def explained_pictures(session: Session, collection: Collection) -> set[str]:
+    """Paths of the pictures in a study's texts, which say what to think of them: nobody rates them.
+
+    They are those of the latest version of the texts, and of all versions that raters agreed to.
+    """
+    latest = select(func.max(StudyVersion.number)).where(StudyVersion.collection_id == collection.id)
+    agreed = select(Participation.version_id).where(Participation.collection_id == collection.id)
     versions = (
         select(StudyVersion.pictures)
         .join(Study, Study.collection_id == StudyVersion.collection_id)
-        .where(Study.collection_id == collection.id, Study.is_on)
-        .order_by(StudyVersion.number.desc())
+        .where(
+            Study.collection_id == collection.id,
+            Study.is_on,
+            or_(StudyVersion.number == latest.scalar_subquery(), StudyVersion.id.in_(agreed)),
+        )
     )
-    return session.scalars(versions.limit(1)).first() or []
+    return set(chain.from_iterable(session.scalars(versions)))
 
 
 def _read(session: Session, collection: Collection) -> Candidates:

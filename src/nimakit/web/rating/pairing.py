@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nimakit.stats.histogram import FloatArray
-from nimakit.web.db.tables import FIRST, REPEAT, SKIP, Choice, Collection, Rater
+from nimakit.web.db.tables import FIRST, REPEAT, SKIP, Choice, Collection, Rater, Study
 from nimakit.web.rating.checks import answered_checks, spread, with_attention
 from nimakit.web.rating.compared import Compared
 from nimakit.web.rating.ordering import REPEAT_AFTER, Candidates, interleave, is_repeated, shuffle_keys
@@ -56,7 +56,7 @@ def next_comparisons(
     *,
     buffered: set[int],
     reserved: FloatArray,
-    quota: int | None = None,
+    study: Study | None = None,
     checks: Set[int] = frozenset(),
 ) -> NextComparisons:
     """Choose the comparisons a rater makes next.
@@ -73,7 +73,8 @@ def next_comparisons(
         amount: Most comparisons to choose.
         buffered: Pictures in comparisons the browser already has, or whose answers have not arrived yet.
         reserved: (N,) float64, number of other raters who have reserved each candidate.
-        quota: Most comparisons the rater makes or skips, repeats apart; None for no limit.
+        study: The study that limits the rater: its quota counts first answers, skipped ones only if raters
+            may skip. None for no limits.
         checks: Numbers of the attention checks that wait in the browser.
 
     Returns:
@@ -85,39 +86,49 @@ def next_comparisons(
         .order_by(Choice.occurred_at)
     ).all()
     made = [tuple(shown) for shown, turn, _ in mine if turn == FIRST]
+    quota, may_skip = (None, True) if study is None else (study.quota, study.may_skip)
+    done = sum(turn == FIRST and (may_skip or kind != SKIP) for _, turn, kind in mine)
     generator = np.random.default_rng([rater.id, collection.id, len(made), *sorted(buffered)])
     candidates = compared.candidates
     sampler = Sampler(collection, compared, made, buffered=buffered, reserved=reserved, generator=generator)
-    is_finished = quota is not None and len(made) >= quota
-    due = _due(collection, rater, candidates, mine, buffered, is_finished=is_finished)
-    limit = amount if quota is None else min(amount, quota - len(made) - len(buffered) // collection.choices)
+    start = len(mine) + len(buffered) // collection.choices
+    repeated = {frozenset(shown) for shown, turn, _ in mine if turn == REPEAT}
+    before = [(shown, kind) for shown, turn, kind in mine[: max(start - REPEAT_AFTER, 0)] if turn == FIRST]
+    due = [
+        images
+        for images in _due(collection, rater, candidates, before)
+        if frozenset(images) not in repeated and buffered.isdisjoint(images)
+    ]
+    limit = amount if quota is None else min(amount, quota - done - len(buffered) // collection.choices)
     gold = _gold(collection, candidates, made, buffered, generator)
     drawn = [images for images in sampler.draw(limit) if images not in gold]
-    start = len(mine) + len(buffered) // collection.choices
     every, room = candidates.checks.gold_every, _ANY_NUMBER if quota is None else limit
     first = spread(drawn, gold, every=every, room=room, start=start) if gold else drawn
     comparisons = interleave(
         [Comparison(images, FIRST) for images in first[:amount]],
         [Comparison(images, REPEAT) for images in due[:amount]],
         share=collection.repeats,
-        start=len(mine) + len(buffered),
+        start=start,
     )
     left = None
     if collection.wanted is not None:
         missing = np.maximum(collection.wanted - candidates.count, 0).sum()
         left = int(np.ceil(missing / collection.choices))
     if quota is not None:
-        still = max(quota - len(made), 0)
+        still = max(quota - done, 0)
         left = still if left is None else min(left, still)
     attention = candidates.checks.attention_every
+    latest = [tuple(shown) for shown, _, _ in mine[-1:]]
+    away = buffered.union(*latest, *(one.images for one in comparisons[:amount]))
     comparisons = with_attention(
         comparisons[:amount],
         every=attention,
         start=start,
         asked=answered_checks(session, collection, rater) | checks if attention else checks,
-        check=lambda number: _attention(collection, rater, candidates, number),
+        is_end=len(comparisons) < amount,
+        check=lambda number: _attention(collection, rater, candidates, away, number),
     )
-    return NextComparisons(comparisons, len(made), left)
+    return NextComparisons(comparisons, done, left)
 
 
 def _gold(
@@ -139,36 +150,27 @@ def _gold(
     return [found[place] for place in generator.permutation(len(found))]
 
 
-def _attention(collection: Collection, rater: Rater, candidates: Candidates, number: int) -> Comparison:
-    """The attention check of a number, with any pictures."""
-    order = np.argsort(shuffle_keys(candidates.images, rater, f"attention {number}"))
-    images = candidates.images[order[: collection.choices]]
-    return Comparison(tuple(images.tolist()), FIRST, number)
+def _attention(
+    collection: Collection, rater: Rater, candidates: Candidates, away: set[int], number: int
+) -> Comparison:
+    """The attention check of a number, if possible with pictures other than those before and after it."""
+    images = candidates.images
+    keys = shuffle_keys(images, rater, f"attention {number}")
+    order = np.lexsort((keys, np.isin(images, np.fromiter(away, np.uint64))))
+    return Comparison(tuple(images[order[: collection.choices]].tolist()), FIRST, number)
 
 
 def _due(
     collection: Collection,
     rater: Rater,
     candidates: Candidates,
-    mine: Sequence[tuple[list[int], int, str]],
-    buffered: set[int],
-    *,
-    is_finished: bool,
+    before: Sequence[tuple[Sequence[int], str]],
 ) -> list[tuple[int, ...]]:
-    """Comparisons to show a rater again, with the pictures in reverse order."""
+    """Comparisons of those made `before` to show a rater again, with the pictures in reverse order."""
     if not collection.repeats:
         return []
-    repeated = {frozenset(shown) for shown, turn, _ in mine if turn == REPEAT}
     showable = set(candidates.images.tolist())
-    chosen = [
-        tuple(reversed(shown))
-        for shown, turn, kind in (mine if is_finished else mine[:-REPEAT_AFTER])
-        if turn == FIRST
-        and kind != SKIP
-        and frozenset(shown) not in repeated
-        and showable.issuperset(shown)
-        and buffered.isdisjoint(shown)
-    ]
+    chosen = [tuple(reversed(shown)) for shown, kind in before if kind != SKIP and showable.issuperset(shown)]
     firsts = np.array([min(images) for images in chosen], np.uint64)
     return [
         images

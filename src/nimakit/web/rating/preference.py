@@ -1,6 +1,6 @@
 """The experiments Preference and Best-worst: the comparisons to show next."""
 
-import secrets
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +13,7 @@ from nimakit.web.access import current_collection, current_rater, visited_study
 from nimakit.web.db.tables import BEST_WORST, CHOICE, TIE, Choice, Collection, Image, Rater
 from nimakit.web.rating.deck import HISTORY, check_item, picture, read_checks, read_query
 from nimakit.web.rating.pages import experiment_blueprint
-from nimakit.web.rating.pairing import next_comparisons
+from nimakit.web.rating.pairing import Comparison, next_comparisons
 from nimakit.web.services import services
 
 preference, best_worst = experiment_blueprint("preference"), experiment_blueprint(BEST_WORST)
@@ -39,7 +39,7 @@ def upcoming(slug: str) -> ResponseReturnValue:
             amount,
             buffered=buffered,
             reserved=shared.reservations.by_others(collection.id, rater.id, candidates.images),
-            quota=None if study is None else study.quota,
+            study=study,
             checks=read_checks(),
         )
         served = {image for one in found.comparisons if not one.check for image in one.images}
@@ -55,7 +55,7 @@ def upcoming(slug: str) -> ResponseReturnValue:
         return jsonify(
             items=[
                 {
-                    **item(one.images, secrets.token_hex(16), one.round),
+                    **item(one.images, _trial(collection, rater, one), one.round),
                     **check_item(collection, rater, one.check),
                 }
                 for one in found.comparisons
@@ -66,6 +66,12 @@ def upcoming(slug: str) -> ResponseReturnValue:
             total=None if found.left is None else found.done + found.left,
             pending=collection.scanned_at is None,
         )
+
+
+def _trial(collection: Collection, rater: Rater, one: Comparison) -> str:
+    """The id of a comparison, the same in every tab, so that a second answer replaces the first."""
+    named = f"{rater.code} {collection.id} {sorted(one.images)} {one.round}"
+    return hashlib.sha256(named.encode()).hexdigest()[:32]
 
 
 def _pictures(

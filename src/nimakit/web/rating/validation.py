@@ -23,14 +23,17 @@ from nimakit.web.db.tables import (
     REPEAT,
     SKIP,
     TIE,
+    Choice,
     Collection,
     Event,
     Image,
     Rater,
+    Rating,
     now,
     table_of,
 )
 from nimakit.web.rating.checks import MOST_CHECKS, wanted_answer
+from nimakit.web.rating.limits import Key, Limits, limits_of
 from nimakit.web.rating.store import NewEvent, store_events
 
 MOST_EVENTS = 200
@@ -43,7 +46,7 @@ _STORED = select(_EVENTS.c.rater_id, _EVENTS.c.client_id).where(
     _EVENTS.c.rater_id.in_(bindparam("raters", expanding=True)),
     _EVENTS.c.client_id.in_(bindparam("names", expanding=True)),
 )
-_PICTURES = select(_IMAGES.c.id, _IMAGES.c.collection_id).where(
+_PICTURES = select(_IMAGES.c.id, _IMAGES.c.collection_id, _IMAGES.c.path).where(
     _IMAGES.c.id.in_(bindparam("images", expanding=True))
 )
 
@@ -61,6 +64,7 @@ class Batch:
     Attributes:
         collection: The collection they belong to.
         rater: The rater.
+        in_study: Whether the limits of a study hold for them.
         events: Objects with ``id`` (chosen by the browser: letters, digits and hyphens), ``kind``, ``image``
             or ``trial``, ``shown`` and ``worst``, ``value``, ``predicted``, ``round``, ``check`` (number of
             an attention check, whose ``value`` may be null), ``age_ms`` (how long ago it happened),
@@ -71,6 +75,7 @@ class Batch:
     collection: Collection
     rater: Rater
     events: Sequence[Any]
+    in_study: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +84,12 @@ class Outcome:
 
     Attributes:
         accepted: Ids of the events that are stored, also those stored before.
-        refused: Id and reason of each event that breaks a rule.
+        refused: Id and reason of each event that breaks a rule; a reason is translated once it is shown,
+            because another rater's thread may store the event.
     """
 
     accepted: list[str] = field(default_factory=list)
-    refused: list[tuple[str, str]] = field(default_factory=list)
+    refused: list[tuple[str, Any]] = field(default_factory=list)
 
 
 def record(session: Session, batches: Sequence[Batch]) -> list[Outcome]:
@@ -97,19 +103,45 @@ def record(session: Session, batches: Sequence[Batch]) -> list[Outcome]:
         The outcome of each batch.
     """
     lock_raters(session, {batch.rater.id for batch in batches})
-    known, collections, received = _known(session, batches), _collections(session, batches), now()
-    outcomes, new = [], list[NewEvent]()
+    known, named, received = _known(session, batches), _pictures(session, batches), now()
+    limits, outcomes, new = _limits(session, batches), [], list[NewEvent]()
     for batch in batches:
-        pictures = {image for image, collection in collections.items() if collection == batch.collection.id}
-        outcomes.append(_check(batch, known, pictures, received, new))
+        limit = limits.get((batch.rater.id, batch.collection.id))
+        explained = () if limit is None else limit.explained
+        pictures = {
+            image
+            for image, collection, path in named
+            if collection == batch.collection.id and path not in explained
+        }
+        outcomes.append(_check(batch, known, new, pictures=pictures, received_at=received, limits=limit))
     store_events(session, new)
     return outcomes
 
 
+def _limits(session: Session, batches: Sequence[Batch]) -> dict[Key, Limits]:
+    """The limits of the raters who take part in a study."""
+    found: dict[Key, Limits] = {}
+    for table in (Rating, Choice):
+        named = {
+            (batch.rater.id, batch.collection.id)
+            for batch in batches
+            if batch.in_study and batch.collection.response_table is table
+        }
+        if named:
+            found |= limits_of(session, table, named)
+    return found
+
+
 def _check(
-    batch: Batch, known: set[tuple[int, str]], pictures: set[int], received: datetime, new: list[NewEvent]
+    batch: Batch,
+    known: set[tuple[int, str]],
+    new: list[NewEvent],
+    *,
+    pictures: set[int],
+    received_at: datetime,
+    limits: Limits | None,
 ) -> Outcome:
-    """The outcome of a batch; its events that are not known yet are appended to `new`."""
+    """The outcome of a batch; its events that are not known yet, and are admitted, are appended to `new`."""
     outcome, rater = Outcome(), batch.rater.id
     for raw in batch.events:
         key = raw.get("id") if isinstance(raw, Mapping) else None
@@ -118,11 +150,14 @@ def _check(
             if key != text or not _NAME.fullmatch(text):
                 raise ValueError("An event's id must be 1 to 36 letters, digits and hyphens.")
             if (rater, text) not in known:
-                new.append(_parse(raw, batch, pictures, client_id=text, received_at=received))
+                event = _parse(raw, batch, pictures, client_id=text, received_at=received_at)
+                if limits is not None:
+                    limits.admit(event)
+                new.append(event)
                 known.add((rater, text))
             outcome.accepted.append(text)
         except ValueError as error:
-            outcome.refused.append((text, str(error)))
+            outcome.refused.append((text, error.args[0]))
     return outcome
 
 
@@ -136,16 +171,15 @@ def _known(session: Session, batches: Sequence[Batch]) -> set[tuple[int, str]]:
     return {(rater, key) for rater, key in session.connection().execute(_STORED, wanted)}
 
 
-def _collections(session: Session, batches: Sequence[Batch]) -> dict[int, int]:
-    """Picture id -> collection id, of the pictures that the events name."""
+def _pictures(session: Session, batches: Sequence[Batch]) -> Sequence[Any]:
+    """Id, collection id and path of the pictures that the events name."""
     named: set[int] = set()
     for event in (event for batch in batches for event in batch.events):
         if isinstance(event, Mapping):
             shown = event.get("shown")
             candidates = [event.get("image"), event.get("worst"), *(shown if isinstance(shown, list) else ())]
             named.update(filter(_is_key, candidates))
-    found = session.connection().execute(_PICTURES, {"images": list(named)})
-    return dict(found.all())
+    return session.connection().execute(_PICTURES, {"images": list(named)}).all()
 
 
 def _parse(

@@ -100,7 +100,7 @@ def _versions(session: Session, collection: Collection) -> list[tuple[StudyVersi
 
 
 def _progress(session: Session, study: Study | None) -> dict[str, int]:
-    """Number of raters who finished, are at it, and took too long."""
+    """Number of raters who finished, who are in progress, and whose time is over; empty without a study."""
     if study is None:
         return {}
     rows = session.scalars(
@@ -108,4 +108,4 @@ def _progress(session: Session, study: Study | None) -> dict[str, int]:
     ).all()
     finished = sum(one.finished_at is not None for one in rows)
     late = sum(has_lost_place(study, one) for one in rows)
-    return {"finished": finished, "under way": len(rows) - finished - late, "out of time": late}
+    return {"finished": finished, "under_way": len(rows) - finished - late, "late": late}

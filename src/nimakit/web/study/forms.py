@@ -43,7 +43,7 @@ _SETTINGS = (
 
 
 class _Count(IntegerField):  # type: ignore[misc]
-    """A whole number, or blank; what is wrong with it is said with its name and range."""
+    """A whole number, or blank; messages give its name and range."""
 
     def __init__(self, label: str, low: int, high: int, description: str, **rest: Any) -> None:
         super().__init__(label, [Optional()], description=description, **rest)
@@ -87,7 +87,10 @@ class StudyForm(FlaskForm):  # type: ignore[misc]
     )
     practice = _text("Practice", "A line for each task.")
     practice_needed = _Count(
-        "Right answers needed", 1, 1000, "Raters repeat the practice until they reach this. Blank for none."
+        "Right answers needed",
+        1,
+        1000,
+        "Raters repeat the practice until they reach this. Leave blank for none.",
     )
     platform = SelectField(
         "Raters come from",
@@ -97,13 +100,18 @@ class StudyForm(FlaskForm):  # type: ignore[misc]
             *(SelectChoice(key, one.name) for key, one in PLATFORMS.items()),
         ],
     )
-    quota = _Count("Pictures per rater", 1, 100_000, "In a preference, comparisons. Blank for all pictures.")
-    places = _Count("Number of raters", 1, 100_000, "Blank for no limit.")
+    quota = _Count(
+        "Pictures per rater",
+        1,
+        100_000,
+        "Where pictures are compared, comparisons. Leave blank for all pictures.",
+    )
+    places = _Count("Number of raters", 1, 100_000, "Leave blank for no limit.")
     minutes = _Count(
         "Minutes per rater",
         1,
         100_000,
-        "After this an unfinished place is given to another rater. Blank for never.",
+        "After this an unfinished place is given to another rater. Leave blank for no limit.",
     )
     may_skip = BooleanField("Raters may skip pictures", description="Skipped pictures count as done.")
     thanks = _text("Thank-you text", f"Shown with the completion code. {_MARKDOWN}")

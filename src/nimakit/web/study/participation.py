@@ -4,23 +4,11 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import case, func, or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from nimakit.errors import UsageError
-from nimakit.web.db.tables import (
-    FIRST,
-    SKIP,
-    Choice,
-    Collection,
-    Membership,
-    Participation,
-    Rater,
-    Rating,
-    Study,
-    StudyVersion,
-    now,
-)
+from nimakit.web.db.tables import Membership, Participation, Rater, Study, StudyVersion, now
 from nimakit.web.languages import gettext
 
 Step = Literal["consent", "instructions", "practice", "rate", "done"]
@@ -83,8 +71,8 @@ def agree(session: Session, study: Study, rater: Rater, version: StudyVersion) -
     """
     if session.get(Participation, (rater.id, study.collection_id)) is not None:
         return
-    if not rater.is_admin and is_full(session, study):
-        raise UsageError(gettext("All places of this study are taken. Thank you for your interest."))
+    if not rater.is_admin:
+        refuse_full(session, study)
     at = now()
     read_at = None if version.instructions or version.examples else at
     session.add(
@@ -99,6 +87,16 @@ def agree(session: Session, study: Study, rater: Rater, version: StudyVersion) -
         )
     )
     session.flush()
+
+
+def refuse_full(session: Session, study: Study) -> None:
+    """Refuse new raters if all places of a study are taken.
+
+    Raises:
+        UsageError: They are.
+    """
+    if is_full(session, study):
+        raise UsageError(gettext("All places of this study are taken. Thank you for your interest."))
 
 
 def is_full(session: Session, study: Study) -> bool:
@@ -132,16 +130,6 @@ def finish_reading(session: Session, participation: Participation) -> None:
     participation.read_at = participation.read_at or now()
     if not session.get_one(StudyVersion, participation.version_id).practice:
         participation.ready_at = participation.ready_at or now()
-
-
-def has_answered(session: Session, study: Study, collection: Collection, rater: Rater) -> bool:
-    """Whether a rater answered something, and skipped nothing unless a study lets them."""
-    table = collection.response_table
-    skipped = Rating.value.is_(None) if table is Rating else Choice.kind == SKIP
-    mine = (table.collection_id == collection.id, table.rater_id == rater.id, table.round == FIRST)
-    counts = select(func.count(), func.count(case((skipped, 1)))).select_from(table).where(*mine)
-    answers, skips = session.execute(counts).one()
-    return answers > 0 and (study.may_skip or not skips)
 
 
 def finish(study: Study, participation: Participation) -> None:

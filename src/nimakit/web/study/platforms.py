@@ -82,9 +82,21 @@ def read_identity(query: Mapping[str, str], required: str = "") -> Identity | No
         if not all(_ID.fullmatch(value) for value in values if value) or not values[0]:
             raise UsageError(_incomplete(platform))
         return Identity(key, *values)
+    refuse_unidentified(required)
+    return None
+
+
+def refuse_unidentified(required: str) -> None:
+    """Refuse raters without an id on a platform.
+
+    Args:
+        required: Key of the platform that raters must come from; empty for none.
+
+    Raises:
+        UsageError: A platform is required; the message is for the rater.
+    """
     if required:
         raise UsageError(_incomplete(PLATFORMS[required]))
-    return None
 
 
 def _incomplete(platform: Platform) -> str:

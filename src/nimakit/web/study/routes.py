@@ -1,6 +1,6 @@
 """The pages of a study for raters: consent, instructions, and the end."""
 
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -14,6 +14,7 @@ from nimakit.web.accounts import raters
 from nimakit.web.accounts.links import with_query
 from nimakit.web.accounts.routes import ATTEMPTS, enter, has_failed
 from nimakit.web.db.tables import (
+    ADMIN,
     BEST_WORST,
     Collection,
     Image,
@@ -27,28 +28,39 @@ from nimakit.web.db.tables import (
 from nimakit.web.languages import gettext
 from nimakit.web.pictures.routes import send_picture
 from nimakit.web.rating.deck import picture
-from nimakit.web.rating.remaining import has_more
+from nimakit.web.rating.remaining import has_more, needs_raters
 from nimakit.web.services import services
 from nimakit.web.study import participation as way
-from nimakit.web.study.platforms import Identity, find_identity, read_identity
+from nimakit.web.study.platforms import (
+    PLATFORMS,
+    Identity,
+    find_identity,
+    read_identity,
+    refuse_unidentified,
+)
 from nimakit.web.study.texts import find_pictures, picture_names, render
 
 blueprint = Blueprint("study", __name__)
 
 _RATING = ("score", "rate", "preference", BEST_WORST)
 _SCRIPTED = ("deck", "events")
+_REVIEW = ("ratings", "why", "comparisons", "similarity")
 _SHOWN = 1280
 """Longer side of pictures in texts, in pixels."""
 
 
 @blueprint.before_app_request
 def require_steps() -> ResponseReturnValue | None:
-    """Let raters of a study rate only after they agreed, read and practised, and while they have a place."""
-    if request.blueprint not in (*_RATING, *_SCRIPTED) or not current_user.is_authenticated:
-        return None
-    study = visited_study()
+    """Let raters of a study rate only after they agreed, read and practised, and while they have a place.
+
+    Pages that show pictures again, or let raters change their answers, are not part of a study.
+    """
+    is_limited = request.blueprint in (*_RATING, *_SCRIPTED, *_REVIEW) and current_user.is_authenticated
+    study = visited_study() if is_limited else None
     if study is None:
         return None
+    if request.blueprint in _REVIEW:
+        abort(403, gettext("This page is not part of the study."))
     participation: Participation | None = current_user.participation
     step = way.step_of(participation)
     is_page = request.blueprint in _RATING and request.endpoint == f"{request.blueprint}.page"
@@ -71,10 +83,10 @@ def start(token: str) -> ResponseReturnValue:
         if study is None:
             return redirect(with_query(url_for("accounts.join", token=token)))
         try:
-            identity = read_identity(request.args, study.platform)
+            _refuse_admin()
+            identity = _identity(session, study)
             rater = _returning(session, study, identity)
-            key = None if rater is None else (rater.id, collection.id)
-            if rater is not None and session.get(Participation, key) is not None:
+            if rater is not None and _takes_part(session, study, rater):
                 return enter(rater, url_for("study.step", slug=collection.slug))
             _refuse(session, study, collection, invitation)
         except UsageError as error:
@@ -101,6 +113,23 @@ def _find(session: Session, token: str) -> tuple[Invitation, Study | None, Colle
     return invitation, study if study is not None and study.is_on else None, collection
 
 
+def _identity(session: Session, study: Study) -> Identity | None:
+    """Who opens a link, on their platform; None for raters from anywhere, and for those who continue.
+
+    Raises:
+        UsageError: The link lacks the ids of the required platform, and the browser is not a participant's.
+    """
+    rater: Rater | None = current_user.rater if current_user.is_authenticated else None
+    is_plain = not study.platform or PLATFORMS[study.platform].participant not in request.args
+    if rater is not None and not rater.is_admin and is_plain and _takes_part(session, study, rater):
+        return None
+    return read_identity(request.args, study.platform)
+
+
+def _takes_part(session: Session, study: Study, rater: Rater) -> bool:
+    return session.get(Participation, (rater.id, study.collection_id)) is not None
+
+
 def _returning(session: Session, study: Study, identity: Identity | None) -> Rater | None:
     """The rater who opens a link, if they are known: by their session on the platform, or else by the cookie.
 
@@ -123,14 +152,36 @@ def _refuse(session: Session, study: Study, collection: Collection, invitation: 
     """Refuse new raters who cannot take part.
 
     Raises:
-        UsageError: The study is closed or full, or its link no longer works.
+        UsageError: The study is closed, full or complete, or its link no longer works.
+    """
+    if problem := raters.invitation_problem(invitation):
+        raise UsageError(problem)
+    _refuse_closed(session, study, collection)
+
+
+def _refuse_admin() -> None:
+    """Keep the admin's session, which that of a rater would replace.
+
+    Raises:
+        UsageError: The admin is signed in. The local rater need not sign in, and may try the study.
+    """
+    if current_user.is_authenticated and current_user.rater.role == ADMIN:
+        raise UsageError(
+            gettext("You are signed in as the admin. To try the study, open its link in a private window.")
+        )
+
+
+def _refuse_closed(session: Session, study: Study, collection: Collection) -> None:
+    """Refuse new raters where there is nothing for them.
+
+    Raises:
+        UsageError: The study is closed, full or complete.
     """
     if not collection.is_open:
         raise UsageError(gettext("This study does not accept ratings at the moment."))
-    if problem := raters.invitation_problem(invitation):
-        raise UsageError(problem)
-    if way.is_full(session, study):
-        raise UsageError(gettext("All places of this study are taken. Thank you for your interest."))
+    way.refuse_full(session, study)
+    if not needs_raters(session, collection):
+        raise UsageError(gettext("This study has all the answers it needs. Thank you for your interest."))
 
 
 def _take_part(session: Session, invitation: Invitation, identity: Identity | None) -> Rater:
@@ -209,12 +260,11 @@ def accept(slug: str) -> ResponseReturnValue:
     _visited(slug)
     rater, collection = current_rater(), visited_collection(slug)
     try:
-        if not collection.is_open:
-            raise UsageError(gettext("This study does not accept ratings at the moment."))
         with services().database.write() as session:
             study = way.lock_study(session, collection.id)
-            if study.platform and not rater.is_admin:
-                read_identity({}, study.platform)
+            if not rater.is_admin:
+                refuse_unidentified(study.platform)
+                _refuse_closed(session, study, collection)
             way.agree(session, study, rater, _agreed_version(session, collection.id))
     except UsageError as error:
         return _refused(collection, str(error))
@@ -257,21 +307,14 @@ def done(slug: str) -> ResponseReturnValue:
     with services().database.read() as session:
         collection = current_collection(session, slug)
         is_finished = way.step_of(participation) == "done" or (
-            way.step_of(participation) == "rate"
-            and not has_more(session, collection, rater, study.quota)
-            and way.has_answered(session, study, collection, rater)
+            way.step_of(participation) == "rate" and not has_more(session, collection, rater, study)
         )
         thanks = rendered(session, collection, study.thanks)
     if participation is None or not is_finished:
         return redirect(_here("step"))
     if participation.finished_at is None:
-        with services().database.write() as session:
-            participation = session.get_one(
-                Participation, (rater.id, collection.id), with_for_update=True, populate_existing=True
-            )
-            if participation.finished_at is None:
-                way.finish(study, participation)
-    address = study.link.replace("{code}", participation.code)
+        participation = _finish(participation)
+    address = study.link.replace("{code}", quote(participation.code, safe=""))
     if study.redirects and address:
         return redirect(address)
     values = {"code": participation.code, "address": address, "host": urlsplit(address).hostname}
@@ -288,15 +331,28 @@ def _visited(slug: str) -> tuple[Study, Participation | None]:
 
 def _require_place(study: Study, participation: Participation) -> None:
     """Answer 403 if the rater took too long and all other places are taken."""
-    if current_rater().is_admin or not way.has_lost_place(study, participation):
-        return
+    if way.has_lost_place(study, participation):
+        with services().database.write() as session:
+            _keep_place(session, participation)
+
+
+def _finish(participation: Participation) -> Participation:
+    """Store that the rater has finished; 403 if their place was given to another."""
     with services().database.write() as session:
-        locked = way.lock_study(session, study.collection_id)
-        key = (participation.rater_id, participation.collection_id)
-        if not way.keep_place(session, locked, session.get_one(Participation, key)):
-            abort(
-                403, gettext("The time for this study is over, and your place was given to another person.")
-            )
+        study, current = _keep_place(session, participation)
+        if current.finished_at is None:
+            way.finish(study, current)
+        return current
+
+
+def _keep_place(session: Session, participation: Participation) -> tuple[Study, Participation]:
+    """Lock a study and a rater's place in it; 403 if the place was given to another."""
+    study = way.lock_study(session, participation.collection_id)
+    key = (participation.rater_id, participation.collection_id)
+    current = session.get_one(Participation, key, with_for_update=True, populate_existing=True)
+    if not current_rater().is_admin and not way.keep_place(session, study, current):
+        abort(403, gettext("The time for this study is over, and your place was given to another person."))
+    return study, current
 
 
 def _here(page: str) -> str:
