@@ -72,9 +72,9 @@ def test_the_form_shows_what_is_set(study: Study, visitor: Visitor) -> None:
         ({"scale": "1-100"}, "at most 10"),
         ({"scale": "good"}, "1-10, for example"),
         ({"name": " "}, "Enter a name."),
-        ({"wanted": "0"}, "Enter a whole number from 1 to 10,000."),
-        ({"wanted": "many"}, "Enter a whole number from 1 to 10,000."),
-        ({"repeats": "60"}, "Enter a whole number from 0 to 50."),
+        ({"wanted": "0"}, "Ratings wanted per picture must be a whole number from 1 to 10,000, or blank."),
+        ({"wanted": "many"}, "or blank. Received: many"),
+        ({"repeats": "60"}, "Repeat rate (%) must be a whole number from 0 to 50, or blank."),
         ({"experiment": "guess"}, "valid choice"),
         ({"question": "x" * 201}, "Enter at most 200 characters."),
     ],
@@ -95,8 +95,12 @@ def test_settings_are_checked_before_they_are_saved(study: Study, visitor: Visit
     for address in (visitor.address("settings/check"), "/collections/new/check"):
         sent = {**FORM, "root": "0", "wanted": "many", "repeats": "60"}
         answer = visitor.post(address, sent).get_json()
-        assert answer["fields"]["wanted"] == ["Enter a whole number from 1 to 10,000."]
-        assert answer["fields"]["repeats"] == ["Enter a whole number from 0 to 50."]
+        assert answer["fields"]["wanted"] == [
+            "Ratings wanted per picture must be a whole number from 1 to 10,000, or blank. Received: many"
+        ]
+        assert answer["fields"]["repeats"] == [
+            "Repeat rate (%) must be a whole number from 0 to 50, or blank. Received: 60"
+        ]
         assert set(answer["fields"]) == {"wanted", "repeats"}
     [problem] = visitor.post(visitor.address("settings/check"), FORM).get_json()["form"]
     assert "cannot change once there are ratings" in problem

@@ -10,7 +10,6 @@ from flask_wtf import FlaskForm  # type: ignore[import-untyped]
 from wtforms import (  # type: ignore[import-untyped]
     BooleanField,
     Field,
-    IntegerField,
     SelectField,
     StringField,
 )
@@ -18,8 +17,6 @@ from wtforms.fields.choices import SelectChoice  # type: ignore[import-untyped]
 from wtforms.validators import (  # type: ignore[import-untyped]
     DataRequired,
     Length,
-    NumberRange,
-    Optional,
     StopValidation,
     ValidationError,
 )
@@ -31,8 +28,8 @@ from nimakit.models.pretrained import public_models
 from nimakit.web.collections.setup import RULES, SIZES, kind_of
 from nimakit.web.db.scale import HIGHEST, LOWEST, Scale
 from nimakit.web.db.tables import Invitation, now
+from nimakit.web.number_fields import Percentage, WholeNumber
 
-_CENT = 100
 _FIXED = "This cannot change once there are ratings. Duplicate the collection to use another."
 _FIXED_KIND = "There are ratings, so this can only be Score or Rate. Duplicate the collection to use another."
 
@@ -63,38 +60,6 @@ class _OnlyIfUsed:
     def __call__(self, form: FlaskForm, field: Field) -> None:
         if field.name in form.unused:
             field.errors = []
-            raise StopValidation
-
-
-class _WholeNumber(IntegerField):  # type: ignore[misc]
-    """A field for a whole number from a range, or none.
-
-    Args:
-        label: Name of the setting.
-        low: The smallest number.
-        high: The largest.
-        description: What it means.
-    """
-
-    def __init__(self, label: str, low: int, high: int, description: str = "", **kwargs: Any) -> None:
-        self._rule = f"Enter a whole number from {low:,} to {high:,}."
-        limits = [_OnlyIfUsed(), Optional(), NumberRange(low, high, self._rule)]
-        super().__init__(label, limits, description=description, **kwargs)
-
-    def process_formdata(self, valuelist: Sequence[str]) -> None:
-        """Read the number.
-
-        Raises:
-            ValueError: It is not a whole number; the message is for the form.
-        """
-        try:
-            super().process_formdata([text for text in valuelist if text.strip()])
-        except ValueError as error:
-            raise ValueError(self._rule) from error
-
-    def pre_validate(self, form: FlaskForm) -> None:
-        """Leave it at one message for text that is not a number."""
-        if self.process_errors and self.name not in form.unused:
             raise StopValidation
 
 
@@ -139,17 +104,19 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
         ],
         description="Random differs for each rater. Uncertain: raters disagree with each other or the model.",
     )
-    wanted = _WholeNumber(
+    wanted = WholeNumber(
         "Ratings wanted per picture",
         1,
         10_000,
         "Where pictures are compared, comparisons. Leave blank to let everyone rate everything.",
+        validators=[_OnlyIfUsed()],
     )
-    repeats = _WholeNumber(
+    repeats = Percentage(
         "Repeat rate (%)",
         0,
         50,
         "Share of the pictures that each rater sees twice, to measure their consistency.",
+        validators=[_OnlyIfUsed()],
     )
     model = StringField(
         "Model",
@@ -231,12 +198,6 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
         except NimakitError as error:
             raise ValidationError(str(error)) from error
 
-    def process(self, formdata: Any = None, obj: Any = None, **kwargs: Any) -> None:
-        """Fill the fields from the request, or else from a collection."""
-        super().process(formdata, obj, **kwargs)
-        if obj is not None and not self.is_submitted():
-            self.repeats.data = round(obj.repeats * _CENT)
-
     def fix(self) -> None:
         """Disable what ratings depend on, with the reason: `change_collection` refuses to change it."""
         kind = kind_of(self.experiment.object_data)
@@ -259,7 +220,7 @@ class CollectionForm(FlaskForm):  # type: ignore[misc]
             "question": self.question.data or "",
             "low_label": self.low_label.data or "",
             "high_label": self.high_label.data or "",
-            "repeats": (self.repeats.data or 0) / _CENT,
+            "repeats": self.repeats.share or 0.0,
             "model": (self.model.data or "").strip() or None,
             "encoder": (self.encoder.data or "").strip() or None,
         }
@@ -282,10 +243,9 @@ class NewCollectionForm(CollectionForm):
 class InvitationForm(FlaskForm):  # type: ignore[misc]
     """The form for a new invitation."""
 
-    unused = frozenset[str]()
     label = StringField("For whom", [_text(80)], description="Only you see this.")
-    max_uses = _WholeNumber("Maximum people", 1, 100_000, "Leave blank for no limit.")
-    days = _WholeNumber("Expires after (days)", 1, 3650, "Leave blank for never.")
+    max_uses = WholeNumber("Maximum people", 1, 100_000, "Leave blank for no limit.")
+    days = WholeNumber("Expires after (days)", 1, 3650, "Leave blank for never.")
 
     def invitation(self, collection_id: int) -> Invitation:
         """The invitation."""

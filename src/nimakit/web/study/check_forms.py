@@ -1,56 +1,53 @@
 """The form of the page Checks."""
 
 from flask_wtf import FlaskForm  # type: ignore[import-untyped]
-from wtforms import BooleanField, FloatField, IntegerField  # type: ignore[import-untyped]
-from wtforms.validators import InputRequired, NumberRange, Optional  # type: ignore[import-untyped]
+from wtforms import BooleanField  # type: ignore[import-untyped]
 
 from nimakit.stats.careless import MIN_ANSWERS
 from nimakit.web.db.tables import Checks
+from nimakit.web.number_fields import Number, Percentage, WholeNumber
 from nimakit.web.rating.checks import DEFAULTS
 from nimakit.web.study.exclusion import MIN_REPEATS, MIN_UNCHECKED
-
-_CENT = 100
-
-
-class _Percent(IntegerField):  # type: ignore[misc]
-    """A share, shown and entered in per cent; without an entry it keeps its value."""
-
-    def process_data(self, value: float | None) -> None:
-        self.data = None if value is None else round(_CENT * value)
 
 
 class ChecksForm(FlaskForm):  # type: ignore[misc]
     """Which checks raters are shown, and the rule for excluding raters."""
 
-    gold_every = IntegerField(
+    gold_every = WholeNumber(
         "Pictures from one gold picture to the next",
-        [InputRequired(), NumberRange(1, 1000)],
+        1,
+        1000,
+        is_needed=True,
         description="Closer together for raters who would not see all of them.",
     )
-    attention_every = IntegerField(
+    attention_every = WholeNumber(
         "Pictures from one attention check to the next",
-        [Optional(), NumberRange(1, 1000)],
+        1,
+        1000,
         description="Leave blank for no attention checks.",
     )
     excludes = BooleanField(
         "Exclude raters who break a rule",
         description="Their ratings are kept, and count again once they are included.",
     )
-    gold_misses = IntegerField("Gold pictures missed", [Optional(), NumberRange(1, 1000)])
-    attention_misses = IntegerField("Attention checks missed", [Optional(), NumberRange(1, 1000)])
-    same_share = _Percent(
+    gold_misses = WholeNumber("Gold pictures missed", 1, 1000)
+    attention_misses = WholeNumber("Attention checks missed", 1, 1000)
+    same_share = Percentage(
         "Same answer (%)",
-        [Optional(), NumberRange(50, 100)],
+        50,
+        100,
         description=f"Of {MIN_ANSWERS} or more answers.",
     )
-    fast_ms = IntegerField(
+    fast_ms = WholeNumber(
         "Too fast (ms)",
-        [Optional(), NumberRange(50, 60_000)],
+        50,
+        60_000,
         description=f"Half of {MIN_ANSWERS} or more answers take less, from when the picture was drawn.",
     )
-    repeat_points = FloatField(
+    repeat_points = Number(
         "Shown again (points)",
-        [Optional(), NumberRange(0.1, 10)],
+        0.1,
+        10,
         description=f"Mean difference of {MIN_REPEATS} or more second ratings from the first.",
     )
     by_agreement = BooleanField(
@@ -65,5 +62,4 @@ class ChecksForm(FlaskForm):  # type: ignore[misc]
         """Change the checks of a collection."""
         for name in DEFAULTS:
             setattr(checks, name, self[name].data)
-        if checks.same_share is not None:
-            checks.same_share /= _CENT
+        checks.same_share = self.same_share.share

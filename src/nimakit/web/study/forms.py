@@ -6,16 +6,16 @@ from urllib.parse import urlsplit
 from flask_wtf import FlaskForm  # type: ignore[import-untyped]
 from wtforms import (  # type: ignore[import-untyped]
     BooleanField,
-    IntegerField,
     SelectField,
     StringField,
     TextAreaField,
 )
 from wtforms.fields.choices import SelectChoice  # type: ignore[import-untyped]
-from wtforms.validators import Length, Optional, ValidationError  # type: ignore[import-untyped]
+from wtforms.validators import Length, ValidationError  # type: ignore[import-untyped]
 
 from nimakit.errors import UsageError
 from nimakit.web.db.tables import CULL, Collection, Study, StudyVersion
+from nimakit.web.number_fields import WholeNumber
 from nimakit.web.study.platforms import PLATFORMS
 from nimakit.web.study.texts import (
     example_lines,
@@ -42,26 +42,6 @@ _SETTINGS = (
 )
 
 
-class _Count(IntegerField):  # type: ignore[misc]
-    """A whole number, or blank; messages give its name and range."""
-
-    def __init__(self, label: str, low: int, high: int, description: str, **rest: Any) -> None:
-        super().__init__(label, [Optional()], description=description, **rest)
-        self.low, self.high = low, high
-
-    def process_formdata(self, valuelist: list[str]) -> None:
-        text = valuelist[0].strip() if valuelist else ""
-        self.data = None
-        if not text:
-            return
-        if not (text.isdecimal() and self.low <= int(text[:12]) <= self.high):
-            raise ValueError(
-                f"{self.label.text} must be a whole number from {self.low:,} to {self.high:,}, or blank."
-                f" Received: {text[:40]}"
-            )
-        self.data = int(text)
-
-
 def _text(label: str, description: str) -> TextAreaField:
     longest = Length(max=_LONGEST_TEXT, message=f"{label} must have at most {_LONGEST_TEXT:,} characters.")
     return TextAreaField(label, [longest], description=description)
@@ -86,7 +66,7 @@ class StudyForm(FlaskForm):  # type: ignore[misc]
         "Shown below the instructions. A line for each: PICTURE | MEANING, such as lake.jpg | sharp: 8",
     )
     practice = _text("Practice", "A line for each task.")
-    practice_needed = _Count(
+    practice_needed = WholeNumber(
         "Right answers needed",
         1,
         1000,
@@ -100,14 +80,14 @@ class StudyForm(FlaskForm):  # type: ignore[misc]
             *(SelectChoice(key, one.name) for key, one in PLATFORMS.items()),
         ],
     )
-    quota = _Count(
+    quota = WholeNumber(
         "Pictures per rater",
         1,
         100_000,
         "Where pictures are compared, comparisons. Leave blank for all pictures.",
     )
-    places = _Count("Number of raters", 1, 100_000, "Leave blank for no limit.")
-    minutes = _Count(
+    places = WholeNumber("Number of raters", 1, 100_000, "Leave blank for no limit.")
+    minutes = WholeNumber(
         "Minutes per rater",
         1,
         100_000,
@@ -173,7 +153,7 @@ class StudyForm(FlaskForm):  # type: ignore[misc]
 
     validate_instructions = validate_thanks = validate_consent
 
-    def validate_practice_needed(self, field: _Count) -> None:
+    def validate_practice_needed(self, field: WholeNumber) -> None:
         """Refuse more right answers than there are tasks."""
         tasks = len([line for line in (self.practice.data or "").splitlines() if line.strip()])
         if (field.data or 0) > tasks:
