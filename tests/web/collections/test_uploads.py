@@ -140,6 +140,8 @@ def test_uploaded_pictures_go_with_their_collection(uploader: Uploader, photo: b
     assert (folder / "a.jpg").exists()
     with uploader.study.database.read() as session:
         assert session.get_one(Collection, key).folder == ""
+    another = Uploader(uploader.study)  # whose name is free again, but not its folder
+    assert (another.files, another.collection.slug) == ([], "my-photos-2")
     uploader.study.change(lambda session: delete(session, duplicate))
     uploader.study.services.background.once()
     assert not folder.exists()

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Callable
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -138,13 +139,14 @@ def add_collection(session: Session, folder: Path, **values: Any) -> Collection:
     Args:
         session: From `Database.write`.
         folder: Absolute path, links resolved.
-        values: ``name``, and the values of `change_collection`.
+        values: ``name``, ``slug``, and the values of `change_collection`.
 
     Raises:
         UsageError: A value breaks a rule.
     """
     name = str(values.pop("name", None) or folder.name or "photographs")
-    collection = Collection(slug=free_slug(session, name), name=name, folder=str(folder))
+    slug = values.pop("slug", None) or free_slug(session, name)
+    collection = Collection(slug=slug, name=name, folder=str(folder))
     session.add(collection)
     session.flush()
     change_collection(session, collection, **values)
@@ -250,10 +252,16 @@ def kind_of(experiment: str | None) -> str:
     return experiment if experiment in (*CHOICES, CULL) else "score"
 
 
-def free_slug(session: Session, name: str) -> str:
-    """A unique name for addresses."""
+def free_slug(session: Session, name: str, claim: Callable[[str], bool] = bool) -> str:
+    """A unique name for addresses.
+
+    Args:
+        session: From `Database.write`.
+        name: What it is made from.
+        claim: Called with free names, the best first, until it accepts one.
+    """
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     base = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:48] or "photographs"
     taken = set(session.scalars(select(Collection.slug)))
     names = chain([base], (f"{base}-{number}" for number in count(2)))
-    return next(name for name in names if name not in taken)
+    return next(name for name in names if name not in taken and claim(name))

@@ -113,9 +113,9 @@ def end(slug: str) -> ResponseReturnValue:
 
 
 def _add(session: Session, name: str) -> Collection:
-    folder = services().uploads.folder / free_slug(session, name)
-    folder.mkdir(parents=True, exist_ok=True)
-    return add_collection(session, folder, name=name)
+    uploads = services().uploads
+    slug = free_slug(session, name, uploads.claim)
+    return add_collection(session, uploads.folder / slug, name=name, slug=slug)
 
 
 def _collection(slug: str) -> Collection:

@@ -91,6 +91,17 @@ class Uploads:
         """Whether the pictures of a collection were uploaded, so that more may be added."""
         return Path(collection.folder).parent == self.folder
 
+    def claim(self, name: str) -> bool:
+        """Make a folder for a new collection; whether there was none of that name.
+
+        A duplicate may still use the folder of a removed collection.
+        """
+        try:
+            (self.folder / name).mkdir(parents=True)
+        except FileExistsError:
+            return False
+        return True
+
     def left(self) -> int:
         """Bytes that may still be uploaded."""
         with self._lock:
