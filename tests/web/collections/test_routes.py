@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nimakit.web.accounts.links import link
-from nimakit.web.db.tables import Collection, Invitation, Membership, Rater
+from nimakit.web.db.tables import Collection, Image, Invitation, Membership, Rater
 from nimakit.web.settings import Settings
 from web.conftest import MakeStudy
 from web.study import Study, Visitor
@@ -44,6 +44,20 @@ def test_a_finished_collection_leads_to_its_ratings(study: Study, visitor: Visit
         page = visitor.get("/collections").text
         assert f'primary">{text}<' in page
     assert f'href="{visitor.address("ratings")}"' in page
+
+
+def test_only_the_admin_is_told_of_problems(study: Study, visitor: Visitor) -> None:
+    """What is wrong with a file names it, which blind raters must not see."""
+    rater, image = study.rater(), study.images[0]
+    rater.rate(image.id, 5)
+    study.set(note="Not read: secret.jpg")
+    study.change(
+        lambda session: setattr(session.get_one(Image, image.id), "problem", "secret.jpg: bad")
+    )
+    for address in ("/collections", visitor.address(f"ratings/{image.id}")):
+        assert "secret" in visitor.get(address).text
+        answer = rater.get(address)
+        assert (answer.status_code, "secret" in answer.text) == (200, False)
 
 
 def test_settings_are_changed(study: Study, visitor: Visitor) -> None:

@@ -38,6 +38,7 @@ def test_a_missing_encoder_is_said_and_tried_again(cull: Study, monkeypatch: pyt
     answer = groups(cull.visitor())
     assert (answer["note"], answer["pending"]) == ("Pictures cannot be grouped: no such encoder", False)
     assert len(answer["groups"]) == 4
+    assert groups(cull.rater())["note"] == ""
     assert not work.advance(cull.collection)
     monkeypatch.setattr(grouping, "_RETRY_SECONDS", 0.0)
     work = grouper(cull)

@@ -46,7 +46,7 @@ def groups(slug: str) -> ResponseReturnValue:
     return jsonify(
         groups=[_group(collection, group, given, names) for group in ranking.groups],
         basis=basis(known.basis) if known else "",
-        note=(known.note if known else "") or _model_note(collection),
+        note=(known.note if known and rater.is_admin else "") or _model_note(collection),
         pending=collection.scanned_at is None or waiting > 0 or not is_grouped,
         comparisons=ranking.comparisons,
         taste=ranking.has_taste,
