@@ -255,4 +255,10 @@ def test_comparisons_have_checks(make_study: MakeStudy, experiment: str, choices
     assert ann.send(shown).get_json()["refused"] == []
     row = admin.table("raters.csv")[0]
     assert (row["gold_missed"], row["attention_passed"], row["answers"]) == ("1", "1", "1")
+    pairs = admin.table("pairs.csv")
+    admin.post(admin.address(f"people/{ann.rater.id}"), {"excluded": "1"})
+    assert admin.table("pairs.csv") == []
+    everyone = admin.table("all-pairs.csv")
+    assert {row.pop("excluded") for row in everyone} == {"excluded by the admin"}
+    assert everyone == pairs != []
     assert study.change(lambda session: session.query(Event).count()) == 2

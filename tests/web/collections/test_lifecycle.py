@@ -1,5 +1,6 @@
 """Collections that are duplicated, archived, deleted, brought back and removed."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -110,7 +111,9 @@ def test_a_deleted_collection_can_be_brought_back(study: Study) -> None:
     rater, admin = rated(study), study.visitor()
     question = admin.get(admin.address("delete")).text
     assert "1 recorded answer from 1 rater" in question
-    assert "ratings.csv" in question
+    kept = re.findall(r'/transfer/([\w.-]+)"', question)
+    assert kept == ["package.zip", "all-ratings.csv"]
+    assert [admin.get(admin.address(f"transfer/{name}")).status_code for name in kept] == [200, 200]
     address = admin.address("delete")
     assert admin.post(address, {}).location == "/collections#deleted"
     assert admin.get(address).status_code == 404

@@ -51,9 +51,7 @@ def test_only_the_admin_is_told_of_problems(study: Study, visitor: Visitor) -> N
     rater, image = study.rater(), study.images[0]
     rater.rate(image.id, 5)
     study.set(note="Not read: secret.jpg")
-    study.change(
-        lambda session: setattr(session.get_one(Image, image.id), "problem", "secret.jpg: bad")
-    )
+    study.change(lambda session: setattr(session.get_one(Image, image.id), "problem", "secret.jpg: bad"))
     for address in ("/collections", visitor.address(f"ratings/{image.id}")):
         assert "secret" in visitor.get(address).text
         answer = rater.get(address)

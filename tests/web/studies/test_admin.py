@@ -1,10 +1,16 @@
 """The admin's page of a study, and the table of its participants."""
 
 import html
+import io
+import re
+import zipfile
+from pathlib import Path
 
 import pytest
 
 from nimakit.web.db.tables import Invitation
+from terminal import Command
+from web.conftest import MakeStudy
 from web.studies.conftest import PROLIFIC, TEXTS, Way
 
 
@@ -65,21 +71,35 @@ def test_a_withdrawn_link_is_replaced_when_saved(way: Way) -> None:
     assert way.link != first
 
 
-def test_exports_name_no_platform_id_unless_asked(way: Way) -> None:
-    """Neither ratings, labels nor participants, and no page for raters; the table with ids does."""
+@pytest.mark.parametrize("experiment", ["score", "preference"])
+def test_exports_name_no_platform_id_unless_asked(
+    make_study: MakeStudy, experiment: str, nimakit: Command, tmp_path: Path
+) -> None:
+    """No file, in the package neither, no export of the command line and no page; the table with ids does."""
+    way = Way(make_study(experiment=experiment))
     way.save(platform="prolific", quota="1", code="C0DE")
     rater, _ = way.join(PROLIFIC.format("secret"))
-    way.rated(rater)
+    if experiment == "score":
+        way.rated(rater)
+    else:
+        two = [image.id for image in way.study.images[:2]]
+        rater.send({"kind": "choice", "image": two[0], "trial": "one", "shown": two})
     rater.get(rater.address("study/done"))
-    exports = (
-        "transfer/ratings.csv",
-        "transfer/ratings.jsonl",
-        "transfer/labels.json",
-        "study/participants.csv",
-    )
-    pages = ("people", "dashboard", "ratings", "study/settings", "transfer")
-    for name in (*exports, *pages):
-        assert "secret" not in way.admin.get(way.admin.address(name)).text, name
+    offered = re.findall(r'/(transfer/[\w.-]+)"', way.admin.get(way.admin.address("transfer")).text)
+    exports = {name: way.admin.get(way.admin.address(name)).data for name in offered}
+    answers = "pairs" if experiment == "preference" else "ratings"
+    assert f"transfer/all-{answers}.csv" in exports
+    written = {"--methods": "a.md", "--package": "a.zip", "--pictures": "a.jsonl", f"--{answers}": "a.csv"}
+    options = [part for option, name in written.items() for part in (option, str(tmp_path / name))]
+    done = nimakit("rate", "export", "--database", way.study.services.settings.database, *options)
+    assert done.code == 0, done.err
+    exports |= {name: (tmp_path / name).read_bytes() for name in written.values()}
+    for name in ("transfer/package.zip", "a.zip"):
+        package = zipfile.ZipFile(io.BytesIO(exports[name]))
+        exports |= {f"{name}/{one}": package.read(one) for one in package.namelist()}
+    for name in ("study/participants.csv", "people", "dashboard", "ratings", "study/settings", "transfer"):
+        exports[name] = way.admin.get(way.admin.address(name), follow_redirects=True).data
+    assert [name for name, content in exports.items() if b"secret" in content] == []
     for page in ("study", "study/done", "ratings"):
         assert "secret" not in rater.get(rater.address(page), follow_redirects=True).text
     asked = way.admin.get(way.admin.address("study/participants.csv", ids=1)).text.splitlines()[1]
