@@ -35,6 +35,11 @@ _ADMINS = (
     *("collections/routes", "collections/forms", "collections/setup"),
     *("collections/lifecycle_routes", "collections/upload_routes", "study/check_routes"),
 )
+_SAYING = ("abort", "flash")
+_REFUSING = ("access", "accounts", "rating", "study/participation", "study/platforms", "study/routes")
+"""Begins of the modules that raise what raters are shown."""
+_SCRIPTED = ("cull", "rating", "similarity", "study/practice")
+"""Begins of the modules whose requests come from scripts."""
 _ADMINS_SCRIPTS = {"copy.js", "models.js", "settings.js", "upload.js"}
 _TOKENS = re.compile(r"//[^\n]*|\"(?:[^\"\\\n]|\\.)*\"|`(?:[^`\\]|\\.)*`|\w+|[()\[\]{}]")
 _TEXT = re.compile(r"^[A-Z][a-z]+( |…|$)|^[a-z]+ [a-z]+ [a-z]+|[a-z] [a-z]+[.:]")
@@ -202,23 +207,39 @@ def test_unmarked_texts_of_scripts_are_found() -> None:
 
 
 def test_no_module_of_raters_has_an_unmarked_text() -> None:
-    """Messages of pages and refusals are translated; those of malformed requests (400) reach no person."""
+    """Messages of pages and refusals are translated; malformed requests of scripts reach no person."""
     unmarked = []
     for path in sorted(APP.rglob("*.py")):
-        if path.relative_to(APP).as_posix().startswith(_ADMINS):
+        name = path.relative_to(APP).as_posix()
+        if name.startswith(_ADMINS):
             continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                name, arguments = node.func.id, [*node.args]
-                is_malformed = name == "abort" and ast.unparse(arguments[0]) == "400"
-                if name in ("abort", "flash") and not is_malformed:
-                    unmarked += [f"{path.name}: {ast.unparse(one)}" for one in arguments if is_text(one)]
+            if isinstance(node, ast.Raise) and name.startswith(_REFUSING):
+                call = node.exc
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _SAYING:
+                call = node
+            else:
+                continue
+            arguments = call.args if isinstance(call, ast.Call) else []
+            is_malformed = name.startswith(_SCRIPTED) and arguments and ast.unparse(arguments[0]) == "400"
+            if not is_malformed:
+                unmarked += [f"{name}: {ast.unparse(one)}" for one in arguments if is_text(one)]
     assert unmarked == []
 
 
 def is_text(node: ast.expr) -> bool:
-    """Whether an argument is a text in English."""
-    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
+    """Whether an argument is a text in English, or contains one between its values."""
+    if isinstance(node, ast.JoinedStr):
+        return any(isinstance(part, ast.Constant) and re.search(r"[a-z]", part.value) for part in node.values)
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def test_a_refused_answer_is_explained_in_the_rater_s_language(study: Study) -> None:
+    """Though the thread of another rater may have stored it."""
+    rater, image = study.rater(), study.images[0].id
+    rater.get("/me?lang=de")
+    [refused] = rater.send({"kind": "rating", "image": image, "value": 11}).get_json()["refused"]
+    assert refused["reason"] == "Eine Bewertung muss eine Zahl von 1 bis 10 sein."
 
 
 def test_styles_suit_both_directions() -> None:

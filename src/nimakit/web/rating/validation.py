@@ -32,6 +32,7 @@ from nimakit.web.db.tables import (
     now,
     table_of,
 )
+from nimakit.web.languages import lazy_gettext
 from nimakit.web.rating.checks import MOST_CHECKS, wanted_answer
 from nimakit.web.rating.limits import Key, Limits, limits_of
 from nimakit.web.rating.store import NewEvent, store_events
@@ -148,7 +149,7 @@ def _check(
         text = key[:36] if isinstance(key, str) else ""
         try:
             if key != text or not _NAME.fullmatch(text):
-                raise ValueError("An event's id must be 1 to 36 letters, digits and hyphens.")
+                raise ValueError(lazy_gettext("An event's id must be 1 to 36 letters, digits and hyphens."))
             if (rater, text) not in known:
                 event = _parse(raw, batch, pictures, client_id=text, received_at=received_at)
                 if limits is not None:
@@ -194,13 +195,13 @@ def _parse(
     age, elapsed, turn = raw.get("age_ms", 0), raw.get("elapsed_ms"), raw.get("round", FIRST)
     replaces = raw.get("replaces")
     if replaces is not None and not (isinstance(replaces, str) and _NAME.fullmatch(replaces)):
-        raise ValueError("replaces must be the id of an event.")
+        raise ValueError(lazy_gettext("replaces must be the id of an event."))
     if not is_number(0)(age) or not (elapsed is None or is_number(0)(elapsed)):
-        raise ValueError("Times must be in milliseconds, 0 or more.")
+        raise ValueError(lazy_gettext("Times must be in milliseconds, 0 or more."))
     if not is_integer(FIRST, REPEAT)(turn):
-        raise ValueError(f"The round must be {FIRST} or {REPEAT}.")
+        raise ValueError(lazy_gettext("The round must be %(one)s or %(other)s.", one=FIRST, other=REPEAT))
     if image is not None and not (_is_key(image) and image in pictures):
-        raise ValueError("This picture is not part of the collection.")
+        raise ValueError(lazy_gettext("This picture is not part of the collection."))
     collection = batch.collection
     checks = {"preference": _check_choice, BEST_WORST: _check_best_worst, CULL: _check_mark}
     check = checks.get(collection.experiment, _check_rating)
@@ -222,12 +223,13 @@ def _parse(
 def _check_attention(raw: Mapping[str, Any], batch: Batch) -> dict[str, Any]:
     number, value, collection = raw.get("check"), raw.get("value"), batch.collection
     if not collection.may_have_checks:
-        raise ValueError("This collection has no attention checks.")
+        raise ValueError(lazy_gettext("This collection has no attention checks."))
     if number is None or not is_integer(1, MOST_CHECKS)(number):
-        raise ValueError(f"The number of an attention check must be from 1 to {MOST_CHECKS}.")
+        raise ValueError(lazy_gettext("An attention check must be from 1 to %(most)s.", most=MOST_CHECKS))
     low, high = (1, collection.choices) if collection.compares else (collection.low, collection.high)
     if value is not None and not is_number(low, high)(value):
-        raise ValueError(f"The answer to an attention check must be a number from {low} to {high}.")
+        limits = {"low": low, "high": high}
+        raise ValueError(lazy_gettext("The answer must be a number from %(low)s to %(high)s.", **limits))
     return {
         "kind": CHECK,
         "value": value,
@@ -239,13 +241,13 @@ def _check_attention(raw: Mapping[str, Any], batch: Batch) -> dict[str, Any]:
 def _check_rating(raw: Mapping[str, Any], collection: Collection, _pictures: set[int]) -> dict[str, Any]:
     kind, value, predicted = raw.get("kind"), raw.get("value"), raw.get("predicted")
     if kind not in (RATING, SKIP) or raw.get("image") is None:
-        raise ValueError("Events of this collection must rate or skip a picture.")
+        raise ValueError(lazy_gettext("Events of this collection must rate or skip a picture."))
     scale = collection.scale
-    within = is_number(scale.low, scale.high)
+    within, limits = is_number(scale.low, scale.high), {"low": scale.low, "high": scale.high}
     if kind == RATING and (value is None or not within(value)):
-        raise ValueError(f"A rating must be a number from {scale.low} to {scale.high}.")
+        raise ValueError(lazy_gettext("A rating must be a number from %(low)s to %(high)s.", **limits))
     if predicted is not None and not within(predicted):
-        raise ValueError(f"A predicted score must be a number from {scale.low} to {scale.high}.")
+        raise ValueError(lazy_gettext("A predicted score must be from %(low)s to %(high)s.", **limits))
     rating = round(float(value), _DECIMALS) if kind == RATING and value is not None else None
     return {"kind": kind, "value": rating, "predicted": predicted}
 
@@ -256,33 +258,34 @@ def _check_mark(raw: Mapping[str, Any], collection: Collection, pictures: set[in
         return {"kind": raw["kind"]}
     values = _check_rating(raw, collection, pictures)
     if values["value"] is not None and values["value"] % 1:
-        raise ValueError(f"Stars must be a whole number from {collection.low} to {collection.high}.")
+        limits = {"low": collection.low, "high": collection.high}
+        raise ValueError(lazy_gettext("Stars must be a whole number from %(low)s to %(high)s.", **limits))
     return values
 
 
 def _check_choice(raw: Mapping[str, Any], collection: Collection, pictures: set[int]) -> dict[str, Any]:
     kind, trial, shown, choices = raw.get("kind"), raw.get("trial"), raw.get("shown"), collection.choices
     if kind not in (CHOICE, TIE, SKIP):
-        raise ValueError("Events of this collection must choose a picture, or none.")
+        raise ValueError(lazy_gettext("Events of this collection must choose a picture, or none."))
     if not isinstance(trial, str) or not _NAME.fullmatch(trial):
-        raise ValueError("The trial must be 1 to 36 letters, digits and hyphens.")
+        raise ValueError(lazy_gettext("The trial must be 1 to 36 letters, digits and hyphens."))
     if (
         not isinstance(shown, list)
         or not all(map(_is_key, shown))
         or not len(shown) == len(pictures & set(shown)) == choices
     ):
-        raise ValueError(f"A comparison must show {choices} different pictures of the collection.")
+        raise ValueError(lazy_gettext("%(count)s different pictures must be shown.", count=choices))
     if (raw.get("image") in shown) != (kind == CHOICE):
-        raise ValueError("The chosen picture must be one of those shown.")
+        raise ValueError(lazy_gettext("The chosen picture must be one of those shown."))
     return {"kind": kind, "trial": trial, "shown": shown}
 
 
 def _check_best_worst(raw: Mapping[str, Any], collection: Collection, pictures: set[int]) -> dict[str, Any]:
     if raw.get("kind") not in (CHOICE, SKIP):
-        raise ValueError("Events of this collection must choose the best and the worst picture, or skip.")
+        raise ValueError(lazy_gettext("An answer must choose the best and the worst picture, or skip."))
     values, worst = _check_choice(raw, collection, pictures), raw.get("worst")
     if raw["kind"] == SKIP and worst is None:
         return values
     if raw["kind"] == SKIP or not _is_key(worst) or worst not in values["shown"] or worst == raw["image"]:
-        raise ValueError("The worst picture must be one of those shown, and not the best one.")
+        raise ValueError(lazy_gettext("The worst picture must be one of those shown, and not the best one."))
     return {**values, "worst_id": worst}

@@ -114,10 +114,14 @@ def _outcome(choice: Choice, collection: Collection) -> tuple[str, int | None, i
     if collection.experiment == BEST_WORST:
         best, worst = (request.form.get(name, "") for name in ("best", "worst"))
         if said != CHOICE or not shown.keys() >= {best, worst} or best == worst:
-            abort(400, "Choose the best and the worst of the pictures that were shown, two different ones.")
+            abort(
+                400,
+                gettext("Choose the best and the worst of the pictures that were shown, two different ones."),
+            )
         return CHOICE, shown[best], shown[worst]
     if said not in (TIE, *shown):
-        abort(400, f"Choose one of the pictures that were shown, tie or skip. Received: {said}")
+        rule = gettext("Choose one of the pictures that were shown, tie or skip.")
+        abort(400, f"{rule} {gettext('Received: %(received)s', received=said)}")
     return (TIE, None, None) if said == TIE else (CHOICE, shown[said], None)
 
 
