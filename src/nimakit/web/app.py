@@ -194,6 +194,7 @@ def _services(settings: Settings, database: Database) -> Services:
     predictor = Predictor(database, decoding, settings.max_pixels)
     child = ChildProcess(configure_child)
     renditions = Renditions(settings.data_dir / "pictures", decoding, settings.max_pixels)
+    uploads = Uploads(settings.uploads_dir, settings.max_uploaded_bytes, child, settings.max_pixels)
     remover = Remover(
         database, (settings.users_dir, settings.models_dir), settings.uploads_dir, renditions.forget
     )
@@ -220,10 +221,10 @@ def _services(settings: Settings, database: Database) -> Services:
                 Excluder(database).advance,
                 Grouper(database, predictor.loaded, settings.max_pixels).advance,
             ],
-            chores=[remover.advance],
+            chores=[remover.advance, uploads.forget_abandoned],
         ),
         explainer=Explainer(settings.data_dir / "explanations"),
-        uploads=Uploads(settings.uploads_dir, settings.max_uploaded_bytes, child, settings.max_pixels),
+        uploads=uploads,
         models=ModelChoices([settings.models_dir, *map(Path, TRAINED)]),
     )
 

@@ -119,7 +119,7 @@ def test_answers_to_attention_checks_rate_nothing(study: Study) -> None:
 def test_a_rule_marks_raters_and_deletes_nothing(study: Study, visitor: Visitor) -> None:
     """Figures and files leave them out and say why; the admin's word counts more than the rule."""
     first, second = study.images[1], study.images[2]
-    table = io.BytesIO(b"image,low,high\nphoto 0,8,10\nphoto 1.jpg,1,2\n")
+    table = io.BytesIO(b"image,low,high\nphoto 0,7,7\nphoto 0,8,10\nphoto 1.jpg,1,2\n")
     answer = visitor.post(visitor.address("checks/gold"), {"file": (table, "gold.csv")})
     assert answer.status_code == 302, answer.text
     careful, careless = study.rater("Careful"), study.rater("Careless")
@@ -129,6 +129,8 @@ def test_a_rule_marks_raters_and_deletes_nothing(study: Study, visitor: Visitor)
     assert second.path == "photo 1.jpg"
     assert visitor.post(visitor.address("checks"), form()).status_code == 302
     page = visitor.get(visitor.address("checks")).text
+    assert "2 gold pictures set." in page
+    assert "Saved. 1 rater newly excluded, 0 included again." in page
     assert "missed 2 of 2 gold pictures" in page
     known = {row["user_id"]: row for row in visitor.table("raters.csv")}
     assert known[careless.code]["reason"] == "missed 2 of 2 gold pictures"

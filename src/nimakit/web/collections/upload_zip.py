@@ -40,7 +40,7 @@ def open_zip(path: Path) -> zipfile.ZipFile:
         raise UsageError("it is not a zip file, or incomplete")
     directory = _END.unpack_from(tail, place)[5]
     if b"PK\6\7" in tail[max(0, place - _LOCATOR) : place] or directory > _MOST_DIRECTORY:
-        raise UsageError("a zip file must have less than 4 GB and about 30,000 files; make several of it")
+        raise UsageError("a zip file must have less than 4 GB and about 30,000 files; split it")
     try:
         return zipfile.ZipFile(path)
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:

@@ -1,5 +1,6 @@
 """Pictures uploaded in the browser: received in parts, checked, and placed into a folder of the app."""
 
+import fcntl
 import hashlib
 import shutil
 import threading
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nimakit.errors import ImageError, UsageError
+from nimakit.errors import BusyError, ImageError, UsageError
 from nimakit.images.formats import SHARED_FORMATS
 from nimakit.images.photo import open_photo
 from nimakit.io.child_process import ChildProcess
@@ -33,6 +34,8 @@ _SECONDS_COUNTED = 60.0
 _SECONDS_UNPACKING = 3.0
 """A request unpacks no longer, and the browser asks again."""
 _NEEDED_SIDE = 480
+_SECONDS_KEPT = 24 * 3600
+"""An upload that was interrupted can be continued within this time."""
 
 
 class QuotaError(UsageError):
@@ -86,6 +89,8 @@ class Uploads:
         self._lock = threading.Lock()
         self._counted = -_SECONDS_COUNTED
         self._used = 0
+        self._last: tuple[Path, Unpacked] | None = None
+        """The zip file that was done last, with the answer, which a browser may have missed."""
 
     def owns(self, collection: Collection) -> bool:
         """Whether the pictures of a collection were uploaded, so that more may be added."""
@@ -101,6 +106,14 @@ class Uploads:
         except FileExistsError:
             return False
         return True
+
+    def forget_abandoned(self) -> bool:
+        """Delete what nobody has continued for a day; a chore of the background thread."""
+        for partial in self.folder.glob(f"*/{_PARTIAL}/*"):
+            with suppress(FileNotFoundError):  # placed meanwhile
+                if time.time() - partial.stat().st_mtime > _SECONDS_KEPT:
+                    self._drop(partial)
+        return False
 
     def left(self) -> int:
         """Bytes that may still be uploaded."""
@@ -169,7 +182,7 @@ class Uploads:
             return {"state": WANTED, "offset": offset + len(content)}
         if path.lower().endswith(ZIP):
             return {"state": ZIPPED}
-        reason = self._place(root, path, partial)
+        reason = self._place(root, path, partial, size)
         return {"state": REFUSED, "reason": reason} if reason else {"state": THERE}
 
     def unpack(self, root: Path, name: str, size: int, start: int) -> Unpacked:
@@ -184,14 +197,26 @@ class Uploads:
         Raises:
             UsageError: There is no such zip file, or it cannot be read.
             QuotaError: There is no room.
+            BusyError: Another request is unpacking it.
         """
         archive_file = self._partial(root, self._path(name, size), size)
         if not archive_file.is_file() or archive_file.stat().st_size != size:
+            if self._last is not None and self._last[0] == archive_file:
+                return self._last[1]
             raise UsageError("The zip file is not complete. Upload it again.")
+        with archive_file.open("rb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BusyError("The zip file is being unpacked. Try again in a moment.") from None
+            return self._unpack(root, archive_file, start)
+
+    def _unpack(self, root: Path, archive_file: Path, start: int) -> Unpacked:
         until = time.monotonic() + _SECONDS_UNPACKING
         try:
             with open_zip(archive_file) as archive:
-                entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+                files = (entry for entry in archive.infolist() if not entry.is_dir())
+                entries = [*{(entry.filename, entry.file_size): entry for entry in files}.values()]
                 result = Unpacked(min(max(start, 0), len(entries)), len(entries))
                 for entry in entries[result.done :]:
                     if time.monotonic() > until:
@@ -207,6 +232,7 @@ class Uploads:
             self._drop(archive_file)
             raise
         if result.done == result.total:
+            self._last = archive_file, result
             self._drop(archive_file)
         return result
 
@@ -227,20 +253,22 @@ class Uploads:
                 partial.unlink(missing_ok=True)
                 self._reserve(-entry.file_size)
                 raise
-            return self._place(root, path, partial)
+            return self._place(root, path, partial, entry.file_size)
         except QuotaError:
             raise
         except UsageError as error:
             return str(error)
 
-    def _place(self, root: Path, path: str, partial: Path) -> str:
+    def _place(self, root: Path, path: str, partial: Path, size: int) -> str:
         """Move a complete file to its place; the reason if it is refused, and then it is deleted."""
         reason = self._child.run(problem_of, str(partial), self._max_pixels)
         with self._lock:
             target = root / path
             try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                if not reason and not _is_there(target, partial.stat().st_size):
+                if not partial.exists() and _is_there(target, size):  # another request has placed it
+                    return ""
+                if not reason and not _is_there(target, size):
+                    target.parent.mkdir(parents=True, exist_ok=True)
                     partial.replace(target)
                     return ""
             except UsageError as error:
@@ -277,7 +305,7 @@ class Uploads:
         path = safe_path(name, (ZIP,)) if is_zip else safe_path(name)
         if not 0 < size <= (LARGEST_ZIP if is_zip else LARGEST_PICTURE):
             raise UsageError(
-                "a zip file must have less than 4 GB; make several of it"
+                "a zip file must have less than 4 GB; split it"
                 if is_zip
                 else f"a picture must have 1 byte to {LARGEST_PICTURE >> 20} MB"
             )

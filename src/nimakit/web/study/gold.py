@@ -69,7 +69,7 @@ def import_gold(session: Session, collection: Collection, path: Path) -> int:
         path: .csv, .tsv or .jsonl; images by path, or by name without suffix.
 
     Returns:
-        Number of gold pictures in the table.
+        Number of gold pictures in the table; the last row of a picture counts.
 
     Raises:
         LabelError: A row is bad; nothing is changed then.
@@ -78,7 +78,7 @@ def import_gold(session: Session, collection: Collection, path: Path) -> int:
     compared = collection.compares
     images = list(session.scalars(select(Image).where(Image.collection_id == collection.id)))
     named = {image.image_id: image for image in images} | {image.path: image for image in images}
-    count = 0
+    found = set[int]()
     with session.begin_nested() as inner:
         for row in read_rows(path, ("image", "worse") if compared else ("image", "low", "high"), rows):
             try:
@@ -93,7 +93,7 @@ def import_gold(session: Session, collection: Collection, path: Path) -> int:
                         for text, name in zip(row.values[1:], ("low", "high"), strict=True)
                     )
                     set_gold(session, collection, image, low=low, high=high)
-                count += 1
+                found.add(image.id)
             except (ValueError, UsageError) as error:
                 rows.add(path, row.line, str(error))
         try:
@@ -101,7 +101,7 @@ def import_gold(session: Session, collection: Collection, path: Path) -> int:
         except LabelError:
             inner.rollback()
             raise
-    return count
+    return len(found)
 
 
 def suggest_gold(session: Session, collection: Collection, amount: int) -> int:

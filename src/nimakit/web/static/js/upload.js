@@ -3,6 +3,7 @@
 import { Api, Refused, Unreachable } from "./api.js";
 
 const RETRY_MS = 3000;
+const BUSY = 503;
 const MOST_LISTED = 200;
 const page = document.getElementById("upload").dataset;
 const api = new Api(page.session);
@@ -146,7 +147,7 @@ async function post(url, content) {
   if (answer.ok) return body;
   if (answer.status === 409 && body.offset !== undefined) return { state: "wanted", offset: body.offset };
   if (body.csrf === true) api.token = (await api.get(page.session)).csrf;
-  if (body.csrf === true || answer.status === 503) throw new Unreachable(body.reason);
+  if (body.csrf === true) throw new Unreachable(body.reason);
   throw new Refused(answer.status, body.reason || answer.statusText);
 }
 
@@ -158,7 +159,7 @@ async function retried(call) {
       problem.hidden = true;
       return answer;
     } catch (error) {
-      if (!(error instanceof Unreachable)) throw error;
+      if (!(error instanceof Unreachable) && error.status !== BUSY) throw error;
       complain("The app does not answer. The upload continues when it does.");
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
