@@ -34,6 +34,7 @@ PACKAGES = {
     "stats": "statistics of plain arrays",
     "training": "prepare and run jobs",
     "web": "the rating app",
+    "wording": "phrases with counts",
 }
 """Package, or module of the root -> its contents."""
 

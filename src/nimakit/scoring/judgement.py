@@ -20,6 +20,7 @@ from nimakit.stats.agreement import Icc, icc_of_means
 from nimakit.stats.bootstrap import RESAMPLES, Interval
 from nimakit.stats.correlation import FEW_IMAGES
 from nimakit.stats.histogram import FloatArray
+from nimakit.wording import many
 
 MODEL = "the model"
 MEAN = "the mean for every picture"
@@ -198,7 +199,7 @@ def _answer(
     if evaluation.metrics.training_images:
         return "Unknown", f"{shown}, on pictures that the model has learned from."
     if found.images < FEW_IMAGES:
-        return "Too few pictures to tell", f"{shown}, on only {_pictures(found.images)}."
+        return "Too few pictures to tell", f"{shown}, on only {many(found.images, 'picture')}."
     return _failure(shown, found, is_calibrated=is_calibrated) or _success(shown, found, worth)
 
 
@@ -228,10 +229,6 @@ def _success(shown: str, found: Comparison, worth: Interval | None) -> tuple[str
             " label file with numbers of ratings.",
         )
     return _by_worth(shown, worth)
-
-
-def _pictures(count: int) -> str:
-    return f"{count:,} picture{'' if count == 1 else 's'}"
 
 
 def _by_worth(shown: str, worth: Interval) -> tuple[str, str]:

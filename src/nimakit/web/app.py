@@ -72,6 +72,7 @@ from nimakit.web.study import practice as study_practice
 from nimakit.web.study import routes as study_routes
 from nimakit.web.study.exclusion import Excluder
 from nimakit.web.transfer import routes as transfer_routes
+from nimakit.wording import many
 
 BLUEPRINTS = (
     accounts_routes.blueprint,
@@ -269,6 +270,7 @@ def _configure(app: Flask, settings: Settings) -> None:
         _answer_only(app, LOOPBACK)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.context_processor(lambda: {"theme": _theme(), "endpoints": app.view_functions})
+    app.jinja_env.globals["many"] = many
 
 
 def _answer_only(app: Flask, hosts: Sequence[str | None]) -> None:

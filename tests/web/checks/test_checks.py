@@ -122,6 +122,7 @@ def test_a_rule_marks_raters_and_deletes_nothing(study: Study, visitor: Visitor)
     table = io.BytesIO(b"image,low,high\nphoto 0,7,7\nphoto 0,8,10\nphoto 1.jpg,1,2\n")
     answer = visitor.post(visitor.address("checks/gold"), {"file": (table, "gold.csv")})
     assert answer.status_code == 302, answer.text
+    assert "2 gold pictures set." in visitor.get(answer.location).text
     careful, careless = study.rater("Careful"), study.rater("Careless")
     for image in study.images:
         careful.rate(image.id, 9 if image == first or image.path == first.path else 2, elapsed_ms=3000)
@@ -129,7 +130,6 @@ def test_a_rule_marks_raters_and_deletes_nothing(study: Study, visitor: Visitor)
     assert second.path == "photo 1.jpg"
     assert visitor.post(visitor.address("checks"), form()).status_code == 302
     page = visitor.get(visitor.address("checks")).text
-    assert "2 gold pictures set." in page
     assert "Saved. 1 rater newly excluded, 0 included again." in page
     assert "missed 2 of 2 gold pictures" in page
     known = {row["user_id"]: row for row in visitor.table("raters.csv")}

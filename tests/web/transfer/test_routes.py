@@ -145,7 +145,7 @@ def test_ratings_are_imported_once(study: Study, visitor: Visitor) -> None:
     table = "image,user_id,rating\nphoto 0.jpg,u1,7\nmore/photo 5.png,u1,3\nphoto 1,u2,4\n"
     for known in (0, 3):
         answer = upload(visitor, "ratings", table)
-        assert f"3 ratings imported, {known} of which were already known" in answer.text
+        assert f"3 ratings imported; already known: {known}." in answer.text
     assert sorted(rating.value for rating in study.ratings if rating.value) == [3, 4, 7]
     assert len(study.events) == 3
     assert study.images[0].count == 1
@@ -177,7 +177,7 @@ def test_ratings_of_nobody_in_particular_are_somebody_elses_in_another_file(
     tables = ["image,rating\nphoto 0.jpg,7\nphoto 1,2\n", "image,rating\nphoto 0.jpg,3\nphoto 1,2\n"]
     for table, known in ((tables[0], 0), (tables[1], 0), (tables[0], 2)):
         answer = upload(visitor, "ratings", table)
-        assert f"2 ratings imported, {known} of which were already known" in answer.text
+        assert f"2 ratings imported; already known: {known}." in answer.text
     assert sorted(rating.value for rating in study.ratings if rating.value) == [2, 2, 3, 7]
     assert study.images[1].count == 2
 
@@ -204,7 +204,8 @@ def test_a_file_is_imported_into_each_collection(
             answer = visitor.post(
                 f"/c/{slug}/transfer", {"what": what, "file": file}, content_type="multipart/form-data"
             )
-            assert f"1 {'rating' if what == 'ratings' else 'comparison'}s imported, {known} of" in answer.text
+            noun = "rating" if what == "ratings" else "comparison"
+            assert f"1 {noun} imported; already known: {known}." in answer.text
     assert len(study.events) == 2
 
 
@@ -296,7 +297,7 @@ def test_bad_rows_are_left_out_when_asked(study: Study, visitor: Visitor) -> Non
     """And listed."""
     table = "image_id,user_id,rating\nphoto 0,u,11\nphoto 1,u,5\n"
     answer = upload(visitor, "ratings", table, skip_bad="1")
-    assert "1 ratings imported" in answer.text
+    assert "1 rating imported" in answer.text
     assert "line 2" in answer.text
     assert [rating.value for rating in study.ratings] == [5]
 
@@ -345,7 +346,7 @@ def test_an_umlaut_has_one_spelling_in_imports_and_searches(study: Study, visito
 def test_a_picture_that_is_not_here_is_kept_and_found_later(study: Study, visitor: Visitor) -> None:
     """Its ratings are not lost, and belong to the file once it comes."""
     answer = upload(visitor, "ratings", "image_id,user_id,rating\nlater,u,5\n")
-    assert "1 pictures are not in the folder" in answer.text
+    assert "Not in the folder, and listed as missing: 1 picture." in answer.text
     write_photo(study.folder / "later.jpg")
     study.services.background.wake(study.collection.id)
     study.services.background.once()
@@ -363,7 +364,7 @@ def test_pairs_are_imported_once(make_study: MakeStudy) -> None:
         "s1,photo 0,photo 1,photo 1\ns1,photo 1,photo 2,-1\ns2,photo 0,photo 1,left\n"
     )
     for known in (0, 3):
-        assert f"3 comparisons imported, {known} of which were" in upload(visitor, "pairs", table).text
+        assert f"3 comparisons imported; already known: {known}." in upload(visitor, "pairs", table).text
     with study.database.read() as session:
         kinds = session.scalars(select(Choice.kind).order_by(Choice.event_id)).all()
         codes = session.scalars(select(Rater.code).where(Rater.role == "rater").order_by(Rater.code)).all()
@@ -401,7 +402,7 @@ def test_a_list_says_what_is_rated(study: Study, visitor: Visitor) -> None:
     refused = upload(visitor, "list", json.dumps(listed), "images.json")
     assert (refused.status_code, "gone.jpg" in refused.text) == (400, True)
     answer = upload(visitor, "list", json.dumps(listed), "images.json", skip_bad="1")
-    assert "3 pictures are to be rated" in answer.text
+    assert "To be rated: 3 pictures;" in answer.text
     assert "gone.jpg" in answer.text
     assert visitor.deck()["total"] == 3
     upload(visitor, "list", json.dumps(["photo 3"]), "images.json")

@@ -8,6 +8,7 @@ from nimakit.web.access import admin_only, current_collection
 from nimakit.web.collections import erasure, lifecycle
 from nimakit.web.db.tables import Collection, Rater
 from nimakit.web.services import services
+from nimakit.wording import many
 
 blueprint = Blueprint("lifecycle", __name__)
 
@@ -98,7 +99,7 @@ def erase(slug: str, rater_id: int) -> ResponseReturnValue:
     for loss in effect.losses:
         services().candidates.invalidate(loss.collection_id)
     services().background.wake()
-    flash(f"The data of {rater.name or rater.code} is erased: {effect.answers} answers.")
+    flash(f"The data of {rater.name or rater.code} is erased: {many(effect.answers, 'answer')}.")
     return redirect(url_for("admin.people", slug=slug))
 
 

@@ -20,6 +20,7 @@ from nimakit.progress import say
 from nimakit.web.db.database import Database
 from nimakit.web.db.features import lock_collection
 from nimakit.web.db.tables import CULL, OK, Collection, GroupedImage, Grouping, Image
+from nimakit.wording import many
 
 _READ_AT_ONCE = 64
 _RETRY_SECONDS = 600.0
@@ -136,9 +137,7 @@ class Grouper:
             for number, group in enumerate(grouping.groups)
             for place, index in enumerate(group.frames)
         ]
-        note = (
-            f"{failed} picture{'' if failed == 1 else 's'} could not be read to be grouped." if failed else ""
-        )
+        note = f"{many(failed, 'picture')} could not be read to be grouped." if failed else ""
         self._store(collection, stamp, rows, basis=grouping.basis, note=note)
 
     def _store(

@@ -19,6 +19,7 @@ from nimakit.web.study.check_forms import ChecksForm
 from nimakit.web.study.evidence import evidence_of
 from nimakit.web.study.exclusion import apply_rule, reasons_of
 from nimakit.web.study.gold import import_gold, remove_gold, set_gold, suggest_gold
+from nimakit.wording import many
 
 blueprint = Blueprint("checks", __name__, url_prefix="/c/<slug>/checks")
 
@@ -65,7 +66,7 @@ def upload(slug: str) -> ResponseReturnValue:
         count = _suggest(collection) if request.form.get("suggest") else _import(collection)
     except (LabelError, UsageError) as error:
         abort(400, str(error))
-    flash(f"{count} gold picture{'' if count == 1 else 's'} set.")
+    flash(f"{many(count, 'gold picture')} set.")
     _apply(collection)
     return redirect(url_for("checks.page", slug=slug, _anchor="gold"))
 
@@ -110,7 +111,7 @@ def _apply(collection: Collection) -> None:
     """Apply the rule after a change, and say what it did."""
     applied = apply_rule(services().database, collection)
     services().candidates.invalidate(collection.id)
-    flash(f"Saved. {applied.excluded} raters newly excluded, {applied.included} included again.")
+    flash(f"Saved. {many(applied.excluded, 'rater')} newly excluded, {applied.included:,} included again.")
 
 
 def _suggest(collection: Collection) -> int:

@@ -18,7 +18,7 @@ from nimakit.web.study.participation import latest_version
 from nimakit.web.transfer.exports import ratings_of
 from nimakit.web.transfer.methods_of_checks import on_checks, on_exclusion
 from nimakit.web.transfer.methods_of_studies import begun_study, on_participants, on_preparation
-from nimakit.web.transfer.wording import listed, many
+from nimakit.wording import listed, many
 
 _TASKS = {
     "score": "rated one at a time",

@@ -20,7 +20,7 @@ from nimakit.web.db.tables import (
 )
 from nimakit.web.rating.checks import checks_of, plan_of
 from nimakit.web.study.exclusion import MIN_REPEATS, MIN_UNCHECKED
-from nimakit.web.transfer.wording import listed, many
+from nimakit.wording import listed, many
 
 
 def on_checks(session: Session, collection: Collection) -> Iterator[str]:

@@ -9,7 +9,7 @@ from nimakit.web.db.queries import is_given
 from nimakit.web.db.tables import FIRST, Collection, Participation, PlatformId, Study, StudyVersion
 from nimakit.web.study.participation import latest_version
 from nimakit.web.study.platforms import PLATFORMS
-from nimakit.web.transfer.wording import listed, many
+from nimakit.wording import listed, many
 
 
 def begun_study(session: Session, collection: Collection) -> Study | None:

@@ -17,6 +17,7 @@ from nimakit.web.pictures.chosen_list import choose_listed
 from nimakit.web.services import services
 from nimakit.web.transfer.files import FILES, files_of, write_file
 from nimakit.web.transfer.imports import Imported, import_pairs, import_ratings
+from nimakit.wording import many
 
 blueprint = Blueprint("transfer", __name__, url_prefix="/c/<slug>/transfer")
 
@@ -97,11 +98,11 @@ def _import(collection: Collection, what: str, path: Path, *, skip_bad: bool) ->
     if what != "list":
         abort(400, "Choose what the file contains.")
     chosen, problems = choose_listed(database, collection, path, skip_bad=skip_bad)
-    return [f"{chosen} pictures are to be rated; all others are excluded.", *problems]
+    return [f"To be rated: {many(chosen, 'picture')}; all others are excluded.", *problems]
 
 
 def _report(imported: Imported, noun: str) -> list[str]:
-    lines = [f"{imported.taken} {noun}s imported, {imported.known} of which were already known."]
+    lines = [f"{many(imported.taken, noun)} imported; already known: {imported.known:,}."]
     if imported.new_images:
-        lines.append(f"{imported.new_images} pictures are not in the folder; they are listed as missing.")
+        lines.append(f"Not in the folder, and listed as missing: {many(imported.new_images, 'picture')}.")
     return lines + imported.problems
