@@ -14,6 +14,7 @@ from nimakit.web.db.tables import (
     LEFT_OUT,
     Base,
     Collection,
+    Gold,
     Image,
     Invitation,
     Membership,
@@ -53,6 +54,8 @@ def test_a_duplicate_has_the_settings_and_no_ratings(study: Study) -> None:
     study.set(wanted=3, question="How calm?", sign_up=True)
     settings = StudySettings(collection_id=study.collection.id, quota=5, thanks="Thank you.")
     study.change(lambda session: session.add(settings))
+    gold = {"image_id": study.images[0].id, "collection_id": study.collection.id, "low": 3, "high": 5}
+    study.change(lambda session: session.add(Gold(**gold, worse_id=study.images[2].id)))
     admin = study.visitor()
     answer = admin.post(admin.address("duplicate"), {})
     first, copy = collections(study)
@@ -63,10 +66,17 @@ def test_a_duplicate_has_the_settings_and_no_ratings(study: Study) -> None:
     with study.database.read() as session:
         images = session.scalars(select(Image).where(Image.collection_id == copy.id)).all()
         copied = session.get_one(StudySettings, copy.id)
+        [known] = session.scalars(select(Gold).where(Gold.collection_id == copy.id))
         members = session.scalars(select(Membership).where(Membership.collection_id == copy.id)).all()
     assert len(images) == 6
     assert {image.count for image in images} == {0}
     assert [image.path for image in images if image.state == LEFT_OUT] == [left_out]
+    paths = {image.id: image.path for image in images}
+    assert (paths[known.image_id], known.low, known.high) == (study.images[0].path, 3, 5)
+    assert (paths[known.worse_id or 0], known.source) == ("photo 1.jpg", "owner")
+    study.change(lambda session: setattr(session.get_one(StudySettings, copy.id), "is_on", True))
+    page = admin.get(f"/c/{copy.slug}/study/settings").text
+    assert "The study has no link yet." in page
     assert members == []
     assert (copied.quota, copied.thanks, copied.invitation_id) == (5, "Thank you.", None)
 

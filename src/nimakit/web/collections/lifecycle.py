@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, insert, literal, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from nimakit.errors import UsageError
 from nimakit.web.collections.setup import free_slug
-from nimakit.web.db.tables import COPIED, LEFT_OUT, Base, Collection, Event, Image, now
+from nimakit.web.db.tables import COPIED, LEFT_OUT, Base, Collection, Event, Gold, Image, now
 
 UNDONE_WITHIN = timedelta(days=7)
 """A deleted collection can be brought back within this time."""
@@ -47,7 +47,7 @@ def duplicate(session: Session, collection: Collection) -> Collection:
     """Create a collection of the same folder with the same settings, without ratings, raters and invitations.
 
     Nobody may join it without an invitation until that is set, so that it can be changed first. If a list of
-    the pictures to rate was imported, it holds for the duplicate too.
+    the pictures to rate was imported, it holds for the duplicate too, and so do gold pictures.
 
     Args:
         session: From `Database.write`.
@@ -65,13 +65,10 @@ def duplicate(session: Session, collection: Collection) -> Collection:
     for table in Base.metadata.sorted_tables:
         if table.info.get(COPIED):
             _copy_rows(session, table, collection.id, copy.id)
-    if session.scalar(_images(collection).where(Image.state == LEFT_OUT).limit(1)) is not None:
-        columns = [getattr(Image, name) for name in _OF_FILES]
-        listed = select(literal(copy.id), *columns, literal(0), literal(0.0), literal(0.0)).where(
-            Image.collection_id == collection.id
-        )
-        names = ["collection_id", *_OF_FILES, "count", "total", "squares"]
-        session.execute(insert(Image).from_select(names, listed, include_defaults=False))
+    gold = session.scalar(select(Gold.image_id).where(Gold.collection_id == collection.id).limit(1))
+    if gold or session.scalar(_images(collection).where(Image.state == LEFT_OUT).limit(1)):
+        _copy_images(session, collection, copy)
+        _copy_gold(session, collection, copy)
     return copy
 
 
@@ -128,6 +125,31 @@ def bring_back(session: Session, key: int) -> Collection:
 
 def _images(collection: Collection) -> Any:
     return select(Image.id).where(Image.collection_id == collection.id)
+
+
+def _copy_images(session: Session, collection: Collection, copy: Collection) -> None:
+    """List the pictures of a collection in its duplicate, without ratings."""
+    columns = [getattr(Image, name) for name in _OF_FILES]
+    listed = select(literal(copy.id), *columns, literal(0), literal(0.0), literal(0.0)).where(
+        Image.collection_id == collection.id
+    )
+    names = ["collection_id", *_OF_FILES, "count", "total", "squares"]
+    session.execute(insert(Image).from_select(names, listed, include_defaults=False))
+
+
+def _copy_gold(session: Session, collection: Collection, copy: Collection) -> None:
+    """Make the pictures of the same paths gold pictures of the duplicate."""
+    same, worse, same_worse = aliased(Image), aliased(Image), aliased(Image)
+    rows = (
+        select(same.id, literal(copy.id), Gold.low, Gold.high, same_worse.id, Gold.source)
+        .join(Image, Image.id == Gold.image_id)
+        .join(same, (same.collection_id == copy.id) & (same.path == Image.path))
+        .outerjoin(worse, worse.id == Gold.worse_id)
+        .outerjoin(same_worse, (same_worse.collection_id == copy.id) & (same_worse.path == worse.path))
+        .where(Gold.collection_id == collection.id)
+    )
+    names = ["image_id", "collection_id", "low", "high", "worse_id", "source"]
+    session.execute(insert(Gold).from_select(names, rows, include_defaults=False))
 
 
 def _copy_rows(session: Session, table: Any, source: int, target: int) -> None:
