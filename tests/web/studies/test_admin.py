@@ -21,7 +21,7 @@ from web.studies.conftest import PROLIFIC, TEXTS, Way
         ({"minutes": "0"}, "Minutes per rater must be a whole number from 1"),
         ({"practice": "photo 1"}, "Line 1 must be a picture, its right rating"),
         ({"practice": "photo 1 | 0-3"}, "The ratings in line 1 must be from 1 to 10"),
-        ({"practice": "photo 1 | 3\nphoto 1 | 4"}, "Received twice: photo 1"),
+        ({"practice": "photo 1 | 3\nphoto 1.jpg | 4"}, "Received twice: photo 1.jpg"),
         ({"practice": "photo 1 | 3", "practice_needed": "2"}, "at most the number of practice tasks, 1"),
         ({"examples": "lake.jpg | good"}, "Received: lake.jpg"),
         ({"link": "javascript:alert(1)"}, "Return address must begin with https://"),

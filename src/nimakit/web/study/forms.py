@@ -141,11 +141,8 @@ class StudyForm(FlaskForm):  # type: ignore[misc]
         _checked(parse_examples, field.data or "")
 
     def validate_practice(self, field: TextAreaField) -> None:
-        """Refuse lines of another form, and a picture that two ratings are right for."""
-        tasks = _checked(parse_practice, field.data or "", self.collection)
-        single = [one["pictures"][0] for one in tasks if one["low"] is not None]
-        if twice := sorted({name for name in single if single.count(name) > 1}):
-            raise ValidationError(f"A picture must be practised once. Received twice: {', '.join(twice)}")
+        """Refuse lines of another form."""
+        _checked(parse_practice, field.data or "", self.collection)
 
     def validate_consent(self, field: TextAreaField) -> None:
         """Refuse pictures of other sites."""

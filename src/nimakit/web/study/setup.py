@@ -1,5 +1,7 @@
 """Stores the settings of a study, and a new version of its texts when they change."""
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -94,8 +96,25 @@ def _resolved(
         )
     examples = [{**one, "picture": found[one["picture"]]} for one in texts["examples"]]
     practice = [{**one, "pictures": [found[name] for name in one["pictures"]]} for one in texts["practice"]]
+    _refuse_repetition(practice)
     pictures = sorted({found[name] for name in in_markdown | explained})
     return {**texts, "examples": examples, "practice": practice}, pictures
+
+
+def _refuse_repetition(practice: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse a picture that two ratings are right for, or that a comparison shows twice, by whatever names.
+
+    Raises:
+        UsageError: There is one.
+    """
+    rated = Counter(path for one in practice if one["low"] is not None for path in one["pictures"])
+    shown = [Counter(one["pictures"]) for one in practice if one["low"] is None]
+    twice = {path for counts in (rated, *shown) for path, count in counts.items() if count > 1}
+    if twice:
+        raise UsageError(
+            "A picture must be practised once, and be in a comparison once. Received twice:"
+            f" {', '.join(sorted(twice))}"
+        )
 
 
 def _invitation(session: Session, study: Study) -> Invitation:
