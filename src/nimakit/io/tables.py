@@ -25,14 +25,22 @@ class BadRows:
     Args:
         skip: Whether to skip bad rows rather than refuse them.
         remedy: A sentence for the error message that says how to skip them.
+        naming: A sentence for the error message of a missing column.
 
     Attributes:
         problems: A line for each bad row: file, line number and problem.
     """
 
-    def __init__(self, *, skip: bool = False, remedy: str = "--skip-bad leaves them out.") -> None:
+    def __init__(
+        self,
+        *,
+        skip: bool = False,
+        remedy: str = "--skip-bad leaves them out.",
+        naming: str = "Rename one, or say which column it is.",
+    ) -> None:
         self.skip = skip
         self.remedy = remedy
+        self.naming = naming
         self.problems: list[str] = []
 
     def add(self, path: Path, line: int, problem: str) -> None:
@@ -192,8 +200,10 @@ class _Wanted(NamedTuple):
 def _csv_rows(path: Path, stream: IO[str], wanted: _Wanted, rows: BadRows) -> Iterator[Row]:
     names = [column_name(name) for name in (*wanted.columns, *wanted.optional)]
     header, delimiter, skipped = read_header(stream, path.suffix.lower(), names)
-    places = [_place(path, header, name) for name in wanted.columns]
-    others = [_place(path, header, name) if column_name(name) in header else None for name in wanted.optional]
+    places = [_place(path, header, name, rows) for name in wanted.columns]
+    others = [
+        _place(path, header, name, rows) if column_name(name) in header else None for name in wanted.optional
+    ]
     numeric = [header.index(name) for name in map(column_name, wanted.numbers) if name in header]
     reader = rows_of(stream, delimiter)
     while True:
@@ -227,7 +237,7 @@ def _csv_rows(path: Path, stream: IO[str], wanted: _Wanted, rows: BadRows) -> It
             yield row
 
 
-def _place(path: Path, header: Sequence[str], wanted: str) -> int:
+def _place(path: Path, header: Sequence[str], wanted: str, rows: BadRows) -> int:
     name = column_name(wanted)
     if header.count(name) == 1:
         return header.index(name)
@@ -236,7 +246,7 @@ def _place(path: Path, header: Sequence[str], wanted: str) -> int:
         f"The table needs one column {name!r}. Received: {path}, with"
         f" {', '.join(map(repr, header)) if header else 'no header'}"
         + (f" (nearest: {near[0]!r})" if near else "")
-        + (". Rename one, or say which column it is." if header else ".")
+        + (f". {rows.naming}" if header else ".")
     )
 
 

@@ -231,6 +231,9 @@ def test_a_bad_table_of_gold_pictures_changes_nothing(study: Study, visitor: Vis
     assert answer.status_code == 400
     assert "nowhere" in answer.text
     assert study.change(lambda session: session.query(Gold).count()) == 0
+    table = io.BytesIO(b"image,low,top\n")
+    answer = visitor.post(visitor.address("checks/gold"), {"file": (table, "gold.csv")})
+    assert "Rename one.</p>" in answer.text
 
 
 @pytest.mark.parametrize(("experiment", "choices"), [("preference", 2), ("best-worst", 4)])

@@ -57,7 +57,7 @@ def test_a_folder_is_uploaded_through_a_lost_connection_and_its_collection_delet
     page.locator("#files").set_input_files(holiday.with_name("more.zip"))
     expect(status).to_have_text("Done: 1 picture added.")
     study.services.background.once()
-    page.get_by_role("link", name="To the settings").click()
+    page.locator("#ready").get_by_role("link", name="Settings").click()
     expect(page.locator("main")).to_contain_text("4 to be rated")
     page.get_by_role("link", name="Delete…").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Delete Holiday?")

@@ -16,7 +16,7 @@ from nimakit.web.db.tables import BY_AGREEMENT, BY_OWNER, FIRST, OK, Collection,
 _MIN_RATINGS = 5
 _DEVIATIONS = 2.5
 _LEAST_MARGIN = 0.15
-"""Of the scale, on either side of the mean: nobody careful misses it."""
+"""Of the scale, on either side of the mean: careful raters hardly miss it."""
 _MOST_WIDE = 0.6
 """Of the scale: a wider range would be hit by chance."""
 _CLEAR = 0.75
@@ -74,7 +74,7 @@ def import_gold(session: Session, collection: Collection, path: Path) -> int:
     Raises:
         LabelError: A row is bad; nothing is changed then.
     """
-    rows = BadRows(skip=False, remedy="Correct these rows and upload the table again.")
+    rows = BadRows(remedy="Correct these rows and upload the table again.", naming="Rename one.")
     compared = collection.compares
     images = list(session.scalars(select(Image).where(Image.collection_id == collection.id)))
     named = {image.image_id: image for image in images} | {image.path: image for image in images}

@@ -90,7 +90,7 @@ def _page(collection: Collection, report: list[str] | None = None) -> str:
 
 def _import(collection: Collection, what: str, path: Path, *, skip_bad: bool) -> list[str]:
     """Import a file, and return a report of several lines."""
-    database, rows = services().database, BadRows(skip=skip_bad, remedy=_REMEDY)
+    database, rows = services().database, BadRows(skip=skip_bad, remedy=_REMEDY, naming="Rename one.")
     if what == "ratings":
         return _report(import_ratings(database, collection, path, rows), "rating")
     if what == "pairs":
