@@ -120,6 +120,8 @@ class _Log:
     """The latest answer to each comparison of a collection; a skip has neither best nor tie."""
 
     last: int = 0
+    events: list[int] = field(default_factory=list)
+    """The event of each row."""
     row: dict[tuple[int, str], int] = field(default_factory=dict)
     shown: _PLACES = field(default_factory=lambda: np.empty((0, 0), np.int64))
     outcome: _PLACES = field(default_factory=lambda: np.empty((0, 3), np.int64))
@@ -140,6 +142,7 @@ class _Log:
             self.last = max(self.last, event)
             answer = (list(shown), [int(kind != SKIP), *places(kind, shown, chosen, worst)])
             place = self.row.setdefault((rater, trial), len(self.row))
+            self.events[place : place + 1] = [event]
             if place < len(self.shown):
                 self.shown[place], self.outcome[place] = answer
             else:
@@ -179,11 +182,12 @@ class ComparedCache:
         with self._lock:
             log = self._logs.setdefault(collection.id, _Log())
             if log.compared is None or log.compared.candidates is not candidates:
-                made = select(func.count()).where(
-                    Choice.collection_id == collection.id, Choice.round == FIRST
-                )
-                if (session.scalar(made) or 0) < len(log.row):  # some were deleted
-                    log = self._logs[collection.id] = _Log()
+                own = (Choice.collection_id == collection.id, Choice.round == FIRST)
+                stored = select(func.count(), func.coalesce(func.sum(Choice.event_id), 0)).where(*own)
+                state = session.execute(stored).one()
                 log.read(session, collection)
+                if (len(log.events), sum(log.events)) != tuple(state):  # deleted, or committed out of order
+                    log = self._logs[collection.id] = _Log()
+                    log.read(session, collection)
                 log.compared = log.among(candidates, collection.choices)
             return log.compared
