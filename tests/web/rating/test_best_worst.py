@@ -187,7 +187,7 @@ def test_a_judgement_is_corrected_and_taken_back(fives: Study) -> None:
 
 
 def test_what_was_changed_changes_the_next_sets(fives: Study) -> None:
-    """What is known follows corrections, also those that a database commits late, and counts nothing twice."""
+    """What is known follows corrections, also those that are committed late, and counts nothing twice."""
     visitor = fives.visitor()
     item = judge(visitor, 0, 1)
     services = fives.services
