@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from nimakit.errors import UsageError
 from nimakit.web.collections import uploads as module
-from nimakit.web.collections.uploads import problem_of
+from nimakit.web.collections.upload_checks import problem_of
 from nimakit.web.db.tables import Collection, now
 from nimakit.web.settings import UPLOADS_VARIABLE, read_settings
 from web.collections.uploader import Uploader, zipped

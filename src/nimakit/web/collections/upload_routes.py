@@ -13,8 +13,9 @@ from wtforms.validators import InputRequired, Length  # type: ignore[import-unty
 
 from nimakit.web.access import admin_only, current_collection
 from nimakit.web.collections.setup import add_collection, free_slug
+from nimakit.web.collections.upload_checks import MisplacedError
 from nimakit.web.collections.upload_names import PICTURES
-from nimakit.web.collections.uploads import LARGEST_PICTURE, PART, MisplacedError, states_of
+from nimakit.web.collections.uploads import LARGEST_PICTURE, PART
 from nimakit.web.db.tables import Collection
 from nimakit.web.front import body_limit
 from nimakit.web.services import services
@@ -73,7 +74,7 @@ def offer(slug: str) -> ResponseReturnValue:
     files = body.get("files") if isinstance(body, dict) else None
     if not isinstance(files, list) or len(files) > _MOST_OFFERED:
         abort(400, f"The body must be an object with at most {_MOST_OFFERED} files.")
-    return jsonify(files=states_of(services().uploads, root, files))
+    return jsonify(files=[_state(root, file) for file in files])
 
 
 @blueprint.post("/c/<slug>/upload/part")
@@ -110,6 +111,15 @@ def end(slug: str) -> ResponseReturnValue:
     """Look for the new pictures now."""
     services().background.wake(_collection(slug).id)
     return jsonify(left=services().uploads.left())
+
+
+def _state(root: Path, file: Any) -> dict[str, Any]:
+    """The state of a file that a browser offers as ``[name, size]``; 400 for anything else."""
+    match file:
+        case [str(name), int(size)]:
+            return services().uploads.state_of(root, name, size)
+        case _:
+            abort(400, "Files are offered as a list of names with their sizes in bytes.")
 
 
 def _add(session: Session, name: str) -> Collection:

@@ -5,16 +5,14 @@ import hashlib
 import shutil
 import threading
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nimakit.errors import BusyError, ImageError, UsageError
-from nimakit.images.formats import SHARED_FORMATS
-from nimakit.images.photo import open_photo
+from nimakit.errors import BusyError, UsageError
 from nimakit.io.child_process import ChildProcess
+from nimakit.web.collections.upload_checks import MisplacedError, QuotaError, is_there, problem_of
 from nimakit.web.collections.upload_names import ZIP, safe_path
 from nimakit.web.collections.upload_zip import LARGEST_ZIP, check_entry, open_zip, read_entry
 from nimakit.web.db.tables import Collection
@@ -33,25 +31,8 @@ _SPARE = 1 << 30
 _SECONDS_COUNTED = 60.0
 _SECONDS_UNPACKING = 3.0
 """A request unpacks no longer, and the browser asks again."""
-_NEEDED_SIDE = 480
 _SECONDS_KEPT = 24 * 3600
 """An upload that was interrupted can be continued within this time."""
-
-
-class QuotaError(UsageError):
-    """There is no more room for uploaded pictures."""
-
-    http_status = 413
-
-
-class MisplacedError(UsageError):
-    """A part does not continue the file; `offset` is where it continues."""
-
-    http_status = 409
-
-    def __init__(self, offset: int) -> None:
-        super().__init__(f"The file continues at byte {offset}.")
-        self.offset = offset
 
 
 @dataclass(slots=True)
@@ -142,7 +123,7 @@ class Uploads:
             received = partial.stat().st_size if partial.is_file() else 0
             if path.lower().endswith(ZIP):
                 return {"state": ZIPPED} if received == size else {"state": WANTED, "offset": received}
-            if _is_there(root / path, size):
+            if is_there(root / path, size):
                 return {"state": THERE}
         except UsageError as error:
             return {"state": REFUSED, "reason": str(error)}
@@ -241,7 +222,7 @@ class Uploads:
         try:
             path = safe_path(entry.filename)
             check_entry(entry, LARGEST_PICTURE)
-            if _is_there(root / path, entry.file_size):
+            if is_there(root / path, entry.file_size):
                 return ""
             self._reserve(entry.file_size)
             partial = self._partial(root, path, entry.file_size)
@@ -265,9 +246,9 @@ class Uploads:
         with self._lock:
             target = root / path
             try:
-                if not partial.exists() and _is_there(target, size):  # another request has placed it
+                if not partial.exists() and is_there(target, size):  # another request has placed it
                     return ""
-                if not reason and not _is_there(target, size):
+                if not reason and not is_there(target, size):
                     target.parent.mkdir(parents=True, exist_ok=True)
                     partial.replace(target)
                     return ""
@@ -314,51 +295,3 @@ class Uploads:
     def _partial(self, root: Path, path: str, size: int) -> Path:
         name = hashlib.sha256(f"{size} {path}".encode()).hexdigest()[:32]
         return root / _PARTIAL / f"{name}.part"
-
-
-def problem_of(file: str, max_pixels: int) -> str:
-    """Why a file cannot be shown as a picture; empty if it can. A JPEG is decoded at a reduced size.
-
-    Args:
-        file: Its path.
-        max_pixels: Largest width times height.
-
-    Raises:
-        ImageUnreadError: This machine failed, which says nothing about the picture.
-    """
-    try:
-        open_photo(file, max_pixels=max_pixels, at_least=_NEEDED_SIDE, formats=SHARED_FORMATS)
-    except ImageError as error:
-        if error.http_status >= 500:
-            raise
-        return str(error)
-    return ""
-
-
-def _is_there(target: Path, size: int) -> bool:
-    """Whether a file of that size is in place.
-
-    Raises:
-        UsageError: Another one is.
-    """
-    if not target.exists():
-        return False
-    if target.is_file() and target.stat().st_size == size:
-        return True
-    raise UsageError("another file of that name is there already")
-
-
-def states_of(uploads: Uploads, root: Path, files: Iterable[Any]) -> list[dict[str, Any]]:
-    """The state of each file that a browser offers as ``[name, size]``.
-
-    Raises:
-        UsageError: They are something else.
-    """
-    found = []
-    for file in files:
-        match file:
-            case [str(name), int(size)]:
-                found.append(uploads.state_of(root, name, size))
-            case _:
-                raise UsageError("Files are offered as a list of names with their sizes in bytes.")
-    return found
