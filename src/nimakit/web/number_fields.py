@@ -1,4 +1,4 @@
-"""Fields of forms for numbers from a range; a number that is blanked is none."""
+"""Fields of forms for numbers from a range; a field that is cleared has none."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +21,8 @@ class WholeNumber(IntegerField):  # type: ignore[misc]
         is_needed: Whether it cannot be left blank.
     """
 
-    _kind, _number = "a whole number", int
+    _kind = "a whole number"
+    _number: type[int] | type[float] = int
 
     def __init__(
         self,

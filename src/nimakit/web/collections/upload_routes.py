@@ -117,9 +117,10 @@ def _state(root: Path, file: Any) -> dict[str, Any]:
     """The state of a file that a browser offers as ``[name, size]``; 400 for anything else."""
     match file:
         case [str(name), int(size)]:
-            return services().uploads.state_of(root, name, size)
+            state = services().uploads.state_of(root, name, size)
         case _:
             abort(400, "Files are offered as a list of names with their sizes in bytes.")
+    return state
 
 
 def _add(session: Session, name: str) -> Collection:
