@@ -130,7 +130,7 @@ def upload(slug: str) -> ResponseReturnValue:
     try:
         features = _features(model, sent.stream.read())
     except ImageError as error:
-        return _refuse(collection, f"{sent.filename}: {error}", error.http_status)
+        return _refuse(collection, _reason(sent.filename, error), error.http_status)
     with services().database.read() as session:
         index = services().indexes.of(session, collection)
         found = most_similar(session, index, features, MATCHES)
@@ -179,6 +179,13 @@ def _redirect_to_pair(
         return _wait(session, collection, index)
     left, right = (drawn.pop().id if key is None else key for key in keys)
     return redirect(url_for(".page", slug=collection.slug, left=left, right=right))
+
+
+def _reason(name: str, error: ImageError) -> str:
+    """Why an uploaded picture is refused, in the rater's language."""
+    if isinstance(error, ImageTooLargeError):
+        return gettext("%(name)s has too many pixels.", name=name)
+    return gettext("%(name)s is damaged, or is not a picture of a supported format.", name=name)
 
 
 def _features(model: Model, content: bytes) -> Float32Array:
