@@ -230,7 +230,7 @@ def test_no_module_of_raters_has_an_unmarked_text() -> None:
 def is_text(node: ast.expr) -> bool:
     """Whether an argument is a text in English, or contains one between its values."""
     if isinstance(node, ast.JoinedStr):
-        return any(isinstance(part, ast.Constant) and re.search(r"[a-z]", str(part.value)) for part in node.values)
+        return any(is_text(part) and re.search("[a-z]", ast.unparse(part)) for part in node.values)
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 

@@ -9,17 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from web.collections.test_uploads import Uploader, photo, study, zipped  # noqa: F401 - fixtures
-from web.study import Study
+from web.collections.uploader import Uploader, zipped
 
 
 def _folder(uploader: Uploader) -> Path:
     return Path(uploader.collection.folder)
 
 
-def test_a_zip_file_is_unpacked_by_one_request_at_a_time(study: Study, photo: bytes) -> None:  # noqa: F811
+def test_a_zip_file_is_unpacked_by_one_request_at_a_time(uploader: Uploader, photo: bytes) -> None:
     """The browser tries again; an answer that it missed is given again."""
-    uploader, content = Uploader(study), zipped({"a.jpg": photo, "b.jpg": photo})
+    content = zipped({"a.jpg": photo, "b.jpg": photo})
     assert uploader.send("all.zip", content) == {"state": "zip"}
     body = {"name": "all.zip", "size": len(content), "start": 0}
     [archive] = (_folder(uploader) / ".upload").iterdir()
@@ -32,17 +31,18 @@ def test_a_zip_file_is_unpacked_by_one_request_at_a_time(study: Study, photo: by
         assert answer.json == {"done": 2, "total": 2, "placed": 2, "refused": []}
 
 
-def test_what_another_request_has_placed_is_there(study: Study, photo: bytes) -> None:  # noqa: F811
+def test_what_another_request_has_placed_is_there(uploader: Uploader, photo: bytes) -> None:
     """A last part that comes twice is no picture that cannot be read."""
-    uploader, size = Uploader(study), len(photo)
+    size = len(photo)
     uploader.part("a.jpg", size, 0, photo)
-    place = study.services.uploads._place
+    place = uploader.study.services.uploads._place
     assert place(_folder(uploader), "a.jpg", _folder(uploader) / ".upload/gone.part", size) == ""
 
 
-def test_abandoned_parts_are_deleted_after_a_day(study: Study, photo: bytes) -> None:  # noqa: F811
+def test_abandoned_parts_are_deleted_after_a_day(uploader: Uploader, photo: bytes) -> None:
     """Their bytes can be uploaded again; what is younger can be continued."""
-    uploader, uploads = Uploader(study), study.services.uploads
+    study = uploader.study
+    uploads = study.services.uploads
     before = uploads.left()
     uploader.part("a.jpg", len(photo), 0, photo[:100])
     study.services.background.once()
@@ -54,19 +54,18 @@ def test_abandoned_parts_are_deleted_after_a_day(study: Study, photo: bytes) -> 
     assert uploads.left() == before
 
 
-def test_what_is_refused_leaves_no_folder(study: Study) -> None:  # noqa: F811
+def test_what_is_refused_leaves_no_folder(uploader: Uploader) -> None:
     """Not even an empty one."""
-    uploader = Uploader(study)
     assert uploader.send("b/c/a.jpg", b"no picture")["state"] == "refused"
     assert [one.name for one in _folder(uploader).iterdir()] == [".upload"]
 
 
-def test_a_name_twice_in_a_zip_file_is_one_picture(study: Study, photo: bytes) -> None:  # noqa: F811
+def test_a_name_twice_in_a_zip_file_is_one_picture(uploader: Uploader, photo: bytes) -> None:
     """It is counted once."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         archive.writestr("a.jpg", photo)
         with pytest.warns(UserWarning, match="Duplicate name"):
             archive.writestr("a.jpg", photo)
-    _, answer = Uploader(study).unpack("all.zip", stream.getvalue())
+    _, answer = uploader.unpack("all.zip", stream.getvalue())
     assert (answer["total"], answer["placed"], answer["refused"]) == (1, 1, [])
