@@ -118,7 +118,7 @@ def test_an_export_of_several_files_is_whole_or_none(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     (folder / "l.json").write_text("older")
-    monkeypatch.setattr("nimakit.web.transfer.exports.write_rows", full)
+    monkeypatch.setattr("nimakit.web.transfer.files.write_rows", full)
     result = nimakit("rate", "export", "--ratings", "r.csv", "--labels", "l.json")
     assert (result.code, result.out) == (1, "")
     assert "r.csv could not be written: No space left" in result.err
