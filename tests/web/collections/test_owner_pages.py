@@ -81,7 +81,7 @@ def test_a_model_is_chosen_from_a_list(study: Study, serve: Serve, page: Page, t
     chooser, field = page.locator("#model-choice"), page.locator("input[name=model]")
     expect(chooser).to_be_visible()
     expect(field).to_be_hidden()
-    expect(chooser.locator("option:disabled")).to_contain_text("models/trained/damaged.onnx: ")
+    expect(chooser.locator("option:disabled").first).to_contain_text("models/trained/damaged.onnx: ")
     chooser.select_option("other file")
     expect(field).to_be_visible()
     chooser.select_option(str(good))
