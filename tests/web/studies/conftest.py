@@ -32,7 +32,8 @@ class Way:
 
     def save(self, **values: Any) -> TestResponse:
         """Save the Study page; fields that are not given are blank."""
-        answer = self.admin.post(self.admin.address("study/settings"), {"is_on": "y", **values})
+        blank = dict.fromkeys(("quota", "places", "minutes", "practice_needed"), "")
+        answer = self.admin.post(self.admin.address("study/settings"), {"is_on": "y", **blank, **values})
         self.problems = re.findall(r'role="alert">([^<]+)', answer.text)
         return answer
 
