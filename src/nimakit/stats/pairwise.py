@@ -5,7 +5,7 @@ of the two comes first must not matter. With a feature per image that is 1 for t
 others, the coefficients are Bradley-Terry scores: `nimakit.stats.bradley_terry` also uses `most_likely`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -193,8 +193,10 @@ def expected_information(margin: FloatArray, variance: FloatArray) -> FloatArray
     array([0.   , 0.231, 0.044])
     """
     nodes, weights = _NODES
-    drawn = chance(margin[..., None] + np.sqrt(variance)[..., None] * nodes)
-    information = _entropy(drawn @ weights) - _entropy(drawn) @ weights
+    drawn = margin[..., None] + np.sqrt(variance)[..., None] * nodes
+    rarity = np.logaddexp(0, -drawn)  # minus the logarithm of the chance
+    likely = np.exp(-rarity)
+    information = _entropy(likely @ weights) - (rarity + drawn * (1 - likely)) @ weights
     return np.asarray(np.maximum(information, 0))
 
 
@@ -243,11 +245,13 @@ def most_likely(
         slope = differences.gradient(times * chance(margin) - chosen) + precision * point
         return total / scale, slope / scale
 
-    def hessian_product(point: FloatArray, vector: FloatArray) -> FloatArray:
-        change = curvature(differences.margins(point) + offset, times) * differences.margins(vector)
-        return np.asarray((differences.gradient(change) + precision * vector) / scale)
+    def hessian(point: FloatArray) -> Callable[[FloatArray], FloatArray]:
+        between = curvature(differences.margins(point) + offset, times)
+        return lambda vector: (
+            (differences.gradient(between * differences.margins(vector)) + precision * vector) / scale
+        )
 
-    found, slope = minimise(value, hessian_product, start, tolerance=_TOLERANCE)
+    found, slope = minimise(value, hessian, start, tolerance=_TOLERANCE)
     if not slope < 100 * _TOLERANCE:  # rounding may keep it from reaching the tolerance itself
         raise LabelError("The scores of these comparisons cannot be fitted: they diverge.")
     return found
