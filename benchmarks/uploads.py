@@ -57,7 +57,9 @@ def uploading(address: str) -> Iterator[None]:
 def upload(address: str) -> None:
     """Upload photographs until the process is ended."""
     content = photograph()
-    with httpx.Client(base_url=address, headers={"Accept": "application/json"}, timeout=60) as admin:
+    with httpx.Client(
+        base_url=f"http://{address}", headers={"Accept": "application/json"}, timeout=60
+    ) as admin:
         token = admin.get("/session").json()["csrf"]
         page = admin.post("/collections/upload", data={"name": "Holiday", "csrf_token": token})
         admin.headers["X-CSRFToken"] = token

@@ -193,10 +193,8 @@ def expected_information(margin: FloatArray, variance: FloatArray) -> FloatArray
     array([0.   , 0.231, 0.044])
     """
     nodes, weights = _NODES
-    drawn = margin[..., None] + np.sqrt(variance)[..., None] * nodes
-    rarity = np.logaddexp(0, -drawn)  # minus the logarithm of the chance
-    likely = np.exp(-rarity)
-    information = _entropy(likely @ weights) - (rarity + drawn * (1 - likely)) @ weights
+    drawn = chance(margin[..., None] + np.sqrt(variance)[..., None] * nodes)
+    information = _entropy(drawn @ weights) - _entropy(drawn) @ weights
     return np.asarray(np.maximum(information, 0))
 
 
