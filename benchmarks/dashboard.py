@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ def main() -> None:
             ("People, the last page", f"people?page={-(-given.raters // PER_PAGE)}", 0.2),
             ("People, a search", "people?q=n+7", 0.2),
         ):
-            taken = sorted(seconds(lambda at=address: browser.get(f"/c/study/{at}")) for _ in range(REPEATS))
+            taken = sorted(seconds(partial(browser.get, f"/c/study/{address}")) for _ in range(REPEATS))
             rows.append((f"{page} (median of {REPEATS})", allowed, taken[REPEATS // 2]))
         services_of(app).database.close()
     print(f"{given.ratings:,} ratings of {given.pictures:,} pictures by {given.raters:,} people\n")

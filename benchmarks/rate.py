@@ -116,7 +116,7 @@ def measure(
     raters: int,
     seconds: float,
     is_killed: bool = False,
-    meanwhile: Callable[[str], AbstractContextManager[None]] = nullcontext,
+    meanwhile: Callable[[str], AbstractContextManager[object]] = nullcontext,
 ) -> Report:
     """Let people rate, and hold the database against what they were told.
 

@@ -36,9 +36,14 @@ def main() -> None:
     print("| uploads | ratings | a second | p50 | p95 | p99 | sent again | lost | doubled |")
     print("|---|---|---|---|---|---|---|---|---|")
     for _ in range(TURNS):
-        for name, meanwhile in (("no", nullcontext), ("yes", uploading)):
-            size = {"ratings": given.ratings, "raters": given.raters}
-            report = measure(given.database, **size, seconds=1.0, meanwhile=meanwhile)
+        for name in ("no", "yes"):
+            report = measure(
+                given.database,
+                ratings=given.ratings,
+                raters=given.raters,
+                seconds=1.0,
+                meanwhile=uploading if name == "yes" else nullcontext,
+            )
             print(f"| {name} | {report} |", flush=True)
 
 
@@ -64,11 +69,10 @@ def upload(address: str) -> None:
         page = admin.post("/collections/upload", data={"name": "Holiday", "csrf_token": token})
         admin.headers["X-CSRFToken"] = token
         for number in count():
-            file = {"name": f"{number}.jpg", "size": len(content)}
             for offset in range(0, len(content), PART):
                 answer = admin.post(
                     f"{page.headers['Location']}/part",
-                    params={**file, "offset": offset},
+                    params={"name": f"{number}.jpg", "size": len(content), "offset": offset},
                     content=content[offset : offset + PART],
                 )
                 answer.raise_for_status()

@@ -31,7 +31,7 @@ def is_listed() -> ColumnElement[bool]:
     return Collection.archived_at.is_(None) & Collection.deleted_at.is_(None)
 
 
-def read_numbers(session: Session, wanted: Select[Any]) -> FloatArray:
+def read_numbers(session: Session, wanted: Select[*tuple[Any, ...]]) -> FloatArray:
     """Read columns of numbers, none of them null.
 
     SQLAlchemy's rows are left out: to create 100,000 of them takes longer than everything else.
