@@ -23,9 +23,9 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
@@ -109,7 +109,15 @@ class Report:
         )
 
 
-def measure(url: str | None, *, ratings: int, raters: int, seconds: float, is_killed: bool = False) -> Report:
+def measure(
+    url: str | None,
+    *,
+    ratings: int,
+    raters: int,
+    seconds: float,
+    is_killed: bool = False,
+    meanwhile: Callable[[str], AbstractContextManager[object]] = nullcontext,
+) -> Report:
     """Let people rate, and hold the database against what they were told.
 
     Args:
@@ -118,6 +126,7 @@ def measure(url: str | None, *, ratings: int, raters: int, seconds: float, is_ki
         raters: How many people at once.
         seconds: Between two ratings of one of them, on average.
         is_killed: Whether the server is killed on the way.
+        meanwhile: What else happens to the server at this address while they rate.
     """
     report = Report()
     with tempfile.TemporaryDirectory(prefix="nimakit-benchmark-") as name, database(url, Path(name)) as place:
@@ -127,7 +136,8 @@ def measure(url: str | None, *, ratings: int, raters: int, seconds: float, is_ki
         server.start()
         try:
             crowd = [Rater(server.address, cookie, report) for cookie in cookies]
-            load(crowd, server, ratings // raters, seconds, is_killed=is_killed)
+            with meanwhile(server.address):
+                load(crowd, server, ratings // raters, seconds, is_killed=is_killed)
         finally:
             server.kill()
         check(place, report)

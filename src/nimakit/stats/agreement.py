@@ -264,18 +264,21 @@ def split_half(
         splits: Number of random splits.
         seed: Seed of the splits.
     """
-    _, place = np.unique(image, return_inverse=True)
+    _, place, raters = np.unique(image, return_inverse=True, return_counts=True)
     users, person = np.unique(user, return_inverse=True)
-    values = rating - rating[0]  # as in `moments`
+    several = raters[place] > 1  # a picture with one rating is never in both halves
+    images, place = np.unique(place[several], return_inverse=True)
+    person, values = person[several], rating[several] - rating[0]  # as in `moments`
     random = np.random.default_rng(seed)
     correlations = []
     for _ in range(splits):
-        first = (random.permutation(len(users)) < len(users) // 2)[person]
-        counts = [np.bincount(place[half], minlength=place.max() + 1) for half in (first, ~first)]
-        sums = [np.bincount(place[half], values[half], place.max() + 1) for half in (first, ~first)]
-        both = (counts[0] > 0) & (counts[1] > 0)
-        if both.sum() >= _MIN_PICTURES:
-            correlation = lcc(sums[0][both] / counts[0][both], sums[1][both] / counts[1][both])
+        half = (random.permutation(len(users)) < len(users) // 2)[person]
+        group = half * len(images) + place
+        counts = np.bincount(group, minlength=2 * len(images)).reshape(2, -1)
+        sums = np.bincount(group, values, 2 * len(images)).reshape(2, -1)
+        both = np.flatnonzero(counts.all(axis=0))
+        if len(both) >= _MIN_PICTURES:
+            correlation = lcc(*(sums[:, both] / counts[:, both]))
             correlations += [] if correlation is None else [correlation]
     if not correlations:
         return None

@@ -12,8 +12,8 @@ from nimakit.stats.histogram import FloatArray
 
 Loss = Callable[[FloatArray], tuple[float, FloatArray]]
 """Value and (n,) gradient at a point."""
-HessianProduct = Callable[[FloatArray, FloatArray], FloatArray]
-"""(n,) product of the Hessian at a point and a vector."""
+Hessian = Callable[[FloatArray], Callable[[FloatArray], FloatArray]]
+"""At a point, the (n,) products of the Hessian with vectors."""
 
 _MAX_ITERATIONS = 200
 _MAX_HALVINGS = 40
@@ -22,7 +22,7 @@ _ROUNDING = 1e-14
 
 
 def minimise(
-    loss: Loss, hessian_product: HessianProduct, start: FloatArray, *, tolerance: float
+    loss: Loss, hessian: Hessian, start: FloatArray, *, tolerance: float
 ) -> tuple[FloatArray, float]:
     """Minimise a smooth convex function by Newton's method with conjugate gradients and a line search.
 
@@ -30,7 +30,7 @@ def minimise(
 
     Args:
         loss: The function.
-        hessian_product: Products of its Hessian and a vector.
+        hessian: Products of its Hessian and vectors.
         start: (n,) float64.
         tolerance: Stop where no element of the gradient is larger.
 
@@ -43,7 +43,7 @@ def minimise(
     for _ in range(_MAX_ITERATIONS):
         if np.abs(gradient).max() <= tolerance:
             break
-        step = _newton_step(hessian_product, point, gradient)
+        step = _newton_step(hessian(point), gradient)
         decrease = float(gradient @ step)
         for halvings in range(_MAX_HALVINGS):
             length = 0.5**halvings
@@ -56,13 +56,13 @@ def minimise(
     return point, float(np.abs(gradient).max())
 
 
-def _newton_step(hessian_product: HessianProduct, point: FloatArray, gradient: FloatArray) -> FloatArray:
+def _newton_step(hessian: Callable[[FloatArray], FloatArray], gradient: FloatArray) -> FloatArray:
     """Solve for the Newton step, more precisely the smaller the gradient is."""
     step, residual = np.zeros_like(gradient), -gradient
     direction, size = residual, float(residual @ residual)
     enough = size * min(0.25, np.sqrt(size))
     for _ in range(len(gradient)):
-        product = hessian_product(point, direction)
+        product = hessian(direction)
         curvature = float(direction @ product)
         if curvature <= 0:  # flat, up to rounding
             return step if step.any() else residual

@@ -5,7 +5,7 @@ of the two comes first must not matter. With a feature per image that is 1 for t
 others, the coefficients are Bradley-Terry scores: `nimakit.stats.bradley_terry` also uses `most_likely`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -243,11 +243,13 @@ def most_likely(
         slope = differences.gradient(times * chance(margin) - chosen) + precision * point
         return total / scale, slope / scale
 
-    def hessian_product(point: FloatArray, vector: FloatArray) -> FloatArray:
-        change = curvature(differences.margins(point) + offset, times) * differences.margins(vector)
-        return np.asarray((differences.gradient(change) + precision * vector) / scale)
+    def hessian(point: FloatArray) -> Callable[[FloatArray], FloatArray]:
+        between = curvature(differences.margins(point) + offset, times)
+        return lambda vector: (
+            (differences.gradient(between * differences.margins(vector)) + precision * vector) / scale
+        )
 
-    found, slope = minimise(value, hessian_product, start, tolerance=_TOLERANCE)
+    found, slope = minimise(value, hessian, start, tolerance=_TOLERANCE)
     if not slope < 100 * _TOLERANCE:  # rounding may keep it from reaching the tolerance itself
         raise LabelError("The scores of these comparisons cannot be fitted: they diverge.")
     return found

@@ -99,6 +99,7 @@ def test_a_preference_takes_no_worst_picture(make_study: MakeStudy) -> None:
     assert [choice.worst for choice in choices(study)] == [None]
 
 
+@on_both
 def test_the_ranking_is_that_of_the_exported_pairs(fives: Study, tmp_path: Path) -> None:
     """`nimakit data pairs` computes the dashboard's scores, because the file has the weights of pairs."""
     for number in range(4):

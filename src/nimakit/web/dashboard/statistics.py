@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Select, and_, case, extract, literal, select
+from sqlalchemy import Double, cast, extract, select
 from sqlalchemy.orm import Session
 
 from nimakit.errors import LabelError
@@ -20,7 +20,7 @@ from nimakit.stats.ranking import Forecast, forecast
 from nimakit.stats.raters import Repeats
 from nimakit.web.dashboard.timeline import Timeline, timeline
 from nimakit.web.db.outcomes import decided
-from nimakit.web.db.queries import is_counted
+from nimakit.web.db.queries import is_counted, read_numbers
 from nimakit.web.db.tables import (
     BY_ADMIN,
     CHOICE,
@@ -38,7 +38,6 @@ from nimakit.web.db.tables import (
 )
 from nimakit.web.transfer.picture_table import MAX_RANKED
 
-_UNKNOWN = -1e12
 _TAKEN_BACK = "taken back"
 
 
@@ -115,26 +114,17 @@ def rating_statistics(
         collection: A collection whose pictures are rated.
         everyone: Whether excluded raters count as well.
     """
-    columns = (
-        Rating.image_id,
-        Rating.rater_id,
-        Rating.round,
-        Rating.value,
-        _seconds(Rating),
-        Rating.event_id,
-    )
-    wanted = (
-        select(*columns)
-        .join(Event, Event.id == Rating.event_id)
-        .where(Rating.collection_id == collection.id, Rating.value.is_not(None))
-    )
+    wanted = select(
+        *(Rating.image_id, Rating.rater_id, Rating.round),
+        *(Rating.value, _seconds(Rating), Rating.event_id),
+    ).where(Rating.collection_id == collection.id, Rating.value.is_not(None))
     if not everyone:
         wanted = wanted.where(is_counted(collection, Rating))
-    rows = np.array(_plain_rows(session, wanted), np.float64).reshape(-1, len(columns))
+    rows = read_numbers(session, wanted)
     if not (rows[:, 2] == FIRST).any():
         return None
     rows = rows[np.lexsort((rows[:, 5], rows[:, 4]))]
-    rows[rows[:, 4] == _UNKNOWN, 4] = np.nan
+    rows[np.isin(rows[:, 5], _timeless(session, collection)), 4] = np.nan
     image_ids, image = np.unique(rows[:, 0].astype(np.int64), return_inverse=True)
     user_ids, user = np.unique(rows[:, 1].astype(np.int64), return_inverse=True)
     turn, value = rows[:, 2], rows[:, 3]
@@ -174,6 +164,7 @@ def comparison_statistics(
             Choice.shown,
             Choice.chosen,
             Choice.worst,
+            Choice.event_id,
             Event.source,
             _seconds(Choice),
         )
@@ -196,7 +187,8 @@ def comparison_statistics(
         for row in made
         if row.round == REPEAT and (key := (row.rater_id, frozenset(row.shown))) in first
     ]
-    seconds = np.array([float(row.seconds) for row in counted], np.float64)
+    times = np.array([row.seconds for row in counted], np.float64)
+    times[np.isin([row.event_id for row in counted], _timeless(session, collection))] = np.nan
     return ComparisonStatistics(
         people=_votes(rows),
         comparisons=comparisons,
@@ -206,21 +198,19 @@ def comparison_statistics(
         group_sizes=[len(group) for group in groups(comparisons) if len(group)],
         repeated=len(again),
         same=sum(again),
-        times=timeline(np.where(seconds == _UNKNOWN, np.nan, seconds)),
+        times=timeline(times),
     )
 
 
 def _seconds(table: type[Rating | Choice]) -> Any:
-    """Column with the time in seconds since 1970, or `_UNKNOWN`."""
-    # An import without times gives every row the time of the import.
-    timeless = and_(Event.source == "import", Event.occurred_at == Event.received_at)
-    return case((timeless, literal(_UNKNOWN)), else_=extract("epoch", table.occurred_at)).label("seconds")
+    """Column with the time in seconds since 1970."""
+    return cast(extract("epoch", table.occurred_at), Double).label("seconds")
 
 
-def _plain_rows(session: Session, wanted: Select[*tuple[Any, ...]]) -> Sequence[Any]:
-    """The driver's own rows: converting 100,000 of them to SQLAlchemy's takes longer than everything else."""
-    cursor = session.connection().execute(wanted).cursor
-    return [] if cursor is None else cursor.fetchall()
+def _timeless(session: Session, collection: Collection) -> list[int]:
+    """Ids of the events of imports without times, which gave every row the time of the import."""
+    is_one = (Event.source == "import", Event.occurred_at == Event.received_at)
+    return list(session.scalars(select(Event.id).where(Event.collection_id == collection.id, *is_one)))
 
 
 def _repeats_of_each(

@@ -1,11 +1,15 @@
 """Queries, conditions and locks that several parts of the app share."""
 
 from collections.abc import Iterable
+from itertools import chain
+from typing import Any
 
-from sqlalchemy import ColumnElement, select
+import numpy as np
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import Session
 
 from nimakit.errors import UsageError
+from nimakit.stats.histogram import FloatArray
 from nimakit.web.db.tables import SKIP, Choice, Collection, Membership, Rater, Rating
 
 
@@ -25,6 +29,24 @@ def is_given(table: type[Rating | Choice]) -> ColumnElement[bool]:
 def is_listed() -> ColumnElement[bool]:
     """The condition for a collection to be in use: neither archived nor deleted."""
     return Collection.archived_at.is_(None) & Collection.deleted_at.is_(None)
+
+
+def read_numbers(session: Session, wanted: Select[*tuple[Any, ...]]) -> FloatArray:
+    """Read columns of numbers, none of them null.
+
+    SQLAlchemy's rows are left out: to create 100,000 of them takes longer than everything else.
+
+    Args:
+        session: From `Database.read`.
+        wanted: The columns.
+
+    Returns:
+        (rows, columns) float64.
+    """
+    cursor = session.connection().execute(wanted).cursor
+    rows = [] if cursor is None else cursor.fetchall()
+    shape = len(rows), len(wanted.selected_columns)
+    return np.fromiter(chain.from_iterable(rows), np.float64, shape[0] * shape[1]).reshape(shape)
 
 
 def lock_raters(session: Session, raters: Iterable[int]) -> None:

@@ -58,8 +58,7 @@ class Compared:
     @cached_property
     def information(self) -> FloatArray:
         """(N,) float64, how precisely each score would be known if all others were: 1 / variance."""
-        between = curvature(self.pairs.margins(self.score), self.pairs.times)
-        return self.pairs.sum_by_image(between, between) + PRIOR_SD**-2
+        return self.pairs.sum_by_image(self._curvature, self._curvature) + PRIOR_SD**-2
 
     def covariance(self, pool: IntArray) -> FloatArray:
         """(m, m) posterior covariance of the scores of some pictures, as if the others were known.
@@ -75,7 +74,7 @@ class Compared:
         place[pool] = np.arange(len(pool))
         first, second = place[pairs.first], place[pairs.second]
         inside = (first >= 0) & (second >= 0)
-        between = curvature(pairs.margins(self.score), pairs.times)[inside]
+        between = self._curvature[inside]
         precision = np.diag(self.information[pool])
         precision[first[inside], second[inside]] -= between
         precision[second[inside], first[inside]] -= between
@@ -98,6 +97,11 @@ class Compared:
             np.add.at(together, (both[:, 0], both[:, 1]), 1)
             np.add.at(together, (both[:, 1], both[:, 0]), 1)
         return Balance(count.copy(), together, self._parts[pool])
+
+    @cached_property
+    def _curvature(self) -> FloatArray:
+        """(P,) float64, of each pair, at the most probable scores."""
+        return curvature(self.pairs.margins(self.score), self.pairs.times)
 
     @cached_property
     def _parts(self) -> IntArray:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from nimakit.web.db.queries import read_numbers
 from nimakit.web.db.scale import Scale
 from nimakit.web.db.tables import (
     FIRST,
@@ -367,11 +368,8 @@ def _read(session: Session, collection: Collection) -> Candidates:
     wanted = select(*columns).where(Image.collection_id == collection.id, Image.state == OK)
     if explained := explained_pictures(session, collection):
         wanted = wanted.where(Image.path.not_in(explained))
-    # The driver's own rows: creating 100,000 SQLAlchemy rows would take most of the time.
-    cursor = session.connection().execute(wanted.order_by(Image.id)).cursor
-    rows = [] if cursor is None else cursor.fetchall()
-    values = np.fromiter(chain.from_iterable(rows), np.float64, len(rows) * len(columns))
-    images, count, total, squares, position, spread = values.reshape(-1, len(columns)).T.copy()
+    rows = read_numbers(session, wanted.order_by(Image.id))
+    images, count, total, squares, position, spread = rows.T.copy()
     position[position == unknown] = spread[spread == unknown] = np.nan
     return Candidates(
         images=images.astype(np.uint64),
