@@ -229,6 +229,8 @@ def test_a_bad_table_of_gold_pictures_changes_nothing(study: Study, visitor: Vis
     table = io.BytesIO(b"image,low,high\nphoto 0,8,10\nnowhere,1,2\n")
     answer = visitor.post(visitor.address("checks/gold"), {"file": (table, "gold.csv")})
     assert answer.status_code == 400
+    assert "<h1>Checks</h1>" in answer.text
+    assert "No gold picture was changed. 1 bad row:\n" in answer.text
     assert "nowhere" in answer.text
     assert study.change(lambda session: session.query(Gold).count()) == 0
     table = io.BytesIO(b"image,low,top\n")

@@ -7,11 +7,12 @@ import pytest
 from sqlalchemy import event, func, select
 
 from nimakit.errors import StorageError, UsageError
-from nimakit.web.collections import erasure
+from nimakit.web.collections import erasure, lifecycle
 from nimakit.web.db.tables import (
     Base,
     EndedSession,
     Erasure,
+    PlatformId,
     Rater,
     Taste,
 )
@@ -113,6 +114,29 @@ def test_what_changes_is_said_before(study: Study) -> None:
     for text in ("2 current answers", str(model), str(copy), "cannot be undone"):
         assert text in page
     assert len(study.events) == 3
+
+
+def test_other_accounts_of_the_same_person_are_named(study: Study) -> None:
+    """Of all collections: those with the same id on the same platform."""
+    people = [study.rater() for _ in range(4)]
+    copy = study.change(lambda session: lifecycle.duplicate(session, study.collection).id)
+    ids = [
+        ("prolific", "5f0a", 1),
+        ("prolific", "5f0a", copy),
+        ("mturk", "5f0a", 1),
+        ("prolific", "77c", copy),
+    ]
+    for person, (platform, name, key) in zip(people, ids, strict=True):
+        identity = {"platform": platform, "participant": name, "study": "", "session": ""}
+        row = PlatformId(rater_id=person.rater.id, collection_id=key, **identity)
+        study.change(lambda session, row=row: session.add(row))
+    same, admin = people[1].code, study.visitor()
+    address = admin.address(f"people/{people[0].rater.id}/erase")
+    page = admin.get(address).text
+    assert [person.code in page for person in people] == [True, True, False, False]
+    assert "5f0a" not in page
+    admin.post(address, {})
+    assert f"as {same} stay" in admin.get(admin.address("people")).text
 
 
 def test_the_page_erases(study: Study) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nimakit.web.accounts.links import link
-from nimakit.web.db.tables import Collection, Image, Invitation, Membership, Rater
+from nimakit.web.db.tables import Collection, Image, Invitation, Membership, PlatformId, Rater
 from nimakit.web.settings import Settings
 from web.conftest import MakeStudy
 from web.study import Study, Visitor
@@ -340,6 +340,19 @@ def test_people_are_found_by_name_or_pseudonym(study: Study, visitor: Visitor) -
     assert "No rater has this" in visitor.get(f"{address}?q=nobody").text
     answer = visitor.post(visitor.address(f"people/{ann.rater.id}"), {"excluded": "1", "q": "ann"})
     assert answer.location.endswith("people?q=ann#raters")
+
+
+def test_people_are_found_by_their_whole_id_on_a_platform(study: Study, visitor: Visitor) -> None:
+    """Of this collection only; a part of it finds nobody."""
+    ann, ben = study.rater("Ann"), study.rater("Ben")
+    named = {"platform": "prolific", "participant": "5f0a", "study": "", "session": ""}
+    study.change(
+        lambda s: s.add(PlatformId(rater_id=ann.rater.id, collection_id=study.collection.id, **named))
+    )
+    page = visitor.get(visitor.address("people?q=5f0a")).text
+    assert ann.code in page
+    assert ben.code not in page
+    assert "No rater has this" in visitor.get(visitor.address("people?q=5f0")).text
 
 
 def test_links_use_the_address_that_people_can_reach(make_study: MakeStudy, settings: Settings) -> None:

@@ -4,11 +4,12 @@ import html
 import io
 import re
 import zipfile
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from nimakit.web.db.tables import Invitation
+from nimakit.web.db.tables import Invitation, now
 from terminal import Command
 from web.conftest import MakeStudy
 from web.studies.conftest import PROLIFIC, TEXTS, Way
@@ -26,6 +27,7 @@ from web.studies.conftest import PROLIFIC, TEXTS, Way
         ({"examples": "lake.jpg | good"}, "Received: lake.jpg"),
         ({"link": "javascript:alert(1)"}, "Return address must begin with https://"),
         ({"redirects": "y"}, "Set the return address"),
+        ({"quota": "6", "examples": "photo 0 | dark"}, "pictures that are rated, 5, or blank for all"),
     ],
 )  # fmt: skip
 def test_wrong_values_are_refused_at_once(way: Way, values: dict[str, str], reason: str) -> None:
@@ -51,7 +53,49 @@ def test_the_page_shows_what_was_saved(way: Way) -> None:
     ):
         assert line in page
     assert "qr-code" not in page, "a platform adds ids to the link"
-    assert "0 of 5 places finished, 0 in progress, 0 timed out." in page
+    assert "0 finished, 0 in progress, 0 timed out, 0 excluded: 0 of 5 places are taken." in page
+
+
+def test_each_rater_is_counted_once(way: Way) -> None:
+    """Excluded ones apart from the others, because their places are free."""
+    way.save(quota="1", places="3", minutes="30")
+    way.join()
+    way.change(started_at=now() - timedelta(minutes=31))
+    done, out, _ = [way.join()[0] for _ in range(3)]
+    for visitor in (done, out):
+        way.rated(visitor)
+        visitor.get(visitor.address("study/done"))
+    way.admin.post(way.admin.address(f"people/{out.rater.id}"), {"excluded": "1"})
+    page = way.admin.get(way.admin.address("study/settings")).text
+    assert "1 finished, 1 in progress, 1 timed out, 1 excluded: 2 of 3 places are taken." in page
+
+
+def test_gold_pictures_are_none_of_the_texts(way: Way) -> None:
+    """Neither can a picture of the texts become a gold picture, nor the other way round."""
+    gold, shown = way.study.images[1], way.study.images[2]
+    assert (gold.path, shown.path) == ("photo 0.jpg", "photo 1.jpg")
+    way.save(**TEXTS)
+    answer = way.admin.post(way.admin.address(f"checks/gold/{gold.id}"), {"low": "1", "high": "3"})
+    assert (answer.status_code, "<h1>Checks</h1>" in answer.text) == (400, True)
+    assert "practice are not rated. Received: photo 0.jpg" in html.unescape(answer.text)
+    way.save(**dict.fromkeys(TEXTS, ""))
+    answer = way.admin.post(way.admin.address(f"checks/gold/{gold.id}"), {"low": "1", "high": "3"})
+    assert answer.status_code == 302, answer.text
+    assert way.save(**TEXTS).status_code == 400
+    assert "Received: photo 0.jpg" in way.problems[0]
+
+
+@pytest.mark.parametrize("experiment", ["preference", "best-worst"])
+def test_a_study_of_comparisons_has_its_own_words(make_study: MakeStudy, experiment: str) -> None:
+    """Raters are asked for comparisons, of which there may be more than pictures."""
+    way = Way(make_study(experiment=experiment, choices="4"))
+    page = way.save().text
+    assert "Comparisons per rater" in page
+    assert "Each shows 4 pictures." in page
+    assert "Pictures per rater" not in page
+    way.save(quota="x")
+    assert "Comparisons per rater must be" in way.problems[-1]
+    assert way.save(quota="20").status_code == 302
 
 
 def test_a_withdrawn_link_is_replaced_when_saved(way: Way) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from nimakit.errors import UsageError
 from nimakit.web.collections.setup import change_collection
+from nimakit.web.dashboard.progress import progress_of
 from nimakit.web.db.scale import Scale
 from nimakit.web.db.tables import Checks, Collection, Gold, Image, Rater, now
 from nimakit.web.rating import ordering, pairing
@@ -42,6 +43,11 @@ def test_a_rater_walks_from_a_link_to_a_code(way: Way) -> None:
     paths = {image.path for image in way.study.images if image.id in rated}
     assert len(rated) == 2
     assert paths.isdisjoint({"photo 0.jpg", "photo 1.jpg", "more/photo 5.png"})
+    assert "3 to be rated, 3 shown in the study" in way.admin.get(way.admin.address("settings")).text
+    assert "3 pictures" in way.admin.get("/collections").text
+    with way.study.database.read() as session:
+        progress = progress_of(session, way.study.collection, now())
+    assert (progress.pictures, progress.left) == (3, 1)
     assert "C0DE" in rater.get(rater.address("study/done")).text
     assert rater.get(rater.address("score")).location.endswith("/study")
     [identity] = way.platform_ids()
@@ -184,6 +190,22 @@ def test_members_who_joined_without_the_link_agree_first(make_study: MakeStudy) 
     other = way.study.visitor()
     other.post(f"/sign-up/{way.study.collection.slug}", {"name": ""})
     assert "from Prolific" in other.post(other.address("study"), {"version": "1"}).text
+
+
+def test_the_admin_rates_only_as_one_who_takes_part(way: Way) -> None:
+    """The tab Rate leads to the consent, which says so; until then no answer is accepted."""
+    way.save(consent="Yes?")
+    admin, first = way.admin, way.study.images[0].id
+    assert admin.get(admin.address("score")).location.endswith("/study")
+    assert "You are the admin" in admin.get(admin.address("study")).text
+    assert admin.send({"kind": "rating", "image": first, "value": 7}).status_code == 403
+    admin.post(admin.address("study"), {"version": "1"})
+    assert admin.get(admin.address("score")).status_code == 200
+    admin.rate(first, 7)
+    way.change(started_at=now() - timedelta(minutes=31))
+    way.save(consent="Yes?", minutes="30")
+    assert admin.get(admin.address("score")).status_code == 200
+    assert len(way.study.ratings) == len(way.participations()) == 1
 
 
 @pytest.mark.parametrize("experiment", ["score", "preference"])

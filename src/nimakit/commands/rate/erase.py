@@ -19,7 +19,8 @@ def erase(*, rater: str, yes: bool, data_dir: Path, database: str | None) -> int
 
     RATER is the pseudonym on the page People. The ratings, comparisons and flags in all collections go,
     earlier ones included, and so do the taste files, sessions, links and the account. Nothing is erased
-    without --yes. The app may keep running.
+    without --yes. The app may keep running. Raters with the same id on a platform are listed as
+    same_person, and stay.
 
     \b
     Example:

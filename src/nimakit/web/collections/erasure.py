@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from nimakit.errors import UsageError
 from nimakit.models.taste import SUFFIX, USER_ID
@@ -24,6 +24,7 @@ from nimakit.web.db.tables import (
     Flag,
     Image,
     Membership,
+    PlatformId,
     Rater,
     Rating,
 )
@@ -68,6 +69,7 @@ class Effect:
         events: Number of all their actions, changed and withdrawn ones included.
         tastes: Their taste files.
         backups: Files in the data folder that may be copies of the database, and still contain the data.
+        same_person: Pseudonyms of other raters with the same id on a platform, whose data stay.
     """
 
     rater: str
@@ -77,6 +79,7 @@ class Effect:
     events: int
     tastes: tuple[str, ...]
     backups: tuple[str, ...]
+    same_person: tuple[str, ...]
 
     @property
     def answers(self) -> int:
@@ -140,7 +143,16 @@ def effect_of(session: Session, rater: Rater, settings: Settings) -> Effect:
         events=events or 0,
         tastes=tuple(map(str, files)),
         backups=tuple(map(str, _backups(settings))),
+        same_person=tuple(one.code for one in same_person(session, rater)),
     )
+
+
+def same_person(session: Session, rater: Rater) -> list[Rater]:
+    """The other raters, of any collection, who came from a platform with the same id as this one."""
+    own, other = aliased(PlatformId), aliased(PlatformId)
+    same = (other.platform == own.platform) & (other.participant == own.participant)
+    keys = select(other.rater_id).join(own, same).where(own.rater_id == rater.id, other.rater_id != rater.id)
+    return list(session.scalars(select(Rater).where(Rater.id.in_(keys)).order_by(Rater.id)))
 
 
 def erase(database: Database, settings: Settings, code: str) -> Effect:

@@ -92,6 +92,7 @@ def erase(slug: str, rater_id: int) -> ResponseReturnValue:
                 collection=collection,
                 rater=rater,
                 effect=erasure.effect_of(session, rater, settings),
+                others=erasure.same_person(session, rater),
             )
     with services().database.read() as session:
         _, rater = _member(session, slug, rater_id)
@@ -100,6 +101,8 @@ def erase(slug: str, rater_id: int) -> ResponseReturnValue:
         services().candidates.invalidate(loss.collection_id)
     services().background.wake()
     flash(f"The data of {rater.name or rater.code} is erased: {many(effect.answers, 'answer')}.")
+    if effect.same_person:
+        flash(f"The same person's data as {', '.join(effect.same_person)} stay until they are erased too.")
     return redirect(url_for("admin.people", slug=slug))
 
 

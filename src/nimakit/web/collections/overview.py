@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from nimakit.web.access import current_collection, current_rater
 from nimakit.web.accounts import raters
 from nimakit.web.collections import lifecycle
-from nimakit.web.db.tables import FIRST, OK, Collection, Image, Participation, Rater, Study
+from nimakit.web.db.queries import is_shown
+from nimakit.web.db.tables import FIRST, Collection, Image, Participation, Rater, Study
 from nimakit.web.services import services
 
 blueprint = Blueprint("collections", __name__)
@@ -92,15 +93,15 @@ def start(slug: str) -> ResponseReturnValue:
 def _card(session: Session, collection: Collection, rater: Rater) -> Card:
     table = collection.response_table
     mine = (table.collection_id == collection.id, table.rater_id == rater.id, table.round == FIRST)
-    shown = (Image.collection_id == collection.id, Image.state == OK)
+    shown = is_shown(session, collection)
     study = None if rater.is_admin else session.get(Study, collection.id)
     taking = session.get(Participation, (rater.id, collection.id))
     is_limited = study is not None and study.is_on
     return Card(
         collection,
-        session.scalar(select(func.count()).select_from(Image).where(*shown)) or 0,
+        session.scalar(select(func.count()).select_from(Image).where(shown)) or 0,
         session.scalar(select(func.count()).select_from(table).where(*mine)) or 0,
-        list(session.scalars(select(Image).where(*shown).order_by(Image.id).limit(_COVER))),
+        list(session.scalars(select(Image).where(shown).order_by(Image.id).limit(_COVER))),
         study if is_limited else None,
         is_limited and taking is not None and taking.finished_at is not None,
     )

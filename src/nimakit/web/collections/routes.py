@@ -6,7 +6,8 @@ from typing import Any
 
 from flask import Blueprint, abort, flash, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
+from sqlalchemy.orm import Session
 
 from nimakit.errors import UsageError
 from nimakit.web.access import admin_only, current_collection
@@ -15,9 +16,12 @@ from nimakit.web.accounts.raters import invitation_problem
 from nimakit.web.collections.forms import CollectionForm, InvitationForm, NewCollectionForm
 from nimakit.web.collections.members import LAST_PAGE, PER_PAGE, find_members
 from nimakit.web.collections.setup import add_collection, change_collection, is_rated, refuse_change
+from nimakit.web.db.queries import is_shown
 from nimakit.web.db.tables import (
     BROKEN,
+    LEFT_OUT,
     MISSING,
+    OK,
     Collection,
     Image,
     Invitation,
@@ -33,6 +37,7 @@ _LISTED = 100
 _LONGEST_SEARCH = 100
 _NEWEST = 10
 """Number of invitations in view; older ones are folded away."""
+_EXPLAINED = "explained"
 _OF_INVITATIONS = "invitations"
 """Category of messages that are shown next to the invitations."""
 
@@ -63,13 +68,7 @@ def settings(slug: str) -> ResponseReturnValue:
     """The settings of a collection, and the problems of its pictures."""
     with services().database.read() as session:
         collection = current_collection(session, slug)
-        states = dict(
-            session.execute(
-                select(Image.state, func.count())
-                .where(Image.collection_id == collection.id)
-                .group_by(Image.state)
-            ).all()
-        )
+        states = _states(session, collection)
         problems = session.scalars(
             select(Image)
             .where(Image.collection_id == collection.id, Image.state.in_([MISSING, BROKEN]))
@@ -212,6 +211,15 @@ def revoke(slug: str, key: int) -> ResponseReturnValue:
         invitation.revoked = True
     flash("The invitation was withdrawn.", _OF_INVITATIONS)
     return redirect(url_for("admin.people", slug=slug, _anchor="links"))
+
+
+def _states(session: Session, collection: Collection) -> dict[str, int]:
+    """Number of pictures in each state, those to be rated first; a study's texts have one of their own."""
+    is_explained = (Image.state == OK) & ~is_shown(session, collection)
+    state = case((is_explained, _EXPLAINED), else_=Image.state).label("kind")
+    counts = select(state, func.count()).where(Image.collection_id == collection.id).group_by("kind")
+    found = dict(session.execute(counts).all())
+    return {state: found[state] for state in (OK, _EXPLAINED, LEFT_OUT, MISSING, BROKEN) if state in found}
 
 
 def _problems(form: CollectionForm) -> dict[str, Any]:

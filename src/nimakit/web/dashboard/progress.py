@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from nimakit.web.db.tables import CHOICE, FIRST, OK, RATING, TIE, Collection, Event, Image
+from nimakit.web.db.queries import is_shown
+from nimakit.web.db.tables import CHOICE, FIRST, RATING, TIE, Collection, Event, Image
 
 _WINDOWS = (timedelta(days=1), timedelta(days=7))
 """The pace is that of the last day, or of the last week if nobody rated on the last day."""
@@ -35,7 +36,7 @@ class Progress:
     """Progress of a collection.
 
     Attributes:
-        pictures: Number of pictures that can be shown.
+        pictures: Number of pictures that raters are shown.
         by_count: Number of ratings (comparisons) -> number of pictures with as many, ascending.
         wanted: Ratings wanted per picture; 1 where the collection sets no number.
         share: Share of the wanted ratings that is done, 0 to 1.
@@ -70,7 +71,7 @@ def progress_of(session: Session, collection: Collection, at: datetime) -> Progr
     """
     rows = session.execute(
         select(Image.count, func.count())
-        .where(Image.collection_id == collection.id, Image.state == OK)
+        .where(is_shown(session, collection))
         .group_by(Image.count)
         .order_by(Image.count)
     )

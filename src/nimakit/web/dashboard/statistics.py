@@ -20,13 +20,12 @@ from nimakit.stats.ranking import Forecast, forecast
 from nimakit.stats.raters import Repeats
 from nimakit.web.dashboard.timeline import Timeline, timeline
 from nimakit.web.db.outcomes import decided
-from nimakit.web.db.queries import is_counted, read_numbers
+from nimakit.web.db.queries import is_counted, is_shown, read_numbers
 from nimakit.web.db.tables import (
     BY_ADMIN,
     CHOICE,
     CORRECTION,
     FIRST,
-    OK,
     REPEAT,
     SKIP,
     TIE,
@@ -258,7 +257,7 @@ def _ranked(comparisons: Comparisons) -> tuple[Scores | None, str]:
 def _forecast(
     session: Session, collection: Collection, comparisons: Comparisons, scores: Scores, made: int
 ) -> Forecast:
-    shown = session.scalars(select(Image.id).where(Image.collection_id == collection.id, Image.state == OK))
+    shown = session.scalars(select(Image.id).where(is_shown(session, collection)))
     new = len({str(key) for key in shown}.difference(comparisons.image_ids))
     return forecast(
         np.append(scores.score, np.zeros(new)),

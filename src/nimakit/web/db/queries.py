@@ -5,12 +5,24 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from nimakit.errors import UsageError
 from nimakit.stats.histogram import FloatArray
-from nimakit.web.db.tables import SKIP, Choice, Collection, Membership, Rater, Rating
+from nimakit.web.db.tables import (
+    OK,
+    SKIP,
+    Choice,
+    Collection,
+    Image,
+    Membership,
+    Participation,
+    Rater,
+    Rating,
+    Study,
+    StudyVersion,
+)
 
 
 def is_counted(collection: Collection, table: type[Rating | Choice]) -> ColumnElement[bool]:
@@ -24,6 +36,35 @@ def is_counted(collection: Collection, table: type[Rating | Choice]) -> ColumnEl
 def is_given(table: type[Rating | Choice]) -> ColumnElement[bool]:
     """The condition for a rating or choice to be an answer: not a skip."""
     return Choice.kind != SKIP if table is Choice else Rating.value.is_not(None)
+
+
+def is_shown(session: Session, collection: Collection) -> ColumnElement[bool]:
+    """The condition for a picture to be one that raters of a collection are shown for their answers.
+
+    Pictures that are missing, broken or not in the imported list are none, nor are those of a study's texts.
+    """
+    shown = (Image.collection_id == collection.id) & (Image.state == OK)
+    explained = explained_pictures(session, collection)
+    return shown & Image.path.not_in(explained) if explained else shown
+
+
+def explained_pictures(session: Session, collection: Collection) -> set[str]:
+    """Paths of the pictures in a study's texts, which say what to think of them: nobody rates them.
+
+    They are those of the latest version of the texts, and of all versions that raters agreed to.
+    """
+    latest = select(func.max(StudyVersion.number)).where(StudyVersion.collection_id == collection.id)
+    agreed = select(Participation.version_id).where(Participation.collection_id == collection.id)
+    versions = (
+        select(StudyVersion.pictures)
+        .join(Study, Study.collection_id == StudyVersion.collection_id)
+        .where(
+            Study.collection_id == collection.id,
+            Study.is_on,
+            or_(StudyVersion.number == latest.scalar_subquery(), StudyVersion.id.in_(agreed)),
+        )
+    )
+    return set(chain.from_iterable(session.scalars(versions)))
 
 
 def is_listed() -> ColumnElement[bool]:

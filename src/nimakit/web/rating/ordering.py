@@ -9,23 +9,12 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from nimakit.web.db.queries import read_numbers
+from nimakit.web.db.queries import is_shown, read_numbers
 from nimakit.web.db.scale import Scale
-from nimakit.web.db.tables import (
-    FIRST,
-    OK,
-    REPEAT,
-    Collection,
-    Image,
-    Participation,
-    Rater,
-    Rating,
-    Study,
-    StudyVersion,
-)
+from nimakit.web.db.tables import FIRST, REPEAT, Collection, Image, Rater, Rating, Study
 from nimakit.web.rating.checks import CheckPlan, answered_checks, plan_of, spread, with_attention
 
 Item = TypeVar("Item")
@@ -336,25 +325,6 @@ def is_repeated(collection: Collection, rater: Rater, images: Keys) -> NDArray[n
     return shuffle_keys(images, rater, "repeats") < np.uint64(collection.repeats * (2**64 - 1))
 
 
-def explained_pictures(session: Session, collection: Collection) -> set[str]:
-    """Paths of the pictures in a study's texts, which say what to think of them: nobody rates them.
-
-    They are those of the latest version of the texts, and of all versions that raters agreed to.
-    """
-    latest = select(func.max(StudyVersion.number)).where(StudyVersion.collection_id == collection.id)
-    agreed = select(Participation.version_id).where(Participation.collection_id == collection.id)
-    versions = (
-        select(StudyVersion.pictures)
-        .join(Study, Study.collection_id == StudyVersion.collection_id)
-        .where(
-            Study.collection_id == collection.id,
-            Study.is_on,
-            or_(StudyVersion.number == latest.scalar_subquery(), StudyVersion.id.in_(agreed)),
-        )
-    )
-    return set(chain.from_iterable(session.scalars(versions)))
-
-
 def _read(session: Session, collection: Collection) -> Candidates:
     unknown = -1.0  # outside the range of position and spread
     columns = (
@@ -365,9 +335,7 @@ def _read(session: Session, collection: Collection) -> Candidates:
         func.coalesce(Image.position, unknown),
         func.coalesce(Image.spread, unknown),
     )
-    wanted = select(*columns).where(Image.collection_id == collection.id, Image.state == OK)
-    if explained := explained_pictures(session, collection):
-        wanted = wanted.where(Image.path.not_in(explained))
+    wanted = select(*columns).where(is_shown(session, collection))
     rows = read_numbers(session, wanted.order_by(Image.id))
     images, count, total, squares, position, spread = rows.T.copy()
     position[position == unknown] = spread[spread == unknown] = np.nan

@@ -100,12 +100,22 @@ def _versions(session: Session, collection: Collection) -> list[tuple[StudyVersi
 
 
 def _progress(session: Session, study: Study | None) -> dict[str, int]:
-    """Number of raters who finished, who are in progress, and whose time is over; empty without a study."""
+    """Number of raters who finished, are in progress, timed out, and are excluded; empty without a study."""
     if study is None:
         return {}
-    rows = session.scalars(
-        select(Participation).where(Participation.collection_id == study.collection_id)
-    ).all()
-    finished = sum(one.finished_at is not None for one in rows)
-    late = sum(has_lost_place(study, one) for one in rows)
-    return {"finished": finished, "under_way": len(rows) - finished - late, "late": late}
+    wanted = (
+        select(Participation, Membership.excluded)
+        .join(
+            Membership,
+            (Membership.rater_id == Participation.rater_id)
+            & (Membership.collection_id == Participation.collection_id),
+            isouter=True,
+        )
+        .where(Participation.collection_id == study.collection_id)
+    )
+    counts = {"finished": 0, "in progress": 0, "timed out": 0, "excluded": 0}
+    for one, is_excluded in session.execute(wanted):
+        is_late = has_lost_place(study, one)
+        state = "finished" if one.finished_at else "timed out" if is_late else "in progress"
+        counts["excluded" if is_excluded else state] += 1
+    return counts

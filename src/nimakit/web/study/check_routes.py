@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
-from nimakit.errors import LabelError, UsageError
+from nimakit.errors import LabelError, NimakitError, UsageError
 from nimakit.io.tables import SUFFIXES
 from nimakit.web.access import admin_only, current_collection
 from nimakit.web.db.tables import Checks, Collection, Gold, Image, Rater
@@ -45,15 +45,7 @@ def page(slug: str) -> ResponseReturnValue:
             form.store(stored)
         _apply(collection)
         return redirect(url_for("checks.page", slug=slug))
-    with services().database.read() as session:
-        values = {
-            "gold": _gold(session, collection),
-            "people": _people(session, collection),
-            "most_people": _MAX_PEOPLE,
-        }
-        return render_template("study/checks.html", collection=collection, form=form, **values), (
-            400 if form.errors else 200
-        )
+    return _rendered(collection, form)
 
 
 @blueprint.post("/gold")
@@ -65,7 +57,7 @@ def upload(slug: str) -> ResponseReturnValue:
     try:
         count = _suggest(collection) if request.form.get("suggest") else _import(collection)
     except (LabelError, UsageError) as error:
-        abort(400, str(error))
+        return _refused(collection, error)
     flash(f"{many(count, 'gold picture')} set.")
     _apply(collection)
     return redirect(url_for("checks.page", slug=slug, _anchor="gold"))
@@ -89,7 +81,7 @@ def change(slug: str, key: int) -> ResponseReturnValue:
                 low, high = (request.form.get(name, None, float) for name in ("low", "high"))
                 set_gold(session, collection, image, low=low, high=high)
         except UsageError as error:
-            abort(400, str(error))
+            return _refused(collection, error)
     flash("It is an ordinary picture now." if request.form.get("remove") else "It is a gold picture now.")
     _apply(collection)
     page = request.form.get("from")
@@ -98,6 +90,25 @@ def change(slug: str, key: int) -> ResponseReturnValue:
         if page == "checks"
         else url_for("ratings.picture", slug=slug, key=key)
     )
+
+
+def _rendered(collection: Collection, form: ChecksForm, problem: str = "") -> ResponseReturnValue:
+    """The page, with what is wrong with gold pictures that were sent; empty if nothing is."""
+    with services().database.read() as session:
+        values = {
+            "gold": _gold(session, collection),
+            "people": _people(session, collection),
+            "most_people": _MAX_PEOPLE,
+        }
+        values |= {"collection": collection, "form": form, "problem": problem}
+        return render_template("study/checks.html", **values), 400 if form.errors or problem else 200
+
+
+def _refused(collection: Collection, error: NimakitError) -> ResponseReturnValue:
+    """The page with an error, where the gold pictures were sent from."""
+    with services().database.read() as session:
+        form = ChecksForm(formdata=None, obj=checks_of(session, collection))
+    return _rendered(collection, form, str(error))
 
 
 def _checked(session: Session, slug: str) -> Collection:
@@ -117,7 +128,7 @@ def _apply(collection: Collection) -> None:
 def _suggest(collection: Collection) -> int:
     amount = request.form.get("amount", 0, int)
     if not 1 <= amount <= _MOST_SUGGESTED:
-        abort(400, f"The number of gold pictures must be from 1 to {_MOST_SUGGESTED}.")
+        raise UsageError(f"The number of gold pictures must be from 1 to {_MOST_SUGGESTED}.")
     with services().database.write() as session:
         return suggest_gold(session, session.get_one(Collection, collection.id), amount)
 
@@ -125,7 +136,7 @@ def _suggest(collection: Collection) -> int:
 def _import(collection: Collection) -> int:
     sent = request.files.get("file")
     if sent is None or not sent.filename:
-        abort(400, "Choose a file first.")
+        raise UsageError("Choose a file first.")
     with tempfile.TemporaryDirectory() as folder:
         suffix = Path(sent.filename).suffix.lower()
         path = Path(folder, "gold" + (suffix if suffix in SUFFIXES else ""))

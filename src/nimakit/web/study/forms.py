@@ -80,12 +80,7 @@ class StudyForm(FlaskForm):  # type: ignore[misc]
             *(SelectChoice(key, one.name) for key, one in PLATFORMS.items()),
         ],
     )
-    quota = WholeNumber(
-        "Pictures per rater",
-        1,
-        100_000,
-        "Where pictures are compared, comparisons. Leave blank for all pictures.",
-    )
+    quota = WholeNumber("Pictures per rater", 1, 100_000, "Leave blank for all pictures.")
     places = WholeNumber("Number of raters", 1, 100_000, "Leave blank for no limit.")
     minutes = WholeNumber(
         "Minutes per rater",
@@ -124,6 +119,15 @@ class StudyForm(FlaskForm):  # type: ignore[misc]
         if study:
             values["practice_needed"] = study.practice_needed or None
         super().__init__(data=values, **rest)
+
+    def process(self, *given: Any, **rest: Any) -> None:
+        """Fill the fields, which have other words where pictures are compared."""
+        if self.collection.compares:
+            self.quota.label.text = "Comparisons per rater"
+            self.quota.description = f"Each shows {self.collection.choices} pictures. Comparisons have no end, so a study needs this."
+            self.may_skip.label.text = "Raters may skip comparisons"
+            self.may_skip.description = "Skipped comparisons count as done."
+        super().process(*given, **rest)
 
     def validate_is_on(self, field: BooleanField) -> None:
         """Refuse a study of a cull, and one whose raters would never finish.

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from nimakit.errors import LabelError, UsageError
 from nimakit.io.tables import BadRows, number, read_rows
 from nimakit.stats.histogram import across_scale
-from nimakit.web.db.queries import is_counted
-from nimakit.web.db.tables import BY_AGREEMENT, BY_OWNER, FIRST, OK, Collection, Gold, Image, Rating
+from nimakit.web.db.queries import explained_pictures, is_counted, is_shown
+from nimakit.web.db.tables import BY_AGREEMENT, BY_OWNER, FIRST, Collection, Gold, Image, Rating
 
 _MIN_RATINGS = 5
 _DEVIATIONS = 2.5
@@ -36,8 +36,15 @@ def set_gold(
     """Make a picture a gold picture, or change its right answer.
 
     Raises:
-        UsageError: The range is not on the scale, or the other picture is missing, or the same.
+        UsageError: The range is not on the scale, the other picture is missing or the same, or one of them is
+            in the study's texts.
     """
+    explained = explained_pictures(session, collection)
+    if named := [one.path for one in (image, worse) if one is not None and one.path in explained]:
+        raise UsageError(
+            "A gold picture must be one that raters rate; those of the study's consent, instructions,"
+            f" examples and practice are not rated. Received: {named[0]}"
+        )
     if collection.compares:
         if worse is None or worse.id == image.id or worse.collection_id != collection.id:
             raise UsageError(
@@ -115,6 +122,7 @@ def suggest_gold(session: Session, collection: Collection, amount: int) -> int:
         Number of new gold pictures, at most `amount`.
     """
     known = set(session.scalars(select(Gold.image_id).where(Gold.collection_id == collection.id)))
+    shown = set(session.scalars(select(Image.id).where(is_shown(session, collection), Image.count > 0)))
     if collection.compares:
         return _suggest_pairs(session, collection, amount, known)
     values: dict[int, list[float]] = {}
@@ -128,7 +136,7 @@ def suggest_gold(session: Session, collection: Collection, amount: int) -> int:
         values.setdefault(image, []).append(float(value or 0.0))
     width, found = collection.scale.width, []
     for image, given in values.items():
-        if image in known or len(given) < _MIN_RATINGS:
+        if image in known or image not in shown or len(given) < _MIN_RATINGS:
             continue
         mean = float(np.mean(given))
         margin = max(_DEVIATIONS * float(np.std(given, ddof=1)), _LEAST_MARGIN * width)
@@ -144,9 +152,7 @@ def suggest_gold(session: Session, collection: Collection, amount: int) -> int:
 
 
 def _suggest_pairs(session: Session, collection: Collection, amount: int, known: set[int]) -> int:
-    wanted = select(Image).where(
-        Image.collection_id == collection.id, Image.state == OK, Image.count >= _MIN_RATINGS
-    )
+    wanted = select(Image).where(is_shown(session, collection), Image.count >= _MIN_RATINGS)
     images = [image for image in session.scalars(wanted) if image.id not in known]
     images.sort(key=lambda image: image.total / image.count)
     pairs = [

@@ -56,16 +56,18 @@ def require_steps() -> ResponseReturnValue | None:
     Pages that show pictures again, or let raters change their answers, are not part of a study.
     """
     is_limited = request.blueprint in (*_RATING, *_SCRIPTED, *_REVIEW) and current_user.is_authenticated
-    study = visited_study() if is_limited else None
+    # Also of the admin, whose answers count only if they take part.
+    study: Study | None = current_user.study if is_limited else None
     if study is None:
         return None
     if request.blueprint in _REVIEW:
-        abort(403, gettext("This page is not part of the study."))
+        return None if visited_study() is None else abort(403, gettext("This page is not part of the study."))
     participation: Participation | None = current_user.participation
     step = way.step_of(participation)
     is_page = request.blueprint in _RATING and request.endpoint == f"{request.blueprint}.page"
     if is_page:
-        has_place = participation is not None and not way.has_lost_place(study, participation)
+        is_admin = current_rater().is_admin
+        has_place = participation is not None and (is_admin or not way.has_lost_place(study, participation))
         return None if step == "rate" and has_place else redirect(_here("step"))
     if step not in ("rate", "done"):
         abort(403, gettext("Follow the steps of the study first. Open its link again."))

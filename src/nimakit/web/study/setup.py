@@ -4,11 +4,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from nimakit.errors import UsageError
+from nimakit.web.db.queries import is_shown
 from nimakit.web.db.scale import Scale
-from nimakit.web.db.tables import CHOICES, CULL, Collection, Invitation, Study, StudyVersion
+from nimakit.web.db.tables import CHOICES, CULL, Collection, Gold, Image, Invitation, Study, StudyVersion
 from nimakit.web.study.participation import latest_version
 from nimakit.web.study.texts import find_pictures, picture_names, suits
 
@@ -28,7 +30,8 @@ def save_study(
         texts: ``consent``, ``instructions``, ``examples`` and ``practice`` of `StudyVersion`.
 
     Raises:
-        UsageError: A text names a picture that the collection does not have.
+        UsageError: A text names a picture that the collection does not have, or a gold picture,
+            or the study asks each rater for more pictures than there are.
     """
     texts, pictures = _resolved(session, collection, texts, values["thanks"])
     study = session.get(Study, collection.id) or Study(collection_id=collection.id)
@@ -42,6 +45,17 @@ def save_study(
         number = 1 if latest is None else latest.number + 1
         session.add(StudyVersion(collection_id=collection.id, number=number, pictures=pictures, **texts))
     session.flush()
+    _refuse_quota(session, collection, study)
+
+
+def _refuse_quota(session: Session, collection: Collection, study: Study) -> None:
+    """Refuse more pictures per rater than there are, once the folder has been read."""
+    shown = session.scalar(select(func.count()).select_from(Image).where(is_shown(session, collection)))
+    if not collection.compares and shown and study.quota and study.quota > shown:
+        raise UsageError(
+            f"Pictures per rater must be at most the number of pictures that are rated, {shown:,}, or blank"
+            f" for all of them. Received: {study.quota:,}"
+        )
 
 
 def refuse_experiment(
@@ -98,6 +112,12 @@ def _resolved(
     practice = [{**one, "pictures": [found[name] for name in one["pictures"]]} for one in texts["practice"]]
     _refuse_repetition(practice)
     pictures = sorted({found[name] for name in in_markdown | explained})
+    gold = select(Image.path).join(Gold, Gold.image_id == Image.id).where(Gold.collection_id == collection.id)
+    if checked := sorted(set(pictures) & set(session.scalars(gold))):
+        raise UsageError(
+            "The pictures of these texts are not rated, so they cannot be gold pictures as well. Name others,"
+            f" or remove them on the page Checks first. Received: {', '.join(checked)}"
+        )
     return {**texts, "examples": examples, "practice": practice}, pictures
 
 
