@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nimakit.stats.ranking import WANTED_CERTAINTY, certainty, forecast, rank_intervals
+from nimakit.stats.ranking import WANTED_CERTAINTY, certainty, forecast, rank_intervals, reliability
 
 
 def test_ranks_of_well_known_scores_are_certain() -> None:
@@ -30,14 +30,25 @@ def test_certainty_is_that_of_neighbours() -> None:
     assert certainty(np.array([2.0, 0.0, 4.0]), np.full(3, 2.0)) == pytest.approx(0.8413, abs=0.01)
 
 
+def test_reliability_is_the_share_that_is_not_error() -> None:
+    """Of scores that were measured with a known error; nothing is left where all of it may be error."""
+    random = np.random.default_rng(0)
+    truth = random.normal(0, 1, 4000)
+    score = truth + random.normal(0, 0.5, 4000)
+    expected = float(np.corrcoef(truth, score)[0, 1] ** 2)
+    assert reliability(score, np.full(4000, 0.25)) == pytest.approx(expected, abs=0.02)
+    some, variance = score[:9], np.full(9, 0.25)
+    assert forecast(some, variance).reliability == reliability(some, variance)
+    assert reliability(score, np.full(4000, 9.0)) == reliability(np.zeros(3), np.ones(3)) == 0
+
+
 def test_the_forecast_is_the_number_that_is_needed() -> None:
     """Scores known as well as after so many more comparisons are certain enough, and no more so."""
     random = np.random.default_rng(1)
     truth = random.normal(0, 1.5, 20)
     score = truth + random.normal(0, 0.5, 20)
-    found = forecast(score, np.full(20, 0.25), made=100)
+    found = forecast(score, np.full(20, 0.25))
     assert found.certainty < WANTED_CERTAINTY
-    assert found.share == pytest.approx(100 / (100 + found.more))
     choice = 1 / (1 + np.exp(truth[:, None] - truth))
     added = 2 * found.more * (choice * (1 - choice)).sum() / (20 * 19) / 19
     variance = 1 / (1 / 0.25 + added)
@@ -51,9 +62,7 @@ def test_the_forecast_is_the_number_that_is_needed() -> None:
 def test_a_judgement_of_more_images_tells_more() -> None:
     """Of four images, three differences: a third of the comparisons; none where the order is certain."""
     score, variance = np.linspace(-2, 2, 10), np.full(10, 1.0)
-    pairs = forecast(score, variance, made=0)
-    fours = forecast(score, variance, made=0, differences=3)
+    pairs = forecast(score, variance)
+    fours = forecast(score, variance, differences=3)
     assert fours.more == pytest.approx(pairs.more / 3, rel=0.1)
-    assert pairs.share == 0
-    done = forecast(10 * score, 0.01 * variance, made=7)
-    assert (done.more, done.share) == (0, 1)
+    assert forecast(10 * score, 0.01 * variance).more == 0

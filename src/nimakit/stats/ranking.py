@@ -28,20 +28,15 @@ class Forecast:
     """How far a ranking is.
 
     Attributes:
+        reliability: That of the scores, 0 to 1: see `reliability`.
         certainty: Mean probability that two neighbours in the ranking are in the right order, 0.5 to 1.
-        made: Number of comparisons made.
         more: About how many more comparisons are needed until `certainty` is `WANTED_CERTAINTY`, to two
             significant digits.
     """
 
+    reliability: float
     certainty: float
-    made: int
     more: int
-
-    @property
-    def share(self) -> float:
-        """Comparisons made as a share of all that are needed, 0 to 1."""
-        return self.made / (self.made + self.more) if self.made else 0.0
 
 
 def rank_intervals(score: FloatArray, covariance: FloatArray) -> tuple[IntArray, IntArray]:
@@ -66,6 +61,23 @@ def rank_intervals(score: FloatArray, covariance: FloatArray) -> tuple[IntArray,
     return low, high
 
 
+def reliability(score: FloatArray, variance: FloatArray) -> float:
+    """Share of the variance of the scores that is not error, 0 to 1.
+
+    This is the scale separation reliability ``1 - mean(v) / var(s)`` (Bramley, "Paired Comparison Methods",
+    in "Techniques for Monitoring the Comparability of Examination Standards", 2007; Verhavert, De Maeyer,
+    Donche and Coertjens, "Scale Separation Reliability", Applied Psychological Measurement 42, 2018). The
+    prior of Bradley-Terry scores makes it cautious where there are few comparisons; pairs that are chosen by
+    the scores so far make it larger than random ones would.
+
+    Args:
+        score: (n,), posterior means.
+        variance: (n,), posterior variances around the mean of all scores.
+    """
+    spread = float(np.var(score))
+    return max(1 - float(np.mean(variance)) / spread, 0.0) if spread else 0.0
+
+
 def certainty(score: FloatArray, variance: FloatArray) -> float:
     """Mean probability that two neighbours in the ranking are in the right order, 0.5 to 1.
 
@@ -82,7 +94,7 @@ def certainty(score: FloatArray, variance: FloatArray) -> float:
     return float(chance(_SLOPE * gaps / deviations).mean())
 
 
-def forecast(score: FloatArray, variance: FloatArray, *, made: int, differences: float = 1.0) -> Forecast:
+def forecast(score: FloatArray, variance: FloatArray, *, differences: float = 1.0) -> Forecast:
     """Forecast how many more comparisons are needed until the order of neighbours is certain enough.
 
     m further comparisons of two are taken to be spread evenly over the pairs of n images. They add to the
@@ -96,7 +108,6 @@ def forecast(score: FloatArray, variance: FloatArray, *, made: int, differences:
     Args:
         score: (n,), posterior means; n is at least 2.
         variance: (n,), posterior variances around the mean of all scores, above 0.
-        made: Number of comparisons made.
         differences: How many independent differences each of the comparisons tells: the weight of its pairs.
     """
     random = np.random.default_rng(0)
@@ -109,16 +120,16 @@ def forecast(score: FloatArray, variance: FloatArray, *, made: int, differences:
         later = 1 / (1 / variance + added * more)
         return certainty(score + np.sqrt(variance - later) * noise, later)
 
-    now = certainty(score, variance)
+    now, current = certainty(score, variance), reliability(score, variance)
     low, high = 0.0, 1.0
     if now >= WANTED_CERTAINTY:
-        return Forecast(now, made, 0)
+        return Forecast(current, now, 0)
     while high < _MOST and after(high) < WANTED_CERTAINTY:
         low, high = high, 4 * high
     while high > _TOLERANCE * low + 1:
         middle = (low + high) / 2
         low, high = (middle, high) if after(middle) < WANTED_CERTAINTY else (low, middle)
-    return Forecast(now, made, _rounded(high / differences))
+    return Forecast(current, now, _rounded(high / differences))
 
 
 def _rounded(number: float) -> int:

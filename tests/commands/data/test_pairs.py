@@ -75,6 +75,7 @@ def test_a_prior_scores_everything(pairs: Command, tmp_path: Path) -> None:
     assert all(int(row["rank_low"]) <= int(row["rank"]) <= int(row["rank_high"]) for row in rows)
     [b] = [row for row in rows if row["image_id"] == "b"]
     assert (b["won"], b["lost"], b["tied"]) == ("1", "2", "1")
+    assert summary["reliability"] == 0
     assert 0.5 < summary["certainty_of_neighbours"] < 0.8
     assert f"about {summary['comparisons_needed']:,} more comparisons" in result.err
     assert summary["careless"] is None

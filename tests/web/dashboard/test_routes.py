@@ -193,14 +193,13 @@ def test_comparisons_that_nothing_connects_are_reported(make_study: MakeStudy) -
 
 
 def test_progress_of_a_preference_is_that_of_its_ranking(make_study: MakeStudy) -> None:
-    """The share of the comparisons that the order of neighbours takes; one of each picture is not the aim."""
+    """Its reliability first, then what the order of neighbours takes; one of each picture is not the aim."""
     study = make_study(experiment="preference")
     visitor = study.visitor()
     take_in(visitor, "pairs", "left,right,chosen\nphoto 0,photo 1,left\nphoto 2,photo 3,left\n")
     page = words(visitor)
-    [more] = map(int, re.findall(r"About (\d+) comparisons to go until two neighbours", page))
-    share = 200 // (2 + more) or "under 1"
-    assert f"{share} % of the comparisons for a ranking whose neighbours are 80 %" in page
+    order = ("0.00 reliability", r"\d\d % certain", r"about \d+ comparisons to go until two neighbours")
+    assert re.search(".*".join(order), page, re.DOTALL), page
     assert "of the pictures compared" not in page
     study.set(wanted=2)
     assert "33 % of 2 comparisons per picture" in words(visitor)

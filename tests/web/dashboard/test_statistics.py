@@ -250,8 +250,7 @@ def test_the_forecast_is_about_all_pictures(make_study: MakeStudy) -> None:
     found = of_choices(study)
     assert found.forecast
     assert found.scores
-    assert found.forecast.made == 1
-    alone = forecast(found.scores.score, found.scores.variance, made=1, differences=1.5)
+    alone = forecast(found.scores.score, found.scores.variance, differences=1.5)
     assert found.forecast.certainty < alone.certainty
     assert found.forecast.more > alone.more > 0
 

@@ -107,7 +107,7 @@ def test_the_ranking_is_that_of_the_exported_pairs(fives: Study, tmp_path: Path)
     visitor = fives.visitor()
     page = visitor.get(visitor.address("dashboard")).text
     assert "decide 7 pairs, which count as 4" in page
-    assert "of the comparisons for a ranking" in page
+    assert "reliability of the scores" in page
     assert "Alike" not in page
     path = tmp_path / "pairs.csv"
     path.write_text(visitor.get(visitor.address("transfer/pairs.csv")).text)

@@ -95,7 +95,7 @@ def _summary(given: "Comparisons", scores: "Scores", group_sizes: list[int]) -> 
             f"the comparisons form {len(group_sizes)} separate groups; only the prior relates the scores"
             " of one group to those of another"
         )
-    progress = forecast(scores.score, scores.variance, made=len(given))
+    progress = forecast(scores.score, scores.variance)
     say(
         f"neighbours in the ranking are in the right order with a probability of {progress.certainty:.0%};"
         f" about {progress.more:,} more comparisons are needed for {WANTED_CERTAINTY:.0%}"
@@ -108,6 +108,7 @@ def _summary(given: "Comparisons", scores: "Scores", group_sizes: list[int]) -> 
         "scored": len(scores.images),
         "left_out": left_out,
         "median_standard_error": float(np.median(scores.standard_error)),
+        "reliability": progress.reliability,
         "certainty_of_neighbours": progress.certainty,
         "comparisons_needed": progress.more,
         "careless": _careless(given),

@@ -69,6 +69,7 @@ def _figures(found: Found) -> dict[str, str]:
         if found.scores is not None:
             rows["Mean standard error of the scores"] = f"{found.scores.standard_error.mean():.3f}"
         if found.forecast is not None:
+            rows["Reliability of the scores"] = f"{found.forecast.reliability:.2f}"
             rows["Neighbours in the right order"] = f"{100 * found.forecast.certainty:.0f} %"
         return rows
     return {}

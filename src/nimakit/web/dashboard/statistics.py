@@ -262,7 +262,6 @@ def _forecast(
     return forecast(
         np.append(scores.score, np.zeros(new)),
         np.append(scores.variance, np.full(new, PRIOR_SD**2)),
-        made=made,
         differences=1.0 if comparisons.weight is None else float(comparisons.weight.sum()) / made,
     )
 

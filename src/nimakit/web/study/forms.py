@@ -124,7 +124,8 @@ class StudyForm(FlaskForm):  # type: ignore[misc]
         """Fill the fields, which have other words where pictures are compared."""
         if self.collection.compares:
             self.quota.label.text = "Comparisons per rater"
-            self.quota.description = f"Each shows {self.collection.choices} pictures. Comparisons have no end, so a study needs this."
+            size = self.collection.choices
+            self.quota.description = f"Each shows {size} pictures. Required, because comparisons have no end."
             self.may_skip.label.text = "Raters may skip comparisons"
             self.may_skip.description = "Skipped comparisons count as done."
         super().process(*given, **rest)
