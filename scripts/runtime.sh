@@ -101,6 +101,10 @@ ensure_venv() {
   local lock=$REPOSITORY/requirements/$1.txt python stamp contained
   stamp=$(venv_stamp "$1")
   if venv_is_current "$1" "$stamp"; then return; fi
+  if [[ -L $REPOSITORY/.venv ]]; then
+    fail ".venv must be a folder of this checkout, because packages are installed into it. Received: a link to" \
+      "$(readlink -- "$REPOSITORY/.venv"). Remove the link; the next start makes the folder."
+  fi
   python=$(find_python)
   (
     if command -v flock >/dev/null; then

@@ -190,6 +190,16 @@ def test_native_installs_anew_after_a_change(copied: Launcher) -> None:
         assert "installing the light requirements" in copied("--image-source", "x", runtime="native").stderr
 
 
+def test_nothing_is_installed_through_a_link(copied: Launcher, tmp_path: Path) -> None:
+    """A .venv that leads to another environment is refused, and that environment is left as it is."""
+    other = (copied.repository / ".venv").rename(tmp_path / "other")
+    (copied.repository / ".venv").symlink_to(other)
+    result = copied("--image-source", "photos", runtime="native")
+    assert (result.code, result.stdout) == (1, "")
+    assert f"Received: a link to {other}. Remove the link" in result.stderr
+    assert [path.name for path in other.iterdir()] == ["bin"]
+
+
 def test_a_failed_installation_is_not_taken_for_done(copied: Launcher) -> None:
     """Where pip fails, the launcher fails, and the next run installs again."""
     python = copied.repository / ".venv" / "bin" / "python"
