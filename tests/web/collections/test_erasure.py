@@ -126,10 +126,11 @@ def test_other_accounts_of_the_same_person_are_named(study: Study) -> None:
         ("mturk", "5f0a", 1),
         ("prolific", "77c", copy),
     ]
+    rows = []
     for person, (platform, name, key) in zip(people, ids, strict=True):
         identity = {"platform": platform, "participant": name, "study": "", "session": ""}
-        row = PlatformId(rater_id=person.rater.id, collection_id=key, **identity)
-        study.change(lambda session, row=row: session.add(row))
+        rows.append(PlatformId(rater_id=person.rater.id, collection_id=key, **identity))
+    study.change(lambda session: session.add_all(rows))
     same, admin = people[1].code, study.visitor()
     address = admin.address(f"people/{people[0].rater.id}/erase")
     page = admin.get(address).text

@@ -218,7 +218,7 @@ def _states(session: Session, collection: Collection) -> dict[str, int]:
     is_explained = (Image.state == OK) & ~is_shown(session, collection)
     state = case((is_explained, _EXPLAINED), else_=Image.state).label("kind")
     counts = select(state, func.count()).where(Image.collection_id == collection.id).group_by("kind")
-    found = dict(session.execute(counts).all())
+    found: dict[str, int] = dict(session.execute(counts).all())
     return {state: found[state] for state in (OK, _EXPLAINED, LEFT_OUT, MISSING, BROKEN) if state in found}
 
 
