@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, abort, flash, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy import case, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from nimakit.errors import UsageError
@@ -16,7 +16,7 @@ from nimakit.web.accounts.raters import invitation_problem
 from nimakit.web.collections.forms import CollectionForm, InvitationForm, NewCollectionForm
 from nimakit.web.collections.members import LAST_PAGE, PER_PAGE, find_members
 from nimakit.web.collections.setup import add_collection, change_collection, is_rated, refuse_change
-from nimakit.web.db.queries import is_shown
+from nimakit.web.db.queries import explained_pictures
 from nimakit.web.db.tables import (
     BROKEN,
     LEFT_OUT,
@@ -215,10 +215,12 @@ def revoke(slug: str, key: int) -> ResponseReturnValue:
 
 def _states(session: Session, collection: Collection) -> dict[str, int]:
     """Number of pictures in each state, those to be rated first; a study's texts have one of their own."""
-    is_explained = (Image.state == OK) & ~is_shown(session, collection)
-    state = case((is_explained, _EXPLAINED), else_=Image.state).label("kind")
-    counts = select(state, func.count()).where(Image.collection_id == collection.id).group_by("kind")
+    own = Image.collection_id == collection.id
+    counts = select(Image.state, func.count()).where(own).group_by(Image.state)
     found: dict[str, int] = dict(session.execute(counts).all())
+    is_explained = own & (Image.state == OK) & Image.path.in_(explained_pictures(session, collection))
+    if explained := session.scalar(select(func.count()).select_from(Image).where(is_explained)):
+        found |= {OK: found[OK] - explained, _EXPLAINED: explained}
     return {state: found[state] for state in (OK, _EXPLAINED, LEFT_OUT, MISSING, BROKEN) if state in found}
 
 
