@@ -197,7 +197,10 @@ def test_the_admin_rates_only_as_one_who_takes_part(way: Way) -> None:
     way.save(consent="Yes?")
     admin, first = way.admin, way.study.images[0].id
     assert admin.get(admin.address("score")).location.endswith("/study")
-    assert "You are the admin" in admin.get(admin.address("study")).text
+    page = admin.get(admin.address("study")).text
+    assert "You are the admin" in page
+    assert admin.address("dashboard") in page
+    assert "You are the admin" not in admin.get(way.link).text
     assert admin.send({"kind": "rating", "image": first, "value": 7}).status_code == 403
     admin.post(admin.address("study"), {"version": "1"})
     assert admin.get(admin.address("score")).status_code == 200

@@ -366,8 +366,9 @@ def _consent(collection: Collection, token: str | None = None) -> ResponseReturn
     with services().database.read() as session:
         version = way.latest_version(session, collection.id)
         text = rendered(session, collection, version.consent if version else "", token)
-    number = version.number if version else 0
-    return render_template("study/consent.html", collection=collection, text=text, number=number)
+    values = {"text": text, "number": version.number if version else 0}
+    is_admin = token is None and current_rater().is_admin  # by the link, the local rater becomes a new one
+    return render_template("study/consent.html", collection=collection, is_admin=is_admin, **values)
 
 
 def _refused(collection: Collection, reason: str) -> ResponseReturnValue:
