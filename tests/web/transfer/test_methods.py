@@ -120,11 +120,11 @@ def test_each_file_and_column_is_described(make_study: MakeStudy, experiment: st
     way = Way(study)
     first, second = study.images[:2]
     way.save(consent="Yes.", quota="3")
-    way.join()
+    rater, _ = way.join()
     if experiment == "preference":
-        way.admin.send({"kind": "tie", "trial": "one", "shown": [first.id, second.id]})
+        rater.send({"kind": "tie", "trial": "one", "shown": [first.id, second.id]})
     else:
-        way.admin.rate(first.id, 3)
+        rater.rate(first.id, 3)
     names = re.findall(r'/transfer/([\w.-]+)"', way.admin.get(way.admin.address("transfer")).text)
     files = {name: way.admin.get(way.admin.address(f"transfer/{name}")).data for name in names}
     package = zipfile.ZipFile(io.BytesIO(files["package.zip"]))

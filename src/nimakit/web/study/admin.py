@@ -14,6 +14,7 @@ from nimakit.web.accounts.links import link, qr_code
 from nimakit.web.db.tables import (
     Collection,
     Invitation,
+    Membership,
     Participation,
     Study,
     StudyVersion,

@@ -11,10 +11,9 @@ from nimakit import __version__
 from nimakit.errors import LabelError
 from nimakit.labels.summary import Agreement, of_ratings
 from nimakit.stats.bradley_terry import PRIOR_SD
-from nimakit.web.db.queries import is_counted, is_given
-from nimakit.web.db.tables import BEST_WORST, CULL, FIRST, OK, REPEAT, Choice, Collection, Image, Study
+from nimakit.web.db.queries import is_counted, is_given, is_shown
+from nimakit.web.db.tables import BEST_WORST, CULL, FIRST, REPEAT, Choice, Collection, Image, Study
 from nimakit.web.rating.ordering import REPEAT_AFTER
-from nimakit.web.study.participation import latest_version
 from nimakit.web.transfer.exports import ratings_of
 from nimakit.web.transfer.methods_of_checks import on_checks, on_exclusion
 from nimakit.web.transfer.methods_of_studies import begun_study, on_participants, on_preparation
@@ -69,10 +68,7 @@ def methods(session: Session, collection: Collection) -> str:
 
 
 def _on_task(session: Session, collection: Collection, study: Study | None) -> Iterator[str]:
-    version = None if study is None else latest_version(session, collection.id)
-    shown = select(func.count()).where(Image.collection_id == collection.id, Image.state == OK)
-    if version is not None:
-        shown = shown.where(Image.path.not_in(version.pictures))
+    shown = select(func.count()).select_from(Image).where(is_shown(session, collection))
     pictures = session.scalar(shown) or 0
     two = collection.compares and collection.choices == 2
     task = _TASKS[collection.experiment].format(

@@ -11,9 +11,8 @@ from sqlalchemy.orm import Session
 from nimakit.errors import LabelError
 from nimakit.stats.bradley_terry import fit
 from nimakit.stats.histogram import FloatArray
-from nimakit.web.db.queries import is_counted
-from nimakit.web.db.tables import FIRST, OK, SKIP, Choice, Collection, Image, Rating
-from nimakit.web.rating.ordering import explained_pictures
+from nimakit.web.db.queries import is_counted, is_shown
+from nimakit.web.db.tables import FIRST, SKIP, Choice, Collection, Image, Rating
 from nimakit.web.transfer.exports import Row, comparisons_of, image_ids
 
 MAX_RANKED = 3000
@@ -49,10 +48,9 @@ def picture_rows(session: Session, collection: Collection) -> Iterator[Row]:
     compares = collection.response_table is Choice
     found = _compared(session, collection) if compares else _rated(session, collection)
     columns = picture_columns(collection)
-    is_to_be_rated = (Image.state == OK) & Image.path.not_in(explained_pictures(session, collection))
     wanted = (
         select(Image.id, Image.path, Image.image_id, Image.position)
-        .where(Image.collection_id == collection.id, or_(is_to_be_rated, Image.count > 0))
+        .where(Image.collection_id == collection.id, or_(is_shown(session, collection), Image.count > 0))
         .order_by(Image.path)
     )
     for key, path, image_id, position in session.execute(wanted):
