@@ -4,7 +4,6 @@ import hashlib
 import time
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
