@@ -53,6 +53,9 @@ def test_the_page_shows_what_was_saved(way: Way) -> None:
     ):
         assert line in page
     assert "qr-code" not in page, "a platform adds ids to the link"
+    [trial] = set(re.findall(r"\?(PROLIFIC_PID=(trial-\w+)&STUDY_ID=\2&SESSION_ID=\2)", page))
+    assert way.join(f"?{trial[0]}")[1].status_code == 302
+    assert [one.participant for one in way.platform_ids()] == [trial[1]]
     assert "0 finished, 0 in progress, 0 timed out, 0 excluded: 0 of 5 places are taken." in page
 
 

@@ -249,6 +249,7 @@ def test_nobody_takes_part_twice(way: Way) -> None:
     again = way.study.visitor().get(way.link + "?PROLIFIC_PID=5f0aaa&SESSION_ID=other")
     assert again.status_code == 403
     assert "once" in again.text
+    assert "return the study on Prolific" in again.text
     assert "5f0aaa" not in again.text.replace("PROLIFIC_PID=5f0aaa", "")
     _, answer = way.join(PROLIFIC.format("aa"))
     assert answer.status_code == 302
@@ -288,6 +289,7 @@ def test_an_unfinished_place_goes_to_the_next_rater(way: Way) -> None:
     late.rate(way.study.images[0].id, 4)
     full = way.study.visitor().get(way.link)
     assert (full.status_code, "All places" in full.text) == (403, True)
+    assert "return the study on" not in full.text
     way.change(started_at=now() - timedelta(minutes=31))
     assert late.get(late.address("deck")).status_code == 200  # nobody else wanted the place
     way.change(started_at=now() - timedelta(minutes=31))

@@ -1,6 +1,7 @@
 """The admin's page of a study: settings, texts, how far raters are, and the table of participants."""
 
 import io
+import secrets
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -48,10 +49,14 @@ def settings(slug: str) -> ResponseReturnValue:
             flash("Saved.")
             return redirect(url_for("study_admin.settings", slug=slug))
     with services().database.read() as session:
+        platform = PLATFORMS.get(study.platform) if study else None
+        trial = f"trial-{secrets.token_hex(4)}"
         values = {
             "address": _address(session, study),
             "qr_code": qr_code,
-            "query": PLATFORMS[study.platform].query if study and study.platform else "",
+            "query": platform.query if platform else "",
+            "trial": trial,
+            "trial_query": platform.trial(trial) if platform else "",
             "versions": _versions(session, collection),
             "progress": _progress(session, study),
         }

@@ -34,6 +34,10 @@ class Platform:
     session: str
     query: str
 
+    def trial(self, name: str) -> str:
+        """What to append to the link to try a study, with the same made-up id for everything."""
+        return "&".join(f"{key}={name}" for key in (self.participant, self.study, self.session))
+
 
 PLATFORMS = {
     "prolific": Platform(

@@ -92,14 +92,14 @@ def start(token: str) -> ResponseReturnValue:
                 return enter(rater, url_for("study.step", slug=collection.slug))
             _refuse(session, study, collection, invitation)
         except UsageError as error:
-            return _refused(collection, str(error))
+            return _refused(collection, study, str(error))
     if request.method == "GET":
         return _consent(collection, token=token)
     try:
         with services().database.write() as session:
             rater = _take_part(session, invitation, identity)
     except UsageError as error:  # another rater took the last place
-        return _refused(collection, str(error))
+        return _refused(collection, study, str(error))
     return enter(rater, url_for("study.step", slug=collection.slug))
 
 
@@ -269,7 +269,7 @@ def accept(slug: str) -> ResponseReturnValue:
                 _refuse_closed(session, study, collection)
             way.agree(session, study, rater, _agreed_version(session, collection.id))
     except UsageError as error:
-        return _refused(collection, str(error))
+        return _refused(collection, current_user.study, str(error))
     return redirect(_here("step"))
 
 
@@ -371,8 +371,10 @@ def _consent(collection: Collection, token: str | None = None) -> ResponseReturn
     return render_template("study/consent.html", collection=collection, is_admin=is_admin, **values)
 
 
-def _refused(collection: Collection, reason: str) -> ResponseReturnValue:
-    return render_template("study/refused.html", collection=collection, reason=reason), 403
+def _refused(collection: Collection, study: Study, reason: str) -> ResponseReturnValue:
+    platform = PLATFORMS.get(study.platform)
+    name = platform.name if platform else ""
+    return render_template("study/refused.html", collection=collection, reason=reason, platform=name), 403
 
 
 def rendered(session: Session, collection: Collection, text: str, token: str | None = None) -> Markup:
