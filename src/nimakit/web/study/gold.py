@@ -214,9 +214,7 @@ def agreed_pairs(
             made[left] += weight
             made[right] += weight
     shares = {
-        image: won[image] / made[image]
-        for image in made
-        if image in free and shown[image] >= _MIN_ANSWERS
+        image: won[image] / made[image] for image in made if image in free and shown[image] >= _MIN_ANSWERS
     }
     images = sorted(shares, key=lambda image: shares[image])
     return {
