@@ -128,7 +128,7 @@ def make(data_dir: Path, photos: Path, *, model: str = DEFAULT_MODEL, seed: int 
         _check(session, scores)
         archive(add_collection(session, photos, name="First try"))
         delete(add_collection(session, photos, name="Test"))
-    apply_rule(services.database, scores)
+    apply_rule(services.database, services.evidence, scores)
     services.background.once()  # learns their tastes
     return app
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from nimakit.stats import careless
 from nimakit.stats.bradley_terry import Comparisons
 from nimakit.stats.careless import conformity, conformity_of_ratings, is_careless
 
@@ -51,9 +52,25 @@ def test_few_comparisons_prove_nothing() -> None:
 
 
 def test_few_answers_need_more_evidence() -> None:
-    """A tenth of a nat is enough for 40 answers, a nat for 20, and nothing for fewer."""
-    answers, evidence = np.array([40, 39, 39, 20, 19]), np.array([-0.1, -0.9, -1, -1, -9])
-    assert is_careless(evidence, answers).tolist() == [True, False, True, True, False]
+    """A quarter of a nat is enough for 40 answers, and 1.5 nats for 20; fewer prove nothing."""
+    answers, evidence = (
+        np.array([40, 60, 30, 30, 20, 20, 19]),
+        np.array([-0.3, 0, -0.9, -0.8, -1.5, -1.4, -9]),
+    )
+    assert is_careless(evidence, answers).tolist() == [True, False, True, False, True, False, False]
+
+
+def test_scores_without_a_rater_are_near_a_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One step from the common scores comes within a tenth of a nat, and names the same raters."""
+    error = 2 ** np.random.default_rng(1).uniform(-1, 1, 60)
+    error[:6] = 1e9
+    given = _study(error, each=40)
+    step = conformity(given)
+    monkeypatch.setattr(careless, "_LARGE_SHARE", 0.0)
+    fitted = conformity(given)
+    assert np.abs(step.evidence - fitted.evidence).max() < 0.1
+    assert step.evidence.tolist() != fitted.evidence.tolist()
+    assert step.careless == fitted.careless
 
 
 def test_needs_to_know_the_raters() -> None:

@@ -70,6 +70,7 @@ from nimakit.web.study import admin as study_admin
 from nimakit.web.study import check_routes
 from nimakit.web.study import practice as study_practice
 from nimakit.web.study import routes as study_routes
+from nimakit.web.study.evidence import EvidenceCache
 from nimakit.web.study.exclusion import Excluder
 from nimakit.web.transfer import routes as transfer_routes
 from nimakit.wording import many
@@ -199,6 +200,7 @@ def _services(settings: Settings, database: Database) -> Services:
     remover = Remover(
         database, (settings.users_dir, settings.models_dir), settings.uploads_dir, renditions.forget
     )
+    evidence = EvidenceCache()
     return Services(
         settings=settings,
         database=database,
@@ -212,6 +214,7 @@ def _services(settings: Settings, database: Database) -> Services:
         indexes=Indexes(),
         links=raters.Links(settings.secret),
         statistics=StatisticsCache(database),
+        evidence=evidence,
         background=Background(
             database,
             candidates.invalidate,
@@ -219,7 +222,7 @@ def _services(settings: Settings, database: Database) -> Services:
             predictor,
             jobs=[
                 Learner(database, settings.models_dir, decoding, settings.max_pixels).advance,
-                Excluder(database).advance,
+                Excluder(database, evidence).advance,
                 Grouper(database, predictor.loaded, settings.max_pixels).advance,
             ],
             chores=[remover.advance, uploads.forget_abandoned],

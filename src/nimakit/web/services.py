@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nimakit.web.review.explanation_jobs import Explainer
     from nimakit.web.settings import Settings
     from nimakit.web.similarity.index import Indexes
+    from nimakit.web.study.evidence import EvidenceCache
 
 
 EXTENSION = "nimakit-rate"
@@ -45,6 +46,7 @@ class Services:
         indexes: Similarity indexes of the collections.
         links: Signs invitation links and personal links.
         statistics: Cached dashboard figures.
+        evidence: What is known about the raters of each collection, cached.
         background: Scans folders, predicts scores and learns tastes.
         explainer: Computes the heatmaps of what models look at.
         uploads: Receives pictures that the admin uploads into collections.
@@ -63,6 +65,7 @@ class Services:
     indexes: "Indexes"
     links: "Links"
     statistics: "StatisticsCache"
+    evidence: "EvidenceCache"
     background: "Background"
     explainer: "Explainer"
     uploads: "Uploads"

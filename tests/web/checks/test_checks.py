@@ -5,10 +5,22 @@ from typing import Any
 
 import pytest
 
-from nimakit.web.db.tables import Attention, Checks, Collection, Event, Exclusion, Gold, Membership, Rater
+from nimakit.web.db.tables import (
+    FIRST,
+    Attention,
+    Checks,
+    Collection,
+    Event,
+    Exclusion,
+    Gold,
+    Membership,
+    Rater,
+)
 from nimakit.web.rating.checks import DEFAULTS, spread, wanted_answer, with_attention
-from nimakit.web.study.evidence import Evidence
+from nimakit.web.study import evidence
 from nimakit.web.study.exclusion import reasons
+from nimakit.web.study.gold import agreed_pairs
+from nimakit.web.study.judging import Evidence, judge_ratings
 from web.conftest import MakeStudy
 from web.study import Study, Visitor, on_both
 
@@ -199,14 +211,73 @@ def test_rules() -> None:
     alike.agreement, alike.judged = -3, 20
     assert len(reasons(alike, rules)) == 4
     assert reasons(Evidence(answers=[5.0] * 19, times=[300] * 19, agreement=-3, judged=19), rules) == []
-    assert reasons(Evidence(agreement=-3, judged=39), rules) == []
     by_chance = ["agrees with the others no better than chance"]
-    assert reasons(Evidence(agreement=-0.2, judged=40), rules) == by_chance
-    assert reasons(Evidence(agreement=-0.2, judged=39, gold=[True]), rules) == []
-    assert reasons(Evidence(agreement=-1, judged=39, gold=[True]), rules) == by_chance
+    assert reasons(Evidence(agreement=-0.3, judged=40), rules) == by_chance
+    assert reasons(Evidence(agreement=-1.4, judged=20, gold=[True]), rules) == []
+    assert reasons(Evidence(agreement=-1.5, judged=20), rules) == by_chance
     inattentive = Evidence(attention=[False, False, True], gold=[False, True])
     assert reasons(inattentive, rules) == ["missed 2 of 3 attention checks"]
+    assert reasons(Evidence(attention=[False, False, True, True, True]), rules) == []
     assert reasons(Evidence(), rules) == []
+
+
+def test_gold_that_many_miss_does_not_count() -> None:
+    """Its range is too narrow; one that few miss speaks against those who do."""
+    rows = [
+        (rater, image, FIRST, 5.0 + (rater == 9 or (image == 1 and rater < 3)), None)
+        for rater in range(20)
+        for image in (0, 1)
+    ]
+    judged = judge_ratings(rows, {0: (5, 5), 1: (5, 5)}, range(1, 11), {})
+    assert [(one.missed, one.counts) for one in judged.gold.values()] == [(1, True), (4, False)]
+    assert judged.raters[9].gold == [False]
+    assert judged.raters[9].agreement < 0 < judged.raters[8].agreement
+
+
+def test_gold_pairs_of_the_best_of_four() -> None:
+    """A picture that is chosen two times of three is better than one that never is."""
+    rows = [("choice", [1, 2, 3, 4], 4 if turn % 3 else 3, None) for turn in range(6)]
+    assert agreed_pairs(rows, {1, 2, 3, 4}, 4) == {4: 1}
+    assert agreed_pairs(rows, {1, 2, 3}, 4) == {}
+
+
+def test_gold_pairs_leave_out_excluded_raters(make_study: MakeStudy) -> None:
+    """Five choices by a rater make a gold pair, but not once the rater is excluded."""
+    study = make_study(experiment="preference", choices=2)
+    better, worse = study.images[0].id, study.images[1].id
+    ann, admin = study.rater(), study.visitor()
+    choice = {"kind": "choice", "image": better, "shown": [better, worse]}
+    for turn in range(5):
+        assert ann.send(choice | {"trial": f"t{turn}"}).get_json()["refused"] == []
+    suggest = {"suggest": "1", "amount": "5"}
+    admin.post(admin.address(f"people/{ann.rater.id}"), {"excluded": "1"})
+    admin.post(admin.address("checks/gold"), suggest)
+    assert study.change(lambda session: session.query(Gold).count()) == 0
+    admin.post(admin.address(f"people/{ann.rater.id}"), {"excluded": "0"})
+    admin.post(admin.address("checks/gold"), suggest)
+    assert study.change(lambda session: [(one.image_id, one.worse_id) for one in session.query(Gold)]) == [
+        (better, worse)
+    ]
+
+
+def test_evidence_is_computed_once(study: Study, visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until there are other answers: saving, the page after it and the background share it."""
+    study.rater().rate(study.images[0].id, 9)
+    computed: list[int] = []
+    original = evidence.evidence_of
+
+    def counted(*given: Any) -> Any:
+        computed.append(1)
+        return original(*given)
+
+    monkeypatch.setattr(evidence, "evidence_of", counted)
+    visitor.post(visitor.address("checks"), form())
+    visitor.get(visitor.address("checks"))
+    study.services.background.once()
+    assert len(computed) == 1
+    study.rater().rate(study.images[1].id, 9)
+    visitor.get(visitor.address("checks"))
+    assert len(computed) == 2
 
 
 def test_gold_from_agreement(study: Study, visitor: Visitor) -> None:

@@ -7,7 +7,7 @@ from nimakit.stats.careless import MIN_ANSWERS
 from nimakit.web.db.tables import Checks
 from nimakit.web.number_fields import Number, Percentage, WholeNumber
 from nimakit.web.rating.checks import DEFAULTS
-from nimakit.web.study.exclusion import MIN_REPEATS, MIN_UNCHECKED
+from nimakit.web.study.exclusion import MIN_REPEATS
 
 
 class ChecksForm(FlaskForm):  # type: ignore[misc]
@@ -30,8 +30,13 @@ class ChecksForm(FlaskForm):  # type: ignore[misc]
         "Exclude raters who break a rule",
         description="Their ratings are kept, and count again once they are included.",
     )
-    gold_misses = WholeNumber("Gold pictures missed", 1, 1000)
-    attention_misses = WholeNumber("Attention checks missed", 1, 1000)
+    gold_misses = WholeNumber(
+        "Gold pictures missed",
+        1,
+        1000,
+        description="And half of those shown. Pictures that more than a tenth of raters miss do not count.",
+    )
+    attention_misses = WholeNumber("Attention checks missed", 1, 1000, description="And half of those shown.")
     same_share = Percentage(
         "Same answer (%)",
         50,
@@ -53,8 +58,8 @@ class ChecksForm(FlaskForm):  # type: ignore[misc]
     by_agreement = BooleanField(
         "Answers that agree with those of others no better than chance",
         description=(
-            f"Of {MIN_ANSWERS} or more answers if there are gold pictures or attention checks, which count as"
-            f" well; else of {MIN_UNCHECKED} or more. A set of five with its best and worst counts as four."
+            f"Of {MIN_ANSWERS} or more answers; gold pictures and attention checks count as well. A set of"
+            " five with its best and worst counts as four."
         ),
     )
 

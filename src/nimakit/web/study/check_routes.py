@@ -16,7 +16,6 @@ from nimakit.web.db.tables import Checks, Collection, Gold, Image, Rater
 from nimakit.web.rating.checks import checks_of
 from nimakit.web.services import services
 from nimakit.web.study.check_forms import ChecksForm
-from nimakit.web.study.evidence import evidence_of
 from nimakit.web.study.exclusion import apply_rule, reasons_of
 from nimakit.web.study.gold import import_gold, remove_gold, set_gold, suggest_gold
 from nimakit.wording import many
@@ -97,6 +96,7 @@ def _rendered(collection: Collection, form: ChecksForm, problem: str = "") -> Re
     with services().database.read() as session:
         values = {
             "gold": _gold(session, collection),
+            "tallies": services().evidence.of(session, collection).gold,
             "people": _people(session, collection),
             "most_people": _MAX_PEOPLE,
         }
@@ -120,7 +120,7 @@ def _checked(session: Session, slug: str) -> Collection:
 
 def _apply(collection: Collection) -> None:
     """Apply the rule after a change, and say what it did."""
-    applied = apply_rule(services().database, collection)
+    applied = apply_rule(services().database, services().evidence, collection)
     services().candidates.invalidate(collection.id)
     flash(f"Saved. {many(applied.excluded, 'rater')} newly excluded, {applied.included:,} included again.")
 
@@ -171,7 +171,7 @@ def _gold(session: Session, collection: Collection) -> list[Any]:
 
 def _people(session: Session, collection: Collection) -> list[dict[str, Any]]:
     """Rows of the table of raters: the excluded first, then those with least evidence of care."""
-    found, excluded = evidence_of(session, collection), reasons_of(session, collection)
+    found, excluded = services().evidence.of(session, collection).raters, reasons_of(session, collection)
     keys = sorted(found, key=lambda key: (key not in excluded, found[key].agreement))[:_MAX_PEOPLE]
     raters = {rater.id: rater for rater in session.scalars(select(Rater).where(Rater.id.in_(keys)))}
     fast = checks_of(session, collection).fast_ms

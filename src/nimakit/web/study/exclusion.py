@@ -1,20 +1,19 @@
 """The rule that excludes raters by their checks and answers: it marks them, and deletes nothing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nimakit.stats.careless import MIN_ANSWERS, is_careless
 from nimakit.web.db.database import Database
-from nimakit.web.db.tables import Checks, Collection, Event, Exclusion, Gold, Membership, now
+from nimakit.web.db.tables import Checks, Collection, Exclusion, Membership, now
 from nimakit.web.rating.checks import checks_of
-from nimakit.web.study.evidence import Evidence, evidence_of
+from nimakit.web.study.evidence import EvidenceCache, state_of
+from nimakit.web.study.judging import Evidence
 
-MIN_UNCHECKED = 40
-"""Answers from which agreement counts by itself: with fewer, more than 2 % of careful raters may look
-careless."""
 MIN_REPEATS = 5
 """Pictures shown again from which the differences between their ratings count."""
 _HALF = 0.5
@@ -36,15 +35,14 @@ def reasons(one: Evidence, checks: Checks) -> list[str]:
         checks: The rules.
     """
     found = []
-    if checks.gold_misses is not None and one.gold_missed >= checks.gold_misses:
+    if _missed(one.gold, checks.gold_misses):
         found.append(f"missed {one.gold_missed} of {len(one.gold)} gold pictures")
-    if checks.attention_misses is not None and one.attention_missed >= checks.attention_misses:
+    if _missed(one.attention, checks.attention_misses):
         found.append(f"missed {one.attention_missed} of {len(one.attention)} attention checks")
     is_same = checks.same_share is not None and one.same >= checks.same_share
     if is_same and len(one.answers) >= MIN_ANSWERS:
         found.append(f"gave the same answer in {100 * one.same:.0f} % of {len(one.answers)}")
-    is_enough = one.gold or one.attention or one.judged >= MIN_UNCHECKED
-    if checks.by_agreement and is_enough and is_careless(one.agreement, one.judged):
+    if checks.by_agreement and is_careless(one.agreement, one.judged):
         found.append("agrees with the others no better than chance")
     if checks.fast_ms is not None and len(one.times) >= MIN_ANSWERS:
         share = one.faster(checks.fast_ms)
@@ -57,7 +55,13 @@ def reasons(one: Evidence, checks: Checks) -> list[str]:
     return found
 
 
-def apply_rule(database: Database, collection: Collection) -> Applied:
+def _missed(passed: Sequence[bool], most: int | None) -> bool:
+    """Whether so many checks were missed, and half of them: of many, careful raters miss some, too."""
+    missed = passed.count(False)
+    return most is not None and missed >= most and missed >= _HALF * len(passed)
+
+
+def apply_rule(database: Database, known: EvidenceCache, collection: Collection) -> Applied:
     """Mark the raters who break a rule, and unmark those whom the rule marked and who break none any more.
 
     Raters about whom the admin decided keep what the admin decided. Judging takes long in a large collection
@@ -65,23 +69,24 @@ def apply_rule(database: Database, collection: Collection) -> Applied:
 
     Args:
         database: The database.
+        known: What is known about raters.
         collection: The collection.
 
     Raises:
         StorageError: The database cannot be used.
     """
     with database.read() as session:
-        broken = _broken(session, collection)
+        broken = _broken(session, known, collection)
     with database.write() as session:
         return _mark(session, collection, broken)
 
 
-def _broken(session: Session, collection: Collection) -> dict[int, list[str]]:
+def _broken(session: Session, known: EvidenceCache, collection: Collection) -> dict[int, list[str]]:
     """Rater id -> which rules they break, of the raters who break any; none if the rule is off."""
     checks = checks_of(session, collection)
     if not checks.excludes:
         return {}
-    judged = {rater: reasons(one, checks) for rater, one in evidence_of(session, collection).items()}
+    judged = {rater: reasons(one, checks) for rater, one in known.of(session, collection).raters.items()}
     return {rater: why for rater, why in judged.items() if why}
 
 
@@ -138,10 +143,12 @@ class Excluder:
 
     Args:
         database: The database.
+        known: What is known about raters.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, known: EvidenceCache) -> None:
         self._database = database
+        self._known = known
         self._judged: dict[int, Any] = {}
 
     def advance(self, collection: Collection) -> bool:
@@ -155,18 +162,11 @@ class Excluder:
         with self._database.read() as session:
             if not checks_of(session, collection).excludes:
                 return False
-            state = _state(session, collection)
+            state = state_of(session, collection)
         if self._judged.get(collection.id) != state:
-            apply_rule(self._database, collection)
+            apply_rule(self._database, self._known, collection)
             self._judged[collection.id] = state
         return False
-
-
-def _state(session: Session, collection: Collection) -> Any:
-    """A value that changes with the answers and the gold pictures."""
-    events = select(func.max(Event.id)).where(Event.collection_id == collection.id)
-    gold = select(func.count(), func.sum(Gold.low), func.sum(Gold.high), func.sum(Gold.worse_id))
-    return session.scalar(events), *session.execute(gold.where(Gold.collection_id == collection.id)).one()
 
 
 def _member(session: Session, collection: Collection, rater: int) -> Membership:

@@ -1,6 +1,8 @@
 """Gold pictures: set by the owner, from a table, or from the agreement of raters."""
 
 import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +12,18 @@ from sqlalchemy.orm import Session
 from nimakit.errors import LabelError, UsageError
 from nimakit.io.tables import BadRows, number, read_rows
 from nimakit.stats.histogram import across_scale
+from nimakit.web.db.outcomes import decided
 from nimakit.web.db.queries import explained_pictures, is_counted, is_shown
-from nimakit.web.db.tables import BY_AGREEMENT, BY_OWNER, FIRST, Collection, Gold, Image, Rating
+from nimakit.web.db.tables import BY_AGREEMENT, BY_OWNER, FIRST, SKIP, Choice, Collection, Gold, Image, Rating
 
-_MIN_RATINGS = 5
+_MIN_ANSWERS = 5
 _DEVIATIONS = 2.5
 _LEAST_MARGIN = 0.15
 """Of the scale, on either side of the mean: careful raters hardly miss it."""
 _MOST_WIDE = 0.6
 """Of the scale: a wider range would be hit by chance."""
 _CLEAR = 0.75
-"""Share of comparisons won from which a picture is clearly better than one that lost as many."""
+"""Share of pairs won from which a picture is clearly better than one that lost as many."""
 
 
 def set_gold(
@@ -115,16 +118,16 @@ def suggest_gold(session: Session, collection: Collection, amount: int) -> int:
     """Make the pictures on whose rating people agree most gold pictures, at even steps across the scale.
 
     The right ratings are within 2.5 standard deviations of the mean, and at least 15 % of the scale on either
-    side. Where pictures are compared, those that won three quarters of their comparisons must win against
-    those that lost as many.
+    side. Where pictures are compared, those that won three quarters of their pairs must win against those
+    that lost as many.
 
     Returns:
         Number of new gold pictures, at most `amount`.
     """
-    known = set(session.scalars(select(Gold.image_id).where(Gold.collection_id == collection.id)))
-    shown = set(session.scalars(select(Image.id).where(is_shown(session, collection), Image.count > 0)))
+    gold = select(Gold.image_id).where(Gold.collection_id == collection.id)
+    free = set(session.scalars(select(Image.id).where(is_shown(session, collection), Image.id.not_in(gold))))
     if collection.compares:
-        return _suggest_pairs(session, collection, amount, known)
+        return _suggest_pairs(session, collection, amount, free)
     values: dict[int, list[float]] = {}
     rows = select(Rating.image_id, Rating.value).where(
         Rating.collection_id == collection.id,
@@ -133,33 +136,89 @@ def suggest_gold(session: Session, collection: Collection, amount: int) -> int:
         is_counted(collection, Rating),
     )
     for image, value in session.execute(rows):
-        values.setdefault(image, []).append(float(value or 0.0))
-    width, found = collection.scale.width, []
+        if image in free:
+            values.setdefault(image, []).append(float(value or 0.0))
+    found = agreed_ranges(values, collection.low, collection.high, amount)
+    for image, (low, high) in found.items():
+        set_gold(session, collection, session.get_one(Image, image), low=low, high=high, source=BY_AGREEMENT)
+    return len(found)
+
+
+def _suggest_pairs(session: Session, collection: Collection, amount: int, free: set[int]) -> int:
+    rows = session.execute(
+        select(Choice.kind, Choice.shown, Choice.chosen, Choice.worst).where(
+            Choice.collection_id == collection.id,
+            Choice.round == FIRST,
+            Choice.kind != SKIP,
+            is_counted(collection, Choice),
+        )
+    )
+    found = agreed_pairs([(kind, shown, chosen, worst) for kind, shown, chosen, worst in rows], free, amount)
+    for better, worse in found.items():
+        images = session.get_one(Image, better), session.get_one(Image, worse)
+        set_gold(session, collection, images[0], worse=images[1], source=BY_AGREEMENT)
+    return len(found)
+
+
+def agreed_ranges(
+    values: Mapping[int, Sequence[float]], low: int, high: int, amount: int
+) -> dict[int, tuple[int, int]]:
+    """The pictures on whose rating people agree most, at even steps across the scale.
+
+    Args:
+        values: Id of each picture -> its ratings.
+        low: Lowest rating of the scale.
+        high: Highest rating.
+        amount: Number of pictures to choose, at most.
+
+    Returns:
+        Id of each picture chosen -> lowest and highest right rating.
+    """
+    width, found = high - low, []
     for image, given in values.items():
-        if image in known or image not in shown or len(given) < _MIN_RATINGS:
+        if len(given) < _MIN_ANSWERS:
             continue
         mean = float(np.mean(given))
         margin = max(_DEVIATIONS * float(np.std(given, ddof=1)), _LEAST_MARGIN * width)
-        low = max(collection.low, math.floor(mean - margin))
-        high = min(collection.high, math.ceil(mean + margin))
-        if high - low <= _MOST_WIDE * width:
-            found.append((high - low, mean, image, low, high))
+        right = max(low, math.floor(mean - margin)), min(high, math.ceil(mean + margin))
+        if right[1] - right[0] <= _MOST_WIDE * width:
+            found.append((right[1] - right[0], mean, image, right))
     best = sorted(found)[: 3 * amount]
-    for place in across_scale(np.array([one[1] for one in best]), amount).tolist() if best else []:
-        _, _, image, low, high = best[place]
-        set_gold(session, collection, session.get_one(Image, image), low=low, high=high, source=BY_AGREEMENT)
-    return min(amount, len(best))
+    places = across_scale(np.array([one[1] for one in best]), amount).tolist() if best else []
+    return {image: right for _, _, image, right in (best[place] for place in places)}
 
 
-def _suggest_pairs(session: Session, collection: Collection, amount: int, known: set[int]) -> int:
-    wanted = select(Image).where(is_shown(session, collection), Image.count >= _MIN_RATINGS)
-    images = [image for image in session.scalars(wanted) if image.id not in known]
-    images.sort(key=lambda image: image.total / image.count)
-    pairs = [
-        (better, worse)
-        for worse, better in zip(images, reversed(images), strict=True)
-        if better.total / better.count >= _CLEAR and worse.total / worse.count <= 1 - _CLEAR
-    ][:amount]
-    for better, worse in pairs:
-        set_gold(session, collection, better, worse=worse, source=BY_AGREEMENT)
-    return len(pairs)
+def agreed_pairs(
+    rows: Iterable[tuple[str, Sequence[int], int | None, int | None]], free: Set[int], amount: int
+) -> dict[int, int]:
+    """Pictures that nearly always win, and those that nearly always lose.
+
+    What counts is the share of pairs won (`nimakit.web.db.outcomes.decided`): it is half on average, of
+    however many pictures the best is chosen.
+
+    Args:
+        rows: Kind, pictures shown, the chosen and the worst one of each comparison, without skips.
+        free: Pictures that may be chosen.
+        amount: Number of pairs to choose, at most.
+
+    Returns:
+        Id of the better picture of each pair -> id of the worse one.
+    """
+    shown: Counter[int] = Counter()
+    won, made = defaultdict[int, float](float), defaultdict[int, float](float)
+    for kind, images, chosen, worst in rows:
+        shown.update(images)
+        for left, right, share, weight in decided(kind, images, chosen, worst):
+            won[left] += weight * share
+            won[right] += weight * (1 - share)
+            made[left] += weight
+            made[right] += weight
+    shares = {
+        image: won[image] / made[image] for image in made if image in free and shown[image] >= _MIN_ANSWERS
+    }
+    images = sorted(shares, key=lambda image: shares[image])
+    return {
+        better: worse
+        for worse, better in list(zip(images, reversed(images), strict=True))[:amount]
+        if shares[better] >= _CLEAR and shares[worse] <= 1 - _CLEAR
+    }

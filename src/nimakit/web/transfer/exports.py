@@ -92,7 +92,7 @@ def rater_rows(session: Session, collection: Collection) -> Iterator[Row]:
     Yields:
         Rows of `RATER_COLUMNS`, in the order in which the raters were added.
     """
-    found, excluded = evidence_of(session, collection), reasons_of(session, collection)
+    found, excluded = evidence_of(session, collection).raters, reasons_of(session, collection)
     codes = session.execute(select(Rater.id, Rater.code).where(Rater.id.in_(found)).order_by(Rater.id))
     for key, code in codes:
         one = found[key]

@@ -19,7 +19,7 @@ from nimakit.web.db.tables import (
     Membership,
 )
 from nimakit.web.rating.checks import checks_of, plan_of
-from nimakit.web.study.exclusion import MIN_REPEATS, MIN_UNCHECKED
+from nimakit.web.study.exclusion import MIN_REPEATS
 from nimakit.wording import listed, many
 
 
@@ -83,9 +83,12 @@ def _rules(session: Session, collection: Collection, checks: Checks) -> Iterator
     gold = plan_of(session, collection).gold
     if checks.gold_misses is not None and gold:
         noun = "comparisons" if collection.compares else "photographs"
-        yield f"missed {checks.gold_misses} or more gold {noun}"
+        yield (
+            f"missed {checks.gold_misses} or more and at least half of the gold {noun} that at most a tenth"
+            " of the raters missed"
+        )
     if checks.attention_misses is not None and checks.attention_every is not None:
-        yield f"missed {checks.attention_misses} or more attention checks"
+        yield f"missed {checks.attention_misses} or more and at least half of the attention checks"
     if checks.same_share is not None:
         same = "chose the same place" if collection.compares else "gave the same rating"
         yield f"{same} in {100 * checks.same_share:.0f} % or more of at least {MIN_ANSWERS} answers"
@@ -98,11 +101,10 @@ def _rules(session: Session, collection: Collection, checks: Checks) -> Iterator
         )
     if checks.by_agreement:
         is_checked = gold or checks.attention_every is not None
-        fewest = MIN_ANSWERS if is_checked else MIN_UNCHECKED
         noun = "independent differences" if collection.compares else "ratings"
         yield (
             "agreed with the others no better than chance, according to the likelihood ratio of careful to"
-            f" random answering ({'checks included; ' if is_checked else ''}at least {fewest} {noun})"
+            f" random answering ({'checks included; ' if is_checked else ''}at least {MIN_ANSWERS} {noun})"
         )
 
 
