@@ -14,6 +14,7 @@ from nimakit.io.tables import BadRows, number, read_rows
 from nimakit.labels.ratings import REPEAT_COLUMN, is_repeat
 from nimakit.stats.bradley_terry import Comparisons, Scores
 from nimakit.stats.histogram import IntArray
+from nimakit.wording import many
 
 USER_COLUMN = "user_id"
 WEIGHT_COLUMN = "weight"
@@ -79,7 +80,7 @@ def read_comparisons(
         except ValueError as error:
             rows.add(path, line, str(error))
     if repeats and notify is not None:
-        notify(f"left out (shown again, repeat = 1): {repeats} rows")
+        notify(f"left out (shown again, repeat = 1): {many(repeats, 'row')}")
     image_ids, place_of = names.resolve(path, notify)
     for row in found:
         if place_of[row.left] == place_of[row.right]:

@@ -139,4 +139,4 @@ def test_repeats_do_not_count(pairs: Command, tmp_path: Path) -> None:
     (tmp_path / "more.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     result = pairs(table=tmp_path / "more.csv")
     assert json.loads(result.out)["comparisons"] == 2
-    assert "repeat = 1): 1 rows" in result.err
+    assert "repeat = 1): 1 row" in result.err

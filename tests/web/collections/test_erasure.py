@@ -137,7 +137,7 @@ def test_other_accounts_of_the_same_person_are_named(study: Study) -> None:
     assert [person.code in page for person in people] == [True, True, False, False]
     assert "5f0a" not in page
     admin.post(address, {})
-    assert f"as {same} stay" in admin.get(admin.address("people")).text
+    assert f"also rated as {same}. Erase" in admin.get(admin.address("people")).text
 
 
 def test_the_page_erases(study: Study) -> None:

@@ -86,7 +86,7 @@ def test_methods_tell_how_a_study_was_run(study: Study) -> None:
         "Among the photographs, at most 10 apart, each rater was shown 1 gold photograph, whose right rating"
         " was known (set by the researchers). After every 5 photographs, an attention check asked for a"
         " certain rating in place of the question",
-        "All raters together passed 0 of 1 attention check.",
+        "Raters passed 0 of 1 attention check in all.",
         "Raters were excluded if they missed 1 or more and at least half of the gold photographs that at"
         " most a tenth of the raters missed, missed 2 or more and at least half of the attention checks,"
         " or agreed with the others no better than chance, according to the likelihood ratio of careful to"

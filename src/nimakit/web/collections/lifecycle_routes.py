@@ -8,7 +8,7 @@ from nimakit.web.access import admin_only, current_collection
 from nimakit.web.collections import erasure, lifecycle
 from nimakit.web.db.tables import Collection, Rater
 from nimakit.web.services import services
-from nimakit.wording import many
+from nimakit.wording import listed, many
 
 blueprint = Blueprint("lifecycle", __name__)
 
@@ -102,7 +102,10 @@ def erase(slug: str, rater_id: int) -> ResponseReturnValue:
     services().background.wake()
     flash(f"The data of {rater.name or rater.code} is erased: {many(effect.answers, 'answer')}.")
     if effect.same_person:
-        flash(f"The same person's data as {', '.join(effect.same_person)} stay until they are erased too.")
+        flash(
+            f"The same person also rated as {listed(effect.same_person)}. Erase these raters as well to"
+            " remove all of their data."
+        )
     return redirect(url_for("admin.people", slug=slug))
 
 

@@ -82,7 +82,7 @@ class ModelChoices:
 
     def _ensembles(self) -> Iterator[Choice]:
         """The ensembles; those that cannot be used with the reason."""
-        for file in sorted(self._files(".json")):
+        for file in sorted(self._files(".json")[:_MOST]):
             if file.stat().st_size > _LARGEST_ENSEMBLE:
                 continue
             try:

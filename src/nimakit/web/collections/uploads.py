@@ -231,8 +231,8 @@ class Uploads:
                     for block in read_entry(archive, entry):
                         stream.write(block)
             except UsageError:
-                partial.unlink(missing_ok=True)
                 self._reserve(-entry.file_size)
+                partial.unlink(missing_ok=True)
                 raise
             return self._place(root, path, partial, entry.file_size)
         except QuotaError:
@@ -262,8 +262,8 @@ class Uploads:
     def _drop(self, file: Path) -> None:
         with suppress(FileNotFoundError):
             size = file.stat().st_size
+            self._reserve(-size)  # before the file is gone, as it may count all files anew
             file.unlink()
-            self._reserve(-size)
 
     def _reserve(self, size: int) -> None:
         """Count bytes before they are written.

@@ -51,7 +51,8 @@ def is_shown(session: Session, collection: Collection) -> ColumnElement[bool]:
 def explained_pictures(session: Session, collection: Collection) -> set[str]:
     """Paths of the pictures in a study's texts, which say what to think of them: nobody rates them.
 
-    They are those of the latest version of the texts, and of all versions that raters agreed to.
+    They are those of the latest version of the texts if the study is on, and of all versions that raters
+    agreed to.
     """
     latest = select(func.max(StudyVersion.number)).where(StudyVersion.collection_id == collection.id)
     agreed = select(Participation.version_id).where(Participation.collection_id == collection.id)
@@ -60,8 +61,10 @@ def explained_pictures(session: Session, collection: Collection) -> set[str]:
         .join(Study, Study.collection_id == StudyVersion.collection_id)
         .where(
             Study.collection_id == collection.id,
-            Study.is_on,
-            or_(StudyVersion.number == latest.scalar_subquery(), StudyVersion.id.in_(agreed)),
+            or_(
+                Study.is_on & (StudyVersion.number == latest.scalar_subquery()),
+                StudyVersion.id.in_(agreed),
+            ),
         )
     )
     return set(chain.from_iterable(session.scalars(versions)))

@@ -36,7 +36,7 @@ def participant_rows(
         Rows of `COLUMNS`, and with ids of `ID_COLUMNS`; what is unknown is None.
     """
     rows = session.execute(
-        select(Participation, Rater.code, StudyVersion.number, Membership.excluded)
+        select(Participation, Rater.code, StudyVersion, Membership.excluded)
         .join(Rater, Rater.id == Participation.rater_id)
         .join(StudyVersion, StudyVersion.id == Participation.version_id)
         .outerjoin(
@@ -48,13 +48,13 @@ def participant_rows(
         .order_by(Participation.agreed_at, Participation.rater_id)
     )
     identities = _identities(session, collection) if with_ids else {}
-    for one, code, number, excluded in rows:
+    for one, code, version, excluded in rows:
         times = {"agreed": one.agreed_at, "ready": one.ready_at, "finished": one.finished_at}
         yield {
             "user_id": code,
-            "version": number,
+            "version": version.number,
             **{key: at and at.isoformat() for key, at in times.items()},
-            "practice_rounds": one.practice_rounds,
+            "practice_rounds": one.practice_rounds if version.practice and one.read_at else 0,
             "excluded": int(bool(excluded)),
             **({**identities.get(one.rater_id, _UNKNOWN), "code": one.code} if with_ids else {}),
         }

@@ -29,7 +29,7 @@ _COLUMNS = {
     "predicted": Column("number", "Score that the model predicted; blank if unknown"),
     "elapsed_ms": Column(
         "integer",
-        "How long the rater looked, in milliseconds: since the photograph was drawn, while the page was in"
+        "How long the rater looked, in milliseconds: since it appeared on the screen, while the page was in"
         " view; blank if unknown",
     ),
     "left": Column("string", "The photograph of the pair that was shown first, by image_id"),
@@ -50,14 +50,16 @@ _COLUMNS = {
     "rank": Column("integer", "Rank by score; 1 is the best"),
     "rank_low": Column("integer", "Best rank in a 95 % interval"),
     "rank_high": Column("integer", "Worst rank in a 95 % interval"),
-    "won": Column("number", "Pairs in which the photograph was chosen, by their weights"),
-    "lost": Column("number", "Pairs in which the other photograph was chosen, by their weights"),
-    "tied": Column("number", "Pairs in which neither was chosen"),
+    "won": Column("number", "Pairs in which it was the better one, by their weights"),
+    "lost": Column("number", "Pairs in which the other was the better one, by their weights"),
+    "tied": Column("number", "Pairs in which neither was better, by their weights"),
     "raters.excluded": Column("integer", "1 if the rater is excluded, else 0"),
     "reason": Column("string", "Why the rater is excluded; blank if they are not"),
     "answers": Column("integer", "Number of first answers, without skips"),
-    "gold_right": Column("integer", "Gold photographs with a right answer"),
-    "gold_missed": Column("integer", "Gold photographs with a wrong answer"),
+    "gold_right": Column(
+        "integer", "Right answers to gold photographs that count: not those that many raters missed"
+    ),
+    "gold_missed": Column("integer", "Wrong answers to gold photographs that count"),
     "attention_passed": Column("integer", "Attention checks that were passed"),
     "attention_missed": Column("integer", "Attention checks that were missed"),
     "same_answer": Column(

@@ -198,8 +198,8 @@ def _write_package(session: Session, collection: Collection, path: Path) -> int:
         for name, file in [*files.items()]:
             try:
                 write_file(session, collection, file.what, Path(folder, name))
-            except LabelError:  # no ratings yet, or image_ids that are not unique
-                if file.what != "labels":
+            except LabelError:  # no ratings yet, image_ids that are not unique, or too many pictures to rank
+                if file.what not in ("labels", "pictures"):
                     raise
                 del files[name]
         text = json.dumps(_description(session, collection, files), indent=2, ensure_ascii=False)

@@ -13,6 +13,7 @@ from nimakit.labels.summary import Agreement, of_ratings
 from nimakit.stats.bradley_terry import PRIOR_SD
 from nimakit.web.db.queries import is_counted, is_given, is_shown
 from nimakit.web.db.tables import BEST_WORST, CULL, FIRST, REPEAT, Choice, Collection, Image, Study
+from nimakit.web.rating.checks import plan_of
 from nimakit.web.rating.ordering import REPEAT_AFTER
 from nimakit.web.transfer.exports import ratings_of
 from nimakit.web.transfer.methods_of_checks import on_checks, on_exclusion
@@ -55,7 +56,7 @@ def methods(session: Session, collection: Collection) -> str:
     study = begun_study(session, collection)
     paragraphs = [
         [*on_participants(session, collection, study), *on_preparation(session, collection, study)],
-        [*_on_task(session, collection, study), *_on_order(collection)],
+        [*_on_task(session, collection, study), *_on_order(session, collection)],
         [*on_checks(session, collection), *on_exclusion(session, collection)],
         [*_on_answers(session, collection), *_on_figures(session, collection)],
     ]
@@ -96,7 +97,7 @@ def _model(collection: Collection) -> str:
     return f"the model {Path(collection.model).name}" if collection.model else "a model"
 
 
-def _on_order(collection: Collection) -> Iterator[str]:
+def _on_order(session: Session, collection: Collection) -> Iterator[str]:
     if collection.experiment == CULL:
         return
     noun = "comparison" if collection.compares else "rating"
@@ -111,7 +112,8 @@ def _on_order(collection: Collection) -> Iterator[str]:
             " compared with them least often." + (_INFORMED if collection.ordering == "active" else "")
         )
     if collection.wanted:
-        yield f"A photograph was no longer shown once it had {many(collection.wanted, noun)}."
+        apart = ", apart from gold photographs" if plan_of(session, collection).gold else ""
+        yield f"A photograph was no longer shown once it had {many(collection.wanted, noun)}{apart}."
     if collection.repeats:
         yield (
             f"To measure consistency, each rater was shown about {100 * collection.repeats:g} % of"

@@ -48,7 +48,7 @@ def on_checks(session: Session, collection: Collection) -> Iterator[str]:
         )
     ).one()
     if made:
-        yield f"All raters together passed {passed:,} of {many(made, 'attention check')}."
+        yield f"Raters passed {passed:,} of {many(made, 'attention check')} in all."
 
 
 def _on_gold(session: Session, collection: Collection, every: int, count: int) -> Iterator[str]:
@@ -84,8 +84,8 @@ def _rules(session: Session, collection: Collection, checks: Checks) -> Iterator
     if checks.gold_misses is not None and gold:
         noun = "comparisons" if collection.compares else "photographs"
         yield (
-            f"missed {checks.gold_misses} or more and at least half of the gold {noun} that at most a tenth"
-            " of the raters missed"
+            f"missed {checks.gold_misses} or more and at least half of the gold {noun}, without those that"
+            " more than a tenth of 20 or more raters missed"
         )
     if checks.attention_misses is not None and checks.attention_every is not None:
         yield f"missed {checks.attention_misses} or more and at least half of the attention checks"

@@ -57,13 +57,13 @@ def on_participants(session: Session, collection: Collection, study: Study | Non
         )
     yield from _on_platforms(session, collection, len(rows))
     if outside := len(answered) - inside:
-        yield f"Answers of {many(outside, 'further person', 'further people')} were given outside the study."
+        yield f"{many(outside, 'person', 'people')} gave answers outside the study."
     if study.places is not None:
         yield f"The study had {many(study.places, 'place')}."
     if study.minutes is not None:
         yield (
             f"A rater who had not finished after {many(study.minutes, 'minute')} could lose the place to"
-            " another one."
+            " another rater."
         )
 
 
@@ -80,7 +80,7 @@ def _on_platforms(session: Session, collection: Collection, people: int) -> Iter
         yield f"{'They were' if people > 1 else 'The rater was'} recruited on {names[0][0]}."
     elif names:
         parts = [f"{count:,} on {name}" for name, count in names]
-        yield f"Of these raters, {listed(parts)} had been recruited."
+        yield f"Raters were recruited as follows: {listed(parts)}."
 
 
 def on_preparation(session: Session, collection: Collection, study: Study | None) -> Iterator[str]:
@@ -114,9 +114,9 @@ def on_preparation(session: Session, collection: Collection, study: Study | None
     if len(used) > 1:
         (first, count), *others = used
         counts = [f"version {one.number} to {many(number, 'rater')}" for one, number in others]
-        shown = listed([f"ersion {first.number} of these texts was shown to {many(count, 'rater')}", *counts])
-        yield f"V{shown}; version {version.number} is described here."
-    else:
+        start = f"Version {first.number} of these texts was shown to {many(count, 'rater')}"
+        yield f"{listed([start, *counts])}; version {version.number} is described here."
+    elif used:
         yield f"These texts did not change while the study ran (version {version.number})."
     if version.pictures:
         yield "Their photographs were not part of the task."
