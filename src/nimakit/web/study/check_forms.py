@@ -18,7 +18,7 @@ class ChecksForm(FlaskForm):  # type: ignore[misc]
         1,
         1000,
         is_needed=True,
-        description="Closer together for raters who would not see all of them.",
+        description="More frequent for raters who would otherwise not see all of them.",
     )
     attention_every = WholeNumber(
         "Pictures from one attention check to the next",
@@ -36,7 +36,12 @@ class ChecksForm(FlaskForm):  # type: ignore[misc]
         1000,
         description="And half of those shown. Pictures that more than a tenth of raters miss do not count.",
     )
-    attention_misses = WholeNumber("Attention checks missed", 1, 1000, description="And half of those shown.")
+    attention_misses = WholeNumber(
+        "Attention checks missed",
+        1,
+        1000,
+        description="Counts only if it is at least half of those shown.",
+    )
     same_share = Percentage(
         "Same answer (%)",
         50,

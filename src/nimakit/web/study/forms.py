@@ -26,7 +26,7 @@ from nimakit.web.study.texts import (
 )
 
 _LONGEST_TEXT = 20_000
-_MARKDOWN = "Markdown; ![description](picture.jpg) shows a picture of the folder."
+_MARKDOWN = "Markdown; ![description](picture.jpg) shows a picture from the folder."
 _SETTINGS = (
     "is_on",
     "platform",

@@ -270,10 +270,11 @@ export class Session {
     if (result) return this.outbox.leave(result);
     this.field.setAttribute("aria-busy", "false");
     const end = document.getElementById("onward").content.querySelector("[data-end]");
-    const all = end ? _("You have answered everything. Press Finish.") : _("All done. Thank you!");
+    const rest = state.skipped ? _("You have seen everything. Rate what you skipped, or press Finish.") : _("You have answered everything. Press Finish.");
+    const all = end ? rest : _("All done. Thank you!");
     const box = this.message(this.done ? all : _("There is nothing to rate here."));
     box.classList.add("finished");
-    if (end && this.done && !state.skipped) fetch(end.getAttribute("href"), { redirect: "manual" }); // keeps the place of a rater who leaves now
+    if (end && this.done && !state.skipped) fetch(end.getAttribute("href"), { redirect: "manual" }).catch(() => {}); // keeps the place of a rater who leaves now
     if (this.done) box.append(line(_("%(what)s done.", { what: this.options.counted(this.done) })));
     box.append(document.getElementById("onward").content.cloneNode(true));
     if (state.skipped && this.deck.skippedUntil === null) {
