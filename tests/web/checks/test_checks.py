@@ -234,6 +234,18 @@ def test_gold_that_many_miss_does_not_count() -> None:
     assert judged.raters[9].agreement < 0 < judged.raters[8].agreement
 
 
+def test_careless_raters_do_not_switch_gold_pictures_off() -> None:
+    """Though every fourth rater misses them: those who disagree with the others say nothing about them."""
+    rows = [
+        (rater, image, FIRST, float(11 - image if rater % 4 == 0 else image), None)
+        for rater in range(40)
+        for image in range(1, 11)
+    ]
+    judged = judge_ratings(rows, {1: (1, 3), 10: (8, 10)}, range(1, 11), {})
+    assert [(one.answered, one.missed, one.counts) for one in judged.gold.values()] == [(30, 0, True)] * 2
+    assert judged.raters[0].gold == [False, False]
+
+
 def test_gold_pairs_of_the_best_of_four() -> None:
     """A picture that is chosen two times of three is better than one that never is."""
     rows = [("choice", [1, 2, 3, 4], 4 if turn % 3 else 3, None) for turn in range(6)]
@@ -318,19 +330,20 @@ def test_comparisons_have_checks(make_study: MakeStudy, experiment: str, choices
     gold = {"worse": worse.path}
     assert admin.post(admin.address(f"checks/gold/{better.id}"), gold).status_code == 302
     check(study, attention_every=1, gold_every=1)
-    items = ann.get_json(ann.address(f"{experiment}/next", amount=3))["items"]
+    following = ann.address(f"{experiment}/next", amount=3)
+    items = ann.get_json(following)["items"]
     first = next(item for item in items if not item.get("check"))
     assert {better.id, worse.id} <= {*first["ids"]}
-    asked = next(item for item in items if item.get("check"))
-    wanted = wanted_answer(study.collection, ann.rater, 1)
-    assert f"photograph {wanted}" in asked["question"]
-    assert len(asked["pictures"]) == choices
-    ann.send({"kind": "check", "check": 1, "value": wanted})
     shown = {"kind": "choice", "image": worse.id, "trial": first["trial"], "shown": first["ids"]}
     if experiment == "best-worst":  # neither is the best, but the gold picture is the worst
         others = [image for image in first["ids"] if image not in (better.id, worse.id)]
         shown |= {"image": others[0], "worst": better.id}
     assert ann.send(shown).get_json()["refused"] == []
+    asked = next(item for item in ann.get_json(following)["items"] if item.get("check"))
+    wanted = wanted_answer(study.collection, ann.rater, 1)
+    assert f"photograph {wanted}" in asked["question"]
+    assert len(asked["pictures"]) == choices
+    ann.send({"kind": "check", "check": 1, "value": wanted})
     row = admin.table("raters.csv")[0]
     assert (row["gold_missed"], row["attention_passed"], row["answers"]) == ("1", "1", "1")
     pairs = admin.table("pairs.csv")
