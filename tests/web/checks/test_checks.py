@@ -1,7 +1,9 @@
 """Checks of raters: what they are shown, who is excluded, and what the pages and files say of it."""
 
 import io
-from typing import Any
+import threading
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -18,7 +20,7 @@ from nimakit.web.db.tables import (
 )
 from nimakit.web.rating.checks import DEFAULTS, spread, wanted_answer, with_attention
 from nimakit.web.study import evidence
-from nimakit.web.study.exclusion import reasons
+from nimakit.web.study.exclusion import Applied, apply_rule, lock_exclusions, reasons
 from nimakit.web.study.gold import agreed_pairs
 from nimakit.web.study.judging import Evidence, judge_ratings
 from web.conftest import MakeStudy
@@ -190,6 +192,41 @@ def test_those_who_break_no_rule_any_more_count_again(study: Study, visitor: Vis
     assert marks == {keys[0][0]: ["missed 1 of 1 gold pictures"], keys[1][0]: [], keys[2][0]: []}
     visitor.post(visitor.address("checks"), form(excludes=""))
     assert are_excluded() == [False, True, False]
+
+
+def test_the_rule_that_is_applied_is_the_latest(study: Study) -> None:
+    """Also if it changes while the raters are judged."""
+    check(study, excludes=True, attention_misses=1)
+
+    def judged(*_: Any) -> Any:
+        check(study, excludes=False)
+        return SimpleNamespace(raters={study.rater().rater.id: Evidence(attention=[False])})
+
+    known = cast("Any", SimpleNamespace(of=judged))
+    assert apply_rule(study.database, known, study.collection) == Applied(0, 0)
+
+
+@on_both
+def test_the_rule_and_the_admin_wait_for_each_other(study: Study) -> None:
+    """On PostgreSQL, too, where two transactions would add the same mark."""
+    ann, admin, collection = study.rater(), study.admin(), study.collection
+    admin.token()
+    address = admin.address(f"people/{ann.rater.id}")
+    actions = (
+        lambda: apply_rule(study.database, study.services.evidence, collection),
+        lambda: admin.post(address, {"excluded": "1"}),
+    )
+    for action in actions:
+        thread = threading.Thread(target=action)
+        with study.database.write() as session:
+            lock_exclusions(session, collection)
+            thread.start()
+            thread.join(0.5)
+            assert thread.is_alive()
+        thread.join(20)
+        assert not thread.is_alive()
+    with study.database.read() as session:
+        assert session.get_one(Exclusion, (ann.rater.id, collection.id)).overruled
 
 
 def test_a_form_without_a_field_keeps_its_value(study: Study, visitor: Visitor) -> None:
