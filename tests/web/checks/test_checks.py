@@ -329,6 +329,23 @@ def test_evidence_is_computed_once(study: Study, visitor: Visitor, monkeypatch: 
     assert len(computed) == 2
 
 
+def test_a_refused_gold_picture_holds_no_lock(
+    study: Study, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page that says why may judge all raters, while others store ratings."""
+    judged: list[bool] = []
+    original = evidence.evidence_of
+
+    def watched(*given: Any) -> Any:
+        judged.append(study.database._write_lock.locked())  # type: ignore[union-attr]
+        return original(*given)
+
+    monkeypatch.setattr(evidence, "evidence_of", watched)
+    page = visitor.address(f"checks/gold/{study.images[0].id}")
+    assert visitor.post(page, {"low": "0", "high": "10"}).status_code == 400
+    assert judged == [False]
+
+
 def test_gold_from_agreement(study: Study, visitor: Visitor) -> None:
     """Pictures on which people agree become gold pictures; those they dispute do not."""
     for person in range(6):
