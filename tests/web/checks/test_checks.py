@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from nimakit.web.db import queries
 from nimakit.web.db.tables import (
     FIRST,
     Attention,
@@ -19,7 +20,7 @@ from nimakit.web.db.tables import (
     Rater,
 )
 from nimakit.web.rating.checks import DEFAULTS, spread, wanted_answer, with_attention
-from nimakit.web.study import evidence
+from nimakit.web.study import evidence, gold
 from nimakit.web.study.exclusion import Applied, apply_rule, lock_exclusions, reasons
 from nimakit.web.study.gold import agreed_pairs
 from nimakit.web.study.judging import Evidence, judge_ratings
@@ -359,6 +360,23 @@ def test_gold_from_agreement(study: Study, visitor: Visitor) -> None:
         study.images[0].id: (7, 10, "agreement"),
         study.images[1].id: (1, 4, "agreement"),
     }
+
+
+def test_a_table_of_gold_pictures_reads_the_texts_once(
+    study: Study, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for each row."""
+    read: list[int] = []
+    original = queries.explained_pictures
+
+    def counted(*given: Any) -> Any:
+        read.append(1)
+        return original(*given)
+
+    monkeypatch.setattr(gold, "explained_pictures", counted)
+    table = io.BytesIO(b"image,low,high\nphoto 0,8,10\nphoto 1,1,3\nphoto 2,1,3\n")
+    assert visitor.post(visitor.address("checks/gold"), {"file": (table, "gold.csv")}).status_code == 302
+    assert len(read) == 1
 
 
 def test_a_bad_table_of_gold_pictures_changes_nothing(study: Study, visitor: Visitor) -> None:
