@@ -330,6 +330,26 @@ def test_evidence_is_computed_once(study: Study, visitor: Visitor, monkeypatch: 
     assert len(computed) == 2
 
 
+@on_both
+def test_the_order_of_rows_changes_no_evidence(study: Study) -> None:
+    """PostgreSQL returns those last that were added again."""
+    keys, rest = [one.id for one in study.images], {"low": 9, "high": 10, "source": "owner"}
+
+    def state() -> Any:
+        with study.database.read() as session:
+            return evidence.state_of(session, study.collection)
+
+    def add(images: list[int]) -> None:
+        new = [Gold(image_id=one, collection_id=study.collection.id, **rest) for one in images]
+        study.change(lambda session: session.add_all(new))
+
+    add(keys)
+    before = state()
+    study.change(lambda session: session.delete(session.get_one(Gold, keys[0])))
+    add(keys[:1])
+    assert state() == before
+
+
 def test_a_refused_gold_picture_holds_no_lock(
     study: Study, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
