@@ -11,7 +11,8 @@ which the best or worst pictures belong, or a range of a third of the scale arou
 picture; where pictures are compared, pairs from the best and the worst tenth, or the better and worse half.
 
 A rater is excluded for the reasons of `nimakit.web.study.exclusion.reasons` with the default settings. Times
-and repeats are not simulated. Gold pictures that many raters miss do not count (`Tally.counts`).
+and repeats are not simulated. Gold pictures that many raters who agree with
+the others miss do not count (`Tally.counts`).
 """
 
 import argparse
@@ -205,7 +206,7 @@ def main() -> None:
             by_gold = np.array([any("gold" in reason for reason in one) for one in why])
             rows.append([out[:CARELESS].mean(), out[CARELESS:].mean(), by_gold[CARELESS:].mean()])
             gold.append([count, sum(tally.counts for tally in judged.gold.values())])
-            missed += [tally.missed / tally.answered for tally in judged.gold.values()]
+            missed += [tally.missed / tally.answered for tally in judged.gold.values() if tally.answered]
         found = " | ".join(f"{100 * value:.1f} %" for value in np.mean(rows, axis=0))
         many, used = np.mean(gold, axis=0)
         shown = f"{many:.1f}, {used:.1f} from {setting.source}" if setting.gold else "-"

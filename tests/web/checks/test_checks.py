@@ -1,10 +1,13 @@
 """Checks of raters: what they are shown, who is excluded, and what the pages and files say of it."""
 
 import io
-from typing import Any
+import threading
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from nimakit.web.db import queries
 from nimakit.web.db.tables import (
     FIRST,
     Attention,
@@ -17,8 +20,8 @@ from nimakit.web.db.tables import (
     Rater,
 )
 from nimakit.web.rating.checks import DEFAULTS, spread, wanted_answer, with_attention
-from nimakit.web.study import evidence
-from nimakit.web.study.exclusion import reasons
+from nimakit.web.study import evidence, gold
+from nimakit.web.study.exclusion import Applied, apply_rule, lock_exclusions, reasons
 from nimakit.web.study.gold import agreed_pairs
 from nimakit.web.study.judging import Evidence, judge_ratings
 from web.conftest import MakeStudy
@@ -192,6 +195,41 @@ def test_those_who_break_no_rule_any_more_count_again(study: Study, visitor: Vis
     assert are_excluded() == [False, True, False]
 
 
+def test_the_rule_that_is_applied_is_the_latest(study: Study) -> None:
+    """Also if it changes while the raters are judged."""
+    check(study, excludes=True, attention_misses=1)
+
+    def judged(*_: Any) -> Any:
+        check(study, excludes=False)
+        return SimpleNamespace(raters={study.rater().rater.id: Evidence(attention=[False])})
+
+    known = cast("Any", SimpleNamespace(of=judged))
+    assert apply_rule(study.database, known, study.collection) == Applied(0, 0)
+
+
+@on_both
+def test_the_rule_and_the_admin_wait_for_each_other(study: Study) -> None:
+    """On PostgreSQL, too, where two transactions would add the same mark."""
+    ann, admin, collection = study.rater(), study.admin(), study.collection
+    admin.token()
+    address = admin.address(f"people/{ann.rater.id}")
+    actions = (
+        lambda: apply_rule(study.database, study.services.evidence, collection),
+        lambda: admin.post(address, {"excluded": "1"}),
+    )
+    for action in actions:
+        thread = threading.Thread(target=action)
+        with study.database.write() as session:
+            lock_exclusions(session, collection)
+            thread.start()
+            thread.join(0.5)
+            assert thread.is_alive()
+        thread.join(20)
+        assert not thread.is_alive()
+    with study.database.read() as session:
+        assert session.get_one(Exclusion, (ann.rater.id, collection.id)).overruled
+
+
 def test_a_form_without_a_field_keeps_its_value(study: Study, visitor: Visitor) -> None:
     """The share of equal answers too, which the form has in per cent; a blank field clears it."""
     for share in (0.9, 0.75):
@@ -232,6 +270,18 @@ def test_gold_that_many_miss_does_not_count() -> None:
     assert [(one.missed, one.counts) for one in judged.gold.values()] == [(1, True), (4, False)]
     assert judged.raters[9].gold == [False]
     assert judged.raters[9].agreement < 0 < judged.raters[8].agreement
+
+
+def test_careless_raters_do_not_switch_gold_pictures_off() -> None:
+    """Though every fourth rater misses them: those who disagree with the others say nothing about them."""
+    rows = [
+        (rater, image, FIRST, float(11 - image if rater % 4 == 0 else image), None)
+        for rater in range(40)
+        for image in range(1, 11)
+    ]
+    judged = judge_ratings(rows, {1: (1, 3), 10: (8, 10)}, range(1, 11), {})
+    assert [(one.answered, one.missed, one.counts) for one in judged.gold.values()] == [(30, 0, True)] * 2
+    assert judged.raters[0].gold == [False, False]
 
 
 def test_gold_pairs_of_the_best_of_four() -> None:
@@ -280,6 +330,43 @@ def test_evidence_is_computed_once(study: Study, visitor: Visitor, monkeypatch: 
     assert len(computed) == 2
 
 
+@on_both
+def test_the_order_of_rows_changes_no_evidence(study: Study) -> None:
+    """PostgreSQL returns those last that were added again."""
+    keys, rest = [one.id for one in study.images], {"low": 9, "high": 10, "source": "owner"}
+
+    def state() -> Any:
+        with study.database.read() as session:
+            return evidence.state_of(session, study.collection)
+
+    def add(images: list[int]) -> None:
+        new = [Gold(image_id=one, collection_id=study.collection.id, **rest) for one in images]
+        study.change(lambda session: session.add_all(new))
+
+    add(keys)
+    before = state()
+    study.change(lambda session: session.delete(session.get_one(Gold, keys[0])))
+    add(keys[:1])
+    assert state() == before
+
+
+def test_a_refused_gold_picture_holds_no_lock(
+    study: Study, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page that says why may judge all raters, while others store ratings."""
+    judged: list[bool] = []
+    original = evidence.evidence_of
+
+    def watched(*given: Any) -> Any:
+        judged.append(study.database._write_lock.locked())  # type: ignore[union-attr]
+        return original(*given)
+
+    monkeypatch.setattr(evidence, "evidence_of", watched)
+    page = visitor.address(f"checks/gold/{study.images[0].id}")
+    assert visitor.post(page, {"low": "0", "high": "10"}).status_code == 400
+    assert judged == [False]
+
+
 def test_gold_from_agreement(study: Study, visitor: Visitor) -> None:
     """Pictures on which people agree become gold pictures; those they dispute do not."""
     for person in range(6):
@@ -293,6 +380,23 @@ def test_gold_from_agreement(study: Study, visitor: Visitor) -> None:
         study.images[0].id: (7, 10, "agreement"),
         study.images[1].id: (1, 4, "agreement"),
     }
+
+
+def test_a_table_of_gold_pictures_reads_the_texts_once(
+    study: Study, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for each row."""
+    read: list[int] = []
+    original = queries.explained_pictures
+
+    def counted(*given: Any) -> Any:
+        read.append(1)
+        return original(*given)
+
+    monkeypatch.setattr(gold, "explained_pictures", counted)
+    table = io.BytesIO(b"image,low,high\nphoto 0,8,10\nphoto 1,1,3\nphoto 2,1,3\n")
+    assert visitor.post(visitor.address("checks/gold"), {"file": (table, "gold.csv")}).status_code == 302
+    assert len(read) == 1
 
 
 def test_a_bad_table_of_gold_pictures_changes_nothing(study: Study, visitor: Visitor) -> None:
@@ -318,19 +422,20 @@ def test_comparisons_have_checks(make_study: MakeStudy, experiment: str, choices
     gold = {"worse": worse.path}
     assert admin.post(admin.address(f"checks/gold/{better.id}"), gold).status_code == 302
     check(study, attention_every=1, gold_every=1)
-    items = ann.get_json(ann.address(f"{experiment}/next", amount=3))["items"]
+    following = ann.address(f"{experiment}/next", amount=3)
+    items = ann.get_json(following)["items"]
     first = next(item for item in items if not item.get("check"))
     assert {better.id, worse.id} <= {*first["ids"]}
-    asked = next(item for item in items if item.get("check"))
-    wanted = wanted_answer(study.collection, ann.rater, 1)
-    assert f"photograph {wanted}" in asked["question"]
-    assert len(asked["pictures"]) == choices
-    ann.send({"kind": "check", "check": 1, "value": wanted})
     shown = {"kind": "choice", "image": worse.id, "trial": first["trial"], "shown": first["ids"]}
     if experiment == "best-worst":  # neither is the best, but the gold picture is the worst
         others = [image for image in first["ids"] if image not in (better.id, worse.id)]
         shown |= {"image": others[0], "worst": better.id}
     assert ann.send(shown).get_json()["refused"] == []
+    asked = next(item for item in ann.get_json(following)["items"] if item.get("check"))
+    wanted = wanted_answer(study.collection, ann.rater, 1)
+    assert f"photograph {wanted}" in asked["question"]
+    assert len(asked["pictures"]) == choices
+    ann.send({"kind": "check", "check": 1, "value": wanted})
     row = admin.table("raters.csv")[0]
     assert (row["gold_missed"], row["attention_passed"], row["answers"]) == ("1", "1", "1")
     pairs = admin.table("pairs.csv")

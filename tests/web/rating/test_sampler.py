@@ -1,6 +1,7 @@
 """nimakit.web.rating.sampler and compared: which pictures are compared next."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -10,9 +11,11 @@ import pytest
 from nimakit.stats.best_worst import NOBODY, decided_pairs
 from nimakit.stats.bradley_terry import Comparisons, groups, posterior
 from nimakit.web.db.outcomes import decided
-from nimakit.web.db.tables import CHOICE, TIE, Collection
+from nimakit.web.db.tables import CHOICE, FIRST, TIE, Collection, Rater, Study
+from nimakit.web.rating.checks import CheckPlan
 from nimakit.web.rating.compared import Compared
 from nimakit.web.rating.ordering import Candidates
+from nimakit.web.rating.pairing import next_comparisons
 from nimakit.web.rating.sampler import Sampler
 
 Rows = list[list[int]]
@@ -155,3 +158,39 @@ def test_pictures_that_cannot_be_shown_are_left_out() -> None:
     assert len(known.pairs.times) == 0
     part = known.balance(np.arange(3), unknown).part
     assert part[0] == part[1] != part[2]
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_a_quota_holds_with_gold_pictures_which_come_at_even_steps(size: int) -> None:
+    """A rater with a full browser compares just as many sets, though gold pictures share a picture."""
+    one = collection(experiment="preference", choices=size, id=1, repeats=0.0)
+    known = compared(60, [], size)
+    plan = CheckPlan(gold_every=6, gold={1: 2, 3: 2, 4: 2})
+    known = replace(known, candidates=replace(known.candidates, checks=plan))
+    answered: list[tuple[tuple[int, ...], int, str]] = []
+    session = SimpleNamespace(execute=lambda _: SimpleNamespace(all=lambda: answered))
+    limits = SimpleNamespace(quota=20, may_skip=True)
+    held: list[tuple[int, ...]] = []
+    while True:
+        following = next_comparisons(
+            cast("Any", session),
+            one,
+            Rater(id=1, code="r"),
+            known,
+            4 - len(held),
+            buffered={image for images in held for image in images},
+            reserved=np.zeros(60),
+            study=cast("Study", limits),
+        )
+        held += [comparison.images for comparison in following.comparisons]
+        if not held:
+            break
+        answered.append((held.pop(0), FIRST, CHOICE))
+    gold = [
+        place
+        for place, (images, _, _) in enumerate(answered, 1)
+        if any({better, 2} <= {*images} for better in plan.gold)
+    ]
+    assert len(answered) == 20
+    assert len(gold) == 3
+    assert gold[0] == 6

@@ -87,8 +87,9 @@ def test_methods_tell_how_a_study_was_run(study: Study) -> None:
         " was known (set by the researchers). After every 5 photographs, an attention check asked for a"
         " certain rating in place of the question",
         "Raters passed 0 of 1 attention check in all.",
-        "Raters were excluded if they missed 1 or more and at least half of the gold photographs that at"
-        " most a tenth of the raters missed, missed 2 or more and at least half of the attention checks,"
+        "Raters were excluded if they missed 1 or more and at least half of the gold photographs,"
+        " without those that more than a tenth of 20 or more raters who agreed with the others missed,"
+        " missed 2 or more and at least half of the attention checks,"
         " or agreed with the others no better than chance, according to the likelihood ratio of careful to"
         " random answering (checks included; at least 20 ratings). This rule excluded 1 rater with 1 rating."
         " The researchers included 1 rater whom the rule had excluded.",

@@ -29,7 +29,7 @@ from nimakit.web.db.tables import (
     Rater,
 )
 from nimakit.web.services import services
-from nimakit.web.study.exclusion import overrule
+from nimakit.web.study.exclusion import lock_exclusions, overrule
 
 blueprint = Blueprint("admin", __name__)
 
@@ -185,6 +185,7 @@ def exclude(slug: str, rater_id: int) -> ResponseReturnValue:
     """Exclude a rater from exports and figures, or include them again; their ratings stay."""
     with services().database.write() as session:
         collection = current_collection(session, slug)
+        lock_exclusions(session, collection)
         member = session.get(Membership, (rater_id, collection.id))
         if member is None:
             if session.get(Rater, rater_id) is None:

@@ -90,7 +90,6 @@ def next_comparisons(
     done = sum(turn == FIRST and (may_skip or kind != SKIP) for _, turn, kind in mine)
     generator = np.random.default_rng([rater.id, collection.id, len(made), *sorted(buffered)])
     candidates = compared.candidates
-    sampler = Sampler(collection, compared, made, buffered=buffered, reserved=reserved, generator=generator)
     start = len(mine) + len(buffered) // collection.choices
     repeated = {frozenset(shown) for shown, turn, _ in mine if turn == REPEAT}
     before = [(shown, kind) for shown, turn, kind in mine[: max(start - REPEAT_AFTER, 0)] if turn == FIRST]
@@ -99,10 +98,13 @@ def next_comparisons(
         for images in _due(collection, rater, candidates, before)
         if frozenset(images) not in repeated and buffered.isdisjoint(images)
     ]
-    limit = amount if quota is None else min(amount, quota - done - len(buffered) // collection.choices)
+    room = _ANY_NUMBER if quota is None else quota - done - len(buffered) // collection.choices
+    # No two sets share a picture: the number of those in the browser follows from their pictures.
     gold = _gold(collection, candidates, made, buffered, generator)
-    drawn = [images for images in sampler.draw(limit) if images not in gold]
-    every, room = candidates.checks.gold_every, _ANY_NUMBER if quota is None else limit
+    taken = buffered.union(*gold)
+    sampler = Sampler(collection, compared, made, buffered=taken, reserved=reserved, generator=generator)
+    drawn = list(sampler.draw(min(amount, room)))
+    every = candidates.checks.gold_every
     first = spread(drawn, gold, every=every, room=room, start=start) if gold else drawn
     comparisons = interleave(
         [Comparison(images, FIRST) for images in first[:amount]],
@@ -138,7 +140,10 @@ def _gold(
     buffered: set[int],
     generator: np.random.Generator,
 ) -> list[tuple[int, ...]]:
-    """Comparisons of gold pictures with those that they must be chosen over, which the rater has not made."""
+    """Comparisons of gold pictures with those that they must be chosen over, which the rater has not made.
+
+    No two of them share a picture.
+    """
     showable = set(candidates.images.tolist()) - buffered
     found = []
     for pair in candidates.checks.gold.items():
@@ -147,6 +152,7 @@ def _gold(
         others = generator.permutation(sorted(showable.difference(pair)))[: collection.choices - 2]
         if len(others) == collection.choices - 2:
             found.append(tuple(generator.permutation([*pair, *others]).tolist()))
+            showable.difference_update(pair, others.tolist())
     return [found[place] for place in generator.permutation(len(found))]
 
 

@@ -34,7 +34,10 @@ class ChecksForm(FlaskForm):  # type: ignore[misc]
         "Gold pictures missed",
         1,
         1000,
-        description="And half of those shown. Pictures that more than a tenth of raters miss do not count.",
+        description=(
+            "And half of those shown. Pictures that more than a tenth of the raters who agree with the others"
+            " miss do not count."
+        ),
     )
     attention_misses = WholeNumber(
         "Attention checks missed",

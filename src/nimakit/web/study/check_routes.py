@@ -66,6 +66,7 @@ def upload(slug: str) -> ResponseReturnValue:
 @admin_only
 def change(slug: str, key: int) -> ResponseReturnValue:
     """Make a picture a gold picture, change its right answer, or make it an ordinary one."""
+    refusal: UsageError | None = None
     with services().database.write() as session:
         collection = _checked(session, slug)
         image = session.get(Image, key)
@@ -80,7 +81,9 @@ def change(slug: str, key: int) -> ResponseReturnValue:
                 low, high = (request.form.get(name, None, float) for name in ("low", "high"))
                 set_gold(session, collection, image, low=low, high=high)
         except UsageError as error:
-            return _refused(collection, error)
+            refusal = error
+    if refusal is not None:  # the page may judge all raters, which would keep others from storing ratings
+        return _refused(collection, refusal)
     flash("It is an ordinary picture now." if request.form.get("remove") else "It is a gold picture now.")
     _apply(collection)
     page = request.form.get("from")

@@ -5,7 +5,7 @@ from collections import defaultdict
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import Select, case, func, select
 from sqlalchemy.orm import Session
 
 from nimakit.web.db.tables import (
@@ -61,13 +61,10 @@ def state_of(session: Session, collection: Collection) -> Any:
     """A value that changes with the answers, the gold pictures and the scale of a collection."""
     events = select(func.count(), func.max(Event.id)).where(Event.collection_id == collection.id)
     erasures = select(func.count()).where(Erasure.collection_id == collection.id)
-    gold = select(Gold.image_id, Gold.low, Gold.high, Gold.worse_id).where(
-        Gold.collection_id == collection.id
-    )
     return (
         *session.execute(events).one(),
         session.scalar(erasures),
-        *map(tuple, session.execute(gold.where(Gold.collection_id == collection.id))),
+        *map(tuple, session.execute(_gold(collection))),
         *(collection.experiment, collection.low, collection.high, collection.choices),
     )
 
@@ -83,11 +80,7 @@ def evidence_of(session: Session, collection: Collection) -> Judged:
     checks = select(Attention.rater_id, Attention.passed).where(Attention.collection_id == collection.id)
     for rater, passed in session.execute(checks):
         attention[rater].append(passed)
-    gold = session.execute(
-        select(Gold.image_id, Gold.low, Gold.high, Gold.worse_id).where(
-            Gold.collection_id == collection.id, Gold.worse_id.is_not(None) == collection.compares
-        )
-    ).all()
+    gold = session.execute(_gold(collection)).all()
     if collection.compares:
         better = {image: worse for image, _, _, worse in gold if worse is not None}
         choices = session.execute(
@@ -105,6 +98,15 @@ def evidence_of(session: Session, collection: Collection) -> Judged:
     )
     ranges = {image: (low, high) for image, low, high, _ in gold if low is not None and high is not None}
     return judge_ratings((tuple(row) for row in ratings), ranges, collection.scale.values, attention)
+
+
+def _gold(collection: Collection) -> Select[int, float | None, float | None, int | None]:
+    """Picture, lowest and highest right rating, and picture to win against, of the gold pictures that fit."""
+    return (
+        select(Gold.image_id, Gold.low, Gold.high, Gold.worse_id)
+        .where(Gold.collection_id == collection.id, Gold.worse_id.is_not(None) == collection.compares)
+        .order_by(Gold.image_id)
+    )
 
 
 def _looked() -> Any:

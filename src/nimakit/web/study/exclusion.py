@@ -1,6 +1,6 @@
 """The rule that excludes raters by their checks and answers: it marks them, and deletes nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +65,7 @@ def apply_rule(database: Database, known: EvidenceCache, collection: Collection)
     """Mark the raters who break a rule, and unmark those whom the rule marked and who break none any more.
 
     Raters about whom the admin decided keep what the admin decided. Judging takes long in a large collection
-    and needs no lock, so that ratings can be stored meanwhile.
+    and needs no lock, so that ratings can be stored meanwhile. The rule is read after it.
 
     Args:
         database: The database.
@@ -76,21 +76,28 @@ def apply_rule(database: Database, known: EvidenceCache, collection: Collection)
         StorageError: The database cannot be used.
     """
     with database.read() as session:
-        broken = _broken(session, known, collection)
+        raters = known.of(session, collection).raters
     with database.write() as session:
-        return _mark(session, collection, broken)
+        lock_exclusions(session, collection)
+        return _mark(session, collection, _broken(checks_of(session, collection), raters))
 
 
-def _broken(session: Session, known: EvidenceCache, collection: Collection) -> dict[int, list[str]]:
+def lock_exclusions(session: Session, collection: Collection) -> None:
+    """Wait for others who exclude or include raters, so that no mark is added twice; ratings go on."""
+    session.execute(
+        select(Collection.id).where(Collection.id == collection.id).with_for_update(key_share=True)
+    )
+
+
+def _broken(checks: Checks, raters: Mapping[int, Evidence]) -> dict[int, list[str]]:
     """Rater id -> which rules they break, of the raters who break any; none if the rule is off."""
-    checks = checks_of(session, collection)
     if not checks.excludes:
         return {}
-    judged = {rater: reasons(one, checks) for rater, one in known.of(session, collection).raters.items()}
+    judged = {rater: reasons(one, checks) for rater, one in raters.items()}
     return {rater: why for rater, why in judged.items() if why}
 
 
-def _mark(session: Session, collection: Collection, broken: dict[int, list[str]]) -> Applied:
+def _mark(session: Session, collection: Collection, broken: Mapping[int, list[str]]) -> Applied:
     marks = select(Exclusion).where(Exclusion.collection_id == collection.id)
     marked = {mark.rater_id: mark for mark in session.scalars(marks)}
     excluded = included = 0

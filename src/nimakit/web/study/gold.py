@@ -3,6 +3,7 @@
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,14 +36,25 @@ def set_gold(
     high: float | None = None,
     worse: Image | None = None,
     source: str = BY_OWNER,
+    explained: Set[str] | None = None,
 ) -> None:
     """Make a picture a gold picture, or change its right answer.
+
+    Args:
+        session: From `Database.write`.
+        collection: The collection.
+        image: The picture.
+        low: Lowest right rating; None where pictures are compared.
+        high: Highest right rating.
+        worse: Where pictures are compared, the one that it must win against.
+        source: `BY_OWNER` or `BY_AGREEMENT`.
+        explained: Paths of the pictures in the study's texts, if they have been read.
 
     Raises:
         UsageError: The range is not on the scale, the other picture is missing or the same, or one of them is
             in the study's texts.
     """
-    explained = explained_pictures(session, collection)
+    explained = explained_pictures(session, collection) if explained is None else explained
     if named := [one.path for one in (image, worse) if one is not None and one.path in explained]:
         raise UsageError(
             "A gold picture must be one that raters rate; those of the study's consent, instructions,"
@@ -85,7 +97,7 @@ def import_gold(session: Session, collection: Collection, path: Path) -> int:
         LabelError: A row is bad; nothing is changed then.
     """
     rows = BadRows(remedy="Correct these rows and upload the table again.", naming="Rename one.")
-    compared = collection.compares
+    compared, explained = collection.compares, explained_pictures(session, collection)
     images = list(session.scalars(select(Image).where(Image.collection_id == collection.id)))
     named = {image.image_id: image for image in images} | {image.path: image for image in images}
     found = set[int]()
@@ -96,13 +108,13 @@ def import_gold(session: Session, collection: Collection, path: Path) -> int:
                     raise ValueError(f"{missing[0]!r} is no picture of this collection")
                 image = named[row.values[0]]
                 if compared:
-                    set_gold(session, collection, image, worse=named[row.values[1]])
+                    set_gold(session, collection, image, worse=named[row.values[1]], explained=explained)
                 else:
                     low, high = (
                         number(text, collection.low, collection.high, name=name)
                         for text, name in zip(row.values[1:], ("low", "high"), strict=True)
                     )
-                    set_gold(session, collection, image, low=low, high=high)
+                    set_gold(session, collection, image, low=low, high=high, explained=explained)
                 found.add(image.id)
             except (ValueError, UsageError) as error:
                 rows.add(path, row.line, str(error))
@@ -139,8 +151,9 @@ def suggest_gold(session: Session, collection: Collection, amount: int) -> int:
         if image in free:
             values.setdefault(image, []).append(float(value or 0.0))
     found = agreed_ranges(values, collection.low, collection.high, amount)
+    add = partial(set_gold, session, collection, source=BY_AGREEMENT, explained=frozenset())  # all are shown
     for image, (low, high) in found.items():
-        set_gold(session, collection, session.get_one(Image, image), low=low, high=high, source=BY_AGREEMENT)
+        add(session.get_one(Image, image), low=low, high=high)
     return len(found)
 
 
@@ -154,9 +167,9 @@ def _suggest_pairs(session: Session, collection: Collection, amount: int, free: 
         )
     )
     found = agreed_pairs([(kind, shown, chosen, worst) for kind, shown, chosen, worst in rows], free, amount)
+    add = partial(set_gold, session, collection, source=BY_AGREEMENT, explained=frozenset())  # all are shown
     for better, worse in found.items():
-        images = session.get_one(Image, better), session.get_one(Image, worse)
-        set_gold(session, collection, images[0], worse=images[1], source=BY_AGREEMENT)
+        add(session.get_one(Image, better), worse=session.get_one(Image, worse))
     return len(found)
 
 

@@ -26,10 +26,10 @@ _CHANCE = 0.5
 
 @dataclass(slots=True)
 class Tally:
-    """How often raters missed a gold picture.
+    """How often raters who agree with the others missed a gold picture.
 
-    One that many raters miss does not tell careless raters from careful ones: its right answer is too narrow,
-    or wrong.
+    One that many of them miss does not tell careless raters from careful ones: its right answer is too
+    narrow, or wrong. Raters who answer at random say nothing about it.
 
     Attributes:
         answered: Number of answers.
@@ -198,12 +198,14 @@ def judge_choices(
 
 
 def _add_gold(found: Mapping[int, Evidence], results: Iterable[tuple[int, int, bool]]) -> dict[int, Tally]:
-    """Add the gold pictures that count; returns how often each was missed."""
+    """Add the gold pictures that count; returns how often each was missed by raters who agree with others."""
     results = list(results)
     tallies: defaultdict[int, Tally] = defaultdict(Tally)
-    for _, image, right in results:
-        tallies[image].answered += 1
-        tallies[image].missed += not right
+    for rater, image, right in results:
+        tally = tallies[image]
+        if found[rater].agreement >= 0:
+            tally.answered += 1
+            tally.missed += not right
     for rater, image, right in results:
         if tallies[image].counts:
             found[rater].gold.append(right)

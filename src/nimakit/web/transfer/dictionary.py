@@ -57,7 +57,9 @@ _COLUMNS = {
     "reason": Column("string", "Why the rater is excluded; blank if they are not"),
     "answers": Column("integer", "Number of first answers, without skips"),
     "gold_right": Column(
-        "integer", "Right answers to gold photographs that count: not those that many raters missed"
+        "integer",
+        "Right answers to gold photographs that count: not those that many raters who agree with the others"
+        " missed",
     ),
     "gold_missed": Column("integer", "Wrong answers to gold photographs that count"),
     "attention_passed": Column("integer", "Attention checks that were passed"),

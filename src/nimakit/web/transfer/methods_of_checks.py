@@ -85,7 +85,7 @@ def _rules(session: Session, collection: Collection, checks: Checks) -> Iterator
         noun = "comparisons" if collection.compares else "photographs"
         yield (
             f"missed {checks.gold_misses} or more and at least half of the gold {noun}, without those that"
-            " more than a tenth of 20 or more raters missed"
+            " more than a tenth of 20 or more raters who agreed with the others missed"
         )
     if checks.attention_misses is not None and checks.attention_every is not None:
         yield f"missed {checks.attention_misses} or more and at least half of the attention checks"
