@@ -43,8 +43,10 @@ class Limits:
         explained: Paths of the pictures in the texts they agreed to, which they do not rate.
         quota: Most first answers; None for no limit.
         may_skip: Whether a skip counts as an answer.
-        done: Number of first answers before this transaction.
-        new: Pictures or comparisons answered in this transaction.
+        done: Number of first answers, those of this transaction included; at least that before `is_read`.
+        answered: Picture or comparison, and round -> whether an answer to it counts: those admitted in this
+            transaction, and once `is_read` all.
+        is_read: Whether `answered` has the answers from before this transaction; few events need them.
     """
 
     session: Session
@@ -55,7 +57,8 @@ class Limits:
     quota: int | None
     may_skip: bool
     done: int
-    new: set[Name] = field(default_factory=set)
+    answered: dict[tuple[Name, int], bool] = field(default_factory=dict)
+    is_read: bool = False
 
     def admit(self, event: NewEvent) -> None:
         """Check an event that was not stored before.
@@ -67,25 +70,37 @@ class Limits:
         """
         if event.kind == CHECK:
             return
-        named = event.image_id if event.trial is None else event.trial
+        name = (event.image_id if event.trial is None else event.trial, event.round)
         is_late = self.finished_at is not None and event.occurred_at > self.finished_at
-        if is_late and (named, event.round) not in self._answered():
+        if is_late and name not in self._read():
             raise ValueError(_ENDED)
-        if self.quota is None or event.round != FIRST or (event.kind == SKIP and not self.may_skip):
-            return
-        if self.done + len(self.new) >= self.quota:  # unless some of these change earlier answers
-            done = {name for (name, turn), counts in self._answered().items() if turn == FIRST and counts}
-            if named not in done and len(done | self.new) >= self.quota:
-                raise ValueError(_ENOUGH)
-        self.new.add(named)
+        counts = event.round == FIRST and (self.may_skip or event.kind != SKIP)
+        if counts and self._is_full() and not self._read().get(name):
+            raise ValueError(_ENOUGH)
+        # A skip frees no place in this transaction: one older than the answer changes nothing.
+        before = self.answered.get(name, False)
+        self.answered[name] = before or counts
+        self.done += self.answered[name] - before
 
-    def _answered(self) -> dict[tuple[Name, int], bool]:
-        """Picture or comparison, and round -> whether the answer to it counts. Few events need to know."""
-        answers = table_of(self.table).c
-        name = answers.image_id if self.table is Rating else answers.trial
-        mine = (answers.rater_id == self.key[0], answers.collection_id == self.key[1])
-        rows = self.session.execute(select(name, answers.round, _is_decided(self.table)).where(*mine))
-        return {(named, turn): self.may_skip or bool(is_decided) for named, turn, is_decided in rows}
+    def _is_full(self) -> bool:
+        """Whether there are as many first answers as the quota."""
+        if self.quota is None or self.done < self.quota:
+            return False
+        self._read()  # some of those in this transaction may change earlier ones
+        return self.done >= self.quota
+
+    def _read(self) -> dict[tuple[Name, int], bool]:
+        """All of `answered`."""
+        if not self.is_read:
+            answers = table_of(self.table).c
+            name = answers.image_id if self.table is Rating else answers.trial
+            mine = (answers.rater_id == self.key[0], answers.collection_id == self.key[1])
+            rows = self.session.execute(select(name, answers.round, _is_decided(self.table)).where(*mine))
+            for named, turn, is_decided in rows:
+                counts = turn == FIRST and (self.may_skip or bool(is_decided))
+                self.answered[named, turn] = counts or self.answered.get((named, turn), False)
+            self.done, self.is_read = sum(self.answered.values()), True
+        return self.answered
 
 
 def limits_of(session: Session, table: type[Rating | Choice], named: Iterable[Key]) -> dict[Key, Limits]:
