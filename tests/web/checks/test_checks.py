@@ -1,18 +1,23 @@
 """Checks of raters: what they are shown, who is excluded, and what the pages and files say of it."""
 
 import io
+import itertools
 from typing import Any
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from nimakit.web.db.tables import (
     FIRST,
+    MISSING,
     Attention,
     Checks,
     Collection,
     Event,
     Exclusion,
     Gold,
+    Image,
     Membership,
     Rater,
 )
@@ -96,6 +101,33 @@ def test_attention_checks_ask_for_every_answer_in_turn() -> None:
         assert sorted(answers[:10]) == list(range(1, 11))
         assert answers[10:] == answers[:10]
     assert asked["r1"] != asked["r2"]
+
+
+@pytest.mark.parametrize(("experiment", "left"), [("score", 0), ("preference", 1), ("preference", 0)])
+def test_attention_checks_need_pictures(make_study: MakeStudy, experiment: str, left: int) -> None:
+    """A rater is done where those left are too few for a check that is due."""
+    study = make_study(experiment=experiment)
+    check(study, attention_every=1)
+    ann, images = study.rater(), [image.id for image in study.images]
+    for one, other in itertools.pairwise(images):
+        if experiment == "score":
+            ann.rate(one, 5)
+        else:
+            ann.send({"kind": "tie", "trial": f"t{one}", "shown": [one, other]})
+
+    def go_missing(session: Session) -> None:
+        for image in session.scalars(select(Image).where(Image.id.in_(images[left:]))):
+            image.state = MISSING
+
+    def items() -> list[Any]:
+        path = "deck" if experiment == "score" else "preference/next"
+        found: list[Any] = ann.get_json(ann.address(path))["items"]
+        return found
+
+    assert [item for item in items() if item.get("check")]
+    study.change(go_missing)
+    study.services.candidates.invalidate(study.collection.id)
+    assert items() == []
 
 
 @on_both

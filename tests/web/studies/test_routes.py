@@ -437,8 +437,13 @@ def test_limits_hold_for_what_browsers_send(way: Way) -> None:
 
 def test_answers_are_changed_in_the_batch_that_gave_them(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
     """At the quota, and after the end where the first answer was given before; stored ones are read once."""
-    reads, read = [], Limits._read
-    monkeypatch.setattr(Limits, "_read", lambda self: reads.append(self.is_read) or read(self))
+    reads, read = list[bool](), Limits._read
+
+    def counted(self: Limits) -> Any:
+        reads.append(self.is_read)
+        return read(self)
+
+    monkeypatch.setattr(Limits, "_read", counted)
     way.save(quota="2")
     rater, _ = way.join()
     images = [image.id for image in way.study.images]
