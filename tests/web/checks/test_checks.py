@@ -160,6 +160,26 @@ def test_answers_to_attention_checks_rate_nothing(study: Study) -> None:
     assert len(refused.get_json()["refused"]) == 2
 
 
+@on_both
+@pytest.mark.parametrize("is_one_batch", [True, False])
+def test_a_correction_of_a_check_holds(study: Study, *, is_one_batch: bool) -> None:
+    """However long the first answer was on its way; other answers are ordered by their times."""
+    check(study, attention_every=2)
+    ann = study.rater()
+    events: list[dict[str, Any]] = [
+        {"id": "first", "value": 1},
+        {"id": "second", "value": 2, "age_ms": 2000, "replaces": "first"},
+        {"id": "third", "value": 3, "age_ms": 3000, "replaces": "second"},
+        {"id": "old", "value": 4, "age_ms": 9000, "replaces": "first"},
+    ]
+    events = [{"kind": "check", "check": 1, **event} for event in events]
+    for batch in [events] if is_one_batch else [[event] for event in events]:
+        assert ann.send(*batch).get_json()["refused"] == []
+    kept = study.change(lambda session: session.query(Attention).one())
+    wanted = wanted_answer(study.collection, ann.rater, 1)
+    assert (kept.given, kept.wanted, kept.passed) == (3, wanted, wanted == 3)
+
+
 def test_a_rule_marks_raters_and_deletes_nothing(study: Study, visitor: Visitor) -> None:
     """Figures and files leave them out and say why; the admin's word counts more than the rule."""
     first, second = study.images[1], study.images[2]
