@@ -240,6 +240,31 @@ def test_repeats_come_on_top_of_the_quota(
     assert "completion code" in rater.get(rater.address("study/done")).text
 
 
+@pytest.mark.parametrize("experiment", ["score", "preference"])
+def test_repeats_follow_first_answers(make_study: MakeStudy, experiment: str) -> None:
+    """At most one about the same pictures, which can be changed."""
+    way = Way(make_study(experiment=experiment, repeats=0.5))
+    way.save(quota="1")
+    rater, _ = way.join()
+    one, other, third = (image.id for image in way.study.images[:3])
+
+    def event(turn: int, images: list[int], **rest: Any) -> dict[str, Any]:
+        if experiment == "score":
+            return {"kind": "rating", "image": images[0], "value": 5, "round": turn, **rest}
+        trial = f"{turn}{''.join(map(str, images))}"
+        return {"kind": "tie", "trial": trial, "shown": images, "round": turn, **rest}
+
+    def refused(*events: dict[str, Any]) -> int:
+        return len(rater.send(*events).get_json()["refused"])
+
+    assert refused(event(1, [one, other])) == 1
+    assert refused(event(0, [one, other]), event(1, [other, third])) == 1
+    again = event(1, [one, other] if experiment == "score" else [other, one])
+    assert refused(again) == refused(again) == refused(again, again) == 0
+    if experiment == "preference":
+        assert refused({**again, "trial": "another"}) == 1
+
+
 def test_nobody_takes_part_twice(way: Way) -> None:
     """The same session continues on any device; another one of the same person is refused."""
     way.save(consent="Yes?", platform="prolific")

@@ -8,9 +8,11 @@ from typing import Any
 from sqlalchemy import Select, bindparam, case, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
+from nimakit.web.db.queries import is_given
 from nimakit.web.db.tables import (
     CHECK,
     FIRST,
+    REPEAT,
     SKIP,
     Choice,
     Participation,
@@ -26,6 +28,8 @@ Key = tuple[int, int]
 """Id of a rater, and of a collection."""
 Name = int | str | None
 """Id of a picture, or of a comparison."""
+Asked = Name | frozenset[int]
+"""Id of a picture, or ids of the pictures that are compared: a repeated comparison has an id of its own."""
 
 _ENDED = lazy_gettext("You have finished this study.")
 _ENOUGH = lazy_gettext("You have given all the answers that this study asks of you.")
@@ -46,6 +50,7 @@ class Limits:
         done: Number of first answers, those of this transaction included; at least that before `is_read`.
         answered: Picture or comparison, and round -> whether an answer to it counts: those admitted in this
             transaction, and once `is_read` all.
+        asked: What they were asked for the answers in `answered`, and the round.
         is_read: Whether `answered` has the answers from before this transaction; few events need them.
     """
 
@@ -58,6 +63,7 @@ class Limits:
     may_skip: bool
     done: int
     answered: dict[tuple[Name, int], bool] = field(default_factory=dict)
+    asked: set[tuple[Asked, int]] = field(default_factory=set)
     is_read: bool = False
 
     def admit(self, event: NewEvent) -> None:
@@ -66,7 +72,8 @@ class Limits:
         Answers can be changed, even after the end: a rater may notice a slip in the last one.
 
         Raises:
-            ValueError: It is a new answer after the end, or a first answer beyond the quota.
+            ValueError: It is a new answer after the end, a first answer beyond the quota, or an answer to a
+                repeat of something that was not asked before.
         """
         if event.kind == CHECK:
             return
@@ -77,10 +84,18 @@ class Limits:
         counts = event.round == FIRST and (self.may_skip or event.kind != SKIP)
         if counts and self._is_full() and not self._read().get(name):
             raise ValueError(_ENOUGH)
+        asked = event.image_id if event.trial is None else frozenset(event.shown or ())
+        if event.round == REPEAT and not self._may_repeat(name, asked):
+            raise ValueError(_ENOUGH)
         # A skip frees no place in this transaction: one older than the answer changes nothing.
         before = self.answered.get(name, False)
         self.answered[name] = before or counts
         self.done += self.answered[name] - before
+        self.asked.add((asked, event.round))
+
+    def _may_repeat(self, name: tuple[Name, int], asked: Asked) -> bool:
+        """Whether an answer to a repeat follows a first answer, and is the only one or changes another."""
+        return name in self._read() or ((asked, FIRST) in self.asked and (asked, REPEAT) not in self.asked)
 
     def _is_full(self) -> bool:
         """Whether there are as many first answers as the quota."""
@@ -93,12 +108,16 @@ class Limits:
         """All of `answered`."""
         if not self.is_read:
             answers = table_of(self.table).c
-            name = answers.image_id if self.table is Rating else answers.trial
+            if self.table is Rating:
+                columns = (answers.image_id, answers.image_id)
+            else:
+                columns = (answers.trial, answers.shown)
             mine = (answers.rater_id == self.key[0], answers.collection_id == self.key[1])
-            rows = self.session.execute(select(name, answers.round, _is_decided(self.table)).where(*mine))
-            for named, turn, is_decided in rows:
+            rows = self.session.execute(select(*columns, answers.round, is_given(self.table)).where(*mine))
+            for named, asked, turn, is_decided in rows:
                 counts = turn == FIRST and (self.may_skip or bool(is_decided))
                 self.answered[named, turn] = counts or self.answered.get((named, turn), False)
+                self.asked.add((frozenset(asked) if isinstance(asked, list) else asked, turn))
             self.done, self.is_read = sum(self.answered.values()), True
         return self.answered
 
@@ -130,7 +149,7 @@ def _reading(table: type[Rating | Choice]) -> Select[*tuple[Any, ...]]:
             answers.collection_id == one.collection_id,
             answers.rater_id == one.rater_id,
             answers.round == FIRST,
-            or_(study.may_skip, _is_decided(table)),
+            or_(study.may_skip, is_given(table)),
         )
         .correlate(table_of(Participation), table_of(Study))
         .scalar_subquery()
@@ -143,11 +162,6 @@ def _reading(table: type[Rating | Choice]) -> Select[*tuple[Any, ...]]:
         .join(table_of(StudyVersion), version.id == one.version_id)
         .where(tuple_(*keys).in_(bindparam("named", expanding=True)))
     )
-
-
-def _is_decided(table: type[Rating | Choice]) -> Any:
-    columns = table_of(table).c
-    return columns.value.is_not(None) if table is Rating else columns.kind != SKIP
 
 
 _LIMITS = {table: _reading(table) for table in (Rating, Choice)}
