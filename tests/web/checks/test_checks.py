@@ -1,21 +1,26 @@
 """Checks of raters: what they are shown, who is excluded, and what the pages and files say of it."""
 
 import io
+import itertools
 import threading
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from nimakit.web.db import queries
 from nimakit.web.db.tables import (
     FIRST,
+    MISSING,
     Attention,
     Checks,
     Collection,
     Event,
     Exclusion,
     Gold,
+    Image,
     Membership,
     Rater,
 )
@@ -101,6 +106,33 @@ def test_attention_checks_ask_for_every_answer_in_turn() -> None:
     assert asked["r1"] != asked["r2"]
 
 
+@pytest.mark.parametrize(("experiment", "left"), [("score", 0), ("preference", 1), ("preference", 0)])
+def test_attention_checks_need_pictures(make_study: MakeStudy, experiment: str, left: int) -> None:
+    """A rater is done where those left are too few for a check that is due."""
+    study = make_study(experiment=experiment)
+    check(study, attention_every=1)
+    ann, images = study.rater(), [image.id for image in study.images]
+    for one, other in itertools.pairwise(images):
+        if experiment == "score":
+            ann.rate(one, 5)
+        else:
+            ann.send({"kind": "tie", "trial": f"t{one}", "shown": [one, other]})
+
+    def go_missing(session: Session) -> None:
+        for image in session.scalars(select(Image).where(Image.id.in_(images[left:]))):
+            image.state = MISSING
+
+    def items() -> list[Any]:
+        path = "deck" if experiment == "score" else "preference/next"
+        found: list[Any] = ann.get_json(ann.address(path))["items"]
+        return found
+
+    assert [item for item in items() if item.get("check")]
+    study.change(go_missing)
+    study.services.candidates.invalidate(study.collection.id)
+    assert items() == []
+
+
 @on_both
 def test_answers_to_attention_checks_rate_nothing(study: Study) -> None:
     """The instruction takes the question's place; the answer is kept apart, and can be changed.
@@ -129,6 +161,26 @@ def test_answers_to_attention_checks_rate_nothing(study: Study) -> None:
     assert "<td>attention check</td>" in admin.get(admin.address(f"ratings/{asked['id']}")).text
     refused = ann.send({"kind": "check", "check": 0, "value": 1}, {"kind": "check", "check": 1, "value": 99})
     assert len(refused.get_json()["refused"]) == 2
+
+
+@on_both
+@pytest.mark.parametrize("is_one_batch", [True, False])
+def test_a_correction_of_a_check_holds(study: Study, *, is_one_batch: bool) -> None:
+    """However long the first answer was on its way; other answers are ordered by their times."""
+    check(study, attention_every=2)
+    ann = study.rater()
+    events: list[dict[str, Any]] = [
+        {"id": "first", "value": 1},
+        {"id": "second", "value": 2, "age_ms": 2000, "replaces": "first"},
+        {"id": "third", "value": 3, "age_ms": 3000, "replaces": "second"},
+        {"id": "old", "value": 4, "age_ms": 9000, "replaces": "first"},
+    ]
+    events = [{"kind": "check", "check": 1, **event} for event in events]
+    for batch in [events] if is_one_batch else [[event] for event in events]:
+        assert ann.send(*batch).get_json()["refused"] == []
+    kept = study.change(lambda session: session.query(Attention).one())
+    wanted = wanted_answer(study.collection, ann.rater, 1)
+    assert (kept.given, kept.wanted, kept.passed) == (3, wanted, wanted == 3)
 
 
 def test_a_rule_marks_raters_and_deletes_nothing(study: Study, visitor: Visitor) -> None:

@@ -202,7 +202,7 @@ def test_a_repeat_shows_the_pair_the_other_way_round(
     """It is counted separately, and reveals raters who always choose the left."""
     monkeypatch.setattr(pairing, "REPEAT_AFTER", 5)
     study = make_study(experiment="preference")
-    study.set(repeats=0.5)
+    study.set(repeats=0.9)
     visitor = study.visitor()
     rounds: list[tuple[tuple[int, ...], int]] = []
     for _ in range(60):

@@ -15,6 +15,7 @@ from nimakit.web.db.scale import Scale
 from nimakit.web.db.tables import Checks, Collection, Gold, Image, Rater, now
 from nimakit.web.rating import ordering, pairing
 from nimakit.web.rating.checks import DEFAULTS
+from nimakit.web.rating.limits import Limits
 from web.conftest import MakeStudy
 from web.studies.conftest import PROLIFIC, TEXTS, Way
 from web.study import Study, Visitor, on_both
@@ -239,6 +240,31 @@ def test_repeats_come_on_top_of_the_quota(
     assert "completion code" in rater.get(rater.address("study/done")).text
 
 
+@pytest.mark.parametrize("experiment", ["score", "preference"])
+def test_repeats_follow_first_answers(make_study: MakeStudy, experiment: str) -> None:
+    """At most one about the same pictures, which can be changed."""
+    way = Way(make_study(experiment=experiment, repeats=0.5))
+    way.save(quota="1")
+    rater, _ = way.join()
+    one, other, third = (image.id for image in way.study.images[:3])
+
+    def event(turn: int, images: list[int], **rest: Any) -> dict[str, Any]:
+        if experiment == "score":
+            return {"kind": "rating", "image": images[0], "value": 5, "round": turn, **rest}
+        trial = f"{turn}{''.join(map(str, images))}"
+        return {"kind": "tie", "trial": trial, "shown": images, "round": turn, **rest}
+
+    def refused(*events: dict[str, Any]) -> int:
+        return len(rater.send(*events).get_json()["refused"])
+
+    assert refused(event(1, [one, other])) == 1
+    assert refused(event(0, [one, other]), event(1, [other, third])) == 1
+    again = event(1, [one, other] if experiment == "score" else [other, one])
+    assert refused(again) == refused(again) == refused(again, again) == 0
+    if experiment == "preference":
+        assert refused({**again, "trial": "another"}) == 1
+
+
 def test_nobody_takes_part_twice(way: Way) -> None:
     """The same session continues on any device; another one of the same person is refused."""
     way.save(consent="Yes?", platform="prolific")
@@ -432,6 +458,35 @@ def test_limits_hold_for_what_browsers_send(way: Way) -> None:
     assert refused(images[2]) == ["You have finished this study."]
     assert refused(images[0]) == refused(images[3], age_ms=60_000) == []
     assert len(way.study.ratings) == 3
+
+
+def test_answers_are_changed_in_the_batch_that_gave_them(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the quota, and after the end where the first answer was given before; stored ones are read once."""
+    reads, read = list[bool](), Limits._read
+
+    def counted(self: Limits) -> Any:
+        reads.append(self.is_read)
+        return read(self)
+
+    monkeypatch.setattr(Limits, "_read", counted)
+    way.save(quota="2")
+    rater, _ = way.join()
+    images = [image.id for image in way.study.images]
+
+    def sent(*values: tuple[int, int], **rest: Any) -> int:
+        events = [{"kind": "rating", "image": image, "value": value, **rest} for image, value in values]
+        return len(rater.send(*events).get_json()["refused"])
+
+    assert sent((images[0], 3), (images[1], 3), (images[1], 4), (images[0], 5), (images[2], 3)) == 1
+    assert [one.value for one in way.study.ratings] == [4, 5]
+    assert reads.count(False) == 1
+    assert len(reads) > 2
+    assert rater.get(rater.address("study/done")).status_code == 200
+    way.save()
+    in_time = {"kind": "rating", "image": images[3], "value": 3, "age_ms": 60_000}
+    later = {"kind": "rating", "image": images[3], "value": 8}
+    assert rater.send(in_time, later).get_json()["refused"] == []
+    assert way.study.ratings[-1].value == 8
 
 
 def test_attention_checks_are_part_of_a_study(way: Way) -> None:

@@ -7,9 +7,9 @@ picture with an instruction in place of the question; its answer is no rating.
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-from sqlalchemy import insert, select, tuple_, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nimakit.web.db.tables import Attention, Checks, Collection, Gold, Rater
@@ -160,24 +160,3 @@ def instruction(collection: Collection, rater: Rater, number: int) -> str:
 def passes(wanted: int, given: float | None) -> bool:
     """Whether an answer to an attention check is the wanted one; a skip is not."""
     return given is not None and abs(given - wanted) < _HALF_A_STEP
-
-
-def store_answers(session: Session, rows: Sequence[dict[str, Any]]) -> None:
-    """Store answers to attention checks; the latest of several to the same check counts.
-
-    Args:
-        session: From `Database.write`, after the raters were locked.
-        rows: Values of `Attention`, in the order in which they were given.
-    """
-    latest = {(row["rater_id"], row["collection_id"], row["number"]): row for row in rows}
-    if not latest:
-        return
-    keys = (Attention.rater_id, Attention.collection_id, Attention.number)
-    named = session.execute(select(*keys, Attention.occurred_at).where(tuple_(*keys).in_(latest)))
-    known = {(rater, collection, number): at for rater, collection, number, at in named}
-    new = [row for key, row in latest.items() if key not in known]
-    changed = [row for key, row in latest.items() if key in known and known[key] <= row["occurred_at"]]
-    if new:
-        session.execute(insert(Attention), new)
-    if changed:
-        session.execute(update(Attention), cast("Any", changed))

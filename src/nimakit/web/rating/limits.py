@@ -8,9 +8,11 @@ from typing import Any
 from sqlalchemy import Select, bindparam, case, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
+from nimakit.web.db.queries import is_given
 from nimakit.web.db.tables import (
     CHECK,
     FIRST,
+    REPEAT,
     SKIP,
     Choice,
     Participation,
@@ -26,6 +28,8 @@ Key = tuple[int, int]
 """Id of a rater, and of a collection."""
 Name = int | str | None
 """Id of a picture, or of a comparison."""
+Asked = Name | frozenset[int]
+"""Id of a picture, or ids of the pictures that are compared: a repeated comparison has an id of its own."""
 
 _ENDED = lazy_gettext("You have finished this study.")
 _ENOUGH = lazy_gettext("You have given all the answers that this study asks of you.")
@@ -43,8 +47,11 @@ class Limits:
         explained: Paths of the pictures in the texts they agreed to, which they do not rate.
         quota: Most first answers; None for no limit.
         may_skip: Whether a skip counts as an answer.
-        done: Number of first answers before this transaction.
-        new: Pictures or comparisons answered in this transaction.
+        done: Number of first answers, those of this transaction included; at least that before `is_read`.
+        answered: Picture or comparison, and round -> whether an answer to it counts: those admitted in this
+            transaction, and once `is_read` all.
+        asked: What they were asked for the answers in `answered`, and the round.
+        is_read: Whether `answered` has the answers from before this transaction; few events need them.
     """
 
     session: Session
@@ -55,7 +62,9 @@ class Limits:
     quota: int | None
     may_skip: bool
     done: int
-    new: set[Name] = field(default_factory=set)
+    answered: dict[tuple[Name, int], bool] = field(default_factory=dict)
+    asked: set[tuple[Asked, int]] = field(default_factory=set)
+    is_read: bool = False
 
     def admit(self, event: NewEvent) -> None:
         """Check an event that was not stored before.
@@ -63,29 +72,54 @@ class Limits:
         Answers can be changed, even after the end: a rater may notice a slip in the last one.
 
         Raises:
-            ValueError: It is a new answer after the end, or a first answer beyond the quota.
+            ValueError: It is a new answer after the end, a first answer beyond the quota, or an answer to a
+                repeat of something that was not asked before.
         """
         if event.kind == CHECK:
             return
-        named = event.image_id if event.trial is None else event.trial
+        name = (event.image_id if event.trial is None else event.trial, event.round)
         is_late = self.finished_at is not None and event.occurred_at > self.finished_at
-        if is_late and (named, event.round) not in self._answered():
+        if is_late and name not in self._read():
             raise ValueError(_ENDED)
-        if self.quota is None or event.round != FIRST or (event.kind == SKIP and not self.may_skip):
-            return
-        if self.done + len(self.new) >= self.quota:  # unless some of these change earlier answers
-            done = {name for (name, turn), counts in self._answered().items() if turn == FIRST and counts}
-            if named not in done and len(done | self.new) >= self.quota:
-                raise ValueError(_ENOUGH)
-        self.new.add(named)
+        counts = event.round == FIRST and (self.may_skip or event.kind != SKIP)
+        if counts and self._is_full() and not self._read().get(name):
+            raise ValueError(_ENOUGH)
+        asked = event.image_id if event.trial is None else frozenset(event.shown or ())
+        if event.round == REPEAT and not self._may_repeat(name, asked):
+            raise ValueError(_ENOUGH)
+        # A skip frees no place in this transaction: one older than the answer changes nothing.
+        before = self.answered.get(name, False)
+        self.answered[name] = before or counts
+        self.done += self.answered[name] - before
+        self.asked.add((asked, event.round))
 
-    def _answered(self) -> dict[tuple[Name, int], bool]:
-        """Picture or comparison, and round -> whether the answer to it counts. Few events need to know."""
-        answers = table_of(self.table).c
-        name = answers.image_id if self.table is Rating else answers.trial
-        mine = (answers.rater_id == self.key[0], answers.collection_id == self.key[1])
-        rows = self.session.execute(select(name, answers.round, _is_decided(self.table)).where(*mine))
-        return {(named, turn): self.may_skip or bool(is_decided) for named, turn, is_decided in rows}
+    def _may_repeat(self, name: tuple[Name, int], asked: Asked) -> bool:
+        """Whether an answer to a repeat follows a first answer, and is the only one or changes another."""
+        return name in self._read() or ((asked, FIRST) in self.asked and (asked, REPEAT) not in self.asked)
+
+    def _is_full(self) -> bool:
+        """Whether there are as many first answers as the quota."""
+        if self.quota is None or self.done < self.quota:
+            return False
+        self._read()  # some of those in this transaction may change earlier ones
+        return self.done >= self.quota
+
+    def _read(self) -> dict[tuple[Name, int], bool]:
+        """All of `answered`."""
+        if not self.is_read:
+            answers = table_of(self.table).c
+            if self.table is Rating:
+                columns = (answers.image_id, answers.image_id)
+            else:
+                columns = (answers.trial, answers.shown)
+            mine = (answers.rater_id == self.key[0], answers.collection_id == self.key[1])
+            rows = self.session.execute(select(*columns, answers.round, is_given(self.table)).where(*mine))
+            for named, asked, turn, is_decided in rows:
+                counts = turn == FIRST and (self.may_skip or bool(is_decided))
+                self.answered[named, turn] = counts or self.answered.get((named, turn), False)
+                self.asked.add((frozenset(asked) if isinstance(asked, list) else asked, turn))
+            self.done, self.is_read = sum(self.answered.values()), True
+        return self.answered
 
 
 def limits_of(session: Session, table: type[Rating | Choice], named: Iterable[Key]) -> dict[Key, Limits]:
@@ -115,7 +149,7 @@ def _reading(table: type[Rating | Choice]) -> Select[*tuple[Any, ...]]:
             answers.collection_id == one.collection_id,
             answers.rater_id == one.rater_id,
             answers.round == FIRST,
-            or_(study.may_skip, _is_decided(table)),
+            or_(study.may_skip, is_given(table)),
         )
         .correlate(table_of(Participation), table_of(Study))
         .scalar_subquery()
@@ -128,11 +162,6 @@ def _reading(table: type[Rating | Choice]) -> Select[*tuple[Any, ...]]:
         .join(table_of(StudyVersion), version.id == one.version_id)
         .where(tuple_(*keys).in_(bindparam("named", expanding=True)))
     )
-
-
-def _is_decided(table: type[Rating | Choice]) -> Any:
-    columns = table_of(table).c
-    return columns.value.is_not(None) if table is Rating else columns.kind != SKIP
 
 
 _LIMITS = {table: _reading(table) for table in (Rating, Choice)}

@@ -220,7 +220,7 @@ def next_pictures(
         share=collection.repeats,
         start=start,
     )
-    every = candidates.checks.attention_every
+    every = candidates.checks.attention_every if len(candidates.images) else None
     away = {*rated[-_JUST_RATED:], *buffered, *(pick.image for pick in picks[:amount])}
     picks = with_attention(
         picks[:amount],

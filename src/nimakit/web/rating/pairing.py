@@ -119,7 +119,7 @@ def next_comparisons(
     if quota is not None:
         still = max(quota - done, 0)
         left = still if left is None else min(left, still)
-    attention = candidates.checks.attention_every
+    attention = candidates.checks.attention_every if len(candidates.images) >= collection.choices else None
     latest = [tuple(shown) for shown, _, _ in mine[-1:]]
     away = buffered.union(*latest, *(one.images for one in comparisons[:amount]))
     comparisons = with_attention(

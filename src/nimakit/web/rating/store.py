@@ -17,6 +17,7 @@ from nimakit.web.db.tables import (
     CORRECTION,
     FIRST,
     FLAGS,
+    Attention,
     Choice,
     Event,
     Flag,
@@ -26,7 +27,7 @@ from nimakit.web.db.tables import (
     now,
     table_of,
 )
-from nimakit.web.rating.checks import passes, store_answers
+from nimakit.web.rating.checks import passes
 
 Value = TypeVar("Value")
 
@@ -104,7 +105,7 @@ def store_events(session: Session, events: Sequence[NewEvent]) -> None:
     stored = list(zip(keys, events, strict=True))
     sums = Sums()
     _update_flags(session, [(key, new) for key, new in stored if new.kind in FLAGS])
-    store_answers(session, [_answer(key, new) for key, new in stored if new.kind == CHECK])
+    _update_checks(session, [(key, new) for key, new in stored if new.kind == CHECK])
     others = [(key, new) for key, new in stored if new.kind not in (*FLAGS, CHECK)]
     _update_ratings(session, [(key, new) for key, new in others if new.trial is None], sums)
     _update_choices(session, [(key, new) for key, new in others if new.trial is not None], sums)
@@ -253,22 +254,36 @@ def _update_flags(session: Session, events: Sequence[tuple[int, NewEvent]]) -> N
     _write(session, Flag, changed, old)
 
 
-def _answer(key: int, new: NewEvent) -> dict[str, Any]:
-    """The columns of `Attention`."""
-    return {
-        "rater_id": new.rater_id,
-        "collection_id": new.collection_id,
-        "number": int((new.trial or "").removeprefix("check-")),
-        "wanted": new.wanted,
-        "given": new.value,
-        "passed": passes(new.wanted, new.value),
-        "event_id": key,
-        "occurred_at": new.occurred_at,
+def _update_checks(session: Session, events: Sequence[tuple[int, NewEvent]]) -> None:
+    names = {key: (new.rater_id, new.collection_id, _number(new)) for key, new in events}
+    if not names:
+        return
+    keys = (Attention.rater_id, Attention.collection_id, Attention.number)
+    wanted = select(*keys, Attention.given, Attention.occurred_at, Attention.event_id)
+    current = {
+        tuple(name): _Previous(given, at, event)
+        for *name, given, at, event in session.execute(wanted.where(tuple_(*keys).in_(names.values())))
     }
+    old, changed = set(current), {}
+    for key, new in events:
+        name = names[key]
+        before = current.get(name, _Previous(None, new.occurred_at, None))
+        if _is_outdated(session, new, before):
+            continue
+        current[name] = _Previous(new.value, max(new.occurred_at, before.at), key)
+        row = {**_row(new, key, current[name].at), "number": name[-1], "wanted": new.wanted}
+        row.pop("round")
+        changed[name] = {**row, "given": new.value, "passed": passes(new.wanted, new.value)}
+    _write(session, Attention, changed, old)
+
+
+def _number(new: NewEvent) -> int:
+    """The number of the attention check that an event answers."""
+    return int((new.trial or "").removeprefix("check-"))
 
 
 def _row(new: NewEvent, key: int, at: datetime) -> dict[str, Any]:
-    """The columns that `Rating` and `Choice` share; a `Flag` has no round."""
+    """The columns that `Rating` and `Choice` share; flags and checks have no round."""
     return {
         "collection_id": new.collection_id,
         "rater_id": new.rater_id,
@@ -279,7 +294,10 @@ def _row(new: NewEvent, key: int, at: datetime) -> dict[str, Any]:
 
 
 def _write(
-    session: Session, table: type[Rating | Choice | Flag], rows: Mapping[Any, dict[str, Any]], old: Set[Any]
+    session: Session,
+    table: type[Rating | Choice | Flag | Attention],
+    rows: Mapping[Any, dict[str, Any]],
+    old: Set[Any],
 ) -> None:
     """Insert the rows whose keys are not in `old`, and update the others."""
     new = [row for key, row in rows.items() if key not in old]
