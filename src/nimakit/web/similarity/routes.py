@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from nimakit.errors import ImageError, ImageTooLargeError
+from nimakit.errors import ImageError, ImageTooLargeError, ImageUnreadError
 from nimakit.images.formats import KINDS, SHARED_FORMATS
 from nimakit.images.photo import decoded_bytes
 from nimakit.models.engine import Model, Scorer
@@ -182,7 +182,9 @@ def _redirect_to_pair(
 
 
 def _reason(name: str, error: ImageError) -> str:
-    """Why an uploaded picture is refused, in the rater's language."""
+    """Why an uploaded picture is refused, in the rater's language; faults of the machine as they are."""
+    if isinstance(error, ImageUnreadError):
+        return f"{name}: {error}"
     if isinstance(error, ImageTooLargeError):
         return gettext("%(name)s has too many pixels.", name=name)
     return gettext("%(name)s is damaged, or is not a picture of a supported format.", name=name)
