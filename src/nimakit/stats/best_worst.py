@@ -47,7 +47,7 @@ def decided(size: int, best: int, worst: int) -> tuple[Pair, ...]:
     Args:
         size: Number of images, at least 2.
         best: Place of the best, from 0; `NOBODY` for a tie.
-        worst: Place of the worst, another one; `NOBODY` where no rater is asked for it.
+        worst: Place of the worst, which differs from the best; `NOBODY` if raters are not asked for it.
 
     >>> decided(4, 1, NOBODY)[:2]
     (Pair(left=0, right=1, share=0.0, weight=0.5), Pair(left=1, right=2, share=1.0, weight=0.5))
